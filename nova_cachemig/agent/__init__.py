@@ -1,0 +1,1 @@
+"""The cache node: services, manager, warm, intake, replay, probe, engine, journal."""

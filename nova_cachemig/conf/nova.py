@@ -1,0 +1,36 @@
+"""How the agent reaches Nova's API: an account that may list servers and migrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup("nova", title="Access to Nova's API, by keystoneauth1")
+
+OPTS = [
+    cfg.StrOpt("region_name", help="Region of the compute endpoint; unset: the first found."),
+    cfg.StrOpt(
+        "interface",
+        default="internal",
+        choices=["internal", "public", "admin"],
+        help="Interface of the compute endpoint in the service catalogue.",
+    ),
+    cfg.IntOpt("timeout", default=10, min=1, help="Seconds that one call to Nova may take."),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options known to ``conf``, those of keystoneauth1 among them."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+    loading.register_auth_conf_options(conf, GROUP.name)
+    loading.register_session_conf_options(conf, GROUP.name)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options for the sample generator."""
+    auth = loading.get_auth_plugin_conf_options("password") + loading.get_auth_common_conf_options()
+    session = [o for o in loading.get_session_conf_options() if o.name != "timeout"]
+    return [(GROUP, OPTS + auth + session)]

@@ -1,0 +1,88 @@
+"""What is known of one handover: its identity, its story and its outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from nova_cachemig.model.phase import Phase
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HandoverId:
+    """Instance UUID and Nova's request id (``req-…``): each migration has a request of its own."""
+
+    instance: str
+    request: str
+
+    def __str__(self) -> str:
+        return f"{self.instance}/{self.request}"
+
+
+class OutcomeKind(enum.StrEnum):
+    """How a handover ended."""
+
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    ABANDONED = "abandoned"  # nobody said how the migration ended and Nova does not know either
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """One sentence, with the moment (UNIX seconds) and the phase it led to."""
+
+    at: float
+    phase: Phase
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HandoverRecord:
+    """The story of one handover, as it is kept on disk and shown to a person.
+
+    ``counts`` holds whole numbers by name (hits, misses, held, writes, replayed, warmed, in_doubt);
+    ``longest_wait`` is in seconds.
+    """
+
+    id: HandoverId
+    services: tuple[str, ...]
+    source: str | None
+    destination: str | None
+    phase: Phase
+    started: float
+    ended: float | None = None
+    outcome: OutcomeKind | None = None
+    decisions: tuple[Decision, ...] = ()
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    longest_wait: float = 0.0
+
+    def to_wire(self) -> dict[str, Any]:
+        """Primitives only, for RPC, the disk and ``--json``."""
+        wire = dataclasses.asdict(self)
+        wire["phase"] = self.phase.value
+        wire["outcome"] = self.outcome.value if self.outcome else None
+        wire["services"] = list(self.services)
+        wire["decisions"] = [[d.at, d.phase.value, d.sentence] for d in self.decisions]
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> HandoverRecord:
+        """The inverse of :meth:`to_wire`; raises KeyError, TypeError or ValueError on damage."""
+        decisions = tuple(
+            Decision(float(at), Phase(phase), str(sentence))
+            for at, phase, sentence in wire["decisions"]
+        )
+        return cls(
+            id=HandoverId(**wire["id"]),
+            services=tuple(wire["services"]),
+            source=wire["source"],
+            destination=wire["destination"],
+            phase=Phase(wire["phase"]),
+            started=float(wire["started"]),
+            ended=wire["ended"],
+            outcome=OutcomeKind(wire["outcome"]) if wire["outcome"] else None,
+            decisions=decisions,
+            counts={str(k): int(v) for k, v in wire["counts"].items()},
+            longest_wait=float(wire["longest_wait"]),
+        )

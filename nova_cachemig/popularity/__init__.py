@@ -1,0 +1,1 @@
+"""From the access log to the pages that users are about to need. Pure."""

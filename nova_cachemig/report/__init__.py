@@ -1,0 +1,1 @@
+"""Outcomes and measurements as tables, JSON and a self-contained page. Pure."""

@@ -1,0 +1,1 @@
+"""The only wire contract: clients and their version history. Primitives only."""

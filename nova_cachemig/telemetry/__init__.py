@@ -1,0 +1,1 @@
+"""Where samples of load come from: Nova's notifications, Prometheus."""
