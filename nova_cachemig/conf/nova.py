@@ -17,7 +17,6 @@ OPTS = [
         choices=["internal", "public", "admin"],
         help="Interface of the compute endpoint in the service catalogue.",
     ),
-    cfg.IntOpt("timeout", default=10, min=1, help="Seconds that one call to Nova may take."),
 ]
 
 
@@ -32,5 +31,4 @@ def register(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options for the sample generator."""
     auth = loading.get_auth_plugin_conf_options("password") + loading.get_auth_common_conf_options()
-    session = [o for o in loading.get_session_conf_options() if o.name != "timeout"]
-    return [(GROUP, OPTS + auth + session)]
+    return [(GROUP, OPTS + auth + loading.get_session_conf_options())]
