@@ -1,0 +1,25 @@
+"""What the manager is told to do. Each is idempotent."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Action(enum.StrEnum):
+    """Actions in the order in which a handover usually meets them."""
+
+    OPEN_WRITES = "open_writes"  # the journal accepts writes of the services
+    SEND_WRITES = "send_writes"  # and sends them to the guest, in order
+    HOLD_WRITES = "hold_writes"  # accepts, but sends none
+    SET_EDGE = "set_edge"  # the engine's state is that of the phase (EDGE_OF)
+    START_WARM = "start_warm"  # fetch the hot set; may go on until the deadline of pre.end
+    KEEP_WARM = "keep_warm"  # slowly, what is newly popular or was invalidated
+    STOP_WARM = "stop_warm"
+    WATCH_SILENCE = "watch_silence"  # → SILENT
+    WAIT_ANSWERS = "wait_answers"  # → ANSWERS
+    STOP_PROBE = "stop_probe"
+    KILL_READS = "kill_reads"  # reads that are stuck on connections of before the pause
+    WAIT_DRAINED = "wait_drained"  # → DRAINED
+    RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED
+    ASK_NOVA = "ask_nova"  # → COMPLETED, ROLLED_BACK, STILL_RUNNING or nothing
+    FINISH = "finish"  # the outcome is recorded; the handover is forgotten

@@ -1,0 +1,86 @@
+"""One handover's state, and what an event makes of it. No I/O, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nova_cachemig.handover.actions import Action
+from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.table import TABLE, Guard, Row
+from nova_cachemig.model.handover import Decision, OutcomeKind
+from nova_cachemig.model.phase import Phase
+
+_OUTCOME_OF = {
+    EventKind.COMPLETED: OutcomeKind.COMPLETED,
+    EventKind.ROLLED_BACK: OutcomeKind.ROLLED_BACK,
+    EventKind.DEADLINE: OutcomeKind.ABANDONED,
+}
+_MOVED = frozenset({EventKind.PAUSED, EventKind.RESUMED, EventKind.SWITCHOVER_FAILED})
+
+
+class UnknownEventError(Exception):
+    """The table has no row for this event in this phase: an error of ours, not of a user."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Handover:
+    """Where one handover stands.
+
+    ``moved``: the hypervisor has told of a switchover, done or failed. ``post_copy``: memory
+    follows after it. ``outcome``: what Nova told; the first word counts.
+    """
+
+    phase: Phase = Phase.IDLE
+    moved: bool = False
+    post_copy: bool = False
+    outcome: OutcomeKind | None = None
+
+    def holds(self, guard: Guard) -> bool:
+        """Whether a row's guard is true."""
+        if guard is Guard.OUTCOME:
+            return self.outcome is not None
+        # After a post-copy switchover the guest may stall for pages that are still at the
+        # source, so the cache stays in front of it until Nova says that all have come.
+        return self.outcome is not None or (self.moved and not self.post_copy)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """What follows from one event."""
+
+    state: Handover
+    actions: tuple[Action, ...]
+    decision: Decision | None
+
+
+def step(state: Handover, event: Event) -> Step:
+    """Apply one event; raises :class:`UnknownEventError` if the table does not know it."""
+    try:
+        row = TABLE[state.phase][event.kind]
+    except KeyError as exc:
+        raise UnknownEventError(f"{event.kind} in phase {state.phase}") from exc
+    state = _remember(state, event)
+    chosen = _choose(state, row)
+    phase = chosen.then or state.phase
+    state = dataclasses.replace(state, phase=phase)
+    sentence = chosen.why + (f" ({event.detail})" if event.detail and chosen.why else "")
+    decision = Decision(event.at, phase, sentence) if sentence else None
+    return Step(state, chosen.actions, decision)
+
+
+def _choose(state: Handover, row: Row) -> Row:
+    if row.guard is None or state.holds(row.guard):
+        return row
+    assert row.other is not None, "a guarded row names what follows otherwise"
+    return row.other
+
+
+def _remember(state: Handover, event: Event) -> Handover:
+    if state.outcome is None and event.kind in _OUTCOME_OF:
+        state = dataclasses.replace(state, outcome=_OUTCOME_OF[event.kind])
+    # What the hypervisor tells of a handover that is over belongs to no switchover of its.
+    if event.kind in _MOVED and state.phase is not Phase.RELEASED:
+        failed = event.kind is EventKind.SWITCHOVER_FAILED
+        post_copy = False if failed else state.post_copy or event.post_copy
+        state = dataclasses.replace(state, moved=True, post_copy=post_copy)
+    return state

@@ -1,0 +1,180 @@
+"""The table of phases: every event that a phase knows, and what follows.
+
+An event that a phase does not name is an error of the program. An event that may come late or
+twice (RPC, two hosts, a prober) is named and does nothing: ``LATE``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from nova_cachemig.handover.actions import Action as A
+from nova_cachemig.handover.events import EventKind as E
+from nova_cachemig.model.phase import EdgeState, Phase
+
+P = Phase
+
+
+class Guard(enum.StrEnum):
+    """A row that depends on more than the phase and the event (``machine.py`` decides)."""
+
+    SETTLED = "settled"  # the guest moved, or failed to, and Nova needs nothing more of us
+    OUTCOME = "outcome"  # Nova has told how the migration ended
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """``then`` is the next phase, None: stay. With a ``guard`` that is false, ``other`` follows."""
+
+    then: Phase | None = None
+    actions: tuple[A, ...] = ()
+    why: str = ""
+    guard: Guard | None = None
+    other: Row | None = None
+
+
+LATE = Row()
+
+_SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
+_BACK = (A.SET_EDGE, A.KILL_READS, A.SEND_WRITES, A.WAIT_DRAINED)
+
+_paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
+_silent = Row(P.SHIELDED, _SHIELD, "the guest fell silent without a word: shielding")
+_resumed = Row(P.SHIELDED, _SHIELD, "the guest runs again: waiting until it is reachable")
+_failed = Row(P.ROLLING_BACK, _SHIELD, "the switchover failed: waiting for the source")
+_answers = Row(P.REPLAYING, _BACK, "the guest answers: held requests go, the journal is replayed")
+_completed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "Nova says completed: draining")
+_rolled_back = Row(P.ROLLING_BACK, _SHIELD, "Nova rolled back: waiting for the source")
+_gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest answers")
+_ask = Row(None, (A.ASK_NOVA,), "")
+_settled = Row(
+    None, (A.RELEASE,), "the journal is empty: releasing", Guard.SETTLED,
+    Row(
+        P.ARMED, (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
+        "the journal is empty, the migration is not over: armed",
+    ),
+)
+_released = Row(
+    P.RELEASED, (A.STOP_PROBE, A.STOP_WARM, A.FINISH), "released: the edge passes all through",
+    Guard.OUTCOME,
+    Row(P.RELEASED, (A.STOP_PROBE, A.STOP_WARM), "released: Nova has yet to say how it ended"),
+)
+_told = Row(None, (), "Nova says how it ended")
+
+TABLE: dict[Phase, dict[E, Row]] = {
+    P.IDLE: {
+        E.BEGIN: Row(
+            P.WARMING, (A.OPEN_WRITES, A.SEND_WRITES, A.SET_EDGE, A.START_WARM),
+            "a migration is being prepared: warming",
+        ),
+        E.RECOVER: Row(
+            P.SHIELDED, (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
+            "found on disk after a restart: shielding until the guest is seen",
+        ),
+    },
+    P.WARMING: {
+        E.BEGIN: LATE,
+        E.ARM: Row(
+            P.ARMED, (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE), "memory copy is next: armed"
+        ),
+        E.PAUSED: _paused,
+        E.RESUMED: _resumed,
+        E.SWITCHOVER_FAILED: _failed,
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: _completed,
+        E.ROLLED_BACK: _rolled_back,
+        E.DEADLINE: _gave_up,
+    },
+    P.ARMED: {
+        E.BEGIN: LATE,
+        E.ARM: LATE,
+        E.PAUSED: _paused,
+        E.RESUMED: _resumed,
+        E.SWITCHOVER_FAILED: _failed,
+        E.SILENT: _silent,
+        E.ANSWERS: LATE,
+        E.DRAINED: LATE,
+        E.RELEASE_FAILED: LATE,
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: _completed,
+        E.ROLLED_BACK: _rolled_back,
+        E.DEADLINE: _gave_up,
+    },
+    P.SHIELDED: {
+        E.BEGIN: LATE,
+        E.ARM: LATE,
+        E.PAUSED: LATE,
+        E.RESUMED: Row(None, (), "the guest runs at the destination"),
+        E.SWITCHOVER_FAILED: Row(P.ROLLING_BACK, (), "the switchover failed"),
+        E.SILENT: LATE,
+        E.ANSWERS: _answers,
+        E.DRAINED: LATE,
+        E.RELEASE_FAILED: LATE,
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: _told,
+        E.ROLLED_BACK: Row(P.ROLLING_BACK, (), "Nova rolled back"),
+        E.DEADLINE: _told,
+    },
+    P.ROLLING_BACK: {
+        E.BEGIN: LATE,
+        E.ARM: LATE,
+        E.PAUSED: LATE,
+        E.RESUMED: LATE,
+        E.SWITCHOVER_FAILED: LATE,
+        E.SILENT: LATE,
+        E.ANSWERS: _answers,
+        E.DRAINED: LATE,
+        E.RELEASE_FAILED: LATE,
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: _told,
+        E.ROLLED_BACK: _told,
+        E.DEADLINE: _told,
+    },
+    P.REPLAYING: {
+        E.BEGIN: LATE,
+        E.ARM: LATE,
+        E.PAUSED: _paused,
+        E.RESUMED: LATE,
+        E.SWITCHOVER_FAILED: LATE,
+        E.SILENT: _silent,
+        E.ANSWERS: LATE,
+        E.DRAINED: _settled,
+        E.RELEASE_DONE: _released,
+        E.RELEASE_FAILED: Row(
+            None, (A.SET_EDGE, A.WAIT_DRAINED), "a write came while releasing: draining again"
+        ),
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: Row(None, (A.WAIT_DRAINED,), "Nova says completed"),
+        E.ROLLED_BACK: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
+        E.DEADLINE: Row(None, (A.WAIT_DRAINED,), "deadline: releasing"),
+    },
+    P.RELEASED: {
+        E.BEGIN: LATE,
+        E.ARM: LATE,
+        E.PAUSED: LATE,
+        E.RESUMED: LATE,
+        E.SWITCHOVER_FAILED: LATE,
+        E.SILENT: LATE,
+        E.ANSWERS: LATE,
+        E.DRAINED: LATE,
+        E.RELEASE_DONE: LATE,
+        E.RELEASE_FAILED: LATE,
+        E.STILL_RUNNING: LATE,
+        E.COMPLETED: Row(None, (A.FINISH,), "Nova says completed"),
+        E.ROLLED_BACK: Row(None, (A.FINISH,), "Nova rolled back"),
+        E.DEADLINE: Row(None, (A.FINISH,), "deadline: nobody says how it ended"),
+    },
+}
+
+EDGE_OF: dict[Phase, EdgeState] = {
+    P.IDLE: EdgeState.PASS,
+    # Writes go through the journal as soon as the cache is filled: a write that passed beside
+    # it would leave its old page there.
+    P.WARMING: EdgeState.ARMED,
+    P.ARMED: EdgeState.ARMED,
+    P.SHIELDED: EdgeState.SHIELDED,
+    P.ROLLING_BACK: EdgeState.SHIELDED,
+    P.REPLAYING: EdgeState.REPLAY,
+    P.RELEASED: EdgeState.PASS,
+}
