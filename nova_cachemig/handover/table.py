@@ -37,7 +37,7 @@ class Row:
 LATE = Row()
 
 _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
-_BACK = (A.SET_EDGE, A.KILL_READS, A.SEND_WRITES, A.WAIT_DRAINED)
+_BACK = (A.SET_EDGE, A.KILL_READS, A.SEND_WRITES, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
 _silent = Row(P.SHIELDED, _SHIELD, "the guest fell silent without a word: shielding")
@@ -49,14 +49,20 @@ _rolled_back = Row(P.ROLLING_BACK, _SHIELD, "Nova rolled back: waiting for the s
 _gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest answers")
 _ask = Row(None, (A.ASK_NOVA,), "")
 _settled = Row(
-    None, (A.RELEASE,), "the journal is empty: releasing", Guard.SETTLED,
+    None,
+    (A.RELEASE,),
+    "the journal is empty: releasing",
+    Guard.SETTLED,
     Row(
-        P.ARMED, (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
+        P.ARMED,
+        (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
         "the journal is empty, the migration is not over: armed",
     ),
 )
 _released = Row(
-    P.RELEASED, (A.STOP_PROBE, A.STOP_WARM, A.FINISH), "released: the edge passes all through",
+    P.RELEASED,
+    (A.STOP_PROBE, A.STOP_WARM, A.FINISH),
+    "released: the edge passes all through",
     Guard.OUTCOME,
     Row(P.RELEASED, (A.STOP_PROBE, A.STOP_WARM), "released: Nova has yet to say how it ended"),
 )
@@ -65,11 +71,13 @@ _told = Row(None, (), "Nova says how it ended")
 TABLE: dict[Phase, dict[E, Row]] = {
     P.IDLE: {
         E.BEGIN: Row(
-            P.WARMING, (A.OPEN_WRITES, A.SEND_WRITES, A.SET_EDGE, A.START_WARM),
+            P.WARMING,
+            (A.OPEN_WRITES, A.SEND_WRITES, A.SET_EDGE, A.START_WARM),
             "a migration is being prepared: warming",
         ),
         E.RECOVER: Row(
-            P.SHIELDED, (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
+            P.SHIELDED,
+            (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
             "found on disk after a restart: shielding until the guest is seen",
         ),
     },

@@ -1,0 +1,177 @@
+"""One handover that is under way: its queue of events, its record, its watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+
+from oslo_log import log
+
+from nova_cachemig.agent.manager.parts import Parts
+from nova_cachemig.agent.manager.performer import Performer
+from nova_cachemig.agent.seams import EdgeCounts, PartError, WriteCounts
+from nova_cachemig.handover import machine
+from nova_cachemig.handover.actions import Action
+from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.model.handover import Decision, HandoverId, HandoverRecord, OutcomeKind
+from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.service import Route
+
+LOG = log.getLogger(__name__)
+
+
+class LiveHandover:
+    """Runs from its first event until its outcome is on disk."""
+
+    def __init__(self, parts: Parts, record: HandoverRecord, routes: tuple[Route, ...]) -> None:
+        self._parts = parts
+        self._state = machine.Handover()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._performer = Performer(parts, record.id, routes, record.started, self.post, self._note)
+        self.record = dataclasses.replace(record, services=self._performer.services)
+        self._counted = False
+
+    @property
+    def id(self) -> HandoverId:
+        """Instance and request."""
+        return self.record.id
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands."""
+        return self._state.phase
+
+    @property
+    def warmed(self) -> asyncio.Event:
+        """Set once warming is over, whatever came of it."""
+        return self._performer.warmed
+
+    def post(self, event: Event) -> None:
+        """Take an event; it is handled in the order of arrival."""
+        self._events.put_nowait(event)
+
+    async def run(self) -> None:
+        """Handle events until the handover is finished."""
+        try:
+            finished = False
+            while not finished:
+                finished = await self._handle(await self._next_event())
+        finally:
+            self._performer.warmed.set()
+            await self._performer.stop()
+
+    async def abandon(self, why: str) -> None:
+        """Record that nobody will say how it ended; the edge and the journal stay as they are."""
+        self._state = dataclasses.replace(
+            self._state, outcome=self._state.outcome or OutcomeKind.ABANDONED
+        )
+        await self._count()
+        await self._remember(Decision(time.time(), self.phase, why), True)
+
+    async def _next_event(self) -> Event:
+        limits = self._parts.limits
+        while True:
+            try:
+                async with asyncio.timeout(limits.ask_nova_after):
+                    return await self._events.get()
+            except TimeoutError:
+                if time.time() - self.record.started > limits.deadline:
+                    return Event(EventKind.DEADLINE, time.time())
+                await self._performer.perform(Action.ASK_NOVA, self.phase)
+
+    async def _handle(self, event: Event) -> bool:
+        try:
+            step = machine.step(self._state, event)
+        except machine.UnknownEventError as exc:
+            LOG.error("handover %s: %s", self.id, exc)
+            self._note(f"not understood: {exc}")
+            return False
+        self._state = step.state
+        if Action.FINISH in step.actions or event.kind is EventKind.RELEASE_DONE:
+            await self._count()
+        try:
+            for action in step.actions:
+                await self._performer.perform(action, step.state.phase)
+        except PartError as exc:
+            return await self._unprotected(exc)
+        finished = Action.FINISH in step.actions
+        await self._remember(step.decision, finished)
+        return finished
+
+    async def _unprotected(self, exc: PartError) -> bool:
+        """The journal cannot be opened: nothing was flipped, Nova migrates as if we were not."""
+        decision = Decision(time.time(), Phase.RELEASED, f"not protected: {exc}")
+        LOG.error("handover %s: %s", self.id, decision.sentence)
+        self._state = machine.Handover(Phase.RELEASED, outcome=OutcomeKind.ABANDONED)
+        await self._remember(decision, True)
+        return True
+
+    def _note(self, sentence: str) -> None:
+        decision = Decision(time.time(), self.phase, sentence)
+        self.record = dataclasses.replace(self.record, decisions=(*self.record.decisions, decision))
+
+    async def _remember(self, decision: Decision | None, finished: bool) -> None:
+        if decision is None and not finished:
+            return
+        if decision is not None:
+            LOG.info("handover %s: %s: %s", self.id, decision.phase, decision.sentence)
+            decisions = (*self.record.decisions, decision)
+            self.record = dataclasses.replace(self.record, decisions=decisions)
+        self.record = dataclasses.replace(
+            self.record,
+            phase=self.phase,
+            ended=time.time() if finished else None,
+            outcome=self._state.outcome if finished else None,
+        )
+        try:
+            await self._parts.store.save(self.record)
+        except PartError as exc:
+            LOG.error("handover %s: its record is not on disk: %s", self.id, exc)
+
+    async def _count(self) -> None:
+        if self._counted:
+            return
+        self._counted = True
+        edge = EdgeCounts()
+        writes = WriteCounts()
+        for name in self.record.services:
+            try:
+                edge = _sum_edge(edge, await self._parts.engine.counts(name))
+                writes = _sum_writes(writes, await self._parts.writes.counts(name))
+            except PartError as exc:
+                self._note(f"not counted: {exc}")
+        counts = {
+            "hits": edge.hits,
+            "misses": edge.misses,
+            "held": edge.held,
+            "failed": edge.failed,
+            "writes": writes.accepted,
+            "replayed": writes.answered,
+            "in_doubt": writes.in_doubt,
+            "warmed": self._performer.pages,
+        }
+        longest = max(edge.longest_wait, writes.longest_wait)
+        self.record = dataclasses.replace(self.record, counts=counts, longest_wait=longest)
+
+
+def _sum_edge(a: EdgeCounts, b: EdgeCounts) -> EdgeCounts:
+    return EdgeCounts(
+        a.hits + b.hits,
+        a.misses + b.misses,
+        a.held + b.held,
+        a.holding_now + b.holding_now,
+        max(a.longest_wait, b.longest_wait),
+        a.failed + b.failed,
+    )
+
+
+def _sum_writes(a: WriteCounts, b: WriteCounts) -> WriteCounts:
+    return WriteCounts(
+        a.accepted + b.accepted,
+        a.waiting + b.waiting,
+        a.in_flight + b.in_flight,
+        a.in_doubt + b.in_doubt,
+        a.answered + b.answered,
+        max(a.longest_wait, b.longest_wait),
+    )

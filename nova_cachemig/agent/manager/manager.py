@@ -1,0 +1,188 @@
+"""All handovers of this agent: who is told what, one live handover an instance."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from oslo_log import log
+
+from nova_cachemig.agent.manager.live import LiveHandover
+from nova_cachemig.agent.manager.parts import Parts
+from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.service import Route
+
+LOG = log.getLogger(__name__)
+
+_KIND_OF = {
+    GuestEventKind.PAUSED: EventKind.PAUSED,
+    GuestEventKind.RESUMED: EventKind.RESUMED,
+    GuestEventKind.SWITCHOVER_FAILED: EventKind.SWITCHOVER_FAILED,
+    GuestEventKind.COMPLETED: EventKind.COMPLETED,
+    GuestEventKind.ROLLED_BACK: EventKind.ROLLED_BACK,
+    GuestEventKind.FAILED: EventKind.ROLLED_BACK,
+}
+_NOT_OURS: dict[str, str | bool] = {
+    "ready": True,
+    "phase": Phase.IDLE.value,
+    "reason": "no service of ours",
+}
+
+
+class HandoverManager:
+    """Takes what the hook tells and keeps one :class:`LiveHandover` an instance."""
+
+    def __init__(self, parts: Parts, routes_of: Callable[[str], tuple[Route, ...]]) -> None:
+        self._parts = parts
+        self._routes_of = routes_of
+        self._live: dict[str, LiveHandover] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._arming: dict[str, asyncio.Task[None]] = {}
+        self._polled: dict[str, float] = {}
+
+    def live(self) -> list[HandoverRecord]:
+        """Records of the handovers that are under way."""
+        return [handover.record for handover in self._live.values()]
+
+    def migrating(self) -> frozenset[str]:
+        """Names of the services that a handover has in its hands."""
+        return frozenset(n for h in self._live.values() for n in h.record.services)
+
+    async def recover(self) -> None:
+        """Take up what a crash left: unfinished handovers, and journals with no handover."""
+        unfinished = await self._parts.store.unfinished()
+        newest = {record.id.instance: record for record in unfinished}
+        for record in newest.values():
+            self._start(record, EventKind.RECOVER)
+        waiting = await self._parts.writes.unfinished()
+        held = {name for record in self.live() for name in record.services}
+        for name in sorted(set(waiting) - held):
+            LOG.error(
+                "service %s: %d writes wait in the journal without a handover; see "
+                "nova-cachemig-manage journal list",
+                name,
+                waiting[name],
+            )
+
+    async def stop(self) -> None:
+        """End all tasks; what is under way is taken up by the next start."""
+        tasks = [*self._tasks.values(), *self._arming.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def begin(
+        self, handover: HandoverId, source: str | None, destination: str | None, at: float
+    ) -> None:
+        """A migration is being prepared; the second time it is told of the same changes nothing."""
+        known = self._live.get(handover.instance)
+        if known is not None and known.id == handover:
+            return
+        if not self._routes_of(handover.instance):
+            return
+        if known is not None:
+            await self._supersede(known)
+        record = HandoverRecord(
+            id=handover,
+            services=(),
+            source=source,
+            destination=destination,
+            phase=Phase.IDLE,
+            started=at,
+        )
+        self._start(record, EventKind.BEGIN)
+
+    async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, str | bool]:
+        """Wait up to ``wait`` seconds for the cache to be warm; arms when it is, or when the
+        hook asks no more."""
+        live = self._live.get(handover.instance)
+        if live is None or live.id != handover:
+            return dict(_NOT_OURS)
+        self._polled[handover.instance] = asyncio.get_running_loop().time()
+        if handover.instance not in self._arming:
+            self._arming[handover.instance] = asyncio.create_task(self._arm_when_due(live))
+        try:
+            async with asyncio.timeout(wait):
+                await live.warmed.wait()
+        except TimeoutError:
+            return {"ready": False, "phase": live.phase.value, "reason": "warming"}
+        return {"ready": True, "phase": live.phase.value, "reason": "warm"}
+
+    async def guest_event(self, told: GuestEvent) -> None:
+        """A moment of the migration, from Nova or from the hypervisor."""
+        kind = _KIND_OF.get(told.kind)
+        if kind is None:
+            return
+        live = self._live.get(told.instance)
+        if live is None:
+            live = self._unannounced(told)
+        if live is None or (told.request is not None and told.request != live.id.request):
+            return
+        post_copy = "postcopy" in told.detail.replace("-", "").lower()
+        live.post(Event(kind, told.at, told.host or "", post_copy))
+
+    # ------------------------------------------------------------------------------------
+
+    def _unannounced(self, told: GuestEvent) -> LiveHandover | None:
+        """A guest is paused for its switchover and nobody has begun: shield at once."""
+        if told.kind is not GuestEventKind.PAUSED or not self._routes_of(told.instance):
+            return None
+        record = HandoverRecord(
+            id=HandoverId(told.instance, f"unannounced-{told.at:.3f}"),
+            services=(),
+            source=told.host,
+            destination=None,
+            phase=Phase.IDLE,
+            started=told.at,
+        )
+        return self._start(record, EventKind.RECOVER)
+
+    def _start(self, record: HandoverRecord, first: EventKind) -> LiveHandover:
+        live = LiveHandover(self._parts, record, self._routes_of(record.id.instance))
+        self._live[record.id.instance] = live
+        live.post(Event(first, time.time(), f"{record.source} to {record.destination}"))
+        self._tasks[record.id.instance] = asyncio.create_task(self._run(live))
+        return live
+
+    async def _run(self, live: LiveHandover) -> None:
+        try:
+            await live.run()
+        finally:
+            if self._live.get(live.id.instance) is live:
+                del self._live[live.id.instance]
+                self._tasks.pop(live.id.instance, None)
+                self._disarm(live.id.instance)
+
+    async def _supersede(self, known: LiveHandover) -> None:
+        """Nova begins another migration of the instance: the former is over, however it ended."""
+        instance = known.id.instance
+        task = self._tasks.pop(instance)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._live.pop(instance, None)
+        self._disarm(instance)
+        await known.abandon("Nova began another migration of the instance")
+
+    def _disarm(self, instance: str) -> None:
+        self._polled.pop(instance, None)
+        task = self._arming.pop(instance, None)
+        if task is not None:
+            task.cancel()
+
+    async def _arm_when_due(self, live: LiveHandover) -> None:
+        loop = asyncio.get_running_loop()
+        gap = self._parts.limits.poll_gap
+        while not live.warmed.is_set():
+            left = self._polled.get(live.id.instance, 0.0) + gap - loop.time()
+            if left <= 0:
+                break
+            try:
+                async with asyncio.timeout(left):
+                    await live.warmed.wait()
+            except TimeoutError:
+                continue
+        live.post(Event(EventKind.ARM, time.time()))

@@ -1,0 +1,229 @@
+"""Performs the actions of one handover. Long ones are tasks that post an event when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+
+from oslo_log import log
+
+from nova_cachemig.agent.manager.parts import MigrationState, Parts
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.handover.actions import Action
+from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.table import EDGE_OF
+from nova_cachemig.model.handover import HandoverId
+from nova_cachemig.model.phase import EdgeState, Phase
+from nova_cachemig.model.service import Route, Target
+
+LOG = log.getLogger(__name__)
+
+_EVENT_OF = {
+    MigrationState.RUNNING: EventKind.STILL_RUNNING,
+    MigrationState.COMPLETED: EventKind.COMPLETED,
+    MigrationState.FAILED: EventKind.ROLLED_BACK,
+}
+
+
+class Performer:
+    """The hands of one handover.
+
+    ``post`` takes the events that actions lead to; ``note`` takes a sentence for the record.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        handover: HandoverId,
+        routes: tuple[Route, ...],
+        started: float,
+        post: Callable[[Event], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._parts = parts
+        self._id = handover
+        self._routes = tuple(r for r in routes if r.target is not None)
+        self._started = started
+        self._post = post
+        self._note = note
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.warmed = asyncio.Event()
+        self.pages = 0
+        self._do: dict[Action, Callable[[Phase], Awaitable[None]]] = {
+            Action.OPEN_WRITES: self._open_writes,
+            Action.SEND_WRITES: self._send_writes,
+            Action.HOLD_WRITES: self._hold_writes,
+            Action.SET_EDGE: self._set_edge,
+            Action.START_WARM: self._start_warm,
+            Action.KEEP_WARM: self._keep_warm,
+            Action.STOP_WARM: self._stop_warm,
+            Action.WATCH_SILENCE: self._watch_silence,
+            Action.WAIT_ANSWERS: self._wait_answers,
+            Action.STOP_PROBE: self._stop_probe,
+            Action.KILL_READS: self._kill_reads,
+            Action.WAIT_DRAINED: self._wait_drained,
+            Action.RELEASE: self._release,
+            Action.ASK_NOVA: self._ask_nova,
+        }
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services of this handover."""
+        return tuple(route.service.name for route in self._routes)
+
+    async def perform(self, action: Action, phase: Phase) -> None:
+        """Do one action. A part that fails is noted; the handover goes on (OPEN_WRITES raises)."""
+        if action is Action.FINISH:
+            return
+        try:
+            await self._do[action](phase)
+        except PartError as exc:
+            if action is Action.OPEN_WRITES:
+                raise
+            LOG.error("handover %s: %s failed: %s", self._id, action, exc)
+            self._note(f"{action} failed: {exc}")
+
+    async def stop(self) -> None:
+        """End all tasks."""
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- tasks ---------------------------------------------------------------------------
+
+    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self._cancel(name)
+        self._tasks[name] = asyncio.create_task(self._guarded(name, work))
+
+    def _cancel(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    async def _guarded(self, name: str, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except PartError as exc:
+            LOG.error("handover %s: %s failed: %s", self._id, name, exc)
+            self._note(f"{name} failed: {exc}")
+        except Exception:  # a task of ours must not die unseen: the watchdog ends the handover
+            LOG.exception("handover %s: %s broke", self._id, name)
+            self._note(f"{name} broke; see the log")
+
+    def _event(self, kind: EventKind, detail: str = "") -> None:
+        self._post(Event(kind, time.time(), detail))
+
+    def _target(self) -> Target:
+        target = self._routes[0].target
+        assert target is not None, "routes without a target are left out above"
+        return target
+
+    # -- writes --------------------------------------------------------------------------
+
+    async def _open_writes(self, phase: Phase) -> None:
+        for route in self._routes:
+            await self._parts.writes.open(route.service)
+
+    async def _send_writes(self, phase: Phase) -> None:
+        for route in self._routes:
+            if route.target is not None:
+                await self._parts.writes.send_to(route.service.name, route.target)
+
+    async def _hold_writes(self, phase: Phase) -> None:
+        for name in self.services:
+            await self._parts.writes.hold(name)
+
+    async def _wait_drained(self, phase: Phase) -> None:
+        self._spawn("drain", self._drained())
+
+    async def _drained(self) -> None:
+        await asyncio.gather(*(self._parts.writes.drained(name) for name in self.services))
+        self._event(EventKind.DRAINED)
+
+    # -- edge ----------------------------------------------------------------------------
+
+    async def _set_edge(self, phase: Phase) -> None:
+        for name in self.services:
+            await self._parts.engine.set_state(name, EDGE_OF[phase])
+
+    async def _kill_reads(self, phase: Phase) -> None:
+        for name in self.services:
+            await self._parts.engine.kill_reads(name)
+
+    async def _release(self, phase: Phase) -> None:
+        self._spawn("drain", self._release_all())
+
+    async def _release_all(self) -> None:
+        engine, writes = self._parts.engine, self._parts.writes
+        try:
+            async with asyncio.timeout(self._parts.limits.release):
+                for name in self.services:
+                    await engine.set_state(name, EdgeState.DRAIN)
+                    await writes.drained(name)
+            for name in self.services:
+                await engine.set_state(name, EdgeState.PASS)
+                await writes.close(name)
+        except (TimeoutError, PartError) as exc:
+            self._event(EventKind.RELEASE_FAILED, str(exc))
+        else:
+            self._event(EventKind.RELEASE_DONE)
+
+    # -- warming -------------------------------------------------------------------------
+
+    async def _start_warm(self, phase: Phase) -> None:
+        self._spawn("warm", self._warm())
+
+    async def _warm(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._parts.limits.warm
+        try:
+            done = await asyncio.gather(
+                *(self._parts.warmer.warm(name, deadline=deadline) for name in self.services)
+            )
+            self.pages = sum(counts.fetched for counts in done)
+            wanted = sum(counts.wanted for counts in done)
+            failed = sum(counts.failed for counts in done)
+            self._note(f"warmed {self.pages} of {wanted} pages, {failed} failed")
+        finally:
+            self.warmed.set()
+
+    async def _keep_warm(self, phase: Phase) -> None:
+        self.warmed.set()
+        self._spawn("warm", self._keep_all_warm())
+
+    async def _keep_all_warm(self) -> None:
+        await asyncio.gather(*(self._parts.warmer.keep_warm(name) for name in self.services))
+
+    async def _stop_warm(self, phase: Phase) -> None:
+        self.warmed.set()
+        self._cancel("warm")
+
+    # -- probes --------------------------------------------------------------------------
+
+    async def _watch_silence(self, phase: Phase) -> None:
+        self._spawn("probe", self._silence())
+
+    async def _silence(self) -> None:
+        await self._parts.prober.wait_silent(self._target())
+        self._event(EventKind.SILENT)
+
+    async def _wait_answers(self, phase: Phase) -> None:
+        self._spawn("probe", self._answers())
+
+    async def _answers(self) -> None:
+        await self._parts.prober.wait_answers(self._target())
+        self._event(EventKind.ANSWERS)
+
+    async def _stop_probe(self, phase: Phase) -> None:
+        self._cancel("probe")
+
+    # -- Nova ----------------------------------------------------------------------------
+
+    async def _ask_nova(self, phase: Phase) -> None:
+        self._spawn("nova", self._ask())
+
+    async def _ask(self) -> None:
+        state = await self._parts.nova.migration_state(self._id.instance, self._started)
+        if state in _EVENT_OF:
+            self._event(_EVENT_OF[state], "asked")
