@@ -1,0 +1,104 @@
+"""Scores of each method over all seeds, with intervals over seeds.
+
+``mae``, ``rmse`` and ``coverage_80`` are over hosts and instants, of the mean load over the horizon. The *regret*
+of an instant is that mean of the chosen host (the one with the lowest forecast mean) less that of the best host;
+``top1`` is how often they are the same. Instants of a seed share hosts and history, so an interval is over the
+means of the seeds (each one cluster), Student's t at 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.placementlib.trials import Outcome
+
+Floats = NDArray[np.float64]
+
+SIMPLE = ('last value', 'mean 1h', 'ewma', 'holt', 'local regression')
+DEFAULT = 'default'
+
+
+def regret(outcome: Outcome, method: str) -> float:
+    """How much busier the host chosen was than the best one."""
+    known = np.isfinite(outcome.actual)
+    forecast = np.where(known, outcome.forecasts[method][0], np.nan)
+    actual = np.where(known, outcome.actual, -np.inf)
+    if not np.isfinite(forecast).any():
+        return float(actual.max() - outcome.actual[known].min())  # no choice: the worst
+    return float(outcome.actual[np.nanargmin(forecast)] - outcome.actual[known].min())
+
+
+def interval(values: Floats) -> list[float]:
+    """The 95 % interval of the mean of independent values, [low, high]."""
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return [-math.inf, math.inf]
+    half = student(n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
+    return [mean - half, mean + half]
+
+
+def student(freedom: int, level: float = 0.975) -> float:
+    """Student's quantile by the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5)."""
+    z, n = NormalDist().inv_cdf(level), float(freedom)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / n ** (i + 1) for i, term in enumerate(terms))
+
+
+def by_seed(seeds: Sequence[Sequence[Outcome]], method: str) -> Floats:
+    """Mean regret of each seed, float[seeds]."""
+    return np.array([np.mean([regret(o, method) for o in seed]) for seed in seeds])
+
+
+def score(seeds: Sequence[Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
+    """The scores of each method; for the default also the paired differences."""
+    seeds = [seed for seed in seeds if seed]
+    outcomes = [o for seed in seeds for o in seed]
+    methods = list(outcomes[0].forecasts)
+    regrets = {method: by_seed(seeds, method) for method in methods}
+    scores = {method: _score(outcomes, method, regrets[method]) for method in methods}
+    if DEFAULT in scores:
+        scores[DEFAULT].update(_paired(regrets))
+    return scores
+
+
+def _score(outcomes: Sequence[Outcome], method: str, regrets: Floats) -> dict[str, Any]:
+    actual = np.concatenate([o.actual for o in outcomes])
+    mean, low, high = np.concatenate([o.forecasts[method] for o in outcomes], axis=1)
+    known = np.isfinite(actual) & np.isfinite(mean)
+    errors, within = (mean - actual)[known], ((low <= actual) & (actual <= high))[known]
+    return {
+        'mae': float(np.abs(errors).mean()),
+        'rmse': float(np.sqrt((errors**2).mean())),
+        'coverage_80': float(within.mean()),
+        'regret_mean': float(regrets.mean()),
+        'regret_ci95': interval(regrets),
+        'top1': float(np.mean([regret(o, method) <= 1e-9 for o in outcomes])),
+        'known': float(known.sum() / max(np.isfinite(actual).sum(), 1)),
+    }
+
+
+def _paired(regrets: Mapping[str, Floats]) -> dict[str, Any]:
+    """Differences of the default to the others, seed by seed; below zero the default is better."""
+    differences = {
+        method: {
+            'diff_mean': float((regrets[DEFAULT] - other).mean()),
+            'diff_ci95': interval(regrets[DEFAULT] - other),
+        }
+        for method, other in regrets.items()
+        if method != DEFAULT
+    }
+    simple = [method for method in SIMPLE if method in regrets]
+    if not simple:
+        return {'vs': differences}
+    best = min(simple, key=lambda method: float(regrets[method].mean()))
+    return {'vs_best_simple': {'method': best, **differences[best]}, 'vs': differences}

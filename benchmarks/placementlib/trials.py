@@ -1,0 +1,172 @@
+"""Trials: hosts of random machines, forecast by every method at the same random instants.
+
+One seed is one cloud: a panel, a stretch of a day in it, hosts made of machines that were measured in that
+stretch (each machine on one host while there are enough of them), and some instants. All methods see the
+same history and are judged by the same outcome, so that their differences are paired.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.placementlib.readers import Panel, TraceError
+from nova_cachemig.forecast.contract import Forecaster
+from nova_cachemig.model import load
+
+Floats = NDArray[np.float64]
+
+STRETCH = 86400.0
+"""The instants of one seed lie within so many seconds."""
+
+PRESENT = 0.9
+"""A machine takes part if so much of the stretch was measured."""
+
+BRIDGED = 3
+"""A machine's gap of at most so many samples is filled with the sample before it."""
+
+BOUNDS = (0.1, 0.9)
+"""The levels of the 80 % interval."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is asked of the trials. Times are seconds."""
+
+    interval: float = 300.0
+    hosts: int = 20
+    vms: int = 10
+    horizon: float = 3600.0
+    warmup: float = 7200.0
+    history: float = 7 * 86400.0
+    instants: int = 8
+    split: str = ''
+
+    def samples(self, seconds: float) -> int:
+        return max(1, round(seconds / self.interval))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """One instant: ``actual`` is float[hosts]; each forecast float[3, hosts]: mean, low, high."""
+
+    actual: Floats
+    forecasts: Mapping[str, Floats]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cloud:
+    """Loads of hosts, float[hosts, samples], and the instants: how many samples are known."""
+
+    loads: Floats
+    instants: NDArray[np.int64]
+
+
+def machine_split(panel: Panel) -> Panel:
+    """The half of the machines that is kept for judging, by a hash of their names."""
+    judged = [
+        i
+        for i, machine in enumerate(panel.machines)
+        if hashlib.sha256(machine.encode()).digest()[0] % 2
+    ]
+    machines = tuple(panel.machines[i] for i in judged)
+    return Panel(panel.name, machines, panel.values[judged])
+
+
+def first_instant(panel: Panel, plan: Plan) -> int:
+    """The first instant that may be judged: after the warm-up, or after half the time."""
+    half = panel.values.shape[1] // 2 if plan.split == 'time' else 0
+    return max(plan.samples(plan.warmup), half)
+
+
+def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
+    """The panels (or halves of them) in which trials can be held."""
+    if plan.split == 'machine':
+        panels = [machine_split(panel) for panel in panels]
+    good = [
+        panel
+        for panel in panels
+        if len(panel.machines) > 1
+        and first_instant(panel, plan) + plan.samples(plan.horizon) <= panel.values.shape[1]
+    ]
+    if not good:
+        raise TraceError('no panel has two machines and enough samples')
+    return good
+
+
+def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Cloud | None:
+    """One random cloud; None where too few machines were measured in the stretch drawn."""
+    panel = panels[rng.integers(len(panels))]
+    steps, length = plan.samples(plan.horizon), panel.values.shape[1]
+    first, last = first_instant(panel, plan), length - steps
+    begin = int(rng.integers(first, max(first, last - plan.samples(STRETCH)) + 1))
+    end = min(begin + plan.samples(STRETCH), last)
+    instants = np.sort(rng.integers(begin, end + 1, plan.instants))
+    stretch = panel.values[:, max(begin - plan.samples(plan.warmup), 0) : end + steps]
+    present = np.flatnonzero(np.isfinite(stretch).mean(axis=1) >= PRESENT)
+    if len(present) < 2:
+        return None
+    start = max(begin - plan.samples(plan.history), 0)
+    loads = bridge(panel.values[:, start : end + steps])
+    groups = group(present, plan, rng)
+    return Cloud(np.stack([loads[members].mean(axis=0) for members in groups]), instants - start)
+
+
+def group(
+    machines: NDArray[np.int64], plan: Plan, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Machines of each host. Hosts share machines only where there are too few."""
+    size = min(plan.vms, max(1, len(machines) // 2))
+    if len(machines) >= size * plan.hosts:
+        return list(rng.permutation(machines)[: size * plan.hosts].reshape(plan.hosts, size))
+    return [rng.choice(machines, size, replace=False) for _ in range(plan.hosts)]
+
+
+def bridge(values: Floats) -> Floats:
+    """Short gaps filled with the sample before them, float[machines, samples]."""
+    filled = values.copy()
+    for back in range(1, BRIDGED + 1):
+        gap = np.isnan(filled[:, back:]) & np.isfinite(values[:, :-back])
+        filled[:, back:] = np.where(gap, values[:, :-back], filled[:, back:])
+    return filled
+
+
+def run(
+    panels: Sequence[Panel], plan: Plan, methods: Sequence[Forecaster], seed: int
+) -> list[Outcome]:
+    """All outcomes of one seed; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        drawn = cloud(panels, plan, rng)
+        if drawn is not None:
+            outcomes = [outcome(drawn.loads, int(t), plan, methods) for t in drawn.instants]
+            return [o for o in outcomes if np.isfinite(o.actual).sum() > 1]
+    raise TraceError('no stretch of a day in which two machines were measured')
+
+
+def outcome(loads: Floats, known: int, plan: Plan, methods: Sequence[Forecaster]) -> Outcome:
+    """Forecast from the first ``known`` samples, and what came."""
+    past = loads[:, max(known - plan.samples(plan.history), 0) : known]
+    names = tuple(f'h{i}' for i in range(len(loads)))
+    matrix = load.LoadMatrix(names, 0.0, plan.interval, past)
+    after = loads[:, known : known + plan.samples(plan.horizon)]
+    seen = np.isfinite(after)
+    total = np.where(seen, after, 0.0).sum(axis=1)
+    enough = seen.sum(axis=1) * 2 >= after.shape[1]
+    actual = np.where(enough, total / np.maximum(seen.sum(axis=1), 1), np.nan)
+    made = {m.name: _array(m.forecast(matrix, plan.horizon), names) for m in methods}
+    return Outcome(actual, made)
+
+
+def _array(forecast: load.Forecast, names: tuple[str, ...]) -> Floats:
+    result = np.full((3, len(names)), np.nan)
+    low, high = (forecast.levels.index(level) for level in BOUNDS)
+    for i, name in enumerate(names):
+        host = forecast.hosts.get(name)
+        if host is not None:
+            result[:, i] = host.mean, host.quantiles[low], host.quantiles[high]
+    return result

@@ -1,0 +1,93 @@
+"""What the pooled regression looks at: one row for each host and origin.
+
+Every feature is a difference to the ``base``, the mean of the last hour, so that the regression is of the
+change to come; no feature depends on the unit beyond that unit. A feature that cannot be known is zero: it then
+says nothing. The names are in ``NAMES``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from nova_cachemig.forecast import season
+from nova_cachemig.forecast.history import Floats, History, Ints
+from nova_cachemig.forecast.simple import ewma
+
+BASE = 3600.0
+DAY = 86400.0
+WINDOWS = (600.0, 1800.0, 7200.0, 21600.0, 86400.0)
+SLOW = 0.95
+"""What the slow exponentially weighted mean keeps each 300 s: a time constant of 1.6 h."""
+
+NAMES = (
+    'last',
+    *(f'mean {seconds / 3600:g}h' for seconds in WINDOWS),
+    'mean of all',
+    'slow ewma',
+    'cloud mean',
+    'cloud change',
+    'day ahead',
+    'day behind',
+    'season ahead',
+    'season behind',
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """``x`` is float[H, O, F], all finite; ``base`` float[H, O], NaN where nothing is known.
+
+    ``scale`` is float[H, O], above zero: the size of error to expect, for weights. It goes with the square root
+    of the host's level, as the noise of many small loads does.
+    """
+
+    x: Floats
+    base: Floats
+    scale: Floats
+    seasonal: Floats
+    """The season's own forecast, float[H, O]; the base where there is no season."""
+
+
+def rows(history: History, origins: Ints, steps: int) -> Rows:
+    """The features at each origin, for a forecast of the next ``steps`` samples."""
+    base = history.trailing(origins, history.samples(BASE))
+    whole = history.trailing(origins, history.length)
+    keep = float(SLOW ** (history.step / 300.0))
+    known = np.isfinite(base)
+    count = np.maximum(known.sum(axis=0), 1)
+    cloud = np.where(known, whole, 0.0).sum(axis=0) / count
+    change = np.where(known, base - whole, 0.0).sum(axis=0) / count
+    columns = [history.filled[:, origins] - base]
+    columns += [history.trailing(origins, history.samples(w)) - base for w in WINDOWS]
+    columns += [whole - base, ewma(history, keep)[:, origins] - base, cloud - base]
+    columns += [np.broadcast_to(change, base.shape)]
+    days, _ = _season(history, origins, steps, base, None)
+    found, seasonal = _season(history, origins, steps, base, season.rolling(history, origins))
+    x = np.stack([*columns, *days, *found], axis=2)
+    scale = np.sqrt(np.maximum(whole, 0) + 0.1 * cloud) + 1e-9
+    return Rows(np.nan_to_num(x), base, np.where(known, scale, 1.0), seasonal)
+
+
+def _season(
+    history: History,
+    origins: Ints,
+    steps: int,
+    base: Floats,
+    periods: tuple[Ints, Floats] | None,
+) -> tuple[tuple[Floats, Floats], Floats]:
+    """Two features of one season, and its own forecast; of the day where no periods are given.
+
+    A season is trusted as far as it is strong: its swing is shrunk by the autocorrelation at its period.
+    """
+    if periods is None:
+        lags, strength = np.full(base.shape, history.samples(DAY)), np.ones(base.shape)
+    else:
+        lags, strength = periods
+    ahead = season.profile(history, origins, lags, 1, steps + 1, steps)
+    behind = season.profile(history, origins, lags, 1 - history.samples(BASE), 1, steps)
+    there = np.isfinite(ahead) & np.isfinite(behind)
+    features = tuple(np.where(there, (s - base) * strength, 0.0) for s in (ahead, behind))
+    own = np.where(there, base + (ahead - base) * np.clip(strength, 0, 1), base)
+    return (features[0], features[1]), own

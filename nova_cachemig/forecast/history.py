@@ -1,0 +1,125 @@
+"""A cleaned history of load, with window means in constant time a window.
+
+``History.values`` is float64[H, T]; what is not a load (NaN, infinite, negative, or above ``CEILING``) is a gap.
+Sums and counts over a window come from running sums, so that a mean over any window costs the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CEILING = 1e15
+"""A load above this is no measurement (and its square would not be exact): a gap. Any unit."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+    """Loads of H hosts at T regular instants, ``step`` seconds apart; gaps are NaN."""
+
+    values: Floats
+    step: float
+
+    @classmethod
+    def of(cls, values: Floats, step: float) -> History:
+        raw = np.asarray(values, dtype=np.float64)
+        with np.errstate(invalid='ignore'):
+            good = (raw >= 0) & (raw <= CEILING)
+        return cls(np.where(good, raw, np.nan), step)
+
+    @property
+    def hosts(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def length(self) -> int:
+        return int(self.values.shape[1])
+
+    def samples(self, seconds: float) -> int:
+        """How many samples make up that time; at least one."""
+        return max(1, round(min(seconds / self.step, 1e9)))
+
+    @functools.cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.values)
+
+    @functools.cached_property
+    def shift(self) -> Floats:
+        """Each host's mean, float[H, 1]: running sums of what is left lose no digits."""
+        count = self.seen.sum(axis=1)
+        total = np.where(self.seen, self.values, 0.0).sum(axis=1)
+        return np.asarray((total / np.maximum(count, 1))[:, None])
+
+    @functools.cached_property
+    def sums(self) -> Floats:
+        """float[H, T + 1]: sum of the first t samples, each less its host's ``shift``."""
+        centred = np.where(self.seen, self.values - self.shift, 0.0)
+        return np.concatenate([np.zeros((self.hosts, 1)), centred.cumsum(axis=1)], axis=1)
+
+    @functools.cached_property
+    def counts(self) -> Floats:
+        """float[H, T + 1]: how many of the first t columns are no gap."""
+        ones = self.seen.astype(np.float64)
+        return np.concatenate([np.zeros((self.hosts, 1)), ones.cumsum(axis=1)], axis=1)
+
+    @functools.cached_property
+    def filled(self) -> Floats:
+        """Each gap filled with the last sample before it; NaN before the first sample."""
+        if not self.length:
+            return self.values
+        where = np.where(self.seen, np.arange(self.length), 0)
+        last = np.maximum.accumulate(where, axis=1)
+        return np.take_along_axis(self.values, last, axis=1)
+
+    def between(self, begin: Ints, end: Ints) -> tuple[Floats, Floats]:
+        """Sum (less ``shift``) and count of columns begin..end-1; broadcasts over [H, O].
+
+        ``begin`` and ``end`` are int[O] or int[H, O]; they are cut to the history.
+        """
+        shape = (self.hosts, np.shape(end)[-1])
+        first = np.broadcast_to(np.clip(begin, 0, self.length), shape)
+        last = np.broadcast_to(np.clip(end, 0, self.length), shape)
+        sums = np.take_along_axis(self.sums, last, 1) - np.take_along_axis(self.sums, first, 1)
+        counts = np.take_along_axis(self.counts, last, 1) - np.take_along_axis(
+            self.counts, first, 1
+        )
+        return sums, counts
+
+    def mean(self, begin: Ints, end: Ints) -> Floats:
+        """Mean of columns begin..end-1, float[H, O]; NaN where there is no sample."""
+        sums, counts = self.between(begin, end)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            return np.asarray(sums / counts + self.shift)
+
+    def trailing(self, origins: Ints, width: int) -> Floats:
+        """Mean of the last ``width`` samples up to each origin, float[H, O].
+
+        Where all of them are gaps, the last sample before; NaN before the first sample.
+        """
+        means = self.mean(origins + 1 - width, origins + 1)
+        return np.where(np.isnan(means), self.filled[:, origins], means)
+
+    def ahead(self, origins: Ints, steps: int) -> Floats:
+        """What came: mean of the ``steps`` samples after each origin, float[H, O].
+
+        NaN where the history ends earlier or more than half of them are gaps.
+        """
+        sums, counts = self.between(origins + 1, origins + 1 + steps)
+        known = (counts * 2 >= steps) & (origins + steps < self.length)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            return np.where(known, sums / counts + self.shift, np.nan)
+
+    def ahead_peak(self, origins: Ints, steps: int) -> Floats:
+        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN as in ``ahead``."""
+        peaks = np.full((self.hosts, len(origins)), np.nan)
+        padded = np.where(self.seen, self.values, -np.inf)
+        for i, origin in enumerate(origins):
+            if origin + steps < self.length:
+                peaks[:, i] = padded[:, origin + 1 : origin + 1 + steps].max(axis=1, initial=-np.inf)
+        return np.where(np.isnan(self.ahead(origins, steps)), np.nan, peaks)

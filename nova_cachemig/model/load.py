@@ -1,0 +1,225 @@
+"""Load: what a host or an instance uses, measured and forecast.
+
+Three frozen facts pass between telemetry, the forecasters and the scheduler:
+
+* ``Sample``: one measurement;
+* ``LoadMatrix``: the samples of many hosts on one regular grid of time, with gaps;
+* ``Forecast``: the mean and the quantiles of each host's load over a horizon.
+
+A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is never
+negative. Times are seconds since the epoch. Only primitives go on the wire: no NaN, no tuples, no arrays. This
+module imports no numpy, so that the scheduler can hold a forecast without it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WIRE_VERSION: Final = 1
+"""The version of every fact of this module on the wire. A reader refuses any other."""
+
+
+class WireError(ValueError):
+    """What came over the wire is not a fact of this version: the sender's fault."""
+
+
+def _check(wire: Mapping[str, Any], what: str) -> None:
+    if not isinstance(wire, Mapping) or wire.get('version') != WIRE_VERSION:
+        version = wire.get('version') if isinstance(wire, Mapping) else type(wire).__name__
+        raise WireError(f'{what} of version {version!r}, this side reads {WIRE_VERSION}')
+
+
+def _finite(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WireError(f'{what} is not a finite number: {value!r}')
+    return float(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement: of the host itself, or of one instance on it.
+
+    ``metric`` is what was measured ('cpu', 'memory', 'disk.read', ...), ``at`` is when it was measured at its
+    source, not when it arrived.
+    """
+
+    host: str
+    metric: str
+    at: float
+    value: float
+    instance: str | None = None
+
+    @classmethod
+    def empty(cls) -> Sample:
+        return cls(host='', metric='', at=0.0, value=math.nan)
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            'version': WIRE_VERSION,
+            'host': self.host,
+            'metric': self.metric,
+            'at': self.at,
+            'value': self.value if math.isfinite(self.value) else None,
+            'instance': self.instance,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Sample:
+        _check(wire, 'sample')
+        try:
+            value = wire['value']
+            return cls(
+                host=str(wire['host']),
+                metric=str(wire['metric']),
+                at=_finite(wire['at'], 'at'),
+                value=math.nan if value is None else _finite(value, 'value'),
+                instance=None if wire['instance'] is None else str(wire['instance']),
+            )
+        except KeyError as e:
+            raise WireError(f'sample without {e}') from e
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class LoadMatrix:
+    """Loads of many hosts on one grid of time: ``values[host, t]`` at ``start + t * step``.
+
+    ``values`` is float64; NaN is a gap.
+    """
+
+    hosts: tuple[str, ...]
+    start: float
+    step: float
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[0] != len(self.hosts):
+            raise ValueError(f'{len(self.hosts)} hosts, values of shape {self.values.shape}')
+        if not (math.isfinite(self.step) and self.step > 0):
+            raise ValueError(f'step of {self.step} s')
+
+    @property
+    def end(self) -> float:
+        """The time of the last column; ``start`` when there is none."""
+        return self.start + max(self.values.shape[1] - 1, 0) * self.step
+
+    @classmethod
+    def empty(cls, step: float = 60.0) -> LoadMatrix:
+        return cls.of({}, start=0.0, step=step)
+
+    @classmethod
+    def of(
+        cls, rows: Mapping[str, Sequence[float | None]], *, start: float, step: float
+    ) -> LoadMatrix:
+        """A matrix of the rows by host; rows of one length, ``None`` is a gap."""
+        import numpy as np  # here, so that the scheduler need not load it
+
+        width = len(next(iter(rows.values()), ()))
+        values = np.array([list(row) for row in rows.values()], dtype=np.float64)
+        return cls(tuple(rows), start, step, values.reshape(len(rows), width))
+
+    def to_wire(self) -> dict[str, Any]:
+        rows = [[x if math.isfinite(x) else None for x in row] for row in self.values.tolist()]
+        return {
+            'version': WIRE_VERSION,
+            'hosts': list(self.hosts),
+            'start': self.start,
+            'step': self.step,
+            'values': rows,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> LoadMatrix:
+        _check(wire, 'load matrix')
+        try:
+            rows = dict(zip(wire['hosts'], wire['values'], strict=True))
+            start, step = _finite(wire['start'], 'start'), _finite(wire['step'], 'step')
+            return cls.of(rows, start=start, step=step)
+        except KeyError as e:
+            raise WireError(f'load matrix without {e}') from e
+        except (TypeError, ValueError) as e:
+            raise WireError(f'load matrix: {e}') from e
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostForecast:
+    """One host's load over the horizon.
+
+    ``mean`` forecasts the mean load over the horizon; ``quantiles`` are those of that mean; ``peak`` are
+    those of the highest sample within the horizon. Both follow the levels of the forecast they stand in.
+    """
+
+    mean: float
+    quantiles: tuple[float, ...]
+    peak: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forecast:
+    """The forecast of a cloud: for ``horizon`` seconds after ``made_at``.
+
+    A host that is not in ``hosts`` is unknown: nothing can be said of it. ``made_at`` is the time of the last
+    sample column; ``levels`` rise from 0 to 1, both excluded.
+    """
+
+    made_at: float
+    horizon: float
+    method: str
+    levels: tuple[float, ...]
+    hosts: Mapping[str, HostForecast]
+
+    @classmethod
+    def empty(cls, horizon: float = 0.0, method: str = '') -> Forecast:
+        return cls(made_at=0.0, horizon=horizon, method=method, levels=(), hosts={})
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            'version': WIRE_VERSION,
+            'made_at': self.made_at,
+            'horizon': self.horizon,
+            'method': self.method,
+            'levels': list(self.levels),
+            'hosts': {
+                name: [host.mean, list(host.quantiles), list(host.peak)]
+                for name, host in self.hosts.items()
+            },
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Forecast:
+        """The forecast that was sent; WireError for another version or a malformed one."""
+        _check(wire, 'forecast')
+        try:
+            levels = tuple(_finite(p, 'level') for p in wire['levels'])
+            hosts = {
+                str(name): _host_from_wire(entry, len(levels))
+                for name, entry in wire['hosts'].items()
+            }
+            return cls(
+                made_at=_finite(wire['made_at'], 'made_at'),
+                horizon=_finite(wire['horizon'], 'horizon'),
+                method=str(wire['method']),
+                levels=levels,
+                hosts=hosts,
+            )
+        except KeyError as e:
+            raise WireError(f'forecast without {e}') from e
+        except (TypeError, AttributeError) as e:
+            raise WireError(f'forecast: {e}') from e
+
+
+def _host_from_wire(entry: Sequence[Any], levels: int) -> HostForecast:
+    if len(entry) != 3 or len(entry[1]) != levels or len(entry[2]) != levels:
+        raise WireError(f'a host with {len(entry)} fields, forecast of {levels} levels')
+    mean, quantiles, peak = entry
+    return HostForecast(
+        mean=_finite(mean, 'mean'),
+        quantiles=tuple(_finite(q, 'quantile') for q in quantiles),
+        peak=tuple(_finite(q, 'peak') for q in peak),
+    )
