@@ -93,7 +93,7 @@ class Performer:
 
     # -- tasks ---------------------------------------------------------------------------
 
-    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._cancel(name)
         self._tasks[name] = asyncio.create_task(self._guarded(name, work))
 
@@ -102,9 +102,9 @@ class Performer:
         if task is not None:
             task.cancel()
 
-    async def _guarded(self, name: str, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await work
+            await work()
         except PartError as exc:
             LOG.error("handover %s: %s failed: %s", self._id, name, exc)
             self._note(f"{name} failed: {exc}")
@@ -136,7 +136,7 @@ class Performer:
             await self._parts.writes.hold(name)
 
     async def _wait_drained(self, phase: Phase) -> None:
-        self._spawn("drain", self._drained())
+        self._spawn("drain", self._drained)
 
     async def _drained(self) -> None:
         await asyncio.gather(*(self._parts.writes.drained(name) for name in self.services))
@@ -153,7 +153,7 @@ class Performer:
             await self._parts.engine.kill_reads(name)
 
     async def _release(self, phase: Phase) -> None:
-        self._spawn("drain", self._release_all())
+        self._spawn("drain", self._release_all)
 
     async def _release_all(self) -> None:
         engine, writes = self._parts.engine, self._parts.writes
@@ -173,7 +173,7 @@ class Performer:
     # -- warming -------------------------------------------------------------------------
 
     async def _start_warm(self, phase: Phase) -> None:
-        self._spawn("warm", self._warm())
+        self._spawn("warm", self._warm)
 
     async def _warm(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._parts.limits.warm
@@ -190,7 +190,7 @@ class Performer:
 
     async def _keep_warm(self, phase: Phase) -> None:
         self.warmed.set()
-        self._spawn("warm", self._keep_all_warm())
+        self._spawn("warm", self._keep_all_warm)
 
     async def _keep_all_warm(self) -> None:
         await asyncio.gather(*(self._parts.warmer.keep_warm(name) for name in self.services))
@@ -202,14 +202,14 @@ class Performer:
     # -- probes --------------------------------------------------------------------------
 
     async def _watch_silence(self, phase: Phase) -> None:
-        self._spawn("probe", self._silence())
+        self._spawn("probe", self._silence)
 
     async def _silence(self) -> None:
         await self._parts.prober.wait_silent(self._target())
         self._event(EventKind.SILENT)
 
     async def _wait_answers(self, phase: Phase) -> None:
-        self._spawn("probe", self._answers())
+        self._spawn("probe", self._answers)
 
     async def _answers(self) -> None:
         await self._parts.prober.wait_answers(self._target())
@@ -221,7 +221,7 @@ class Performer:
     # -- Nova ----------------------------------------------------------------------------
 
     async def _ask_nova(self, phase: Phase) -> None:
-        self._spawn("nova", self._ask())
+        self._spawn("nova", self._ask)
 
     async def _ask(self) -> None:
         state = await self._parts.nova.migration_state(self._id.instance, self._started)

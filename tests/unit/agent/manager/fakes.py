@@ -1,0 +1,81 @@
+"""Parts of an agent that only remember what they were told."""
+
+import asyncio
+
+from nova_cachemig.agent import seams
+from nova_cachemig.agent.manager.parts import Limits, MigrationState, Parts
+from nova_cachemig.model.service import Route, Service, Target
+
+SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))
+ROUTE = Route(SERVICE, Target("192.0.2.9", 80))
+
+
+class FakeParts:
+    """All parts in one; ``log`` is the order of the calls."""
+
+    cache_socket = guest_socket = intake_socket = ""
+
+    def __init__(self):
+        self.log = []
+        self.saved = []
+        self.guest_up = asyncio.Event()
+        self.guest_silent = asyncio.Event()
+        self.warm_done = asyncio.Event()
+        self.journal_empty = asyncio.Event()
+        self.journal_empty.set()
+        self.nova = MigrationState.UNKNOWN
+        self.open_error = None
+        self.left = []
+
+    def parts(self, **limits):
+        values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
+        return Parts(self, self, self, self, self, self, Limits(**values))
+
+    async def set_state(self, service, state):
+        self.log.append(f"edge {state.value}")
+
+    async def kill_reads(self, service):
+        self.log.append("kill_reads")
+
+    async def counts(self, service):
+        self.log.append("counts")
+        return seams.EdgeCounts()
+
+    async def open(self, service):
+        if self.open_error:
+            raise self.open_error
+        self.log.append("open")
+
+    async def send_to(self, service, target):
+        self.log.append("send")
+
+    async def hold(self, service):
+        self.log.append("hold")
+
+    async def drained(self, service):
+        await self.journal_empty.wait()
+
+    async def close(self, service):
+        self.log.append("close")
+
+    async def warm(self, service, *, deadline):
+        await self.warm_done.wait()
+        return seams.WarmCounts(2, 2)
+
+    async def keep_warm(self, service):
+        await asyncio.Event().wait()
+
+    async def wait_answers(self, target, *, interval=0.02):
+        await self.guest_up.wait()
+
+    async def wait_silent(self, target, *, interval=0.02):
+        await self.guest_silent.wait()
+
+    async def save(self, record):
+        self.saved.append(record)
+
+    async def unfinished(self):
+        return self.left
+
+    async def migration_state(self, instance, since):
+        return self.nova

@@ -1,0 +1,180 @@
+"""The manager with parts that remember: what is done, in which order, and that it ends."""
+
+import asyncio
+import time
+import unittest
+
+from nova_cachemig.agent import seams
+from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.manager.parts import MigrationState
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
+from nova_cachemig.model.phase import Phase
+from tests.unit.agent.manager.fakes import ROUTE, FakeParts
+
+ID = HandoverId("uuid", "req-1")
+LIMIT = 5.0
+
+
+class ManagerTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.fake = FakeParts()
+
+        async def edge_counts(service):
+            return seams.EdgeCounts(hits=7, longest_wait=0.3)
+
+        self.fake_writes = FakeParts()
+        self.fake_writes.log = self.fake.log
+        self.fake_writes.unfinished = self._no_writes
+
+        async def write_counts(service):
+            return seams.WriteCounts(accepted=5, answered=5, longest_wait=0.5)
+
+        self.fake.counts = edge_counts
+        self.fake_writes.counts = write_counts
+
+    async def _no_writes(self):
+        return {}
+
+    def manager(self, **limits):
+        parts = self.fake.parts(**limits)
+        parts = type(parts)(
+            self.fake, self.fake_writes, self.fake, self.fake, self.fake, self.fake, parts.limits
+        )
+        manager = HandoverManager(parts, lambda uuid: (ROUTE,) if uuid == "uuid" else ())
+        self.addAsyncCleanup(manager.stop)
+        return manager
+
+    async def until(self, check):
+        async with asyncio.timeout(LIMIT):
+            while not check():  # noqa: ASYNC110 - what is awaited is another's doing
+                await asyncio.sleep(0)
+
+    async def tell(self, manager, kind, request=None, detail=""):
+        await manager.guest_event(GuestEvent("uuid", kind, time.time(), "host", request, detail))
+
+    def last(self):
+        return self.fake.saved[-1]
+
+    async def begun(self, manager):
+        await manager.begin(ID, "a", "b", time.time())
+        await self.until(lambda: "edge armed" in self.fake.log)
+
+    async def test_a_whole_migration(self):
+        manager = self.manager()
+        await self.begun(manager)
+        self.fake.warm_done.set()
+        answer = await manager.wait_warm(ID, LIMIT)
+        self.assertTrue(answer["ready"])
+        await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
+        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.until(lambda: "edge shielded" in self.fake.log)
+        self.assertLess(self.fake.log.index("hold"), self.fake.log.index("edge shielded"))
+        self.fake.guest_up.set()
+        await self.until(lambda: "edge pass" in self.fake.log)
+        await self.tell(manager, GuestEventKind.COMPLETED, "req-1")
+        await self.until(lambda: not manager.live())
+        record = self.last()
+        self.assertIs(record.outcome, OutcomeKind.COMPLETED)
+        self.assertEqual(7, record.counts["hits"])
+        self.assertEqual(5, record.counts["replayed"])
+        self.assertEqual(0.5, record.longest_wait)
+        order = [w for w in self.fake.log if w.startswith("edge")]
+        self.assertEqual(
+            ["edge armed", "edge armed", "edge shielded", "edge replay", "edge drain", "edge pass"],
+            order,
+        )
+
+    async def test_an_instance_without_services_costs_nothing(self):
+        manager = self.manager()
+        await manager.begin(HandoverId("other", "req-2"), "a", "b", 0.0)
+        answer = await manager.wait_warm(HandoverId("other", "req-2"), LIMIT)
+        self.assertTrue(answer["ready"])
+        self.assertEqual([], self.fake.log)
+
+    async def test_a_hook_that_stops_to_ask_is_taken_to_have_given_up(self):
+        manager = self.manager(poll_gap=0.05)
+        await self.begun(manager)
+        answer = await manager.wait_warm(ID, 0.01)
+        self.assertFalse(answer["ready"])
+        await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
+
+    async def test_begin_twice_is_begin_once(self):
+        manager = self.manager()
+        await self.begun(manager)
+        await manager.begin(ID, "a", "b", time.time())
+        self.assertEqual(1, self.fake.log.count("open"))
+
+    async def test_the_journal_cannot_be_opened_and_nothing_is_flipped(self):
+        manager = self.manager()
+        self.fake_writes.open_error = seams.PartError("the disk is full")
+        await manager.begin(ID, "a", "b", time.time())
+        await self.until(lambda: self.fake.saved and not manager.live())
+        self.assertNotIn("edge armed", self.fake.log)
+        self.assertIn("not protected: the disk is full", self.last().decisions[-1].sentence)
+
+    async def test_a_pause_that_nobody_announced_shields(self):
+        manager = self.manager()
+        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.until(lambda: "edge shielded" in self.fake.log)
+
+    async def test_events_missing_nova_is_asked(self):
+        manager = self.manager(ask_nova_after=0.01)
+        self.fake.guest_up.set()
+        await self.begun(manager)
+        self.fake.nova = MigrationState.FAILED
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.ROLLED_BACK)
+
+    async def test_nobody_knows_and_the_deadline_ends_it(self):
+        manager = self.manager(ask_nova_after=0.01, deadline=0.05)
+        self.fake.guest_up.set()
+        await self.begun(manager)
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.ABANDONED)
+
+    async def test_an_event_of_another_request_is_not_ours(self):
+        manager = self.manager()
+        await self.begun(manager)
+        await self.tell(manager, GuestEventKind.COMPLETED, "req-of-another")
+        self.assertIs(manager.live()[0].phase, Phase.WARMING)
+
+    async def test_a_second_migration_supersedes_the_first(self):
+        manager = self.manager()
+        await self.begun(manager)
+        await manager.begin(HandoverId("uuid", "req-2"), "a", "b", time.time())
+        await self.until(lambda: self.fake.log.count("open") == 2)
+        self.assertEqual("req-2", manager.live()[0].id.request)
+        ended = [r for r in self.fake.saved if r.ended]
+        self.assertEqual(["req-1"], [r.id.request for r in ended])
+
+    async def test_recovery_shields_and_ends_with_novas_word(self):
+        manager = self.manager()
+        self.fake.left = [
+            HandoverRecord(ID, ("shop",), "a", "b", Phase.SHIELDED, started=time.time())
+        ]
+        self.fake.nova = MigrationState.COMPLETED
+        await manager.recover()
+        await self.until(lambda: "edge shielded" in self.fake.log)
+        self.fake.guest_up.set()
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.COMPLETED)
+
+    async def test_a_write_that_comes_while_releasing_drains_again(self):
+        manager = self.manager(release=0.05)
+        await self.begun(manager)
+        await self.tell(manager, GuestEventKind.PAUSED)
+        self.fake.guest_up.set()
+        drained = self.fake_writes.drained
+        calls = []
+
+        async def late_once(service):
+            calls.append(service)
+            if len(calls) == 2:
+                await asyncio.Event().wait()
+            await drained(service)
+
+        self.fake_writes.drained = late_once
+        await self.until(lambda: "edge pass" in self.fake.log)
+        self.assertEqual(2, self.fake.log.count("edge drain"))
+        self.assertEqual(2, self.fake.log.count("edge replay"))

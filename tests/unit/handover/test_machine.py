@@ -1,0 +1,105 @@
+"""Playbooks: events in, actions out."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.handover import machine
+from nova_cachemig.handover.actions import Action as A
+from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.table import TABLE
+from nova_cachemig.model.handover import OutcomeKind
+from nova_cachemig.model.phase import Phase
+
+E = EventKind
+
+
+def play(*kinds, post_copy=False, state=None):
+    """Feed the events; return the last state and all actions."""
+    state = state or machine.Handover()
+    actions = []
+    for number, kind in enumerate(kinds):
+        step = machine.step(state, Event(kind, float(number), post_copy=post_copy))
+        state = step.state
+        actions += step.actions
+    return state, actions
+
+
+class PlaybookTest(unittest.TestCase):
+    def test_a_plain_migration(self):
+        state, actions = play(
+            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE, E.COMPLETED
+        )
+        self.assertIs(state.phase, Phase.RELEASED)
+        self.assertIs(state.outcome, OutcomeKind.COMPLETED)
+        self.assertEqual(1, actions.count(A.RELEASE))
+        self.assertEqual(A.FINISH, actions[-1])
+        self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.KILL_READS))
+
+    def test_completed_before_drained_finishes_with_the_release(self):
+        _, actions = play(
+            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.ANSWERS, E.COMPLETED, E.DRAINED, E.RELEASE_DONE
+        )
+        self.assertEqual(1, actions.count(A.FINISH))
+
+    def test_resumed_overtakes_paused(self):
+        state, _ = play(E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)
+        self.assertIs(state.phase, Phase.RELEASED)
+
+    def test_silence_without_a_word_shields_and_arms_again(self):
+        state, actions = play(E.BEGIN, E.ARM, E.SILENT, E.ANSWERS, E.DRAINED)
+        self.assertIs(state.phase, Phase.ARMED)
+        self.assertNotIn(A.RELEASE, actions)
+
+    def test_post_copy_stays_armed_until_nova_says_completed(self):
+        state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.ANSWERS, E.DRAINED, post_copy=True)
+        self.assertIs(state.phase, Phase.ARMED)
+        state, actions = play(E.COMPLETED, E.DRAINED, E.RELEASE_DONE, state=state)
+        self.assertIs(state.phase, Phase.RELEASED)
+        self.assertIn(A.FINISH, actions)
+
+    def test_an_abort_during_memory_copy(self):
+        state, actions = play(E.BEGIN, E.ARM, E.ROLLED_BACK, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)
+        self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
+        self.assertEqual(A.FINISH, actions[-1])
+
+    def test_a_failed_switchover_goes_back_to_the_source(self):
+        state, _ = play(
+            E.BEGIN, E.ARM, E.PAUSED, E.SWITCHOVER_FAILED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE
+        )
+        self.assertIs(state.phase, Phase.RELEASED)
+        self.assertIsNone(state.outcome)
+
+    def test_a_late_write_drains_again(self):
+        _, actions = play(
+            E.BEGIN, E.ARM, E.PAUSED, E.ANSWERS, E.DRAINED, E.RELEASE_FAILED, E.DRAINED
+        )
+        self.assertEqual(2, actions.count(A.RELEASE))
+
+    def test_recovered_from_disk(self):
+        state, actions = play(E.RECOVER, E.COMPLETED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)
+        self.assertIs(state.outcome, OutcomeKind.COMPLETED)
+        self.assertIn(A.ASK_NOVA, actions)
+
+    def test_the_first_word_of_nova_counts(self):
+        state, _ = play(E.BEGIN, E.ARM, E.COMPLETED, E.ROLLED_BACK)
+        self.assertIs(state.outcome, OutcomeKind.COMPLETED)
+
+    def test_an_unknown_event_is_an_error(self):
+        with self.assertRaises(machine.UnknownEventError):
+            play(E.DRAINED)
+
+
+class AnyOrderTest(unittest.TestCase):
+    @given(st.lists(st.sampled_from(sorted(TABLE[Phase.SHIELDED])), max_size=30))
+    def test_whatever_came_a_guest_that_answers_and_a_word_of_nova_end_it(self, kinds):
+        """However events are lost, doubled or reordered, no handover is stuck."""
+        state = machine.step(machine.Handover(), Event(E.BEGIN, 0.0)).state
+        done = False
+        tail = [E.COMPLETED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE]
+        for kind in [*kinds, *tail]:
+            if kind in TABLE[state.phase]:
+                step = machine.step(state, Event(kind, 1.0))
+                state, done = step.state, done or A.FINISH in step.actions
+        self.assertTrue(done)

@@ -1,0 +1,40 @@
+"""The table itself: whole, and every row leads somewhere sensible."""
+
+import unittest
+
+from nova_cachemig.handover.actions import Action
+from nova_cachemig.handover.events import EventKind
+from nova_cachemig.handover.table import EDGE_OF, TABLE
+from nova_cachemig.model.phase import Phase
+
+
+class TableTest(unittest.TestCase):
+    def test_every_phase_has_rows_and_an_edge_state(self):
+        self.assertEqual(set(Phase), set(TABLE))
+        self.assertEqual(set(Phase), set(EDGE_OF))
+
+    def test_every_begun_phase_takes_what_may_come_late(self):
+        late = {
+            EventKind.BEGIN,
+            EventKind.PAUSED,
+            EventKind.RESUMED,
+            EventKind.SWITCHOVER_FAILED,
+            EventKind.STILL_RUNNING,
+            EventKind.COMPLETED,
+            EventKind.ROLLED_BACK,
+            EventKind.DEADLINE,
+        }
+        for phase, rows in TABLE.items():
+            if phase is not Phase.IDLE:
+                self.assertLessEqual(late, set(rows), phase)
+
+    def test_a_change_to_shielding_holds_writes_before_the_edge_flips(self):
+        for phase, rows in TABLE.items():
+            for kind, row in rows.items():
+                if row.then in (Phase.SHIELDED, Phase.ROLLING_BACK) and row.actions:
+                    with self.subTest(phase=phase, kind=kind):
+                        order = row.actions
+                        self.assertLess(
+                            order.index(Action.HOLD_WRITES), order.index(Action.SET_EDGE)
+                        )
+                        self.assertIn(Action.WAIT_ANSWERS, order)
