@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# A compute host: Open vSwitch in user space, libvirtd, storage, nova-compute.
+
+start_ovsdb() {  # HOST
+    local db=$CM_STATE/$1/ovs.db schema=/usr/share/openvswitch/vswitch.ovsschema
+    mkdir -p "$CM_STATE/$1"
+    [[ -f $db ]] || ovsdb-tool create "$db" "$schema"
+    # os-vif looks for it at this TCP address.
+    daemon_start "$1" ovsdb ovsdb-server "$db" \
+        --remote=punix:/run/openvswitch/db.sock \
+        --remote=ptcp:6640:127.0.0.1 --unixctl=/run/openvswitch/ovsdb.ctl
+    wait_daemon "$1.ovsdb" 20 in_host "$1" ovs-vsctl --no-wait --timeout=2 init
+}
+
+start_vswitchd() {  # HOST
+    daemon_start "$1" vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock \
+        --unixctl=/run/openvswitch/vswitchd.ctl
+    in_host "$1" ovs-vsctl --timeout=30 \
+        --may-exist add-br br-int \
+        -- set bridge br-int datapath_type=netdev fail-mode=standalone \
+        -- --may-exist add-port br-int eth0
+    in_host "$1" ethtool -K br-int tx off > /dev/null 2>&1 || true
+    ip -n "cm-$1" link set br-int up
+    set_address "cm-$1" br-int "$(cm_ip "$1")"
+    apply_link_speed "$1"
+}
+
+# The wire between the hosts: only what QEMU sends for a migration is held to
+# this rate. The last stage of a pre-copy is not subject to QEMU's own limit,
+# so this is what makes the length of a blackout repeatable.
+apply_link_speed() {  # HOST
+    local rate dev=br-int
+    rate=$(cm_setting link_speed 0)
+    in_host "$1" tc qdisc del dev "$dev" root 2> /dev/null || true
+    ((rate > 0)) || return 0
+    in_host "$1" tc qdisc add dev "$dev" root handle 1: htb default 0
+    in_host "$1" tc class add dev "$dev" parent 1: classid 1:1 htb \
+        rate "$((rate * 8388))kbit" burst 64k cburst 64k quantum 15000
+    # QEMU's migration ports: 49152-49215.
+    in_host "$1" tc filter add dev "$dev" parent 1: protocol ip u32 \
+        match ip protocol 6 0xff match ip dport 49152 0xffc0 flowid 1:1
+}
+
+start_storage() {  # HOST
+    mkdir -p "$CM_INSTANCES" "$CM_STATE/shared" "$CM_STATE/$1/instances"
+    if [[ $(cm_setting storage shared) == shared ]]; then
+        # libvirt lets a running guest's file move only on a file system that
+        # it knows as shared; this pass-through is one by its type.
+        daemon_start "$1" storage bindfs -f -o subtype=glusterfs,fsname=x:/y \
+            "$CM_STATE/shared" "$CM_INSTANCES"
+        wait_daemon "$1.storage" 20 in_host "$1" mountpoint -q "$CM_INSTANCES"
+    elif ! in_host "$1" mountpoint -q "$CM_INSTANCES"; then
+        in_host "$1" mount --bind "$CM_STATE/$1/instances" "$CM_INSTANCES"
+    fi
+}
+
+stop_storage() {  # HOST
+    in_host "$1" umount -l "$CM_INSTANCES" 2> /dev/null || true
+    daemon_stop "$1.storage"
+}
+
+start_libvirtd() {  # HOST
+    local etc=$CM_STATE/$1/fs/etc/libvirt
+    mkdir -p "$etc"
+    libvirtd_conf "$1" > "$etc/libvirtd.conf"
+    qemu_conf "$1" > "$etc/qemu.conf"
+    # The guests inherit the niceness: services answer before they do.
+    daemon_start "$1" libvirtd nice -n 5 libvirtd --listen \
+        -p /run/libvirt/libvirtd.pid
+    wait_daemon "$1.libvirtd" 60 port_open "$1" "$(cm_ip "$1")" 16509
+}
+
+libvirtd_conf() {  # HOST
+    local uuid=$CM_STATE/$1/uuid
+    [[ -s $uuid ]] || cat /proc/sys/kernel/random/uuid > "$uuid"
+    cat << CONF
+listen_tcp = 1
+listen_tls = 0
+auth_tcp = "none"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+host_uuid = "$(< "$uuid")"
+CONF
+}
+
+qemu_conf() {  # HOST
+    cat << CONF
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+remember_owner = 0
+stdio_handler = "file"
+# Post-copy needs userfaultfd, which only a privileged QEMU may use here.
+clear_emulator_capabilities = 0
+migration_address = "$(cm_ip "$1")"
+CONF
+}
+
+configure_nova_compute() {  # HOST
+    local dir conf format=iso9660
+    dir=$(nova_dir "$1") conf=$(nova_conf "$1").new
+    mkdir -p "$dir/lock"
+    [[ $(cm_setting storage shared) == shared ]] || format=vfat
+    {
+        nova_common "$1"
+        compute_sections "$1" "$format"
+        migration_section
+    } > "$conf"
+    nova_cachemig_configure_compute "$conf"
+    install_conf "${conf%.new}"
+}
+
+compute_sections() {  # HOST FORMAT
+    local helper="$CM_BIN/privsep-helper --config-file $(nova_conf "$1")" group
+    cat << CONF
+[DEFAULT]
+compute_driver = libvirt.LibvirtDriver
+instances_path = $CM_INSTANCES
+force_config_drive = true
+config_drive_format = $2
+vif_plugging_timeout = 0
+vif_plugging_is_fatal = false
+reserved_host_memory_mb = 512
+reserved_host_disk_mb = 0
+initial_cpu_allocation_ratio = 16.0
+[compute]
+live_migration_wait_for_vif_plug = false
+CONF
+    for group in nova_sys_admin vif_plug_ovs_privileged \
+        vif_plug_linux_bridge_privileged privsep_osbrick; do
+        printf '[%s]\nhelper_command = %s\n' "$group" "$helper"
+    done
+    cat << CONF
+[libvirt]
+virt_type = qemu
+cpu_mode = none
+mem_stats_period_seconds = 0
+live_migration_scheme = tcp
+live_migration_inbound_addr = $(cm_ip "$1")
+CONF
+}
+
+start_nova_compute() {  # HOST
+    daemon_start "$1" nova-compute \
+        "$CM_BIN/nova-compute" --config-file "$(nova_conf "$1")"
+}

@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# What a person or a scenario test does to a running cloud.
+
+cmd_exec() {
+    local host=${1:?exec: which host?}
+    shift
+    [[ ${1:-} != -- ]] || shift
+    (($#)) || die "exec: no command"
+    case $host in
+        control | client) with_openrc "$host" "$@" ;;
+        *) in_host "$host" "$@" ;;
+    esac
+}
+
+hosts_of() {  # SERVICE: the hosts that run it
+    case $1 in
+        mariadb | rabbitmq | keystone | placement | glance | neutron | nova-api | \
+            nova-scheduler | nova-conductor) echo control ;;
+        ovsdb | vswitchd | libvirtd | storage | nova-compute) cm_computes ;;
+        agent) echo cache ;;
+        *) die "unknown service $1" ;;
+    esac
+}
+
+service_name() {
+    case $1 in
+        rabbit) echo rabbitmq ;;
+        mysql) echo mariadb ;;
+        compute) echo nova-compute ;;
+        libvirt) echo libvirtd ;;
+        *) echo "$1" ;;
+    esac
+}
+
+each_host() {  # FUNCTION SERVICE [HOST]
+    local what=$1 service host hosts
+    service=$(service_name "${2:?which service?}")
+    hosts=$(hosts_of "$service")
+    [[ -z ${3:-} ]] || hosts=$3
+    for host in $hosts; do "$what" "$service" "$host"; done
+}
+
+cmd_stop() { each_host stop_service "$@"; }
+cmd_kill() { each_host kill_service "$@"; }
+cmd_start() { each_host start_service "$@"; }
+
+stop_service() { daemon_stop "$2.$1" 30; }
+kill_service() { daemon_kill "$2.$1"; }
+
+start_service() {
+    "start_${1//-/_}" "$2"
+    case $1 in nova-compute) wait_compute "$2" ;; esac
+}
+
+# A compute takes part in migrations from its first report on.
+wait_compute() {  # HOST
+    wait_daemon "$1.nova-compute" 90 compute_reported "$1"
+}
+
+compute_reported() {  # HOST: since its process began
+    local pid began seen
+    pid=$(daemon_pid "$1.nova-compute") || return 1
+    began=$(stat -c %Y "/proc/$pid")
+    seen=$(mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -N -e \
+        "SELECT UNIX_TIMESTAMP(CONVERT_TZ(last_seen_up, '+00:00', @@session.time_zone))
+         FROM nova.services WHERE \`host\` = '$1' AND \`binary\` = 'nova-compute' AND deleted = 0")
+    [[ ${seen%%.*} =~ ^[0-9]+$ ]] && ((${seen%%.*} > began))
+}
+
+restart_computes() {
+    local host
+    for host in $(cm_computes); do
+        daemon_kill "$host.nova-compute"
+        start_nova_compute "$host"
+    done
+    for host in $(cm_computes); do wait_compute "$host"; done
+}
+
+cmd_refresh() {
+    take_lock
+    rm -f "$CM_STATE/done/project"
+    install_project
+    local host
+    for host in $(cm_computes); do configure_nova_compute "$host"; rm -f "$(nova_conf "$host").changed"; done
+    daemon_stop cache.agent
+    configure_agent
+    start_agent
+    restart_computes
+    say "nova-compute and the agent run the project as it is now"
+}
+
+cmd_logs() {
+    local file pattern=${1:-}
+    for file in "$CM_STATE"/log/*"$pattern"*.log; do
+        [[ -s $file ]] || continue
+        printf '==> %s\n' "$file"
+        tail -n 40 "$file"
+    done
+}
+
+cmd_status() {
+    if (($#)); then
+        server_tool status "$@"
+        return
+    fi
+    local name
+    for name in $(daemon_names); do
+        printf '%-28s %s\n' "$name" "$(daemon_pid "$name" || echo 'not running')"
+    done
+}

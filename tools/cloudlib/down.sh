@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Take it all down again, from whatever state it is in.
+
+cmd_down() {
+    local purge=
+    case ${1:-} in
+        '') ;;
+        --purge) purge=1 ;;
+        *) die "down: unknown option $1" ;;
+    esac
+    [[ -d $CM_STATE ]] || return 0
+    take_lock
+    say "stopping what runs"
+    stop_all
+    sweep_namespaces
+    remove_network
+    rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json"
+    if [[ -n $purge ]]; then
+        case $CM_STATE in / | /var | /var/lib | /home | /root | '') die "will not remove $CM_STATE" ;; esac
+        rm -rf --one-file-system "$CM_STATE"
+        say "$CM_STATE is gone"
+    fi
+    say "down"
+}
+
+# All at once: nobody is left to whom a graceful end would matter, except the
+# databases, which are asked kindly.
+stop_all() {
+    local name
+    for name in $(daemon_names); do
+        case $name in
+            *.host | control.mariadb | control.rabbitmq) ;;
+            *) daemon_kill "$name" & ;;
+        esac
+    done
+    wait
+    daemon_stop control.mariadb 15 &
+    daemon_stop control.rabbitmq 15 &
+    wait
+}
+
+# Guests, privsep helpers, engines of the agent: whatever is left in our network
+# namespaces. The hosts' holders are among them and go last.
+sweep_namespaces() {
+    local pids
+    mapfile -t pids < <(namespace_pids)
+    ((${#pids[@]})) && kill -TERM "${pids[@]}" 2> /dev/null || true
+    wait_until 5 namespaces_empty && return 0
+    mapfile -t pids < <(namespace_pids)
+    ((${#pids[@]})) && kill -KILL "${pids[@]}" 2> /dev/null || true
+    wait_until 10 namespaces_empty || die "some processes do not end: $(namespace_pids | tr '\n' ' ')"
+}
+
+namespaces_empty() { [[ -z $(namespace_pids) ]]; }

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Where the two-host cloud lives and what its hosts are called. Source it from
+# any script that wants to talk to a cloud raised by tools/cloud.
+
+CM_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CM_REPO=$(cd "$CM_LIB/../.." && pwd)
+CM_STATE=${CACHEMIG_CLOUD_DIR:-/var/lib/cachemig-cloud}
+CM_VENV=$CM_STATE/venv
+CM_BIN=$CM_VENV/bin
+CM_OPENRC=$CM_STATE/openrc
+CM_INSTANCES=$CM_STATE/instances
+
+CM_PREFIX=10.77.0
+CM_CIDR=$CM_PREFIX.0/24
+CM_GUEST_FIRST=$CM_PREFIX.100
+CM_GUEST_LAST=$CM_PREFIX.199
+CM_CONTROL_IP=$CM_PREFIX.10
+CM_CACHE_IP=$CM_PREFIX.20
+CM_CLIENT_IP=$CM_PREFIX.30
+# Further addresses of the cache node: services listen on them.
+CM_FRONT_IPS=("$CM_PREFIX".2{1..9})
+
+export CM_LIB CM_REPO CM_STATE CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
+export CM_PREFIX CM_GUEST_FIRST CM_GUEST_LAST CM_CONTROL_IP CM_CACHE_IP
+export CM_CLIENT_IP CM_FRONT_IPS
+
+# A small file holds what `up` was asked for, so that later calls agree with it.
+cm_setting() {  # NAME DEFAULT
+    local file=$CM_STATE/settings/$1
+    if [[ -r $file ]]; then cat "$file"; else echo "$2"; fi
+}
+
+cm_save_setting() {  # NAME VALUE
+    mkdir -p "$CM_STATE/settings"
+    echo "$2" > "$CM_STATE/settings/$1"
+}
+
+cm_computes() {
+    local n i
+    n=$(cm_setting computes 2)
+    for ((i = 1; i <= n; i++)); do echo "compute$i"; done
+}
+
+cm_hosts() {
+    echo control
+    cm_computes
+    echo cache
+    echo client
+}
+
+cm_ip() {  # HOST
+    case $1 in
+        control) echo "$CM_CONTROL_IP" ;;
+        cache) echo "$CM_CACHE_IP" ;;
+        client) echo "$CM_CLIENT_IP" ;;
+        compute[1-9]) echo "$CM_PREFIX.$((10 + ${1#compute}))" ;;
+        *) return 1 ;;
+    esac
+}

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# Hosts: a network, mount and host-name namespace each, held by one sleeping
+# process, and a bridge in a namespace of its own that joins them.
+
+CM_ENTER=()
+
+host_command() {  # HOST: sets CM_ENTER, the prefix that runs a command inside
+    local pid nice=0
+    pid=$(daemon_pid "$1.host") || die "host $1 is not up (tools/cloud up)"
+    # Two cores carry everything: the path that users measure goes first.
+    case $1 in cache | client) nice=-5 ;; esac
+    CM_ENTER=(nice -n "$nice" nsenter -t "$pid" -n -m -u --)
+}
+
+in_host() {  # HOST COMMAND...
+    host_command "$1"
+    shift
+    "${CM_ENTER[@]}" "$@"
+}
+
+hosts_file() {
+    local host
+    echo "127.0.0.1 localhost"
+    for host in $(cm_hosts); do echo "$(cm_ip "$host") $host"; done
+}
+
+ensure_network() {
+    ip netns list | grep -qw cm-net || ip netns add cm-net
+    if ! ip -n cm-net link show br0 > /dev/null 2>&1; then
+        ip -n cm-net link add br0 type bridge
+        ip -n cm-net link set br0 up
+        ip -n cm-net link set lo up
+    fi
+    mkdir -p "$CM_STATE"/{run,log,settings}
+    hosts_file > "$CM_STATE/hosts"
+    local host
+    for host in $(cm_hosts); do ensure_host "$host"; done
+}
+
+ensure_host() {  # HOST
+    local host=$1 ns=cm-$1
+    ip netns list | grep -qw "$ns" || ip netns add "$ns"
+    ip -n "$ns" link set lo up
+    if ! ip -n "$ns" link show eth0 > /dev/null 2>&1; then
+        ip -n cm-net link del "to-$host" 2> /dev/null || true
+        ip -n cm-net link add "to-$host" type veth peer name eth0 netns "$ns"
+        ip -n cm-net link set "to-$host" master br0 up
+        ip -n "$ns" link set eth0 up
+        # Checksums left to a card that does not exist are dropped by the
+        # user-space switch.
+        ip netns exec cm-net ethtool -K "to-$host" tx off > /dev/null
+        ip netns exec "$ns" ethtool -K eth0 tx off > /dev/null
+    fi
+    case $host in
+        compute*) ;;  # the address goes on br-int
+        *) set_address "$ns" eth0 "$(cm_ip "$host")" ;;
+    esac
+    [[ $host != cache ]] || front_addresses
+    hold_host "$host"
+}
+
+set_address() {  # NETNS DEVICE ADDRESS
+    ip -n "$1" addr replace "$3/24" dev "$2"
+}
+
+front_addresses() {
+    local ip
+    for ip in "${CM_FRONT_IPS[@]}"; do set_address cm-cache eth0 "$ip"; done
+}
+
+hold_host() {  # HOST: the process that keeps its namespaces
+    local host=$1 ready=$CM_STATE/run/$1.ready pid
+    daemon_pid "$host.host" > /dev/null && return 0
+    rm -f "$ready"
+    (
+        [[ -z ${CM_LOCK_FD:-} ]] || exec {CM_LOCK_FD}>&-
+        exec setsid ip netns exec "cm-$host" \
+            unshare -m -u --propagation private \
+            bash "$CM_LIB/hold-host.sh" "$host" "$CM_STATE" "$ready"
+    ) >> "$(log_file "$host.host")" 2>&1 < /dev/null &
+    pid=$!
+    disown "$pid"
+    record_pid "$host.host" "$pid"
+    wait_daemon "$host.host" 20 test -e "$ready"
+}
+
+remove_network() {
+    local ns
+    for ns in $(ip netns list 2> /dev/null | awk '/^cm-/ { print $1 }'); do
+        ip netns del "$ns" || true
+    done
+}
+
+# Whatever runs in a namespace of ours was started there by us.
+namespace_pids() {
+    local ns
+    for ns in $(ip netns list 2> /dev/null | awk '/^cm-/ { print $1 }'); do
+        ip netns pids "$ns" 2> /dev/null || true
+    done
+}

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# MariaDB and RabbitMQ on the control host, as small as they can be.
+
+MYSQL_DIR=$CM_STATE/control/mysql
+MYSQL_SOCKET=$CM_STATE/control/mysql.sock
+DATABASES=(keystone placement glance neutron nova_api nova nova_cell0)
+
+start_mariadb() {
+    mkdir -p "$CM_STATE/control"
+    if ! is_done mysql-dir; then
+        rm -rf "$MYSQL_DIR"
+        mariadb-install-db --no-defaults --datadir="$MYSQL_DIR" --user=root \
+            --auth-root-authentication-method=normal --skip-test-db > /dev/null
+        mark_done mysql-dir
+    fi
+    # Nothing here outlives the machine: durability is traded for speed.
+    daemon_start control mariadb mariadbd --no-defaults --user=root \
+        --datadir="$MYSQL_DIR" --socket="$MYSQL_SOCKET" \
+        --pid-file="$CM_STATE/control/mysql.pid" \
+        --bind-address="$CM_CONTROL_IP" --skip-name-resolve \
+        --skip-log-bin --performance-schema=OFF --max-connections=400 \
+        --innodb-buffer-pool-size=192M --innodb-log-file-size=64M \
+        --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 \
+        --innodb-flush-method=nosync --innodb-use-native-aio=0 \
+        --character-set-server=utf8mb3
+    wait_daemon control.mariadb 60 sql 'SELECT 1'
+    is_done databases || create_databases
+}
+
+sql() { mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -e "$1"; }
+
+create_databases() {
+    local name statements=''
+    for name in "${DATABASES[@]}"; do
+        statements+="CREATE DATABASE IF NOT EXISTS $name CHARACTER SET utf8mb3;"
+    done
+    statements+="CREATE USER IF NOT EXISTS os@'%' IDENTIFIED BY '$(secret)';"
+    statements+="GRANT ALL ON *.* TO os@'%';"
+    sql "$statements"
+    mark_done databases
+}
+
+db_url() { echo "mysql+pymysql://os:$(secret)@$CM_CONTROL_IP/$1?charset=utf8"; }
+
+start_rabbitmq() {
+    local dir=$CM_STATE/control/rabbitmq
+    mkdir -p "$dir"
+    cat > "$dir/rabbitmq.conf" << CONF
+listeners.tcp.1 = $CM_CONTROL_IP:5672
+default_user = os
+default_pass = $(secret)
+loopback_users = none
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 50MB
+log.file.level = warning
+CONF
+    # One scheduler, and no spinning while idle.
+    daemon_start control rabbitmq env HOME="$dir" \
+        RABBITMQ_NODENAME=rabbit@localhost RUNNING_UNDER_SYSTEMD=true \
+        RABBITMQ_MNESIA_BASE="$dir" RABBITMQ_LOG_BASE="$dir" \
+        RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins" \
+        RABBITMQ_DIST_PORT=25672 ERL_EPMD_ADDRESS=127.0.0.1 \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none' \
+        /usr/lib/rabbitmq/bin/rabbitmq-server
+    wait_daemon control.rabbitmq 90 port_open control "$CM_CONTROL_IP" 5672
+}
+
+rabbit_url() { echo "rabbit://os:$(secret)@$CM_CONTROL_IP:5672/"; }

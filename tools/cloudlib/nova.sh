@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# Nova: one configuration for all, and its API, scheduler and conductor.
+
+nova_dir() { echo "$CM_STATE/$1/nova"; }
+nova_conf() { echo "$(nova_dir "$1")/nova.conf"; }
+
+nova_common() {  # HOST
+    local dir
+    dir=$(nova_dir "$1")
+    cat << CONF
+[DEFAULT]
+host = $1
+my_ip = $(cm_ip "$1")
+state_path = $dir
+transport_url = $(rabbit_url)
+use_stderr = true
+debug = false
+# A kill -9 is noticed soon enough, and periodic work leaves the two cores alone.
+report_interval = 5
+service_down_time = 30
+heal_instance_info_cache_interval = 600
+sync_power_state_interval = 600
+update_resources_interval = 60
+running_deleted_instance_poll_interval = 3600
+shelved_poll_interval = -1
+instance_usage_audit = false
+# A restart must not take minutes.
+graceful_shutdown_timeout = 12
+manager_shutdown_timeout = 3
+[oslo_concurrency]
+lock_path = $dir/lock
+[api]
+auth_strategy = keystone
+[scheduler]
+workers = 1
+discover_hosts_in_cells_interval = -1
+[conductor]
+workers = 1
+[cache]
+enabled = true
+backend = dogpile.cache.memory
+[vnc]
+enabled = false
+[spice]
+enabled = false
+[notifications]
+notify_on_state_change =
+CONF
+    nova_clients
+}
+
+nova_clients() {
+    authtoken_section
+    echo '[placement]'
+    auth_lines
+    echo '[neutron]'
+    auth_lines
+    echo '[service_user]'
+    echo 'send_service_user_token = true'
+    auth_lines
+    echo '[glance]'
+    echo "region_name = $REGION"
+}
+
+configure_nova_control() {
+    local dir
+    dir=$(nova_dir control)
+    mkdir -p "$dir/lock"
+    cp "$CM_VENV/etc/nova/api-paste.ini" "$dir/"
+    {
+        nova_common control
+        cat << CONF
+[database]
+connection = $(db_url nova)
+[api_database]
+connection = $(db_url nova_api)
+CONF
+    } > "$dir/nova.conf.new"
+    nova_cachemig_configure_controller "$dir/nova.conf.new"
+    install_conf "$dir/nova.conf"
+}
+
+# A daemon whose configuration changed is to be restarted; `up` asks for that by
+# the marker this leaves.
+install_conf() {  # FILE: FILE.new takes its place
+    if ! cmp -s "$1.new" "$1"; then
+        mv "$1.new" "$1"
+        touch "$1.changed"
+    else
+        rm -f "$1.new"
+    fi
+}
+
+nova_manage() {
+    "$CM_BIN/nova-manage" --config-file "$(nova_conf control)" "$@"
+}
+
+init_nova() {
+    is_done nova && return 0
+    nova_manage api_db sync
+    nova_manage cell_v2 map_cell0 --database_connection "$(db_url nova_cell0)"
+    nova_manage db sync
+    nova_manage cell_v2 list_cells | grep -qw cell1 \
+        || nova_manage cell_v2 create_cell --name cell1
+    mark_done nova
+}
+
+start_nova_api() {
+    start_wsgi nova-api 8774 OS_NOVA_CONFIG_DIR="$(nova_dir control)" \
+        OS_NOVA_CONFIG_FILES='api-paste.ini;nova.conf'
+}
+
+start_nova_scheduler() { start_nova_control scheduler; }
+start_nova_conductor() { start_nova_control conductor; }
+
+start_nova_control() {  # scheduler|conductor
+    daemon_start control "nova-$1" \
+        "$CM_BIN/nova-$1" --config-file "$(nova_conf control)"
+}
+
+discover_hosts() {
+    local known
+    known=$(cm_computes | wc -l)
+    is_done discovered "$known" && return 0
+    wait_until 120 computes_registered "$known" \
+        || die "not every nova-compute registered itself: see tools/cloud logs nova-compute"
+    nova_manage cell_v2 discover_hosts > /dev/null 2>&1
+    mark_done discovered "$known"
+}
+
+computes_registered() {  # NUMBER
+    local found
+    found=$(mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -N -e \
+        'SELECT COUNT(*) FROM nova.compute_nodes WHERE deleted = 0')
+    ((found >= $1))
+}

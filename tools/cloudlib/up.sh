@@ -1,0 +1,163 @@
+# shellcheck shell=bash
+# Raise everything, in the order in which each part can start.
+
+cmd_up() {
+    parse_up "$@"
+    take_lock
+    say "the cloud is in $CM_STATE"
+    install_first
+    job venv install_venv
+    [[ -z $(apt_missing ethtool iproute2 procps) ]] || die "apt left packages out"
+    ensure_network
+    job kernel fetch_kernel
+    wait_for_apt
+    job rabbitmq start_rabbitmq
+    start_mariadb
+    say "MariaDB runs; Open vSwitch and libvirt are next"
+    local host
+    for host in $(cm_computes); do job "hypervisor-$host" start_hypervisor "$host"; done
+    wait_for_venv
+    configure_all
+    raise_control
+    raise_computes
+    raise_edge
+    write_cloud_json
+    say "up: $(cm_computes | wc -l) computes, storage $(cm_setting storage shared)"
+}
+
+parse_up() {
+    while (($#)); do
+        case $1 in
+            --shared) cm_want_storage=shared ;;
+            --no-shared) cm_want_storage=local ;;
+            --computes)
+                [[ ${2:-} =~ ^[1-9]$ ]] || die "--computes takes a number from 1 to 9"
+                cm_save_setting computes "$2"
+                shift
+                ;;
+            *) die "up: unknown option $1" ;;
+        esac
+        shift
+    done
+    if [[ -n ${cm_want_storage:-} ]]; then switch_storage "$cm_want_storage"; fi
+}
+
+# The instances' directory changes, so no guest may be left in the old one.
+switch_storage() {  # shared|local
+    [[ $(cm_setting storage shared) != "$1" ]] || return 0
+    if [[ -f $CM_STATE/cloud.json ]] && daemon_pid control.nova-api > /dev/null; then
+        say "storage becomes $1: deleting the guests"
+        server_tool delete --all
+    fi
+    cm_save_setting storage "$1"
+    local host
+    for host in $(cm_computes); do
+        daemon_pid "$host.host" > /dev/null || continue
+        daemon_kill "$host.nova-compute"
+        stop_storage "$host"
+    done
+}
+
+take_lock() {
+    mkdir -p "$CM_STATE"
+    exec {CM_LOCK_FD}> "$CM_STATE/lock"
+    flock -w 900 "$CM_LOCK_FD" || die "another tools/cloud holds $CM_STATE/lock"
+}
+
+job_is_running() { [[ " ${CM_JOBS[*]} " == *":$1 "* ]]; }
+
+wait_for_apt() {
+    job_is_running apt || return 0
+    join_jobs apt
+    say "apt is done"
+}
+
+wait_for_venv() {
+    join_jobs venv
+    install_project
+    say "the virtual environment is ready"
+}
+
+start_hypervisor() {  # HOST
+    start_ovsdb "$1"
+    start_vswitchd "$1"
+    start_libvirtd "$1"
+    start_storage "$1"
+}
+
+configure_all() {
+    local host
+    configure_keystone
+    configure_placement
+    configure_glance
+    configure_neutron
+    configure_nova_control
+    for host in $(cm_computes); do configure_nova_compute "$host"; done
+    configure_agent
+    write_openrc
+}
+
+raise_control() {
+    local service
+    for service in keystone placement glance neutron nova; do
+        job "db-$service" "init_$service"
+    done
+    join_jobs db-keystone
+    job keystone start_keystone
+    join_jobs keystone
+    job register register_services
+    join_jobs db-placement db-glance rabbitmq
+    job placement start_placement
+    job glance start_glance
+    join_jobs db-neutron
+    job neutron start_neutron
+    join_jobs db-nova
+    say "the databases are ready"
+    restart_changed control nova-api nova-scheduler nova-conductor
+    start_nova_conductor
+    start_nova_scheduler
+    job nova-api start_nova_api
+}
+
+restart_changed() {  # HOST SERVICE...
+    local host=$1 mark service
+    shift
+    mark=$(nova_conf "$host").changed
+    [[ -e $mark ]] || return 0
+    for service in "$@"; do daemon_kill "$host.$service"; done
+    rm -f "$mark"
+}
+
+raise_computes() {
+    local host
+    for host in $(cm_computes); do join_jobs "hypervisor-$host"; done
+    join_jobs register placement
+    for host in $(cm_computes); do
+        restart_changed "$host" nova-compute
+        start_nova_compute "$host"
+    done
+    say "nova-compute is starting"
+    join_jobs kernel
+    job guest-files build_guest
+    join_jobs
+    say "the APIs answer"
+    job guest-images upload_guest
+    discover_hosts
+    join_jobs
+}
+
+raise_edge() {
+    if [[ -e $AGENT_DIR/nova-cachemig.conf.changed ]]; then
+        daemon_stop cache.agent
+        rm -f "$AGENT_DIR/nova-cachemig.conf.changed"
+    fi
+    start_agent
+}
+
+write_cloud_json() {
+    "$CM_BIN/python" "$CM_LIB/describe.py" "$CM_STATE" "$CM_REPO" \
+        "$(cm_setting storage shared)" "$(rabbit_url)" "$KEYSTONE_URL" \
+        "$(for h in $(cm_hosts); do echo "$h=$(cm_ip "$h")"; done | paste -sd,)" \
+        "$(IFS=,; echo "${CM_FRONT_IPS[*]}")" > "$CM_STATE/cloud.json.new"
+    mv "$CM_STATE/cloud.json.new" "$CM_STATE/cloud.json"
+}
