@@ -99,8 +99,10 @@ class HandoverManager:
     async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, str | bool]:
         """Wait up to ``wait`` seconds for the cache to be warm; arms when it is, or when the
         hook asks no more."""
+        # Messages can overtake each other: what was not begun yet begins here.
+        await self.begin(handover, None, None, time.time())
         live = self._live.get(handover.instance)
-        if live is None or live.id != handover:
+        if live is None:
             return dict(_NOT_OURS)
         self._polled[handover.instance] = asyncio.get_running_loop().time()
         if handover.instance not in self._arming:
