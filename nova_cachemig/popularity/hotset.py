@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import heapq
 import math
 import random
 
@@ -14,7 +13,6 @@ from nova_cachemig.popularity.rates import Rates
 from nova_cachemig.popularity.sessions import Session, Sessions
 from nova_cachemig.popularity.table import PageTable
 
-_GONE = frozenset({404, 410})
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -72,18 +70,15 @@ class HotSet:
 
         Counted are GET and HEAD without a cookie that were answered with 2xx or 3xx (304: the
         client had the page, the next client has not; 206: a part, of a page that is in demand).
-        404 and 410 tell that a page is gone. Other errors say nothing: the guest may be failing,
-        or one client not be allowed.
+        Errors say nothing: the guest may be failing, or one client not be allowed. A page that is
+        gone costs the warmer one request, whose answer it tells by :meth:`refused`.
         """
         if record.method not in _READS or record.has_cookie or not math.isfinite(record.at):
             return
         if len(record.url) > self._limits.url_length or not record.url.startswith("/"):
             return
-        key = PageKey(record.service, record.host, record.url)
         if 200 <= record.status < 400:
-            self._count(key, record)
-        elif record.status in _GONE and record.method == "GET":
-            self._discard(key)
+            self._count(PageKey(record.service, record.host, record.url), record)
 
     def _count(self, key: PageKey, record: AccessRecord) -> None:
         now = record.at
@@ -124,12 +119,6 @@ class HotSet:
         largest.push_out(now)
         self._total -= before - len(largest)
 
-    def _discard(self, key: PageKey) -> None:
-        site = self._sites.get(key.service)
-        if site is not None and key in site.table:
-            site.table.discard(key)
-            self._total -= 1
-
     def refused(self, page: PageKey, now: float) -> None:
         """The warmer found that no cache may keep this page: leave it out for a while."""
         site = self._sites.get(page.service)
@@ -165,14 +154,17 @@ class HotSet:
         scale = site.rates.scale(now, horizon)
         clock = site.sessions.clock
         soon = (1.0 - 2.0 ** (-horizon / clock.half_life)) / clock.unit(now)
-        refused = {page for page, until in site.refused.items() if until > now}
-        needs = (
-            (sum(map(float.__mul__, scale, page.counts)) + soon * page.expected, page.key)
-            for page in site.table.pages()
-            if page.key not in refused
-        )
-        first = heapq.nlargest(limit, needs, key=lambda need: need[0])
-        return [key for _, key in first]
+        pages = site.table.pages()
+        if site.refused:
+            pages = [page for page in pages if site.refused.get(page.key, -math.inf) <= now]
+        needs = [soon * page.expected for page in pages]
+        for expert, factor in enumerate(scale):
+            needs = [
+                need + factor * page.counts[expert]
+                for need, page in zip(needs, pages, strict=True)
+            ]
+        first = sorted(range(len(pages)), key=needs.__getitem__, reverse=True)[:limit]
+        return [pages[i].key for i in first]
 
     def forget(self, service: str) -> None:
         """The service is no more, or its pages are not what they were."""

@@ -35,7 +35,6 @@ class PageTable:
         self._window: collections.OrderedDict[Page, None] = collections.OrderedDict()
         self._main: list[Page] = []
         self._sketch: FrequencySketch | None = None  # made when the table is first full
-        self.pushed_out = 0
 
     def __len__(self) -> int:
         return len(self._pages)
@@ -113,12 +112,6 @@ class PageTable:
             return remembered
         return max(remembered, self._rates.decayed(page, now))
 
-    def discard(self, key: PageKey) -> None:
-        """The page is gone from the site."""
-        page = self._pages.get(key)
-        if page is not None:
-            self._remove(page)
-
     def _remove(self, page: Page) -> None:
         del self._pages[page.key]
         if page.slot < 0:
@@ -131,4 +124,3 @@ class PageTable:
         page.kept = False
         page.follows = {}
         self._rates.drop(page)
-        self.pushed_out += 1

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/hotset: logs in, methods side by side, a table and JSON out."""
