@@ -1,1 +1,1 @@
-"""Outcomes and measurements as tables, JSON and a self-contained page. Pure."""
+"""Outcomes of a measured run → figures, claims, tables, JSON and one page with the timeline. Pure."""

@@ -1,0 +1,150 @@
+"""The bars: what every protected run must show, and the controls beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+Figures = Mapping[str, Any]
+
+HIT_MS: Final = 50.0
+HELD_MS: Final = 150.0
+IN_FLIGHT_MS: Final = 300.0
+LATE_SHARE: Final = 0.01  # of the control's late time
+RATE: Final = 100.0  # requests per second, less 2 % for the chance in Poisson arrivals
+_CHANCE: Final = 0.98
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """One bar for one case. ``measured`` is None where nothing could be measured."""
+
+    case: str
+    name: str
+    required: str
+    measured: float | int | None
+    unit: str
+    ok: bool
+
+    def to_wire(self) -> dict[str, Any]:
+        """Primitives, as in ``result.json``."""
+        return dataclasses.asdict(self)
+
+
+def claims(runs: Sequence[Figures]) -> list[Claim]:
+    """Every bar of every case in order; a case without a protected run has none."""
+    out: list[Claim] = []
+    for case in dict.fromkeys(figures["case"] for figures in runs):
+        of_case = [figures for figures in runs if figures["case"] == case]
+        control = next((f for f in of_case if not f["protected"]), None)
+        for protected in (f for f in of_case if f["protected"]):
+            out += _load(protected) + _safety(protected) + _waits(protected)
+            if control:
+                out += _against(control, protected)
+        if control and any(f["protected"] for f in of_case):
+            out += _control(control)
+    return out
+
+
+def _at_most(  # one bar, from above
+    figures: Figures, key: str, name: str, limit: float, unit: str, *, null_ok: bool
+) -> Claim:
+    measured = figures[key]
+    ok = null_ok if measured is None else measured <= limit
+    return Claim(figures["case"], name, f"≤ {limit:g}", measured, unit, ok)
+
+
+def _load(figures: Figures) -> list[Claim]:
+    rate = figures["rate_per_s"]
+    ok = rate is not None and rate >= RATE * _CHANCE
+    return [Claim(figures["case"], "load", f"≥ {RATE:g}", rate, "requests/s", ok)]
+
+
+def _safety(figures: Figures) -> list[Claim]:
+    names = {
+        "failed": "failed requests",
+        "writes_lost": "writes lost",
+        "writes_doubled": "writes doubled",
+        "writes_reordered": "writes reordered",
+        "stale_reads_after_write": "reads older than an accepted write",
+    }
+    case = figures["case"]
+    return [
+        Claim(case, name, "0", figures[key], "", figures[key] == 0) for key, name in names.items()
+    ]
+
+
+def _waits(figures: Figures) -> list[Claim]:
+    hit = figures["hit_p99_ms"]
+    twice = figures["blackout_s"] * 1000 + IN_FLIGHT_MS
+    return [
+        Claim(
+            figures["case"],
+            "hits during the blackout, p99",
+            f"< {HIT_MS:g}",
+            hit,
+            "ms",
+            hit is not None and hit < HIT_MS,
+        ),
+        _at_most(
+            figures,
+            "held_overrun_p99_ms",
+            "held requests past the end of the blackout, p99",
+            HELD_MS,
+            "ms",
+            null_ok=False,
+        ),
+        _at_most(
+            figures,
+            "inflight_read_overrun_max_ms",
+            "reads in flight at the pause, past its end, max",
+            IN_FLIGHT_MS,
+            "ms",
+            null_ok=True,  # none was in flight: nothing to bound
+        ),
+        _at_most(
+            figures,
+            "inflight_write_overrun_max_ms",
+            "writes in flight at the pause, past its end, max (blackout + 300 ms)",
+            round(twice, 1),
+            "ms",
+            null_ok=True,
+        ),
+    ]
+
+
+def _against(control: Figures, protected: Figures) -> list[Claim]:
+    limit = round(control["late_cacheable_s"] * LATE_SHARE, 4)
+    late = protected["late_cacheable_s"]
+    # Nothing late in the control shows nothing, unless nothing is late with us either.
+    ok = late <= limit
+    return [
+        Claim(
+            protected["case"],
+            "time in which somebody waited > 100 ms for a cacheable page",
+            f"≤ {limit:g} (1 % of the control's {control['late_cacheable_s']:g})",
+            late,
+            "s",
+            ok,
+        )
+    ]
+
+
+def _control(control: Figures) -> list[Claim]:
+    wanted = re.search(r"-(\d+(?:\.\d+)?)s$", control["case"])
+    if not wanted:
+        return []
+    seconds = float(wanted[1])
+    blackout = control["blackout_s"]
+    return [
+        Claim(
+            control["case"],
+            "blackout of the control",
+            f"≥ {seconds:g}",
+            blackout,
+            "s",
+            blackout >= seconds,
+        )
+    ]

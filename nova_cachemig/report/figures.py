@@ -1,0 +1,180 @@
+"""The figures of one run, by the names under which they stand in ``result.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nova_cachemig.report import late
+from nova_cachemig.report.blackout import Blackout, blackouts, longest
+from nova_cachemig.report.outcome import Request, Run
+
+
+def quantile(values: Iterable[float], share: float) -> float | None:
+    """The smallest value that ``share`` of all do not exceed (nearest rank); None of none."""
+    ranked = sorted(values)
+    return ranked[max(math.ceil(share * len(ranked)), 1) - 1] if ranked else None
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sorted:
+    """A run's requests by what the blackouts did to them; each with its overrun in seconds.
+
+    The overrun is the answer minus the end of the blackout that the request met.
+    """
+
+    hits: tuple[Request, ...]  # arrived during a blackout, answered from the cache
+    held: tuple[tuple[Request, float], ...]  # arrived during a blackout, not a hit
+    in_flight: tuple[tuple[Request, float], ...]  # sent before a blackout, not answered at it
+
+    def overruns(self, *, reads: bool) -> list[float]:
+        """Of the requests in flight: those of reads, or those of writes."""
+        return [over for request, over in self.in_flight if request.is_read == reads]
+
+
+def sort(requests: Sequence[Request], found: Sequence[Blackout]) -> Sorted:
+    """Tell hits, held and in-flight requests of the blackouts apart; others are left out."""
+    hits: list[Request] = []
+    held: list[tuple[Request, float]] = []
+    in_flight: list[tuple[Request, float]] = []
+    for request in requests:
+        for gap in found:
+            if gap.covers(request.scheduled):
+                if request.hit and not request.failed:
+                    hits.append(request)
+                else:
+                    held.append((request, request.done - gap.end))
+                break
+            if request.scheduled < gap.start < request.done and not request.hit:
+                in_flight.append((request, request.done - gap.end))
+                break
+    return Sorted(tuple(hits), tuple(held), tuple(in_flight))
+
+
+def waiting(requests: Iterable[Request], step: float, until: float) -> list[tuple[float, int]]:
+    """How many of these requests were unanswered at every multiple of ``step`` seconds.
+
+    Of writes that is the depth of the journal as the clients see it.
+    """
+    changes = [0] * (int(until / step) + 2)
+    for request in requests:
+        first = math.ceil(request.scheduled / step)
+        after = math.ceil(request.done / step)
+        if first < len(changes) and after > first:
+            changes[first] += 1
+            changes[min(after, len(changes) - 1)] -= 1
+    depth, out = 0, []
+    for index, change in enumerate(changes[:-1]):
+        depth += change
+        out.append((round(index * step, 3), depth))
+    return out
+
+
+def _audit(run: Run) -> dict[str, Any]:
+    names = (
+        "writes_acked",
+        "writes_lost",
+        "writes_doubled",
+        "writes_reordered",
+        "writes_reordered_per_client",
+        "writes_altered",
+        "stale_reads_after_write",
+        "reads_checked",
+    )
+    return {name: getattr(run.audit, name) if run.audit else None for name in names}
+
+
+def _latencies(requests: Sequence[Request]) -> dict[str, Any]:
+    reads = [r.latency for r in requests if r.is_read]
+    writes = [r.latency for r in requests if not r.is_read]
+    out: dict[str, Any] = {}
+    for name, values in (("read", reads), ("write", writes)):
+        out[f"{name}_p50_ms"] = _ms(quantile(values, 0.5))
+        out[f"{name}_p99_ms"] = _ms(quantile(values, 0.99))
+        out[f"{name}_max_ms"] = _ms(max(values, default=None))
+    return out
+
+
+def _migration(run: Run) -> tuple[float, float] | None:
+    """From the order to migrate until Nova called it complete, where the run knows both."""
+    start, end = run.phases.get("migrate"), run.phases.get("completed")
+    return None if start is None or end is None else (start, end)
+
+
+def _late(run: Run, paths: frozenset[str]) -> dict[str, Any]:
+    intervals = late.late_intervals(late.cacheable(run.requests, paths))
+    span = _migration(run)
+    total = late.length(intervals)
+    inside = late.length(late.within(intervals, *span)) if span else None
+    return {
+        "late_cacheable_s": round(total, 3),
+        "late_cacheable_during_migration_s": None if inside is None else round(inside, 3),
+    }
+
+
+def _arrivals(requests: Sequence[Request], met: Sorted) -> dict[str, Any]:
+    return {
+        "hits": sum(r.hit for r in requests),
+        "hits_during_blackout": len(met.hits),
+        "held": len(met.held),
+        "held_reads": sum(r.is_read for r, _ in met.held),
+        "held_writes": sum(not r.is_read for r, _ in met.held),
+        "in_flight_reads": len(met.overruns(reads=True)),
+        "in_flight_writes": len(met.overruns(reads=False)),
+        "hit_p99_ms": _ms(quantile((r.latency for r in met.hits), 0.99)),
+        "hit_max_ms": _ms(max((r.latency for r in met.hits), default=None)),
+        "held_overrun_p99_ms": _ms(quantile((over for _, over in met.held), 0.99)),
+        "held_overrun_max_ms": _ms(max((over for _, over in met.held), default=None)),
+        "inflight_read_overrun_max_ms": _ms(max(met.overruns(reads=True), default=None)),
+        "inflight_write_overrun_max_ms": _ms(max(met.overruns(reads=False), default=None)),
+    }
+
+
+def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
+    """Everything that is told of one run; None where it does not apply.
+
+    ``paths`` are the cacheable ones (:func:`late.cacheable_paths` of all the runs).
+    """
+    found = blackouts(run)
+    main = longest(found)
+    requests = run.requests
+    writes = [r for r in requests if not r.is_read]
+    depth = waiting(writes, 0.1, max((r.done for r in requests), default=0.0))
+    return {
+        "case": run.case,
+        "protected": run.protected,
+        "requests": len(requests),
+        "failed": sum(r.failed for r in requests),
+        **_audit(run),
+        "blackout_s": round(main.seconds, 3) if main else 0.0,
+        "blackouts": [[round(gap.start, 3), round(gap.end, 3)] for gap in found],
+        **_arrivals(requests, sort(requests, found)),
+        **_late(run, paths),
+        "phases": {name: round(at, 3) for name, at in run.phases.items()},
+        "reads": len(requests) - len(writes),
+        "writes": len(writes),
+        "duration_s": round(run.duration, 3),
+        "rate_per_s": round(len(requests) / run.duration, 1) if run.duration else None,
+        **_latencies(requests),
+        "generator_lag_p99_ms": _ms(quantile((r.sent - r.scheduled for r in requests), 0.99)),
+        "probe_interval_s": run.probe_interval,
+        "writes_waiting_max": max((n for _, n in depth), default=0),
+        "writes_waiting": [[at, n] for at, n in depth if n],
+        "errors": _errors(requests),
+        "findings": list(run.audit.findings) if run.audit else [],
+    }
+
+
+def _errors(requests: Iterable[Request]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for request in requests:
+        if request.failed:
+            what = request.error or f"status {request.status}"
+            counts[what] = counts.get(what, 0) + 1
+    return counts

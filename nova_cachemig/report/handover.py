@@ -1,0 +1,59 @@
+"""A handover's record as rows for a table and as a story for a person."""
+
+from __future__ import annotations
+
+import datetime
+
+from nova_cachemig.model.handover import HandoverRecord
+
+SUMMARY_COLUMNS = (
+    "Instance",
+    "Request",
+    "Started",
+    "From",
+    "To",
+    "Phase",
+    "Outcome",
+    "Hits",
+    "Held",
+    "Writes",
+    "Longest wait (s)",
+)
+
+
+def _moment(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def summary_row(record: HandoverRecord) -> tuple[str, ...]:
+    """One row under :data:`SUMMARY_COLUMNS`; what is not known yet is a dash."""
+    counts = record.counts
+    return (
+        record.id.instance,
+        record.id.request,
+        _moment(record.started),
+        record.source or "-",
+        record.destination or "-",
+        record.phase.value,
+        record.outcome.value if record.outcome else "-",
+        str(counts.get("hits", "-")),
+        str(counts.get("held", "-")),
+        str(counts.get("writes", "-")),
+        f"{record.longest_wait:.3f}" if counts else "-",
+    )
+
+
+def story(record: HandoverRecord) -> str:
+    """One line a decision: seconds since the start, the phase, the sentence."""
+    return "\n".join(
+        f"{decision.at - record.started:+9.3f} s  {decision.phase.value:<12} {decision.sentence}"
+        for decision in record.decisions
+    )
+
+
+def phase_times(record: HandoverRecord) -> dict[str, float]:
+    """Phase → seconds since the start at which it was first reached."""
+    times: dict[str, float] = {}
+    for decision in record.decisions:
+        times.setdefault(decision.phase.value, round(decision.at - record.started, 4))
+    return times

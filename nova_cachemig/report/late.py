@@ -1,0 +1,80 @@
+"""Which requests a cache could have answered, and how long somebody waited for one of them."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from nova_cachemig.report.outcome import Request, Run
+
+LATE: Final = 0.1  # seconds; a wait that a person notices (Nielsen: 0.1 s feels instantaneous)
+Interval = tuple[float, float]
+
+
+def cacheable_paths(runs: Iterable[Run]) -> frozenset[str]:
+    """Paths that some answer, in any run, let a shared cache store and reuse, and none forbade."""
+    allowed: set[str] = set()
+    forbidden: set[str] = set()
+    for run in runs:
+        for request in run.requests:
+            if request.is_read and 200 <= request.status < 300:
+                (allowed if request.storable else forbidden).add(request.path)
+    return frozenset(allowed - forbidden)
+
+
+class PendingWrites:
+    """Which writes were on their way at any time, by path and by client."""
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self._paths: dict[str, list[Interval]] = {}
+        self._clients: dict[int, list[Interval]] = {}
+        for request in sorted(requests, key=lambda r: r.sent):
+            if not request.is_read:
+                span = (request.sent, request.done)
+                self._paths.setdefault(request.path, []).append(span)
+                self._clients.setdefault(request.client, []).append(span)
+
+    def touch(self, read: Request) -> bool:
+        """Whether a write to the read's path, or of its client, was pending while it waited."""
+        for spans in (self._paths.get(read.path, ()), self._clients.get(read.client, ())):
+            last = bisect.bisect_right(spans, (read.done, float("inf")))
+            if any(done > read.sent for _, done in spans[:last]):
+                return True
+        return False
+
+
+def cacheable(requests: Sequence[Request], paths: frozenset[str]) -> list[Request]:
+    """Reads of those paths to which, and by whose client, no write was pending."""
+    pending = PendingWrites(requests)
+    return [r for r in requests if r.is_read and r.path in paths and not pending.touch(r)]
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Disjoint intervals in order that cover the same instants."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def late_intervals(requests: Iterable[Request]) -> list[Interval]:
+    """The times in which some request waited that was to wait longer than ``LATE`` in all.
+
+    A request that is never answered is late until it is given up.
+    """
+    return union((r.scheduled, r.done) for r in requests if r.latency > LATE)
+
+
+def length(intervals: Iterable[Interval]) -> float:
+    """Seconds in all."""
+    return sum(end - start for start, end in intervals)
+
+
+def within(intervals: Iterable[Interval], start: float, end: float) -> list[Interval]:
+    """What of them lies between two instants."""
+    cut = ((max(a, start), min(b, end)) for a, b in intervals)
+    return [(a, b) for a, b in cut if b > a]

@@ -1,0 +1,174 @@
+"""What one measured run saw: requests, probes, the check of the guest's log, and moments.
+
+All times are seconds since the start of the run, by a monotonic clock; ``Run.began`` (UNIX seconds)
+ties them to what other machines say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+WIRE_VERSION: Final = 1
+READS: Final = frozenset({"GET", "HEAD"})
+_DIGITS: Final = 5  # of a time on the wire: 10 µs
+
+
+class RunError(ValueError):
+    """A run's file is damaged or of another version; the text names what is wrong."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the load.
+
+    ``scheduled`` is when a user wanted it (latency counts from here), ``sent`` when the generator
+    began to connect or to write, ``done`` when the whole answer was there or the request failed.
+    """
+
+    client: int
+    method: str
+    path: str
+    scheduled: float
+    sent: float
+    done: float
+    status: int  # 0: no answer
+    failed: bool
+    hit: bool = False  # Cache-Status has a member with ``hit``
+    storable: bool = False  # the answer lets a shared cache store and reuse it
+    error: str = ""
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the scheduled instant to the end of the answer."""
+        return self.done - self.scheduled
+
+    @property
+    def is_read(self) -> bool:
+        """A safe method."""
+        return self.method in READS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probe:
+    """One answered probe of the guest itself: a connection of its own, sent and answered (s)."""
+
+    sent: float
+    answered: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Audit:
+    """What the checker found in the guest's log; whole numbers of writes or reads."""
+
+    writes_acked: int
+    writes_lost: int
+    writes_doubled: int
+    writes_reordered: int
+    writes_reordered_per_client: int
+    writes_altered: int
+    stale_reads_after_write: int
+    reads_checked: int
+    findings: tuple[str, ...] = ()  # one sentence each, the first few of every sort
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the load: a control (plain Nova) or a protected one."""
+
+    case: str
+    protected: bool
+    began: float  # UNIX seconds
+    duration: float  # seconds in which requests were scheduled
+    rate: float  # requests per second that were asked for
+    requests: Sequence[Request]
+    probes: Sequence[Probe] = ()
+    probe_interval: float | None = None  # seconds; None: nothing was probed
+    audit: Audit | None = None
+    phases: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    story: Sequence[tuple[float, str]] = ()  # the agent's decisions: since the start, sentence
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Primitives, requests by column (a tenth of the size of one object a request)."""
+        return {
+            "version": WIRE_VERSION,
+            "case": self.case,
+            "protected": self.protected,
+            "began": self.began,
+            "duration": self.duration,
+            "rate": self.rate,
+            "requests": _columns(self.requests),
+            "probes": [[_t(p.sent), _t(p.answered)] for p in self.probes],
+            "probe_interval": self.probe_interval,
+            "audit": dataclasses.asdict(self.audit) if self.audit else None,
+            "phases": dict(self.phases),
+            "story": [[at, sentence] for at, sentence in self.story],
+            "environment": dict(self.environment),
+            "settings": dict(self.settings),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Run:
+        """The inverse of :meth:`to_wire`; raises RunError."""
+        if not isinstance(wire, Mapping) or wire.get("version") != WIRE_VERSION:
+            raise RunError(f"not a run of version {WIRE_VERSION}")
+        try:
+            audit = wire["audit"]
+            return cls(
+                case=str(wire["case"]),
+                protected=bool(wire["protected"]),
+                began=float(wire["began"]),
+                duration=float(wire["duration"]),
+                rate=float(wire["rate"]),
+                requests=_rows(wire["requests"]),
+                probes=[Probe(float(sent), float(answered)) for sent, answered in wire["probes"]],
+                probe_interval=wire["probe_interval"],
+                audit=Audit(**audit | {"findings": tuple(audit["findings"])}) if audit else None,
+                phases={str(k): float(v) for k, v in wire["phases"].items()},
+                story=[(float(at), str(sentence)) for at, sentence in wire["story"]],
+                environment=wire["environment"],
+                settings=wire["settings"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise RunError(f"damaged run: {exc!r}") from exc
+
+
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Request))
+_TIMES: Final = frozenset({"scheduled", "sent", "done"})
+_NAMES: Final = ("method", "path", "error")  # few different ones: a table and indices
+
+
+def _t(value: float) -> float:
+    return round(value, _DIGITS)
+
+
+def _columns(requests: Sequence[Request]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name in _FIELDS:
+        values = [getattr(request, name) for request in requests]
+        if name in _TIMES:
+            columns[name] = [_t(value) for value in values]
+        elif name in _NAMES:
+            table = {text: index for index, text in enumerate(dict.fromkeys(values))}
+            columns[name] = {"names": list(table), "rows": [table[text] for text in values]}
+        elif values and isinstance(values[0], bool):
+            columns[name] = "".join("1" if value else "0" for value in values)
+        else:
+            columns[name] = values
+    return columns
+
+
+def _rows(columns: Mapping[str, Any]) -> list[Request]:
+    lists: dict[str, list[Any]] = {}
+    for name in _FIELDS:
+        column = columns[name]
+        if name in _NAMES:
+            lists[name] = [column["names"][index] for index in column["rows"]]
+        elif isinstance(column, str):
+            lists[name] = [bit == "1" for bit in column]
+        else:
+            lists[name] = list(column)
+    return [Request(*row) for row in zip(*(lists[name] for name in _FIELDS), strict=True)]

@@ -1,0 +1,33 @@
+"""``result.json``: every run's figures, every bar, and where they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nova_cachemig.report.claims import claims
+from nova_cachemig.report.figures import figures
+from nova_cachemig.report.late import cacheable_paths
+from nova_cachemig.report.outcome import Run
+
+
+def in_order(runs: Sequence[Run]) -> list[Run]:
+    """Cases in the order in which they were begun, each with its control first."""
+    cases = list(dict.fromkeys(run.case for run in runs))
+    return sorted(runs, key=lambda run: (cases.index(run.case), run.protected))
+
+
+def result(
+    runs: Sequence[Run], *, generated_at: str, environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The whole result, of primitives."""
+    ordered = in_order(runs)
+    paths = cacheable_paths(ordered)
+    told = [figures(run, paths) for run in ordered]
+    return {
+        "generated_at": generated_at,
+        "environment": dict(environment),
+        "runs": told,
+        "claims": [claim.to_wire() for claim in claims(told)],
+        "cacheable_paths": len(paths),
+    }

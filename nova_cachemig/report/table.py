@@ -1,0 +1,74 @@
+"""The table on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+# heading, key of the figure, decimals (None: as it is)
+COLUMNS: Final[tuple[tuple[str, str, int | None], ...]] = (
+    ("requests", "requests", None),
+    ("failed", "failed", None),
+    ("writes", "writes_acked", None),
+    ("lost", "writes_lost", None),
+    ("doubled", "writes_doubled", None),
+    ("reordered", "writes_reordered", None),
+    ("stale", "stale_reads_after_write", None),
+    ("blackout s", "blackout_s", 2),
+    ("hit p99 ms", "hit_p99_ms", 1),
+    ("held p99 +ms", "held_overrun_p99_ms", 0),
+    ("in-fl. read +ms", "inflight_read_overrun_max_ms", 0),
+    ("in-fl. write +ms", "inflight_write_overrun_max_ms", 0),
+    ("late s", "late_cacheable_s", 2),
+)
+LEGEND: Final = (
+    "held, in-fl.: answered so long after the end of the blackout; "
+    "late: time in which somebody waited > 100 ms for a cacheable page"
+)
+
+
+def cell(value: Any, decimals: int | None) -> str:
+    """One figure as it is shown; a dash for what does not apply."""
+    if value is None:
+        return "–"
+    return str(value) if decimals is None else f"{value:,.{decimals}f}"
+
+
+def rule(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows as lines of equal columns; the first ``left`` columns are flush left."""
+    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if index < left else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Figures of every run, then every bar, as text."""
+    rows = [["case", "run", *(heading for heading, _, _ in COLUMNS)]]
+    rows += [
+        [
+            figures["case"],
+            "with" if figures["protected"] else "without",
+            *(cell(figures[key], decimals) for _, key, decimals in COLUMNS),
+        ]
+        for figures in result["runs"]
+    ]
+    lines = [*rule(rows, 2), "", LEGEND]
+    if result["claims"]:
+        bars = [["", "case", "claim", "required", "measured"]]
+        bars += [
+            [
+                "ok" if claim["ok"] else "FAILED",
+                claim["case"],
+                claim["name"],
+                f"{claim['required']} {claim['unit']}".rstrip(),
+                cell(claim["measured"], None),
+            ]
+            for claim in result["claims"]
+        ]
+        lines += ["", *rule(bars, 4)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,209 @@
+"""The command line of ``tools/measure``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nova_cachemig.report.outcome import Run, RunError
+from nova_cachemig.report.page import page
+from nova_cachemig.report.result import in_order, result
+from nova_cachemig.report.table import table
+from tools.measurement import environment, guestlog, phases, plan, reads, session
+from tools.measurement.load import Manner
+from tools.measurement.target import TargetError, sources
+
+_ERRORS = (
+    RunError,
+    TargetError,
+    session.SessionError,
+    guestlog.GuestLogError,
+    phases.PhasesError,
+    reads.ReadsError,
+)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """Both commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="measure", description="Measure what users of an HTTP service notice of a migration."
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    load = commands.add_parser("load", help="one run: load, probe, check of the guest's log")
+    _target_options(load)
+    _load_options(load)
+    _truth_options(load)
+    load.add_argument("--out", type=Path, required=True, metavar="RUN.json")
+    report = commands.add_parser("report", help="table, result.json and result.html of runs")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN.json")
+    report.add_argument("--out", type=Path, required=True, metavar="DIR")
+    return top
+
+
+def _target_options(load: argparse.ArgumentParser) -> None:
+    group = load.add_argument_group("target")
+    group.add_argument("--url", required=True, help="what users open; its path is put before all")
+    group.add_argument("--host-header", help="instead of the URL's own")
+    group.add_argument("--insecure", action="store_true", help="take any TLS certificate")
+    group.add_argument(
+        "--source-addresses",
+        metavar="LIST",
+        help="a,b or first-last or a CIDR: virtual clients have these in turn",
+    )
+
+
+def _load_options(load: argparse.ArgumentParser) -> None:
+    group = load.add_argument_group("load")
+    group.add_argument("--rate", type=_positive, default=120.0, help="requests per second")
+    group.add_argument("--duration", type=_positive, default=60.0, help="seconds")
+    group.add_argument("--arrivals", choices=("poisson", "uniform"), default="poisson")
+    group.add_argument("--seed", type=int, default=1)
+    group.add_argument("--writes", type=_share, default=0.2, help="share of the requests")
+    group.add_argument("--item-reads", type=_share, default=0.1, help="share, of written items")
+    group.add_argument("--items", type=_count, default=100)
+    group.add_argument("--item", default="/item/{k}", help="template of an item's path")
+    group.add_argument("--pages", type=_count, default=100)
+    group.add_argument("--page", default="/page/{n}", help="template of a page's path")
+    group.add_argument("--zipf", type=float, default=1.0, help="exponent of the popularity law")
+    group.add_argument(
+        "--no-cover", action="store_true", help="do not ask for every page once at the start"
+    )
+    group.add_argument(
+        "--access-log", type=Path, help="read what it has: combined log, or path<TAB>count"
+    )
+    group.add_argument("--clients", type=_count, default=200, help="virtual clients")
+    group.add_argument("--connections", choices=("new", "keepalive"), default="new")
+    group.add_argument(
+        "--impatient", type=_share, default=0.0, help="share by clients that wait for a write"
+    )
+    group.add_argument("--timeout", type=_positive, default=60.0, help="seconds")
+    group.add_argument("--body-bytes", type=_count, default=200)
+    group.add_argument("--idempotency-keys", action="store_true")
+    group.add_argument(
+        "--expect", type=int, nargs="*", default=[], metavar="4xx", help="that are no failure"
+    )
+
+
+def _truth_options(load: argparse.ArgumentParser) -> None:
+    group = load.add_argument_group("truth")
+    group.add_argument("--probe", help="URL of something tiny at the guest itself")
+    group.add_argument("--probe-interval", type=_positive, default=0.02, help="seconds")
+    group.add_argument("--log", help="URL or file of the guest's log of writes")
+    group.add_argument("--log-format", choices=("tsv", "jsonl", "regex"), default="tsv")
+    group.add_argument("--log-pattern", help="for regex; groups method, path, request, seq, body")
+    group.add_argument("--case", default="run", help="name; runs of one name stand side by side")
+    group.add_argument("--protected", action="store_true", help="not the control")
+    group.add_argument(
+        "--phases",
+        type=Path,
+        action="append",
+        default=[],
+        help="JSON, read after the load: name → UNIX seconds, or a handover record; repeatable",
+    )
+
+
+def _settings(args: argparse.Namespace) -> session.Settings:
+    if args.log_format == "regex" and not args.log_pattern:
+        raise session.SessionError("--log-format regex needs --log-pattern")
+    parse = {"tsv": guestlog.tsv, "jsonl": guestlog.jsonl}.get(args.log_format)
+    return session.Settings(
+        url=args.url,
+        case=args.case,
+        protected=args.protected,
+        rate=args.rate,
+        duration=args.duration,
+        law=args.arrivals,
+        seed=args.seed,
+        pages=args.pages,
+        page=args.page,
+        cover=not args.no_cover,
+        access_log=args.access_log,
+        mix=plan.Mix(args.writes, args.item_reads, args.items, args.item, args.zipf),
+        manner=Manner(
+            clients=args.clients,
+            keepalive=args.connections == "keepalive",
+            impatient=args.impatient,
+            timeout=args.timeout,
+            body_bytes=args.body_bytes,
+            idempotency_keys=args.idempotency_keys,
+            expected=frozenset(args.expect),
+        ),
+        sources=tuple(sources(args.source_addresses)),
+        host_header=args.host_header,
+        insecure=args.insecure,
+        probe=args.probe,
+        probe_interval=args.probe_interval,
+        log=args.log,
+        parse_log=parse or guestlog.regex(args.log_pattern),
+        phases=tuple(args.phases),
+    )
+
+
+def read_run(path: Path) -> Run:
+    """A run's file; raises RunError."""
+    try:
+        return Run.from_wire(json.loads(path.read_text()))
+    except OSError as exc:
+        raise RunError(f"{path}: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise RunError(f"{path}: {exc}") from exc
+
+
+def write_report(runs: Sequence[Run], out: Path) -> dict[str, object]:
+    """Write ``result.json`` and ``result.html`` in ``out``; the result is given back."""
+    out.mkdir(parents=True, exist_ok=True)
+    ordered = in_order(runs)
+    about: dict[str, object] = environment.collect()
+    for run in ordered:
+        about |= run.environment
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    told = result(ordered, generated_at=now, environment=about)
+    (out / "result.json").write_text(json.dumps(told, indent=1) + "\n")
+    (out / "result.html").write_text(page(ordered, told))
+    return told
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0; 1 if a claim failed; 2 if nothing could be measured."""
+    args = parser().parse_args(argv)
+    try:
+        if args.command == "load":
+            run = session.main(_settings(args))
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(run.to_wire()))
+            print(table(result([run], generated_at="", environment={}) | {"claims": []}))
+            return 0
+        told = write_report([read_run(path) for path in args.runs], args.out)
+    except _ERRORS as exc:
+        print(f"measure: {exc}", file=sys.stderr)
+        return 2
+    print(table(told))
+    print(f"{args.out / 'result.json'}\n{args.out / 'result.html'}")
+    claims = told["claims"]
+    assert isinstance(claims, list)  # noqa: S101  made so above
+    return 0 if all(claim["ok"] for claim in claims) else 1

@@ -1,0 +1,287 @@
+"""The load: open-loop, every request at the instant that was planned for it.
+
+A slow server does not slow the load down, so what a user would have waited is what is measured
+("coordinated omission" is what a closed loop would do). How late the generator itself was is in
+every request (``sent`` - ``scheduled``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import logging
+import random
+from collections.abc import Iterator
+from typing import Final
+
+from nova_cachemig.report.outcome import Request
+from tools.measurement import answers, checker, plan
+from tools.measurement.exchange import IDLE_REUSE, Exchange
+from tools.measurement.target import Target
+
+LOG: Final = logging.getLogger(__name__)
+_SWEEP: Final = 0.2  # seconds between looks for requests past their timeout
+_TRIES: Final = 20  # to find a client that waits for no write, before all are looked at
+
+
+@dataclasses.dataclass(slots=True)
+class Client:
+    """A virtual user: an address of its own if there are enough, connections of its own."""
+
+    index: int
+    source: str | None
+    writes_pending: int = 0
+    idle: list[Exchange] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True)
+class Underway:
+    """A request that is not answered."""
+
+    number: int
+    client: Client
+    ask: plan.Ask
+    sent: float
+    exchange: Exchange | None = None
+    connecting: asyncio.Task[None] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manner:
+    """How the clients behave."""
+
+    clients: int = 200
+    keepalive: bool = False
+    impatient: float = 0.0  # share of requests of clients that still wait for a write of theirs
+    timeout: float = 60.0  # seconds, from the scheduled instant
+    body_bytes: int = 200
+    idempotency_keys: bool = False
+    expected: frozenset[int] = frozenset()  # 4xx that are no failure
+
+
+class Load:
+    """Runs a plan against a target and keeps what came of it.
+
+    ``requests`` are the outcomes; ``writes`` and ``reads`` are what the checker needs.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        manner: Manner,
+        sources: list[str | None],
+        *,
+        run: str,
+        rng: random.Random,
+    ) -> None:
+        self.requests: list[Request] = []
+        self.writes: list[checker.Write] = []
+        self.reads: list[checker.Read] = []
+        self._target = target
+        self._manner = manner
+        self._sources = sources
+        self._run = run
+        self._rng = rng
+        self._clients = [self._client(index) for index in range(manner.clients)]
+        self._underway: dict[int, Underway] = {}
+        self._numbers = itertools.count(1)
+        self._idle = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._zero = self._loop.time()
+        self._stopping = False
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self._loop.time() - self._zero
+
+    def begin(self, zero: float) -> None:
+        """Count from this instant of the loop's clock."""
+        self._zero = zero
+
+    def stop(self) -> None:
+        """Ask nothing more; what is under way is waited for."""
+        self._stopping = True
+
+    async def run(self, asks: Iterator[plan.Ask], duration: float) -> float:
+        """Ask until ``duration`` seconds or :meth:`stop`, wait for the answers; seconds asked."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            for ask in asks:
+                if self.now < min(ask.at, duration):
+                    await asyncio.sleep(min(ask.at, duration) - self.now)
+                if self._stopping or ask.at >= duration:
+                    break
+                self._start(ask)
+            asked = min(self.now, duration)
+            while self._underway:
+                self._idle.clear()
+                await self._idle.wait()
+        finally:
+            sweeper.cancel()
+            self._close()
+        return asked
+
+    def _client(self, index: int) -> Client:
+        return Client(index, self._sources[index % len(self._sources)])
+
+    def _choose(self) -> Client:
+        """Any client if it may be impatient, else one that waits for no write of its own.
+
+        A person who has sent a form does not click on until it is answered; others come instead,
+        so the rate stays as planned. If all wait, one more client comes.
+        """
+        if self._rng.random() < self._manner.impatient:
+            return self._rng.choice(self._clients)
+        for _ in range(_TRIES):
+            client = self._rng.choice(self._clients)
+            if not client.writes_pending:
+                return client
+        for client in self._clients:
+            if not client.writes_pending:
+                return client
+        self._clients.append(self._client(len(self._clients)))
+        return self._clients[-1]
+
+    def _start(self, ask: plan.Ask) -> None:
+        client = self._choose()
+        request = Underway(next(self._numbers), client, ask, self.now)
+        self._underway[request.number] = request
+        client.writes_pending += not ask.is_read
+        self._send(request)
+
+    def _send(self, request: Underway) -> None:
+        idle = request.client.idle
+        while idle:
+            exchange = idle.pop()
+            if exchange.reusable and self.now - exchange.idle_since < IDLE_REUSE:
+                self._write(request, exchange)
+                return
+            exchange.abort()
+        request.connecting = self._loop.create_task(self._connect(request))
+
+    async def _connect(self, request: Underway) -> None:
+        try:
+            exchange = await self._target.connect(request.client.source)
+        except OSError as exc:
+            request.connecting = None
+            self._ended(request, 0, [], f"connect: {exc.strerror or type(exc).__name__}")
+        else:
+            request.connecting = None
+            self._write(request, exchange)
+
+    def _write(self, request: Underway, exchange: Exchange) -> None:
+        request.exchange = exchange
+
+        def on_answer(status: int, headers: answers.Headers, error: str) -> None:
+            if error and exchange.untouched and request.ask.is_read:
+                # RFC 9112 §9.3.1: the server had closed the idle connection; ask on another
+                request.exchange = None
+                self._send(request)
+            else:
+                self._ended(request, status, headers, error)
+
+        exchange.send(self._bytes(request), on_answer)
+
+    def _bytes(self, request: Underway) -> bytes:
+        ask, name = request.ask, self._name(request)
+        lines = [
+            f"{ask.method} {self._target.prefix}{ask.path} HTTP/1.1",
+            f"Host: {self._target.authority}",
+            "User-Agent: nova-cachemig-measure",
+            "Accept: */*",
+            f"X-Request-Id: {name}",
+            f"X-Client-Id: c{request.client.index}",
+        ]
+        if not self._manner.keepalive:
+            lines.append("Connection: close")
+        body = self._body(request)
+        if self._manner.idempotency_keys and not ask.is_read:
+            lines.append(f'Idempotency-Key: "{name}"')
+        if body:
+            lines += ["Content-Type: text/plain", f"Content-Length: {len(body)}"]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def _body(self, request: Underway) -> bytes:
+        if request.ask.method not in ("PUT", "POST"):
+            return b""
+        return plan.body(self._name(request), self._manner.body_bytes)
+
+    def _name(self, request: Underway) -> str:
+        return f"{self._run}-{request.number}"
+
+    def _ended(
+        self, request: Underway, status: int, headers: answers.Headers, error: str
+    ) -> None:
+        if self._underway.pop(request.number, None) is None:
+            return
+        done, ask, exchange = self.now, request.ask, request.exchange
+        request.client.writes_pending -= not ask.is_read
+        if exchange is not None and not error:
+            self._keep(request.client, exchange, done)
+        failed = bool(error) or status >= 500 or (status >= 400 and not self._expects(ask, status))
+        self.requests.append(
+            Request(
+                client=request.client.index,
+                method=ask.method,
+                path=ask.path,
+                scheduled=ask.at,
+                sent=request.sent,
+                done=done,
+                status=status,
+                failed=failed,
+                hit=answers.is_hit(headers),
+                storable=ask.is_read and answers.is_storable(status, headers),
+                error=error,
+            )
+        )
+        self._remember(request, status, headers, None if error or status >= 400 else done)
+        if not self._underway:
+            self._idle.set()
+
+    def _expects(self, ask: plan.Ask, status: int) -> bool:
+        """404 of an item that nobody has written, or that was deleted."""
+        missing = status in (404, 410) and (ask.item or ask.method == "DELETE")
+        return missing or status in self._manner.expected
+
+    def _remember(
+        self, request: Underway, status: int, headers: answers.Headers, acked: float | None
+    ) -> None:
+        ask, name = request.ask, self._name(request)
+        path = self._target.prefix + ask.path
+        if not ask.is_read:
+            client, body = f"c{request.client.index}", self._body(request)
+            self.writes.append(
+                checker.Write(name, client, ask.method, path, request.sent, acked, body)
+            )
+            return
+        seq = answers.whole_number(headers, b"x-write-seq")
+        if seq is not None and status:
+            self.reads.append(checker.Read(name, path, request.sent, seq))
+
+    def _keep(self, client: Client, exchange: Exchange, now: float) -> None:
+        if self._manner.keepalive:
+            exchange.idle_since = now
+            client.idle.append(exchange)
+        else:
+            # The server closes first, so that the ports in TIME-WAIT are its own, not ours.
+            self._loop.call_later(1.0, exchange.abort)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            oldest = self.now - self._manner.timeout
+            for request in list(self._underway.values()):
+                if request.ask.at < oldest:
+                    if request.connecting:
+                        request.connecting.cancel()
+                    if request.exchange:
+                        request.exchange.abort()
+                    self._ended(request, 0, [], "timeout")
+
+    def _close(self) -> None:
+        for client in self._clients:
+            for exchange in client.idle:
+                exchange.abort()
+            client.idle.clear()
