@@ -1,0 +1,174 @@
+"""What nova-compute does for us at the moments of a live migration."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from oslo_log import log
+
+from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.rpc.agent import SLICE, AgentRefusedError, AgentUnreachableError, WarmAnswer
+from nova_cachemig.rpc.courier import Parcel
+from nova_cachemig.rpc.faults import Faults
+
+LOG = log.getLogger(__name__)
+
+_KEPT: Final = 100
+"""Migrations towards one host whose ``begin`` is remembered: far more than Nova allows."""
+_ANSWER_TIME: Final = 0.5
+"""Seconds at the end of the limit in which no new question is asked: its answer could be late."""
+
+_TOLD = {
+    MomentKind.COMPLETED: GuestEventKind.COMPLETED,
+    MomentKind.ROLLING_BACK: GuestEventKind.FAILED,
+    MomentKind.ROLLED_BACK: GuestEventKind.ROLLED_BACK,
+}
+
+
+class Agent(Protocol):
+    """As much of :class:`~nova_cachemig.rpc.agent.AgentClient` as is used here."""
+
+    def begin(
+        self,
+        ctxt: dict[str, str],
+        instance: str,
+        request: str,
+        source: str | None,
+        destination: str | None,
+        at: float,
+    ) -> Parcel: ...
+
+    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> Parcel: ...
+
+    def wait_warm(
+        self, ctxt: dict[str, str], instance: str, request: str, wait: float, *, timeout: float
+    ) -> WarmAnswer: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HookLimits:
+    """Seconds: how long a migration may be delayed, how long one answer is awaited, how long
+    an agent that did not answer is not waited for."""
+
+    warm: float
+    answer: float
+    retry_after: float
+
+
+class MigrationHook:
+    """Tells the agent, and waits for it at one place: when the destination is prepared.
+
+    It waits there at most ``limits.warm`` seconds, on a clock that does not jump, and never
+    for an agent that is silent. ``clock`` is monotonic, ``wall`` is UNIX time, both in seconds.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        limits: HookLimits,
+        faults: Faults,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._agent = agent
+        self._limits = limits
+        self._faults = faults
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._begun: collections.OrderedDict[tuple[str, str], Parcel] = collections.OrderedDict()
+        self._silent_until = float("-inf")
+
+    def saw(self, moment: Moment) -> None:
+        """Act upon one moment. Only PREPARED waits."""
+        if moment.kind is MomentKind.BEGUN:
+            self._begin(moment)
+        elif moment.kind is MomentKind.PREPARED:
+            self._wait(moment)
+        else:
+            self._tell(moment)
+
+    def _begin(self, moment: Moment) -> None:
+        parcel = self._agent.begin(
+            _context(moment),
+            moment.instance,
+            moment.request,
+            moment.instance_host,
+            moment.host,
+            self._wall(),
+        )
+        with self._lock:
+            self._begun[moment.instance, moment.request] = parcel
+            while len(self._begun) > _KEPT:
+                self._begun.popitem(last=False)
+
+    def _tell(self, moment: Moment) -> None:
+        event = GuestEvent(
+            instance=moment.instance,
+            kind=_TOLD[moment.kind],
+            at=self._wall(),
+            host=moment.host,
+            request=moment.request,
+            detail=moment.name,
+        )
+        self._agent.guest_event(_context(moment), event)
+
+    # -- waiting ---------------------------------------------------------------------------
+
+    def _wait(self, moment: Moment) -> None:
+        began = self._clock()
+        with self._lock:
+            parcel = self._begun.pop((moment.instance, moment.request), None)
+        try:
+            outcome = self._outcome(moment, parcel, began + self._limits.warm)
+        except (AgentUnreachableError, AgentRefusedError) as exc:
+            self._silent_until = self._clock() + self._limits.retry_after
+            self._faults.note("a migration does not wait for the agent", exc)
+            outcome = f"the agent is not waited for: {exc}"
+        took = self._clock() - began
+        LOG.info("cachemig: instance %s, after %.2f s: %s", moment.instance, took, outcome)
+
+    def _outcome(self, moment: Moment, parcel: Parcel | None, deadline: float) -> str:
+        """Wait; the sentence to log. Raises if the agent is silent or refuses."""
+        if self._limits.warm <= 0:
+            return "migrations are never delayed ([cachemig] warm_timeout = 0)"
+        if self._clock() < self._silent_until:
+            return "the agent did not answer a short while ago and is not waited for"
+        if parcel is not None and not parcel.delivered(self._patience(deadline)):
+            raise AgentUnreachableError(parcel.error or "the message bus does not take messages")
+        wait = 0.0  # the first question is whether anybody is there
+        while True:
+            answer = self._ask(moment, wait, deadline)
+            if answer is None or self._clock() + _ANSWER_TIME >= deadline:
+                limit = f"[cachemig] warm_timeout = {self._limits.warm:g}"
+                return f"goes on though the cache is not warm ({limit})"
+            if answer.ready:
+                return f"goes on: {answer.reason} ({answer.phase})"
+            wait = max(0.0, min(SLICE, deadline - self._clock() - _ANSWER_TIME))
+
+    def _ask(self, moment: Moment, wait: float, deadline: float) -> WarmAnswer | None:
+        """One slice; None if the time was up before an answer was due."""
+        due = wait + self._limits.answer
+        timeout = max(0.0, min(due, deadline - self._clock()))
+        try:
+            return self._agent.wait_warm(
+                _context(moment), moment.instance, moment.request, wait, timeout=timeout
+            )
+        except AgentUnreachableError:
+            if timeout < due:
+                return None
+            raise
+
+    def _patience(self, deadline: float) -> float:
+        return max(0.0, min(self._limits.answer, deadline - self._clock()))
+
+
+def _context(moment: Moment) -> dict[str, str]:
+    return {"request_id": moment.request}

@@ -1,0 +1,108 @@
+"""Nova's notifications of a live migration, read. Both formats, nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+
+class MomentKind(enum.Enum):
+    """What the hook acts upon, in the order of a migration."""
+
+    BEGUN = "begun"  # the destination begins to prepare itself
+    PREPARED = "prepared"  # the destination is prepared; memory copy begins when we return
+    COMPLETED = "completed"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+# nova/compute/manager.py of Nova 34 (and 32, 33). Left out on purpose:
+# - live_migration_post.*: at the source, before its port bindings are moved: no place to linger,
+#   and libvirt has told it before;
+# - live_migration_abort.*: has the request id of the DELETE and not of the migration, and says only
+#   that it was asked for: the guest may have moved by then. A rollback follows one that works;
+# - live_migration_force_complete.*: libvirt tells the pause when it comes;
+# - compute.exception: names no instance. A rollback follows, or the agent's watchdog asks Nova.
+_VERSIONED = {
+    "instance.live_migration_pre.start": MomentKind.BEGUN,
+    "instance.live_migration_pre.end": MomentKind.PREPARED,
+    "instance.live_migration_post_dest.end": MomentKind.COMPLETED,
+    "instance.live_migration_rollback.start": MomentKind.ROLLING_BACK,
+    "instance.live_migration_rollback.end": MomentKind.ROLLED_BACK,
+    "instance.live_migration_rollback_dest.end": MomentKind.ROLLED_BACK,
+}
+_UNVERSIONED = {
+    "compute.instance.live_migration.pre.start": MomentKind.BEGUN,
+    "compute.instance.live_migration.pre.end": MomentKind.PREPARED,
+    "compute.instance.live_migration.post.dest.end": MomentKind.COMPLETED,
+    "compute.instance.live_migration._rollback.start": MomentKind.ROLLING_BACK,
+    "compute.instance.live_migration._rollback.end": MomentKind.ROLLED_BACK,
+    "compute.instance.live_migration.rollback.dest.end": MomentKind.ROLLED_BACK,
+}
+
+
+class NotUnderstoodError(ValueError):
+    """A notification of a kind that is known in a shape that is not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moment:
+    """One notification. ``host`` published it; ``instance_host``: where Nova has the instance."""
+
+    kind: MomentKind
+    instance: str
+    request: str
+    host: str
+    instance_host: str | None
+    name: str  # Nova's name of the event
+
+
+def concerns_us(event_type: object, *, versioned: bool) -> bool:
+    """Whether :func:`read` is worth calling. This is all that most notifications cost."""
+    return event_type in (_VERSIONED if versioned else _UNVERSIONED)
+
+
+def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> Moment:
+    """A notification that concerns us; raises :class:`NotUnderstoodError`."""
+    name = message.get("event_type")
+    try:
+        if name in _VERSIONED:
+            data = message["payload"]["nova_object.data"]
+            return _moment(_VERSIONED[name], ctxt, message, data["uuid"], data, ":")
+        if name in _UNVERSIONED:
+            data = message["payload"]
+            return _moment(_UNVERSIONED[name], ctxt, message, data["instance_id"], data, ".")
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise NotUnderstoodError(f"{name}: {exc!r}") from exc
+    raise NotUnderstoodError(f"no notification of a live migration: {name!r:.100}")
+
+
+def _moment(
+    kind: MomentKind,
+    ctxt: Mapping[str, Any],
+    message: Mapping[str, Any],
+    instance: object,
+    data: Mapping[str, Any],
+    separator: str,
+) -> Moment:
+    # A publisher is nova-compute:HOST or compute.HOST, and a host's name may have dots.
+    _source, found, host = str(message["publisher_id"]).partition(separator)
+    # The versioned payload leaves the request out for a context without a user.
+    request = data.get("request_id") or ctxt.get("request_id")
+    if not isinstance(instance, str) or not instance:
+        raise NotUnderstoodError(f"{message['event_type']}: no instance")
+    if not isinstance(request, str) or not request:
+        raise NotUnderstoodError(f"{message['event_type']}: no request id")
+    if not found or not host:
+        raise NotUnderstoodError(f"{message['event_type']}: publisher {message['publisher_id']!r}")
+    instance_host = data.get("host")
+    return Moment(
+        kind=kind,
+        instance=instance,
+        request=request,
+        host=host,
+        instance_host=str(instance_host) if instance_host else None,
+        name=str(message["event_type"]),
+    )

@@ -1,0 +1,97 @@
+"""The notification driver, by which Nova tells us of its live migrations.
+
+Switched on by one more line ``driver = cachemig`` in ``[oslo_messaging_notifications]`` of
+nova.conf. Nova calls it in the thread that does the migration. It fails open: whatever goes wrong
+here is counted, logged once, and Nova goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+from oslo_messaging.notify import notifier
+
+from nova_cachemig.compute import notification, watcher
+from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.conf import compute as options
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.faults import Faults
+
+LOG = log.getLogger(__name__)
+
+
+class CachemigDriver(notifier.Driver):
+    """Made in every process of Nova; does something in nova-compute only, with the first migration.
+
+    Nova makes one driver a notifier: two with ``notification_format = both``, which then tells
+    everything twice. Then the versioned half is heard.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, topics: list[str], transport: object) -> None:
+        super().__init__(conf, topics, transport)
+        self._faults = Faults()
+        self._lock = threading.Lock()
+        self._hook: MigrationHook | None = None
+        self._announced = False
+        try:
+            options.register(conf)
+            watcher.start_once(conf, self._announce)
+        except Exception:
+            self._faults.note("guests are not watched", "starting failed", trace=True)
+
+    def notify(self, ctxt: Any, message: Any, priority: str, retry: int | None) -> None:
+        """Nova's notifications, all of them. May wait at live_migration_pre.end only.
+
+        A BaseException passes: none is raised here (the RPC runs in threads of its own), so it is
+        somebody else's, such as the eventlet timeout of who called Nova, and meant for him.
+        """
+        try:
+            self._announce()
+            if notification.concerns_us(message.get("event_type"), versioned=self._versioned()):
+                context = ctxt if isinstance(ctxt, Mapping) else {}
+                self._the_hook().saw(notification.read(context, message))
+        except Exception as exc:
+            self._faults.note(f"a notification was lost ({type(exc).__name__})", exc, trace=True)
+
+    def _versioned(self) -> bool:
+        try:
+            return str(self.conf.notifications.notification_format) != "unversioned"
+        except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
+            return True  # not Nova's conf
+
+    def _the_hook(self) -> MigrationHook:
+        with self._lock:
+            if self._hook is None:
+                ours = self.conf.cachemig
+                client = AgentClient(
+                    self.conf,
+                    ours.topic,
+                    transport_url=ours.transport_url,
+                    rpc_timeout=ours.rpc_timeout,
+                    faults=self._faults,
+                )
+                limits = HookLimits(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
+                self._hook = MigrationHook(client, limits, self._faults)
+            return self._hook
+
+    def _announce(self) -> None:
+        """Say once that we are here: a misspelt ``driver`` line loads nothing, silently.
+
+        Not when the driver is made: Nova makes it before it sets its logging up.
+        """
+        if self._announced or not logging.getLogger().handlers:
+            return
+        self._announced = True
+        ours = self.conf.cachemig
+        LOG.info(
+            "cachemig: enabled: topic %s, warm_timeout %d s, rpc_timeout %.1f s, watch_guests %s",
+            ours.topic,
+            ours.warm_timeout,
+            ours.rpc_timeout,
+            ours.watch_guests,
+        )

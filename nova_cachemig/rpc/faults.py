@@ -1,0 +1,47 @@
+"""Errors in somebody else's process: counted always, logged once per cause and while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from oslo_log import log
+
+LOG = log.getLogger(__name__)
+
+QUIET: Final = 600.0
+"""Seconds for which a cause that has been logged is only counted."""
+
+
+class Faults:
+    """Counts by cause; ``clock`` is in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._logged: dict[str, float] = {}
+
+    def note(self, cause: str, detail: object = "", *, trace: bool = False) -> None:
+        """Count one occurrence. ``trace``: with the traceback of the exception in hand."""
+        with self._lock:
+            count = self._counts[cause] = self._counts.get(cause, 0) + 1
+            now, before = self._clock(), self._logged.get(cause)
+            if before is not None and now - before < QUIET:
+                return
+            self._logged[cause] = now
+        LOG.warning("cachemig: %s: %s (%d so far)", cause, detail, count, exc_info=trace)
+
+    def recovered(self, *causes: str) -> None:
+        """What was wrong is right again: its next occurrence is logged at once."""
+        with self._lock:
+            gone = [cause for cause in causes if self._logged.pop(cause, None) is not None]
+        for cause in gone:
+            LOG.info("cachemig: no longer: %s", cause)
+
+    def counts(self) -> dict[str, int]:
+        """Occurrences by cause since the process began."""
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,144 @@
+"""A RabbitMQ node of the test's own: ports, data, cookie and port mapper are nobody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import amqp
+
+START_LIMIT = 90.0
+
+
+def _program() -> str | None:
+    """The node's own script: Debian's wrapper would run it as another user, in its own place."""
+    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    return str(found[-1]) if found else shutil.which("rabbitmq-server")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+class Broker:
+    """Start, stop as often as a test likes; the port stays the same."""
+
+    def __init__(self) -> None:
+        program = _program()
+        if program is None or shutil.which("epmd") is None:
+            raise unittest.SkipTest("rabbitmq-server is not installed")
+        self._program = program
+        self._home = Path(tempfile.mkdtemp(prefix="cachemig-rabbit-"))
+        self.port = free_port()
+        self._mapper_port = free_port()
+        self._node: subprocess.Popen[bytes] | None = None
+        self._mapper: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For oslo.messaging."""
+        return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Back once it takes connections."""
+        if self._mapper is None:
+            self._mapper = subprocess.Popen(
+                ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)],
+                env=os.environ | {"ERL_EPMD_ADDRESS": "127.0.0.1"},
+            )
+        with (self._home / "node.log").open("ab") as output:
+            self._node = subprocess.Popen(
+                [self._program],
+                env=self._environment(),
+                stdout=output,
+                stderr=output,
+                cwd=self._home,
+                start_new_session=True,
+            )
+        self._await_ready(self._node)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """End the node; with ``kill`` it gets no time to say goodbye."""
+        node, self._node = self._node, None
+        if node is None:
+            return
+        node.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            node.wait(30)
+        finally:
+            # The node has helpers of its own (inet_gethost, memsup) in its session.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(node.pid, signal.SIGKILL)
+            node.wait(10)
+
+    def freeze(self) -> None:
+        """Its kernel still takes bytes, the node answers nothing."""
+        assert self._node is not None
+        self._node.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """The opposite of :meth:`freeze`."""
+        assert self._node is not None
+        self._node.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End all and leave nothing behind."""
+        self.stop(kill=True)
+        if self._mapper is not None:
+            self._mapper.kill()
+            self._mapper.wait(10)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _environment(self) -> dict[str, str]:
+        home = str(self._home)
+        (self._home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\nlog.file = false\n"
+        )
+        (self._home / "plugins").write_text("[].\n")
+        return {
+            "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+            "HOME": home,
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"cachemig{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+            "RABBITMQ_CONF_ENV_FILE": f"{home}/no-such-file",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/plugins",
+            "RABBITMQ_MNESIA_BASE": f"{home}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{home}/log",
+            "RABBITMQ_PID_FILE": f"{home}/pid",
+            # Run the Erlang machine in place of the script, so that its pid is the child's.
+            "RUNNING_UNDER_SYSTEMD": "1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none",
+        }
+
+    def _await_ready(self, node: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            if node.poll() is not None:
+                break
+            try:
+                connection = amqp.Connection(f"127.0.0.1:{self.port}", connect_timeout=2)
+                connection.connect()
+                connection.close()
+            except (OSError, amqp.AMQPError):
+                time.sleep(0.1)  # there is nothing to wait on: it is not ours
+            else:
+                return
+        tail = (self._home / "node.log").read_text(errors="replace")[-2000:]
+        self.close()
+        raise RuntimeError(f"RabbitMQ did not start within {START_LIMIT:.0f} s:\n{tail}")
