@@ -19,7 +19,7 @@ CONF
 
 init_placement() {
     is_done placement && return 0
-    "$CM_BIN/placement-manage" --config-file \
+    in_host control "$CM_BIN/placement-manage" --config-file \
         "$CM_STATE/control/placement/placement.conf" db sync
     mark_done placement
 }
@@ -59,7 +59,7 @@ CONF
 
 init_glance() {
     is_done glance && return 0
-    "$CM_BIN/glance-manage" --config-file \
+    in_host control "$CM_BIN/glance-manage" --config-file \
         "$CM_STATE/control/glance/glance-api.conf" db_sync
     mark_done glance
 }
@@ -116,7 +116,7 @@ neutron_driver() {  # DIRECTORY
 
 init_neutron() {
     is_done neutron && return 0
-    "$CM_BIN/neutron-db-manage" --config-file \
+    in_host control "$CM_BIN/neutron-db-manage" --config-file \
         "$CM_STATE/control/neutron/neutron.conf" upgrade heads
     mark_done neutron
 }

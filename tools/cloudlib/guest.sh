@@ -31,7 +31,7 @@ build_guest() {
         -o "$root/bin/guestd" "$CM_LIB"/guest/*.c
     cp "$(command -v busybox)" "$root/bin/busybox"
     local tool
-    for tool in sh mount umount insmod ip sed head tr nice sleep echo; do
+    for tool in sh mount umount insmod ip sed head tr sleep echo; do
         ln -s busybox "$root/bin/$tool"
     done
     install -m 755 "$CM_LIB/guest/init" "$root/init"

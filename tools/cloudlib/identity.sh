@@ -56,7 +56,7 @@ CONF
 init_keystone() {
     is_done keystone && return 0
     local conf=$CM_STATE/control/keystone/keystone.conf
-    local manage=("$CM_BIN/keystone-manage" --config-file "$conf")
+    local manage=(in_host control "$CM_BIN/keystone-manage" --config-file "$conf")
     "${manage[@]}" fernet_setup --keystone-user root --keystone-group root
     "${manage[@]}" db_sync
     "${manage[@]}" bootstrap --bootstrap-password "$(secret)" \

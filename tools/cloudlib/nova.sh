@@ -43,8 +43,6 @@ backend = dogpile.cache.memory
 enabled = false
 [spice]
 enabled = false
-[notifications]
-notify_on_state_change =
 CONF
     nova_clients
 }
@@ -92,7 +90,7 @@ install_conf() {  # FILE: FILE.new takes its place
 }
 
 nova_manage() {
-    "$CM_BIN/nova-manage" --config-file "$(nova_conf control)" "$@"
+    in_host control "$CM_BIN/nova-manage" --config-file "$(nova_conf control)" "$@"
 }
 
 init_nova() {

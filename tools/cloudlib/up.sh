@@ -74,7 +74,8 @@ wait_for_apt() {
 
 wait_for_venv() {
     join_jobs venv
-    install_project
+    job project install_project
+    join_jobs project
     say "the virtual environment is ready"
 }
 

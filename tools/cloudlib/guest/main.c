@@ -191,6 +191,7 @@ int main(int argc, char **argv)
     struct rlimit files = {65536, 65536};
     setrlimit(RLIMIT_NOFILE, &files);
     dirty_start();
+    setpriority(PRIO_PROCESS, 0, -10);
     int listener = listen_on(parse_options(argc, argv));
     app_init();
     poller = epoll_create1(EPOLL_CLOEXEC);

@@ -1,0 +1,250 @@
+"""Boot, migrate and abort guests, as any user of the cloud would."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+
+import openstack
+
+MICROVERSION = '2.96'
+PORT = 80
+
+
+class Failure(Exception):
+    """Something that the person at the terminal has to know."""
+
+
+def say(started, text):
+    print(f'[{time.monotonic() - started:6.1f} s] {text}', file=sys.stderr,
+          flush=True)
+
+
+def find(cloud, name):
+    server = cloud.compute.find_server(name, all_projects=True)
+    if server is None:
+        raise Failure(f'there is no guest {name}')
+    return cloud.compute.get_server(server.id)
+
+
+def address_of(server):
+    for addresses in (server.addresses or {}).values():
+        for entry in addresses:
+            return entry['addr']
+    raise Failure(f'the guest {server.name} has no address')
+
+
+def poll(cloud, server, wanted, limit):
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        server = cloud.compute.get_server(server.id)
+        if server.status == wanted:
+            return server
+        if server.status == 'ERROR':
+            fault = (server.fault or {}).get('message', 'no fault told')
+            raise Failure(f'{server.name} is in ERROR: {fault}')
+        time.sleep(0.5)
+    raise Failure(f'{server.name} is {server.status}, not {wanted}, '
+                  f'after {limit} s')
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(
+                f'http://{address}:{PORT}/health', timeout=1) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def boot(cloud, args):
+    started = time.monotonic()
+    if cloud.compute.find_server(args.name):
+        raise Failure(f'there is a guest {args.name} already')
+    properties = dict(item.split('=', 1) for item in args.property)
+    flavor = cloud.compute.find_flavor(f'm{args.memory}')
+    if flavor is None:
+        raise Failure(f'no flavor of {args.memory} MB')
+    network = cloud.network.find_network('guests', ignore_missing=False)
+    image = cloud.image.find_image('guest', ignore_missing=False)
+    wish = {'host': args.host} if args.host else {}
+    server = cloud.compute.create_server(
+        name=args.name, image_id=image.id, flavor_id=flavor.id,
+        networks=[{'uuid': network.id}], metadata=properties, **wish)
+    server = poll(cloud, server, 'ACTIVE', 120)
+    address = address_of(server)
+    say(started, f'{args.name} is ACTIVE on {server.hypervisor_hostname}')
+    deadline = time.monotonic() + 90
+    while not answers(address):
+        if time.monotonic() > deadline:
+            raise Failure(f'{args.name} does not answer at {address}; its '
+                          'console: openstack console log show')
+        time.sleep(0.2)
+    say(started, f'{args.name} answers')
+    print(address)
+
+
+def delete(cloud, args):
+    names = args.name
+    if args.all:
+        names = [s.id for s in cloud.compute.servers(all_projects=True)]
+    for name in names:
+        server = cloud.compute.find_server(name, all_projects=True)
+        if server:
+            cloud.compute.delete_server(server)
+    for name in names:
+        deadline = time.monotonic() + 60
+        while cloud.compute.find_server(name, all_projects=True):
+            if time.monotonic() > deadline:
+                raise Failure(f'{name} is not gone after 60 s')
+            time.sleep(0.5)
+
+
+def status(cloud, args):
+    server = find(cloud, args.name)
+    print(json.dumps({
+        'name': server.name, 'id': server.id, 'status': server.status,
+        'task': server.task_state, 'host': server.hypervisor_hostname,
+        'address': address_of(server)}))
+
+
+def running_migration(cloud, server):
+    for migration in cloud.compute.server_migrations(server):
+        return migration
+    raise Failure(f'no migration of {server.name} is running')
+
+
+def abort(cloud, args):
+    server = find(cloud, args.name)
+    cloud.compute.abort_server_migration(
+        running_migration(cloud, server), server, ignore_missing=False)
+
+
+def force_complete(cloud, args):
+    server = find(cloud, args.name)
+    cloud.compute.force_complete_server_migration(
+        running_migration(cloud, server), server)
+
+
+def latest(cloud, server):
+    """The newest migration of the server, whatever became of it."""
+    found = list(cloud.compute.migrations(instance_uuid=server.id))
+    return max(found, key=lambda m: m.id, default=None)
+
+
+def ask_nova(args, server):
+    """The command a person would type."""
+    command = ['openstack', 'server', 'migrate', '--live-migration']
+    if args.to:
+        command += ['--host', args.to]
+    if args.block:
+        command.append('--block-migration')
+    done = subprocess.run(command + [server.id], capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(done.stderr.strip() or 'openstack server migrate failed')
+
+
+def follow(cloud, server, before, limit):
+    """Wait for the end of the migration that began after BEFORE."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        migration = latest(cloud, server)
+        if migration and migration.id != before and migration.status in (
+                'completed', 'error', 'failed', 'cancelled'):
+            server = cloud.compute.get_server(server.id)
+            if server.status != 'MIGRATING':
+                return migration, server
+        time.sleep(0.5)
+    raise Failure(f'the migration did not end in {limit} s')
+
+
+def post_copy(cloud, server):
+    """Ask for the switch as soon as the memory copy runs."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for migration in cloud.compute.server_migrations(server):
+            if migration.status == 'running':
+                cloud.compute.force_complete_server_migration(
+                    migration, server)
+                return
+        time.sleep(0.2)
+    raise Failure('the migration never ran')
+
+
+def migrate(cloud, args):
+    from blackout import Watch
+    started = time.monotonic()
+    server = find(cloud, args.name)
+    source = server.hypervisor_hostname
+    before = latest(cloud, server)
+    with open(f'{args.state}/cloud.json') as described:
+        hosts = json.load(described)['hosts']
+    watch = None
+    if not args.no_wait:
+        watch = Watch(server.id, {
+            name: host['address'] for name, host in hosts.items()
+            if name.startswith('compute')})
+        watch.start()
+    ask_nova(args, server)
+    say(started, f'asked Nova to move {server.name} away from {source}')
+    if args.postcopy:
+        post_copy(cloud, server)
+    if args.no_wait:
+        return
+    migration, server = follow(
+        cloud, server, before.id if before else None, args.timeout)
+    report = watch.report()
+    say(started, f'{migration.status}: {source} -> '
+        f'{server.hypervisor_hostname}, blackout {report["blackout_s"]} s')
+    print(json.dumps({
+        'status': migration.status, 'source': source,
+        'host': server.hypervisor_hostname,
+        'seconds': round(time.monotonic() - started, 2), **report}))
+    if migration.status != 'completed':
+        raise Failure(f'the migration ended as {migration.status}')
+
+
+def parser():
+    top = argparse.ArgumentParser(prog='tools/cloud')
+    commands = top.add_subparsers(required=True)
+
+    def command(name, function):
+        made = commands.add_parser(name)
+        made.set_defaults(run=function)
+        return made
+
+    one = command('boot', boot)
+    one.add_argument('name')
+    one.add_argument('--host')
+    one.add_argument('--property', action='append', default=[])
+    one.add_argument('--memory', type=int, default=256)
+    one = command('delete', delete)
+    one.add_argument('name', nargs='*')
+    one.add_argument('--all', action='store_true')
+    for name, function in (('status', status), ('abort', abort),
+                           ('force-complete', force_complete)):
+        command(name, function).add_argument('name')
+    one = command('migrate', migrate)
+    one.add_argument('name')
+    one.add_argument('--to')
+    one.add_argument('--block', action='store_true')
+    one.add_argument('--postcopy', action='store_true')
+    one.add_argument('--no-wait', action='store_true')
+    one.add_argument('--timeout', type=float, default=300)
+    one.add_argument('--state', required=True)
+    return top
+
+
+def main():
+    args = parser().parse_args()
+    cloud = openstack.connect(compute_default_microversion=MICROVERSION)
+    try:
+        args.run(cloud, args)
+    except Failure as failure:
+        sys.exit(f'cloud: {failure}')
+
+
+if __name__ == '__main__':
+    main()
