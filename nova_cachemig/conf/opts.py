@@ -10,20 +10,20 @@ from typing import Any
 import nova_cachemig.conf
 
 # The module's GROUP is registered in nova.conf, not in nova-cachemig.conf.
-_IN_NOVA = frozenset({"compute", "scheduler"})
+IN_NOVA = frozenset({"compute", "scheduler"})
 
 
 def _modules() -> Iterator[tuple[str, Any]]:
     for found in pkgutil.iter_modules(nova_cachemig.conf.__path__):
-        if found.name != "opts":
+        if found.name not in {"opts", "setup"}:
             yield found.name, importlib.import_module(f"nova_cachemig.conf.{found.name}")
 
 
 def list_agent_opts() -> list[tuple[Any, list[Any]]]:
     """Options of the agent and the forecaster."""
-    return [pair for name, mod in _modules() if name not in _IN_NOVA for pair in mod.list_opts()]
+    return [pair for name, mod in _modules() if name not in IN_NOVA for pair in mod.list_opts()]
 
 
 def list_nova_opts() -> list[tuple[Any, list[Any]]]:
     """Options that stand in nova.conf."""
-    return [pair for name, mod in _modules() if name in _IN_NOVA for pair in mod.list_opts()]
+    return [pair for name, mod in _modules() if name in IN_NOVA for pair in mod.list_opts()]

@@ -1,0 +1,33 @@
+"""A look at the database beside the agent, for the command line: nothing is locked or changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from nova_cachemig.agent.journal import database
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.schema import HANDOVERS
+from nova_cachemig.model.handover import HandoverRecord
+
+
+def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
+    """Connect to the agent's database; raises JournalError if there is none yet."""
+    path = Path(conf.agent.state_dir) / "journal.sqlite"
+    if not conf.journal.connection and not path.exists():
+        raise JournalError(f"There is no journal yet at {path}: has the agent run here?")
+    return database.create_engine(database.url_for(conf.journal.connection, path.parent))
+
+
+def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
+    """The newest first. Raises JournalError."""
+    query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
+    try:
+        with engine_of(conf).connect() as connection:
+            return [HandoverRecord.from_wire(json.loads(row[0])) for row in connection.execute(query)]
+    except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
+        raise JournalError(f"The journal's database cannot be read: {exc}") from exc

@@ -1,0 +1,154 @@
+"""What Nova's API says of instances and of their migrations (read only).
+
+Microversion 2.80: the first in which ``os-migrations`` can be asked by instance UUID, newest first,
+with projects of all tenants (2.59 has paging and UUIDs, 2.66 ``changes-before``). Nova 32-34 serve
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import keystoneauth1.exceptions
+import novaclient.client
+import novaclient.exceptions
+import tenacity
+from keystoneauth1 import loading
+from oslo_config import cfg
+from oslo_log import log
+
+from nova_cachemig.agent.manager.parts import MigrationState
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.conf.nova import GROUP
+
+LOG = log.getLogger(__name__)
+
+MICROVERSION = "2.80"
+_PASSING = (
+    keystoneauth1.exceptions.ConnectFailure,
+    keystoneauth1.exceptions.RetriableConnectionFailure,
+    novaclient.exceptions.ClientException,
+)
+_RUNNING = frozenset(
+    {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
+)
+_FAILED = frozenset({"error", "failed", "cancelled"})
+
+
+class UnknownInstanceError(PartError):
+    """Nova has no such instance, or does not show it to our account."""
+
+
+class NovaUnreachableError(PartError):
+    """Nova or Keystone does not answer, or refuses our account."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Instance:
+    """``addresses``: network name → fixed addresses, IPv4 first."""
+
+    uuid: str
+    name: str
+    project: str
+    host: str | None  # shown to administrators only
+    addresses: dict[str, tuple[str, ...]]
+
+    def address(self, network: str | None) -> str:
+        """The address on ``network``, or the first of all; PartError if there is none."""
+        names = [network] if network is not None else sorted(self.addresses)
+        for name in names:
+            if self.addresses.get(name):
+                return self.addresses[name][0]
+        raise PartError(
+            f"instance {self.uuid} has no address"
+            + (f" on network {network!r}; it has {sorted(self.addresses)}" if network else "")
+        )
+
+
+class NovaApi:
+    """Asks in threads, so that the event loop never waits for Nova."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._client: Any = None
+
+    async def instance(self, uuid: str) -> Instance:
+        """The instance; raises UnknownInstanceError or NovaUnreachableError."""
+        return await asyncio.to_thread(self._instance, uuid)
+
+    async def migration_state(self, instance: str, since: float) -> MigrationState:
+        """State of the newest live migration; UNKNOWN if Nova does not answer. Never raises."""
+        try:
+            return await asyncio.to_thread(self._migration_state, instance)
+        except PartError as exc:
+            LOG.warning("asked Nova of the migration of %s: %s", instance, exc)
+            return MigrationState.UNKNOWN
+
+    # -- in threads ------------------------------------------------------------------------
+
+    def _nova(self) -> Any:
+        if self._client is None:
+            options = self._conf[GROUP.name]
+            auth = loading.load_auth_from_conf_options(self._conf, GROUP.name)
+            session = loading.load_session_from_conf_options(self._conf, GROUP.name, auth=auth)
+            self._client = novaclient.client.Client(
+                MICROVERSION,
+                session=session,
+                region_name=options.region_name,
+                endpoint_type=options.interface,
+            )
+        return self._client
+
+    def _ask(self, question: Any) -> Any:
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(3),
+            wait=tenacity.wait_exponential(multiplier=0.2, max=2),
+            retry=tenacity.retry_if_exception_type(_PASSING)
+            & tenacity.retry_if_not_exception_type(novaclient.exceptions.NotFound),
+            reraise=True,
+        )
+        try:
+            return retrying(question)
+        except novaclient.exceptions.NotFound:
+            raise
+        except (
+            keystoneauth1.exceptions.ClientException,
+            novaclient.exceptions.ClientException,
+        ) as exc:
+            raise NovaUnreachableError(f"Nova could not be asked: {exc}") from exc
+
+    def _instance(self, uuid: str) -> Instance:
+        try:
+            server = self._ask(lambda: self._nova().servers.get(uuid))
+        except novaclient.exceptions.NotFound as exc:
+            raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
+        addresses = {
+            network: tuple(
+                entry["addr"]
+                for entry in sorted(entries, key=lambda e: int(e.get("version", 4)))
+                if entry.get("OS-EXT-IPS:type", "fixed") == "fixed"
+            )
+            for network, entries in server.addresses.items()
+        }
+        host = getattr(server, "OS-EXT-SRV-ATTR:host", None)
+        return Instance(server.id, server.name, server.tenant_id, host, addresses)
+
+    def _migration_state(self, uuid: str) -> MigrationState:
+        try:
+            found = self._ask(
+                lambda: self._nova().migrations.list(
+                    instance_uuid=uuid, migration_type="live-migration"
+                )
+            )
+        except novaclient.exceptions.NotFound:
+            return MigrationState.UNKNOWN
+        if not found:
+            return MigrationState.UNKNOWN
+        status = max(found, key=lambda migration: int(migration.id)).status
+        if status == "completed":
+            return MigrationState.COMPLETED
+        if status in _FAILED:
+            return MigrationState.FAILED
+        return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN

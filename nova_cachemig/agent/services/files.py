@@ -1,0 +1,149 @@
+"""The services directory: read whole, written a file at a time, atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.services import schema
+from nova_cachemig.model.service import Service
+
+SUFFIXES = (".yaml", ".yml")
+MAX_BYTES = 8 << 20
+"""Size of one file: 20,000 services take about 4 MiB."""
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+class ServicesError(PartError):
+    """The files cannot be used; ``errors`` has one sentence for each mistake."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("; ".join(errors[:5]) + ("; …" if len(errors) > 5 else ""))
+        self.errors = errors
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases (a few lines of them can stand for gigabytes) and double keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError(f"line {mark.line + 1}: aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} stands twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+def stamp(directory: Path) -> Stamp:
+    """What changes when a file does: names, times in ns, sizes. Raises ServicesError."""
+    found = []
+    for path in _paths(directory):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((path.name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def read(directory: Path) -> list[Service]:
+    """Return all services, or raise ServicesError with every mistake in every file."""
+    services, errors = _read(directory)
+    if errors:
+        raise ServicesError(errors)
+    return [service for _, service in services]
+
+
+def add(directory: Path, service: Service) -> Path:
+    """Write ``NAME.yaml`` if the whole would be right; raises ServicesError and writes nothing."""
+    services, errors = _read(directory)
+    path = directory / f"{service.name}.yaml"
+    errors += schema.clashes([*services, (str(path), service)])
+    if not errors and path.exists():
+        errors = [f"{path} exists already"]
+    if errors:
+        raise ServicesError(errors)
+    _write(path, {"services": [schema.to_entry(service)]})
+    return path
+
+
+def remove(directory: Path, name: str) -> Path:
+    """Take the service out of its file; the file goes with its last one. Raises ServicesError."""
+    services, errors = _read(directory)
+    if errors:
+        raise ServicesError(errors)
+    places = {service.name: Path(where) for where, service in services}
+    if name not in places:
+        raise ServicesError([f"no service is named {name!r}; there are: {sorted(places)}"])
+    path = places[name]
+    left = [s for where, s in services if Path(where) == path and s.name != name]
+    if left:
+        _write(path, {"services": [schema.to_entry(service) for service in left]})
+    else:
+        path.unlink()
+        _sync(path.parent)
+    return path
+
+
+def _paths(directory: Path) -> list[Path]:
+    try:
+        return sorted(p for p in directory.iterdir() if p.suffix in SUFFIXES)
+    except OSError as exc:
+        raise ServicesError([f"{directory} cannot be read: {exc.strerror}"]) from exc
+
+
+def _read(directory: Path) -> tuple[list[tuple[str, Service]], list[str]]:
+    services: list[tuple[str, Service]] = []
+    errors: list[str] = []
+    for path in _paths(directory):
+        found, wrong = _read_one(path)
+        services += [(str(path), service) for service in found]
+        errors += wrong
+    return services, errors or schema.clashes(services)
+
+
+def _read_one(path: Path) -> tuple[list[Service], list[str]]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return [], [f"{path}: larger than {MAX_BYTES} bytes"]
+        document = yaml.load(path.read_text("utf-8"), _Loader)
+    except OSError as exc:
+        return [], [f"{path} cannot be read: {exc.strerror}"]
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as exc:
+        return [], [f"{path}: not YAML: {' '.join(str(exc).split())[:300]}"]
+    if document is None:
+        return [], []
+    return schema.parse(document, str(path))
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as file:
+            yaml.safe_dump(document, file, sort_keys=False)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).chmod(0o640)
+        Path(file.name).rename(path)
+        _sync(path.parent)
+    except OSError as exc:
+        raise ServicesError([f"{path} cannot be written: {exc.strerror}"]) from exc
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,152 @@
+"""The services in force and where their guests are; kept up to date with the directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from oslo_log import log
+
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.services import files
+from nova_cachemig.model.service import Route, Service, Target
+
+LOG = log.getLogger(__name__)
+
+
+class HasAddress(Protocol):
+    """An instance of Nova's, as far as it matters here."""
+
+    def address(self, network: str | None) -> str:
+        """Its fixed address on ``network``; raises PartError."""
+
+
+class KnowsInstances(Protocol):
+    """Nova's API, as far as it matters here."""
+
+    async def instance(self, uuid: str) -> HasAddress:
+        """The instance; raises PartError."""
+
+
+Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
+
+
+class ServiceRegistry:
+    """Holds the routes; ``apply`` is told of each change of them."""
+
+    def __init__(self, directory: Path, nova: KnowsInstances, apply: Apply) -> None:
+        self._directory = directory
+        self._nova = nova
+        self._apply = apply
+        self._stamp: files.Stamp | None = None
+        self._services: tuple[Service, ...] = ()
+        self._routes: dict[str, Route] = {}
+        self._errors: dict[str, str] = {}
+        self._lock = asyncio.Lock()
+        self.file_errors: list[str] = []
+
+    def routes(self) -> tuple[Route, ...]:
+        """All services, those without a known guest among them."""
+        return tuple(self._routes.values())
+
+    def routes_of(self, instance: str) -> tuple[Route, ...]:
+        """The services of one instance whose guest's address is known."""
+        return tuple(
+            r for r in self._routes.values() if r.service.instance == instance and r.target
+        )
+
+    def error(self, service: str) -> str | None:
+        """Why the guest of the service is not known."""
+        return self._errors.get(service)
+
+    async def watch(self, interval: float) -> None:
+        """Look at the directory every ``interval`` seconds until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(interval)
+
+    async def refresh(self, *, force: bool = False) -> list[str]:
+        """Read the files if they changed; ask Nova for guests not yet known; the errors."""
+        async with self._lock:
+            changed = await self._read(force)
+            found = await self._find_guests()
+            if changed or found:
+                await self._tell()
+            return [*self.file_errors, *self._errors.values()]
+
+    async def _tell(self) -> None:
+        try:
+            await self._apply(self.routes())
+        except PartError as exc:
+            LOG.error("the services could not be applied: %s", exc)
+
+    async def _read(self, force: bool) -> bool:
+        try:
+            stamp = await asyncio.to_thread(files.stamp, self._directory)
+            if stamp == self._stamp and not force:
+                return False
+            self._stamp = stamp
+            services = tuple(await asyncio.to_thread(files.read, self._directory))
+        except files.ServicesError as exc:
+            if exc.errors != self.file_errors:
+                for error in exc.errors:
+                    LOG.error("services: %s; those in force stay", error)
+            self.file_errors = exc.errors
+            return False
+        self.file_errors = []
+        if services == self._services:
+            return False
+        LOG.info("services: %d in force", len(services))
+        before = {r.service.name: r for r in self._routes.values()}
+        self._services = services
+        self._errors = {}
+        self._routes = {s.name: self._kept(s, before.get(s.name)) for s in services}
+        return True
+
+    @staticmethod
+    def _kept(service: Service, before: Route | None) -> Route:
+        """The address that is known stays unless another instance or network is meant."""
+        if before is None or before.target is None:
+            return Route(service, None)
+        same = (before.service.instance, before.service.network) == (
+            service.instance,
+            service.network,
+        )
+        return Route(service, Target(before.target.address, service.port) if same else None)
+
+    async def _find_guests(self) -> bool:
+        found = False
+        for name, route in list(self._routes.items()):
+            if route.target is not None:
+                continue
+            service = route.service
+            try:
+                instance = await self._nova.instance(service.instance)
+                target = Target(instance.address(service.network), service.port)
+            except PartError as exc:
+                if self._errors.get(name) != str(exc):
+                    LOG.error("service %s: %s", name, exc)
+                self._errors[name] = str(exc)
+                continue
+            self._errors.pop(name, None)
+            self._routes[name] = Route(service, target)
+            found = True
+        return found
+
+    def describe(self, state: Callable[[str], str]) -> list[dict[str, Any]]:
+        """Primitives for RPC and the command line; ``state`` names a service's state."""
+        return [
+            {
+                "name": route.service.name,
+                "listen": f"{route.service.listen[0]} {route.service.listen[1]}",
+                "hosts": list(route.service.hosts),
+                "instance": route.service.instance,
+                "port": route.service.port,
+                "address": route.target.address if route.target else None,
+                "state": state(route.service.name),
+                "error": self._errors.get(route.service.name),
+            }
+            for route in self._routes.values()
+        ]

@@ -1,0 +1,167 @@
+"""The form of a services file, and what is checked beyond it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from nova_cachemig.model.service import Service, WriteAnswer
+
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
+_LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
+
+SERVICE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "instance", "port", "listen"],
+    "properties": {
+        "name": {"type": "string", "pattern": _NAME},
+        "instance": {"type": "string"},
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+        "listen": {"type": "string", "maxLength": 64},
+        "hosts": {
+            "type": "array",
+            "maxItems": 256,
+            "items": {"type": "string", "minLength": 1, "maxLength": 253},
+        },
+        "network": {"type": "string", "minLength": 1, "maxLength": 255},
+        "writes": {"enum": [answer.value for answer in WriteAnswer]},
+        "honours_keys": {"type": "boolean"},
+        "client_cookie": {"type": "string", "pattern": _COOKIE},
+    },
+}
+
+FILE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["services"],
+    "properties": {"services": {"type": "array", "maxItems": 20000, "items": SERVICE_SCHEMA}},
+}
+
+_VALIDATOR = jsonschema.Draft202012Validator(FILE_SCHEMA)
+
+
+def parse(document: object, where: str) -> tuple[list[Service], list[str]]:
+    """Return the services of one file and its errors, which name ``where`` and the field."""
+    errors = [
+        f"{where}: {_path(error)}: {error.message[:200]}"
+        for error in _VALIDATOR.iter_errors(document)
+    ]
+    if errors or not isinstance(document, dict):
+        return [], errors or [f"{where}: not a mapping with the key 'services'"]
+    services = []
+    for number, entry in enumerate(document["services"]):
+        try:
+            services.append(_service(entry))
+        except ValueError as exc:
+            errors.append(f"{where}: services[{number}] ({entry['name']}): {exc}")
+    return services, errors
+
+
+def clashes(services: list[tuple[str, Service]]) -> list[str]:
+    """Return what two services of any files cannot both have; ``(where, service)`` each."""
+    errors: list[str] = []
+    names: dict[str, str] = {}
+    fronts: dict[tuple[tuple[str, int], str | None], str] = {}
+    alone: dict[tuple[str, int], bool] = {}
+    for where, service in services:
+        if service.name in names:
+            errors.append(f"{where}: name {service.name!r} is taken in {names[service.name]}")
+        names[service.name] = where
+        front = _show(service.listen)
+        for host in service.hosts or (None,):
+            taken = fronts.setdefault((service.listen, host), service.name)
+            if taken != service.name:
+                what = f"host {host!r} on {front}" if host else front
+                errors.append(f"{where}: {service.name}: {what} is taken by service {taken!r}")
+        shared = alone.setdefault(service.listen, not service.hosts)
+        if shared != (not service.hosts):
+            errors.append(
+                f"{where}: {service.name}: {front} is owned whole by a service without hosts; "
+                "give every service on it hosts, or it an address of its own"
+            )
+    return errors
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """``192.0.2.1:80`` or ``[2001:db8::1]:80`` → address, port; ValueError says what is wrong."""
+    address, colon, port = text.rpartition(":")
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    elif ":" in address:
+        raise ValueError(f"listen {text!r}: write an IPv6 address in brackets: [ADDRESS]:PORT")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError(f"listen {text!r}: must be ADDRESS:PORT with a port from 1 to 65535")
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError as exc:
+        raise ValueError(f"listen {text!r}: {address!r} is not an IP address") from exc
+    return str(parsed), int(port)
+
+
+def host_name(text: str) -> str:
+    """The name as it stands in a Host header: lower case, A-labels; ValueError if it is none."""
+    try:
+        name = text.rstrip(".").encode("idna").decode("ascii").lower()
+    except UnicodeError as exc:
+        raise ValueError(f"host {text!r} is not a host name: {exc}") from exc
+    if not name or not all(_LABEL.match(label) for label in name.split(".")):
+        raise ValueError(f"host {text!r} is not a host name (no port, no scheme, no wildcard)")
+    return name
+
+
+def _service(entry: Mapping[str, Any]) -> Service:
+    try:
+        instance = str(uuid.UUID(entry["instance"]))
+    except ValueError as exc:
+        raise ValueError(f"instance {entry['instance']!r} is not a UUID") from exc
+    hosts = tuple(host_name(host) for host in entry.get("hosts", ()))
+    if len(set(hosts)) != len(hosts):
+        raise ValueError("hosts: a name stands twice")
+    return Service(
+        name=entry["name"],
+        instance=instance,
+        port=entry["port"],
+        listen=listen_address(entry["listen"]),
+        hosts=hosts,
+        network=entry.get("network"),
+        writes=WriteAnswer(entry.get("writes", WriteAnswer.HOLD.value)),
+        honours_keys=entry.get("honours_keys", False),
+        client_cookie=entry.get("client_cookie"),
+    )
+
+
+def to_entry(service: Service) -> dict[str, Any]:
+    """Return the service as it stands in a file."""
+    entry: dict[str, Any] = {
+        "name": service.name,
+        "instance": service.instance,
+        "port": service.port,
+        "listen": _show(service.listen),
+        "writes": service.writes.value,
+    }
+    if service.hosts:
+        entry["hosts"] = list(service.hosts)
+    if service.network is not None:
+        entry["network"] = service.network
+    if service.honours_keys:
+        entry["honours_keys"] = True
+    if service.client_cookie is not None:
+        entry["client_cookie"] = service.client_cookie
+    return entry
+
+
+def _show(listen: tuple[str, int]) -> str:
+    address, port = listen
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _path(error: jsonschema.ValidationError) -> str:
+    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
+    return path.lstrip(".") or "file"

@@ -1,0 +1,1 @@
+"""``nova-cachemig-manage``: one module a noun, each command a cliff class."""
