@@ -1,10 +1,21 @@
 # shellcheck shell=bash
 # How Nova migrates: its options, and the presets that give known blackouts.
 
-# name, default: each is [libvirt] live_migration_NAME
+# name:default, each is [libvirt] live_migration_NAME
 MIGRATION_OPTIONS=(bandwidth:0 downtime:500 downtime_steps:10
     downtime_delay:75 permit_post_copy:false timeout_action:abort
     completion_timeout:800)
+
+# What a preset sets: the downtime limit Nova starts with (ms), the speed of the
+# link (MiB/s), and what the guest dirties (MiB/s of MiB). The guest is silent
+# for about size / link; the limit is an upper bound that is just above it, so
+# that the copy goes on until only the dirtied memory is left.
+declare -A PRESETS=(
+    [short]='limit=500 link=0 rate=0 size=0 post_copy=false'
+    [1s]='limit=1500 link=32 rate=80 size=40 post_copy=false'
+    [5s]='limit=6000 link=16 rate=40 size=84 post_copy=false'
+    [postcopy]='limit=300 link=32 rate=80 size=40 post_copy=true'
+)
 
 migration_section() {  # continues [libvirt]
     local entry name
@@ -12,4 +23,58 @@ migration_section() {  # continues [libvirt]
         name=${entry%%:*}
         echo "live_migration_$name = $(cm_setting "migration_$name" "${entry#*:}")"
     done
+}
+
+is_migration_option() {
+    local entry
+    for entry in "${MIGRATION_OPTIONS[@]}"; do
+        [[ ${entry%%:*} != "$1" ]] || return 0
+    done
+    return 1
+}
+
+cmd_set_migration() {
+    local pair name
+    for pair in "$@"; do
+        name=${pair%%=*}
+        [[ $pair == *=* ]] || die "set-migration: $pair is not NAME=VALUE"
+        if [[ $name == link_speed ]]; then
+            cm_save_setting link_speed "${pair#*=}"
+            each_compute apply_link_speed
+        elif is_migration_option "$name"; then
+            cm_save_setting "migration_$name" "${pair#*=}"
+        else
+            die "set-migration: unknown option $name"
+        fi
+    done
+    reconfigure_computes
+}
+
+each_compute() {  # FUNCTION
+    local host
+    for host in $(cm_computes); do "$1" "$host"; done
+}
+
+# Nova reads these options at its start, and a SIGHUP changes only a few of them:
+# a compute whose file changed is restarted, all of them at a time.
+reconfigure_computes() {
+    local host changed=()
+    for host in $(cm_computes); do
+        configure_nova_compute "$host"
+        if [[ -e $(nova_conf "$host").changed ]]; then changed+=("$host"); fi
+    done
+    ((${#changed[@]} == 0)) || restart_computes "${changed[@]}"
+}
+
+cmd_preset() {
+    local name=${1:?which preset?} limit link rate size post_copy pair
+    [[ -n ${PRESETS[$name]:-} ]] || die "preset: one of ${!PRESETS[*]}"
+    for pair in ${PRESETS[$name]}; do local "${pair?}"; done
+    # Nova begins with a third of the limit when there are three steps, and
+    # raises it first after six seconds.
+    cmd_set_migration "link_speed=$link" bandwidth=0 \
+        "downtime=$((limit * 3))" downtime_steps=3 downtime_delay=300 \
+        "permit_post_copy=$post_copy"
+    cm_save_setting preset "$name"
+    server_tool dirty --rate "$rate" --size "$size" ${2:+"$2"}
 }

@@ -110,6 +110,19 @@ def status(cloud, args):
         'address': address_of(server)}))
 
 
+def dirty(cloud, args):
+    """Tell guests, all of them by default, what memory to keep changing."""
+    if args.name:
+        servers = [find(cloud, args.name)]
+    else:
+        servers = cloud.compute.servers(all_projects=True)
+    for server in servers:
+        url = (f'http://{address_of(server)}:{PORT}/dirty'
+               f'?rate={args.rate}&size={args.size}')
+        with urllib.request.urlopen(url, timeout=30) as response:
+            print(server.name, response.read().decode().strip())
+
+
 def running_migration(cloud, server):
     for migration in cloud.compute.server_migrations(server):
         return migration
@@ -226,6 +239,10 @@ def parser():
     for name, function in (('status', status), ('abort', abort),
                            ('force-complete', force_complete)):
         command(name, function).add_argument('name')
+    one = command('dirty', dirty)
+    one.add_argument('name', nargs='?')
+    one.add_argument('--rate', type=int, required=True)
+    one.add_argument('--size', type=int, required=True)
     one = command('migrate', migrate)
     one.add_argument('name')
     one.add_argument('--to')
