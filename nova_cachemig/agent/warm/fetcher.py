@@ -1,0 +1,121 @@
+"""Fetches one page and remembers what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nova_cachemig.agent.warm import discover
+from nova_cachemig.agent.warm.answer import Answer, FetchError, Verdict
+from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm.shelf import Shelf
+from nova_cachemig.model.access import PageKey
+from nova_cachemig.popularity.hotset import HotSet
+
+HeadersFor = Callable[[str, str], Mapping[str, str]]
+"""(service, host) -> the headers by which the engine knows a request of the warmer."""
+
+_LATER = frozenset({408, 425, 429})  # 4xx that say "not now" rather than "not so"
+_AGAIN_AFTER = 15.0  # seconds after which a page that failed is worth another try
+_DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one fetch brought; ``found``: pages that it embeds and nobody had asked for yet."""
+
+    verdict: Verdict
+    status: int
+    first_byte: float  # seconds
+    found: tuple[PageKey, ...] = ()
+
+
+class Fetcher:
+    """For one service in one handover: ``shelf`` says what is stored."""
+
+    def __init__(
+        self,
+        conf: Any,
+        client: CacheClient,
+        hotset: HotSet,
+        headers_for: HeadersFor,
+        *,
+        stale_max: float,
+    ) -> None:
+        """``conf``: the [warm] group; ``stale_max``: seconds of grace the engine gives at most."""
+        self._conf, self._client, self._hotset = conf, client, hotset
+        self._headers_for, self._stale_max = headers_for, stale_max
+        self.shelf = Shelf()
+        self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
+
+    async def fetch(self, page: PageKey) -> Outcome:
+        """Raises FetchError."""
+        headers = {"Host": page.host, **_DEFAULTS, **self._headers_for(page.service, page.host)}
+        began = asyncio.get_running_loop().time()
+        try:
+            answer = await self._client.get(
+                page.url, headers, timeout=self._conf.fetch_timeout, keep=self._wanted
+            )
+        except FetchError as exc:
+            self.shelf.take(page)
+            if exc.hopeless:
+                self._hotset.refused(page, time.time())
+            else:
+                self._failed(page, began)
+            raise
+        self._remember(page, answer, began)
+        return Outcome(answer.verdict, answer.status, answer.first_byte, self._found(page, answer))
+
+    def _wanted(self, headers: Mapping[str, str]) -> int:
+        return discover.wanted(headers, self._conf.discover_bytes) if self._conf.discover else 0
+
+    def _remember(self, page: PageKey, answer: Answer, began: float) -> None:
+        verdict = answer.verdict
+        if verdict in {Verdict.STORED, Verdict.HIT}:
+            usable = answer.usable_for(self._stale_max)
+            self.shelf.put(page, began, usable, self._conf.refresh_before)
+            return
+        self.shelf.take(page)
+        if verdict is Verdict.UNCACHEABLE or (
+            400 <= answer.status < 500 and answer.status not in _LATER
+        ):
+            self._hotset.refused(page, time.time())
+        else:
+            self._failed(page, began)
+
+    def _failed(self, page: PageKey, now: float) -> None:
+        self._again[page] = now + _AGAIN_AFTER
+
+    def wants(self, page: PageKey, now: float) -> bool:
+        """Whether the page is not stored, and has not just failed."""
+        if page in self.shelf:
+            return False
+        if self._again.get(page, now) > now:
+            return False
+        self._again.pop(page, None)
+        return True
+
+    def _found(self, page: PageKey, answer: Answer) -> tuple[PageKey, ...]:
+        if not answer.body or answer.verdict is Verdict.FAILED:
+            return ()
+        urls = discover.found(
+            page.url,
+            page.host,
+            answer.headers,
+            answer.body,
+            limit=self._conf.discover_bytes,
+            links=self._conf.discover_links,
+            queries=self._conf.discover_queries,
+        )
+        now = time.time()
+        pages = (PageKey(page.service, page.host, url) for url in urls)
+        return tuple(
+            p
+            for p in pages
+            if p not in self.shelf
+            and not self._hotset.knows(p)
+            and not self._hotset.is_refused(p, now)
+        )

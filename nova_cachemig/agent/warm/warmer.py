@@ -1,0 +1,198 @@
+"""The warmer: what is fetched, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import time
+
+from oslo_config import cfg
+from oslo_log import log
+
+from nova_cachemig.agent.seams import WarmCounts
+from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
+from nova_cachemig.agent.warm.job import Job
+from nova_cachemig.agent.warm.pace import Pace, Users
+from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.popularity.hotset import HotSet, Limits
+
+LOG = log.getLogger(__name__)
+
+_KEEP_CONCURRENCY = 2
+
+
+def limits(conf: cfg.ConfigOpts) -> Limits:
+    """The hot set's bounds as ``[warm]`` has them."""
+    group = conf.warm
+    return Limits(
+        pages_per_service=group.max_pages,
+        pages=group.max_pages_total,
+        services=group.max_services,
+        clients=group.max_clients,
+        half_lives=tuple(float(seconds) for seconds in group.half_lives),
+        horizon=float(group.horizon),
+        refused_for=float(group.refused_for),
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class _Site:
+    """One service."""
+
+    users: Users = dataclasses.field(default_factory=Users)
+    fetcher: Fetcher | None = None  # of the last warming
+    job: Job | None = None  # a warming under way
+    keeping: Job | None = None  # fetches under way while memory is copied
+    busy: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    urgent: dict[PageKey, None] = dataclasses.field(default_factory=dict)
+    wake: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+
+class CacheWarmer:
+    """The :class:`~nova_cachemig.agent.seams.Warmer` of the agent."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        hotset: HotSet,
+        cache_socket: str,
+        headers_for: HeadersFor,
+        *,
+        stale_max: float = 300.0,
+    ) -> None:
+        """``stale_max``: seconds for which the engine uses a stale answer at most."""
+        self._conf, self._hotset, self._headers_for = conf.warm, hotset, headers_for
+        self._stale_max = stale_max
+        self._client = CacheClient(
+            cache_socket, self._conf.total_concurrency, self._conf.max_object
+        )
+        self._sites: dict[str, _Site] = {}
+
+    def _site(self, service: str) -> _Site:
+        site = self._sites.get(service)
+        if site is None:
+            site = self._sites[service] = _Site()
+        return site
+
+    def saw(self, record: AccessRecord) -> None:
+        """Learn from one access: which page is needed, and how quickly the guest answers."""
+        self._hotset.saw(record)
+        if record.method != "GET" or not 200 <= record.status < 400:
+            return
+        site = self._site(record.service)
+        if site.job is None:
+            site.users.add(record.seconds)
+        else:
+            site.job.pace.user(record.seconds)
+
+    def pages(self, service: str, limit: int) -> list[PageKey]:
+        """The pages that would be fetched now, the most needed first."""
+        return self._hotset.rank(service, time.time(), limit)
+
+    def forget(self, service: str) -> None:
+        """The service is no more."""
+        self._hotset.forget(service)
+        self._sites.pop(service, None)
+
+    def close(self) -> None:
+        """Close the kept connections to the cache."""
+        self._client.close()
+
+    async def warm(self, service: str, *, deadline: float) -> WarmCounts:
+        """Fetch all known pages through the cache, and what they embed, until ``deadline``.
+
+        A second call while one is under way waits for its turn, and then does it again.
+        """
+        site = self._site(service)
+        job: Job | None = None
+        try:
+            async with asyncio.timeout_at(deadline), site.busy:
+                job = self._job(site, self._conf.max_rate, self._conf.max_concurrency)
+                job.add(self.pages(service, self._conf.max_pages))
+                try:
+                    site.job = job
+                    await job.run()
+                finally:
+                    site.job = None
+        except TimeoutError:
+            LOG.info("warming %s: the deadline came first", service)
+        counts = job.counts if job is not None else WarmCounts()
+        LOG.info("warmed %s: %s", service, counts)
+        return counts
+
+    def _job(self, site: _Site, rate: int, concurrency: int) -> Job:
+        site.urgent.clear()
+        site.fetcher = self._fetcher()
+        return Job(
+            site.fetcher,
+            self._pace(rate, concurrency, site.users.median()),
+            discover=self._conf.discover_limit if self._conf.discover else 0,
+        )
+
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(
+            self._conf, self._client, self._hotset, self._headers_for, stale_max=self._stale_max
+        )
+
+    def _pace(self, rate: int, concurrency: int, users_before: float | None = None) -> Pace:
+        return Pace(
+            max_rate=rate,
+            min_rate=min(self._conf.min_rate, rate),
+            max_concurrency=concurrency,
+            slow_factor=self._conf.slow_factor,
+            users_before=users_before,
+        )
+
+    def invalidated(self, service: str, url: str) -> None:
+        """A write changed this URL, and the guest has answered it: fetch its pages again.
+
+        Not before the guest's answer: a page fetched earlier would be the old one.
+        """
+        site = self._sites.get(service)
+        if site is None or site.fetcher is None:
+            return
+        pages = site.fetcher.shelf.at(url)
+        for page in pages:
+            site.fetcher.shelf.take(page)
+        under_way = site.job or site.keeping
+        if under_way is not None:
+            under_way.add_first(pages)
+        elif pages:
+            site.urgent.update(dict.fromkeys(pages))
+            site.wake.set()
+
+    async def keep_warm(self, service: str) -> None:
+        """Go on, slowly, until cancelled: changed pages first, then ending ones, then new ones."""
+        site = self._site(service)
+        if site.fetcher is None:
+            site.fetcher = self._fetcher()
+        pace = self._pace(self._conf.keep_rate, _KEEP_CONCURRENCY)
+        loop = asyncio.get_running_loop()
+        while True:
+            site.wake.clear()
+            async with site.busy:
+                job = Job(site.fetcher, pace, discover=0)
+                job.add(self._needed(service, site, loop.time()))
+                try:
+                    site.keeping = job
+                    await job.run()
+                finally:
+                    site.keeping = None
+            try:
+                async with asyncio.timeout(self._conf.keep_interval):
+                    await site.wake.wait()
+            except TimeoutError:
+                continue
+
+    def _needed(self, service: str, site: _Site, now: float) -> list[PageKey]:
+        assert site.fetcher is not None
+        wants = site.fetcher.wants
+        urgent, site.urgent = list(site.urgent), {}
+        # So few at a time that the next look comes about when the interval is over.
+        most = max(1, int(self._conf.keep_rate * self._conf.keep_interval))
+        ending = list(itertools.islice(site.fetcher.shelf.due(now), most))
+        ranked = self.pages(service, self._conf.max_pages)
+        new = (page for page in ranked if wants(page, now))
+        return [*urgent, *ending, *itertools.islice(new, most - len(ending))]

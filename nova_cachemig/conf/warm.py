@@ -1,0 +1,173 @@
+"""Options of the warmer and of the hot set from which it works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg, types
+
+GROUP = cfg.OptGroup("warm", title="Filling the cache before a guest is paused")
+
+_HOT_SET = [
+    cfg.IntOpt(
+        "max_pages",
+        default=20_000,
+        min=1,
+        help="Pages kept for one service. Beyond that a new page takes the place of one that is "
+        "asked for less often. About 1 KiB of memory each.",
+    ),
+    cfg.IntOpt(
+        "max_pages_total",
+        default=200_000,
+        min=1,
+        help="Pages kept for all services. Beyond that the service with most pages gives way.",
+    ),
+    cfg.IntOpt(
+        "max_services",
+        default=1_000,
+        min=1,
+        help="Services whose pages are kept. Beyond that the one not asked for longest is "
+        "forgotten.",
+    ),
+    cfg.IntOpt(
+        "max_clients",
+        default=2_000,
+        min=1,
+        help="Client sessions of one service that are followed at a time, the most recent ones.",
+    ),
+    cfg.ListOpt(
+        "half_lives",
+        item_type=types.Integer(min=1),
+        bounds=False,
+        default=[600, 3_600, 21_600],
+        help="Seconds in which the weight of a request for a page halves. With several, and a "
+        "count that never fades beside them, each service learns which of them tells most.",
+    ),
+    cfg.IntOpt(
+        "horizon",
+        default=300,
+        min=1,
+        help="Seconds ahead for which the need of pages is estimated: about the time from the "
+        "start of warming to the end of the blackout.",
+    ),
+    cfg.IntOpt(
+        "refused_for",
+        default=3_600,
+        min=1,
+        help="Seconds for which a page that turned out not to be cacheable is left alone.",
+    ),
+]
+
+_FETCHING = [
+    cfg.IntOpt(
+        "max_rate",
+        default=400,
+        min=1,
+        help="Requests a second to one guest at most. The real rate starts low, grows while the "
+        "guest answers as quickly as before, and halves when it does not.",
+    ),
+    cfg.IntOpt(
+        "min_rate",
+        default=4,
+        min=1,
+        help="Requests a second that are always sent, however slow the guest.",
+    ),
+    cfg.IntOpt(
+        "max_concurrency",
+        default=16,
+        min=1,
+        max=256,
+        help="Requests to one guest at a time at most.",
+    ),
+    cfg.IntOpt(
+        "total_concurrency",
+        default=64,
+        min=1,
+        max=4096,
+        help="Requests to all guests at a time at most.",
+    ),
+    cfg.FloatOpt(
+        "slow_factor",
+        default=2.0,
+        min=1.1,
+        help="The guest is too busy when its answers, to users or to the warmer, take longer than "
+        "so many times what they took before (and 5 ms more).",
+    ),
+    cfg.FloatOpt(
+        "fetch_timeout",
+        default=10.0,
+        min=0.1,
+        help="Seconds after which one request is given up.",
+    ),
+    cfg.IntOpt(
+        "max_object",
+        default=32 * 1024 * 1024,
+        min=1024,
+        help="Bytes of a body after which the warmer stops reading it and leaves the page out.",
+    ),
+    cfg.IntOpt(
+        "keep_rate",
+        default=20,
+        min=1,
+        help="Requests a second at most while memory is copied, for pages that are newly popular, "
+        "were changed by a write, or are about to become unusable.",
+    ),
+    cfg.FloatOpt(
+        "keep_interval",
+        default=2.0,
+        min=0.1,
+        help="Seconds between looks for such pages.",
+    ),
+    cfg.FloatOpt(
+        "refresh_before",
+        default=10.0,
+        min=0.0,
+        help="Seconds before a stored page becomes unusable at which it is fetched again.",
+    ),
+]
+
+_DISCOVERY = [
+    cfg.BoolOpt(
+        "discover",
+        default=True,
+        help="Fetch, after the known pages, what fetched HTML and CSS embeds from the same host "
+        "(images, scripts, style sheets, fonts) although nobody has asked for it yet.",
+    ),
+    cfg.BoolOpt(
+        "discover_links",
+        default=False,
+        help="Fetch pages to which fetched HTML links, too. A GET that no user made may do "
+        "something in an application that does not keep to HTTP: links that look like "
+        "actions (logout, delete, ...) are never followed, but names can deceive.",
+    ),
+    cfg.BoolOpt(
+        "discover_queries",
+        default=False,
+        help="Discover addresses with a query string, too.",
+    ),
+    cfg.IntOpt(
+        "discover_limit",
+        default=500,
+        min=0,
+        help="Discovered pages fetched in one warming at most.",
+    ),
+    cfg.IntOpt(
+        "discover_bytes",
+        default=256 * 1024,
+        min=1024,
+        help="Bytes of an HTML or CSS body that are searched.",
+    ),
+]
+
+OPTS = _HOT_SET + _FETCHING + _DISCOVERY
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options known to ``conf``."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options for the sample generator."""
+    return [(GROUP, OPTS)]
