@@ -1,1 +1,1 @@
-"""Runs in nova-scheduler: weighers over a snapshot in memory. Never raises, no I/O."""
+"""Runs in nova-scheduler: weighers and a filter over a snapshot in memory. Never raises, no I/O."""

@@ -1,0 +1,200 @@
+"""The forecaster's life: poll, forecast, tell, save; each may fail without the others.
+
+One thread makes the forecasts, one for each source polls it (a Prometheus that does not answer
+must not delay what is known from elsewhere), and oslo.messaging has its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from oslo_config import cfg
+from oslo_log import log
+from stevedore import driver, exception
+
+from nova_cachemig.model.load import Forecast, LoadMatrix
+from nova_cachemig.model.snapshot import HostLoad, Snapshot
+from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.forecast import SchedulersClient
+from nova_cachemig.telemetry import source
+from nova_cachemig.telemetry.intake import Intake
+
+LOG = log.getLogger(__name__)
+
+NAMESPACE: Final = "nova_cachemig.forecasters"
+CPU: Final = "cpu"
+INSTANCE_SPAN: Final = 3600.0
+"""An instance's load is its mean over that many seconds at most."""
+
+
+class ConfigError(Exception):
+    """The configuration makes no sense; one sentence."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """One forecast and what it was made of."""
+
+    at: float
+    seconds: float
+    matrix: LoadMatrix
+    forecast: Forecast
+    snapshot: Snapshot
+    wire: dict[str, Any]
+
+
+class Daemon:
+    """``clock`` gives UNIX seconds. Raises ConfigError; no I/O before :meth:`start`."""
+
+    def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> None:
+        self.conf = conf
+        self.clock = clock
+        self.faults = Faults()
+        self.intake = Intake(conf, clock)
+        try:
+            self.sources = source.load(conf)
+        except source.SourceError as exc:
+            raise ConfigError(str(exc)) from exc
+        self.forecaster = _forecaster(conf.forecaster.method)
+        options = conf.forecaster
+        self._schedulers = SchedulersClient(
+            conf,
+            options.scheduler_topic,
+            options.transport_url,
+            self.faults,
+            max_age=3.0 * options.interval,
+        )
+        self._run = uuid.uuid4().hex[:12]
+        self._sequence = 0
+        self._saved_at = clock()
+        self._over = threading.Event()
+        self.made: Made | None = None
+
+    def start(self) -> None:
+        """Take over the history and begin to hear the sources."""
+        self.intake.load()
+        for each in self.sources.values():
+            each.start(self.intake)
+
+    def run(self) -> None:
+        """Work until :meth:`stop`; returns when all is put away."""
+        interval = float(self.conf.forecaster.interval)
+        pollers = [
+            threading.Thread(
+                target=self._poll_on, args=(name,), name=f"cachemig-{name}", daemon=True
+            )
+            for name in self.sources
+        ]
+        for poller in pollers:
+            poller.start()
+        while not self._over.wait(interval):
+            self.forecast()
+        for each in self.sources.values():
+            each.stop()
+        self._schedulers.stop()
+        self.save()
+
+    def stop(self) -> None:
+        """End :meth:`run`; safe in a signal handler."""
+        self._over.set()
+
+    def step(self) -> Made | None:
+        """One round: poll every source, then :meth:`forecast`."""
+        for name in self.sources:
+            self.poll(name)
+        return self.forecast()
+
+    def poll(self, name: str) -> None:
+        """Fetch from one source what is new; never raises."""
+        cause = f"source {name} cannot be read"
+        now = self.clock()
+        since = max(self.intake.newest_at(), now - self.conf.telemetry.keep)
+        try:
+            self.sources[name].poll(since, now)
+        except source.SourceError as exc:
+            self.faults.note(cause, exc)
+        except Exception as exc:  # a source of somebody else's: the others go on
+            self.faults.note(cause, exc, trace=True)
+        else:
+            self.faults.recovered(cause)
+
+    def forecast(self) -> Made | None:
+        """Forecast from what is known, tell the schedulers, save when it is time. Never raises."""
+        try:
+            self.made = made = self._make()
+            self._schedulers.tell(made.wire)
+            self.faults.recovered("no forecast could be made")
+        except Exception as exc:  # tomorrow's samples may be better; meanwhile theirs gets stale
+            self.faults.note("no forecast could be made", exc, trace=True)
+            made = None
+        if self.clock() - self._saved_at >= self.conf.telemetry.save_interval:
+            self.save()
+        return made
+
+    def save(self) -> None:
+        """Write the history to disk; never raises."""
+        cause = "the history cannot be saved"
+        self._saved_at = self.clock()
+        try:
+            self.intake.save()
+            self.faults.recovered(cause)
+        except OSError as exc:
+            self.faults.note(cause, exc)
+
+    def told(self) -> dict[str, int]:
+        """Snapshots that went to the bus and that were dropped for newer ones."""
+        counts = self._schedulers.counts()
+        return {"sent": counts.sent, "dropped": counts.dropped}
+
+    def _poll_on(self, name: str) -> None:
+        while not self._over.is_set():
+            self.poll(name)
+            self._over.wait(self.conf.forecaster.interval)
+
+    def _make(self) -> Made:
+        options, now, began = self.conf.forecaster, self.clock(), time.monotonic()
+        matrix = self.intake.matrix(options.metric, now, options.step, options.max_silence)
+        forecast = self.forecaster.forecast(matrix, float(options.horizon))
+        self._sequence += 1
+        span = min(INSTANCE_SPAN, float(options.horizon))
+        instances = self.intake.instances(CPU, now, span) if options.send_instances else {}
+        snapshot = Snapshot(
+            run=self._run,
+            sequence=self._sequence,
+            made_at=forecast.made_at,
+            horizon=forecast.horizon,
+            metric=options.metric,
+            method=forecast.method,
+            levels=forecast.levels,
+            hosts=hosts(forecast),
+            instances=instances,
+        )
+        wire = snapshot.to_wire()
+        seconds = time.monotonic() - began
+        LOG.debug("forecast of %d hosts in %.2f s", len(snapshot.hosts), seconds)
+        if seconds > options.interval:
+            self.faults.note("a forecast took longer than the interval", f"{seconds:.1f} s")
+        return Made(now, seconds, matrix, forecast, snapshot, wire)
+
+
+def hosts(forecast: Forecast) -> dict[str, HostLoad]:
+    """What schedulers hold of each host; a host whose forecast is no number is left out."""
+    kept = {}
+    for name, host in forecast.hosts.items():
+        if all(math.isfinite(x) for x in (host.mean, *host.peak)):
+            peak = tuple(sorted(max(x, 0.0) for x in host.peak))
+            kept[name] = HostLoad(max(host.mean, 0.0), peak)
+    return kept
+
+
+def _forecaster(name: str) -> Any:
+    try:
+        return driver.DriverManager(NAMESPACE, name, invoke_on_load=True).driver
+    except exception.NoMatches as exc:
+        raise ConfigError(f"[forecaster] method: no forecaster is named {name!r}") from exc

@@ -1,0 +1,55 @@
+"""The forecaster as a process: what ``nova-cachemig-forecaster`` runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_log import log
+
+from nova_cachemig.conf import forecaster, telemetry
+from nova_cachemig.forecaster.daemon import ConfigError, Daemon
+from nova_cachemig.forecaster.endpoint import Endpoint
+from nova_cachemig.rpc.forecast import ForecasterServer
+
+LOG = log.getLogger(__name__)
+
+
+def configure(args: Sequence[str]) -> cfg.ConfigOpts:
+    """Read the command line and nova-cachemig.conf; raises oslo_config.cfg.Error."""
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    register(conf)
+    conf(list(args), project="nova-cachemig", prog="nova-cachemig-forecaster")
+    log.setup(conf, "nova-cachemig")
+    return conf
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options known that the forecaster needs."""
+    telemetry.register(conf)
+    forecaster.register(conf)
+
+
+def run(args: Sequence[str]) -> int:
+    """Until SIGTERM or SIGINT; the exit status. One sentence for what is wrong at the start."""
+    try:
+        conf = configure(args)
+        daemon = Daemon(conf)
+    except (cfg.Error, ConfigError) as exc:
+        print(f"nova-cachemig-forecaster: {exc}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    options = conf.forecaster
+    server = ForecasterServer(
+        conf, options.topic, options.host, options.transport_url, Endpoint(daemon)
+    )
+    daemon.start()
+    server.start()
+    LOG.info("forecasting %s every %d s", options.metric, options.interval)
+    daemon.run()
+    server.stop()
+    return 0

@@ -1,0 +1,166 @@
+"""The forecast of a whole cloud in the form in which every scheduler holds it.
+
+Only what placing needs: of each host the mean load over the horizon and the quantiles of its
+peak, of each instance its own mean load. On the wire loads are whole numbers of ``unit``, columns
+rather than rows, and instances are the 32 hex digits of their UUIDs: 1,000 hosts and 10,000
+instances fit in some hundred kilobytes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+WIRE_VERSION: Final = 1
+"""A reader refuses any other."""
+
+UNITS: Final = 10_000
+"""The largest load of a snapshot is about so many units: loads keep four digits."""
+
+
+class SnapshotError(ValueError):
+    """What came is not a snapshot of this version: the sender's fault."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostLoad:
+    """One host: ``mean`` load over the horizon, quantiles of the highest load within it."""
+
+    mean: float
+    peak: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Forecasts for ``horizon`` seconds after ``made_at`` (UNIX s), which ``run`` made.
+
+    ``sequence`` rises within a run. Loads of hosts are in the unit of ``metric`` (per cent of the
+    host's CPUs), those of instances in per cent of one CPU. A host that is missing is unknown.
+    """
+
+    run: str
+    sequence: int
+    made_at: float
+    horizon: float
+    metric: str
+    method: str
+    levels: tuple[float, ...]
+    hosts: Mapping[str, HostLoad]
+    instances: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def empty(cls) -> Snapshot:
+        """It knows nothing."""
+        return cls("", 0, 0.0, 0.0, "", "", (), {})
+
+    def overload(self, peak: Sequence[float], threshold: float) -> float:
+        """The probability that the peak is above ``threshold``, from its quantiles.
+
+        Straight lines between the quantiles; below the lowest the rest falls linearly to load 0,
+        above the highest it falls as 1 / load, so that it never rises with the threshold.
+        """
+        levels = self.levels
+        if not levels or math.isnan(threshold):
+            return 0.0
+        if threshold < peak[0]:
+            return 1.0 - levels[0] * max(threshold, 0.0) / peak[0]
+        if threshold >= peak[-1]:
+            rest = 1.0 - levels[-1]
+            return rest * peak[-1] / threshold if threshold > 0.0 else 0.0
+        above = bisect.bisect_right(peak, threshold)
+        low, high = peak[above - 1], peak[above]
+        share = (threshold - low) / (high - low)
+        return 1.0 - (levels[above - 1] + share * (levels[above] - levels[above - 1]))
+
+    def to_wire(self) -> dict[str, Any]:
+        """Primitives only."""
+        highest = max((load.peak[-1] for load in self.hosts.values() if load.peak), default=0.0)
+        highest = max(highest, max((load.mean for load in self.hosts.values()), default=0.0))
+        unit = max(highest, 1.0) / UNITS
+        rows = list(self.hosts.values())
+        return {
+            "version": WIRE_VERSION,
+            "run": self.run,
+            "sequence": self.sequence,
+            "made_at": self.made_at,
+            "horizon": self.horizon,
+            "metric": self.metric,
+            "method": self.method,
+            "levels": list(self.levels),
+            "unit": unit,
+            "names": list(self.hosts),
+            "mean": [round(load.mean / unit) for load in rows],
+            "peak": [
+                [round(load.peak[i] / unit) for load in rows] for i in range(len(self.levels))
+            ],
+            "instances": {
+                name.replace("-", ""): round(load, 1) for name, load in self.instances.items()
+            },
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
+        """What was sent; SnapshotError for another version or damage. Nothing is half taken."""
+        version = wire.get("version") if isinstance(wire, Mapping) else type(wire).__name__
+        if version != WIRE_VERSION:
+            raise SnapshotError(f"snapshot of version {version!r}, this side reads {WIRE_VERSION}")
+        try:
+            return cls(
+                run=str(wire["run"]),
+                sequence=int(_load(wire["sequence"])),
+                made_at=_load(wire["made_at"]),
+                horizon=_load(wire["horizon"]),
+                metric=str(wire["metric"]),
+                method=str(wire["method"]),
+                levels=_levels(wire["levels"]),
+                hosts=_hosts(wire, len(wire["levels"])),
+                instances={_uuid(name): _load(x) for name, x in wire["instances"].items()},
+            )
+        except SnapshotError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+            raise SnapshotError(f"not a snapshot: {exc!r}") from exc
+
+
+def _hosts(wire: Mapping[str, Any], levels: int) -> dict[str, HostLoad]:
+    unit = _load(wire["unit"])
+    names, means, peaks = wire["names"], wire["mean"], wire["peak"]
+    if len(peaks) != levels:
+        raise SnapshotError(f"{len(peaks)} quantiles of {levels} levels")
+    columns = zip(*peaks, strict=True) if levels else ([()] * len(names))
+    hosts = {}
+    for name, mean, peak in zip(names, means, columns, strict=True):
+        hosts[str(name)] = HostLoad(_load(mean) * unit, _rising([_load(x) * unit for x in peak]))
+    return hosts
+
+
+def _levels(values: Sequence[Any]) -> tuple[float, ...]:
+    levels = tuple(_load(x) for x in values)
+    if list(levels) != sorted(set(levels)) or (levels and not 0 < levels[0] <= levels[-1] < 1):
+        raise SnapshotError(f"levels {levels!r:.100}")
+    return levels
+
+
+def _rising(values: list[float]) -> tuple[float, ...]:
+    if values != sorted(values):
+        raise SnapshotError("quantiles that fall")
+    return tuple(values)
+
+
+def _load(value: Any) -> float:
+    """A load, a time or a level: a finite number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SnapshotError(f"not a number: {value!r:.50}")
+    if not math.isfinite(value) or value < 0:
+        raise SnapshotError(f"not a finite number from 0: {value!r}")
+    return float(value)
+
+
+def _uuid(name: str) -> str:
+    """With its dashes again; other names stay as they are."""
+    if len(name) != 32:
+        return str(name)
+    return "-".join((name[:8], name[8:12], name[12:16], name[16:20], name[20:]))

@@ -1,0 +1,215 @@
+"""What comes from the sources, cleaned and counted, into the history.
+
+A sample is refused, and counted by its reason, if it is not finite, negative or absurd, of a host
+that is not known, from the future, older than the history, or a repeat. A host whose clock is
+wrong by more than is allowed is noticed by its live samples all arriving about equally early or
+late; then they are moved to when they arrived. A backlog that is delivered in one go is late by
+less and less, and is left as it is.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from oslo_config import cfg
+from oslo_log import log
+
+from nova_cachemig.model.load import LoadMatrix, Sample
+from nova_cachemig.telemetry import history
+from nova_cachemig.telemetry.history import Added, Ring
+from nova_cachemig.telemetry.source import Take
+
+LOG = log.getLogger(__name__)
+
+CEILING: Final = 1e15
+"""A load above this is no measurement, in any unit."""
+
+DAY: Final = 86400.0
+WITNESSES: Final = 5
+"""So many live samples in a row must agree on how wrong a clock is."""
+
+INSTANCE_CELLS: Final = 5
+"""A cell of an instance is so many of a host."""
+
+METRICS: Final = 16
+"""Metrics of hosts, and of instances, that are kept at most."""
+
+
+class Intake(Take):
+    """Takes samples from any thread. ``clock`` gives UNIX seconds."""
+
+    def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float]) -> None:
+        self._options = conf.telemetry
+        self._metric = conf.forecaster.metric
+        self._clock = clock
+        self._known = frozenset(self._options.known_hosts)
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._hosts: dict[str, Ring] = {}
+        self._instances: dict[str, Ring] = {}
+        self._where: dict[str, str] = {}  # instance → host of its newest sample
+        self._lags: dict[str, collections.deque[float]] = {}
+        self._logged: set[str] = set()
+        self._path = Path(self._options.history_file)
+
+    def samples(self, samples: Sequence[Sample], *, live: bool) -> None:
+        """Take them, or count why not."""
+        now = self._clock()
+        with self._lock:
+            for sample in samples:
+                self._counts[self._sample(sample, now, live)] += 1
+            self._arrived.notify_all()
+
+    def malformed(self, what: str) -> None:
+        """Count it; the first is logged."""
+        with self._lock:
+            self._counts["malformed"] += 1
+            self._arrived.notify_all()
+            self._once("malformed", "what came is no sample: %s", what)
+
+    def counts(self) -> dict[str, int]:
+        """How many were taken, and how many were refused for which reason."""
+        with self._lock:
+            return dict(self._counts)
+
+    def wait_for(self, number: int, timeout: float) -> bool:
+        """Wait until that many samples were taken or refused."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self._counts.total() >= number, timeout)
+
+    def matrix(self, metric: str, now: float, step: float, max_silence: float) -> LoadMatrix:
+        """Histories of the hosts that were heard of within ``max_silence`` seconds."""
+        with self._lock:
+            ring = self._hosts.get(metric)
+            if ring is None:
+                return LoadMatrix.empty(step)
+            alive = [name for name, at in ring.last().items() if at >= now - max_silence]
+            return ring.matrix(now, step, sorted(alive))
+
+    def instances(self, metric: str, now: float, span: float) -> dict[str, float]:
+        """Mean load of each instance over the last ``span`` seconds in which it was measured."""
+        with self._lock:
+            ring = self._instances.get(metric)
+            if ring is None or not len(ring):
+                return {}
+            alive = [name for name, at in ring.last().items() if at >= now - span]
+            matrix = ring.matrix(now, span, alive)
+        column = matrix.values[:, -1].tolist() if matrix.values.size else []
+        pairs = zip(matrix.hosts, column, strict=False)
+        return {name: value for name, value in pairs if math.isfinite(value)}
+
+    def host_of(self, instance: str) -> str | None:
+        """Where the instance was last measured."""
+        with self._lock:
+            return self._where.get(instance)
+
+    def latest(self, metric: str, now: float, span: float = 900.0) -> dict[str, float]:
+        """Mean of each host over the last ``span`` seconds, where there is one."""
+        matrix = self.matrix(metric, now, span, span)
+        column = matrix.values[:, -1].tolist() if matrix.values.size else []
+        pairs = zip(matrix.hosts, column, strict=False)
+        return {host: value for host, value in pairs if math.isfinite(value)}
+
+    def silent(self, metric: str, now: float, max_silence: float) -> dict[str, float]:
+        """Hosts that were not heard of for longer, and when they last were."""
+        with self._lock:
+            ring = self._hosts.get(metric)
+            last = ring.last() if ring is not None else {}
+        return {host: at for host, at in last.items() if at < now - max_silence}
+
+    def newest_at(self) -> float:
+        """When the newest sample of a host was measured; 0 if there is none."""
+        with self._lock:
+            return max((ring.newest_at() for ring in self._hosts.values()), default=0.0)
+
+    def load(self) -> None:
+        """Take the history over from before the restart."""
+        kept = history.names(self._path)
+        with self._lock:
+            rings = {name: self._ring_named(name) for name in kept[: 2 * METRICS]}
+            problems = history.read(self._path, rings)
+        for problem in problems:
+            LOG.warning("%s", problem)
+
+    def save(self) -> None:
+        """Write the history to disk; raises OSError."""
+        with self._lock:
+            arrays = {
+                key: value
+                for kind, rings in (("host", self._hosts), ("instance", self._instances))
+                for name, ring in rings.items()
+                for key, value in ring.to_arrays(f"{kind}:{name}").items()
+            }
+        history.save(self._path, arrays)
+
+    def _sample(self, sample: Sample, now: float, live: bool) -> str:
+        if not (math.isfinite(sample.value) and math.isfinite(sample.at)):
+            return "not_finite"
+        if sample.value < 0 or sample.at < 0:
+            return "negative"
+        if sample.value > CEILING:
+            return "absurd"
+        if self._known and sample.host not in self._known:
+            self._once(sample.host, "samples of a host that is not known: %s", sample.host)
+            return "unknown_host"
+        at = self._corrected(sample, now) if live else sample.at
+        if at > now + self._options.clock_skew:
+            self._once(
+                sample.host, "samples from the future; is the clock of %s right?", sample.host
+            )
+            return "future"
+        ring = self._ring(sample.metric, of_instances=sample.instance is not None)
+        if ring is None:
+            return Added.FULL
+        added = ring.add(sample.instance or sample.host, at, sample.value, sample.at)
+        if sample.instance is not None and added is Added.TAKEN:
+            self._where[sample.instance] = sample.host
+            if len(self._where) > 2 * self._options.max_instances:
+                known = {name for ring in self._instances.values() for name in ring.last()}
+                self._where = {k: v for k, v in self._where.items() if k in known}
+        return added
+
+    def _corrected(self, sample: Sample, now: float) -> float:
+        """When it was measured by our clock."""
+        if sample.host not in self._lags and len(self._lags) >= self._options.max_hosts:
+            return sample.at
+        lags = self._lags.setdefault(sample.host, collections.deque(maxlen=WITNESSES))
+        lags.append(now - sample.at)
+        skew, allowed = min(lags, key=abs), self._options.clock_skew
+        if abs(skew) <= allowed or len(lags) < WITNESSES or max(lags) - min(lags) > allowed:
+            return sample.at
+        self._counts["skewed"] += 1
+        self._once(f"{sample.host} skew", "the clock of %s is wrong by %.0f s", sample.host, -skew)
+        return sample.at + skew
+
+    def _ring(self, metric: str, *, of_instances: bool) -> Ring | None:
+        rings = self._instances if of_instances else self._hosts
+        ring = rings.get(metric)
+        if ring is None and len(rings) < METRICS:
+            ring = rings[metric] = self._new_ring(metric, of_instances=of_instances)
+        return ring
+
+    def _new_ring(self, metric: str, *, of_instances: bool) -> Ring:
+        options = self._options
+        cell = float(options.resolution) * (INSTANCE_CELLS if of_instances else 1)
+        long = metric == self._metric and not of_instances
+        span = options.keep if long else min(options.keep, DAY)
+        rows = options.max_instances if of_instances else options.max_hosts
+        return Ring(resolution=cell, width=max(int(span // cell), 2), max_rows=rows)
+
+    def _ring_named(self, name: str) -> Ring:
+        """The ring of a name in the file: ``host:cpu``."""
+        kind, _, metric = name.partition(":")
+        rings = self._instances if kind == "instance" else self._hosts
+        return rings.setdefault(metric, self._new_ring(metric, of_instances=kind == "instance"))
+
+    def _once(self, key: str, message: str, *args: object) -> None:
+        if key not in self._logged and len(self._logged) < 1000:
+            self._logged.add(key)
+            LOG.warning(message, *args)

@@ -1,0 +1,144 @@
+"""Samples from Prometheus: node_exporter for hosts, a libvirt exporter for instances.
+
+Range queries, so that what was measured while the forecaster or Prometheus could not be reached
+is fetched later. httpx, since it has timeouts for each phase and pools connections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from oslo_config import cfg
+
+from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry.source import Source, SourceError, Take
+
+CHUNK: Final = 360
+"""Points a series in one answer: with 1,000 hosts some 10 MB."""
+
+
+class UnreachableError(SourceError):
+    """There was no answer at all."""
+
+
+class PrometheusSource(Source):
+    """Polls a Prometheus server."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        options = self._options = conf.telemetry
+        self._step = float(options.resolution)
+        self._keep = float(options.keep)
+        self._hosts = _queries(options.prometheus_host_query, "prometheus_host_query")
+        self._instances = _queries(options.prometheus_instance_query, "prometheus_instance_query")
+        try:
+            self._pattern = re.compile(options.prometheus_host_pattern)
+        except re.error as exc:
+            raise SourceError(f"[telemetry] prometheus_host_pattern: {exc}") from exc
+        if "host" not in self._pattern.groupindex:
+            raise SourceError("[telemetry] prometheus_host_pattern has no group 'host'")
+        try:
+            self._client = httpx.Client(
+                timeout=options.prometheus_timeout,
+                verify=options.prometheus_ca_file or True,
+                trust_env=False,
+            )
+        except OSError as exc:
+            raise SourceError(f"[telemetry] prometheus_ca_file: {exc}") from exc
+        self._take: Take | None = None
+        self._reached: dict[str, float] = {}  # query → newest instant fetched
+
+    def start(self, take: Take) -> None:
+        """From now on polls give to ``take``."""
+        self._take = take
+
+    def poll(self, since: float, now: float) -> None:
+        """Fetch each query on its own: one that fails keeps no other from being fetched."""
+        failures = []
+        for name, query in [*self._hosts, *self._instances]:
+            try:
+                self._fetch(name, query, since, now, of_instances=(name, query) in self._instances)
+            except UnreachableError:
+                raise  # the next query would wait as long, in vain
+            except SourceError as exc:
+                failures.append(f"{name}: {exc}")
+        if failures:
+            raise SourceError("; ".join(failures))
+
+    def stop(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _fetch(
+        self, name: str, query: str, since: float, now: float, *, of_instances: bool
+    ) -> None:
+        begin = max(self._reached.get(query, since), now - self._keep)
+        begin = (begin // self._step + 1) * self._step  # on the grid, each instant once
+        while begin <= now:
+            end = min(begin + (CHUNK - 1) * self._step, now // self._step * self._step)
+            samples = list(self._samples(name, self._ask(query, begin, end), of_instances))
+            if self._take is not None:
+                self._take.samples(samples, live=False)
+            if samples or end < now - 10 * self._step:
+                self._reached[query] = end  # where nothing came lately, ask again: it may be late
+            begin = end + self._step
+
+    def _ask(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
+        form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": self._step}
+        url = f"{self._options.prometheus_url.rstrip('/')}/api/v1/query_range"
+        try:
+            answer = self._client.post(url, data=form, headers=self._headers())
+            body = answer.json()
+            if body.get("status") != "success":
+                raise SourceError(f"{answer.status_code} {body.get('error', body)!s:.200}")
+            if body["data"]["resultType"] != "matrix":
+                raise SourceError(f"a {body['data']['resultType']}, not a matrix")
+            result: list[dict[str, Any]] = body["data"]["result"]
+        except (httpx.HTTPError, OSError) as exc:
+            raise UnreachableError(f"{type(exc).__name__}: {exc}") from exc
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise SourceError(f"not an answer of Prometheus: {exc!r:.200}") from exc
+        return result
+
+    def _headers(self) -> dict[str, str]:
+        path = self._options.prometheus_token_file
+        return {"Authorization": f"Bearer {Path(path).read_text().strip()}"} if path else {}
+
+    def _samples(
+        self, name: str, result: list[dict[str, Any]], of_instances: bool
+    ) -> Iterator[Sample]:
+        for series in result:
+            try:
+                labels = series["metric"]
+                host = self._host(labels)
+                instance = None
+                if of_instances:
+                    instance = labels[self._options.prometheus_instance_label]
+                points = [(float(at), float(value)) for at, value in series["values"]]
+            except (KeyError, TypeError, ValueError) as exc:
+                if self._take is not None:
+                    self._take.malformed(f"{name} of Prometheus: {exc!r} in {series!r:.200}")
+                continue
+            for at, value in points:
+                yield Sample(host, name, at, value, instance)
+
+    def _host(self, labels: dict[str, str]) -> str:
+        found = self._pattern.search(labels[self._options.prometheus_host_label])
+        if found is None or not found["host"]:
+            raise ValueError("the pattern finds no host")
+        names: dict[str, str] = self._options.prometheus_host_names
+        return names.get(found["host"], found["host"])
+
+
+def _queries(lines: list[str], option: str) -> list[tuple[str, str]]:
+    """Metric and query of each line; the same metric may come from several."""
+    queries = []
+    for line in lines:
+        name, equals, query = (part.strip() for part in line.partition("="))
+        if not equals or not query or not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
+            raise SourceError(f"[telemetry] {option}: not 'METRIC = query': {line!r}")
+        queries.append((name, query))
+    return queries
