@@ -1,0 +1,296 @@
+"""Decides about each request from the edge: refuse, accept and hold, accept and answer 202."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Final
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.intake import keys, status
+from nova_cachemig.agent.intake.marks import EdgeMarks
+from nova_cachemig.agent.intake.message import (
+    CLIENT,
+    OURS,
+    SERVICE,
+    Reply,
+    RequestHead,
+    guests,
+    problem,
+    report,
+)
+from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.errors import NotAccepted
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.replay.line import Line, SetAside
+from nova_cachemig.agent.replay.message import end_to_end
+from nova_cachemig.model.service import WriteAnswer
+from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite, WriteState
+
+LOG = logging.getLogger(__name__)
+
+_RETRY_AFTER: Final = ("retry-after", "1")
+_DROPPED: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
+
+
+class Counter:
+    """Where one service's writes are taken in."""
+
+    def __init__(self, line: Line, marks: EdgeMarks, secret: bytes) -> None:
+        self.line = line
+        self.marks = marks
+        self.secret = secret
+        # digest of a key → the fingerprint of the request that is being taken in with it
+        self.keys: dict[str, str] = {}
+
+    def told(
+        self, write: HeldWrite, answer: GuestAnswer | None, release: Callable[[], None]
+    ) -> None:
+        """The guest has answered: stored answers to what it changed must go first."""
+        also = () if answer is None else _changed(write, answer)
+        self.marks.answered(write.host, write.url, write.client, also, release)
+
+
+@dataclasses.dataclass(slots=True)
+class Held:
+    """A write that is accepted, whose client waits. It keeps no body in memory."""
+
+    counter: Counter
+    position: int
+    answer: asyncio.Future[GuestAnswer]
+
+
+class Desk:
+    """The intake's rules. ``counters``: the services of which writes are accepted, by name."""
+
+    def __init__(
+        self, journal: Journal, conf: cfg.ConfigOpts, counters: dict[str, Counter]
+    ) -> None:
+        self._journal = journal
+        self._conf = conf.journal
+        self._counters = counters
+        self.refused = 0
+        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def stop(self) -> None:
+        """Give every client that still waits a status URL: the agent ends, its write does not."""
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+
+    def refuse(self, head: RequestHead) -> Reply | None:
+        """Return the refusal of a request whose body is yet to come, None to take it."""
+        reply = self._refusal(head)
+        if reply is not None:
+            self.refused += 1
+        return reply
+
+    def _refusal(self, head: RequestHead) -> Reply | None:
+        length = head.length or 0
+        if length > self._conf.max_body:
+            return self.too_large()
+        counter = self._counters.get(head.get(SERVICE) or "")
+        if counter is None:
+            return problem(503, "No writes of this service are taken in here.", _RETRY_AFTER)
+        if head.url.startswith(status.PREFIX):
+            return None
+        if counter.line.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
+            detail = "Too many writes wait for the server. This one was not accepted."
+            return problem(503, detail, _RETRY_AFTER)
+        if not self._journal.has_room():
+            return problem(503, "No room on disk. This write was not accepted.", _RETRY_AFTER)
+        return None
+
+    def too_large(self) -> Reply:
+        """Return the refusal of a body over the limit."""
+        detail = f"More than {self._conf.max_body} bytes. This write was not accepted."
+        return problem(413, detail, close=True)
+
+    async def serve(self, head: RequestHead, body: Body) -> Reply | Held:
+        """Answer a request that :meth:`refuse` let pass; ``Held`` is for :meth:`hold`.
+
+        Removes the body's spool file if the write is not accepted.
+        """
+        counter = self._counters.get(head.get(SERVICE) or "")
+        if counter is None:
+            return await self._unaccepted(body, problem(503, "No longer taken in.", _RETRY_AFTER))
+        if head.url.startswith(status.PREFIX):
+            return await self._unaccepted(body, await self._status(counter, head))
+        key = head.get(keys.HEADER)
+        if key is None:
+            return await self._write(counter, head, body, None)
+        return await self._keyed(counter, head, body, key)
+
+    # --- keys
+
+    async def _keyed(
+        self, counter: Counter, head: RequestHead, body: Body, key: str
+    ) -> Reply | Held:
+        digest = keys.digest(head, key)
+        mark = keys.fingerprint(head, head.get("host") or "", body)
+        if (other := counter.keys.get(digest)) is not None:
+            return await self._unaccepted(body, _in_flight(same=other == mark))
+        counter.keys[digest] = mark  # before any wait: a second request must find it
+        try:
+            name = counter.line.service.name
+            known = await self._journal.read(lambda c: queries.key_of(c, name, digest))
+            if known is not None and known[0] != mark:
+                return await self._unaccepted(body, _in_flight(same=False))
+            if known is not None and (again := await self._again(counter, known[1])) is not None:
+                return await self._unaccepted(body, again)
+            return await self._write(counter, head, body, (digest, mark))
+        finally:
+            del counter.keys[digest]
+
+    async def _again(self, counter: Counter, position: int) -> Reply | None:
+        """Return the answer to a request that came before; None where it may be taken anew."""
+        found = await self._journal.find(counter.line.service.name, position)
+        if found is None or found.state is WriteState.DISCARDED:
+            return None
+        if found.answer is not None:
+            return guests(found.answer)
+        where = ("location", status.url_of(counter.secret, position))
+        if found.state is WriteState.ACCEPTED:
+            return problem(409, "The first request with this Idempotency-Key is under way.", where)
+        return problem(409, "Whether the first request was applied is being looked into.", where)
+
+    # --- writes
+
+    async def _write(
+        self, counter: Counter, head: RequestHead, body: Body, key: tuple[str, str] | None
+    ) -> Reply | Held:
+        line = counter.line
+        host, client = head.get("host") or "", head.get(CLIENT) or ""
+        headers, later = _for_guest(head)
+        applied = later
+        later = later or line.service.writes is WriteAnswer.ACCEPT
+        self._journal.failpoints.hit("received")
+        await counter.marks.accepted(host, head.url, client)
+        # No waiting from here to append(): the place in the order is given here.
+        write = HeldWrite(
+            service=line.service.name,
+            position=line.take_position(),
+            accepted_at=time.time(),
+            method=head.method,
+            url=head.url,
+            host=host,
+            headers=headers,
+            body=body,
+            client=client,
+            key=head.get(keys.HEADER) or keys.fresh(),
+            client_key=key is not None,
+            honours_keys=line.service.honours_keys,
+            framed=head.framed,
+            wants_later=later,
+        )
+        accepted, answer = line.append(write, key)
+        try:
+            await accepted
+        except NotAccepted as exc:
+            counter.marks.answered(host, head.url, client, (), lambda: None)
+            LOG.error("%s", exc)
+            refusal = problem(503, "This write was not accepted.", _RETRY_AFTER)
+            return await self._unaccepted(body, refusal)
+        self._journal.failpoints.hit("acknowledged")
+        if later:
+            extra = (("preference-applied", "respond-async"),) if applied else ()
+            line.nobody_waits(write.position)
+            return self._later(counter, write.position, extra)
+        return Held(counter, write.position, answer)
+
+    async def hold(self, held: Held) -> Reply:
+        """Wait for the guest's answer, at most [journal] hold_timeout or until stop: then 202."""
+        line, position = held.counter.line, held.position
+        try:
+            await asyncio.wait(
+                {held.answer, self._stopping},
+                timeout=self._conf.hold_timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not held.answer.done() and line.ask_later(position):
+                name = line.service.name
+                await self._journal.run(lambda c: queries.keep_answer(c, name, position))
+                return self._later(held.counter, position, ())
+            return guests(await held.answer)
+        except SetAside as exc:
+            detail = f"The server may have applied this write, or not: {exc}."
+            where = ("location", status.url_of(held.counter.secret, position))
+            return problem(502, detail, where)
+        finally:
+            line.nobody_waits(position)
+
+    def _later(self, counter: Counter, position: int, extra: Headers) -> Reply:
+        where = status.url_of(counter.secret, position)
+        facts = {"state": WriteState.ACCEPTED.value, "status": where}
+        return report(202, facts, ("location", where), _RETRY_AFTER, *extra)
+
+    async def _unaccepted(self, body: Body, reply: Reply) -> Reply:
+        if body.spool is not None:
+            await asyncio.to_thread(self._journal.spool.remove, body.spool)
+        return reply
+
+    # --- status
+
+    async def _status(self, counter: Counter, head: RequestHead) -> Reply:
+        if head.method not in {"GET", "HEAD"}:
+            return problem(405, "A status can only be read.", ("allow", "GET, HEAD"))
+        position = status.position_of(counter.secret, head.url)
+        found = None
+        if position is not None:
+            found = await self._journal.find(counter.line.service.name, position)
+        if found is None:
+            return problem(404, "No such write, or it is no longer kept.")
+        if found.answer is not None:
+            return guests(found.answer, ("cachemig-write", found.state.value),
+                          ("cache-control", "no-store"))  # fmt: skip
+        facts = {"state": found.state.value, "accepted_at": found.accepted_at}
+        if found.state is WriteState.ACCEPTED:
+            return report(202, facts, _RETRY_AFTER)
+        return report(200, facts)
+
+
+def _in_flight(*, same: bool) -> Reply:
+    if same:
+        return problem(409, "The first request with this Idempotency-Key is under way.")
+    return problem(422, "This Idempotency-Key came with another request before.")
+
+
+def _for_guest(head: RequestHead) -> tuple[Headers, bool]:
+    """Return the headers for the guest, and whether the client prefers an answer at once."""
+    kept = [
+        (name, value)
+        for name, value in end_to_end(head.headers)
+        if name not in _DROPPED and not name.startswith(OURS)
+    ]
+    later = False
+    for index, (name, value) in enumerate(kept):
+        if name == "prefer":
+            wishes = [wish.strip() for wish in value.split(",")]
+            others = [wish for wish in wishes if wish.lower() != "respond-async"]
+            if len(others) != len(wishes):
+                later = True
+                kept[index] = (name, ", ".join(others))
+    return tuple((name, value) for name, value in kept if name != "prefer" or value), later
+
+
+def _changed(write: HeldWrite, answer: GuestAnswer) -> tuple[str, ...]:
+    """Return the URLs that RFC 9111 section 4.4 says are changed too, of the same host."""
+    if not 200 <= answer.status < 400:
+        return ()
+    found = []
+    for name in ("location", "content-location"):
+        value = answer.header(name)
+        if value is None:
+            continue
+        try:
+            whole = urllib.parse.urljoin(f"http://{write.host}{write.url}", value)
+            url = urllib.parse.urlsplit(whole)
+        except ValueError:
+            continue
+        if url.netloc == write.host and url.path:
+            found.append(url.path + (f"?{url.query}" if url.query else ""))
+    return tuple(found)

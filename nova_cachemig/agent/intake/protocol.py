@@ -1,0 +1,234 @@
+"""One connection from the edge: requests in, replies out, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from nova_cachemig.agent.intake.message import Reply, RequestHead, problem
+from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.model.write import Body
+
+if TYPE_CHECKING:
+    from nova_cachemig.agent.intake.server import IntakeServer
+
+LOG = logging.getLogger(__name__)
+
+_MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's buffers are smaller by default
+_LINGER: Final = 2.0  # seconds for which a refused body is still read, so that the refusal arrives
+
+
+class IntakeProtocol(asyncio.Protocol):
+    """The state of one connection: reading a request, or answering one, or lingering."""
+
+    def __init__(self, server: IntakeServer) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self.task: asyncio.Task[None] | None = None  # answers the present request
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._lingering = False  # refused: what still comes is thrown away
+        self._last = False  # what follows the present request is not HTTP, or came too early
+        self.heard = self._loop.time()  # when a byte last came
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._fields: list[tuple[str, str]] = []
+        self._size = 0
+        self._head: RequestHead | None = None
+        self._upload: Upload | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._reading = False  # a request has begun and is not whole
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = self._loop.time()
+        if self._lingering or self._last:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as exc:
+            if self.task is not None:
+                self._last = True  # answer what is there, then close: the client asks again
+            elif not self._lingering:  # else it is how a callback stopped the parser
+                self._refuse(problem(400, f"Not HTTP/1.1: {exc}", close=True))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._writable.set()
+        if self.task is not None:
+            self.task.cancel()  # what is accepted stays accepted: nobody waits for the answer
+        elif self._upload is not None:
+            self._drop_upload()
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # --- httptools
+
+    def on_message_begin(self) -> None:
+        if self.task is not None:
+            raise httptools.HttpParserError("a second request before the first was answered")
+        self._begin()
+        self._reading = True
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grow(len(name) + len(value))
+        if self._head is None:  # else it is a trailer, which may be dropped (RFC 9110, 6.5.1)
+            self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        method = self._parser.get_method().decode("ascii")
+        self._head = RequestHead(method, self._url.decode("latin-1"), tuple(self._fields))
+        refusal = self._server.desk.refuse(self._head)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        self._upload = self._server.upload()
+        if (self._head.get("expect") or "").lower() == "100-continue" and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        if self._upload is None:
+            return
+        due = self._upload.add(data)
+        if self._upload.length > self._server.max_body:
+            self._drop_upload()
+            self._refuse(self._server.desk.too_large())
+        elif due and self._flushing is None and self._transport is not None:
+            self._transport.pause_reading()
+            self._flushing = self._loop.create_task(self._flush(self._upload))
+
+    def on_message_complete(self) -> None:
+        if self._lingering or self._head is None or self._upload is None:
+            return
+        self._reading = False
+        keep_alive = self._parser.should_keep_alive()
+        self.task = self._loop.create_task(self._answer(self._head, self._upload, keep_alive))
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > _MAX_HEAD and not self._lingering:
+            self._refuse(problem(431, f"More than {_MAX_HEAD} bytes of head.", close=True))
+            raise httptools.HttpParserError("head too large")
+
+    # ---
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on as if nothing had been asked (RFC 9110, 7.8); llhttp stops at such a head."""
+        if self._lingering or self._head is None:
+            return
+        gone = {"upgrade", "connection", "http2-settings"}
+        kept = [(name, value) for name, value in self._head.headers if name not in gone]
+        lines = [f"{self._head.method} {self._head.url} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in kept if name != "expect"]
+        self.task = None if self.task is None or self.task.cancel() else self.task
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received("\r\n".join([*lines, "", ""]).encode("latin-1") + rest)
+
+    async def _flush(self, upload: Upload) -> None:
+        try:
+            await upload.flush()
+        except OSError as exc:
+            LOG.error("A body cannot be written: %s", exc)
+            self._drop_upload()
+            self._refuse(problem(503, "No room for the body. This write was not accepted.",
+                                 ("retry-after", "1"), close=True))  # fmt: skip
+        finally:
+            self._flushing = None
+            if self._transport is not None:
+                self._transport.resume_reading()
+
+    async def _answer(self, head: RequestHead, upload: Upload, keep_alive: bool) -> None:
+        try:
+            if self._flushing is not None:
+                await asyncio.gather(self._flushing, return_exceptions=True)
+            if self._lingering:
+                return
+            try:
+                body = await upload.seal()
+            except OSError as exc:
+                LOG.error("A body cannot be written: %s", exc)
+                await upload.abandon()
+                reply = problem(503, "No room for the body. This write was not accepted.",
+                                ("retry-after", "1"))  # fmt: skip
+            else:
+                reply = await self._decide(head, body)
+                del body
+            await self._send(reply, head, keep_alive and not reply.close and not self._last)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            LOG.exception("Answering %s %s", head.method, head.url)
+            await self._send(problem(500, "The agent failed; see its log."), head, False)
+        finally:
+            self.task = None
+
+    async def _decide(self, head: RequestHead, body: Body) -> Reply:
+        outcome = await self._server.desk.serve(head, body)
+        if isinstance(outcome, Reply):
+            return outcome
+        del body, head  # it is on disk: thousands of clients may wait here
+        return await self._server.desk.hold(outcome)
+
+    async def _send(self, reply: Reply, head: RequestHead, keep_alive: bool) -> None:
+        if self._transport is None:
+            return
+        bodiless = head.method == "HEAD"
+        data = b"" if bodiless else reply.body.data
+        self._transport.write(reply.head(keep_alive=keep_alive, bodiless=bodiless) + data)
+        await self._writable.wait()
+        if not keep_alive and self._transport is not None:
+            self._transport.close()
+
+    def _refuse(self, reply: Reply) -> None:
+        """Answer at once; whatever else comes on this connection is thrown away."""
+        self._lingering = True
+        self._reading = False
+        if self._transport is None:
+            return
+        self._transport.write(reply.head(keep_alive=False) + reply.body.data)
+        # Closing with unread bytes would reset the socket and take the refusal back.
+        self._loop.call_later(_LINGER, self.close)
+
+    def _drop_upload(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            self._server.spawn(_abandon(upload, self._flushing))
+
+    def stalled(self, since: float) -> bool:
+        """Whether a request has begun and no byte of it came after ``since`` (loop time)."""
+        return self._reading and self.heard < since and self._flushing is None
+
+    def close(self) -> None:
+        """Close the connection; a request that is not whole is dropped."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def _abandon(upload: Upload, flushing: asyncio.Task[None] | None) -> None:
+    if flushing is not None:
+        await asyncio.gather(flushing, return_exceptions=True)
+    await upload.abandon()

@@ -1,0 +1,90 @@
+"""The listening socket of the intake, and what lives as long as it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.intake.desk import Desk
+from nova_cachemig.agent.intake.protocol import IntakeProtocol
+from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.spool import Spool
+
+LOG = logging.getLogger(__name__)
+
+_BACKLOG = 4096  # connections that wait to be taken: the edge opens many at once at the switchover
+
+
+class IntakeServer:
+    """Serves the edge on a unix socket that only the agent's user may use."""
+
+    def __init__(self, conf: cfg.ConfigOpts, desk: Desk, spool: Spool, path: Path) -> None:
+        self.desk = desk
+        self.max_body: int = conf.journal.max_body
+        self.connections: set[IntakeProtocol] = set()
+        self._threshold: int = conf.journal.spool_threshold
+        self._body_timeout: float = conf.journal.body_timeout
+        self._spool = spool
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen. Raises JournalError where the socket cannot be made."""
+        loop = asyncio.get_running_loop()
+        self._path.unlink(missing_ok=True)  # the directory's lock says that nobody else listens
+        mask = os.umask(0o177)
+        try:
+            self._server = await loop.create_unix_server(
+                lambda: IntakeProtocol(self), str(self._path), backlog=_BACKLOG
+            )
+        except OSError as exc:
+            raise JournalError(f"The intake cannot listen on {self._path}: {exc}") from exc
+        finally:
+            os.umask(mask)
+        self._sweeper = asyncio.create_task(self._sweep(), name="intake sweeper")
+
+    async def quiesce(self) -> None:
+        """Take no more connections."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def stop(self, patience: float) -> None:
+        """Let clients have their answers, at most for ``patience`` seconds, then close."""
+        tasks = [c.task for c in self.connections if c.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        for connection in tuple(self.connections):
+            connection.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def upload(self) -> Upload:
+        """Begin a body."""
+        return Upload(self._spool, self._threshold)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on that no connection waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(self._body_timeout / 4, 5.0))
+            since = loop.time() - self._body_timeout
+            for connection in tuple(self.connections):
+                if connection.stalled(since):
+                    LOG.info("A request that stopped half-way was given up")
+                    connection.close()

@@ -1,0 +1,17 @@
+"""What can go wrong with the journal, and whose fault it is."""
+
+from __future__ import annotations
+
+from nova_cachemig.agent.seams import PartError
+
+
+class JournalError(PartError):
+    """The journal cannot be used; the text says what an operator has to look at."""
+
+
+class NotAccepted(JournalError):
+    """The write is not on disk and never will be: the disk's or the database's fault."""
+
+
+class JournalLocked(JournalError):
+    """Another agent uses the same directory: the operator's fault."""

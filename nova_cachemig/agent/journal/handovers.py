@@ -1,0 +1,67 @@
+"""Handovers on disk, in the journal's database: the ``HandoverStore`` of the seams."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal.schema import HANDOVERS
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.model.handover import HandoverRecord
+
+LOG = logging.getLogger(__name__)
+
+
+class JournalHandoverStore:
+    """Every method needs the journal open."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def save(self, record: HandoverRecord) -> None:
+        """Durable when it returns."""
+        row = {
+            "instance": record.id.instance,
+            "request": record.id.request,
+            "started": record.started,
+            "unfinished": record.outcome is None,
+            "record": json.dumps(record.to_wire()),
+        }
+        this = (
+            HANDOVERS.c.instance == record.id.instance,
+            HANDOVERS.c.request == record.id.request,
+        )
+
+        def work(connection: sa.Connection) -> None:
+            if not connection.execute(sa.select(HANDOVERS.c.started).where(*this)).first():
+                connection.execute(sa.insert(HANDOVERS), [row])
+            else:
+                connection.execute(sa.update(HANDOVERS).where(*this).values(row))
+
+        await self._journal.run(work)
+
+    async def unfinished(self) -> list[HandoverRecord]:
+        """Those without an outcome, the oldest first."""
+        query = (
+            sa.select(HANDOVERS.c.record)
+            .where(HANDOVERS.c.unfinished.is_(True))
+            .order_by(HANDOVERS.c.started)
+        )
+        return await self._journal.read(lambda connection: _records(connection, query))
+
+    async def newest(self, limit: int) -> list[HandoverRecord]:
+        """The newest first."""
+        query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
+        return await self._journal.read(lambda connection: _records(connection, query))
+
+
+def _records(connection: sa.Connection, query: sa.Select[tuple[str]]) -> list[HandoverRecord]:
+    records = []
+    for (text,) in connection.execute(query):
+        try:
+            records.append(HandoverRecord.from_wire(json.loads(text)))
+        except (KeyError, TypeError, ValueError) as exc:
+            LOG.error("A handover on disk is damaged and left out (%s): %.200s", exc, text)
+    return records

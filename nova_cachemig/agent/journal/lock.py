@@ -1,0 +1,43 @@
+"""One agent a state directory: two would send the same writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from nova_cachemig.agent.journal.errors import JournalError, JournalLocked
+
+
+class DirectoryLock:
+    """An flock on ``journal.lock``; the kernel drops it when the process dies, however it dies."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "journal.lock"
+        self._fd: int | None = None
+
+    def take(self) -> None:
+        """Raises JournalLocked if another process has it, JournalError if it cannot be made."""
+        try:
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise JournalError(f"The state directory cannot be used: {exc}") from exc
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise JournalLocked(
+                f"Another agent (process {holder}) uses {self._path.parent}: "
+                "stop it, or give this one another [agent] state_dir"
+            ) from exc
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let another agent have the directory."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

@@ -1,0 +1,204 @@
+"""What is asked of the tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from typing import Any
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal.record import Damaged, answer_from_row, from_row
+from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
+from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+
+_FORGET_AT_ONCE = 1000  # rows a transaction: others wait behind it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one service stands in the journal."""
+
+    secret: bytes  # for status URLs
+    through: int  # writes up to here may have been sent
+    next: int  # the next position
+    waiting: int
+    waiting_bytes: int
+    in_doubt: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """One write as it is in the journal, for status URLs and for people."""
+
+    service: str
+    position: int
+    state: WriteState
+    accepted_at: float
+    ended_at: float | None
+    note: str | None
+    write: HeldWrite | None  # None where it is damaged
+    answer: GuestAnswer | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An accepted write that cannot be sent: its record is damaged."""
+
+    service: str
+    position: int
+    why: str
+
+
+def standing(connection: sa.Connection, service: str) -> Standing:
+    """Where the service stands; makes its row (through = 0) if there is none."""
+    row = connection.execute(
+        sa.select(SERVICES.c.through, SERVICES.c.secret).where(SERVICES.c.service == service)
+    ).first()
+    if row is None:
+        secret, through = secrets.token_bytes(32), 0
+        connection.execute(sa.insert(SERVICES).values(service=service, through=0, secret=secret))
+    else:
+        secret, through = bytes(row.secret), int(row.through)
+    last = connection.execute(
+        sa.select(sa.func.max(WRITES.c.position)).where(WRITES.c.service == service)
+    ).scalar()
+    by_state = {
+        state: (int(count), int(size or 0))
+        for state, count, size in connection.execute(
+            sa.select(WRITES.c.state, sa.func.count(), sa.func.sum(WRITES.c.length))
+            .where(
+                WRITES.c.service == service,
+                WRITES.c.state.in_([WriteState.ACCEPTED.value, WriteState.IN_DOUBT.value]),
+            )
+            .group_by(WRITES.c.state)
+        )
+    }
+    waiting_now, size = by_state.get(WriteState.ACCEPTED.value, (0, 0))
+    in_doubt, _ = by_state.get(WriteState.IN_DOUBT.value, (0, 0))
+    # positions up to ``through`` may stand in a progress log: they are never given again
+    following = max(int(last or 0), through) + 1
+    return Standing(secret, through, following, waiting_now, size, in_doubt)
+
+
+def waiting(
+    connection: sa.Connection, service: str, after: int, limit: int
+) -> list[HeldWrite | Unreadable]:
+    """Return up to ``limit`` accepted writes behind position ``after``, in order."""
+    rows = connection.execute(
+        sa.select(WRITES)
+        .where(
+            WRITES.c.service == service,
+            WRITES.c.position > after,
+            WRITES.c.state == WriteState.ACCEPTED.value,
+        )
+        .order_by(WRITES.c.position)
+        .limit(limit)
+    ).mappings()
+    return [_readable(row) for row in rows]
+
+
+def _readable(row: Any) -> HeldWrite | Unreadable:
+    try:
+        return from_row(row)
+    except (Damaged, ValueError, TypeError) as exc:
+        return Unreadable(row["service"], row["position"], str(exc))
+
+
+def find(connection: sa.Connection, service: str, position: int) -> Stored | None:
+    """Return one write, None where there is none (never was, or no longer kept)."""
+    row = (
+        connection.execute(
+            sa.select(WRITES).where(WRITES.c.service == service, WRITES.c.position == position)
+        )
+        .mappings()
+        .first()
+    )
+    return None if row is None else stored(row)
+
+
+def stored(row: Any) -> Stored:
+    """Return what a row says. An answered row has no body any more, so no checksum to check."""
+    write: HeldWrite | Unreadable | None = None
+    if row["state"] != WriteState.ANSWERED.value:
+        write = _readable(row)
+    return Stored(
+        service=row["service"],
+        position=row["position"],
+        state=WriteState(row["state"]),
+        accepted_at=row["accepted_us"] / 1_000_000,
+        ended_at=None if row["ended_us"] is None else row["ended_us"] / 1_000_000,
+        note=row["note"],
+        write=write if isinstance(write, HeldWrite) else None,
+        answer=answer_from_row(row),
+    )
+
+
+def unfinished(connection: sa.Connection) -> dict[str, int]:
+    """Return service → writes that wait."""
+    rows = connection.execute(
+        sa.select(WRITES.c.service, sa.func.count())
+        .where(WRITES.c.state == WriteState.ACCEPTED.value)
+        .group_by(WRITES.c.service)
+    )
+    return {str(service): int(count) for service, count in rows}
+
+
+def spool_names(connection: sa.Connection) -> set[str]:
+    """Return the names of all spool files that a record needs."""
+    rows = connection.execute(
+        sa.select(WRITES.c.spool, WRITES.c.answer_spool, WRITES.c.state).where(
+            sa.or_(WRITES.c.spool.is_not(None), WRITES.c.answer_spool.is_not(None))
+        )
+    )
+    names: set[str] = set()
+    for spool, answer_spool, state in rows:
+        if spool and state != WriteState.ANSWERED.value:
+            names.add(spool)
+        if answer_spool:
+            names.add(answer_spool)
+    return names
+
+
+def forget(connection: sa.Connection, before_us: int) -> list[str]:
+    """Take away what ended before ``before_us``; returns the spool files that go with it."""
+    rows = connection.execute(
+        sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.answer_spool)
+        .where(
+            WRITES.c.state.in_([WriteState.ANSWERED.value, WriteState.DISCARDED.value]),
+            WRITES.c.ended_us < before_us,
+        )
+        .limit(_FORGET_AT_ONCE)
+    ).all()
+    this = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
+    if rows:
+        gone = [{"s": row.service, "p": row.position} for row in rows]
+        connection.execute(sa.delete(WRITES).where(*this), gone)
+    connection.execute(
+        sa.delete(KEYS).where(
+            KEYS.c.accepted_us < before_us,
+            ~sa.exists().where(
+                WRITES.c.service == KEYS.c.service, WRITES.c.position == KEYS.c.position
+            ),
+        )
+    )
+    return [name for row in rows for name in (row.spool, row.answer_spool) if name]
+
+
+def key_of(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:
+    """Return fingerprint and position of the request that came with this key."""
+    row = connection.execute(
+        sa.select(KEYS.c.fingerprint, KEYS.c.position).where(
+            KEYS.c.service == service, KEYS.c.digest == digest
+        )
+    ).first()
+    return None if row is None else (str(row.fingerprint), int(row.position))
+
+
+def keep_answer(connection: sa.Connection, service: str, position: int) -> None:
+    """Its client has a status URL from now on."""
+    connection.execute(
+        sa.update(WRITES)
+        .where(WRITES.c.service == service, WRITES.c.position == position)
+        .values(wants_later=True)
+    )

@@ -1,0 +1,91 @@
+"""The tables. A change here needs an alembic revision in ``migrations/versions``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+METADATA: Final = sa.MetaData()
+
+# MySQL's BLOB and TEXT end at 64 KiB.
+_BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+NAME_LENGTH: Final = 190  # of a service; what MySQL can have in a key with utf8mb4
+
+# One row a write. Times are microseconds since 1970 as whole numbers: the checksum covers them,
+# and floats do not come back from every database as they went in.
+WRITES: Final = sa.Table(
+    "writes",
+    METADATA,
+    sa.Column("service", sa.String(NAME_LENGTH), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("accepted_us", sa.BigInteger, nullable=False),
+    sa.Column("method", sa.String(32), nullable=False),
+    sa.Column("url", _TEXT, nullable=False),
+    sa.Column("host", sa.String(512), nullable=False),
+    sa.Column("headers", _TEXT, nullable=False),  # JSON list of pairs
+    sa.Column("body", _BLOB),  # NULL where it is in a spool file
+    sa.Column("spool", sa.String(64)),
+    sa.Column("spool_digest", sa.LargeBinary(16)),
+    sa.Column("length", sa.BigInteger, nullable=False),
+    sa.Column("client", _TEXT, nullable=False),
+    sa.Column("idempotency_key", _TEXT),
+    sa.Column("flags", sa.Integer, nullable=False),  # bits: agent/journal/record.py
+    sa.Column("wants_later", sa.Boolean, nullable=False),
+    sa.Column("checksum", sa.LargeBinary(8), nullable=False),
+    sa.Column("ended_us", sa.BigInteger),
+    sa.Column("note", _TEXT),  # why it was set aside, for people
+    sa.Column("status", sa.Integer),
+    sa.Column("answer_headers", _TEXT),
+    sa.Column("answer_body", _BLOB),
+    sa.Column("answer_spool", sa.String(64)),
+    sa.Column("answer_length", sa.BigInteger),
+    sa.Index("ix_writes_state", "state", "service", "position"),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    # utf8mb4's default collation takes "a" for "A": service names are compared as bytes
+    mysql_collate="utf8mb4_bin",
+)
+
+# One row a service: writes up to ``through`` may have been sent.
+SERVICES: Final = sa.Table(
+    "services",
+    METADATA,
+    sa.Column("service", sa.String(NAME_LENGTH), primary_key=True),
+    sa.Column("through", sa.BigInteger, nullable=False),
+    sa.Column("secret", sa.LargeBinary(32), nullable=False),  # makes status URLs unguessable
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+)
+
+# Keys that clients chose: the same key with the same request gets the same answer.
+KEYS: Final = sa.Table(
+    "idempotency_keys",
+    METADATA,
+    sa.Column("service", sa.String(NAME_LENGTH), primary_key=True),
+    sa.Column("digest", sa.String(32), primary_key=True),  # of key and Authorization
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.String(32), nullable=False),  # of the request
+    sa.Column("accepted_us", sa.BigInteger, nullable=False),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+)
+
+HANDOVERS: Final = sa.Table(
+    "handovers",
+    METADATA,
+    sa.Column("instance", sa.String(64), primary_key=True),
+    sa.Column("request", sa.String(128), primary_key=True),
+    sa.Column("started", sa.Float(53), nullable=False, index=True),
+    sa.Column("unfinished", sa.Boolean, nullable=False, index=True),
+    sa.Column("record", _TEXT, nullable=False),  # HandoverRecord.to_wire() as JSON
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+)

@@ -1,0 +1,183 @@
+"""The steps that a group commit takes, and the few statements that perform many of them at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal.record import answer_to_row, to_row
+from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
+from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+
+Done = Callable[[BaseException | None], Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Append:
+    """Accept a write; up to ``through`` writes may be sent from now on (None: as before)."""
+
+    write: HeldWrite
+    through: int | None = None
+    key: tuple[str, str] | None = None  # digest, fingerprint: where the client chose a key
+    done: Done | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Extend:
+    """Writes up to ``through`` may be sent from now on."""
+
+    service: str
+    through: int
+    done: Done | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """The guest has answered. Without ``answer`` nobody can ask for it: the row goes."""
+
+    service: str
+    position: int
+    at_us: int
+    answer: GuestAnswer | None
+    done: Done | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """Another state, with the reason for people."""
+
+    service: str
+    position: int
+    state: WriteState
+    at_us: int
+    note: str
+    done: Done | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """Any other statements, which can be performed twice without harm."""
+
+    run: Callable[[sa.Connection], Any]
+    done: Done | None = None
+
+
+Step = Append | Extend | Answered | Mark | Work
+
+_THIS = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
+_INSERT = sa.insert(WRITES)
+_INSERT_KEY = sa.insert(KEYS)
+_DELETE_KEY = sa.delete(KEYS).where(
+    KEYS.c.service == sa.bindparam("s"), KEYS.c.digest == sa.bindparam("d")
+)
+_DELETE = sa.delete(WRITES).where(*_THIS)
+_ANSWER = (
+    sa.update(WRITES)
+    .where(*_THIS)
+    .values(
+        state=WriteState.ANSWERED.value,
+        body=None,
+        ended_us=sa.bindparam("at"),
+        status=sa.bindparam("a_status"),
+        answer_headers=sa.bindparam("a_headers"),
+        answer_body=sa.bindparam("a_body"),
+        answer_spool=sa.bindparam("a_spool"),
+        answer_length=sa.bindparam("a_length"),
+    )
+)
+_MARK = (
+    sa.update(WRITES)
+    .where(*_THIS)
+    .values(state=sa.bindparam("st"), ended_us=sa.bindparam("at"), note=sa.bindparam("n"))
+)
+_EXTEND = (
+    sa.update(SERVICES)
+    .where(SERVICES.c.service == sa.bindparam("s"), SERVICES.c.through < sa.bindparam("t"))
+    .values(through=sa.bindparam("t"))
+)
+
+
+def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
+    """Perform the steps in the connection's transaction: appends first, then what changes rows."""
+    appends = [step for step in steps if isinstance(step, Append)]
+    if appends:
+        connection.execute(_INSERT, [to_row(step.write) for step in appends])
+        _keys(connection, appends)
+    through: dict[str, int] = {}
+    for step in steps:
+        if isinstance(step, Extend):
+            through[step.service] = max(step.through, through.get(step.service, 0))
+        elif isinstance(step, Append) and step.through is not None:
+            name = step.write.service
+            through[name] = max(step.through, through.get(name, 0))
+    if through:
+        connection.execute(_EXTEND, [{"s": name, "t": top} for name, top in through.items()])
+    gone = [s for s in steps if isinstance(s, Answered) and s.answer is None]
+    if gone:
+        connection.execute(_DELETE, [{"s": s.service, "p": s.position} for s in gone])
+    _change(connection, steps)
+
+
+def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
+    kept = [_answer_values(s) for s in steps if isinstance(s, Answered) and s.answer is not None]
+    if kept:
+        connection.execute(_ANSWER, kept)
+    marks = [
+        {"s": s.service, "p": s.position, "st": s.state.value, "at": s.at_us, "n": s.note}
+        for s in steps
+        if isinstance(s, Mark)
+    ]
+    if marks:
+        connection.execute(_MARK, marks)
+    for step in steps:
+        if isinstance(step, Work):
+            step.run(connection)
+
+
+def _answer_values(step: Answered) -> dict[str, Any]:
+    assert step.answer is not None
+    row = answer_to_row(step.answer)
+    return {
+        "s": step.service,
+        "p": step.position,
+        "at": step.at_us,
+        "a_status": row["status"],
+        "a_headers": row["answer_headers"],
+        "a_body": row["answer_body"],
+        "a_spool": row["answer_spool"],
+        "a_length": row["answer_length"],
+    }
+
+
+def _keys(connection: sa.Connection, appends: Sequence[Append]) -> None:
+    rows = [
+        {
+            "service": step.write.service,
+            "digest": step.key[0],
+            "fingerprint": step.key[1],
+            "position": step.write.position,
+            "accepted_us": round(step.write.accepted_at * 1_000_000),
+        }
+        for step in appends
+        if step.key is not None
+    ]
+    if rows:  # an expired key may be chosen again
+        connection.execute(_DELETE_KEY, [{"s": r["service"], "d": r["digest"]} for r in rows])
+        connection.execute(_INSERT_KEY, rows)
+
+
+def appended(connection: sa.Connection, steps: Sequence[Step]) -> set[Step]:
+    """Return the appends of ``steps`` that the database has already."""
+    there: set[Step] = set()
+    for step in steps:
+        if isinstance(step, Append):
+            query = sa.select(WRITES.c.position).where(*_THIS)
+            found = connection.execute(
+                query, {"s": step.write.service, "p": step.write.position}
+            ).first()
+            if found is not None:
+                there.add(step)
+    return there

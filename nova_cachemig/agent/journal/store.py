@@ -1,0 +1,215 @@
+"""The journal as the rest of the agent sees it: accept, send, answer, look up, recover."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from nova_cachemig.agent.journal import database, migrate, queries
+from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.lock import DirectoryLock
+from nova_cachemig.agent.journal.progress import ProgressLog
+from nova_cachemig.agent.journal.queries import Standing, Stored, Unreadable
+from nova_cachemig.agent.journal.record import micros
+from nova_cachemig.agent.journal.recovery import Recovered, recover
+from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, Mark, Work
+from nova_cachemig.agent.journal.writer import GroupCommit
+from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FREE_EVERY = 0.5  # seconds between looks at the free space of the disk
+
+
+class Journal:
+    """One agent's journal. All methods are for the event loop's thread."""
+
+    def __init__(self, conf: cfg.ConfigOpts, failpoints: Failpoints | None = None) -> None:
+        self._conf = conf
+        self.state_dir = Path(conf.agent.state_dir)
+        self.failpoints = failpoints or Failpoints()
+        self.spool = Spool(self.state_dir / "spool")
+        self._progress = ProgressLog(self.state_dir / "progress.log")
+        self._lock = DirectoryLock(self.state_dir)
+        self._reader = concurrent.futures.ThreadPoolExecutor(1, "journal-reader")
+        self._engine: sa.Engine | None = None
+        self._writer: GroupCommit | None = None
+        self._free_at = 0.0
+        self._free = True
+
+    async def open(self) -> Recovered:
+        """Take the directory, bring the tables up to date, sort what a crash left.
+
+        Raises JournalError (JournalLocked for a second agent) and leaves nothing half open.
+        """
+        self._lock.take()
+        try:
+            recovered = await asyncio.to_thread(self._open)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writer = GroupCommit(self.engine, self.failpoints)
+        self._writer.start()
+        return recovered
+
+    def _open(self) -> Recovered:
+        self.spool.prepare()
+        url = database.url_for(self._conf.journal.connection, self.state_dir)
+        self._engine = database.create_engine(url)
+        migrate.upgrade(self._engine)
+        progress = self._progress.open()
+        with self._engine.begin() as connection:
+            recovered = recover(connection, progress, self.spool)
+        self._progress.reset()
+        with self._engine.connect() as connection:
+            strays = self.spool.sweep(queries.spool_names(connection))
+        if strays:
+            LOG.info("Took away %d spool files that no accepted write names", strays)
+        return recovered
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The database's engine; only while the journal is open."""
+        assert self._engine is not None, "the journal is not open"
+        return self._engine
+
+    @property
+    def writer(self) -> GroupCommit:
+        """The group commit; only while the journal is open."""
+        assert self._writer is not None, "the journal is not open"
+        return self._writer
+
+    async def close(self) -> None:
+        """Commit what is under way and let the directory go."""
+        if self._writer is not None:
+            await self._writer.stop()
+            self._writer = None
+        self._progress.close()
+        self._reader.shutdown()
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+        self._lock.release()
+
+    # --- what changes the journal -------------------------------------------------------------
+
+    def append(
+        self, write: HeldWrite, through: int | None, key: tuple[str, str] | None, done: Done
+    ) -> None:
+        """Accept a write: ``done(None)`` once it is on disk, ``done(NotAccepted)`` if it never is."""
+        self.writer.submit(Append(write, through, key, done))
+
+    def extend(self, service: str, through: int, done: Done) -> None:
+        """Let writes up to ``through`` be sent: ``done(None)`` once that is on disk."""
+        self.writer.submit(Extend(service, through, done))
+
+    def sent(self, write: HeldWrite) -> None:
+        """Call before its first byte goes out. Raises OSError: then it must not go out."""
+        self._progress.sent(write.service, write.position)
+        self.failpoints.hit("sent")
+
+    def answered(self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, done: Done) -> None:
+        """The guest has answered; ``keep`` the answer where somebody may ask for it later."""
+        try:
+            self._progress.answered(write.service, write.position, answer)
+        except OSError as exc:
+            LOG.warning("Progress of %s not logged (a crash now leaves doubt): %s", write.name, exc)
+        self.failpoints.hit("answered")
+
+        def settled(error: BaseException | None) -> None:
+            self._settled(write.service, write.position)
+            self.failpoints.hit("marked")
+            done(error)
+
+        at = micros(time.time())
+        kept = answer if keep else None
+        self.writer.submit(Answered(write.service, write.position, at, kept, settled))
+
+    def _settled(self, service: str, position: int) -> None:
+        try:
+            self._progress.settled(service, position)
+        except OSError as exc:
+            LOG.warning("The progress log grows: %s", exc)
+
+    async def set_aside(self, service: str, position: int, state: WriteState, note: str) -> None:
+        """Leave a write to a person, with the reason."""
+        await self.writer.do(Mark(service, position, state, micros(time.time()), note))
+        self._settled(service, position)
+
+    async def run(self, work: Callable[[sa.Connection], Any]) -> None:
+        """Perform statements, which may be performed twice, in the next group commit."""
+        await self.writer.do(Work(work))
+
+    async def forget(self, older_than: float) -> int:
+        """Take away answered writes that ended before ``older_than`` (UNIX s), and their keys."""
+        names: list[str] = []
+
+        def work(connection: sa.Connection) -> None:
+            names[:] = queries.forget(connection, micros(older_than))
+
+        await self.run(work)
+        for name in names:
+            self.spool.remove(name)
+        return len(names)
+
+    # --- what reads it ------------------------------------------------------------------------
+
+    async def read(self, query: Callable[[sa.Connection], T]) -> T:
+        """Run a query in the reader's thread; it sees what is committed."""
+
+        def run() -> T:
+            with self.engine.connect() as connection:
+                return query(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
+
+    async def standing(self, service: str) -> Standing:
+        """Where a service stands; makes its row if it has none."""
+        found: list[Standing] = []
+
+        def work(connection: sa.Connection) -> None:
+            found[:] = [queries.standing(connection, service)]
+
+        await self.run(work)
+        return found[0]
+
+    async def waiting(self, service: str, after: int, limit: int) -> list[HeldWrite | Unreadable]:
+        """Return accepted writes behind ``after`` in order."""
+        return await self.read(lambda c: queries.waiting(c, service, after, limit))
+
+    async def find(self, service: str, position: int) -> Stored | None:
+        """Return one write with its state and answer."""
+        return await self.read(lambda c: queries.find(c, service, position))
+
+    async def unfinished(self) -> dict[str, int]:
+        """Return service → writes that wait to be sent."""
+        return await self.read(queries.unfinished)
+
+    def has_room(self) -> bool:
+        """Whether the disk has the room that [journal] min_free asks for. Looks twice a second."""
+        now = time.monotonic()
+        if now - self._free_at > _FREE_EVERY:
+            self._free_at = now
+            stat = os.statvfs(self.state_dir)
+            free = stat.f_bavail * stat.f_frsize >= self._conf.journal.min_free
+            if free != self._free:
+                LOG.warning("%s %s room for new writes", self.state_dir, "has" if free else "has no")
+            self._free = free
+        return self._free
+
+
+def later(write: HeldWrite) -> HeldWrite:
+    """Return the write with a client that will ask for the answer later."""
+    return dataclasses.replace(write, wants_later=True)

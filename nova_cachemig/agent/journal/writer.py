@@ -1,0 +1,208 @@
+"""Group commit: one thread that commits all that waits in one transaction.
+
+Steps come in from the event loop in their order and are answered there in the same order, one
+wake-up of the loop a commit. While a commit is being synced the next one gathers.
+
+What a failed commit means:
+
+* An *append* whose transaction certainly did not happen fails with :class:`NotAccepted`.
+* Where that is unknown (the connection to a database server was lost during COMMIT), the thread
+  waits for the database and looks: nobody is told "not accepted" of a write that is on disk.
+* Everything else (answers, marks) is tried again until it is done; it never fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
+from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
+from nova_cachemig.agent.journal.statements import Append as AppendStep
+from nova_cachemig.agent.journal.statements import Step, appended, perform
+
+LOG = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 512  # steps a transaction: bounds the memory of one and the wait for it
+_RETRY = 0.2  # seconds between tries while the database is away or full
+_GIVE_UP_APPENDS = 5.0  # seconds for which appends wait for a database that cannot be reached
+
+_ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError, OSError)
+
+
+@dataclasses.dataclass(slots=True)
+class WriterCounts:
+    """What the thread did since it was started."""
+
+    commits: int = 0
+    steps: int = 0
+    failed: int = 0  # commits
+    seconds: float = 0.0  # in commits
+
+
+class _Unknown(Exception):
+    """The connection went away during COMMIT."""
+
+
+class GroupCommit:
+    """The thread and its queue."""
+
+    def __init__(self, engine: sa.Engine, failpoints: Failpoints) -> None:
+        self._engine = engine
+        self._failpoints = failpoints
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        self._owed: list[Step] = []  # failed, to be tried again
+        self._connection: sa.Connection | None = None
+        self._thread: threading.Thread | None = None
+        self.counts = WriterCounts()
+
+    def start(self) -> None:
+        """Start the thread; results are told to the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what was submitted, then end the thread."""
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def submit(self, step: Step) -> None:
+        """Queue a step. ``step.done`` is called in the event loop once it is durable or failed."""
+        if self._thread is None:
+            raise JournalError("The journal is not open")
+        self._queue.put(step)
+
+    async def do(self, step: Step) -> None:
+        """Queue a step and wait until it is durable. Raises NotAccepted."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+        self.submit(dataclasses.replace(step, done=done))
+        await future
+
+    # In the thread from here on.
+
+    def _run(self) -> None:
+        ending = False
+        while not ending or self._owed:
+            batch, ending = self._gather(ending)
+            steps = self._owed + batch
+            self._owed = []
+            if steps:
+                self._settle(steps)
+            if self._owed:
+                if ending and not batch:
+                    LOG.error("%d marks of the journal could not be written", len(self._owed))
+                    break
+                time.sleep(_RETRY)
+        self._disconnect()
+
+    def _gather(self, ending: bool) -> tuple[list[Step], bool]:
+        batch: list[Step] = []
+        try:
+            step = self._queue.get(block=not self._owed and not ending)
+            while True:
+                if step is None:
+                    ending = True
+                else:
+                    batch.append(step)
+                if len(batch) >= MAX_BATCH:
+                    break
+                step = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        return batch, ending
+
+    def _settle(self, steps: list[Step]) -> None:
+        """Commit the steps; append what must be tried again to ``_owed``."""
+        began = time.monotonic()
+        unknown = False
+        while True:
+            try:
+                self._commit(steps, look_first=unknown)
+            except _Unknown as exc:
+                LOG.warning("The database went away during COMMIT; looking what it has: %s", exc)
+                unknown = True
+            except _ERRORS as exc:
+                self.counts.failed += 1
+                self._disconnect()
+                lost = isinstance(exc, db_exc.DBConnectionError)
+                if not unknown and not (lost and time.monotonic() - began < _GIVE_UP_APPENDS):
+                    self._refuse(steps, exc)
+                    return
+            else:
+                self._tell([(step, None) for step in steps])
+                return
+            time.sleep(_RETRY)
+
+    def _refuse(self, steps: list[Step], exc: BaseException) -> None:
+        appends = [step for step in steps if isinstance(step, AppendStep)]
+        LOG.error("The journal cannot be written (%d writes refused): %s", len(appends), exc)
+        error = NotAccepted(f"The journal cannot be written: {exc}")
+        self._tell([(step, error) for step in appends])
+        self._owed.extend(step for step in steps if not isinstance(step, AppendStep))
+
+    def _commit(self, steps: Sequence[Step], *, look_first: bool) -> None:
+        began = time.perf_counter()
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        connection = self._connection
+        with connection.begin() as transaction:
+            if look_first:
+                there = appended(connection, steps)
+                steps = [step for step in steps if step not in there]
+            perform(connection, steps)
+            self._failpoints.hit("appended")
+            try:
+                transaction.commit()
+                self._failpoints.hit("synced")
+            except (db_exc.DBConnectionError, FailpointHit) as exc:
+                self._disconnect()
+                raise _Unknown(str(exc)) from exc
+        self.counts.commits += 1
+        self.counts.steps += len(steps)
+        self.counts.seconds += time.perf_counter() - began
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.invalidate()
+                self._connection.close()
+            except _ERRORS as exc:
+                LOG.debug("Closing the journal's connection: %s", exc)
+            self._connection = None
+
+    def _tell(self, results: list[tuple[Step, BaseException | None]]) -> None:
+        if self._loop is None or not results:
+            return
+        try:
+            self._loop.call_soon_threadsafe(_deliver, results)
+        except RuntimeError:  # the loop is closed: the process is ending
+            LOG.debug("%d results of the journal came after the loop", len(results))
+
+
+def _deliver(results: list[tuple[Step, BaseException | None]]) -> None:
+    for step, error in results:
+        if step.done is not None:
+            step.done(error)
+
+

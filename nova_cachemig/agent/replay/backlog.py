@@ -1,0 +1,71 @@
+"""The writes that wait for one guest, the first few in memory, the rest on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Awaitable, Callable
+
+from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.model.write import HeldWrite
+
+_IN_MEMORY = 256  # writes
+_PAGE = 64  # writes that are read from disk at once
+
+Reader = Callable[[int, int], Awaitable[list[HeldWrite | Unreadable]]]
+
+
+class Backlog:
+    """Writes in the order of their positions. Memory does not grow with their number."""
+
+    def __init__(self, read: Reader, *, after: int, newest: int) -> None:
+        """``read(after, limit)`` reads from disk; ``newest`` is the last position on disk."""
+        self._read = read
+        self._memory: collections.deque[HeldWrite | Unreadable] = collections.deque()
+        self._taken = after  # the last position that left, or is in, the memory
+        self._newest = newest
+        self._on_disk = newest > after
+        self._pushed = asyncio.Event()
+        if self._on_disk:
+            self._pushed.set()
+
+    def push(self, write: HeldWrite) -> None:
+        """A write is on disk; its position is behind all others."""
+        self._newest = max(self._newest, write.position)
+        if write.position <= self._taken:
+            return  # read from disk already: its commit was seen there before it was told here
+        if not self._on_disk and len(self._memory) < _IN_MEMORY:
+            self._memory.append(write)
+            self._taken = write.position
+        else:
+            self._on_disk = True
+        self._pushed.set()
+
+    def again(self, write: HeldWrite) -> None:
+        """Put back the write that was just taken."""
+        self._memory.appendleft(write)
+        self._pushed.set()
+
+    async def next(self) -> HeldWrite | Unreadable:
+        """Wait for the next write; it may be a damaged one."""
+        while not self._memory:
+            if self._on_disk:
+                await self._fill()
+            else:
+                self._pushed.clear()
+                await self._pushed.wait()
+        return self._memory.popleft()
+
+    def ready(self) -> bool:
+        """Whether :meth:`next` would find a write at once."""
+        return bool(self._memory)
+
+    async def _fill(self) -> None:
+        seen = self._newest  # on disk before the read begins, so the read sees it
+        page = await self._read(self._taken, _PAGE)
+        self._memory.extend(page)
+        if page:
+            self._taken = page[-1].position
+        if len(page) < _PAGE:
+            self._taken = max(self._taken, seen)
+        self._on_disk = self._taken < self._newest

@@ -1,0 +1,214 @@
+"""One service's writes, from their acceptance to the guest's answer, in one total order."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable
+
+from nova_cachemig.agent.journal.queries import Standing, Unreadable
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.replay.backlog import Backlog
+from nova_cachemig.agent.seams import WriteCounts
+from nova_cachemig.model.service import Service
+from nova_cachemig.model.write import GuestAnswer, HeldWrite
+
+
+class SetAside(Exception):
+    """Nobody knows whether the guest has applied the write, or its record is damaged."""
+
+
+Told = Callable[[HeldWrite, GuestAnswer | None, Callable[[], None]], None]
+"""What is told of each answer (None: set aside) that is on disk; it calls the third argument when
+the client may see it."""
+
+
+def _resolve(waiter: asyncio.Future[GuestAnswer] | None, answer: GuestAnswer) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(answer)
+
+
+class Line:
+    """Positions, counts, who waits for which answer. For the event loop's thread."""
+
+    def __init__(self, journal: Journal, service: Service, standing: Standing, window: int) -> None:
+        self.service = service
+        self.window = window
+        self.gate_open = False  # the guest is said to answer
+        self.through = standing.through  # on disk: writes up to here may be sent
+        self.waiting = standing.waiting
+        self.waiting_bytes = standing.waiting_bytes
+        self.in_doubt = standing.in_doubt
+        self.in_flight = 0
+        self.accepted = 0
+        self.answered = 0
+        self.longest_wait = 0.0
+        self.last_sent = 0
+        self._settling: set[int] = set()  # answered, that is not yet on disk
+        self._next = standing.next
+        self._journal = journal
+        self._waiters: dict[int, asyncio.Future[GuestAnswer]] = {}
+        self._asked_later: set[int] = set()
+        self._moved = asyncio.Event()
+        self.backlog = Backlog(
+            lambda after, limit: journal.waiting(service.name, after, limit),
+            after=0,
+            newest=standing.next - 1 if standing.waiting else 0,
+        )
+
+    # --- acceptance
+
+    def full(self, length: int, max_waiting: int, max_bytes: int) -> bool:
+        """Whether a body of ``length`` bytes more would be too much to wait."""
+        return self.waiting >= max_waiting or self.waiting_bytes + length > max_bytes
+
+    def take_position(self) -> int:
+        """The next place in the order; :meth:`append` must follow without waiting between."""
+        position = self._next
+        self._next += 1
+        return position
+
+    def append(
+        self, write: HeldWrite, key: tuple[str, str] | None
+    ) -> tuple[asyncio.Future[None], asyncio.Future[GuestAnswer]]:
+        """Put a write on disk and in the line.
+
+        The first future is done when it is accepted (NotAccepted where it never will be), the
+        second when the guest has answered and the answer is on disk (SetAside where it is not).
+        """
+        loop = asyncio.get_running_loop()
+        accepted: asyncio.Future[None] = loop.create_future()
+        answer: asyncio.Future[GuestAnswer] = loop.create_future()
+        self.waiting += 1
+        self.waiting_bytes += write.body.length
+        # While the guest answers, the mark "may be sent" shares the acceptance's fsync.
+        soon = self.gate_open and write.position <= self.last_sent + self.window
+        through = write.position if soon and write.position > self.through else None
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                self._accept(write, through)
+            else:
+                self._leave(write)
+            if accepted.cancelled():  # the client is gone
+                return
+            if error is None:
+                self._waiters[write.position] = answer
+                accepted.set_result(None)
+            else:
+                accepted.set_exception(error)
+
+        self._journal.append(write, through, key, done)
+        return accepted, answer
+
+    def _accept(self, write: HeldWrite, through: int | None) -> None:
+        self.accepted += 1
+        if through is not None:
+            self.through = max(self.through, through)
+        self.backlog.push(write)
+
+    def ask_later(self, position: int) -> bool:
+        """Keep the answer, for a status URL; False where the answer is on its way already."""
+        if position in self._settling:
+            return False
+        self._asked_later.add(position)
+        return True
+
+    def nobody_waits(self, position: int) -> None:
+        """The client is gone; the write stays."""
+        self._waiters.pop(position, None)
+
+    # --- sending
+
+    def sending(self, write: HeldWrite) -> None:
+        """Its first byte goes out now."""
+        self.waiting -= 1
+        self.waiting_bytes -= write.body.length
+        self.in_flight = 1
+        self.last_sent = write.position
+
+    def not_sent(self, write: HeldWrite) -> None:
+        """It did not go out after all."""
+        self.in_flight = 0
+        self.waiting += 1
+        self.waiting_bytes += write.body.length
+
+    def finish(self, write: HeldWrite, answer: GuestAnswer, told: Told) -> None:
+        """The guest has answered: on disk first, then to the edge, then to whoever waits."""
+        position = write.position
+        asked = position in self._asked_later
+        keep = asked or write.wants_later or write.client_key
+
+        def done(_error: BaseException | None) -> None:
+            self._settling.discard(position)
+            self._asked_later.discard(position)
+            self.answered += 1
+            self.longest_wait = max(self.longest_wait, time.time() - write.accepted_at)
+            waiter = self._waiters.pop(position, None)
+            told(write, answer, lambda: _resolve(waiter, answer))
+            self._moved.set()
+
+        self._journal.answered(write, answer, keep=keep, done=done)
+        self.in_flight = 0
+        self._settling.add(position)
+
+    def abandon(self, write: HeldWrite | Unreadable, why: str) -> None:
+        """It was set aside, on disk: the line goes on without it."""
+        if isinstance(write, Unreadable) or self.in_flight == 0:
+            self.waiting -= 1
+            if self.waiting == 0:
+                self.waiting_bytes = 0  # the size of a damaged record is not known
+        else:
+            self.in_flight = 0
+            self.in_doubt += 1
+        waiter = self._waiters.pop(write.position, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(SetAside(why))
+        self._moved.set()
+
+    def _leave(self, write: HeldWrite) -> None:
+        self.waiting -= 1
+        self.waiting_bytes -= write.body.length
+        self._moved.set()
+
+    # --- looking
+
+    @property
+    def unsettled(self) -> int:
+        """Answers that are not yet on disk."""
+        return len(self._settling)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, nothing is in flight, all answers are on disk."""
+        return self.waiting == 0 and self.in_flight == 0 and not self._settling
+
+    async def drained(self) -> None:
+        """Return at the first instant at which the line is idle."""
+        while not self.idle:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def quiet(self) -> None:
+        """Return when nothing is in flight and all answers are on disk."""
+        while self.in_flight or self._settling:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def counts(self) -> WriteCounts:
+        """Where the writes are."""
+        return WriteCounts(
+            accepted=self.accepted,
+            waiting=self.waiting,
+            in_flight=self.in_flight + len(self._settling),
+            in_doubt=self.in_doubt,
+            answered=self.answered,
+            longest_wait=self.longest_wait,
+        )
+
+    def reopen(self, service: Service) -> None:
+        """The service is opened again: its counts begin anew."""
+        self.service = dataclasses.replace(service)
+        self.accepted = self.answered = 0
+        self.longest_wait = 0.0

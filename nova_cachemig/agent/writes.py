@@ -1,0 +1,148 @@
+"""The agent's write path: intake, journal and replay put together (``WritePath`` of the seams)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from nova_cachemig.agent.intake.desk import Counter, Desk
+from nova_cachemig.agent.intake.marks import EdgeMarks, Invalidator
+from nova_cachemig.agent.intake.server import IntakeServer
+from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.recovery import Recovered
+from nova_cachemig.agent.journal.schema import WRITES
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.replay.line import Line
+from nova_cachemig.agent.replay.sender import Sender
+from nova_cachemig.agent.seams import PartError, WriteCounts
+from nova_cachemig.model.service import Service, Target
+from nova_cachemig.model.write import WriteState
+
+LOG = logging.getLogger(__name__)
+
+_PATIENCE = 5.0  # seconds for a write in flight when the agent is stopped
+_FORGET_EVERY = 60.0  # seconds between looks for answers that need not be kept any longer
+
+
+class Writes:
+    """All services' writes.
+
+    A service that was closed still has its counter: a request that the edge sent just before it
+    was told to pass writes straight on is accepted and sent to the guest, not refused.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        edge: Invalidator | None = None,
+        failpoints: Failpoints | None = None,
+    ) -> None:
+        """``edge`` is told which answers a write makes stale and whose reads to hold."""
+        self._conf = conf
+        self._edge = edge
+        self.journal = Journal(conf, failpoints)
+        self.recovered = Recovered()
+        path = conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")
+        self.intake_socket: str = path
+        self._counters: dict[str, Counter] = {}
+        self._senders: dict[str, Sender] = {}
+        self._desk = Desk(self.journal, conf, self._counters)
+        self._server = IntakeServer(conf, self._desk, self.journal.spool, Path(path))
+        self._opening = asyncio.Lock()
+        self._forgetter: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the journal, take back what a crash left, listen on the socket."""
+        self.recovered = await self.journal.open()
+        await self._server.start()
+        self._forgetter = asyncio.create_task(self._forget(), name="journal forgets")
+
+    async def stop(self) -> None:
+        """Accept nothing more; what is accepted stays in the journal."""
+        if self._forgetter is not None:
+            self._forgetter.cancel()
+        await self._server.quiesce()
+        await asyncio.gather(*(sender.stop(_PATIENCE) for sender in self._senders.values()))
+        self._desk.stop()
+        await self._server.stop(_PATIENCE)
+        await self.journal.close()
+
+    async def open(self, service: Service) -> None:
+        """Accept writes of this service from now on; none are sent before :meth:`send_to`."""
+        async with self._opening:
+            counter = self._counters.get(service.name)
+            if counter is not None:
+                counter.line.reopen(service)
+                self._senders[service.name].hold()
+                return
+            standing = await self.journal.standing(service.name)
+            line = Line(self.journal, service, standing, self._conf.journal.send_window)
+            marks = EdgeMarks(self._edge, service.name)
+            if standing.waiting:
+                await self._recover_marks(service.name, marks)
+            counter = Counter(line, marks, standing.secret)
+            sender = Sender(self.journal, line, self._conf, counter.told)
+            self._senders[service.name] = sender
+            self._counters[service.name] = counter
+            sender.start()
+
+    async def _recover_marks(self, service: str, marks: EdgeMarks) -> None:
+        query = sa.select(WRITES.c.host, WRITES.c.url, WRITES.c.client).where(
+            WRITES.c.state == WriteState.ACCEPTED.value, WRITES.c.service == service
+        )
+        rows = await self.journal.read(lambda connection: connection.execute(query).all())
+        await asyncio.gather(*(marks.accepted(row.host, row.url, row.client) for row in rows))
+
+    async def send_to(self, service: str, target: Target) -> None:
+        """The guest answers here: send what waits, in order, and go on as writes arrive."""
+        self._sender(service).send_to(target)
+
+    async def hold(self, service: str) -> None:
+        """The guest is silent: send no further write; one in flight keeps waiting."""
+        self._sender(service).hold()
+
+    async def drained(self, service: str) -> None:
+        """Return at the first instant at which nothing waits and nothing is in flight."""
+        await self._counter(service).line.drained()
+        self.journal.failpoints.hit("sealed")
+
+    async def close(self, service: str) -> None:
+        """No more writes come from the edge. Raises PartError if any is still waiting."""
+        line = self._counter(service).line
+        if not line.idle:
+            raise PartError(
+                f"Service {service} cannot be closed: {line.waiting} writes wait, "
+                f"{line.in_flight} in flight, {line.unsettled} answers not yet on disk"
+            )
+
+    async def unfinished(self) -> dict[str, int]:
+        """Service name → writes on disk that are not answered (after a restart)."""
+        return await self.journal.unfinished()
+
+    async def counts(self, service: str) -> WriteCounts:
+        """Where the writes of this service are."""
+        return self._counter(service).line.counts()
+
+    def _counter(self, service: str) -> Counter:
+        try:
+            return self._counters[service]
+        except KeyError:
+            raise PartError(f"Service {service} is not open for writes") from None
+
+    def _sender(self, service: str) -> Sender:
+        self._counter(service)
+        return self._senders[service]
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.sleep(_FORGET_EVERY)
+            try:
+                while await self.journal.forget(time.time() - self._conf.journal.keep_answers):
+                    pass
+            except PartError as exc:
+                LOG.warning("Old answers stay for now: %s", exc)

@@ -1,0 +1,92 @@
+"""A guest that takes writes and keeps them in order in a log."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """One request that the guest has applied."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class LoggingGuest:
+    """HTTP/1.1 with keep-alive. ``honours_keys``: a key that comes again gets the first answer."""
+
+    def __init__(self, *, honours_keys: bool = False, delay: float = 0.0) -> None:
+        self.log: list[Taken] = []
+        self.connections = 0
+        self.honours_keys = honours_keys
+        self.delay = delay
+        self.drop_after_apply = 0  # so many next requests are applied, then the connection is cut
+        self.status = 200
+        self.extra = ""  # header lines, each with its \r\n
+        self.gate = asyncio.Event()  # cleared: requests are read and not answered
+        self.gate.set()
+        self.arrived = asyncio.Event()
+        self._seen: dict[str, bytes] = {}
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    async def start(self, port: int = 0) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    def bodies(self) -> list[bytes]:
+        return [taken.body for taken in self.log]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except asyncio.IncompleteReadError:
+            return False
+        first, *lines = head.rstrip("\r\n").split("\r\n")
+        method, url, _ = first.split(" ")
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.arrived.set()
+        await self.gate.wait()
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        key = headers.get("idempotency-key", "")
+        answer = self._seen.get(key) if self.honours_keys else None
+        if answer is None:
+            self.log.append(Taken(method, url, headers, body))
+            text = f"applied {len(self.log)}\n".encode()
+            answer = (
+                f"HTTP/1.1 {self.status} OK\r\ncontent-length: {len(text)}\r\n"
+                f"x-guest: yes\r\n{self.extra}\r\n"
+            ).encode() + text
+            self._seen[key] = answer
+        if self.drop_after_apply:
+            self.drop_after_apply -= 1
+            writer.transport.abort()
+            return False
+        writer.write(answer)
+        await writer.drain()
+        return True

@@ -1,0 +1,47 @@
+"""A write path on a directory of its own, and clients for its socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from oslo_config import cfg
+
+from nova_cachemig.conf import agent as agent_conf
+from nova_cachemig.conf import journal as journal_conf
+from nova_cachemig.model.service import Service, WriteAnswer
+
+
+def conf_for(directory: str | Path, **journal: Any) -> cfg.ConfigOpts:
+    """Options as an operator would set them, with the state in ``directory``."""
+    conf = cfg.ConfigOpts()
+    agent_conf.register(conf)
+    journal_conf.register(conf)
+    conf([], default_config_files=[])
+    conf.set_override("state_dir", str(directory), "agent")
+    for name, value in journal.items():
+        conf.set_override(name, value, "journal")
+    return conf
+
+
+def service(name: str = "shop", **facts: Any) -> Service:
+    """A service as the tests need it."""
+    return Service(
+        name=name,
+        instance="5f3c0b6a-0000-4000-8000-000000000001",
+        port=8080,
+        listen=("192.0.2.1", 80),
+        writes=facts.pop("writes", WriteAnswer.HOLD),
+        **facts,
+    )
+
+
+def client(socket: str, name: str = "shop", who: str = "10.0.0.1") -> httpx.AsyncClient:
+    """An HTTP client that speaks to the intake as the edge does."""
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=socket),
+        base_url="http://shop.example",
+        headers={"X-Cachemig-Service": name, "X-Cachemig-Client": who},
+        timeout=30.0,
+    )

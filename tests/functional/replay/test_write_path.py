@@ -1,0 +1,241 @@
+"""The write path as one: a real socket, a real journal on disk, a real guest on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import unittest
+
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Target, WriteAnswer
+from tests.functional.replay.guest import LoggingGuest
+from tests.functional.replay.path import client, conf_for, service
+
+
+class WritePathTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.guest = LoggingGuest()
+        await self.guest.start()
+        self.addAsyncCleanup(self.guest.stop)
+        self.target = Target("127.0.0.1", self.guest.port)
+
+    async def begin(self, edge=None, **journal) -> Writes:
+        writes = Writes(conf_for(self.directory, **journal), edge)
+        await writes.start()
+        self.addAsyncCleanup(self.end, writes)
+        return writes
+
+    async def end(self, writes: Writes) -> None:
+        if writes is not None:
+            await writes.stop()
+
+    async def test_write_through(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        await writes.send_to("shop", self.target)
+        async with client(writes.intake_socket) as http:
+            answer = await http.post("/cart?x=1", content=b"apple", headers={"X-Own": "kept"})
+        self.assertEqual((200, "applied 1\n", "yes"),
+                         (answer.status_code, answer.text, answer.headers["x-guest"]))
+        (taken,) = self.guest.log
+        self.assertEqual(("POST", "/cart?x=1", b"apple"), (taken.method, taken.url, taken.body))
+        self.assertEqual("shop.example", taken.headers["host"])
+        self.assertEqual("kept", taken.headers["x-own"])
+        self.assertNotIn("x-cachemig-service", taken.headers)
+        await writes.drained("shop")
+        counts = await writes.counts("shop")
+        self.assertEqual((1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight,
+                                        counts.answered))
+
+    async def test_held_writes_go_in_their_order_when_the_guest_answers(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        async with client(writes.intake_socket) as http:
+            tasks = []
+            for number in range(50):
+                tasks.append(asyncio.create_task(http.put(f"/n/{number}", content=b"%d" % number)))
+                while (await writes.counts("shop")).waiting < number + 1:
+                    await asyncio.sleep(0)
+            self.assertEqual([], self.guest.log)
+            with self.assertRaises(PartError):
+                await writes.close("shop")
+            await writes.send_to("shop", self.target)
+            answers = await asyncio.gather(*tasks)
+        self.assertEqual([b"%d" % number for number in range(50)], self.guest.bodies())
+        self.assertEqual([f"applied {n + 1}\n" for n in range(50)], [a.text for a in answers])
+        await writes.drained("shop")
+        await writes.close("shop")
+
+    async def test_hold_keeps_the_write_in_flight_and_sends_no_other(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        await writes.send_to("shop", self.target)
+        self.guest.gate.clear()
+        async with client(writes.intake_socket) as http:
+            first = asyncio.create_task(http.post("/a", content=b"1"))
+            await self.guest.arrived.wait()
+            await writes.hold("shop")
+            second = asyncio.create_task(http.post("/b", content=b"2"))
+            while (await writes.counts("shop")).waiting < 1:
+                await asyncio.sleep(0)
+            self.guest.gate.set()
+            self.assertEqual(200, (await first).status_code)
+            self.assertEqual([b"1"], self.guest.bodies())
+            await writes.send_to("shop", self.target)
+            self.assertEqual(200, (await second).status_code)
+        self.assertEqual([b"1", b"2"], self.guest.bodies())
+
+    async def test_retarget_keeps_the_order(self) -> None:
+        other = LoggingGuest()
+        await other.start()
+        self.addAsyncCleanup(other.stop)
+        writes = await self.begin()
+        await writes.open(service(writes=WriteAnswer.ACCEPT))
+        async with client(writes.intake_socket) as http:
+            for number in range(20):
+                await http.post("/", content=b"%d" % number)
+            await writes.send_to("shop", self.target)
+            while len(self.guest.log) < 5:
+                await asyncio.sleep(0)
+            await writes.hold("shop")
+            await writes.send_to("shop", Target("127.0.0.1", other.port))
+            await writes.drained("shop")
+        everything = self.guest.bodies() + other.bodies()
+        self.assertEqual([b"%d" % number for number in range(20)], everything)
+        self.assertGreater(len(other.log), 0)
+
+    async def test_connection_lost_after_send(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        await writes.send_to("shop", self.target)
+        async with client(writes.intake_socket) as http:
+            self.guest.drop_after_apply = 1
+            self.assertEqual(200, (await http.put("/a", content=b"put")).status_code)
+            self.assertEqual([b"put", b"put"], self.guest.bodies())
+            self.guest.drop_after_apply = 1
+            doubtful = await http.post("/b", content=b"post")
+            self.assertEqual(502, doubtful.status_code)
+            status = await http.get(doubtful.headers["location"])
+            self.assertEqual("in_doubt", status.json()["state"])
+            self.assertEqual(200, (await http.post("/c", content=b"later")).status_code)
+        self.assertEqual([b"put", b"put", b"post", b"later"], self.guest.bodies())
+        self.assertEqual(1, (await writes.counts("shop")).in_doubt)
+
+    async def test_accepted_writes_survive_a_restart(self) -> None:
+        writes = await self.begin()
+        await writes.open(service(writes=WriteAnswer.ACCEPT))
+        async with client(writes.intake_socket) as http:
+            accepted = [await http.post("/", content=b"%d" % n) for n in range(300)]
+        self.assertEqual({202}, {answer.status_code for answer in accepted})
+        await writes.stop()
+        writes = await self.begin()
+        self.assertEqual({"shop": 300}, await writes.unfinished())
+        await writes.open(service())
+        await writes.send_to("shop", self.target)
+        await writes.drained("shop")
+        self.assertEqual([b"%d" % n for n in range(300)], self.guest.bodies())
+        async with client(writes.intake_socket) as http:
+            stored = await http.get(accepted[7].headers["location"])
+            self.assertEqual(("applied 8\n", "answered"),
+                             (stored.text, stored.headers["cachemig-write"]))
+        self.assertEqual({}, await writes.unfinished())
+
+    async def test_a_client_that_goes_away_after_acceptance_loses_nothing(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        async with client(writes.intake_socket) as http:
+            task = asyncio.create_task(http.post("/", content=b"kept"))
+            while (await writes.counts("shop")).accepted < 1:
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await writes.send_to("shop", self.target)
+        await writes.drained("shop")
+        self.assertEqual([b"kept"], self.guest.bodies())
+
+    async def test_hold_timeout_gives_a_status_url(self) -> None:
+        writes = await self.begin(hold_timeout=0.05)
+        await writes.open(service())
+        async with client(writes.intake_socket) as http:
+            answer = await http.post("/", content=b"late")
+            self.assertEqual(202, answer.status_code)
+            where = answer.headers["location"]
+            self.assertEqual(202, (await http.get(where)).status_code)
+            await writes.send_to("shop", self.target)
+            await writes.drained("shop")
+            self.assertEqual("applied 1\n", (await http.get(where)).text)
+            self.assertEqual(404, (await http.get(where[:-2] + "zz")).status_code)
+
+    async def test_stop_gives_waiting_clients_a_status_url(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        async with client(writes.intake_socket) as http:
+            task = asyncio.create_task(http.post("/", content=b"x"))
+            while (await writes.counts("shop")).waiting < 1:
+                await asyncio.sleep(0)
+            await writes.stop()
+            self.assertEqual(202, (await task).status_code)
+
+    async def test_guest_that_comes_up_late(self) -> None:
+        port = self.guest.port
+        await self.guest.stop()
+        writes = await self.begin()
+        await writes.open(service())
+        await writes.send_to("shop", Target("127.0.0.1", port))
+        async with client(writes.intake_socket) as http:
+            task = asyncio.create_task(http.post("/", content=b"x"))
+            while (await writes.counts("shop")).waiting < 1:
+                await asyncio.sleep(0)
+            late = LoggingGuest()
+            await late.start(port)
+            self.addAsyncCleanup(late.stop)
+            self.assertEqual(200, (await task).status_code)
+
+
+class Edge:
+    """Remembers what the engine would have been told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
+        await asyncio.sleep(0)
+        self.told.append(("invalidate", host, *urls))
+
+    async def pending(self, service: str, key: str, on: bool) -> None:
+        self.told.append((key, on))
+
+
+class EdgeIsToldTest(WritePathTest):
+    """All of the above with an engine, and what it is told."""
+
+    async def begin(self, edge=None, **journal) -> Writes:
+        self.edge = Edge()
+        return await super().begin(self.edge, **journal)
+
+    async def test_reads_after_writes(self) -> None:
+        writes = await self.begin()
+        await writes.open(service())
+        self.guest.extra = "location: /cart/1\r\ncontent-location: http://other.example/x\r\n"
+        async with client(writes.intake_socket) as http:
+            task = asyncio.create_task(http.post("/cart", content=b"x"))
+            while (await writes.counts("shop")).accepted < 1:
+                await asyncio.sleep(0)
+            before = [
+                ("invalidate", "shop.example", "/cart"),
+                ("url:/cart", True),
+                ("client:10.0.0.1", True),
+            ]
+            self.assertEqual(before, self.edge.told)
+            await writes.send_to("shop", self.target)
+            await task
+            after = [
+                ("invalidate", "shop.example", "/cart", "/cart/1"),
+                ("url:/cart", False),
+                ("client:10.0.0.1", False),
+            ]
+            self.assertEqual(before + after, self.edge.told)
