@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from importlib import metadata
 from typing import Any, TypeVar
 
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.seams import HandoverStore
+from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.rpc.endpoint import Context
 
 T = TypeVar("T")
 
 LOOP_LIMIT = 5.0
 """Seconds that the event loop may take for anything that is not told to wait."""
+
+RELOAD_LIMIT = 60.0
+"""Seconds for reading the files, asking Nova of each guest, and a reload of the edge."""
 
 KEPT = 1000
 """Handovers that are looked through for one by its name."""
@@ -31,15 +36,13 @@ class Endpoint:
         manager: HandoverManager,
         store: HandoverStore,
         host: str,
-        describe: Callable[[], list[dict[str, Any]]],
-        reload: Callable[[], Coroutine[None, None, list[str]]],
+        registry: ServiceRegistry,
     ) -> None:
         self._loop = loop
         self._manager = manager
         self._store = store
         self._host = host
-        self._describe = describe
-        self._reload = reload
+        self._registry = registry
 
     def begin(
         self,
@@ -74,14 +77,15 @@ class Endpoint:
 
     def reload(self, ctxt: Context) -> list[str]:
         """Read the services now; the errors."""
-        return self._run(self._reload(), 60.0)
+        return self._run(self._registry.refresh(force=True), RELOAD_LIMIT)
 
     def ping(self, ctxt: Context) -> dict[str, Any]:
         """Name of this agent and version of the package."""
         return {"host": self._host, "version": metadata.version("nova-cachemig")}
 
     async def _described(self) -> list[dict[str, Any]]:
-        return self._describe()
+        phases = {name: r.phase.value for r in self._manager.live() for name in r.services}
+        return self._registry.describe(lambda name: phases.get(name, EdgeState.PASS.value))
 
     async def _newest(self, limit: int) -> list[HandoverRecord]:
         live = {record.id: record for record in self._manager.live()}

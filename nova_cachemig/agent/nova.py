@@ -29,12 +29,16 @@ MICROVERSION = "2.80"
 _PASSING = (
     keystoneauth1.exceptions.ConnectFailure,
     keystoneauth1.exceptions.RetriableConnectionFailure,
-    novaclient.exceptions.ClientException,
+    keystoneauth1.exceptions.HttpServerError,
 )
 _RUNNING = frozenset(
     {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
 )
 _FAILED = frozenset({"error", "failed", "cancelled"})
+
+
+def _of_the_server(exc: BaseException) -> bool:
+    return isinstance(exc, novaclient.exceptions.ClientException) and exc.code >= 500
 
 
 class UnknownInstanceError(PartError):
@@ -106,7 +110,7 @@ class NovaApi:
             stop=tenacity.stop_after_attempt(3),
             wait=tenacity.wait_exponential(multiplier=0.2, max=2),
             retry=tenacity.retry_if_exception_type(_PASSING)
-            & tenacity.retry_if_not_exception_type(novaclient.exceptions.NotFound),
+            | tenacity.retry_if_exception(_of_the_server),
             reraise=True,
         )
         try:

@@ -115,10 +115,9 @@ class Performer:
     def _event(self, kind: EventKind, detail: str = "") -> None:
         self._post(Event(kind, time.time(), detail))
 
-    def _target(self) -> Target:
-        target = self._routes[0].target
-        assert target is not None, "routes without a target are left out above"
-        return target
+    def _targets(self) -> tuple[Target, ...]:
+        """The guest's ports: it is back when one of them answers, silent when none does."""
+        return tuple({route.target for route in self._routes if route.target is not None})
 
     # -- writes --------------------------------------------------------------------------
 
@@ -205,14 +204,21 @@ class Performer:
         self._spawn("probe", self._silence)
 
     async def _silence(self) -> None:
-        await self._parts.prober.wait_silent(self._target())
+        await asyncio.gather(*(self._parts.prober.wait_silent(t) for t in self._targets()))
         self._event(EventKind.SILENT)
 
     async def _wait_answers(self, phase: Phase) -> None:
         self._spawn("probe", self._answers)
 
     async def _answers(self) -> None:
-        await self._parts.prober.wait_answers(self._target())
+        waits = [asyncio.ensure_future(self._parts.prober.wait_answers(t)) for t in self._targets()]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        for wait in done:
+            wait.result()
         self._event(EventKind.ANSWERS)
 
     async def _stop_probe(self, phase: Phase) -> None:

@@ -1,0 +1,96 @@
+"""The agent put together: which part is given which, and the order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from oslo_config import cfg
+from oslo_log import log
+
+from nova_cachemig.agent.endpoint import Endpoint
+from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.agent.journal.handovers import JournalHandoverStore
+from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.manager.parts import Limits, Parts
+from nova_cachemig.agent.nova import NovaApi
+from nova_cachemig.agent.probe import TcpProber
+from nova_cachemig.agent.services.registry import ServiceRegistry
+from nova_cachemig.agent.warm.warmer import CacheWarmer
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Route
+from nova_cachemig.popularity.hotset import HotSet
+from nova_cachemig.rpc.server import AgentServer
+
+LOG = log.getLogger(__name__)
+
+
+class Agent:
+    """Everything that runs on the cache node, in one event loop."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._nova = NovaApi(conf)
+        self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
+        self._writes = Writes(conf, edge=self._engine)
+        self._warmer = CacheWarmer(conf, HotSet(), self._engine)
+        self._store = JournalHandoverStore(self._writes.journal)
+        limits = Limits(
+            warm=conf.warm.duration,
+            ask_nova_after=conf.agent.ask_nova_after,
+            deadline=conf.agent.handover_deadline,
+        )
+        parts = Parts(
+            self._engine,
+            self._writes,
+            self._warmer,
+            TcpProber(conf),
+            self._store,
+            self._nova,
+            limits,
+        )
+        self._registry = ServiceRegistry(Path(conf.agent.services_dir), self._nova, self._apply)
+        self._manager = HandoverManager(parts, self._registry.routes_of)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set. Raises PartError if it cannot begin."""
+        await self._writes.start()
+        await self._engine.start()
+        try:
+            await self._registry.refresh()
+            await self._manager.recover()
+            server = self._server()
+            server.start()
+            async with asyncio.TaskGroup() as tasks:
+                work = [
+                    tasks.create_task(self._learn()),
+                    tasks.create_task(self._registry.watch(self._conf.agent.reload_interval)),
+                ]
+                LOG.info("the agent serves %d services", len(self._registry.routes()))
+                await stop.wait()
+                for task in work:
+                    task.cancel()
+            await asyncio.to_thread(server.stop)
+        finally:
+            await self._manager.stop()
+            await self._writes.stop()
+            await self._engine.stop()
+
+    def _server(self) -> AgentServer:
+        loop = asyncio.get_running_loop()
+        endpoint = Endpoint(loop, self._manager, self._store, self._conf.agent.host, self._registry)
+        return AgentServer(
+            self._conf, endpoint, host=self._conf.agent.host, topic=self._conf.agent.topic
+        )
+
+    async def _apply(self, routes: tuple[Route, ...]) -> None:
+        await self._engine.apply([route for route in routes if route.target is not None])
+
+    async def _learn(self) -> None:
+        async for record in self._engine.accesses():
+            self._warmer.saw(record)
+
+
+def intake_socket(conf: cfg.ConfigOpts) -> str:
+    """Where the edge hands over writes."""
+    return conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")

@@ -1,0 +1,100 @@
+"""The services directory: validated whole, changed a file at a time."""
+
+import pathlib
+import tempfile
+import unittest
+
+from nova_cachemig.agent.services import files, schema
+from tests.unit.agent.services.test_schema import entry
+
+
+def service(**changes):
+    return schema.parse({"services": [entry(**changes)]}, "test")[0][0]
+
+
+class FilesTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.directory = pathlib.Path(folder.name)
+
+    def write(self, text, name="a.yaml"):
+        (self.directory / name).write_text(text)
+
+    def errors(self):
+        with self.assertRaises(files.ServicesError) as caught:
+            files.read(self.directory)
+        return caught.exception.errors
+
+    def test_add_read_remove(self):
+        files.add(self.directory, service())
+        files.add(self.directory, service(name="b", listen="192.0.2.2:80"))
+        self.assertEqual({"shop", "b"}, {s.name for s in files.read(self.directory)})
+        files.remove(self.directory, "shop")
+        self.assertEqual(["b"], [s.name for s in files.read(self.directory)])
+        self.assertEqual(["b.yaml"], [p.name for p in self.directory.iterdir()])
+
+    def test_remove_keeps_the_others_of_the_file(self):
+        files.add(self.directory, service())
+        path = self.directory / "shop.yaml"
+        text = path.read_text()
+        path.write_text(
+            text
+            + text.removeprefix("services:\n")
+            .replace("shop", "other")
+            .replace("192.0.2.1", "192.0.2.7")
+        )
+        files.remove(self.directory, "shop")
+        self.assertEqual(["other"], [s.name for s in files.read(self.directory)])
+
+    def test_an_add_that_clashes_writes_nothing(self):
+        files.add(self.directory, service())
+        with self.assertRaises(files.ServicesError):
+            files.add(self.directory, service(name="b"))
+        self.assertEqual(["shop.yaml"], [p.name for p in self.directory.iterdir()])
+
+    def test_an_add_beside_a_broken_file_writes_nothing(self):
+        self.write("services: [")
+        with self.assertRaises(files.ServicesError):
+            files.add(self.directory, service())
+        self.assertEqual(["a.yaml"], [p.name for p in self.directory.iterdir()])
+
+    def test_not_yaml(self):
+        for text in ("services: [", "\t- x", "services: !!python/object:os.system []", "\x00"):
+            with self.subTest(text=text):
+                self.write(text)
+                self.assertIn("a.yaml: not YAML", self.errors()[0])
+
+    def test_a_bomb_is_refused(self):
+        self.write("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
+        self.assertIn("aliases are not allowed", self.errors()[0])
+
+    def test_a_key_that_stands_twice(self):
+        self.write("services: []\nservices: []\n")
+        self.assertIn("'services' stands twice", self.errors()[0])
+
+    def test_not_utf8(self):
+        (self.directory / "a.yaml").write_bytes(b"\xff\xfe\x00services")
+        self.assertIn("not YAML", self.errors()[0])
+
+    def test_every_mistake_of_every_file_is_told(self):
+        self.write("services: [{name: A}]")
+        self.write("x: 1", "b.yaml")
+        told = "\n".join(self.errors())
+        self.assertIn("a.yaml", told)
+        self.assertIn("b.yaml", told)
+
+    def test_a_directory_that_is_not_there(self):
+        with self.assertRaises(files.ServicesError) as caught:
+            files.read(self.directory / "none")
+        self.assertIn("cannot be read: No such file or directory", str(caught.exception))
+
+    def test_an_empty_file_and_other_files_are_no_services(self):
+        self.write("")
+        self.write("not yaml: [", "README.txt")
+        self.assertEqual([], files.read(self.directory))
+
+    def test_the_stamp_changes_with_a_file(self):
+        before = files.stamp(self.directory)
+        self.write("services: []")
+        self.assertNotEqual(before, files.stamp(self.directory))

@@ -1,0 +1,82 @@
+"""The services in force: the last good set stays, and guests are found in Nova."""
+
+import pathlib
+import tempfile
+import unittest
+
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services.registry import ServiceRegistry
+from nova_cachemig.model.service import Target
+from tests.unit.agent.services.test_files import service
+from tests.unit.agent.services.test_schema import UUID
+
+
+class FakeNova:
+    def __init__(self):
+        self.known = {UUID: "10.0.0.5"}
+
+    async def instance(self, uuid):
+        if uuid not in self.known:
+            raise PartError(f"Nova knows no instance {uuid}")
+        return self
+
+    def address(self, network):
+        if network == "wrong":
+            raise PartError("no address on network 'wrong'")
+        return self.known[UUID]
+
+
+class RegistryTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.directory = pathlib.Path(folder.name)
+        self.applied = []
+        self.nova = FakeNova()
+        self.registry = ServiceRegistry(self.directory, self.nova, self.apply)
+
+    async def apply(self, routes):
+        self.applied.append(routes)
+
+    async def test_a_service_and_its_guest(self):
+        files.add(self.directory, service())
+        self.assertEqual([], await self.registry.refresh())
+        self.assertEqual(Target("10.0.0.5", 80), self.applied[-1][0].target)
+        self.assertEqual(1, len(self.registry.routes_of(UUID)))
+
+    async def test_nothing_new_is_not_applied_again(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        await self.registry.refresh()
+        self.assertEqual(1, len(self.applied))
+
+    async def test_a_broken_file_keeps_those_in_force_and_says_so(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        (self.directory / "b.yaml").write_text("services: [")
+        errors = await self.registry.refresh()
+        self.assertIn("not YAML", errors[0])
+        self.assertEqual(1, len(self.registry.routes()))
+        (self.directory / "b.yaml").unlink()
+        self.assertEqual([], await self.registry.refresh())
+
+    async def test_an_unknown_instance_is_told_and_found_later(self):
+        known, self.nova.known = self.nova.known, {}
+        files.add(self.directory, service())
+        self.assertIn("knows no instance", (await self.registry.refresh())[0])
+        self.assertEqual((), self.registry.routes_of(UUID))
+        self.nova.known = known
+        self.assertEqual([], await self.registry.refresh())
+        self.assertEqual(1, len(self.registry.routes_of(UUID)))
+
+    async def test_a_wrong_network_is_told(self):
+        files.add(self.directory, service(network="wrong"))
+        self.assertIn("wrong", (await self.registry.refresh())[0])
+
+    async def test_a_removed_service_is_applied_away(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        files.remove(self.directory, "shop")
+        await self.registry.refresh()
+        self.assertEqual((), self.applied[-1])

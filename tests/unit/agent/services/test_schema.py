@@ -1,0 +1,90 @@
+"""What a services file may say, and what is said of one that is wrong."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.services import schema
+
+UUID = "4f6b9b8c-0d4e-4a52-8f6f-3f1f2b7f5a10"
+
+
+def entry(**changes):
+    """A right entry, with changes."""
+    return {"name": "shop", "instance": UUID, "port": 80, "listen": "192.0.2.1:80"} | changes
+
+
+def parse(*entries):
+    return schema.parse({"services": list(entries)}, "f.yaml")
+
+
+class ParseTest(unittest.TestCase):
+    def test_a_right_one(self):
+        services, errors = parse(entry(hosts=["Shop.Example.ORG.", "bücher.example"]))
+        self.assertEqual([], errors)
+        self.assertEqual(("shop.example.org", "xn--bcher-kva.example"), services[0].hosts)
+        self.assertEqual(("192.0.2.1", 80), services[0].listen)
+
+    def test_round_trip(self):
+        services, _ = parse(
+            entry(hosts=["a.example"], network="n", honours_keys=True, client_cookie="sid"),
+            entry(name="six", listen="[2001:DB8::1]:8080"),
+        )
+        again, errors = parse(*(schema.to_entry(service) for service in services))
+        self.assertEqual([], errors)
+        self.assertEqual(services, again)
+
+    def test_each_mistake_is_named_with_file_and_field(self):
+        wrong = {
+            "port": [0, 65536, "80", True, None],
+            "name": ["", "A", "a" * 64, "-a", "a/b", 7],
+            "instance": ["x", 7],
+            "listen": ["192.0.2.1", "192.0.2.1:0", "::1:80", "shop:80", "1.2.3.4:99999"],
+            "hosts": [["a b"], ["a:80"], ["*.example"], ["a..b"], ["x", "X"], "a.example", [""]],
+            "writes": ["later"],
+            "client_cookie": ["a b", "a;b"],
+            "unknown": [1],
+        }
+        for field, values in wrong.items():
+            for value in values:
+                with self.subTest(field=field, value=value):
+                    services, errors = parse(entry(**{field: value}))
+                    self.assertEqual([], services)
+                    self.assertEqual(1, len(errors), errors)
+                    self.assertIn("f.yaml", errors[0])
+                    self.assertIn("host" if field == "hosts" else field, errors[0])
+
+    @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
+    def test_anything_else_is_an_error_and_never_an_exception(self, document):
+        services, errors = schema.parse(document, "f.yaml")
+        self.assertEqual([], services)
+        self.assertTrue(errors)
+
+
+class ClashesTest(unittest.TestCase):
+    def clashes(self, *entries):
+        services, errors = parse(*entries)
+        self.assertEqual([], errors)
+        return schema.clashes([(f"{n}.yaml", s) for n, s in enumerate(services)])
+
+    def test_two_names_on_one_address(self):
+        self.assertEqual(
+            [], self.clashes(entry(hosts=["a.example"]), entry(name="b", hosts=["b.example"]))
+        )
+
+    def test_the_same_name(self):
+        self.assertIn(
+            "name 'shop' is taken", self.clashes(entry(), entry(listen="192.0.2.2:80"))[0]
+        )
+
+    def test_the_same_host_on_the_same_address(self):
+        found = self.clashes(entry(hosts=["a.example"]), entry(name="b", hosts=["A.example"]))
+        self.assertIn("taken by service 'shop'", found[0])
+
+    def test_one_that_owns_the_address_whole(self):
+        found = self.clashes(entry(), entry(name="b", hosts=["b.example"]))
+        self.assertIn("owned whole", found[0])
+
+    def test_two_that_own_the_address_whole(self):
+        self.assertIn("is taken by", self.clashes(entry(), entry(name="b"))[0])

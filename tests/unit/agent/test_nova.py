@@ -1,0 +1,93 @@
+"""What is read from Nova's answers; the HTTP itself is played by keystoneauth1's adapter."""
+
+import unittest
+
+import novaclient.exceptions
+
+from nova_cachemig.agent.manager.parts import MigrationState
+from nova_cachemig.agent.nova import NovaApi, NovaUnreachableError, UnknownInstanceError
+from nova_cachemig.agent.seams import PartError
+
+
+class Server:
+    id = "uuid"
+    name = "web"
+    tenant_id = "project"
+    addresses = {
+        "b": [{"addr": "10.0.1.9", "version": 4, "OS-EXT-IPS:type": "fixed"}],
+        "a": [
+            {"addr": "2001:db8::5", "version": 6, "OS-EXT-IPS:type": "fixed"},
+            {"addr": "203.0.113.5", "version": 4, "OS-EXT-IPS:type": "floating"},
+            {"addr": "10.0.0.5", "version": 4, "OS-EXT-IPS:type": "fixed"},
+        ],
+    }
+
+
+class Migration:
+    def __init__(self, number, status):
+        self.id = number
+        self.status = status
+
+
+class Client:
+    """novaclient, as far as it is used."""
+
+    def __init__(self):
+        self.found = []
+        self.error = None
+        self.servers = self.migrations = self
+
+    def get(self, uuid):
+        if self.error:
+            raise self.error
+        return Server()
+
+    def list(self, **query):
+        if self.error:
+            raise self.error
+        return self.found
+
+
+class NovaApiTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.client = Client()
+        self.nova = NovaApi(None)
+        self.nova._client = self.client
+
+    async def test_the_first_fixed_ipv4_address(self):
+        instance = await self.nova.instance("uuid")
+        self.assertEqual("10.0.0.5", instance.address(None))
+        self.assertEqual("10.0.1.9", instance.address("b"))
+        with self.assertRaisesRegex(PartError, "no address on network 'c'"):
+            instance.address("c")
+
+    async def test_an_unknown_instance(self):
+        self.client.error = novaclient.exceptions.NotFound(404)
+        with self.assertRaises(UnknownInstanceError):
+            await self.nova.instance("uuid")
+
+    async def test_a_refused_account(self):
+        self.client.error = novaclient.exceptions.Forbidden(403)
+        with self.assertRaises(NovaUnreachableError):
+            await self.nova.instance("uuid")
+        self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state("uuid", 0.0))
+
+    async def test_the_newest_migration_counts(self):
+        for status, state in {
+            "completed": MigrationState.COMPLETED,
+            "error": MigrationState.FAILED,
+            "cancelled": MigrationState.FAILED,
+            "running": MigrationState.RUNNING,
+            "running post-copy": MigrationState.RUNNING,
+            "something new": MigrationState.UNKNOWN,
+        }.items():
+            with self.subTest(status=status):
+                self.client.found = [
+                    Migration(9, status),
+                    Migration("10", status),
+                    Migration(2, "x"),
+                ]
+                self.assertIs(state, await self.nova.migration_state("uuid", 0.0))
+
+    async def test_no_migration(self):
+        self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state("uuid", 0.0))
