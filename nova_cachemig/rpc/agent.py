@@ -228,11 +228,18 @@ class AgentClient:
             raise AgentUnreachableError(f"{method}: no answer within {limit:.1f} s") from exc
         except (oslo_messaging.MessageDeliveryFailure, oslo_messaging.ClientSendError) as exc:
             raise AgentUnreachableError(f"{method}: {exc}") from exc
+        except oslo_messaging.RemoteError as exc:
+            raise AgentRefusedError(f"{exc.exc_type}: {exc.value}") from exc
         except Exception as exc:
-            # An exception of the agent's comes as its own class, if that is one of Python's, with
-            # its traceback in the text; else as RemoteError.
-            if isinstance(exc, oslo_messaging.RemoteError):
-                raise AgentRefusedError(f"{exc.exc_type}: {exc.value}") from exc
-            if type(exc).__name__.endswith("_Remote"):
-                raise AgentRefusedError(str(exc).partition("\n")[0]) from exc
-            raise
+            text = f"{type(exc).__name__.removesuffix('_Remote')}: {str(exc).partition(chr(10))[0]}"
+            if _of_the_bus(exc):
+                raise AgentUnreachableError(f"{method}: {text}") from exc
+            # An exception of the agent's comes as RemoteError or, if its class is one of Python's
+            # own, as that, with the traceback behind the first line.
+            raise AgentRefusedError(text) from exc
+
+
+def _of_the_bus(exc: Exception) -> bool:
+    """oslo.messaging lets some errors of its connections through as they are."""
+    package = type(exc).__module__.partition(".")[0]
+    return isinstance(exc, OSError) or package in {"kombu", "amqp"}
