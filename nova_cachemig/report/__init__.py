@@ -1,1 +1,1 @@
-"""Outcomes of a measured run → figures, claims, tables, JSON and one page with the timeline. Pure."""
+"""Outcomes of measured runs → figures, claims, tables, JSON and a page with the timeline. Pure."""

@@ -108,13 +108,16 @@ def _migration(run: Run) -> tuple[float, float] | None:
 
 
 def _late(run: Run, paths: frozenset[str]) -> dict[str, Any]:
-    intervals = late.late_intervals(late.cacheable(run.requests, paths))
+    requests = late.cacheable(run.requests, paths)
+    intervals = late.late_intervals(requests)
     span = _migration(run)
     total = late.length(intervals)
     inside = late.length(late.within(intervals, *span)) if span else None
     return {
         "late_cacheable_s": round(total, 3),
         "late_cacheable_during_migration_s": None if inside is None else round(inside, 3),
+        "cacheable_requests": len(requests),
+        "cacheable_max_ms": _ms(max((r.latency for r in requests), default=None)),
     }
 
 

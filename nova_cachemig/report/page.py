@@ -1,2 +1,115 @@
-def page(runs, told):
-    return ""
+"""The page: one HTML file that needs nothing else, control and protected run side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import jinja2
+import markupsafe
+
+from nova_cachemig.report.blackout import Blackout, blackouts, longest
+from nova_cachemig.report.chart import KINDS, View, chart
+from nova_cachemig.report.figures import sort
+from nova_cachemig.report.outcome import Run
+from nova_cachemig.report.table import COLUMNS, LEGEND, cell
+
+_WIDTH: Final = 640
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Panel:
+    """One run on the page."""
+
+    run: Run
+    figures: Mapping[str, Any]
+    near: markupsafe.Markup | None  # around the blackout; None if there was none
+    whole: markupsafe.Markup
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shown:
+    """A run with its blackouts and the instant from which its time is counted."""
+
+    run: Run
+    found: list[Blackout]
+
+    @property
+    def main(self) -> Blackout | None:
+        return longest(self.found)
+
+    @property
+    def origin(self) -> float:
+        return self.main.start if self.main else 0.0
+
+    def until(self) -> float:
+        """When the last request that met the blackout was answered, relative to the pause."""
+        if not self.main:
+            return 0.0
+        met = sort(self.run.requests, [self.main])
+        ends = [r.done for r, _ in (*met.held, *met.in_flight)]
+        return max([*ends, self.main.end]) - self.origin
+
+
+def _slowest(shown: Sequence[_Shown]) -> float:
+    worst = max((r.latency for one in shown for r in one.run.requests), default=0.0)
+    return max(1.5, worst * 1.4)
+
+
+def _near(shown: Sequence[_Shown]) -> View | None:
+    """The same span for all runs of a case: the blackout and what came of it."""
+    gaps = [one.main for one in shown if one.main]
+    if not gaps:
+        return None
+    size = max(gap.seconds for gap in gaps)
+    after = min(max(one.until() for one in shown), 4 * size + 5)
+    margin = max(0.5, 0.4 * size)
+    return View(-margin, after + margin, _slowest(shown), _WIDTH, 380, detail=True)
+
+
+def _whole(shown: Sequence[_Shown]) -> View:
+    start = min(-one.origin for one in shown)
+    end = max(
+        max([one.run.duration, *(r.scheduled for r in one.run.requests)]) - one.origin
+        for one in shown
+    )
+    return View(start, max(end, start + 1), _slowest(shown), _WIDTH, 190, detail=False)
+
+
+def _panels(runs: Sequence[Run], figures: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    shown = [_Shown(run, blackouts(run)) for run in runs]
+    near, whole = _near(shown), _whole(shown)
+    most = max((f["writes_waiting_max"] for f in figures), default=1)
+
+    def draw(one: _Shown, view: View) -> markupsafe.Markup:
+        # every text in it was escaped where it was put in
+        return markupsafe.Markup(chart(one.run, one.found, view, one.origin, most))
+
+    return [
+        Panel(one.run, told, draw(one, near) if near else None, draw(one, whole))
+        for one, told in zip(shown, figures, strict=True)
+    ]
+
+
+def page(runs: Sequence[Run], result: Mapping[str, Any]) -> str:
+    """``runs`` and ``result["runs"]`` are in the same order (:func:`result.in_order`)."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nova_cachemig.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["figure"] = cell
+    cases = []
+    for case in dict.fromkeys(run.case for run in runs):
+        pairs = [
+            (run, told) for run, told in zip(runs, result["runs"], strict=True) if run.case == case
+        ]
+        panels = _panels([run for run, _ in pairs], [told for _, told in pairs])
+        claims = [claim for claim in result["claims"] if claim["case"] == case]
+        cases.append({"name": case, "panels": panels, "claims": claims})
+    return environment.get_template("page.html.j2").render(
+        result=result, cases=cases, kinds=KINDS, columns=COLUMNS, legend=LEGEND
+    )

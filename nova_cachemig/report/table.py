@@ -30,7 +30,7 @@ LEGEND: Final = (
 def cell(value: Any, decimals: int | None) -> str:
     """One figure as it is shown; a dash for what does not apply."""
     if value is None:
-        return "–"
+        return "\N{EN DASH}"
     return str(value) if decimals is None else f"{value:,.{decimals}f}"
 
 

@@ -59,9 +59,7 @@ class Ordered:
     def __init__(self, acked: Iterable[tuple[float, int, str]]) -> None:
         ranked = sorted(acked)
         self._times = [at for at, _, _ in ranked]
-        self._last = list(
-            itertools.accumulate(((seq, name) for _, seq, name in ranked), max)
-        )
+        self._last = list(itertools.accumulate(((seq, name) for _, seq, name in ranked), max))
 
     def before(self, instant: float) -> tuple[int, str] | None:
         """Place and request id; None if no write was acknowledged before ``instant``."""
@@ -75,15 +73,11 @@ def audit(writes: Sequence[Write], reads: Sequence[Read], log: Iterable[Applied]
     for applied in log:
         if applied.request in places:
             places[applied.request].append(applied)
-    first = {
-        name: min(applied.seq for applied in found) for name, found in places.items() if found
-    }
+    first = {name: min(applied.seq for applied in found) for name, found in places.items() if found}
     acked = [write for write in writes if write.acked is not None]
     lost = [write for write in acked if write.request not in first]
     doubled = [write for write in writes if len(places[write.request]) > 1]
-    altered = [
-        write for write in writes if any(_differs(write, a) for a in places[write.request])
-    ]
+    altered = [write for write in writes if any(_differs(write, a) for a in places[write.request])]
     anywhere = _reordered(writes, first, lambda write: "")
     own = _reordered(writes, first, lambda write: write.client)
     stale = _stale(writes, reads, first)

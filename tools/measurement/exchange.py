@@ -49,7 +49,7 @@ class Exchange(asyncio.Protocol):
         self, data: bytes, on_answer: Callable[[int, list[tuple[bytes, bytes]], str], None]
     ) -> None:
         """Write one whole request."""
-        assert self._transport is not None  # noqa: S101  made before anybody can send
+        assert self._transport is not None
         self._parser = httptools.HttpResponseParser(self)
         self._headers, self._status = [], 0
         self._answered = self._framed = False
@@ -96,7 +96,7 @@ class Exchange(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The status is known; 1xx are followed by the answer."""
-        assert self._parser is not None  # noqa: S101
+        assert self._parser is not None
         status = self._parser.get_status_code()
         if status >= 200:
             self._status = status

@@ -211,9 +211,7 @@ class Load:
     def _name(self, request: Underway) -> str:
         return f"{self._run}-{request.number}"
 
-    def _ended(
-        self, request: Underway, status: int, headers: answers.Headers, error: str
-    ) -> None:
+    def _ended(self, request: Underway, status: int, headers: answers.Headers, error: str) -> None:
         if self._underway.pop(request.number, None) is None:
             return
         done, ask, exchange = self.now, request.ask, request.exchange

@@ -43,9 +43,7 @@ def told(wire: Any) -> tuple[dict[str, float], list[tuple[float, str]]]:
     return first, [(d.at, d.sentence) for d in record.decisions]
 
 
-def from_files(
-    paths: list[Path], began: float
-) -> tuple[dict[str, float], list[tuple[float, str]]]:
+def from_files(paths: list[Path], began: float) -> tuple[dict[str, float], list[tuple[float, str]]]:
     """All files together, in seconds since ``began``; a file that is not there says nothing."""
     phases: dict[str, float] = {}
     story: list[tuple[float, str]] = []

@@ -40,6 +40,7 @@ class Settings:
     protected: bool = False
     rate: float = 120.0
     duration: float = 60.0
+    stop_file: Path | None = None
     law: str = "poisson"
     seed: int = 1
     pages: int = 100
@@ -92,9 +93,7 @@ async def run(settings: Settings) -> Run:
     asks = _asks(settings, random.Random(settings.seed))
     name = os.urandom(4).hex()
     target = Target.of(settings.url, host_header=settings.host_header, insecure=settings.insecure)
-    load = Load(
-        target, settings.manner, list(settings.sources), run=name, rng=random.Random(name)
-    )
+    load = Load(target, settings.manner, list(settings.sources), run=name, rng=random.Random(name))
     prober = Prober(Target.of(settings.probe), settings.probe_interval) if settings.probe else None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -104,9 +103,11 @@ async def run(settings: Settings) -> Run:
     began, zero = time.time(), loop.time()
     load.begin(zero)
     probing = loop.create_task(prober.run(zero)) if prober else None
+    watching = loop.create_task(_stop_at(settings.stop_file, load)) if settings.stop_file else None
     asked = await load.run(asks, settings.duration)
-    if probing:
-        probing.cancel()
+    for task in (probing, watching):
+        if task:
+            task.cancel()
     audit = await asyncio.to_thread(_audit, settings, load) if settings.log else None
     since, story = phases.from_files(list(settings.phases), began)
     return Run(
@@ -124,6 +125,13 @@ async def run(settings: Settings) -> Run:
         environment=environment.collect(),
         settings=settings.told(),
     )
+
+
+async def _stop_at(file: Path, load: Load) -> None:
+    """A file, not a signal: whoever ends the load may be in another namespace."""
+    while not file.exists():  # noqa: ASYNC110, ASYNC240  nobody can set an Event for us
+        await asyncio.sleep(0.2)
+    load.stop()
 
 
 def _audit(settings: Settings, load: Load) -> Audit | None:

@@ -1,0 +1,208 @@
+"""The main job, shown: the same migrations under load without us and with us.
+
+Standard library only: it is started by the system's Python before there is any other. The load
+itself and the report run in the cloud's environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from tools.measurement.cases import CASES, DEFAULT, Case, chosen
+from tools.measurement.cloud import ROOT, Cloud, CloudError
+
+GUEST: Final = "shop"
+# The users' addresses: each client is a person of its own to the edge, not one behind the others.
+USERS: Final = "10.78.0.0/22"
+CLIENTS: Final = 400
+RATE: Final = 120  # requests per second
+WARM_UP: Final = 25.0  # seconds of load before the migration, so that pages are known
+AFTER: Final = 4.0  # seconds of load after it
+LONGEST: Final = 400.0  # seconds of load, if nothing ends it
+
+
+class Demo:
+    """Runs cases on a cloud and keeps their runs in a directory."""
+
+    def __init__(self, cloud: Cloud, out: Path) -> None:
+        self._cloud = cloud
+        self._out = out
+        self._began = time.monotonic()
+        self._guest = ""
+        self._uuid = ""
+        self._shared: bool | None = None
+        self.ready = False  # a guest is there and the edge can be put before it
+        self.runs: list[Path] = []
+
+    def say(self, text: str) -> None:
+        """One line of progress, with the seconds since the start."""
+        print(f"[{time.monotonic() - self._began:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+    def _prepare(self) -> None:
+        """Boot the guest and give the users their addresses."""
+        self._cloud.run("delete", "--all", quiet=True)
+        self._guest = self._cloud.run("boot", GUEST).strip().splitlines()[-1]
+        self._uuid = json.loads(self._cloud.run("status", GUEST, quiet=True))["id"]
+        self._cloud.on("client", "ip", "route", "replace", "local", USERS, "dev", "lo")
+        self._cloud.on(
+            "cache", "ip", "route", "replace", USERS, "via", self._cloud.address("client")
+        )
+        self._front(False)
+        self.ready = True
+
+    def case(self, case: Case) -> None:
+        """Both runs of a case."""
+        if case.shared != self._shared:
+            self.say(f"raising the cloud, {'shared' if case.shared else 'local'} storage")
+            self._cloud.up("--shared" if case.shared else "--no-shared")
+            self._shared, self.ready = case.shared, False
+            self._prepare()
+        self.say(f"{case.name}: preset {case.preset}")
+        self._cloud.run("preset", case.preset, GUEST, quiet=True)
+        for protected in (False, True):
+            self._front(protected)
+            self._run(case, protected)
+        self._front(False)
+
+    def _front(self, on: bool) -> None:
+        """Put the edge before the guest, or take it away; plain Nova knows no service."""
+        listed = json.loads(self._cloud.manage("service", "list", "-f", "json") or "[]")
+        known = any(entry.get("name") == GUEST for entry in listed)
+        if known and not on:
+            self._cloud.manage("service", "remove", GUEST)
+        elif on and not known:
+            listen = f"{self._cloud.front}:80"
+            self._cloud.manage(
+                *("service", "add", GUEST, "--instance", self._uuid),
+                *("--port", "80", "--listen", listen),
+            )
+        if on:
+            self._wait_front()
+
+    def _wait_front(self) -> None:
+        ask = (
+            "import sys, urllib.request as u\n"
+            f"sys.exit(u.urlopen('http://{self._cloud.front}/health', timeout=2).status != 200)"
+        )
+        for _ in range(30):
+            try:
+                self._cloud.on("client", self._cloud.python, "-c", ask)
+                return
+            except CloudError:
+                time.sleep(1)
+        raise CloudError(f"the front address {self._cloud.front} does not answer after 30 s")
+
+    def _run(self, case: Case, protected: bool) -> None:
+        who = "with" if protected else "without"
+        stem = self._out / "runs" / f"{case.name}-{who}"
+        self.say(f"{case.name}, {who} us: load for {WARM_UP:.0f} s, then the migration")
+        load = subprocess.Popen(self._load(case, protected, stem), stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(WARM_UP)
+            if load.poll() is not None:
+                raise CloudError(f"the load ended with {load.returncode} before the migration")
+            moments = self._migrate(case)
+            Path(f"{stem}.moments.json").write_text(json.dumps(moments))
+            time.sleep(AFTER)
+            if protected:
+                self._story(Path(f"{stem}.handover.json"))
+        finally:
+            Path(f"{stem}.stop").touch()
+            load.wait(timeout=120)
+        if load.returncode:
+            raise CloudError(f"the load of {case.name}, {who} us, ended with {load.returncode}")
+        self.runs.append(Path(f"{stem}.json"))
+
+    def _load(self, case: Case, protected: bool, stem: Path) -> list[str]:
+        guest = f"http://{self._guest}"
+        words = ["--url", f"http://{self._cloud.front}" if protected else guest]
+        words += ["--probe", f"{guest}/health", "--log", f"{guest}/log"]
+        words += ["--rate", str(RATE), "--duration", str(LONGEST), "--clients", str(CLIENTS)]
+        words += ["--case", case.name, "--out", f"{stem}.json", "--stop-file", f"{stem}.stop"]
+        words += ["--phases", f"{stem}.moments.json", "--phases", f"{stem}.handover.json"]
+        if protected:  # the guest itself knows no way back to them
+            words += ["--protected", "--source-addresses", USERS]
+        program = [self._cloud.python, str(ROOT / "tools" / "measure"), "load", *words]
+        return self._cloud.command("exec", "client", "--", *program)
+
+    def _migrate(self, case: Case) -> dict[str, float]:
+        """Order the migration and wait for its end; its moments in UNIX seconds."""
+        moments = {"migrate": time.time()}
+        told = self._cloud.run("migrate", GUEST, *case.options, quiet=True)
+        moments["completed"] = time.time()
+        report: dict[str, Any] = json.loads(told.strip().splitlines()[-1])
+        self.say(f"{report['source']} → {report['host']} in {report['seconds']} s")
+        for event in report.get("events", []):
+            name = "paused" if event["event"].startswith("suspended") else "resumed"
+            moments.setdefault(name, event["at"])
+        return moments
+
+    def _story(self, path: Path) -> None:
+        """The agent's record, once it has ended the handover."""
+        why = "the agent has not ended it after 30 s"
+        for _ in range(30):
+            try:
+                told = json.loads(self._cloud.manage("handover", "show", self._uuid, "-f", "json"))
+            except (CloudError, ValueError) as exc:
+                why = str(exc)
+            else:
+                path.write_text(json.dumps(told))
+                if told["outcome"]:
+                    return
+            time.sleep(1)
+        self.say(f"the handover is not told in full: {why}")  # the figures do not need it
+
+    def report(self) -> int:
+        """Table, result.json and result.html; 1 if a claim failed."""
+        words = [str(run) for run in self.runs]
+        program = [self._cloud.python, str(ROOT / "tools" / "measure"), "report"]
+        return subprocess.run([*program, *words, "--out", str(self._out)], check=False).returncode
+
+
+def _cases(text: str) -> list[Case]:
+    try:
+        return chosen(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def main() -> int:
+    """0 if every claim holds, 1 if one failed, 2 if a case could not be run."""
+    parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__.split("\n")[0])
+    parser.add_argument("--cases", type=_cases, default=",".join(DEFAULT), help=", ".join(CASES))
+    parser.add_argument("--keep", action="store_true", help="leave the cloud up")
+    parser.add_argument("--out", type=Path, default=ROOT / "demo-result")
+    args = parser.parse_args()
+    out = args.out.resolve()
+    shutil.rmtree(out / "runs", ignore_errors=True)
+    (out / "runs").mkdir(parents=True)
+    cloud = Cloud()
+    demo = Demo(cloud, out)
+    status = 0
+    try:
+        for case in args.cases:
+            try:
+                demo.case(case)
+            except (CloudError, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as exc:
+                print(f"tools/demo: {case.name}: {exc}", file=sys.stderr)
+                status = 2
+                if not demo.ready:
+                    break
+        if demo.runs:
+            status = max(status, demo.report())
+    finally:
+        if not args.keep:
+            subprocess.run(cloud.command("down"), stdout=sys.stderr, check=False)
+    demo.say("done")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
