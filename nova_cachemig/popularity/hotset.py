@@ -100,13 +100,14 @@ class HotSet:
 
     def _admit(self, site: _Site, key: PageKey, session: Session, now: float) -> Page | None:
         table = site.table
-        if key in table:
-            trusted = session.novel <= self._limits.novel_pages
-        else:
+        known = table.get(key)
+        if known is None:
             session.novel += 1
-            trusted = session.novel <= self._limits.novel_pages
             if self._total >= self._limits.pages and len(table) < table.capacity:
                 self._make_room(now)
+        # One client's repetition is no sign that others need the page.
+        again = known is not None and known in session.seen
+        trusted = session.novel <= self._limits.novel_pages and not again
         before = len(table)
         page = table.count(key, now, trusted=trusted)
         self._total += len(table) - before
@@ -160,8 +161,7 @@ class HotSet:
         needs = [soon * page.expected for page in pages]
         for expert, factor in enumerate(scale):
             needs = [
-                need + factor * page.counts[expert]
-                for need, page in zip(needs, pages, strict=True)
+                need + factor * page.counts[expert] for need, page in zip(needs, pages, strict=True)
             ]
         first = sorted(range(len(pages)), key=needs.__getitem__, reverse=True)[:limit]
         return [pages[i].key for i in first]

@@ -54,6 +54,7 @@ class Rates:
         self._weights = [1.0 / len(self._clocks)] * len(self._clocks)
         self._start = start
         self._pace = min(range(len(half_lives)), key=lambda i: half_lives[i])
+        self._longest = max(range(len(half_lives)), key=lambda i: half_lives[i])
 
     @property
     def experts(self) -> int:
@@ -114,5 +115,4 @@ class Rates:
 
     def decayed(self, page: Page, now: float) -> float:
         """The page's requests by the longest half-life that ends."""
-        longest = max(range(len(self._clocks) - 1), key=lambda i: self._clocks[i].half_life)
-        return page.counts[longest] / self._clocks[longest].unit(now)
+        return page.counts[self._longest] / self._clocks[self._longest].unit(now)

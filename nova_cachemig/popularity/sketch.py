@@ -18,8 +18,11 @@ class FrequencySketch:
     """
 
     def __init__(self, keys: int) -> None:
-        """For about ``keys`` keys that matter: 4 x 2 x ``keys`` bytes, rounded up."""
-        self._width = 1 << max(4, (2 * keys - 1).bit_length())
+        """For about ``keys`` keys that matter: 4 x 16 x ``keys`` bytes, rounded up.
+
+        As wide as that because a flood of 10 x ``keys`` others must not fill it before it ages.
+        """
+        self._width = 1 << max(4, (16 * keys - 1).bit_length())
         self._cells = bytearray(_ROWS * self._width)
         self._added = 0
         self._age_after = 10 * keys

@@ -7,7 +7,7 @@ W-TinyLFU (Einziger, Friedman, Manes, 2017): a new page enters a small window, l
 first; when it leaves the window it takes the place of the weakest of a few random pages of the
 main part only if it was asked for more often than that one, by a sketch of frequencies that
 remembers pages without keeping them. Ties go to who is there. Requests by a client that brings
-ever new pages do not count in that contest.
+ever new pages, or asks for one again, do not count in that contest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nova_cachemig.popularity.rates import Rates
 from nova_cachemig.popularity.sketch import FrequencySketch
 
 _WINDOW = 20  # one page in so many is in the window
-_DRAWN = 8  # random pages of which the weakest may be pushed out
+_DRAWN = 16  # random pages of which the weakest may be pushed out
 
 
 class PageTable:
@@ -68,7 +68,7 @@ class PageTable:
         page = Page(key, self._rates.experts)
         if len(self._pages) >= self.capacity:
             if self._sketch is None:
-                self._sketch = FrequencySketch(self.capacity)
+                self._sketch = self._sketch_of_window(now)
                 self._sketch.add(key)
             self._make_room(now)
         self._pages[key] = page
@@ -76,6 +76,14 @@ class PageTable:
         if len(self._window) > self._window_size and len(self._pages) < self.capacity:
             self._promote(self._window.popitem(last=False)[0])
         return page
+
+    def _sketch_of_window(self, now: float) -> FrequencySketch:
+        """What is in the window had no need of a sketch until now."""
+        sketch = FrequencySketch(self.capacity)
+        for page in self._window:
+            for _ in range(min(15, round(self._rates.decayed(page, now)))):
+                sketch.add(page.key)
+        return sketch
 
     def _promote(self, page: Page) -> None:
         page.slot = len(self._main)
@@ -104,7 +112,7 @@ class PageTable:
 
     def _weakest(self, now: float) -> Page:
         drawn = (self._main[self._draw.randrange(len(self._main))] for _ in range(_DRAWN))
-        return min(drawn, key=lambda page: self._strength(page, now))
+        return min(drawn, key=lambda page: self._rates.decayed(page, now))
 
     def _strength(self, page: Page, now: float) -> float:
         remembered = self._sketch.estimate(page.key) if self._sketch is not None else 0

@@ -1,0 +1,79 @@
+"""Decayed counts and their mixture."""
+
+import math
+import random
+import unittest
+
+from nova_cachemig.model.access import PageKey
+from nova_cachemig.popularity.page import Page
+from nova_cachemig.popularity.rates import Clock, Rates
+
+
+def pages(rates, count):
+    return [Page(PageKey("s", "h", f"/{i}"), rates.experts) for i in range(count)]
+
+
+def rated(rates, page, now, horizon=60.0):
+    scale = rates.scale(now, horizon)
+    return sum(a * c for a, c in zip(scale, page.counts, strict=True))
+
+
+class ClockTest(unittest.TestCase):
+    def test_halves_in_a_half_life(self):
+        clock = Clock(60.0, 1000.0)
+        self.assertAlmostEqual(2.0, clock.unit(1060.0) / clock.unit(1000.0))
+
+    def test_never_decays(self):
+        clock = Clock(math.inf, 0.0)
+        self.assertEqual(clock.unit(0.0), clock.unit(1e12))
+        self.assertIsNone(clock.due(1e12))
+
+    def test_landmark_moves_before_overflow(self):
+        clock = Clock(1.0, 0.0)
+        stored = clock.unit(390.0)
+        factor = clock.due(400.0)
+        self.assertIsNotNone(factor)
+        self.assertAlmostEqual(2.0**-10, stored * factor / clock.unit(400.0))
+        self.assertTrue(math.isfinite(clock.unit(1e15)))
+
+
+class RatesTest(unittest.TestCase):
+    def test_foretells_the_number_of_requests(self):
+        rates = Rates([600.0, 3600.0], 0.0)
+        often, seldom = pages(rates, 2)
+        for second in range(6000):  # 1 a second and 1 in 10 s
+            rates.count(often, second)
+            if second % 10 == 0:
+                rates.count(seldom, second)
+        self.assertAlmostEqual(60.0, rated(rates, often, 6000.0), delta=6.0)
+        self.assertAlmostEqual(6.0, rated(rates, seldom, 6000.0), delta=0.6)
+
+    def test_rescaling_keeps_order_and_size(self):
+        rates = Rates([1.0, 10.0], 0.0)
+        a, b = pages(rates, 2)
+        for at in range(2000):
+            rates.rescale(lambda: [a, b], at)
+            rates.count(a, at)
+            if at % 2:
+                rates.count(b, at)
+        self.assertTrue(all(math.isfinite(c) for c in (*a.counts, *b.counts)))
+        self.assertAlmostEqual(0.5, rated(rates, b, 2000.0) / rated(rates, a, 2000.0), delta=0.2)
+
+    def test_learns_which_decay_suits(self):
+        draw = random.Random(3)
+        steady, moving = Rates([60.0], 0.0), Rates([60.0], 0.0)
+        some, others = pages(steady, 20), pages(moving, 400)
+        for second in range(4000):
+            steady.count(draw.choice(some), second)
+            moving.count(others[second // 100 * 10 + draw.randrange(10)], second)
+        self.assertGreater(steady.weights[-1], 0.8)  # the plain count
+        self.assertGreater(moving.weights[0], 0.8)  # the short half-life
+
+    def test_dropped_page_leaves_the_whole(self):
+        rates = Rates([60.0], 0.0)
+        a, b = pages(rates, 2)
+        for _ in range(10):
+            rates.count(a, 1.0)
+            rates.count(b, 1.0)
+        rates.drop(b)
+        self.assertAlmostEqual(rates.per_second(1.0), rated(rates, a, 1.0, 1.0))
