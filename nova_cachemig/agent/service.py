@@ -10,14 +10,19 @@ from oslo_log import log
 
 from nova_cachemig.agent.endpoint import Endpoint
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.agent.engine.warming import warm_headers
+from nova_cachemig.agent.freshness import Freshness
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.manager.parts import Limits, Parts
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.probe import TcpProber
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
-from nova_cachemig.agent.warm.warmer import CacheWarmer
+from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
 from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
 from nova_cachemig.rpc.server import AgentServer
@@ -32,11 +37,17 @@ class Agent:
         self._conf = conf
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
-        self._writes = Writes(conf, edge=self._engine)
-        self._warmer = CacheWarmer(conf, HotSet(), self._engine)
+        self._warmer = CacheWarmer(
+            conf,
+            HotSet(limits(conf)),
+            self._engine.cache_socket,
+            warm_headers,
+            stale_max=conf.engine.stale_max,
+        )
+        self._writes = Writes(conf, edge=Freshness(self._engine, self._warmer))
         self._store = JournalHandoverStore(self._writes.journal)
-        limits = Limits(
-            warm=conf.warm.duration,
+        bounds = Limits(
+            warm=conf.agent.warm_time,
             ask_nova_after=conf.agent.ask_nova_after,
             deadline=conf.agent.handover_deadline,
         )
@@ -47,18 +58,27 @@ class Agent:
             TcpProber(conf),
             self._store,
             self._nova,
-            limits,
+            bounds,
         )
-        self._registry = ServiceRegistry(Path(conf.agent.services_dir), self._nova, self._apply)
+        self._registry = ServiceRegistry(
+            Path(conf.agent.services_dir),
+            self._nova,
+            self._apply,
+            AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
+        )
         self._manager = HandoverManager(parts, self._registry.routes_of)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises PartError if it cannot begin."""
         await self._writes.start()
-        await self._engine.start()
+        try:
+            await self._engine.start()
+        except PartError:
+            await self._writes.stop()
+            raise
         try:
             await self._registry.refresh()
-            await self._manager.recover()
+            await self._recover()
             server = self._server()
             server.start()
             async with asyncio.TaskGroup() as tasks:
@@ -73,8 +93,16 @@ class Agent:
             await asyncio.to_thread(server.stop)
         finally:
             await self._manager.stop()
+            # Users are served on while the agent is away; the next one takes the engines over.
+            await self._engine.detach()
             await self._writes.stop()
-            await self._engine.stop()
+
+    async def _recover(self) -> None:
+        """Take up handovers; what the edge still shields without one goes back to pass."""
+        await self._manager.recover()
+        for name in set(self._engine.handed_over()) - self._manager.migrating():
+            LOG.warning("service %s: the edge was left in a handover that is over", name)
+            await self._engine.set_state(name, EdgeState.PASS)
 
     def _server(self) -> AgentServer:
         loop = asyncio.get_running_loop()

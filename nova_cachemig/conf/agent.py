@@ -39,6 +39,15 @@ OPTS = [
         max=3600,
         help="Seconds between looks at services_dir for changes.",
     ),
+    cfg.FloatOpt(
+        "warm_time",
+        default=60.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds for which the cache is warmed at full rate before memory copy. The hook in "
+        "nova-compute waits for it, but not past its own limit, [cachemig] warm_timeout in "
+        "nova.conf; then warming goes on slowly beside memory copy.",
+    ),
     cfg.IntOpt(
         "handover_deadline",
         default=7200,

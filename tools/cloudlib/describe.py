@@ -21,7 +21,7 @@ def describe(state, repo, storage, transport_url, auth_url, hosts, fronts):
         'agent': {
             'config': f'{state}/cache/nova-cachemig/nova-cachemig.conf',
             'state': f'{state}/cache/nova-cachemig/state',
-            'services': f'{state}/cache/nova-cachemig/services.yaml',
+            'services': f'{state}/cache/nova-cachemig/services.d',
         },
         'guest_port': 80,
     }

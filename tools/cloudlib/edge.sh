@@ -5,8 +5,7 @@ AGENT_DIR=$CM_STATE/cache/nova-cachemig
 
 configure_agent() {
     local conf=$AGENT_DIR/nova-cachemig.conf.new
-    mkdir -p "$AGENT_DIR/state"
-    [[ -f $AGENT_DIR/services.yaml ]] || echo 'services: []' > "$AGENT_DIR/services.yaml"
+    mkdir -p "$AGENT_DIR/state" "$AGENT_DIR/services.d"
     (umask 077 && : > "$conf")
     NOVA_CACHEMIG_AUTH_URL=$KEYSTONE_URL \
         NOVA_CACHEMIG_USERNAME=service \
@@ -14,7 +13,7 @@ configure_agent() {
         NOVA_CACHEMIG_PROJECT_NAME=service \
         NOVA_CACHEMIG_REGION_NAME=$REGION \
         nova_cachemig_configure_agent "$conf" "$(rabbit_url)" \
-        "$AGENT_DIR/state" "$AGENT_DIR/services.yaml"
+        "$AGENT_DIR/state" "$AGENT_DIR/services.d" "$AGENT_DIR/run"
     install_conf "${conf%.new}"
 }
 

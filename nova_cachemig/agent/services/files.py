@@ -127,11 +127,16 @@ def _read_one(path: Path) -> tuple[list[Service], list[str]]:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
+    write_text(path, yaml.safe_dump(document, sort_keys=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file atomically and durably; raises ServicesError."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
         ) as file:
-            yaml.safe_dump(document, file, sort_keys=False)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).chmod(0o640)

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from oslo_log import log
 
+from nova_cachemig.agent.nova import NovaUnreachableError
 from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Service, Target
 
 LOG = log.getLogger(__name__)
@@ -36,8 +38,12 @@ Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
 class ServiceRegistry:
     """Holds the routes; ``apply`` is told of each change of them."""
 
-    def __init__(self, directory: Path, nova: KnowsInstances, apply: Apply) -> None:
+    def __init__(
+        self, directory: Path, nova: KnowsInstances, apply: Apply, known: AddressBook
+    ) -> None:
+        """``known``: addresses from before a restart, for when Nova does not answer then."""
         self._directory = directory
+        self._known = known
         self._nova = nova
         self._apply = apply
         self._stamp: files.Stamp | None = None
@@ -125,15 +131,27 @@ class ServiceRegistry:
             try:
                 instance = await self._nova.instance(service.instance)
                 target = Target(instance.address(service.network), service.port)
+            except NovaUnreachableError as exc:
+                address = self._known.find(service)
+                if address is None:
+                    self._say(name, exc)
+                    continue
+                LOG.warning("service %s: %s; its guest was last at %s", name, exc, address)
+                target = Target(address, service.port)
             except PartError as exc:
-                if self._errors.get(name) != str(exc):
-                    LOG.error("service %s: %s", name, exc)
-                self._errors[name] = str(exc)
+                self._say(name, exc)
                 continue
             self._errors.pop(name, None)
             self._routes[name] = Route(service, target)
             found = True
+        if found:
+            self._known.keep(self.routes())
         return found
+
+    def _say(self, name: str, exc: PartError) -> None:
+        if self._errors.get(name) != str(exc):
+            LOG.error("service %s: %s", name, exc)
+        self._errors[name] = str(exc)
 
     def describe(self, state: Callable[[str], str]) -> list[dict[str, Any]]:
         """Primitives for RPC and the command line; ``state`` names a service's state."""

@@ -4,8 +4,10 @@ import pathlib
 import tempfile
 import unittest
 
+from nova_cachemig.agent.nova import NovaUnreachableError
 from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.service import Target
 from tests.unit.agent.services.test_files import service
@@ -17,6 +19,8 @@ class FakeNova:
         self.known = {UUID: "10.0.0.5"}
 
     async def instance(self, uuid):
+        if self.known is None:
+            raise NovaUnreachableError("Nova could not be asked")
         if uuid not in self.known:
             raise PartError(f"Nova knows no instance {uuid}")
         return self
@@ -34,7 +38,8 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.directory = pathlib.Path(folder.name)
         self.applied = []
         self.nova = FakeNova()
-        self.registry = ServiceRegistry(self.directory, self.nova, self.apply)
+        self.book = AddressBook(self.directory / "addresses.json")
+        self.registry = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
 
     async def apply(self, routes):
         self.applied.append(routes)
@@ -80,3 +85,17 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         files.remove(self.directory, "shop")
         await self.registry.refresh()
         self.assertEqual((), self.applied[-1])
+
+    async def test_nova_is_away_after_a_restart_and_the_last_address_serves(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        self.nova.known = None
+        again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
+        self.assertEqual([], await again.refresh())
+        self.assertEqual(Target("10.0.0.5", 80), again.routes()[0].target)
+
+    async def test_a_damaged_address_book_is_as_none(self):
+        files.add(self.directory, service())
+        (self.directory / "addresses.json").write_text("{")
+        self.nova.known = None
+        self.assertIn("could not be asked", (await self.registry.refresh())[0])
