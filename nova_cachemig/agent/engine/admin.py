@@ -1,0 +1,128 @@
+"""HAProxy's admin socket: one lasting connection, many commands.
+
+Only this process writes commands, from words made by :mod:`names`. A word with any other character
+is refused here, whatever a caller passes, since a line break or a semicolon begins a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from oslo_log import log
+
+from nova_cachemig.agent.seams import PartError
+
+LOG = log.getLogger(__name__)
+
+_WORD = re.compile(r"[A-Za-z0-9_.~%|:/\[\]@#=-]+")
+
+_PROMPT = b"\n> "
+
+RETRY_PAUSE = 0.01
+"""Seconds."""
+
+LONGEST_LINE = 8000
+"""Bytes of commands on one line; HAProxy's buffer has 16 kB."""
+
+
+class AdminError(PartError):
+    """HAProxy does not answer, or refused a command."""
+
+
+def command(*words: str) -> str:
+    """One command. Raises AdminError for a word that could be more than a word."""
+    for word in words:
+        if not _WORD.fullmatch(word):
+            raise AdminError(f"{word!r:.80} is not a word for HAProxy's admin socket")
+    return " ".join(words)
+
+
+class Admin:
+    """Commands one after the other; reconnects when the connection is lost (a reload, a crash)."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._lock = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def run(self, *commands: str) -> str:
+        """Run them on one line, in order; what HAProxy printed, stripped. Raises AdminError.
+
+        Only commands that may be repeated: a lost connection (a reload, a crash) is tried again
+        until the timeout.
+        """
+        line = ";".join(commands)
+        if "\n" in line or len(line) > LONGEST_LINE:
+            raise AdminError("the command for HAProxy's admin socket is too long or broken")
+        why: Exception | None = None
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    while True:
+                        try:
+                            return await self._exchange(line)
+                        except (OSError, EOFError) as exc:
+                            self._drop()
+                            why = exc
+                        await asyncio.sleep(RETRY_PAUSE)
+            except TimeoutError as exc:
+                self._drop()
+                raise AdminError(
+                    f"HAProxy does not answer on {self._path}: {why or 'timeout'}"
+                ) from exc
+            except asyncio.CancelledError:
+                self._drop()  # its answer would be taken for that of the next command
+                raise
+
+    async def run_all(self, commands: Sequence[str]) -> None:
+        """Run any number; raises AdminError with the first thing that HAProxy printed."""
+        line: list[str] = []
+        size = 0
+        for one in commands:
+            if line and size + len(one) + 1 > LONGEST_LINE:
+                await self._silent(line)
+                line, size = [], 0
+            line.append(one)
+            size += len(one) + 1
+        if line:
+            await self._silent(line)
+
+    async def _silent(self, line: list[str]) -> None:
+        said = await self.run(*line)
+        if said:
+            raise AdminError(f"HAProxy refused a command: {said.splitlines()[0]}")
+
+    async def close(self) -> None:
+        """End the connection."""
+        async with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _exchange(self, line: str) -> str:
+        if self._streams is None:
+            reader, writer = await asyncio.open_unix_connection(str(self._path), limit=64 << 20)
+            self._streams = reader, writer
+            writer.write(b"prompt\n")
+            await reader.readuntil(_PROMPT)
+        reader, writer = self._streams
+        writer.write(line.encode() + b"\n")
+        said = await reader.readuntil(_PROMPT)
+        return said[: -len(_PROMPT)].decode("utf-8", "replace").strip()
+
+
+async def events(path: Path, ring: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which each new line of a ring arrives. Raises AdminError."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 20)
+    except OSError as exc:
+        raise AdminError(f"HAProxy does not answer on {path}: {exc}") from exc
+    writer.write(f"{command('show', 'events', ring, '-w', '-n')}\n".encode())
+    return reader, writer

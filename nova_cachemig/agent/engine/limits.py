@@ -1,0 +1,64 @@
+"""What HAProxy may open, from the limit of open files."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from pathlib import Path
+
+from nova_cachemig.agent.seams import PartError
+
+FILES_PER_CLIENT = 6
+"""Client, edge to held and back, held to Varnish, Varnish to inner and on to the guest."""
+
+SPARE_FILES = 300
+MOST_CLIENTS = 10000
+
+LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """Connections at once."""
+
+    clients: int  # at the edge
+    accepted: int  # at the edge and between the inner hops
+
+
+def hard_limit() -> int:
+    """Files that a child of this process may open; a child may raise its soft limit to this."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1 << 20 if hard == resource.RLIM_INFINITY else hard
+
+
+def connections(max_clients: int, files: int) -> Limits:
+    """Check ``max_clients`` against ``files``, or choose it (0). Raises PartError."""
+    possible = (files - SPARE_FILES) // FILES_PER_CLIENT
+    if possible < 10:
+        raise PartError(f"the limit of open files, {files}, is too low for HAProxy (ulimit -n)")
+    if max_clients > possible:
+        need = max_clients * FILES_PER_CLIENT + SPARE_FILES
+        raise PartError(
+            f"[engine] max_clients = {max_clients} needs {need} open files and the limit is "
+            f"{files} (ulimit -n): raise it or set max_clients to at most {possible}"
+        )
+    clients = max_clients or min(possible, MOST_CLIENTS)
+    # Each client can have a connection at the edge, at "held" or "late", and at "inner".
+    return Limits(clients=clients, accepted=3 * clients + 50)
+
+
+def read_ports(text: str, local: Path = LOCAL_PORTS) -> range:
+    """The source ports of reads. Raises PartError if the kernel gives them to others too."""
+    low, high = (int(part) for part in text.split("-"))
+    if not 1024 <= low < high <= 65535:
+        raise PartError(f"[engine] read_ports = {text} is not a range of ports")
+    try:
+        first, last = (int(part) for part in local.read_text().split())
+    except (OSError, ValueError):
+        return range(low, high + 1)
+    if low <= last and first <= high:
+        raise PartError(
+            f"[engine] read_ports = {text} overlaps net.ipv4.ip_local_port_range, "
+            f"{first} to {last}: stuck reads could not be told from writes"
+        )
+    return range(low, high + 1)

@@ -1,0 +1,144 @@
+"""Cuts TCP connections whose request the guest has not acknowledged, by netlink's sock_diag.
+
+While a guest is paused its kernel acknowledges nothing, and the sender's retransmissions come at
+0.2, 0.4, 0.8 ... s: a request sent just before the pause can wait for twice the pause. Cutting such
+a connection makes HAProxy answer 502 to Varnish, which asks again on a new one. A connection whose
+request was acknowledged needs no help: the guest's own kernel sends the answer when it runs again.
+
+Needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY. The structures are those of linux/inet_diag.h.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterator
+
+from nova_cachemig.agent.seams import PartError
+
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+SOCK_DESTROY = 21
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+TCP_ESTABLISHED = 1
+
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_ID = struct.Struct(">HH16s16s")  # source port, destination port, source, destination
+_ID_TAIL = struct.Struct("=I8s")  # interface, cookie
+_REQUEST = struct.Struct("=BBBBI")  # family, protocol, ext, pad, states
+_MESSAGE = struct.Struct("=BBBB")  # family, state, timer, retransmissions
+_QUEUES = struct.Struct("=III")  # expires, receive queue, send queue
+_ID_SIZE = _ID.size + _ID_TAIL.size
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Connection:
+    """An established connection as the kernel shows it."""
+
+    family: int
+    identity: bytes  # struct inet_diag_sockid
+    source_port: int
+    port: int
+    address: str
+    retransmissions: int
+    unacknowledged: int  # bytes
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something was sent again and is still not acknowledged."""
+        return self.unacknowledged > 0 and self.retransmissions > 0
+
+
+def _parse(body: bytes) -> Connection:
+    family, _state, _timer, retransmissions = _MESSAGE.unpack_from(body)
+    identity = body[4 : 4 + _ID_SIZE]
+    source_port, port, _source, destination = _ID.unpack_from(identity)
+    size = 4 if family == socket.AF_INET else 16
+    _expires, _received, unacknowledged = _QUEUES.unpack_from(body, 4 + _ID_SIZE)
+    return Connection(
+        family=family,
+        identity=identity,
+        source_port=source_port,
+        port=port,
+        address=str(ipaddress.ip_address(destination[:size])),
+        retransmissions=retransmissions,
+        unacknowledged=unacknowledged,
+    )
+
+
+def _messages(sock: socket.socket) -> Iterator[bytes]:
+    """Bodies of the answer; raises OSError for an error, ends at its acknowledgement or end."""
+    while True:
+        data = sock.recv(1 << 18)
+        while data:
+            length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data)
+            body = data[_HEADER.size : length]
+            data = data[(length + 3) & ~3 :]
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                code = -int(struct.unpack_from("=i", body)[0])
+                if code:
+                    raise OSError(code, errno.errorcode.get(code, str(code)))
+                return
+            yield body
+
+
+def _send(sock: socket.socket, kind: int, flags: int, request: bytes) -> None:
+    sock.sendall(_HEADER.pack(_HEADER.size + len(request), kind, flags, 1, 0) + request)
+
+
+def _open() -> socket.socket:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+    sock.settimeout(2)
+    return sock
+
+
+def connections(address: str, port: int, source_ports: range) -> list[Connection]:
+    """Established connections to ``address`` and ``port`` from these source ports."""
+    wanted = ipaddress.ip_address(address)
+    family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
+    anyone = bytes(16)
+    identity = _ID.pack(0, port, anyone, anyone) + _ID_TAIL.pack(0, b"\xff" * 8)
+    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED) + identity
+    with _open() as sock:
+        _send(sock, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, request)
+        found = [_parse(body) for body in _messages(sock)]
+    return [
+        c
+        for c in found
+        if c.port == port and c.address == str(wanted) and c.source_port in source_ports
+    ]
+
+
+def destroy(connection: Connection) -> bool:
+    """Cut one; False if it was gone. Raises PartError if this process may not."""
+    request = (
+        _REQUEST.pack(connection.family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED)
+        + connection.identity
+    )
+    with _open() as sock:
+        _send(sock, SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, request)
+        try:
+            list(_messages(sock))
+        except OSError as exc:
+            if exc.errno == errno.ENOENT:
+                return False
+            raise PartError(
+                f"cannot cut a connection to a guest ({exc}): the agent needs CAP_NET_ADMIN and "
+                "the kernel CONFIG_INET_DIAG_DESTROY"
+            ) from exc
+    return True
+
+
+def cut_stuck(address: str, port: int, source_ports: range) -> int:
+    """Cut the stuck ones among :func:`connections`; returns how many."""
+    try:
+        found = connections(address, port, source_ports)
+    except OSError as exc:
+        raise PartError(f"the kernel does not list TCP connections: {exc}") from exc
+    return sum(destroy(c) for c in found if c.stuck)

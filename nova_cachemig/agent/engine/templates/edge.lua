@@ -1,0 +1,118 @@
+-- Holding requests at the edge, and what a plain map lookup cannot do.
+-- The paths of the maps are given by the agent, which renders the first lines.
+
+local state = Map.new(STATE_MAP, Map._str)
+local pending = Map.new(PENDING_MAP, Map._str)
+local cookies = Map.new(COOKIES_MAP, Map._str)
+
+local function milliseconds()
+    local now = core.now()
+    return now.sec * 1000 + now.usec // 1000
+end
+
+local function agent_is_up(txn)
+    local up = txn.f:srv_is_up("intake/agent")
+    return up == true or up == 1
+end
+
+local function is_pending(txn, name)
+    local key = txn:get_var(name)
+    return key ~= nil and pending:lookup(key) ~= nil
+end
+
+-- Each kind of request: must it still wait?
+local function read_waits(txn, mode)
+    return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
+        or (mode == "shielded" and agent_is_up(txn))
+end
+
+local waits = {
+    page = function(txn)  -- the cache itself says whether it must be held while shielded
+        return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
+    end,
+    held = read_waits,
+    read = read_waits,
+    stream = function(txn, mode)
+        return mode == "shielded" and agent_is_up(txn)
+    end,
+    write = function(txn, mode)
+        if agent_is_up(txn) then
+            return mode == "drain"
+        end
+        -- Older writes wait in the journal of an agent that is gone: none may overtake them.
+        return is_pending(txn, "txn.journal")
+    end,
+}
+
+core.register_action("cachemig_hold", {"http-req"}, function(txn)
+    local service, kind = txn:get_var("txn.svc"), txn:get_var("txn.kind")
+    local deadline = (txn:get_var("txn.since") or milliseconds()) + HOLD_MILLISECONDS
+    local nap = 4
+    while true do
+        local value = state:lookup(service)
+        if value == nil or not waits[kind](txn, value:match("^[^:]*")) then
+            return
+        end
+        if milliseconds() >= deadline then
+            if kind ~= "write" and not agent_is_up(txn) then
+                txn:set_var("txn.bypass", true)
+            else
+                txn:set_var("txn.expired", true)
+            end
+            return
+        end
+        core.msleep(nap)
+        nap = math.min(nap + 1, 16)
+    end
+end, 0)
+
+-- A client that is named by a cookie: its hash, so that the value is not written anywhere.
+core.register_action("cachemig_client", {"http-req"}, function(txn)
+    local wanted = cookies:lookup(txn:get_var("txn.svc"))
+    local headers = txn.http:req_get_headers()["cookie"]
+    if wanted == nil or headers == nil then
+        return
+    end
+    for index = 0, #headers do
+        for name, value in string.gmatch(headers[index] or "", "%s*([^=;]+)=([^;]*)") do
+            if name == wanted then
+                txn:set_var("txn.client", "cookie-" .. txn.c:hex(txn.c:sha1(value)):lower())
+                return
+            end
+        end
+    end
+end, 0)
+
+local function same_site_path(txn, value)
+    if value:sub(1, 1) == "/" and value:sub(1, 2) ~= "//" then
+        return value:match("^[^#]*")
+    end
+    local host, path = value:match("^%a[%w+.-]*://([^/?#]*)([^#]*)")
+    if host ~= nil and host:lower() == txn:get_var("txn.host") then
+        return path:sub(1, 1) == "/" and path or "/" .. path
+    end
+    return nil
+end
+
+local function forget(txn, url)
+    local page = txn:get_var("txn.svc") .. "|" .. (txn:get_var("txn.host") or "") .. "|" .. url
+    local now = core.now()
+    local epoch = string.format("%x%05x%04x", now.sec, now.usec, math.random(0, 65535))
+    core.set_map(EPOCHS_MAP, txn.c:hex(txn.c:sha1(page)), epoch)
+end
+
+-- RFC 9111, section 4.4: what an answered unsafe request makes stale.
+core.register_action("cachemig_written", {"http-res"}, function(txn)
+    local status = txn.f:status()
+    if status >= 400 then
+        return
+    end
+    forget(txn, txn:get_var("txn.url"))
+    local headers = txn.http:res_get_headers()
+    for _, name in ipairs({"location", "content-location"}) do
+        local path = headers[name] and same_site_path(txn, headers[name][0])
+        if path then
+            forget(txn, path)
+        end
+    end
+end, 0)

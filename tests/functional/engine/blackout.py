@@ -1,0 +1,104 @@
+"""A network namespace in which a guest lives, and whose packets can be dropped both ways.
+
+To the edge this is a paused guest: its kernel acknowledges nothing. SIGSTOP is not the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import threading
+
+CLONE_NEWNET = 0x40000000
+
+_numbers = itertools.count(1)
+
+
+def unavailable() -> str | None:
+    """Why no namespace can be made here; None if one can."""
+    if os.geteuid() != 0:
+        return "needs root for a network namespace of its own"
+    missing = [name for name in ("ip", "nft") if shutil.which(name) is None]
+    if missing:
+        return f"needs {' and '.join(missing)}"
+    name = f"cmprobe{os.getpid()}"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+        return "cannot make a network namespace here"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return None
+
+
+def _run(*argv: str, stdin: str | None = None) -> None:
+    subprocess.run(argv, check=True, input=stdin, text=True, capture_output=True)
+
+
+class Namespace:
+    """A namespace joined to this one by a veth pair; the guest's address is ``address``."""
+
+    def __init__(self) -> None:
+        number = (os.getpid() * 8 + next(_numbers)) % 16384
+        self.name = f"cmeng{number}"
+        self._link = f"cme{number}"
+        high, low = divmod(number * 4, 256)
+        self._near = f"10.{210 + high // 256}.{high % 256}.{low + 1}"
+        self.address = f"10.{210 + high // 256}.{high % 256}.{low + 2}"
+
+    def create(self) -> None:
+        inside = ("ip", "-n", self.name)
+        _run("ip", "netns", "add", self.name)
+        _run("ip", "link", "add", self._link, "type", "veth", "peer", "eth0", "netns", self.name)
+        _run("ip", "addr", "add", f"{self._near}/30", "dev", self._link)
+        _run("ip", "link", "set", self._link, "up")
+        _run(*inside, "addr", "add", f"{self.address}/30", "dev", "eth0")
+        _run(*inside, "link", "set", "eth0", "up")
+        _run(*inside, "link", "set", "lo", "up")
+        self._nft("add table inet pause")
+
+    def delete(self) -> None:
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", self._link], check=False, capture_output=True)
+
+    def _nft(self, rules: str) -> None:
+        _run("ip", "netns", "exec", self.name, "nft", "-f", "-", stdin=rules)
+
+    async def pause(self) -> None:
+        """From when this returns no packet goes in or out."""
+        await asyncio.to_thread(
+            self._nft,
+            "add chain inet pause in { type filter hook input priority -300; policy drop; }\n"
+            "add chain inet pause out { type filter hook output priority -300; policy drop; }\n",
+        )
+
+    async def resume(self) -> None:
+        """Packets go again."""
+        await asyncio.to_thread(self._nft, "flush table inet pause\n"
+                                "delete chain inet pause in\ndelete chain inet pause out\n")
+
+    def listen(self) -> socket.socket:
+        """A listening socket inside, usable from any thread."""
+        made: list[socket.socket] = []
+
+        def enter() -> None:
+            libc = ctypes.CDLL(None, use_errno=True)
+            descriptor = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
+            try:
+                if libc.setns(descriptor, CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            finally:
+                os.close(descriptor)
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((self.address, 0))
+            sock.listen(1024)
+            sock.setblocking(False)
+            made.append(sock)
+
+        thread = threading.Thread(target=enter)  # the namespace is the thread's own
+        thread.start()
+        thread.join()
+        return made[0]

@@ -1,0 +1,321 @@
+"""A real HAProxy and a real Varnish under the driver, a guest, an intake, and a client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+import unittest
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.conf import engine as options
+from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.service import Route, Service, Target
+
+SERVICE = "shop / één"  # names are free text
+INSTANCE = "6f70656e-7374-4163-8b21-000000000001"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """As a server saw it; header names in lower case."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+
+Handler = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+
+
+async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *rest = head[:-4].split("\r\n")
+    headers: dict[str, str] = {}
+    for line in rest:
+        name, _, value = line.partition(":")
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+    return first, headers
+
+
+async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+        return body
+    return await reader.readexactly(int(headers.get("content-length", 0)))
+
+
+class Server:
+    """HTTP/1.1 with keep-alive over any listening socket."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.seen: list[Request] = []
+
+    async def start(self, sock: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=sock)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                first, headers = await read_head(reader)
+                method, url, _ = first.split(" ", 2)
+                request = Request(method, url, headers, await read_body(reader, headers))
+                self.seen.append(request)
+                status, extra, body = await self._handler(request)
+                head = f"HTTP/1.1 {status} X\r\n"
+                if not any(n.lower() == "content-length" for n in extra) and status != 304:
+                    head += f"Content-Length: {len(body)}\r\n"
+                head += "".join(f"{n}: {v}\r\n" for n, v in extra.items())
+                writer.write(head.encode("latin-1") + b"\r\n")
+                if method != "HEAD":
+                    writer.write(body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+class Guest(Server):
+    """Each answer's body is the number of the request; ``rules`` sets headers by path."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.rules: dict[str, dict[str, str]] = {}
+        self.statuses: dict[str, int] = {}
+        self.bodies: dict[str, bytes] = {}
+        self.delays: dict[str, float] = {}
+        self.arrived = asyncio.Event()
+        self.address = "127.0.0.1"
+        self.port = 0
+
+    async def start(self, sock: socket.socket) -> None:
+        self.address, self.port = sock.getsockname()
+        await super().start(sock)
+
+    @property
+    def target(self) -> Target:
+        return Target(self.address, self.port)
+
+    def count(self, url: str) -> int:
+        return Counter(request.url for request in self.seen)[url]
+
+    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        path = request.url.partition("?")[0]
+        number = len(self.seen)
+        self.arrived.set()
+        if path in self.delays:
+            await asyncio.sleep(self.delays[path])
+        body = self.bodies.get(path, f"{number}".encode())
+        return self.statuses.get(path, 200), self.rules.get(path, {}), body
+
+
+class Intake(Server):
+    """Stands for the agent's intake: sends each write on to the guest when the gate is open."""
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__(self._answer)
+        self._guest = guest
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def listen(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(path)
+        sock.listen(1024)
+        sock.setblocking(False)
+        await super().start(sock)
+
+    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        await self.gate.wait()
+        answer = await fetch(
+            (self._guest.address, self._guest.port),
+            request.url,
+            method=request.method,
+            headers={"Host": request.headers.get("host", "")},
+            body=request.body,
+        )
+        return answer.status, {"X-From": "intake"}, answer.body
+
+
+async def exchange(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> Answer:
+    began = time.monotonic()
+    lines = {"Host": "shop.example", **(headers or {})}
+    if body or method not in {"GET", "HEAD", "OPTIONS"}:
+        lines.setdefault("Content-Length", str(len(body)))
+    text = "".join(f"{n}: {v}\r\n" for n, v in lines.items() if v)
+    writer.write(f"{method} {url} HTTP/1.1\r\n{text}\r\n".encode() + body)
+    first, got = await read_head(reader)
+    status = int(first.split(" ")[1])
+    length = int(got.get("content-length", 0))
+    whole = b""
+    if method != "HEAD" and status not in {204, 304}:
+        chunked = "transfer-encoding" in got
+        whole = await read_body(reader, got) if chunked else await reader.readexactly(length)
+    return Answer(status, got, whole, time.monotonic() - began)
+
+
+async def fetch(
+    where: tuple[str, int] | str,
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    timeout: float = 30,
+) -> Answer:
+    """One request on a connection of its own; ``where`` is an address or a unix socket."""
+    async with asyncio.timeout(timeout):
+        if isinstance(where, str):
+            reader, writer = await asyncio.open_unix_connection(where)
+        else:
+            reader, writer = await asyncio.open_connection(*where)
+        try:
+            return await exchange(reader, writer, url, method, headers, body)
+        finally:
+            writer.close()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def loopback() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
+def config(root: Path, **overrides: object) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf([])
+    values = {"runtime_dir": str(root), "cache_size": "64m", "max_clients": 500, **overrides}
+    for name, value in values.items():
+        conf.set_override(name, value, group="engine")
+    return conf
+
+
+@unittest.skipUnless(shutil.which("haproxy"), "needs haproxy")
+@unittest.skipUnless(shutil.which("varnishd"), "needs varnishd")
+class EngineCase(unittest.IsolatedAsyncioTestCase):
+    """``self.engine`` serves ``self.guest`` on ``self.edge``; overridden by ``options``."""
+
+    options: dict[str, object] = {}
+
+    async def asyncSetUp(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="cmeng"))
+        self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
+        self.conf = config(self.root, **self.options)
+        self.intake_socket = str(self.root / "intake.sock")
+        self.guest = Guest()
+        await self.guest.start(self.listening())
+        self.addAsyncCleanup(self.guest.stop)
+        self.intake = Intake(self.guest)
+        await self.intake.listen(self.intake_socket)
+        self.addAsyncCleanup(self.intake.stop)
+        self.engine = self.new_engine()
+        self.addAsyncCleanup(self._end)
+        await self.engine.start()
+        self.edge = ("127.0.0.1", free_port())
+        self.service = self.a_service()
+        await self.engine.apply([Route(self.service, self.guest.target)])
+        await self.agent_is_up()
+
+    def listening(self) -> socket.socket:
+        return loopback()
+
+    def new_engine(self) -> HaproxyVarnish:
+        return HaproxyVarnish(self.conf, intake_socket=self.intake_socket)
+
+    def a_service(self, name: str = SERVICE, **fields: object) -> Service:
+        given = {"instance": INSTANCE, "port": 80, "listen": self.edge, **fields}
+        return Service(name=name, **given)  # type: ignore[arg-type]
+
+    async def _end(self) -> None:
+        await self.engine.detach()
+        for pid in self.engine.pids.values():
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while any(self._runs(pid) for pid in self.engine.pids.values()):
+                await asyncio.sleep(0.02)
+
+    @staticmethod
+    def _runs(pid: int | None) -> bool:
+        if pid is None:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                return False
+        return Path(f"/proc/{pid}").exists()
+
+    async def get(self, url: str, **kwargs: object) -> Answer:
+        return await fetch(self.edge, url, **kwargs)  # type: ignore[arg-type]
+
+    async def flip(self, state: EdgeState) -> None:
+        await self.engine.set_state(self.service.name, state)
+
+    async def server_is(self, server: str, state: str) -> None:
+        """Wait until HAProxy's health check says UP or DOWN."""
+        async with asyncio.timeout(5):
+            while True:
+                said = await self.engine._edge.admin.run("show stat -1 4 -1")
+                for line in said.splitlines():
+                    row = line.split(",")
+                    if "/".join(row[:2]) == server and row[17].startswith(state):
+                        return
+                await asyncio.sleep(0.02)
+
+    async def agent_is_up(self) -> None:
+        await self.server_is("intake/agent", "UP")
+        await self.server_is("cache/varnish", "UP")
