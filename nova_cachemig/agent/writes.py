@@ -59,6 +59,7 @@ class Writes:
     async def start(self) -> None:
         """Open the journal, take back what a crash left, listen on the socket."""
         self.recovered = await self.journal.open()
+        self._desk.start()
         await self._server.start()
         self._forgetter = asyncio.create_task(self._forget(), name="journal forgets")
 

@@ -8,7 +8,7 @@ import logging
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from oslo_config import cfg
 
@@ -75,11 +75,15 @@ class Desk:
         self._conf = conf.journal
         self._counters = counters
         self.refused = 0
-        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopping: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Call in the event loop before anything is served."""
+        self._stopping = asyncio.get_running_loop().create_future()
 
     def stop(self) -> None:
         """Give every client that still waits a status URL: the agent ends, its write does not."""
-        if not self._stopping.done():
+        if self._stopping is not None and not self._stopping.done():
             self._stopping.set_result(None)
 
     def refuse(self, head: RequestHead) -> Reply | None:
@@ -206,8 +210,11 @@ class Desk:
         """Wait for the guest's answer, at most [journal] hold_timeout or until stop: then 202."""
         line, position = held.counter.line, held.position
         try:
+            either: set[asyncio.Future[Any]] = {held.answer}
+            if self._stopping is not None:
+                either.add(self._stopping)
             await asyncio.wait(
-                {held.answer, self._stopping},
+                either,
                 timeout=self._conf.hold_timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -222,6 +229,10 @@ class Desk:
             return problem(502, detail, where)
         finally:
             line.nobody_waits(position)
+
+    def leave(self, held: Held) -> None:
+        """The client is gone; its write is not."""
+        held.counter.line.nobody_waits(held.position)
 
     def _later(self, counter: Counter, position: int, extra: Headers) -> Reply:
         where = status.url_of(counter.secret, position)

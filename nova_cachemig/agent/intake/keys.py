@@ -1,7 +1,7 @@
 """Idempotency-Key: the same key with the same request gets the same answer.
 
-draft-ietf-httpapi-idempotency-key-header: another request with the key 422, one that is still in flight
-409. Keys are scoped by service and Authorization, so that nobody gets another's answer.
+draft-ietf-httpapi-idempotency-key-header: another request with the key gets 422, one that is still
+in flight 409. Keys are scoped by service and Authorization: nobody gets another's answer.
 """
 
 from __future__ import annotations

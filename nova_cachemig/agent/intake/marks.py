@@ -1,4 +1,4 @@
-"""What the engine is told of a service's writes, many at once: whose reads to hold, what is stale."""
+"""What the engine is told of a service's writes, many at once: reads to hold, what is stale."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ class IntakeProtocol(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._lingering = False  # refused: what still comes is thrown away
+        self._holding = False  # the write is accepted, the answer awaited
         self._last = False  # what follows the present request is not HTTP, or came too early
         self.heard = self._loop.time()  # when a byte last came
         self._begin()
@@ -71,7 +72,8 @@ class IntakeProtocol(asyncio.Protocol):
         self._server.connections.discard(self)
         self._writable.set()
         if self.task is not None:
-            self.task.cancel()  # what is accepted stays accepted: nobody waits for the answer
+            if self._holding:
+                self.task.cancel()  # the write stays accepted: nobody waits for the answer
         elif self._upload is not None:
             self._drop_upload()
         self._transport = None
@@ -126,7 +128,8 @@ class IntakeProtocol(asyncio.Protocol):
             return
         self._reading = False
         keep_alive = self._parser.should_keep_alive()
-        self.task = self._loop.create_task(self._answer(self._head, self._upload, keep_alive))
+        upload, self._upload = self._upload, None
+        self.task = self._loop.create_task(self._answer(self._head, upload, keep_alive))
 
     def _grow(self, size: int) -> None:
         self._size += size
@@ -166,6 +169,7 @@ class IntakeProtocol(asyncio.Protocol):
             if self._flushing is not None:
                 await asyncio.gather(self._flushing, return_exceptions=True)
             if self._lingering:
+                await upload.abandon()
                 return
             try:
                 body = await upload.seal()
@@ -178,8 +182,8 @@ class IntakeProtocol(asyncio.Protocol):
                 reply = await self._decide(head, body)
                 del body
             await self._send(reply, head, keep_alive and not reply.close and not self._last)
-        except asyncio.CancelledError:
-            raise
+        except (asyncio.CancelledError, ConnectionAbortedError):
+            LOG.debug("The client of %s %s is gone", head.method, head.url)
         except Exception:
             LOG.exception("Answering %s %s", head.method, head.url)
             await self._send(problem(500, "The agent failed; see its log."), head, False)
@@ -191,7 +195,14 @@ class IntakeProtocol(asyncio.Protocol):
         if isinstance(outcome, Reply):
             return outcome
         del body, head  # it is on disk: thousands of clients may wait here
-        return await self._server.desk.hold(outcome)
+        self._holding = self._transport is not None
+        if not self._holding:
+            self._server.desk.leave(outcome)
+            raise ConnectionAbortedError
+        try:
+            return await self._server.desk.hold(outcome)
+        finally:
+            self._holding = False
 
     async def _send(self, reply: Reply, head: RequestHead, keep_alive: bool) -> None:
         if self._transport is None:

@@ -37,8 +37,13 @@ class Upload:
             chunks, self._chunks = self._chunks, []
             return Body.of(b"".join(chunks))
         await self.flush()
-        assert self._file is not None
-        return await asyncio.to_thread(self._file.seal)
+        file, self._file = self._file, None  # from here on it belongs to the write
+        assert file is not None
+        try:
+            return await asyncio.to_thread(file.seal)
+        except OSError:
+            await asyncio.to_thread(file.abandon)
+            raise
 
     async def abandon(self) -> None:
         """Nothing of it was accepted."""

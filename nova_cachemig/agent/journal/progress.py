@@ -1,9 +1,9 @@
 """The progress log: which write went out and which was answered, to the very last one.
 
-A file that lines are appended to and that is never synced: the kernel keeps them when the process is killed,
-and loses some when the machine loses power. So a line that is there is always true; that a line is *not* there
-says something only while the machine has not been booted since (``boot_id``). Each line carries a CRC;
-the first wrong one ends the log (a torn tail).
+Lines are appended to a file that is never synced: the kernel keeps them when the process is killed,
+and loses some when the machine loses power. So a line that is there is always true; that a line is
+*not* there says something only while the machine has not been booted since (``boot_id``). Each line
+carries a CRC; the first wrong one ends the log (a torn tail).
 """
 
 from __future__ import annotations

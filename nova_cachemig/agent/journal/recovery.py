@@ -1,4 +1,4 @@
-"""What a crash left: which writes wait, which were answered, which are in doubt, which are damaged."""
+"""What a crash left: which writes wait, were answered, are in doubt, are damaged."""
 
 from __future__ import annotations
 

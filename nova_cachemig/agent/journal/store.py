@@ -108,7 +108,7 @@ class Journal:
     def append(
         self, write: HeldWrite, through: int | None, key: tuple[str, str] | None, done: Done
     ) -> None:
-        """Accept a write: ``done(None)`` once it is on disk, ``done(NotAccepted)`` if it never is."""
+        """Accept a write: ``done(None)`` once on disk, ``done(NotAccepted)`` if it never is."""
         self.writer.submit(Append(write, through, key, done))
 
     def extend(self, service: str, through: int, done: Done) -> None:
@@ -130,6 +130,8 @@ class Journal:
 
         def settled(error: BaseException | None) -> None:
             self._settled(write.service, write.position)
+            if write.body.spool is not None:
+                self._reader.submit(self.spool.remove, write.body.spool)
             self.failpoints.hit("marked")
             done(error)
 
@@ -205,7 +207,8 @@ class Journal:
             stat = os.statvfs(self.state_dir)
             free = stat.f_bavail * stat.f_frsize >= self._conf.journal.min_free
             if free != self._free:
-                LOG.warning("%s %s room for new writes", self.state_dir, "has" if free else "has no")
+                word = "has" if free else "has no"
+                LOG.warning("%s %s room for new writes", self.state_dir, word)
             self._free = free
         return self._free
 

@@ -118,7 +118,9 @@ class GuestConnection(asyncio.Protocol):
             await self._stream(chunks, waiter)
         return await waiter
 
-    async def _stream(self, chunks: AsyncIterator[bytes], waiter: asyncio.Future[GuestAnswer]) -> None:
+    async def _stream(
+        self, chunks: AsyncIterator[bytes], waiter: asyncio.Future[GuestAnswer]
+    ) -> None:
         async for chunk in chunks:
             await self._writable.wait()
             if waiter.done() or self._transport is None or self._transport.is_closing():

@@ -30,6 +30,7 @@ class LoggingGuest:
         self.gate = asyncio.Event()  # cleared: requests are read and not answered
         self.gate.set()
         self.arrived = asyncio.Event()
+        self._grew = asyncio.Event()
         self._seen: dict[str, bytes] = {}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -47,6 +48,12 @@ class LoggingGuest:
 
     def bodies(self) -> list[bytes]:
         return [taken.body for taken in self.log]
+
+    async def took(self, number: int) -> None:
+        """Return once so many requests are applied."""
+        while len(self.log) < number:
+            self._grew.clear()
+            await self._grew.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -77,6 +84,7 @@ class LoggingGuest:
         answer = self._seen.get(key) if self.honours_keys else None
         if answer is None:
             self.log.append(Taken(method, url, headers, body))
+            self._grew.set()
             text = f"applied {len(self.log)}\n".encode()
             answer = (
                 f"HTTP/1.1 {self.status} OK\r\ncontent-length: {len(text)}\r\n"

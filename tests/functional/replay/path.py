@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import httpx
 from oslo_config import cfg
 
+from nova_cachemig.agent.writes import Writes
 from nova_cachemig.conf import agent as agent_conf
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Service, WriteAnswer
@@ -40,8 +42,15 @@ def service(name: str = "shop", **facts: Any) -> Service:
 def client(socket: str, name: str = "shop", who: str = "10.0.0.1") -> httpx.AsyncClient:
     """An HTTP client that speaks to the intake as the edge does."""
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(uds=socket),
+        transport=httpx.AsyncHTTPTransport(uds=socket, verify=False),
         base_url="http://shop.example",
         headers={"X-Cachemig-Service": name, "X-Cachemig-Client": who},
         timeout=30.0,
     )
+
+
+async def reached(writes: Writes, count: str, number: int, name: str = "shop") -> None:
+    """Return once a service's count is at least ``number``; fail after 20 s."""
+    async with asyncio.timeout(20):
+        while getattr(await writes.counts(name), count) < number:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)

@@ -10,7 +10,7 @@ from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteAnswer
 from tests.functional.replay.guest import LoggingGuest
-from tests.functional.replay.path import client, conf_for, service
+from tests.functional.replay.path import client, conf_for, reached, service
 
 
 class WritePathTest(unittest.IsolatedAsyncioTestCase):
@@ -58,8 +58,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             tasks = []
             for number in range(50):
                 tasks.append(asyncio.create_task(http.put(f"/n/{number}", content=b"%d" % number)))
-                while (await writes.counts("shop")).waiting < number + 1:
-                    await asyncio.sleep(0)
+                await reached(writes, "waiting", number + 1)
             self.assertEqual([], self.guest.log)
             with self.assertRaises(PartError):
                 await writes.close("shop")
@@ -80,8 +79,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             await self.guest.arrived.wait()
             await writes.hold("shop")
             second = asyncio.create_task(http.post("/b", content=b"2"))
-            while (await writes.counts("shop")).waiting < 1:
-                await asyncio.sleep(0)
+            await reached(writes, "waiting", 1)
             self.guest.gate.set()
             self.assertEqual(200, (await first).status_code)
             self.assertEqual([b"1"], self.guest.bodies())
@@ -99,8 +97,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             for number in range(20):
                 await http.post("/", content=b"%d" % number)
             await writes.send_to("shop", self.target)
-            while len(self.guest.log) < 5:
-                await asyncio.sleep(0)
+            await self.guest.took(5)
             await writes.hold("shop")
             await writes.send_to("shop", Target("127.0.0.1", other.port))
             await writes.drained("shop")
@@ -149,8 +146,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(service())
         async with client(writes.intake_socket) as http:
             task = asyncio.create_task(http.post("/", content=b"kept"))
-            while (await writes.counts("shop")).accepted < 1:
-                await asyncio.sleep(0)
+            await reached(writes, "accepted", 1)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await writes.send_to("shop", self.target)
@@ -175,8 +171,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(service())
         async with client(writes.intake_socket) as http:
             task = asyncio.create_task(http.post("/", content=b"x"))
-            while (await writes.counts("shop")).waiting < 1:
-                await asyncio.sleep(0)
+            await reached(writes, "waiting", 1)
             await writes.stop()
             self.assertEqual(202, (await task).status_code)
 
@@ -188,8 +183,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.send_to("shop", Target("127.0.0.1", port))
         async with client(writes.intake_socket) as http:
             task = asyncio.create_task(http.post("/", content=b"x"))
-            while (await writes.counts("shop")).waiting < 1:
-                await asyncio.sleep(0)
+            await reached(writes, "waiting", 1)
             late = LoggingGuest()
             await late.start(port)
             self.addAsyncCleanup(late.stop)
@@ -223,8 +217,7 @@ class EdgeIsToldTest(WritePathTest):
         self.guest.extra = "location: /cart/1\r\ncontent-location: http://other.example/x\r\n"
         async with client(writes.intake_socket) as http:
             task = asyncio.create_task(http.post("/cart", content=b"x"))
-            while (await writes.counts("shop")).accepted < 1:
-                await asyncio.sleep(0)
+            await reached(writes, "accepted", 1)
             before = [
                 ("invalidate", "shop.example", "/cart"),
                 ("url:/cart", True),

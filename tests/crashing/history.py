@@ -1,0 +1,95 @@
+"""Judges a history: what clients sent and were told, what the guest took, what is listed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+IDEMPOTENT = frozenset({"PUT", "DELETE"})
+
+
+@dataclasses.dataclass(slots=True)
+class Sent:
+    """One write as its client saw it. Times are of one monotonic clock, in seconds."""
+
+    id: str
+    client: str
+    method: str
+    sent_at: float
+    acknowledged_at: float | None = None  # 2xx of the guest, or 202 of the journal
+    refused: bool = False  # told that it was not accepted: it must not be applied
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """Counts of what must be 0, and names for a person who looks into it."""
+
+    writes: int
+    acknowledged: int
+    lost: tuple[str, ...]
+    doubled: tuple[str, ...]
+    reordered: tuple[str, ...]
+    refused_but_applied: tuple[str, ...]
+    in_doubt_listed: int
+    in_doubt_unlisted: tuple[str, ...]
+    reapplied: int  # idempotent ones that came twice in a row, which changes nothing
+
+
+def judge(
+    sent: Iterable[Sent],
+    received: set[str],
+    applied: Sequence[str],
+    listed: set[str],
+    *,
+    honours_keys: bool,
+) -> Verdict:
+    """``received``: ids that reached the guest; ``applied``: ids in the order of application."""
+    writes = {write.id: write for write in sent}
+    done = set(applied)
+    missing = [
+        write.id
+        for write in writes.values()
+        if write.acknowledged_at is not None and write.id not in done and write.id not in listed
+    ]
+    doubled, reapplied = _doubled(writes, applied, honours_keys)
+    return Verdict(
+        writes=len(writes),
+        acknowledged=sum(write.acknowledged_at is not None for write in writes.values()),
+        lost=tuple(name for name in missing if name not in received),
+        doubled=doubled,
+        reordered=_reordered(writes, applied),
+        refused_but_applied=tuple(n for n in done if n in writes and writes[n].refused),
+        in_doubt_listed=len(listed),
+        in_doubt_unlisted=tuple(name for name in missing if name in received),
+        reapplied=reapplied,
+    )
+
+
+def _doubled(
+    writes: dict[str, Sent], applied: Sequence[str], honours_keys: bool
+) -> tuple[tuple[str, ...], int]:
+    seen: set[str] = set()
+    doubled: list[str] = []
+    reapplied = 0
+    before = ""
+    for name in applied:
+        if name in seen:
+            harmless = name == before and not honours_keys and writes[name].method in IDEMPOTENT
+            reapplied += harmless
+            if not harmless:
+                doubled.append(name)
+        seen.add(name)
+        before = name
+    return tuple(doubled), reapplied
+
+
+def _reordered(writes: dict[str, Sent], applied: Sequence[str]) -> tuple[str, ...]:
+    """A write that was acknowledged before another was sent must be applied before it."""
+    latest = 0.0
+    wrong: list[str] = []
+    for name in applied:
+        write = writes[name]
+        if write.acknowledged_at is not None and write.acknowledged_at < latest:
+            wrong.append(name)
+        latest = max(latest, write.sent_at)
+    return tuple(wrong)

@@ -1,0 +1,223 @@
+"""The run: lives of the write path, each ended by a kill, under the load of several clients."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import multiprocessing
+import random
+import shutil
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal import database
+from nova_cachemig.agent.journal.failpoints import POINTS
+from nova_cachemig.agent.journal.schema import WRITES
+from tests.crashing import child
+from tests.crashing.client import Client
+from tests.crashing.guest import Guest
+from tests.crashing.history import Verdict, judge
+
+_START = 60.0  # seconds for a life to begin or a drain to end
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run is to do."""
+
+    kills: int
+    writes: int
+    honours_keys: bool
+    seed: int = 1
+    clients: int = 6
+    window: int = 16
+    connection: str | None = None
+
+
+class Run:
+    """One history, over one journal."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._random = random.Random(plan.seed)
+        self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["tests.crashing.child"])
+        self._clients = [
+            Client(f"c{n}", str(directory / "intake.sock"), keyed=plan.honours_keys,
+                   later=n % 2 == 0 and not plan.honours_keys, seed=plan.seed + n)
+            for n in range(plan.clients)
+        ]  # fmt: skip
+        self.kills = 0
+        self.by_point: dict[str, int] = {}
+
+    async def run(self) -> Verdict:
+        """Kill until the plan is done, then drain and judge."""
+        await self._guest.start()
+        stop = asyncio.Event()
+        load = [asyncio.create_task(client.run(stop)) for client in self._clients]
+        try:
+            while self.kills < self._plan.kills or self._written() < self._plan.writes:
+                for task in load:
+                    if task.done():
+                        task.result()
+                await self._life()
+            stop.set()
+            process, pipe = await self._begin([])
+            self._guest.running.set()
+            pipe.send(("send", self._guest.ports[0]))
+            pipe.send(("drain",))
+            await self._told(pipe, process)
+            await asyncio.gather(*load)
+            pipe.send(("drain",))
+            await self._told(pipe, process)
+            pipe.send(("stop",))
+            await self._told(pipe, process)
+            await asyncio.to_thread(process.join)
+        finally:
+            stop.set()
+            self._guest.stop()
+        history = [write for client in self._clients for write in client.history]
+        return judge(history, self._guest.received, self._guest.applied, self._listed(),
+                     honours_keys=self._plan.honours_keys)  # fmt: skip
+
+    def _written(self) -> int:
+        return sum(len(client.history) for client in self._clients)
+
+    async def _begin(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        options: dict[str, Any] = {
+            "honours_keys": self._plan.honours_keys,
+            "send_window": self._plan.window,
+            "connection": self._plan.connection,
+        }
+        process = self._context.Process(
+            target=child.main, args=(str(self._directory), theirs, armed, options)
+        )
+        process.start()
+        theirs.close()
+        if not armed:
+            await self._told(ours, process)
+        return process, ours
+
+    async def _told(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
+        there = await asyncio.to_thread(pipe.poll, _START)
+        if not there:
+            raise TimeoutError(f"nothing from process {process.pid} for {_START} s")
+        return pipe.recv()
+
+    async def _life(self) -> None:
+        point = self._random.choice([None, None, *sorted(POINTS)])
+        nth = self._random.choice((1, 2, 5, 20, 60))
+        armed = [f"{point}=kill@{nth}"] if point else []
+        process, pipe = await self._begin(armed)
+        migrating = asyncio.create_task(self._migrate(pipe))
+        ended = asyncio.create_task(asyncio.to_thread(process.join, 0.3 if point else 0.0))
+        await asyncio.sleep(self._random.random() * 0.25)
+        await ended
+        if process.is_alive():
+            process.kill()
+            point = None
+        await asyncio.to_thread(process.join)
+        migrating.cancel()
+        await asyncio.gather(migrating, return_exceptions=True)
+        self._guest.running.set()
+        pipe.close()
+        self.kills += 1
+        self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
+
+    async def _migrate(self, pipe: Connection) -> None:
+        """Pause and resume the guest, at the same or at the other port."""
+        try:
+            port = self._random.choice(self._guest.ports)
+            pipe.send(("send", port))
+            while True:
+                await asyncio.sleep(self._random.random() * 0.1)
+                self._guest.running.clear()
+                pipe.send(("hold",))
+                await asyncio.sleep(self._random.random() * 0.05)
+                self._guest.running.set()
+                if self._random.random() < 0.7:  # else a rollback: the source goes on
+                    port = self._random.choice(self._guest.ports)
+                pipe.send(("send", port))
+                pipe.send(("drain",))
+        except OSError:
+            return  # it was killed
+
+    def _listed(self) -> set[str]:
+        url = database.url_for(self._plan.connection, self._directory)
+        with database.create_engine(url).connect() as connection:
+            rows = connection.execute(sa.select(WRITES.c.url).where(WRITES.c.state == "in_doubt"))
+            return {row.url.lstrip("/") for row in rows}
+
+
+def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
+    """Return the figures as ``--json`` writes them."""
+    verdicts = [verdict for _, verdict in runs]
+    return {
+        "kills": sum(run.kills for run, _ in runs),
+        "writes": sum(verdict.writes for verdict in verdicts),
+        "acknowledged": sum(verdict.acknowledged for verdict in verdicts),
+        "lost": sum(len(verdict.lost) for verdict in verdicts),
+        "doubled": sum(len(verdict.doubled) for verdict in verdicts),
+        "reordered": sum(len(verdict.reordered) for verdict in verdicts),
+        "refused_but_applied": sum(len(verdict.refused_but_applied) for verdict in verdicts),
+        "in_doubt_listed": sum(verdict.in_doubt_listed for verdict in verdicts),
+        "in_doubt_unlisted": sum(len(verdict.in_doubt_unlisted) for verdict in verdicts),
+        "reapplied_idempotent": sum(verdict.reapplied for verdict in verdicts),
+        "kills_by_point": [run.by_point for run, _ in runs],
+        "seconds": round(seconds, 1),
+    }
+
+
+async def execute(plan: Plan) -> tuple[Run, Verdict]:
+    """One run in a directory of its own."""
+    directory = Path(tempfile.mkdtemp(prefix="crash-"))
+    try:
+        run = Run(plan, directory)
+        return run, await run.run()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Half of the kills with keys honoured, half without. 0 if every figure is as it must be."""
+    parser = argparse.ArgumentParser(prog="tests/crash", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="at least so many kill -9")
+    parser.add_argument("--writes", type=int, default=5000, help="at least so many writes")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is random")
+    parser.add_argument("--connection", help="SQLAlchemy URL instead of SQLite")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    options = parser.parse_args(argv)
+    began = time.monotonic()
+    runs = []
+    for keys in (True, False):
+        plan = Plan(
+            kills=(options.kills + 1) // 2,
+            writes=(options.writes + 1) // 2,
+            honours_keys=keys,
+            seed=options.seed + keys,
+            connection=options.connection,
+        )
+        runs.append(asyncio.run(execute(plan)))
+    figures = outcome(runs, time.monotonic() - began) | {"seed": options.seed}
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+    for _, verdict in runs:
+        for what in ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted"):
+            if getattr(verdict, what):
+                print(f"{what}: {getattr(verdict, what)[:20]}", file=sys.stderr)
+    wrong = ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted")
+    return 1 if any(figures[what] for what in wrong) else 0

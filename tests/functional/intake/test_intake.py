@@ -1,0 +1,317 @@
+"""The intake over its real socket, byte by byte: bodies, limits, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+import tempfile
+import unittest
+from pathlib import Path
+
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Target, WriteAnswer
+from tests.functional.replay.guest import LoggingGuest
+from tests.functional.replay.path import client, conf_for, reached, service
+
+HEAD = (
+    b"POST /x HTTP/1.1\r\nHost: shop.example\r\nX-Cachemig-Service: shop\r\n"
+    b"X-Cachemig-Client: 10.0.0.1\r\n"
+)
+
+
+class IntakeCase(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.guest = LoggingGuest()
+        await self.guest.start()
+        self.addAsyncCleanup(self.guest.stop)
+
+    async def begin(self, *, send: bool = True, **journal: object) -> Writes:
+        self.writes = Writes(conf_for(self.directory, **journal))
+        await self.writes.start()
+        self.addAsyncCleanup(self.writes.stop)
+        await self.writes.open(service())
+        if send:
+            await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+        return self.writes
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(self.writes.intake_socket)
+        self.addCleanup(writer.close)
+        return reader, writer
+
+    async def answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        async with asyncio.timeout(20):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            status = int(head.split(" ")[1])
+            if status == 100:
+                return status, b""
+            length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+            return status, await reader.readexactly(length)
+
+    def spooled(self) -> list[str]:
+        return [path.name for path in (self.directory / "spool").iterdir()]
+
+
+class IntakeTest(IntakeCase):
+    def mode(self, path: str) -> int:
+        return stat.S_IMODE(Path(path).stat().st_mode)
+
+    async def test_only_the_owner_may_use_the_socket(self) -> None:
+        await self.begin()
+        mode = self.mode(self.writes.intake_socket)
+        self.assertEqual(0o600, mode)
+
+    async def test_chunked_body_is_unchunked_and_trailers_do_not_become_headers(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\nTrailer: X-Cachemig-Client\r\n\r\n"
+                     b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nX-Cachemig-Client: evil\r\nX-T: 1\r\n\r\n")
+        self.assertEqual(200, (await self.answer(reader))[0])
+        (taken,) = self.guest.log
+        self.assertEqual((b"abcde", "5"), (taken.body, taken.headers["content-length"]))
+        self.assertNotIn("x-t", taken.headers)
+        self.assertNotIn("trailer", taken.headers)
+
+    async def test_expect_continue(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        self.assertEqual(100, (await self.answer(reader))[0])
+        writer.write(b"body")
+        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertNotIn("expect", self.guest.log[0].headers)
+
+    async def test_too_large_is_refused_before_the_body_is_taken(self) -> None:
+        await self.begin(max_body=1000)
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
+        self.assertEqual(413, (await self.answer(reader))[0])
+
+    async def test_too_large_without_a_length(self) -> None:
+        await self.begin(max_body=300_000)
+        reader, writer = await self.connect()
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 8)
+        self.assertEqual(413, (await self.answer(reader))[0])
+        await self.writes.stop()
+        self.assertEqual([], self.spooled())
+        self.assertEqual([], self.guest.log)
+
+    async def test_slow_upload_in_a_spool_file(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        body = os.urandom(500_000)
+        writer.write(HEAD + b"Content-Length: 500000\r\n\r\n")
+        for at in range(0, len(body), 50_000):
+            writer.write(body[at : at + 50_000])
+            await writer.drain()
+        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(hashlib.sha256(body).digest(),
+                         hashlib.sha256(self.guest.log[0].body).digest())
+
+    async def test_spool_file_goes_when_it_is_answered(self) -> None:
+        await self.begin()
+        async with client(self.writes.intake_socket) as http:
+            await http.post("/x", content=b"y" * 200_000)
+        await self.writes.drained("shop")
+        async with asyncio.timeout(10):
+            while self.spooled():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+    async def test_spool_file_stays_when_its_connection_closes(self) -> None:
+        await self.begin(send=False)
+        async with client(self.writes.intake_socket) as http:
+            later = {"Prefer": "respond-async"}
+            answer = await http.post("/x", content=b"y" * 200_000, headers=later)
+        self.assertEqual(202, answer.status_code)
+        await self.writes.stop()
+        await self.begin()
+        await self.writes.drained("shop")
+        self.assertEqual([b"y" * 200_000], self.guest.bodies())
+
+    async def test_client_that_disconnects_half_way(self) -> None:
+        await self.begin()
+        _, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 400000\r\n\r\n" + b"x" * 300_000)
+        await writer.drain()
+        async with asyncio.timeout(10):
+            while not self.spooled():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        writer.transport.abort()
+        await self.writes.stop()
+        self.assertEqual([], self.spooled())
+        self.assertEqual([], self.guest.log)
+        again = Writes(conf_for(self.directory))
+        await again.start()
+        self.addAsyncCleanup(again.stop)
+        self.assertEqual({}, await again.unfinished())
+
+    async def test_client_that_stops_half_way(self) -> None:
+        await self.begin(body_timeout=0.2)
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 10\r\n\r\nhalf")
+        async with asyncio.timeout(10):
+            self.assertEqual(b"", await reader.read())
+        self.assertEqual(0, (await self.writes.counts("shop")).accepted)
+
+    async def test_multipart_upload_arrives_as_it_was(self) -> None:
+        await self.begin()
+        async with client(self.writes.intake_socket) as http:
+            answer = await http.post("/x", files={"file": ("a.bin", b"\0\1" * 50_000)})
+        self.assertEqual(200, answer.status_code)
+        taken = self.guest.log[0]
+        self.assertTrue(taken.headers["content-type"].startswith("multipart/form-data; boundary="))
+        self.assertIn(b"\0\1" * 50_000, taken.body)
+
+    async def test_trailing_data_after_the_body(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 3\r\n\r\nabcGARBAGE\r\n\r\n")
+        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(b"", await reader.read())
+        self.assertEqual([b"abc"], self.guest.bodies())
+
+    async def test_a_second_request_that_does_not_wait_is_not_mixed_up(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 1\r\n\r\na" + HEAD + b"Content-Length: 1\r\n\r\nb")
+        self.assertEqual((200, b"applied 1\n"), await self.answer(reader))
+        self.assertEqual(b"", await reader.read())
+        self.assertEqual([b"a"], self.guest.bodies())
+
+    async def test_upgrade_is_declined_and_the_body_kept(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                     b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 4\r\n\r\nbody")
+        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual([b"body"], self.guest.bodies())
+        self.assertNotIn("upgrade", self.guest.log[0].headers)
+
+    async def test_conflicting_framing_is_refused(self) -> None:
+        await self.begin()
+        for lines in (
+            b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            b"Content-Length: -1\r\n\r\n",
+            b"Transfer-Encoding: gzip\r\n\r\nabc",
+        ):
+            with self.subTest(lines):
+                reader, writer = await self.connect()
+                writer.write(HEAD + lines)
+                self.assertEqual(400, (await self.answer(reader))[0])
+        self.assertEqual([], self.guest.log)
+
+    async def test_one_connection_many_writes(self) -> None:
+        await self.begin()
+        reader, writer = await self.connect()
+        for number in range(20):
+            writer.write(HEAD + b"Content-Length: 2\r\n\r\n%02d" % number)
+            self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual([b"%02d" % number for number in range(20)], self.guest.bodies())
+
+    async def test_bounds_refuse_before_acceptance(self) -> None:
+        await self.begin(send=False, max_waiting=3)
+        async with client(self.writes.intake_socket) as http:
+            later = {"Prefer": "respond-async"}
+            statuses = [(await http.post("/x", headers=later)).status_code for _ in range(5)]
+            self.assertEqual([202, 202, 202, 503, 503], statuses)
+            refused = await http.post("/x", headers=later)
+            self.assertIn("retry-after", refused.headers)
+            await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+            await self.writes.drained("shop")
+            self.assertEqual(200, (await http.post("/x")).status_code)
+        self.assertEqual(4, len(self.guest.log))
+
+    async def test_bytes_are_bounded_too(self) -> None:
+        await self.begin(send=False, max_waiting_bytes=2500)
+        async with client(self.writes.intake_socket) as http:
+            later = {"Prefer": "respond-async"}
+            for expected in (202, 202, 503):
+                answer = await http.post("/x", headers=later, content=b"z" * 1000)
+                self.assertEqual(expected, answer.status_code)
+
+    async def test_no_room_on_disk(self) -> None:
+        await self.begin(min_free=1 << 62)
+        async with client(self.writes.intake_socket) as http:
+            answer = await http.post("/x", content=b"1")
+        self.assertEqual((503, "1"), (answer.status_code, answer.headers["retry-after"]))
+        self.assertEqual([], self.guest.log)
+
+    async def test_unknown_service(self) -> None:
+        await self.begin()
+        async with client(self.writes.intake_socket, "another") as http:
+            self.assertEqual(503, (await http.post("/x")).status_code)
+
+    async def test_write_after_close_is_not_lost(self) -> None:
+        await self.begin()
+        await self.writes.close("shop")
+        async with client(self.writes.intake_socket) as http:
+            self.assertEqual(200, (await http.post("/x", content=b"late")).status_code)
+        self.assertEqual([b"late"], self.guest.bodies())
+
+
+class AnswersTest(IntakeCase):
+    async def test_prefer_respond_async(self) -> None:
+        await self.begin(send=False)
+        async with client(self.writes.intake_socket) as http:
+            answer = await http.post("/x", headers={"Prefer": "respond-async, wait=10"})
+            self.assertEqual(202, answer.status_code)
+            self.assertEqual("respond-async", answer.headers["preference-applied"])
+            await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+            await self.writes.drained("shop")
+            stored = await http.get(answer.headers["location"])
+            self.assertEqual((200, "applied 1\n"), (stored.status_code, stored.text))
+            self.assertEqual("wait=10", self.guest.log[0].headers["prefer"])
+
+    async def test_status_is_scoped_to_the_service(self) -> None:
+        await self.begin(send=False)
+        await self.writes.open(service("other"))
+        async with client(self.writes.intake_socket) as http:
+            answer = await http.post("/x", headers={"Prefer": "respond-async"})
+        async with client(self.writes.intake_socket, "other") as http:
+            await http.post("/x", headers={"Prefer": "respond-async"})
+            self.assertEqual(404, (await http.get(answer.headers["location"])).status_code)
+
+    async def test_accept_service(self) -> None:
+        await self.begin(send=False)
+        await self.writes.open(service(writes=WriteAnswer.ACCEPT))
+        async with client(self.writes.intake_socket) as http:
+            answer = await http.post("/x")
+            self.assertEqual(202, answer.status_code)
+            self.assertNotIn("preference-applied", answer.headers)
+
+    async def test_same_key_same_request_same_answer(self) -> None:
+        await self.begin()
+        async with client(self.writes.intake_socket) as http:
+            key = {"Idempotency-Key": '"k1"'}
+            first = await http.post("/x", content=b"1", headers=key)
+            again = await http.post("/x", content=b"1", headers=key)
+            other = await http.post("/x", content=b"2", headers=key)
+            stranger = await http.post("/x", content=b"1", headers=key | {"Authorization": "B x"})
+        self.assertEqual(("applied 1\n", "applied 1\n"), (first.text, again.text))
+        self.assertEqual(422, other.status_code)
+        self.assertEqual("applied 2\n", stranger.text)
+        self.assertEqual('"k1"', self.guest.log[0].headers["idempotency-key"])
+
+    async def test_same_key_while_in_flight_and_after_a_restart(self) -> None:
+        await self.begin(send=False)
+        key = {"Idempotency-Key": '"k1"'}
+        async with client(self.writes.intake_socket) as http:
+            first = asyncio.create_task(http.post("/x", content=b"1", headers=key))
+            await reached(self.writes, "accepted", 1)
+            self.assertEqual(409, (await http.post("/x", content=b"1", headers=key)).status_code)
+            self.assertEqual(422, (await http.post("/x", content=b"2", headers=key)).status_code)
+            await self.writes.stop()
+            self.assertEqual(202, (await first).status_code)
+        await self.begin()
+        await self.writes.drained("shop")
+        async with client(self.writes.intake_socket) as http:
+            again = await http.post("/x", content=b"1", headers=key)
+        self.assertEqual("applied 1\n", again.text)
+        self.assertEqual(1, len(self.guest.log))
