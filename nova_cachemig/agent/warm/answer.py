@@ -53,6 +53,11 @@ class Answer:
     body: bytes
 
     @property
+    def turned_away(self) -> bool:
+        """The engine does not let the warmer in: shielded, or no longer being handed over."""
+        return self.headers.get("x-cachemig-served") == "refused"
+
+    @property
     def verdict(self) -> Verdict:
         """What the engine says; an answer that it does not sign is a failure."""
         served = self.headers.get("x-cachemig-served", "")

@@ -11,6 +11,7 @@ one request for a page that is not there.
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import urllib.parse
 import zlib
@@ -20,26 +21,26 @@ from typing import Final
 _TAG: Final = re.compile(
     r"<(img|script|link|source|input|video|body|a|base)\b([^<>]{1,4000})", re.IGNORECASE
 )
+# Consumes every attribute, so that none is found within the value of another; linear, as only the
+# last quote of a tag can be without its twin.
 _ATTRIBUTE: Final = re.compile(
-    r"""(?<![\w-])(href|src|srcset|rel|as|type|poster|background|download|method)\s{0,9}=\s{0,9}"""
-    r"""(?:"([^"]{0,3000})"|'([^']{0,3000})'|([^\s"'<>]{1,3000}))""",
-    re.IGNORECASE,
+    r"""([a-z-]+)\s{0,9}(?:=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?""", re.IGNORECASE
 )
 _CSS: Final = re.compile(
     r"""url\(\s{0,9}(?:"([^"()]{1,2000})"|'([^'()]{1,2000})'|([^\s"'()]{1,2000}))\s{0,9}\)"""
     r"""|@import\s{1,9}(?:"([^"]{1,2000})"|'([^']{1,2000})')""",
     re.IGNORECASE,
 )
-_STYLE: Final = re.compile(r"<style\b[^<>]{0,500}>(.{1,50000}?)</style", re.IGNORECASE | re.DOTALL)
 _EMBEDDED_RELS: Final = frozenset(
     {"stylesheet", "icon", "shortcut", "preload", "modulepreload", "apple-touch-icon", "manifest"}
 )
 _ACTION: Final = re.compile(
     r"log[-_]?(?:out|off|in)|sign[-_]?(?:out|off|in|up)|unsubscribe|subscribe|delete|remove|destroy"
-    r"|add|buy|cart|checkout|order|pay|edit|update|save|create|new|submit|post|vote|like|follow"
+    r"|add|buy|cart|checkout|order|pay|edit|update|save|create|submit|post|vote|like|follow"
     r"|confirm|cancel|activate|reset|export|download|toggle|accept|reject|approve|admin|api|cgi-bin",
     re.IGNORECASE,
 )
+_MOST: Final = 1000  # references of one page that are looked at
 _SENT: Final = re.compile(r"/[\x21-\x7e]{0,2047}")
 
 
@@ -82,7 +83,7 @@ def found(
     else:
         return []
     urls: dict[str, None] = {}
-    for reference, is_link in references:
+    for reference, is_link in itertools.islice(references, _MOST):
         if is_link and not links:
             continue
         url = _resolve(base, host, reference)
@@ -124,8 +125,16 @@ def _in_html(text: str) -> Iterator[tuple[str, bool]]:
                 yield attributes["href"], False
         else:
             yield from ((reference, False) for reference in _sources(tag, attributes))
-    for match in _STYLE.finditer(text):
-        yield from ((reference, False) for reference in _in_css(match[1]))
+    yield from ((reference, False) for style in _styles(text) for reference in _in_css(style))
+
+
+def _styles(text: str) -> Iterator[str]:
+    lower, end = text.lower(), 0  # of as many characters, or a style is missed
+    while (begin := lower.find("<style", end)) >= 0:
+        end = lower.find("</style", begin)
+        if end < 0:
+            return
+        yield text[begin:end]
 
 
 def _sources(tag: str, attributes: Mapping[str, str]) -> Iterator[str]:
@@ -143,7 +152,7 @@ def _sources(tag: str, attributes: Mapping[str, str]) -> Iterator[str]:
 def _attributes(text: str) -> dict[str, str]:
     attributes: dict[str, str] = {}
     for match in _ATTRIBUTE.finditer(text):
-        value = next(group for group in match.groups()[1:] if group is not None)
+        value = next((group for group in match.groups()[1:] if group is not None), "")
         attributes.setdefault(match[1].lower(), html.unescape(value))
     return attributes
 

@@ -52,8 +52,10 @@ class Fetcher:
         self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
 
     async def fetch(self, page: PageKey) -> Outcome:
-        """Raises FetchError."""
+        """Fetch, whether it is stored or not. Raises FetchError."""
         headers = {"Host": page.host, **_DEFAULTS, **self._headers_for(page.service, page.host)}
+        if page in self.shelf:
+            headers["Cache-Control"] = "no-cache"  # a hit would not make it last longer
         began = asyncio.get_running_loop().time()
         try:
             answer = await self._client.get(
@@ -63,9 +65,11 @@ class Fetcher:
             self.shelf.take(page)
             if exc.hopeless:
                 self._hotset.refused(page, time.time())
-            else:
+            elif not exc.unreachable:  # the page itself
                 self._failed(page, began)
             raise
+        if answer.turned_away:
+            raise FetchError("the engine takes no warming of this service now", unreachable=True)
         self._remember(page, answer, began)
         return Outcome(answer.verdict, answer.status, answer.first_byte, self._found(page, answer))
 

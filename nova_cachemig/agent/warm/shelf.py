@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from nova_cachemig.model.access import PageKey
 
+_LEAST = 0.5  # seconds: not sooner, however short a page lasts
+
 
 class Shelf:
     """The stored pages of one service, in a present handover. Times are loop time, seconds."""
@@ -28,7 +30,7 @@ class Shelf:
 
         What is usable for less than twice ``ahead`` is renewed at half of its time.
         """
-        renew = now + max(usable - ahead, usable / 2)
+        renew = now + max(usable - ahead, usable / 2, _LEAST)
         self._renew[page] = renew
         self._puts += 1
         heapq.heappush(self._due, (renew, self._puts, page))

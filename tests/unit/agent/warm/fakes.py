@@ -1,0 +1,98 @@
+"""A cache on a unix socket, as the warmer meets it: real sockets, scripted answers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Awaitable, Callable
+
+
+@dataclasses.dataclass
+class Reply:
+    """``served`` is the engine's own header; None leaves it out."""
+
+    body: bytes = b""
+    status: int = 200
+    served: str | None = "stored"
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    raw: bytes | None = None  # sent instead of all that
+    close: bool = False
+
+    def encode(self) -> bytes:
+        if self.raw is not None:
+            return self.raw
+        headers = {"Content-Length": str(len(self.body)), **self.headers}
+        if self.served is not None:
+            headers["X-Cachemig-Served"] = self.served
+        lines = [f"HTTP/1.1 {self.status} OK", *(f"{k}: {v}" for k, v in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + self.body
+
+
+@dataclasses.dataclass
+class Request:
+    url: str
+    headers: dict[str, str]
+    connection: int
+
+
+Handler = Callable[[Request], Awaitable[Reply] | Reply]
+
+
+class FakeCache:
+    """``answer`` may be replaced; ``requests`` holds all that came."""
+
+    def __init__(self, answer: Handler) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+        self.open = self.most_open = self.connections = 0
+        self._dir = tempfile.TemporaryDirectory(prefix="warm-")
+        self.path = str(pathlib.Path(self._dir.name, "cache.sock"))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def urls(self) -> list[str]:
+        return [request.url for request in self.requests]
+
+    async def __aenter__(self) -> FakeCache:
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._dir.cleanup()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        number = self.connections
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                first, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+                headers = dict(line.lower().split(": ", 1) for line in rest)
+                request = Request(first.split(" ")[1], headers, number)
+                self.requests.append(request)
+                self.open += 1
+                self.most_open = max(self.most_open, self.open)
+                try:
+                    reply = self.answer(request)
+                    if not isinstance(reply, Reply):
+                        reply = await reply
+                finally:
+                    self.open -= 1
+                writer.write(reply.encode())
+                await writer.drain()
+                if reply.close:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+            self._tasks.discard(task)

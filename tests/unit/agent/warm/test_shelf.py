@@ -1,0 +1,48 @@
+"""What is stored, and until when."""
+
+import unittest
+
+from nova_cachemig.agent.warm.shelf import Shelf
+from nova_cachemig.model.access import PageKey
+
+
+def page(url, host="h"):
+    return PageKey("s", host, url)
+
+
+class ShelfTest(unittest.TestCase):
+    def setUp(self):
+        self.shelf = Shelf()
+
+    def test_due_ahead_of_the_end_and_once(self):
+        self.shelf.put(page("/long"), 0.0, 100.0, 10.0)
+        self.shelf.put(page("/short"), 0.0, 8.0, 10.0)
+        self.assertEqual([], list(self.shelf.due(3.9)))
+        self.assertEqual([page("/short")], list(self.shelf.due(4.0)))
+        self.assertEqual([], list(self.shelf.due(89.0)))
+        self.assertEqual([page("/long")], list(self.shelf.due(90.0)))
+
+    def test_stored_anew(self):
+        self.shelf.put(page("/a"), 0.0, 20.0, 5.0)
+        self.shelf.put(page("/a"), 10.0, 20.0, 5.0)
+        self.assertEqual([], list(self.shelf.due(15.0)))
+        self.assertEqual([page("/a")], list(self.shelf.due(25.0)))
+
+    def test_taken(self):
+        self.shelf.put(page("/a"), 0.0, 20.0, 5.0)
+        self.shelf.take(page("/a"))
+        self.shelf.take(page("/never"))
+        self.assertNotIn(page("/a"), self.shelf)
+        self.assertEqual([], self.shelf.at("/a"))
+        self.assertEqual([], list(self.shelf.due(1e9)))
+
+    def test_all_hosts_of_a_url(self):
+        for host in "xy":
+            self.shelf.put(page("/a", host), 0.0, 20.0, 5.0)
+        self.shelf.put(page("/b"), 0.0, 20.0, 5.0)
+        self.assertEqual({page("/a", "x"), page("/a", "y")}, set(self.shelf.at("/a")))
+
+    def test_never_at_once_again(self):
+        self.shelf.put(page("/a"), 10.0, 0.0, 5.0)
+        self.assertEqual([], list(self.shelf.due(10.4)))
+        self.assertEqual([page("/a")], list(self.shelf.due(10.5)))

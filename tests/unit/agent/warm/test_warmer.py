@@ -1,0 +1,335 @@
+"""The warmer against a cache on a real socket."""
+
+import asyncio
+import time
+import unittest
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.conf import warm as warm_conf
+from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.popularity.hotset import HotSet
+from tests.unit.agent.warm.fakes import FakeCache, Reply
+
+SERVICE = "shop"
+
+
+def access(url, n=1, host="shop.example", seconds=0.001):
+    return AccessRecord(SERVICE, f"c{n}", "GET", host, url, 200, time.time(), seconds)
+
+
+def headers_for(service, host):
+    return {"X-Cachemig-Service": service}
+
+
+class WarmerTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.conf = cfg.ConfigOpts()
+        warm_conf.register(self.conf)
+        self.conf([])
+        self.set(keep_interval=0.1, fetch_timeout=2.0)
+        self.cache = FakeCache(lambda request: Reply(b"x"))
+        await self.enterAsyncContext(self.cache)
+        self.make()
+
+    def set(self, **options):
+        for name, value in options.items():
+            self.conf.set_override(name, value, "warm")
+            # oslo.config keeps overrides with the group, which all ConfigOpts of a process share.
+            self.addCleanup(self.conf.clear_override, name, "warm")
+
+    def make(self, path=None):
+        self.hotset = HotSet(limits(self.conf), seed=1)
+        self.warmer = CacheWarmer(self.conf, self.hotset, path or self.cache.path, headers_for)
+        self.addCleanup(self.warmer.close)
+
+    def popular(self, *urls):
+        """The first is the most used."""
+        for times, url in enumerate(reversed(urls), start=1):
+            for n in range(times):
+                self.warmer.saw(access(url, n))
+
+    async def warm(self, seconds=10.0):
+        return await self.warmer.warm(SERVICE, deadline=asyncio.get_running_loop().time() + seconds)
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - of the other side of a socket
+                await asyncio.sleep(0.005)
+
+    async def keeping(self):
+        task = asyncio.create_task(self.warmer.keep_warm(SERVICE))
+
+        async def end():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self.addAsyncCleanup(end)
+        return task
+
+
+class WarmTest(WarmerTest):
+    async def test_all_pages_the_most_needed_first(self):
+        self.set(max_concurrency=1)
+        self.make()
+        urls = [f"/{i}" for i in range(30)]
+        self.popular(*urls)
+        counts = await self.warm()
+        self.assertEqual(urls, self.cache.urls)
+        self.assertEqual((30, 30, 0, 0), (counts.wanted, counts.fetched, counts.failed,
+                                          counts.uncacheable))  # fmt: skip
+
+    async def test_how_it_asks(self):
+        self.popular("/a")
+        await self.warm()
+        headers = self.cache.requests[0].headers
+        self.assertEqual("shop.example", headers["host"])
+        self.assertEqual("shop", headers["x-cachemig-service"])
+        self.assertEqual("gzip", headers["accept-encoding"])
+        self.assertFalse({"cookie", "authorization", "cache-control"} & headers.keys())
+
+    async def test_nothing_known(self):
+        self.assertEqual(0, (await self.warm()).wanted)
+
+    async def test_counts_and_does_not_raise(self):
+        def answer(request):
+            return {
+                "/ok": Reply(b"x"),
+                "/hit": Reply(b"x", served="hit"),
+                "/private": Reply(b"x", served="pass"),
+                "/gone": Reply(b"x", status=404),
+                "/broken": Reply(b"x", status=500, served="pass"),
+                "/cut": Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Le", close=True),
+                "/huge": Reply(b"x" * 5000),
+            }[request.url]
+
+        self.set(max_object=4000)
+        self.make()
+        self.cache.answer = answer
+        self.popular("/ok", "/hit", "/private", "/gone", "/broken", "/cut", "/huge")
+        counts = await self.warm()
+        self.assertEqual((7, 2, 4, 1), (counts.wanted, counts.fetched, counts.failed,
+                                        counts.uncacheable))  # fmt: skip
+        left = {page.url for page in self.warmer.pages(SERVICE, 99)}
+        self.assertEqual({"/ok", "/hit", "/broken", "/cut"}, left)
+
+    async def test_stops_at_the_deadline(self):
+        async def never(request):
+            await asyncio.Event().wait()
+
+        self.cache.answer = never
+        self.popular("/a", "/b", "/c")
+        began = asyncio.get_running_loop().time()
+        counts = await self.warm(0.1)
+        self.assertLess(asyncio.get_running_loop().time() - began, 1.0)
+        self.assertEqual((3, 0), (counts.wanted, counts.fetched))
+        self.assertEqual(0, (await self.warm(-1.0)).fetched)
+
+    async def test_cancelled_leaves_nothing_open(self):
+        gate = asyncio.Event()
+
+        async def never(request):
+            gate.set()
+            await asyncio.Event().wait()
+
+        self.cache.answer = never
+        self.popular("/a", "/b", "/c")
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(self.warm())
+        await gate.wait()
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        ours = {t for t in asyncio.all_tasks() - before if "Job" in repr(t)}
+        self.assertEqual(set(), ours)
+
+    async def test_cache_is_not_there(self):
+        self.make("/nowhere/cache.sock")
+        self.popular(*(f"/{i}" for i in range(100)))
+        began = time.monotonic()
+        counts = await self.warm()
+        self.assertEqual((100, 0, 100), (counts.wanted, counts.fetched, counts.failed))
+        self.assertLess(time.monotonic() - began, 5.0)
+
+    async def test_turned_away_by_the_engine(self):
+        self.cache.answer = lambda request: Reply(status=409, served="refused")
+        self.popular(*(f"/{i}" for i in range(100)))
+        counts = await self.warm()
+        self.assertEqual(100, counts.failed)
+        self.assertLess(len(self.cache.requests), 30)
+        self.assertEqual(100, len(self.warmer.pages(SERVICE, 999)))  # none is to blame
+
+    async def test_slow_guest_is_asked_less(self):
+        able = asyncio.Semaphore(2)  # requests that the guest works on at a time
+
+        async def answer(request):
+            async with able:
+                await asyncio.sleep(0.01)
+            return Reply(b"x")
+
+        self.cache.answer = answer
+        self.popular(*(f"/{i}" for i in range(150)))
+        counts = await self.warm()
+        self.assertEqual(150, counts.fetched)
+        self.assertLess(self.cache.most_open, 16)
+
+    async def test_rate_is_bounded(self):
+        self.set(max_rate=50, max_concurrency=1)
+        self.make()
+        self.popular(*(f"/{i}" for i in range(30)))
+        began = time.monotonic()
+        await self.warm()
+        self.assertGreater(time.monotonic() - began, 0.4)
+
+    async def test_headers_that_cannot_be_had(self):
+        def fails(service, host):
+            raise KeyError(service)
+
+        self.warmer = CacheWarmer(self.conf, self.hotset, self.cache.path, fails)
+        self.popular("/a")
+        with self.assertLogs("nova_cachemig.agent.warm.job", "ERROR"):
+            self.assertEqual(1, (await self.warm()).failed)
+
+    async def test_second_call_waits_for_its_turn(self):
+        self.popular("/a", "/b")
+        both = await asyncio.gather(self.warm(), self.warm())
+        self.assertEqual([2, 2], [counts.fetched for counts in both])
+
+
+class DiscoveryTest(WarmerTest):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.cache.answer = self.site
+
+    @staticmethod
+    def site(request):
+        html = {"Content-Type": "text/html"}
+        return {
+            "/": Reply(b"<img src=/a.png><link rel=stylesheet href=/s.css><img src=/known.png>"
+                       b"<img src=/x.png?q=1><a href=/next>", headers=html),
+            "/s.css": Reply(b"x{background:url(deep.png)}", headers={"Content-Type": "text/css"}),
+            "/private": Reply(b"<img src=/secret.png>", headers=html, served="pass"),
+            "/error": Reply(b"<img src=/e.png>", headers=html, status=500, served="pass"),
+        }.get(request.url, Reply(b"x", headers={"Content-Type": "image/png"}))  # fmt: skip
+
+    async def test_what_is_embedded_comes_after_what_is_known(self):
+        self.set(max_concurrency=1)
+        self.make()
+        self.popular("/", "/known.png", "/other")
+        counts = await self.warm()
+        self.assertEqual(
+            ["/", "/known.png", "/other", "/a.png", "/s.css", "/deep.png"], self.cache.urls
+        )
+        self.assertEqual(6, counts.fetched)
+
+    async def test_of_what_is_not_stored_too_but_not_of_errors(self):
+        self.popular("/private", "/error")
+        await self.warm()
+        self.assertIn("/secret.png", self.cache.urls)
+        self.assertNotIn("/e.png", self.cache.urls)
+
+    async def test_bounded_and_off(self):
+        many = b"".join(b"<img src=/%d.png>" % i for i in range(50))
+        self.cache.answer = lambda request: Reply(many, headers={"Content-Type": "text/html"})
+        for options, fetched in (({"discover_limit": 7}, 8), ({"discover": False}, 1)):
+            self.set(**options)
+            self.make()
+            self.popular("/")
+            with self.subTest(options):
+                self.assertEqual(fetched, (await self.warm()).fetched)
+
+    async def test_links_on_request(self):
+        self.set(discover_links=True)
+        self.make()
+        self.popular("/")
+        await self.warm()
+        self.assertIn("/next", self.cache.urls)
+
+
+class KeepWarmTest(WarmerTest):
+    async def test_newly_popular(self):
+        self.popular("/a")
+        await self.warm()
+        await self.keeping()
+        self.popular("/new")
+        await self.until(lambda: "/new" in self.cache.urls)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+
+    async def test_invalidated_at_once(self):
+        self.set(keep_interval=60.0)
+        self.popular("/a", "/b")
+        await self.warm()
+        await self.keeping()
+        await asyncio.sleep(0.05)  # it has looked, and waits
+        self.warmer.invalidated(SERVICE, "/b")
+        await self.until(lambda: self.cache.urls.count("/b") == 2)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+        self.assertNotIn("cache-control", self.cache.requests[-1].headers)
+
+    async def test_invalidated_of_all_hosts_and_of_none(self):
+        for host in ("x.example", "y.example"):
+            self.warmer.saw(access("/a", host=host))
+        await self.warm()
+        await self.keeping()
+        self.warmer.invalidated(SERVICE, "/a")
+        self.warmer.invalidated(SERVICE, "/never")
+        self.warmer.invalidated("unknown", "/a")
+        await self.until(lambda: len(self.cache.urls) == 4)
+        self.assertEqual(2, [r.headers["host"] for r in self.cache.requests].count("x.example"))
+
+    async def test_renewed_before_its_end(self):
+        self.cache.answer = lambda request: Reply(
+            b"x",
+            headers={"Cache-Control": "max-age=1, must-revalidate" if request.url == "/short"
+                     else "max-age=600"},
+        )  # fmt: skip
+        self.popular("/short", "/long")
+        await self.warm()
+        began = time.monotonic()
+        await self.keeping()
+        await self.until(lambda: self.cache.urls.count("/short") == 2)
+        self.assertLess(time.monotonic() - began, 1.0)
+        self.assertEqual("no-cache", self.cache.requests[-1].headers["cache-control"])
+        self.assertEqual(1, self.cache.urls.count("/long"))
+
+    async def test_page_that_fails_is_left_alone_for_a_while(self):
+        self.cache.answer = lambda request: Reply(status=503, served="pass")
+        self.popular("/a")
+        await self.warm()
+        self.cache.answer = lambda request: Reply(b"x")
+        await self.keeping()
+        self.popular("/b")
+        await self.until(lambda: "/b" in self.cache.urls)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+
+    async def test_without_a_warming_before(self):
+        self.popular("/a")
+        await self.keeping()
+        await self.until(lambda: self.cache.urls == ["/a"])
+
+    async def test_ends_when_cancelled(self):
+        task = await self.keeping()
+        await asyncio.sleep(0)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.popular("/a")
+        self.assertEqual(1, (await self.warm()).fetched)  # the service is not locked
+
+
+class LearnTest(WarmerTest):
+    async def test_pages_and_forget(self):
+        self.popular("/a", "/b")
+        self.assertEqual(
+            [PageKey(SERVICE, "shop.example", url) for url in ("/a", "/b")],
+            self.warmer.pages(SERVICE, 5),
+        )
+        self.warmer.forget(SERVICE)
+        self.assertEqual([], self.warmer.pages(SERVICE, 5))
+
+    def test_limits_come_from_the_configuration(self):
+        self.set(max_pages=7, half_lives=[5, 50], horizon=9)
+        found = limits(self.conf)
+        self.assertEqual((7, (5.0, 50.0), 9.0),
+                         (found.pages_per_service, found.half_lives, found.horizon))  # fmt: skip
