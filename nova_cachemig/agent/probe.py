@@ -31,6 +31,7 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 _REMEMBERED: Final = 1024  # guests whose answering times are known
 _TIMES: Final = 200  # answering times known of one guest
 _LEAST_INTERVAL: Final = 0.001
+_COMPLAIN_EVERY: Final = 10.0  # seconds
 
 
 class _Answer(enum.Enum):
@@ -46,6 +47,7 @@ class TcpProber:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Reads ``[probe]`` of ``conf``."""
         self._conf = conf.probe
+        self._complained = -_COMPLAIN_EVERY
         self._times: collections.OrderedDict[Target, collections.deque[float]] = (
             collections.OrderedDict()
         )
@@ -112,7 +114,9 @@ class TcpProber:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as exc:  # out of descriptors: says nothing about the guest
-            LOG.warning("cannot probe %s: %s", target.address, exc)
+            if began - self._complained > _COMPLAIN_EVERY:
+                self._complained = began
+                LOG.warning("cannot probe %s: %s", target.address, exc)
             return _Answer.OURS
         with sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -1,0 +1,132 @@
+"""A guest that loses packets, in a network namespace of its own."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.probe import TcpProber
+from nova_cachemig.conf import probe as probe_conf
+from nova_cachemig.model.service import Target
+
+_SERVER = """
+import asyncio
+async def accept(reader, writer):
+    try:
+        await reader.read()
+    except OSError:
+        pass
+    writer.close()
+async def main():
+    server = await asyncio.start_server(accept, "0.0.0.0", 80)
+    print("up", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@unittest.skipUnless(
+    os.geteuid() == 0 and shutil.which("nft") and shutil.which("ip"), "needs root, nft and ip"
+)
+class PausedGuestTest(unittest.IsolatedAsyncioTestCase):
+    """nft in the guest's namespace drops all packets, as a paused guest does."""
+
+    def setUp(self):
+        tag = f"{os.getpid():x}"[-6:]
+        self.space, near, far = f"cmgp{tag}", f"cmgpa{tag}", f"cmgpb{tag}"
+        net = 200 + os.getpid() % 50
+        run("ip", "netns", "add", self.space)
+        self.addCleanup(run, "ip", "netns", "del", self.space)
+        run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", self.space)
+        run("ip", "addr", "add", f"198.18.{net}.1/30", "dev", near)
+        run("ip", "link", "set", near, "up")
+        self.inside("ip", "addr", "add", f"198.18.{net}.2/30", "dev", far)
+        self.inside("ip", "link", "set", far, "up")
+        self.inside("nft", "add", "table", "inet", "pause")
+        server = subprocess.Popen(
+            ["ip", "netns", "exec", self.space, sys.executable, "-c", _SERVER],
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(server.wait, 10)
+        self.addCleanup(server.terminate)
+        self.addCleanup(server.stdout.close)
+        self.assertEqual(b"up\n", server.stdout.readline())
+        self.target = Target(f"198.18.{net}.2", 80)
+        conf = cfg.ConfigOpts()
+        probe_conf.register(conf)
+        conf([])
+        self.prober = TcpProber(conf)
+
+    def inside(self, *command):
+        return run("ip", "netns", "exec", self.space, *command)
+
+    def pause(self):
+        for hook in ("input", "output"):
+            self.inside("nft", "add", "chain", "inet", "pause", hook,
+                        f"{{ type filter hook {hook} priority 0; policy drop; }}")  # fmt: skip
+
+    def resume(self):
+        self.inside("nft", "flush", "table", "inet", "pause")
+        for hook in ("input", "output"):
+            self.inside("nft", "delete", "chain", "inet", "pause", hook)
+
+    async def resumed_at(self):
+        """Loop time just after the drop has certainly ended; nft itself takes milliseconds."""
+        loop = asyncio.get_running_loop()
+        script = "delete table inet pause; add table inet pause"
+        process = await asyncio.create_subprocess_exec(
+            "ip", "netns", "exec", self.space, "nft", script
+        )
+        self.assertEqual(0, await process.wait())
+        return loop.time()
+
+    async def test_reachable_is_seen_within_40_ms_of_the_end(self):
+        loop = asyncio.get_running_loop()
+        late = []
+        for length in (0.3, 1.3, 0.7, 2.2):
+            self.pause()
+            seen = loop.create_future()
+
+            async def wait(seen=seen):
+                await self.prober.wait_answers(self.target)
+                seen.set_result(loop.time())
+
+            task = asyncio.create_task(wait())
+            await asyncio.sleep(length)
+            self.assertFalse(seen.done(), "it answered through the drop")
+            ended = await self.resumed_at()
+            late.append(await asyncio.wait_for(seen, 5) - ended)
+            await task
+        print(f"reachable seen after, ms: {[round(1000 * s, 1) for s in late]}", file=sys.stderr)
+        self.assertLessEqual(max(late), 0.040)
+
+    async def test_silence_is_seen_and_life_is_not_mistaken_for_it(self):
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(self.prober.wait_silent(self.target))
+        await asyncio.sleep(0.5)
+        self.assertFalse(task.done())
+        self.pause()
+        began = loop.time()
+        await asyncio.wait_for(task, 3)
+        seconds = loop.time() - began
+        print(f"silence seen after, ms: {1000 * seconds:.0f}", file=sys.stderr)
+        self.assertLess(seconds, 0.5)
+        self.assertFalse(await self.prober.answers(self.target, timeout=0.1))
+        self.resume()
+        self.assertTrue(await self.prober.answers(self.target, timeout=1.0))
+
+    async def test_guest_keeps_nothing_of_the_probes(self):
+        for _ in range(50):
+            self.assertTrue(await self.prober.answers(self.target, timeout=2.0))
+        await asyncio.sleep(0.1)
+        shown = await asyncio.to_thread(self.inside, "ss", "-Htan", "sport", "=", ":80")
+        states = [line.split()[0] for line in shown.splitlines()]
+        self.assertEqual(["LISTEN"], states)

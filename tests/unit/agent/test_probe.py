@@ -1,0 +1,210 @@
+"""The probe, on loopback sockets and with scripted answers."""
+
+import asyncio
+import errno
+import os
+import pathlib
+import socket
+import unittest
+from unittest import mock
+
+from oslo_config import cfg
+
+from nova_cachemig.agent import probe
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.conf import probe as probe_conf
+from nova_cachemig.model.service import Target
+
+
+def open_files():
+    return len(list(pathlib.Path(f"/proc/{os.getpid()}/fd").iterdir()))
+
+
+class ProbeTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.conf = cfg.ConfigOpts()
+        probe_conf.register(self.conf)
+        self.conf([])
+
+    def set(self, **options):
+        for name, value in options.items():
+            self.conf.set_override(name, value, "probe")
+            self.addCleanup(self.conf.clear_override, name, "probe")
+
+    async def listener(self, address="127.0.0.1"):
+        self.accepted = []
+
+        async def accept(reader, writer):
+            self.accepted.append(await asyncio.gather(reader.read(), return_exceptions=True))
+            writer.close()
+
+        server = await asyncio.start_server(accept, address, 0)
+        self.addCleanup(server.close)
+        return Target(address, server.sockets[0].getsockname()[1])
+
+    def nobody(self):
+        """A target that refuses: bound, so that nobody else takes it, and not listening."""
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        sock.bind(("127.0.0.1", 0))
+        return Target("127.0.0.1", sock.getsockname()[1]), sock
+
+
+class RealSocketTest(ProbeTest):
+    def setUp(self):
+        super().setUp()
+        self.prober = probe.TcpProber(self.conf)
+
+    async def test_answers(self):
+        target = await self.listener()
+        self.assertTrue(await self.prober.answers(target, timeout=2.0))
+
+    async def test_answers_ipv6(self):
+        try:
+            target = await self.listener("::1")
+        except OSError as exc:
+            self.skipTest(f"no IPv6 loopback: {exc}")
+        self.assertTrue(await self.prober.answers(target, timeout=2.0))
+
+    async def test_refused_is_no_answer(self):
+        target, _ = self.nobody()
+        self.assertFalse(await self.prober.answers(target, timeout=2.0))
+
+    async def test_closes_with_a_reset(self):
+        target = await self.listener()
+        await self.prober.answers(target, timeout=2.0)
+        async with asyncio.timeout(2):
+            while not self.accepted:  # noqa: ASYNC110 - of the other side
+                await asyncio.sleep(0.005)
+        self.assertIsInstance(self.accepted[0][0], ConnectionResetError)
+
+    async def test_waits_for_the_service(self):
+        target, sock = self.nobody()
+        task = asyncio.create_task(self.prober.wait_answers(target, interval=0.01))
+        await asyncio.sleep(0.05)
+        self.assertFalse(task.done())
+        sock.listen()
+        await asyncio.wait_for(task, 1.0)
+
+    async def test_no_descriptors_are_left(self):
+        target, _ = self.nobody()
+        before = open_files()
+        task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(before, open_files())
+
+    async def test_not_an_address(self):
+        for address in ("shop.example", "", "1.2.3", "1.2.3.4:80"):
+            for call in (
+                self.prober.answers(Target(address, 80), timeout=1.0),
+                self.prober.wait_answers(Target(address, 80)),
+                self.prober.wait_silent(Target(address, 80)),
+            ):
+                with self.subTest(address), self.assertRaisesRegex(PartError, "not an IP address"):
+                    await call
+
+    async def test_refusing_guest_is_not_silent(self):
+        target, _ = self.nobody()
+        with self.assertRaises(TimeoutError):
+            await asyncio.wait_for(self.prober.wait_silent(target, interval=0.01), 0.6)
+
+    async def test_out_of_descriptors_is_not_silence(self):
+        target = await self.listener()
+        broken = mock.patch.object(
+            probe.socket, "socket", side_effect=OSError(errno.EMFILE, "too many open files")
+        )
+        with broken, self.assertLogs(probe.LOG.logger, "WARNING"), self.assertRaises(TimeoutError):
+            await asyncio.wait_for(self.prober.wait_silent(target, interval=0.01), 0.5)
+
+
+class Scripted(probe.TcpProber):
+    """Answers after the time that ``delay`` gives; None: never."""
+
+    def __init__(self, conf, delay):
+        super().__init__(conf)
+        self.delay, self.asked, self.open, self.most_open = delay, 0, 0, 0
+
+    async def _ask(self, target, family):
+        self.asked += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            delay = self.delay(self.asked)
+            if delay is None:
+                await asyncio.Event().wait()
+            await asyncio.sleep(delay)
+        finally:
+            self.open -= 1
+        self._took(target, delay)
+        return probe._Answer.YES
+
+
+TARGET = Target("127.0.0.1", 9)
+
+
+class SilenceTest(ProbeTest):
+    async def silent_after(self, prober, limit=3.0):
+        """Seconds until silence; None: not within the limit."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await asyncio.wait_for(prober.wait_silent(TARGET, interval=0.01), limit)
+        except TimeoutError:
+            return None
+        return loop.time() - began
+
+    async def test_silence_of_a_quick_guest(self):
+        prober = Scripted(self.conf, lambda n: 0.001 if n <= 30 else None)
+        seconds = await self.silent_after(prober)
+        self.assertIsNotNone(seconds)
+        self.assertGreater(prober.asked, 34)
+        self.assertLess(seconds, 1.5)
+
+    async def test_one_lost_probe_is_not_silence(self):
+        prober = Scripted(self.conf, lambda n: None if n % 7 == 0 else 0.001)
+        self.assertIsNone(await self.silent_after(prober, 0.7))
+
+    async def test_four_lost_in_a_row_are_not_silence(self):
+        prober = Scripted(self.conf, lambda n: None if n % 30 in range(4) else 0.001)
+        self.assertIsNone(await self.silent_after(prober, 0.8))
+
+    async def test_slow_guest_is_not_silent(self):
+        """A brownout: answers become ten times slower than ever before, yet they come."""
+        prober = Scripted(self.conf, lambda n: 0.005 if n <= 40 else 0.09)
+        self.assertIsNone(await self.silent_after(prober, 1.5))
+
+    async def test_timeout_follows_the_guest(self):
+        prober = Scripted(self.conf, lambda n: None)
+        for _ in range(100):
+            prober._took(TARGET, 0.05)
+        self.assertAlmostEqual(0.2, prober._overdue_after(TARGET))
+        seconds = await self.silent_after(prober)
+        self.assertGreater(seconds, 0.2)
+        quick = Scripted(self.conf, lambda n: None)
+        for _ in range(100):
+            quick._took(TARGET, 0.001)
+        self.assertLess(await self.silent_after(quick), 0.2)
+
+    async def test_open_probes_are_bounded(self):
+        self.set(max_open=7, silent_after=100)
+        prober = Scripted(self.conf, lambda n: None)
+        await self.silent_after(prober, 0.3)
+        self.assertEqual(7, prober.most_open)
+        await asyncio.sleep(0)
+        self.assertEqual(0, prober.open)
+
+    async def test_old_probes_are_given_up(self):
+        self.set(lifetime=0.05)
+        prober = Scripted(self.conf, lambda n: None if n < 30 else 0.001)
+        await asyncio.wait_for(prober.wait_answers(TARGET, interval=0.01), 2.0)
+        self.assertLessEqual(prober.most_open, 7)
+        self.assertEqual(0, prober.open)
+
+    async def test_known_guests_are_bounded(self):
+        prober = probe.TcpProber(self.conf)
+        for port in range(3000):
+            prober._took(Target("127.0.0.1", port), 0.1)
+        self.assertEqual(probe._REMEMBERED, len(prober._times))
