@@ -87,15 +87,17 @@ class LibvirtWatch:
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None
         )
-        try:
-            connection.setKeepAlive(*_KEEPALIVE)
-            connection.domainEventRegisterAny(
-                None, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self._on_iteration, None
-            )
-        except libvirt.libvirtError as exc:
-            # The pauses are what matters; a driver of libvirt's may lack the rest.
-            LOG.info("libvirt at %s lacks a comfort: %s", self._uri, exc)
+        self._try(connection.setKeepAlive, *_KEEPALIVE)
+        iteration = libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION
+        self._try(connection.domainEventRegisterAny, None, iteration, self._on_iteration, None)
         self._catch_up(connection)
+
+    def _try(self, ask: Callable[..., object], *arguments: object) -> None:
+        """The pauses are what matters; a driver of libvirt's may lack the rest."""
+        try:
+            ask(*arguments)
+        except self._libvirt.libvirtError as exc:
+            LOG.debug("libvirt at %s: %s", self._uri, exc)
 
     def _catch_up(self, connection: Any) -> None:
         """While there was no connection a switchover may have failed."""

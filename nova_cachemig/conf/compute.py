@@ -56,7 +56,8 @@ OPTS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to ``conf``."""
-    conf.register_group(GROUP)
+    # A group of its own: oslo.config's copies share the options' values (a shallow copy).
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP)
 
 

@@ -1,0 +1,193 @@
+import logging
+import threading
+import time
+import unittest
+from typing import Any
+
+from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.rpc.agent import AgentRefusedError, AgentUnreachableError, WarmAnswer
+from nova_cachemig.rpc.courier import Parcel
+from nova_cachemig.rpc.faults import Faults
+
+LOGGER = "nova_cachemig.compute.hook"
+READY = WarmAnswer(True, "armed", "warm")
+NOT_YET = WarmAnswer(False, "warming", "warming")
+
+
+class ScriptedAgent:
+    """Answers from a list; each answer costs what the question may cost, on the test's clock."""
+
+    def __init__(self, test: "HookTest") -> None:
+        self.test = test
+        self.told: list[Any] = []
+        self.asked: list[tuple[float, float]] = []
+        self.answers: list[WarmAnswer | Exception] = []
+        self.delivered = True
+        self.error: str | None = None
+
+    def begin(self, *arguments: Any) -> Parcel:
+        self.told.append(("begin", *arguments[1:]))
+        parcel = Parcel("begin", {}, 0.0)
+        if self.delivered:
+            parcel.succeeded()
+        elif self.error:
+            parcel.failed(self.error)
+        return parcel
+
+    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> Parcel:
+        self.told.append(event)
+        return Parcel("guest_event", {}, 0.0)
+
+    def wait_warm(
+        self, ctxt: dict[str, str], instance: str, request: str, wait: float, *, timeout: float
+    ) -> WarmAnswer:
+        self.asked.append((wait, timeout))
+        answer = self.answers.pop(0) if self.answers else NOT_YET
+        self.test.now += timeout if isinstance(answer, AgentUnreachableError) else wait
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def moment(kind: MomentKind, request: str = "req-1") -> Moment:
+    return Moment(kind, "uuid-1", request, "host-b", "host-a", f"instance.{kind.value}")
+
+
+class HookTest(unittest.TestCase):
+    def setUp(self) -> None:
+        logging.getLogger("nova_cachemig.rpc.faults").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("nova_cachemig.rpc.faults").setLevel, logging.NOTSET)
+        self.now = 100.0
+        self.agent = ScriptedAgent(self)
+        self.hook = self.new_hook(HookLimits(warm=30, answer=2, retry_after=30))
+
+    def new_hook(self, limits: HookLimits) -> MigrationHook:
+        return MigrationHook(
+            self.agent, limits, Faults(), clock=lambda: self.now, wall=lambda: 1000.5
+        )
+
+    def wait(self, request: str = "req-1") -> tuple[float, str]:
+        """Seconds that the hook took at pre.end, and the sentence that it logged."""
+        began = self.now
+        with self.assertLogs(LOGGER, "INFO") as logged:
+            self.hook.saw(moment(MomentKind.PREPARED, request))
+        [record] = logged.records
+        return self.now - began, record.getMessage()
+
+    # -- telling ---------------------------------------------------------------------------
+
+    def test_the_beginning_is_told_with_both_hosts(self) -> None:
+        self.hook.saw(moment(MomentKind.BEGUN))
+        self.assertEqual(
+            [("begin", "uuid-1", "req-1", "host-a", "host-b", 1000.5)], self.agent.told
+        )
+
+    def test_the_end_is_told(self) -> None:
+        for kind, told in (
+            (MomentKind.COMPLETED, GuestEventKind.COMPLETED),
+            (MomentKind.ROLLING_BACK, GuestEventKind.FAILED),
+            (MomentKind.ROLLED_BACK, GuestEventKind.ROLLED_BACK),
+        ):
+            self.hook.saw(moment(kind))
+            self.assertEqual(
+                GuestEvent("uuid-1", told, 1000.5, "host-b", "req-1", f"instance.{kind.value}"),
+                self.agent.told[-1],
+            )
+        self.assertEqual([], self.agent.asked)
+
+    # -- waiting ---------------------------------------------------------------------------
+
+    def test_a_warm_cache_delays_nothing(self) -> None:
+        self.agent.answers = [READY]
+        took, sentence = self.wait()
+        self.assertEqual(0.0, took)
+        self.assertIn("warm (armed)", sentence)
+
+    def test_it_asks_until_the_cache_is_warm(self) -> None:
+        self.agent.answers = [NOT_YET, NOT_YET, NOT_YET, READY]
+        took, _sentence = self.wait()
+        self.assertEqual(6.0, took)
+        self.assertEqual([0.0, 2.0, 2.0, 2.0], [wait for wait, _timeout in self.agent.asked])
+
+    def test_it_never_waits_longer_than_the_limit(self) -> None:
+        for warm in (1, 2, 3, 7, 30, 300):
+            self.hook = self.new_hook(HookLimits(warm=warm, answer=2, retry_after=0))
+            took, sentence = self.wait()
+            self.assertLessEqual(took, warm)
+            self.assertGreaterEqual(took, warm - 1)
+            self.assertIn("not warm", sentence)
+
+    def test_no_question_may_outlive_the_limit(self) -> None:
+        self.agent.answers = [NOT_YET] * 14 + [AgentUnreachableError("late")] * 9
+        took, _sentence = self.wait()
+        self.assertLessEqual(took, 30)
+
+    def test_an_answer_too_late_is_no_silent_agent(self) -> None:
+        self.hook = self.new_hook(HookLimits(warm=3, answer=2, retry_after=30))
+        self.agent.answers = [NOT_YET, AgentUnreachableError("late")]
+        took, sentence = self.wait()
+        self.assertIn("not warm", sentence)
+        self.assertEqual(3.0, took)
+        self.agent.answers = [READY]
+        self.assertIn("warm (armed)", self.wait("req-2")[1])
+
+    def test_a_silent_agent_costs_one_answer_and_then_nothing_for_a_while(self) -> None:
+        self.agent.answers = [AgentUnreachableError("nobody")]
+        took, sentence = self.wait()
+        self.assertEqual(2.0, took)
+        self.assertIn("nobody", sentence)
+        took, sentence = self.wait("req-2")
+        self.assertEqual(0.0, took)
+        self.assertEqual(1, len(self.agent.asked))
+        self.now += 30
+        self.agent.answers = [READY]
+        self.wait("req-3")
+        self.assertEqual(2, len(self.agent.asked))
+
+    def test_an_agent_that_refuses_is_not_waited_for(self) -> None:
+        self.agent.answers = [AgentRefusedError("ValueError: no")]
+        took, sentence = self.wait()
+        self.assertEqual(0.0, took)
+        self.assertIn("ValueError: no", sentence)
+
+    def test_a_beginning_that_did_not_go_out_ends_the_wait_at_once(self) -> None:
+        self.agent.delivered = False
+        self.agent.error = "no agent listens on topic t"
+        self.hook.saw(moment(MomentKind.BEGUN))
+        took, sentence = self.wait()
+        self.assertEqual((0.0, []), (took, self.agent.asked))
+        self.assertIn("no agent listens", sentence)
+
+    def test_a_beginning_that_hangs_is_waited_for_as_long_as_an_answer(self) -> None:
+        self.agent.delivered = False
+        self.hook = MigrationHook(self.agent, HookLimits(30, 0.2, 30), Faults())
+        self.hook.saw(moment(MomentKind.BEGUN))
+        began = time.monotonic()
+        _took, sentence = self.wait()
+        self.assertLess(time.monotonic() - began, 0.2 + 1)
+        self.assertIn("does not take messages", sentence)
+
+    def test_zero_never_waits(self) -> None:
+        self.hook = self.new_hook(HookLimits(warm=0, answer=2, retry_after=30))
+        self.assertEqual(0.0, self.wait()[0])
+        self.assertEqual([], self.agent.asked)
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        for number in range(1000):
+            self.hook.saw(moment(MomentKind.BEGUN, f"req-{number}"))
+        self.assertLessEqual(len(self.hook._begun), 100)
+
+    def test_two_migrations_wait_at_once(self) -> None:
+        together = threading.Barrier(2)
+        self.agent.wait_warm = lambda *a, **k: [READY, READY][together.wait(5)]  # type: ignore
+        threads = [
+            threading.Thread(target=self.hook.saw, args=(moment(MomentKind.PREPARED, name),))
+            for name in ("req-1", "req-2")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        self.assertFalse(together.broken)

@@ -1,0 +1,197 @@
+import logging
+import unittest
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from nova_cachemig.compute import libvirt_watch
+from nova_cachemig.compute.tracker import Lifecycle, Resumed, Started, Suspended
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.rpc.faults import Faults
+
+
+class Domain:
+    def __init__(self, uuid: str, state: int = 1) -> None:
+        self.uuid, self._state = uuid, state
+
+    def UUIDString(self) -> str:
+        return self.uuid
+
+    def state(self) -> tuple[int, int]:
+        return self._state, 0
+
+
+class Connection:
+    def __init__(self, libvirt: "FakeLibvirt") -> None:
+        self.libvirt = libvirt
+        self.callbacks: dict[int, Callable[..., None]] = {}
+        self.on_close: Callable[..., None] = lambda *_: None
+        self.closed = False
+
+    def registerCloseCallback(self, callback: Callable[..., None], opaque: Any) -> None:
+        self.on_close = callback
+
+    def domainEventRegisterAny(self, dom: Any, kind: int, callback: Any, opaque: Any) -> None:
+        if kind in self.libvirt.lacks:
+            raise self.libvirt.libvirtError("not supported")
+        self.callbacks[kind] = callback
+
+    def setKeepAlive(self, interval: int, count: int) -> None:
+        pass
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:
+        if uuid not in self.libvirt.domains:
+            raise self.libvirt.libvirtError("no such domain")
+        return self.libvirt.domains[uuid]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def lifecycle(self, uuid: str, event: int, detail: int) -> None:
+        self.callbacks[0](self, Domain(uuid), event, detail, None)
+
+    def iteration(self, uuid: str, number: int) -> None:
+        self.callbacks[20](self, Domain(uuid), number, None)
+
+
+class FakeLibvirt:
+    """As much of the module as is used; each turn of its event loop runs one step of the test."""
+
+    class libvirtError(Exception):
+        pass
+
+    VIR_DOMAIN_EVENT_ID_LIFECYCLE = 0
+    VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION = 20
+    VIR_DOMAIN_RUNNING = 1
+
+    def __init__(self) -> None:
+        self.steps: list[Callable[[], None]] = []
+        self.connections: list[Connection] = []
+        self.down = False
+        self.lacks: set[int] = set()
+        self.domains: dict[str, Domain] = {}
+
+    def registerErrorHandler(self, handler: Any, context: Any) -> None: ...
+
+    def virEventRegisterDefaultImpl(self) -> None: ...
+
+    def virEventAddTimeout(self, milliseconds: int, callback: Any, opaque: Any) -> int:
+        return 1
+
+    def virEventRemoveTimeout(self, timer: int) -> None: ...
+
+    def virEventRunDefaultImpl(self) -> None:
+        self.steps.pop(0)()
+
+    def openReadOnly(self, uri: str) -> Connection:
+        if self.down:
+            raise self.libvirtError("cannot connect")
+        self.connections.append(Connection(self))
+        return self.connections[-1]
+
+
+class LibvirtWatchTest(unittest.TestCase):
+    def setUp(self) -> None:
+        for name in ("nova_cachemig.rpc.faults", "nova_cachemig.compute.libvirt_watch"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+            self.addCleanup(logging.getLogger(name).setLevel, logging.NOTSET)
+        self.now = 0.0
+        patch = mock.patch.object(libvirt_watch.time, "monotonic", lambda: self.now)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.libvirt = FakeLibvirt()
+        self.told: list[GuestEvent] = []
+        self.warmed = 0
+        self.faults = Faults()
+        self.watch = libvirt_watch.LibvirtWatch(
+            self.libvirt, "test:", "host-a", self.told.append, self._warm, self.faults
+        )
+
+    def _warm(self) -> None:
+        self.warmed += 1
+
+    def play(self, *steps: Callable[[], None]) -> None:
+        self.libvirt.steps = list(steps)
+        self.watch.run(lambda: not self.libvirt.steps)
+
+    def now_connection(self) -> Connection:
+        return self.libvirt.connections[-1]
+
+    def kinds(self) -> list[GuestEventKind]:
+        return [event.kind for event in self.told]
+
+    def test_a_source_is_told_round_by_round(self) -> None:
+        self.play(
+            lambda: self.now_connection().iteration("uuid-1", 1),
+            lambda: self.now_connection().iteration("uuid-1", 2),
+            lambda: self.now_connection().lifecycle(
+                "uuid-1", Lifecycle.SUSPENDED, Suspended.MIGRATED
+            ),
+        )
+        kind = GuestEventKind
+        self.assertEqual([kind.ITERATION, kind.ITERATION, kind.PAUSED], self.kinds())
+        self.assertTrue(self.now_connection().closed)
+
+    def test_a_destination_opens_its_channel_before_the_guest_runs(self) -> None:
+        def arrived() -> None:
+            self.now_connection().lifecycle("uuid-1", Lifecycle.STARTED, Started.MIGRATED)
+            self.assertEqual((1, []), (self.warmed, self.told))
+
+        self.play(
+            arrived,
+            lambda: self.now_connection().lifecycle("uuid-1", Lifecycle.RESUMED, Resumed.MIGRATED),
+        )
+        self.assertEqual([GuestEventKind.RESUMED], self.kinds())
+
+    def _lose(self) -> None:
+        self.now_connection().on_close(self.now_connection(), 1, None)
+
+    def _pass(self, seconds: float) -> Callable[[], None]:
+        def step() -> None:
+            self.now += seconds
+
+        return step
+
+    def test_a_lost_connection_is_opened_again(self) -> None:
+        self.play(self._lose, self._pass(1), self._pass(1))
+        self.assertEqual(2, len(self.libvirt.connections))
+        self.assertTrue(self.libvirt.connections[0].closed)
+        self.assertEqual(1, self.faults.counts()["lost the connection to libvirt"])
+
+    def test_a_libvirtd_that_is_down_is_tried_less_and_less_often(self) -> None:
+        self.libvirt.down = True
+        self.play(*[self._pass(1)] * 30)
+        # After 1, 2, 5, 10, 10 seconds.
+        self.assertEqual(6, self.faults.counts()["cannot listen to libvirt"])
+        self.libvirt.down = False
+        self.play(*[self._pass(1)] * 30)
+        self.assertEqual(1, len(self.libvirt.connections))
+
+    def test_a_driver_without_iterations_still_tells_of_pauses(self) -> None:
+        self.libvirt.lacks = {20}
+        self.play(
+            lambda: self.now_connection().lifecycle(
+                "uuid-1", Lifecycle.SUSPENDED, Suspended.MIGRATED
+            )
+        )
+        self.assertEqual([GuestEventKind.PAUSED], self.kinds())
+
+    def test_a_driver_without_events_is_no_connection(self) -> None:
+        self.libvirt.lacks = {0}
+        self.play(self._pass(0))
+        self.assertEqual(1, self.faults.counts()["cannot listen to libvirt"])
+        self.assertTrue(self.libvirt.connections[0].closed)
+
+    def test_a_switchover_that_failed_unseen_is_found_out(self) -> None:
+        def pause() -> None:
+            for uuid in ("went-on", "still-paused", "moved"):
+                self.now_connection().lifecycle(uuid, Lifecycle.SUSPENDED, Suspended.MIGRATED)
+            self.told.clear()
+            self.libvirt.domains = {"went-on": Domain("went-on", 1), "still-paused": Domain("x", 3)}
+
+        self.play(pause, self._lose, self._pass(1))
+        self.assertEqual([("went-on", GuestEventKind.SWITCHOVER_FAILED)], self.facts())
+        self.assertEqual(("still-paused",), self.watch._tracker.paused())
+
+    def facts(self) -> list[tuple[str, GuestEventKind]]:
+        return [(event.instance, event.kind) for event in self.told]

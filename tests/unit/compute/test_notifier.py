@@ -1,0 +1,117 @@
+import logging
+import unittest
+from typing import Any
+from unittest import mock
+
+from oslo_config import cfg
+from stevedore import driver
+
+from nova_cachemig.compute import notifier, watcher
+from nova_cachemig.compute.notification import Moment, MomentKind
+from tests.unit.compute.test_notification import unversioned, versioned
+
+LOGGER = "nova_cachemig.compute.notifier"
+BEGUN = "instance.live_migration_pre.start"
+
+
+def nova_conf(notification_format: str | None = "both", **ours: Any) -> cfg.ConfigOpts:
+    """As much of Nova's conf as the driver reads."""
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    if notification_format is not None:
+        options = [cfg.StrOpt("notification_format", default=notification_format)]
+        conf.register_opts(options, group="notifications")
+    notifier.options.register(conf)
+    for name, value in ours.items():
+        conf.set_override(name, value, group="cachemig")
+    return conf
+
+
+class FakeHook:
+    def __init__(self) -> None:
+        self.seen: list[Moment] = []
+        self.error: BaseException | None = None
+
+    def saw(self, moment: Moment) -> None:
+        self.seen.append(moment)
+        if self.error is not None:
+            raise self.error
+
+
+class NotifierTest(unittest.TestCase):
+    def setUp(self) -> None:
+        logging.getLogger("nova_cachemig.rpc.faults").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("nova_cachemig.rpc.faults").setLevel, logging.NOTSET)
+
+    def made(self, conf: cfg.ConfigOpts) -> tuple[notifier.CachemigDriver, FakeHook]:
+        made = notifier.CachemigDriver(conf, ["notifications"], None)
+        made._hook = hook = FakeHook()  # type: ignore[assignment]
+        return made, hook
+
+    def test_it_is_found_by_the_name_that_stands_in_nova_conf(self) -> None:
+        try:
+            found = driver.DriverManager("oslo.messaging.notify.drivers", "cachemig")
+        except driver.NoMatches:
+            self.skipTest("nova-cachemig is not installed")
+        self.assertIs(notifier.CachemigDriver, found.driver)
+
+    def test_a_moment_reaches_the_hook(self) -> None:
+        made, hook = self.made(nova_conf())
+        made.notify({}, versioned(BEGUN), "INFO", -1)
+        self.assertEqual([MomentKind.BEGUN], [moment.kind for moment in hook.seen])
+
+    def test_what_is_published_twice_is_heard_once(self) -> None:
+        for wanted, heard in (("both", 1), ("versioned", 1), ("unversioned", 1), (None, 1)):
+            with self.subTest(wanted):
+                made, hook = self.made(nova_conf(wanted))
+                legacy = unversioned("compute.instance.live_migration.pre.start")
+                made.notify({"request_id": "req-1"}, legacy, "INFO", -1)
+                made.notify({"request_id": "req-1"}, versioned(BEGUN), "INFO", -1)
+                self.assertEqual(heard, len(hook.seen))
+
+    def test_anything_else_costs_nothing_and_opens_nothing(self) -> None:
+        made = notifier.CachemigDriver(nova_conf(), ["notifications"], None)
+        with mock.patch.object(notifier, "AgentClient", side_effect=AssertionError):
+            for event in ("instance.create.end", "scheduler.select_destinations.end", None):
+                made.notify({}, versioned(str(event)), "INFO", -1)
+            made.notify(None, {}, "INFO", -1)
+        self.assertIsNone(made._hook)
+        self.assertEqual({}, made._faults.counts())
+
+    def test_whatever_goes_wrong_nova_goes_on(self) -> None:
+        made, hook = self.made(nova_conf())
+        for error in (RuntimeError("x"), OSError("x"), AssertionError("x")):
+            hook.error = error
+            made.notify({}, versioned(BEGUN), "INFO", -1)
+        hook.error = None
+        made.notify({}, versioned(BEGUN, uuid=None), "INFO", -1)
+        made.notify({}, None, "INFO", -1)
+        self.assertEqual(5, sum(made._faults.counts().values()))
+
+    def test_what_is_meant_for_novas_caller_passes(self) -> None:
+        made, hook = self.made(nova_conf())
+        hook.error = KeyboardInterrupt()
+        with self.assertRaises(KeyboardInterrupt):
+            made.notify({}, versioned(BEGUN), "INFO", -1)
+
+    def test_a_watcher_that_cannot_start_is_no_reason_not_to_load(self) -> None:
+        with mock.patch.object(watcher, "start_once", side_effect=OSError("no more processes")):
+            made, hook = self.made(nova_conf())
+        made.notify({}, versioned(BEGUN), "INFO", -1)
+        self.assertEqual(1, len(hook.seen))
+        self.assertEqual({"guests are not watched": 1}, made._faults.counts())
+
+    def test_it_says_once_that_it_is_there(self) -> None:
+        made, _hook = self.made(nova_conf(topic="t", warm_timeout=7))
+        root = logging.getLogger()
+        handler = logging.NullHandler()
+        with mock.patch.object(root, "handlers", []), self.assertNoLogs(LOGGER):
+            pass
+        with mock.patch.object(root, "handlers", []):
+            made._announce()
+        self.assertFalse(made._announced)
+        with mock.patch.object(root, "handlers", [handler]), self.assertLogs(LOGGER) as logged:
+            made.notify({}, {}, "INFO", -1)
+            made.notify({}, {}, "INFO", -1)
+        self.assertEqual(1, len(logged.records))
+        self.assertIn("enabled: topic t, warm_timeout 7 s", logged.output[0])

@@ -1,0 +1,126 @@
+import unittest
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.compute import tracker
+from nova_cachemig.compute.tracker import Lifecycle, Resumed, Started, Suspended
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+
+K = GuestEventKind
+
+
+class Play(unittest.TestCase):
+    def setUp(self) -> None:
+        self.tracker = tracker.Tracker("host-a")
+
+    def saw(self, event: int, detail: int = 0, instance: str = "uuid-1") -> str | None:
+        told = self.tracker.lifecycle(instance, event, detail, 7.5)
+        if told is None:
+            return None
+        self.assertEqual((instance, 7.5, "host-a", None), _facts(told))
+        return told.kind.value
+
+    def copying(self) -> None:
+        told = self.tracker.iteration("uuid-1", 3, 7.5)
+        self.assertEqual((K.ITERATION, "3"), (told.kind, told.detail))
+
+    def test_the_source_of_a_pre_copy(self) -> None:
+        self.copying()
+        self.assertEqual("paused", self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED))
+        self.assertIsNone(self.saw(Lifecycle.STOPPED, 3))
+        self.assertEqual((), self.tracker.paused())
+
+    def test_the_destination_of_a_pre_copy(self) -> None:
+        self.assertIsNone(self.saw(Lifecycle.STARTED, Started.MIGRATED))
+        self.assertIsNone(self.saw(Lifecycle.SUSPENDED, Suspended.PAUSED))
+        self.assertEqual("resumed", self.saw(Lifecycle.RESUMED, Resumed.MIGRATED))
+
+    def test_a_switchover_that_fails(self) -> None:
+        for detail in (0, Resumed.MIGRATED):
+            self.copying()
+            self.assertEqual("paused", self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED))
+            self.assertEqual(("uuid-1",), self.tracker.paused())
+            self.assertEqual("switchover_failed", self.saw(Lifecycle.RESUMED, detail))
+            self.assertEqual((), self.tracker.paused())
+
+    def test_a_migration_and_back(self) -> None:
+        self.copying()
+        self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
+        self.saw(Lifecycle.STOPPED, 3)
+        self.saw(Lifecycle.STARTED, Started.MIGRATED)
+        self.assertEqual("resumed", self.saw(Lifecycle.RESUMED, Resumed.MIGRATED))
+
+    def test_back_though_the_end_of_the_first_was_missed(self) -> None:
+        self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
+        self.saw(Lifecycle.STARTED, Started.MIGRATED)
+        self.assertEqual("resumed", self.saw(Lifecycle.RESUMED, Resumed.MIGRATED))
+
+    def test_post_copy_is_named_so_that_the_agent_sees_it(self) -> None:
+        told = self.tracker.lifecycle("uuid-1", Lifecycle.SUSPENDED, Suspended.POSTCOPY, 1.0)
+        assert told is not None
+        self.assertEqual((K.PAUSED, True), (told.kind, "postcopy" in told.detail))
+        self.saw(Lifecycle.STARTED, Started.MIGRATED, "uuid-2")
+        told = self.tracker.lifecycle("uuid-2", Lifecycle.RESUMED, Resumed.POSTCOPY, 1.0)
+        assert told is not None
+        self.assertEqual((K.RESUMED, True), (told.kind, "postcopy" in told.detail))
+
+    def test_force_complete_pauses_by_an_ordinary_suspend(self) -> None:
+        self.copying()
+        self.assertEqual("paused", self.saw(Lifecycle.SUSPENDED, Suspended.PAUSED))
+
+    def test_a_pause_and_resume_by_a_user_is_none_of_ours(self) -> None:
+        self.assertIsNone(self.saw(Lifecycle.SUSPENDED, Suspended.PAUSED))
+        self.assertIsNone(self.saw(Lifecycle.RESUMED, 0))
+
+    def test_after_a_cancelled_copy_and_a_restart_a_users_pause_is_none_of_ours(self) -> None:
+        self.copying()
+        self.saw(Lifecycle.STOPPED, 0)
+        self.assertIsNone(self.saw(Lifecycle.SUSPENDED, Suspended.PAUSED))
+
+    def test_a_failed_switchover_that_was_missed(self) -> None:
+        self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
+        told = self.tracker.runs_here("uuid-1", 9.0)
+        assert told is not None
+        self.assertEqual(K.SWITCHOVER_FAILED, told.kind)
+        self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
+        self.tracker.gone("uuid-1")
+        self.assertEqual((), self.tracker.paused())
+
+    def test_domains_are_told_apart(self) -> None:
+        self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED, "uuid-1")
+        self.assertIsNone(self.saw(Lifecycle.RESUMED, 0, "uuid-2"))
+
+    @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 8), st.integers(-1, 12))))
+    def test_whatever_libvirt_says_nothing_is_raised_and_all_that_stopped_is_forgotten(
+        self, said: list[tuple[str, int, int]]
+    ) -> None:
+        watched = tracker.Tracker("host-a")
+        for instance, event, detail in said:
+            told = watched.lifecycle(instance, event, detail, 0.0)
+            self.assertTrue(told is None or told.instance == instance)
+        for instance in "ab":
+            watched.lifecycle(instance, Lifecycle.STOPPED, 0, 0.0)
+        self.assertEqual(({}, set()), (watched._leaving, watched._arriving))
+
+
+class Numbers(unittest.TestCase):
+    def test_they_are_libvirts(self) -> None:
+        try:
+            import libvirt
+        except ImportError:
+            self.skipTest("libvirt-python is not installed")
+        for kind, prefix in (
+            (Lifecycle, ""),
+            (Started, "STARTED_"),
+            (Suspended, "SUSPENDED_"),
+            (Resumed, "RESUMED_"),
+        ):
+            for member in kind:
+                name = f"VIR_DOMAIN_EVENT_{prefix}{member.name}"
+                self.assertEqual(getattr(libvirt, name), member.value, name)
+
+
+def _facts(told: GuestEvent) -> tuple[Any, ...]:
+    return told.instance, told.at, told.host, told.request

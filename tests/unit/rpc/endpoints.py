@@ -1,0 +1,118 @@
+"""An agent's endpoint and a fake bus, for tests."""
+
+import logging
+import threading
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_cachemig.model.guest import GuestEvent
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import Phase
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.server import AgentServer
+
+RECORD = HandoverRecord(
+    id=HandoverId("uuid-1", "req-1"),
+    services=("shop",),
+    source="a",
+    destination="b",
+    phase=Phase.ARMED,
+    started=1.5,
+)
+
+
+def new_conf() -> cfg.ConfigOpts:
+    """A conf of the test's own."""
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    return conf
+
+
+class NotingEndpoint:
+    """Notes all calls; answers what the test sets."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.changed = threading.Condition()
+        self.warm: dict[str, Any] = {"ready": True, "phase": "armed", "reason": "warm"}
+        self.error: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def _note(self, *what: Any) -> None:
+        with self.changed:
+            self.told.append(what)
+            self.changed.notify_all()
+        self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+
+    def await_that(self, what: Callable[[], bool], limit: float = 5.0) -> bool:
+        with self.changed:
+            return self.changed.wait_for(what, limit)
+
+    def begin(
+        self,
+        ctxt: Any,
+        handover: HandoverId,
+        source: str | None,
+        destination: str | None,
+        at: float,
+    ) -> None:
+        self._note("begin", handover, source, destination, at, dict(ctxt))
+
+    def wait_warm(self, ctxt: Any, handover: HandoverId, wait: float) -> dict[str, Any]:
+        self._note("wait_warm", handover, wait)
+        return self.warm
+
+    def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
+        self._note("guest_event", event)
+
+    def handovers(self, ctxt: Any, limit: int) -> list[HandoverRecord]:
+        self._note("handovers", limit)
+        return [RECORD][:limit]
+
+    def handover(self, ctxt: Any, handover: HandoverId) -> HandoverRecord | None:
+        return RECORD if handover == RECORD.id else None
+
+    def services(self, ctxt: Any) -> list[dict[str, Any]]:
+        return [{"name": "shop", "listen": ["10.0.0.1", 80], "error": None}]
+
+    def reload(self, ctxt: Any) -> list[str]:
+        self._note("reload")
+        return ["shop.yaml: no port"]
+
+    def ping(self, ctxt: Any) -> dict[str, Any]:
+        self._note("ping")
+        return {"host": "cache1", "version": "1"}
+
+
+class OnFakeBus(unittest.TestCase):
+    """A server and a client; each test has a topic of its own on the process's one fake bus."""
+
+    def setUp(self) -> None:
+        for name in ("oslo_messaging", "oslo.messaging"):  # they log what these tests provoke
+            logger = logging.getLogger(name)
+            self.addCleanup(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        self.endpoint = NotingEndpoint()
+        self.addCleanup(self.endpoint.gate.set)
+        self.topic = self.id()
+
+    def serve(self) -> AgentServer:
+        server = AgentServer(
+            new_conf(), self.endpoint, host="cache1", topic=self.topic, transport_url="fake://"
+        )
+        server.start()
+        # To the end: the fake bus is one a process, and the end of a server empties it.
+        self.addCleanup(server.stop)
+        self.assertTrue(server.started.wait(5))
+        return server
+
+    def client(self, **options: Any) -> AgentClient:
+        client = AgentClient(new_conf(), self.topic, transport_url="fake://", **options)
+        self.addCleanup(client.close)
+        return client

@@ -1,0 +1,132 @@
+import inspect
+import os
+import threading
+import time
+import unittest
+from typing import Any
+
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.handover import HandoverId
+from nova_cachemig.rpc import agent, wire
+from nova_cachemig.rpc.agent import AgentRefusedError, AgentUnreachableError
+from tests.unit.rpc.endpoints import RECORD, OnFakeBus, new_conf
+
+EVENT = GuestEvent("uuid-1", GuestEventKind.PAUSED, 12.25, "host-a", None, "suspended_migrated")
+
+
+class Casts(OnFakeBus):
+    def test_begin_arrives_as_it_was_sent(self) -> None:
+        self.serve()
+        ctxt = {"request_id": "req-1", "auth_token": "secret"}
+        parcel = self.client().begin(ctxt, "uuid-1", "req-1", "a", None, 3.5)
+        self.assertTrue(parcel.delivered(5))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told)))
+        self.assertEqual(
+            [("begin", HandoverId("uuid-1", "req-1"), "a", None, 3.5, {"request_id": "req-1"})],
+            self.endpoint.told,
+        )
+
+    def test_a_guest_event_arrives_as_it_was_sent(self) -> None:
+        self.serve()
+        self.client().guest_event({}, EVENT)
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told)))
+        self.assertEqual([("guest_event", EVENT)], self.endpoint.told)
+
+    def test_what_is_no_primitive_is_the_callers_fault(self) -> None:
+        with self.assertRaises(wire.NotPrimitiveError):
+            self.client().begin({}, "uuid-1", "req-1", b"a", None, 1.0)  # type: ignore[arg-type]
+
+    def test_warming_up_opens_the_connection(self) -> None:
+        self.serve()
+        self.assertTrue(self.client().warm_up().delivered(5))
+
+
+class Calls(OnFakeBus):
+    def test_each_answers_in_the_models_types(self) -> None:
+        self.serve()
+        client = self.client()
+        self.assertEqual([RECORD], client.handovers({}, 5))
+        self.assertEqual(RECORD, client.handover({}, RECORD.id))
+        self.assertIsNone(client.handover({}, HandoverId("uuid-1", "req-other")))
+        self.assertEqual(["10.0.0.1", 80], client.services({})[0]["listen"])
+        self.assertEqual(["shop.yaml: no port"], client.reload({}))
+        self.assertEqual("cache1", client.ping({})["host"])
+        warm = client.wait_warm({}, "uuid-1", "req-1", 0.0)
+        self.assertEqual(agent.WarmAnswer(True, "armed", "warm"), warm)
+
+    def test_a_slice_is_never_longer_than_allowed(self) -> None:
+        self.serve()
+        self.client().wait_warm({}, "uuid-1", "req-1", 1000.0, timeout=5.0)
+        self.assertEqual(agent.SLICE, self.endpoint.told[0][2])
+
+    def test_an_answer_that_is_none_is_refused(self) -> None:
+        self.serve()
+        self.endpoint.warm = {"phase": "armed"}
+        with self.assertRaisesRegex(AgentRefusedError, "not an answer"):
+            self.client().wait_warm({}, "uuid-1", "req-1", 0.0)
+
+    def test_an_error_of_the_agent_comes_as_its_sentence(self) -> None:
+        self.serve()
+        self.endpoint.error = ValueError("no such thing")
+        with self.assertRaises(AgentRefusedError) as caught:
+            self.client().ping({})
+        self.assertIn("no such thing", str(caught.exception))
+        self.assertNotIn("Traceback", str(caught.exception))
+
+    def test_nobody_listening_costs_the_timeout_and_no_more(self) -> None:
+        began = time.monotonic()
+        with self.assertRaises(AgentUnreachableError):
+            self.client(rpc_timeout=0.3).ping({})
+        self.assertLess(time.monotonic() - began, 0.3 + 1.0)
+
+    def test_an_agent_that_hangs_costs_the_timeout_and_no_more(self) -> None:
+        self.serve()
+        self.endpoint.gate.clear()
+        began = time.monotonic()
+        with self.assertRaises(AgentUnreachableError):
+            self.client().wait_warm({}, "uuid-1", "req-1", 0.0, timeout=0.3)
+        self.assertLess(time.monotonic() - began, 0.3 + 1.0)
+
+
+class Lazy(OnFakeBus):
+    def test_nothing_is_opened_before_the_first_message(self) -> None:
+        before = threading.active_count()
+        client = self.client()
+        self.assertIsNone(client._transport)
+        self.assertEqual(before, threading.active_count())
+
+    def test_after_a_fork_the_child_has_a_connection_and_threads_of_its_own(self) -> None:
+        self.serve()
+        client = self.client()
+        self.assertTrue(client.begin({}, "uuid-1", "req-1", "a", "b", 1.0).delivered(5))
+        of_parent = client._transport
+        pid = os.fork()
+        if pid == 0:  # the fake bus does not reach over, so nobody listens here
+            try:
+                parcel = client.begin({}, "uuid-1", "req-2", "a", "b", 2.0)
+                ok = parcel.delivered(5) and client._transport is not of_parent
+            except BaseException:
+                ok = False
+            os._exit(0 if ok else 1)
+        self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        self.assertIs(of_parent, client._transport)
+
+
+class Contract(unittest.TestCase):
+    def test_the_history_names_the_version_in_force(self) -> None:
+        self.assertIn(f"* {wire.VERSION} - ", inspect.getdoc(agent.AgentClient) or "")
+
+    def test_the_error_of_an_unreachable_bus_names_no_password(self) -> None:
+        client = agent.AgentClient(
+            new_conf(), "t", transport_url="rabbit://me:secret@127.0.0.1:1/", rpc_timeout=0.5
+        )
+        self.addCleanup(client.close)
+        errors: list[Any] = []
+        parcel = client.begin({}, "uuid-1", "req-1", "a", "b", 1.0)
+        parcel.delivered(10)
+        errors.append(parcel.error)
+        with self.assertRaises(AgentUnreachableError) as caught:
+            client.ping({})
+        errors.append(caught.exception)
+        self.assertTrue(all(errors), errors)
+        self.assertNotIn("secret", str(errors))
