@@ -81,7 +81,10 @@ def regex(pattern: str) -> Parser:
             match = compiled.search(line)
             if match:
                 groups = match.groupdict(default="")
-                yield _named(groups, int(groups.get("seq") or number))
+                try:
+                    yield _named(groups, int(groups.get("seq") or number))
+                except ValueError as exc:
+                    raise GuestLogError(f"line {number} of the guest's log: {exc}") from exc
 
     return parse
 

@@ -33,6 +33,9 @@ class FakeGuest:
         self._writes = 0
         self._last: dict[str, int] = {}
         self._server: asyncio.Server | None = None
+        self.connections = 0
+        self.awake = asyncio.Event()  # while it is not set, nothing is answered
+        self.awake.set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen; the URL is given back."""
@@ -52,6 +55,7 @@ class FakeGuest:
         await self._server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while await self._one(reader, writer):
                 pass
@@ -69,6 +73,7 @@ class FakeGuest:
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.seen += 1
+        await self.awake.wait()
         status, extra, answer = self._answer(method, target, headers, body)
         keep = headers.get("connection", "").lower() != "close"
         lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(answer)}", *extra]

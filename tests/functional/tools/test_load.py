@@ -1,0 +1,146 @@
+"""The whole measure against a guest on loopback, with faults planted in it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import tempfile
+import unittest
+from pathlib import Path
+
+from nova_cachemig.report.blackout import blackouts, longest
+from nova_cachemig.report.figures import figures
+from nova_cachemig.report.late import cacheable_paths
+from nova_cachemig.report.outcome import Audit, Run
+from tests.functional.tools.fake_guest import FakeGuest, Faults
+from tools.measurement import session
+from tools.measurement.load import Manner
+
+
+class LoadTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        # unittest's debug mode makes a load that is measured in milliseconds several times slower
+        asyncio.get_running_loop().set_debug(False)
+
+    async def guest(self, faults: Faults | None = None) -> FakeGuest:
+        guest = FakeGuest(faults)
+        await guest.start()
+        self.addAsyncCleanup(guest.stop)
+        return guest
+
+    async def measure(self, guest: FakeGuest, **more: object) -> Run:
+        fields: dict[str, object] = {
+            "url": guest.url,
+            "log": f"{guest.url}/log",
+            "rate": 200.0,
+            "duration": 1.5,
+            "pages": 10,
+        }
+        return await session.run(session.Settings(**fields | more))  # type: ignore[arg-type]
+
+    async def audit(self, faults: Faults) -> Audit:
+        run = await self.measure(await self.guest(faults))
+        assert run.audit is not None
+        return run.audit
+
+    async def test_a_sound_guest(self) -> None:
+        guest = await self.guest()
+        run = await self.measure(guest, probe=f"{guest.url}/health", protected=True)
+        told = figures(run, cacheable_paths([run]))
+        self.assertAlmostEqual(300, told["requests"], delta=80)
+        self.assertEqual((0, []), (told["failed"], told["findings"]))
+        self.assertEqual(told["writes"], told["writes_acked"])
+        self.assertEqual(len(guest.applied), told["writes"])
+        self.assertGreater(told["reads_checked"], 0)
+        self.assertGreater(len(run.probes), 1)
+        self.assertNotIn("/page/9", cacheable_paths([run]))
+        self.assertIn("/page/1", cacheable_paths([run]))
+        self.assertLess(told["generator_lag_p99_ms"], 1000)
+
+    async def test_lost_writes_are_caught(self) -> None:
+        audit = await self.audit(Faults(lose=10))
+        self.assertEqual(audit.writes_acked // 10, audit.writes_lost)
+        self.assertGreater(audit.writes_lost, 0)
+
+    async def test_doubled_writes_are_caught(self) -> None:
+        audit = await self.audit(Faults(double=10))
+        self.assertEqual(audit.writes_acked // 10, audit.writes_doubled)
+        self.assertGreater(audit.writes_doubled, 0)
+
+    async def test_stale_reads_are_caught(self) -> None:
+        self.assertGreater((await self.audit(Faults(stale_items=True))).stale_reads_after_write, 0)
+
+    async def test_refused_writes_fail_and_are_not_acknowledged(self) -> None:
+        run = await self.measure(await self.guest(Faults(fail=5)))
+        assert run.audit is not None
+        failed = [request for request in run.requests if request.failed]
+        self.assertEqual({503}, {request.status for request in failed})
+        writes = sum(not request.is_read for request in run.requests)
+        self.assertEqual(writes - len(failed), run.audit.writes_acked)
+        self.assertEqual(0, run.audit.writes_lost)
+
+    async def test_a_silent_guest_does_not_slow_the_load(self) -> None:
+        guest = await self.guest()
+        seen: list[int] = []
+
+        async def sleep_and_wake() -> None:
+            await asyncio.sleep(0.5)
+            guest.awake.clear()
+            seen.append(guest.seen)
+            await asyncio.sleep(0.5)
+            seen.append(guest.seen)
+            guest.awake.set()
+
+        silence = asyncio.create_task(sleep_and_wake())
+        run = await self.measure(guest, probe=f"{guest.url}/health")
+        await silence
+        self.assertGreater(seen[1] - seen[0], 30)  # 100 were planned in that half second
+        gap = longest(blackouts(run))
+        assert gap is not None
+        self.assertGreater(gap.seconds, 0.4)
+        waits = [r.latency for r in run.requests if gap.start < r.scheduled < gap.start + 0.1]
+        self.assertGreater(min(waits), 0.2)
+
+    async def test_keepalive_uses_connections_again(self) -> None:
+        guest = await self.guest()
+        run = await self.measure(guest, manner=Manner(clients=10, keepalive=True))
+        self.assertEqual(0, sum(request.failed for request in run.requests))
+        self.assertLess(guest.connections, len(run.requests))
+
+    async def test_clients_have_their_addresses(self) -> None:
+        sources = ("127.0.0.2", "127.0.0.3")
+        run = await self.measure(await self.guest(), sources=sources)
+        self.assertEqual(0, sum(request.failed for request in run.requests))
+
+    async def test_a_timeout_fails(self) -> None:
+        guest = await self.guest()
+        guest.awake.clear()
+        manner = Manner(timeout=0.3)
+        run = await self.measure(guest, duration=0.5, manner=manner, log=None)
+        self.assertEqual({"timeout"}, {request.error for request in run.requests})
+        self.assertTrue(all(request.failed for request in run.requests))
+
+    async def test_nobody_listens(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            settings = session.Settings(url=url, probe=url, rate=100, duration=0.5)
+            run = await session.run(settings)
+        self.assertTrue(all(r.failed and r.error.startswith("connect") for r in run.requests))
+        self.assertEqual([], list(run.probes))
+
+    async def test_a_file_stops_it(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            stop = Path(folder, "stop")
+            asyncio.get_running_loop().call_later(0.3, stop.touch)
+            guest = await self.guest()
+            run = await self.measure(guest, duration=30.0, stop_file=stop)
+        self.assertLess(run.duration, 10)
+        self.assertGreater(len(run.requests), 20)
+
+    async def test_without_the_log_the_run_is_kept(self) -> None:
+        with self.assertLogs("tools.measurement.session", "ERROR"):
+            run = await self.measure(await self.guest(), duration=0.3, log="/nonexistent")
+        self.assertIsNone(run.audit)
+        self.assertEqual(None, dataclasses.asdict(run)["audit"])

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+import unittest
+from typing import Any
+
+from nova_cachemig.report.claims import claims
+from nova_cachemig.report.figures import figures
+from nova_cachemig.report.outcome import Request
+from tests.unit.report import makers
+
+PATHS = frozenset({"/page/1"})
+
+
+def steady() -> list[Request]:
+    return [makers.read(n / 120, 0.002) for n in range(1200) if not 240 <= n < 370]
+
+
+def control() -> dict[str, Any]:
+    return figures(makers.run([*steady(), makers.read(2.1, 2.0)], (2.0, 3.05)), PATHS)
+
+
+def protected(**more: Any) -> dict[str, Any]:
+    met = [makers.read(2.1, 0.004, hit=True), makers.write(2.2, 0.9)]
+    run = makers.run([*steady(), *met], (2.0, 3.05), protected=True)
+    return figures(run, PATHS) | more
+
+
+class ClaimsTest(unittest.TestCase):
+    def test_all_hold(self) -> None:
+        found = claims([control(), protected()])
+        self.assertEqual([], [claim for claim in found if not claim.ok])
+        self.assertEqual(12, len(found))
+
+    def test_each_can_fail(self) -> None:
+        broken = {
+            "failed": 1,
+            "writes_lost": 1,
+            "writes_doubled": 1,
+            "writes_reordered": 1,
+            "stale_reads_after_write": 1,
+            "rate_per_s": 90.0,
+            "hit_p99_ms": 50.0,
+            "held_overrun_p99_ms": 150.1,
+            "inflight_read_overrun_max_ms": 301.0,
+            "inflight_write_overrun_max_ms": 1380.0,
+            "late_cacheable_s": 0.021,
+        }
+        for key, value in broken.items():
+            with self.subTest(key):
+                failed = [c for c in claims([control(), protected(**{key: value})]) if not c.ok]
+                self.assertEqual([value], [claim.measured for claim in failed])
+
+    def test_nothing_measured_shows_nothing(self) -> None:
+        for key in ("hit_p99_ms", "held_overrun_p99_ms", "writes_lost"):
+            with self.subTest(key):
+                found = claims([control(), protected(**{key: None})])
+                self.assertEqual(1, sum(not claim.ok for claim in found))
+
+    def test_none_in_flight_is_no_failure(self) -> None:
+        found = claims([control(), protected(inflight_read_overrun_max_ms=None)])
+        self.assertTrue(all(claim.ok for claim in found))
+
+    def test_a_control_with_too_short_a_blackout_fails(self) -> None:
+        failed = [c for c in claims([control() | {"blackout_s": 0.9}, protected()]) if not c.ok]
+        self.assertEqual(["blackout of the control"], [claim.name for claim in failed])
+
+    def test_a_case_without_seconds_in_its_name_asks_for_none(self) -> None:
+        pair = [control() | {"case": "postcopy"}, protected(case="postcopy")]
+        self.assertNotIn("blackout of the control", [claim.name for claim in claims(pair)])
+
+    def test_a_control_alone_claims_nothing(self) -> None:
+        self.assertEqual([], claims([control()]))
+
+    def test_primitives_go_on_the_wire(self) -> None:
+        claim = claims([control(), protected()])[0]
+        self.assertEqual(dataclasses.asdict(claim), claim.to_wire())

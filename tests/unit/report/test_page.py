@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import html.parser
+import random
+import re
+import unittest
+
+from nova_cachemig.report.outcome import Run
+from nova_cachemig.report.page import page
+from nova_cachemig.report.result import in_order, result
+from tests.unit.report import makers
+
+
+class _Tags(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.charts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.charts += tag == "svg"
+        self.links += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+
+def written(runs: list[Run]) -> str:
+    ordered = in_order(runs)
+    return page(ordered, result(ordered, generated_at="now", environment={"cores": 2}))
+
+
+class PageTest(unittest.TestCase):
+    def test_is_whole_and_needs_nothing_else(self) -> None:
+        requests = [makers.read(2.1, 0.004, hit=True), makers.write(2.2, 0.9)]
+        story = [(1.0, "Warming <b>now</b>.")]
+        text = written(
+            [
+                makers.run([makers.read(2.1, 2.0)], (2.0, 3.05)),
+                makers.run(requests, (2.0, 3.05), protected=True, story=story),
+            ]
+        )
+        tags = _Tags()
+        tags.feed(text)
+        self.assertEqual([], tags.open)
+        self.assertEqual([], tags.links)
+        self.assertIsNone(re.search(r"https?://|@import|url\(", text))
+        self.assertEqual(4, tags.charts)
+        self.assertIn("Warming &lt;b&gt;now&lt;/b&gt;.", text)
+
+    def test_failed_claims_are_named_at_the_top(self) -> None:
+        text = written([makers.run(), makers.run(protected=True, requests=[])])
+        self.assertIn("claims failed", text)
+        self.assertIn("precopy-1s: hits during the blackout, p99", text)
+
+    def test_a_single_run_without_blackout(self) -> None:
+        run = makers.run([makers.read(1)], probes=[], probe_interval=None)
+        self.assertIn("never silent", written([run]))
+
+    def test_many_requests_stay_small(self) -> None:
+        rng = random.Random(1)
+        requests = [makers.read(n / 500, rng.expovariate(50)) for n in range(30_000)]
+        runs = [
+            makers.run(requests, (20, 25), protected=protected, duration=60.0, case=case)
+            for protected in (False, True)
+            for case in ("a", "b", "c")
+        ]
+        self.assertLess(len(written(runs).encode()), 3_000_000)
