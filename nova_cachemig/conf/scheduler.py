@@ -112,8 +112,8 @@ OPTS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to ``conf``."""
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    # By name: a group object keeps what is set, for every configuration it is registered with.
+    conf.register_opts(OPTS, group=GROUP.name)
 
 
 def list_opts() -> list[tuple[Any, list[Any]]]:

@@ -61,8 +61,8 @@ OPTS = [
         min=3600,
         max=62 * 86400,
         help="Seconds of history of the metric that is forecast. A week of 1,000 hosts takes "
-        "50 MB. At least three days let the forecaster find what repeats daily. Of other metrics, and of "
-        "instances, a day is kept at most.",
+        "50 MB. At least three days let the forecaster find what repeats daily. Of other metrics, "
+        "and of instances, a day is kept at most.",
     ),
     cfg.StrOpt(
         "history_file",
@@ -168,8 +168,8 @@ OPTS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to ``conf``."""
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    # By name: a group object keeps what is set, for every configuration it is registered with.
+    conf.register_opts(OPTS, group=GROUP.name)
 
 
 def list_opts() -> list[tuple[Any, list[Any]]]:

@@ -55,7 +55,7 @@ def show_table(answer: Wire) -> Table:
         for row in answer["hosts"]
     ]
     rows += [
-        (host, None, None, None, None, None, f"silent for {age} s")
+        (host, None, None, None, None, None, f"silent for {age:.0f} s")
         for host, age in answer["silent"].items()
     ]
     return ("host", "now", "mean", "10 %", "90 %", "P(overload)", "note"), rows
@@ -96,6 +96,8 @@ def _ask(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) -> 
     client = ForecasterClient(conf, options.topic, options.transport_url, options.rpc_timeout)
     try:
         return question(client)
+    except ValueError as exc:  # from a bus within this process
+        raise AskError(str(exc)) from exc
     except oslo_messaging.RemoteError as exc:
         raise AskError(str(exc.value or exc.exc_type)) from exc
     except (oslo_messaging.MessagingException, OverdueError, OSError) as exc:

@@ -65,8 +65,10 @@ class Snapshot:
         levels = self.levels
         if not levels or math.isnan(threshold):
             return 0.0
+        if threshold < 0.0:
+            return 1.0
         if threshold < peak[0]:
-            return 1.0 - levels[0] * max(threshold, 0.0) / peak[0]
+            return 1.0 - levels[0] * threshold / peak[0]
         if threshold >= peak[-1]:
             rest = 1.0 - levels[-1]
             return rest * peak[-1] / threshold if threshold > 0.0 else 0.0

@@ -166,14 +166,14 @@ class Intake(Take):
             return "future"
         ring = self._ring(sample.metric, of_instances=sample.instance is not None)
         if ring is None:
-            return Added.FULL
+            return Added.FULL.value
         added = ring.add(sample.instance or sample.host, at, sample.value, sample.at)
         if sample.instance is not None and added is Added.TAKEN:
             self._where[sample.instance] = sample.host
             if len(self._where) > 2 * self._options.max_instances:
                 known = {name for ring in self._instances.values() for name in ring.last()}
                 self._where = {k: v for k, v in self._where.items() if k in known}
-        return added
+        return added.value
 
     def _corrected(self, sample: Sample, now: float) -> float:
         """When it was measured by our clock."""

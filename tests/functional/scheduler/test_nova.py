@@ -1,0 +1,46 @@
+"""Runs :mod:`.nova_scenarios` in processes of their own: eventlet patches a process for good."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+LIMIT = 400.0  # seconds
+NEEDED = ("nova.tests", "placement", "wsgi_intercept", "oslotest")
+
+
+def _missing() -> list[str]:
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
+
+
+class NovaInProcess(unittest.TestCase):
+    def setUp(self) -> None:
+        if missing := _missing():
+            self.skipTest(f"not installed: {', '.join(missing)}")
+
+    def _run(self, disable_eventlet: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "unittest", "-v", _SCENARIOS],
+            cwd=ROOT,
+            env=os.environ | {"OS_NOVA_DISABLE_EVENTLET_PATCHING": disable_eventlet},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        self.assertEqual(0, done.returncode, done.stderr[-20000:])
+        self.assertNotIn("Ran 0 tests", done.stderr)
+
+    def test_with_native_threads(self) -> None:
+        self._run("true")
+
+    def test_with_eventlet(self) -> None:
+        self._run("false")
+
+
+_SCENARIOS = "tests.functional.scheduler.nova_scenarios"

@@ -1,0 +1,166 @@
+"""What a person is told: why a host is expected to be so, and where an instance would go."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+from nova_cachemig.forecaster import ask, picture
+from nova_cachemig.forecaster.daemon import Daemon
+from nova_cachemig.forecaster.endpoint import Endpoint
+from nova_cachemig.model.load import Sample
+from nova_cachemig.rpc.forecast import ForecasterServer
+from nova_cachemig.rpc.wire import check_primitive
+from tests.unit.telemetry.config import conf
+
+NOW = 1_772_366_400.0
+UUID = "8d6b1f6e-0000-4000-8000-000000000001"
+
+
+def daemon(directory: str, topic: str = "t") -> Daemon:
+    """Three hosts of 10 CPUs at 20, 50 and 30 %; an instance on cmp3 that uses 1.5 CPUs."""
+    options = {"topic": topic, "transport_url": "fake:/", "rpc_timeout": 2.0}
+    made = conf(forecaster=options, sources=["none"], history_file=f"{directory}/history.npz")
+    found = Daemon(made, lambda: NOW)
+    found._schedulers.tell = lambda wire: None  # type: ignore[method-assign]
+    samples = []
+    for minute in range(180):
+        at = NOW - 60.0 * minute
+        for host, load in (("cmp1", 20.0), ("cmp2", 50.0), ("cmp3", 30.0)):
+            samples += [Sample(host, "cpu", at, load + minute % 3)]
+            samples += [Sample(host, "cpus", at, 10.0)]
+        samples.append(Sample("cmp3", "cpu", at, 150.0, UUID))
+    samples.append(Sample("gone", "cpu", NOW - 5000.0, 1.0))
+    found.intake.samples(samples, live=False)
+    return found
+
+
+class Case(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.daemon = daemon(directory.name, self.id())
+        self.endpoint = Endpoint(self.daemon)
+
+    def made(self) -> None:
+        self.assertIsNotNone(self.daemon.forecast())
+
+
+class Answers(Case):
+    def test_before_the_first_forecast(self) -> None:
+        self.assertIsNone(self.endpoint.request_snapshot())
+        for question in (self.endpoint.show, lambda: self.endpoint.rank(UUID, None)):
+            with self.assertRaisesRegex(ValueError, "no forecast has been made"):
+                question()
+
+    def test_all_answers_are_primitive(self) -> None:
+        self.made()
+        for answer in (
+            self.endpoint.request_snapshot(),
+            self.endpoint.show(),
+            self.endpoint.explain("cmp1"),
+            self.endpoint.rank(UUID, None),
+        ):
+            check_primitive(answer)
+            json.dumps(answer, allow_nan=False)
+
+    def test_show(self) -> None:
+        self.made()
+        answer = self.endpoint.show()
+        self.assertEqual(["cmp1", "cmp2", "cmp3"], [row["host"] for row in answer["hosts"]])
+        self.assertEqual({"gone": 5000.0}, answer["silent"])
+        self.assertEqual(1, answer["instances"])
+        self.assertGreater(answer["samples"]["taken"], 1000)
+        columns, rows = ask.show_table(answer)
+        self.assertEqual({len(columns)}, {len(row) for row in rows})
+        self.assertEqual(("gone", "silent for 5000 s"), (rows[-1][0], rows[-1][-1]))
+
+    def test_explain(self) -> None:
+        self.made()
+        answer = self.endpoint.explain("cmp2")
+        self.assertAlmostEqual(51.0, answer["mean"], delta=2.0)
+        self.assertLessEqual(answer["low"], answer["mean"])
+        self.assertEqual(NOW, answer["history"][-1][0])
+        self.assertRegex(answer["reasons"][0], r"^5\d\.\d is expected .* next 60 minutes")
+        self.assertAlmostEqual(1.0, sum(answer["weights"].values()), places=2)
+        columns, rows = ask.explain_table(answer)
+        self.assertEqual({len(columns)}, {len(row) for row in rows})
+
+    def test_explain_what_is_unknown(self) -> None:
+        self.made()
+        with self.assertRaisesRegex(ValueError, "its newest sample is 5000 s old"):
+            self.endpoint.explain("gone")
+        with self.assertRaisesRegex(ValueError, "there are no samples"):
+            self.endpoint.explain("never")
+
+
+class Ranking(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.made()
+
+    def rows(self, answer: dict[str, Any]) -> list[tuple[str, float]]:
+        return [(row["host"], row["added"]) for row in answer["hosts"]]
+
+    def test_the_source_loses_what_a_destination_gains(self) -> None:
+        answer = self.endpoint.rank(UUID, None)
+        self.assertEqual([("cmp1", 15.0), ("cmp2", 15.0), ("cmp3", -15.0)], self.rows(answer))
+        self.assertEqual("cmp3", answer["source"])
+        self.assertIn("used 150.0 % of one CPU", answer["reasons"][0])
+        self.assertIn("cmp1 would be chosen", answer["reasons"][1])
+        columns, rows = ask.rank_table(answer)
+        self.assertEqual([1, 2, None], [row[0] for row in rows])
+        self.assertEqual({len(columns)}, {len(row) for row in rows})
+
+    def test_without_samples_by_vcpus_or_not_at_all(self) -> None:
+        answer = self.endpoint.rank("other", 2)
+        self.assertEqual({20.0}, {added for _, added in self.rows(answer)})
+        self.assertIn("2 vCPU at 100.0 % each", answer["reasons"][0])
+        answer = self.endpoint.rank("other", None)
+        self.assertEqual({0.0}, {added for _, added in self.rows(answer)})
+        self.assertIn("nothing is added", answer["reasons"][0])
+
+    def test_pictures(self) -> None:
+        answer = self.endpoint.rank(UUID, None)
+        for suffix, head in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+            path = self.directory / f"rank{suffix}"
+            picture.draw(answer, path)
+            self.assertTrue(path.read_bytes().startswith(head))
+        with self.assertRaises(ValueError):
+            picture.draw(answer, self.directory / "rank.nonsense")
+        with self.assertRaisesRegex(ValueError, "no host"):
+            picture.draw(answer | {"hosts": []}, self.directory / "rank.png")
+
+
+class Asking(Case):
+    """As nova-cachemig-manage does, over the bus."""
+
+    def serve(self) -> None:
+        options = self.daemon.conf.forecaster
+        server = ForecasterServer(self.daemon.conf, options.topic, "f", "fake:/", self.endpoint)
+        server.start()
+        self.addCleanup(server.stop)
+        self.assertTrue(server.started.wait(10))
+
+    def test_over_the_bus(self) -> None:
+        self.made()
+        self.serve()
+        made = self.daemon.conf
+        self.assertEqual(3, len(ask.show(made)["hosts"]))
+        self.assertEqual("cmp1", ask.explain(made, "cmp1")["host"])
+        path = self.directory / "rank.png"
+        self.assertEqual("cmp1", ask.rank(made, UUID, plot=path)["hosts"][0]["host"])
+        self.assertTrue(path.exists())
+        with self.assertRaisesRegex(ask.AskError, "there are no samples"):
+            ask.explain(made, "never")
+        with self.assertRaisesRegex(ask.AskError, "cannot be drawn"):
+            ask.rank(made, UUID, plot=self.directory / "no" / "such" / "folder.png")
+
+    def test_nobody_answers(self) -> None:
+        self.daemon.conf.set_override("rpc_timeout", 0.2, group="forecaster")
+        with self.assertRaisesRegex(ask.AskError, "the forecaster does not answer on topic"):
+            ask.show(self.daemon.conf)

@@ -1,0 +1,130 @@
+"""The snapshot: compact on the wire, whole or not at all, probabilities that never rise."""
+
+from __future__ import annotations
+
+import json
+import math
+import unittest
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.model.snapshot import HostLoad, Snapshot, SnapshotError
+from nova_cachemig.rpc.wire import check_primitive
+
+LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+
+
+def snapshot(hosts: int = 3, instances: int = 2) -> Snapshot:
+    return Snapshot(
+        run="abc",
+        sequence=7,
+        made_at=1_772_366_400.25,
+        horizon=3600.0,
+        metric="cpu",
+        method="default",
+        levels=LEVELS,
+        hosts={
+            f"compute-{i:04d}.example.org": HostLoad(
+                i % 90 + 0.123, tuple(i % 90 + 1.5 * j for j in range(8))
+            )
+            for i in range(hosts)
+        },
+        instances={f"8d6b1f6e-0000-4000-8000-{i:012d}": i % 100 + 0.1 for i in range(instances)},
+    )
+
+
+class Wire(unittest.TestCase):
+    def test_there_and_back_within_a_hundredth(self) -> None:
+        sent = snapshot()
+        wire = sent.to_wire()
+        check_primitive(wire)
+        got = Snapshot.from_wire(json.loads(json.dumps(wire)))
+        self.assertEqual(set(sent.hosts), set(got.hosts))
+        for name, load in sent.hosts.items():
+            self.assertAlmostEqual(load.mean, got.hosts[name].mean, delta=0.01)
+            for a, b in zip(load.peak, got.hosts[name].peak, strict=True):
+                self.assertAlmostEqual(a, b, delta=0.01)
+        self.assertEqual(sent.instances, got.instances)
+        self.assertEqual(
+            (sent.run, sent.sequence, sent.made_at), (got.run, got.sequence, got.made_at)
+        )
+
+    def test_a_thousand_hosts_are_compact(self) -> None:
+        self.assertLess(len(json.dumps(snapshot(1000, 0).to_wire())), 100_000)
+        self.assertLess(len(json.dumps(snapshot(1000, 10_000).to_wire())), 550_000)
+
+    def test_the_empty_one(self) -> None:
+        self.assertEqual(Snapshot.empty(), Snapshot.from_wire(Snapshot.empty().to_wire()))
+
+    def test_nothing_else_is_taken(self) -> None:
+        good = snapshot().to_wire()
+        for change in (
+            {"version": 2},
+            {"version": None},
+            {"version": "1"},
+            {"names": ["a"]},
+            {"mean": [1, 2, -3]},
+            {"mean": [1, 2, math.nan]},
+            {"mean": [1, 2, "3"]},
+            {"mean": [1, 2, True]},
+            {"mean": None},
+            {"peak": good["peak"][:-1]},
+            {"peak": good["peak"][::-1]},
+            {"levels": [0.5] * 8},
+            {"levels": [0.0, *LEVELS[1:]]},
+            {"unit": math.inf},
+            {"made_at": None},
+            {"sequence": math.nan},
+            {"instances": []},
+            {"instances": {"i": math.nan}},
+        ):
+            with self.subTest(change=change), self.assertRaises(SnapshotError):
+                Snapshot.from_wire(good | change)
+        for wire in (None, [], "x", 7, {}):
+            with self.subTest(wire=wire), self.assertRaises(SnapshotError):
+                Snapshot.from_wire(wire)  # type: ignore[arg-type]
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(sorted(snapshot().to_wire())),
+            st.none() | st.integers() | st.floats() | st.lists(st.integers(), max_size=3),
+            max_size=3,
+        )
+    )
+    def test_only_snapshot_errors(self, change: dict[str, Any]) -> None:
+        try:
+            Snapshot.from_wire(snapshot().to_wire() | change)
+        except SnapshotError:
+            pass
+
+
+class Overload(unittest.TestCase):
+    def test_between_the_quantiles(self) -> None:
+        held = snapshot()
+        peak = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
+        for threshold, chance in (
+            (40.0, 0.5),
+            (45.0, 0.375),
+            (60.0, 0.1),
+            (10.0, 0.95),
+            (0.0, 1.0),
+        ):
+            self.assertAlmostEqual(chance, held.overload(peak, threshold), msg=str(threshold))
+        self.assertLess(held.overload(peak, 90.0), 0.01)
+        self.assertEqual(1.0, held.overload(peak, -5.0))
+
+    def test_without_levels_nothing_is_likely(self) -> None:
+        self.assertEqual(0.0, Snapshot.empty().overload((), 5.0))
+
+    @given(
+        st.lists(st.floats(0, 200), min_size=8, max_size=8),
+        st.floats(-50, 300),
+        st.floats(-50, 300),
+    )
+    def test_a_probability_that_never_rises(self, peak: list[float], a: float, b: float) -> None:
+        held, quantiles = snapshot(), tuple(sorted(peak))
+        low, high = sorted((a, b))
+        at_low, at_high = held.overload(quantiles, low), held.overload(quantiles, high)
+        self.assertTrue(0.0 <= at_high <= at_low + 1e-9 <= 1.0 + 2e-9, (at_low, at_high))

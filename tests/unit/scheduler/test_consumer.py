@@ -1,0 +1,115 @@
+"""The scheduler's ear: begins after a fork, asks for the first snapshot, never raises."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unittest
+from typing import Any
+from unittest import mock
+
+from oslo_config import cfg
+
+from nova_cachemig.conf import scheduler as options
+from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.forecast import ForecasterServer, SchedulersClient
+from nova_cachemig.scheduler import consumer
+from nova_cachemig.scheduler.consumer import ASKING, Consumer
+from tests.unit.scheduler.fakes import snapshot
+
+
+class Answering:
+    """A forecaster that knows one snapshot."""
+
+    def __init__(self, sequence: int) -> None:
+        self.wire = snapshot({"a": 1.0}, sequence=sequence).to_wire()
+
+    def request_snapshot(self) -> Any:
+        return self.wire
+
+
+def conf(name: str) -> cfg.ConfigOpts:
+    """On a fake bus of its own."""
+    made = cfg.ConfigOpts()
+    options.register(made)
+    made([], default_config_files=[], default_config_dirs=[])
+    for key, value in {
+        "transport_url": "fake:/",
+        "topic": f"{name}-schedulers",
+        "forecaster_topic": f"{name}-forecaster",
+        "request_timeout": 0.3,
+        "request_interval": 0.1,
+    }.items():
+        made.set_override(key, value, group="cachemig_scheduler")
+    return made
+
+
+class Listening(unittest.TestCase):
+    def consumer(self, made: cfg.ConfigOpts) -> Consumer:
+        ear = Consumer(made)
+        self.addCleanup(ear.stop)
+        return ear
+
+    def test_a_late_one_asks_and_then_hears_by_fanout(self) -> None:
+        made = conf(self.id())
+        group = made.cachemig_scheduler
+        server = ForecasterServer(made, group.forecaster_topic, "f", "fake:/", Answering(4))  # type: ignore[arg-type]
+        server.start()
+        self.addCleanup(server.stop)
+        ears = [self.consumer(made), self.consumer(made)]
+        for ear in ears:
+            ear.ensure()
+            self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 4, 10))
+        client = SchedulersClient(made, group.topic, "fake:/", Faults(), 60.0)
+        self.addCleanup(client.stop)
+        client.tell(snapshot({"a": 1.0}, sequence=5).to_wire())
+        for ear in ears:  # fanout: each of them
+            self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 5, 10))
+
+    def test_nobody_answers(self) -> None:
+        ear = self.consumer(conf(self.id()))
+        ear.ensure()
+        with mock.patch.object(ear.faults, "note", wraps=ear.faults.note) as note:
+            deadline = 200
+            while not note.called and deadline:
+                ear._stopped.wait(0.05)
+                deadline -= 1
+        self.assertIn(ASKING, ear.faults.counts())
+        self.assertIsNone(ear.holder.fresh(60.0))
+
+    def test_whatever_is_wrong_it_does_not_raise(self) -> None:
+        ear = self.consumer(conf(self.id()))
+        with mock.patch.object(consumer, "SnapshotServer", side_effect=OSError("no bus")):
+            ear.ensure()
+        self.assertEqual({"cannot listen for snapshots": 1}, ear.faults.counts())
+
+
+class Forking(unittest.TestCase):
+    def test_a_child_listens_at_once_and_its_parent_does_not(self) -> None:
+        made = conf(self.id())
+        parent = consumer.shared(made)
+        self.addCleanup(consumer.forget, made)
+        code = self.in_child(lambda: 0 if parent._server is not None else 1)
+        self.assertEqual(0, code, "the child does not listen")
+        self.assertIsNone(parent._server)
+
+    def test_a_process_that_does_not_fork_listens_after_a_while(self) -> None:
+        made = conf(self.id())
+        with mock.patch.object(consumer, "UNFORKED", 0.05):
+            ear = consumer.shared(made)
+            self.addCleanup(consumer.forget, made)
+            for _ in range(200):
+                if ear._server is not None:
+                    break
+                ear._stopped.wait(0.05)
+        self.assertIsNotNone(ear._server)
+
+    def in_child(self, work: Any) -> int:
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os._exit(work())
+            except BaseException:  # nothing of the test runner may go on in the child
+                os._exit(9)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

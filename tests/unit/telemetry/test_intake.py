@@ -1,0 +1,136 @@
+"""What is no sample is refused and counted; clocks that are wrong are noticed."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry.intake import Intake
+from tests.unit.telemetry.config import conf
+
+NOW = 1_772_366_400.0
+
+
+class Case(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = Path(directory.name) / "history.npz"
+        self.now = NOW
+
+    def intake(self, **options: Any) -> Intake:
+        return Intake(conf(history_file=str(self.path), **options), lambda: self.now)
+
+    def give(self, intake: Intake, *samples: Sample, live: bool = False) -> dict[str, int]:
+        before = intake.counts()
+        intake.samples(samples, live=live)
+        after = intake.counts()
+        return {
+            key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key)
+        }
+
+
+def cpu(value: float, at: float = NOW, host: str = "cmp1", instance: str | None = None) -> Sample:
+    return Sample(host, "cpu", at, value, instance)
+
+
+class Refusing(Case):
+    def test_each_is_counted_by_its_reason(self) -> None:
+        intake = self.intake(known_hosts=["cmp1"])
+        for sample, reason in (
+            (cpu(5.0), "taken"),
+            (cpu(5.0), "duplicate"),
+            (cpu(math.nan), "not_finite"),
+            (cpu(math.inf), "not_finite"),
+            (cpu(1.0, math.nan), "not_finite"),
+            (cpu(-0.1), "negative"),
+            (cpu(1.0, -1.0), "negative"),
+            (cpu(1e16), "absurd"),
+            (cpu(5.0, host="other"), "unknown_host"),
+            (cpu(5.0, NOW + 31), "future"),
+            (cpu(5.0, NOW - 8 * 86400), "late"),
+            (cpu(5.0, NOW - 86400), "taken"),
+        ):
+            with self.subTest(sample=sample):
+                self.assertEqual({reason: 1}, self.give(intake, sample))
+        self.assertEqual({"cmp1": 5.0}, intake.latest("cpu", NOW))
+        intake.malformed("x")
+        self.assertEqual(1, intake.counts()["malformed"])
+
+    def test_hosts_and_metrics_are_bounded(self) -> None:
+        intake = self.intake(max_hosts=2)
+        counts = self.give(intake, *(cpu(1.0, host=f"cmp{i}") for i in range(5)))
+        self.assertEqual({"taken": 2, "full": 3}, counts)
+        counts = self.give(intake, *(Sample("cmp0", f"m{i}", NOW, 1.0) for i in range(20)))
+        self.assertEqual({"taken": 15, "full": 5}, counts)
+
+
+class Clocks(Case):
+    def live(self, intake: Intake, minutes: int, lag: float, jitter: float = 0.0) -> None:
+        for i in range(minutes):
+            self.now += 60.0
+            wobble = jitter * (i % 3)
+            self.give(intake, cpu(float(i), self.now - lag - wobble), live=True)
+
+    def test_a_clock_behind_is_corrected_once_five_agree(self) -> None:
+        intake = self.intake()
+        self.live(intake, 10, lag=1200.0, jitter=2.0)
+        self.assertEqual(6, intake.counts()["skewed"])
+        self.assertEqual({"cmp1": 9.0}, intake.latest("cpu", self.now, 60.0))
+
+    def test_a_clock_ahead_is_refused_until_then(self) -> None:
+        intake = self.intake()
+        self.live(intake, 10, lag=-600.0)
+        self.assertEqual({"future": 4, "taken": 6, "skewed": 6}, intake.counts())
+        self.assertEqual({"cmp1": 9.0}, intake.latest("cpu", self.now, 60.0))
+
+    def test_a_backlog_is_left_where_it_was_measured(self) -> None:
+        intake = self.intake()
+        for i in range(30):  # half an hour of messages within a second
+            self.now += 0.03
+            self.give(intake, cpu(float(i), NOW - 1800.0 + 60.0 * i), live=True)
+        self.assertEqual({"taken": 30}, intake.counts())
+        row = intake.matrix("cpu", NOW, 60.0, 900.0).values[0]
+        np.testing.assert_array_equal(np.arange(30.0), row[~np.isnan(row)])
+
+    def test_a_right_clock_and_slow_delivery_are_no_skew(self) -> None:
+        intake = self.intake()
+        self.live(intake, 10, lag=20.0, jitter=4.0)
+        self.assertEqual({"taken": 10}, intake.counts())
+
+
+class Reading(Case):
+    def test_silent_hosts_are_left_out(self) -> None:
+        intake = self.intake()
+        self.give(intake, cpu(1.0, NOW - 1000, "old"), cpu(2.0, NOW - 10, "new"))
+        self.assertEqual(("new",), intake.matrix("cpu", NOW, 300.0, 900.0).hosts)
+        self.assertEqual({"old": NOW - 1000}, intake.silent("cpu", NOW, 900.0))
+        self.assertEqual((), intake.matrix("nothing", NOW, 300.0, 900.0).hosts)
+
+    def test_instances_have_their_own_load_and_place(self) -> None:
+        intake = self.intake()
+        uuid = "8d6b1f6e-0000-4000-8000-000000000001"
+        for i in range(12):
+            self.give(intake, cpu(50.0 + i % 2, NOW - 300 * i, instance=uuid))
+        self.assertAlmostEqual(50.5, intake.instances("cpu", NOW, 3600.0)[uuid], places=3)
+        self.assertEqual("cmp1", intake.host_of(uuid))
+        self.assertIsNone(intake.host_of("another"))
+        self.assertEqual((), intake.matrix("cpu", NOW, 300.0, 900.0).hosts)
+
+    def test_a_restart_keeps_hosts_and_instances(self) -> None:
+        intake = self.intake()
+        self.give(intake, cpu(5.0), cpu(7.0, instance="i1"), Sample("cmp1", "cpus", NOW, 8.0))
+        intake.save()
+        again = self.intake()
+        again.load()
+        self.assertEqual({"cmp1": 5.0}, again.latest("cpu", NOW))
+        self.assertEqual({"cmp1": 8.0}, again.latest("cpus", NOW))
+        self.assertEqual({"i1": 7.0}, again.instances("cpu", NOW, 3600.0))
+        self.assertEqual(NOW, again.newest_at())
+        self.assertEqual({"duplicate": 1}, self.give(again, cpu(5.0)))

@@ -1,0 +1,173 @@
+"""Answers of Prometheus, by httpx' own transport for tests; the real server: tests/functional."""
+
+from __future__ import annotations
+
+import json
+import unittest
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+
+from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry.prometheus import PrometheusSource
+from nova_cachemig.telemetry.source import SourceError, Take
+from tests.unit.telemetry.config import conf
+
+NOW = 1_772_366_400.0
+
+
+class Noted(Take):
+    def __init__(self) -> None:
+        self.taken: list[Sample] = []
+        self.bad: list[str] = []
+
+    def samples(self, samples: Sequence[Sample], *, live: bool) -> None:
+        assert not live  # they are stamped by the server, not by the host
+        self.taken += samples
+
+    def malformed(self, what: str) -> None:
+        self.bad.append(what)
+
+
+def matrix(*series: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": "matrix", "result": list(series)}}
+
+
+class Case(unittest.TestCase):
+    def setUp(self) -> None:
+        self.asked: list[dict[str, str]] = []
+        self.noted = Noted()
+
+    def source(self, answer: Callable[[dict[str, str]], Any], **options: Any) -> PrometheusSource:
+        def handle(request: httpx.Request) -> httpx.Response:
+            form = {key: value[0] for key, value in parse_qs(request.content.decode()).items()}
+            self.asked.append(form)
+            found = answer(form)
+            if isinstance(found, Exception):
+                raise found
+            if isinstance(found, httpx.Response):
+                return found
+            return httpx.Response(200, content=json.dumps(found))
+
+        options = {"prometheus_host_query": ["cpu = up"]} | options
+        source = PrometheusSource(conf(**options))
+        source._client = httpx.Client(transport=httpx.MockTransport(handle))
+        self.addCleanup(source.stop)
+        source.start(self.noted)
+        return source
+
+
+class Answers(Case):
+    def test_hosts_by_label_pattern_and_names(self) -> None:
+        values = [[NOW, "12.5"], [NOW + 60, "NaN"]]
+        source = self.source(
+            lambda form: matrix(
+                {"metric": {"instance": "10.0.0.11:9100"}, "values": values},
+                {"metric": {"instance": "cmp2:9100"}, "values": values[:1]},
+                {"metric": {"job": "node"}, "values": values},
+                {"metric": {"instance": ":9100"}, "values": values},
+                {"metric": {"instance": "cmp3"}, "values": [["x", "1"]]},
+            ),
+            prometheus_host_names={"10.0.0.11": "cmp1"},
+        )
+        source.poll(NOW - 60, NOW)
+        found = [(s.host, s.metric, s.at, s.instance) for s in self.noted.taken]
+        self.assertEqual(
+            [
+                ("cmp1", "cpu", NOW, None),
+                ("cmp1", "cpu", NOW + 60, None),
+                ("cmp2", "cpu", NOW, None),
+            ],
+            found,
+        )
+        self.assertEqual(3, len(self.noted.bad))
+
+    def test_each_instant_is_asked_for_once_and_gaps_are_filled_later(self) -> None:
+        down = False
+
+        def answer(form: dict[str, str]) -> Any:
+            if down:
+                return httpx.ConnectError("down")
+            return matrix({"metric": {"instance": "a"}, "values": [[float(form["end"]), "1"]]})
+
+        source = self.source(answer)
+        source.poll(NOW - 600, NOW)
+        down = True
+        with self.assertRaises(SourceError):
+            source.poll(NOW, NOW + 300)
+        down = False
+        source.poll(NOW + 300, NOW + 600)
+        spans = [(float(form["start"]) - NOW, float(form["end"]) - NOW) for form in self.asked]
+        self.assertEqual([(-540, 0), (60, 300), (60, 600)], spans)
+
+    def test_long_spans_are_asked_for_in_chunks(self) -> None:
+        source = self.source(lambda form: matrix())
+        source.poll(NOW - 86400, NOW)
+        self.assertEqual(4, len(self.asked))
+        starts = [float(form["start"]) for form in self.asked]
+        ends = [float(form["end"]) for form in self.asked]
+        self.assertEqual([end + 60 for end in ends[:-1]], starts[1:])
+        self.assertEqual(NOW, ends[-1])
+
+    def test_one_query_that_fails_keeps_no_other(self) -> None:
+        def answer(form: dict[str, str]) -> Any:
+            if form["query"] == "wrong(":
+                return httpx.Response(400, json={"status": "error", "error": "parse error"})
+            return matrix({"metric": {"instance": "a"}, "values": [[NOW, "1"]]})
+
+        source = self.source(answer, prometheus_host_query=["cpu = wrong(", "memory = m"])
+        with self.assertRaisesRegex(SourceError, "cpu: 400 parse error"):
+            source.poll(NOW - 60, NOW)
+        self.assertEqual(["memory"], [s.metric for s in self.noted.taken])
+
+    def test_unreachable_is_noticed_once_a_poll(self) -> None:
+        source = self.source(
+            lambda form: httpx.ConnectTimeout("no"), prometheus_host_query=["a = x", "b = y"]
+        )
+        with self.assertRaises(SourceError):
+            source.poll(NOW - 60, NOW)
+        self.assertEqual(1, len(self.asked))
+
+    def test_what_is_no_answer(self) -> None:
+        for answer in (
+            httpx.Response(502, text="<html>"),
+            [],
+            {"status": "success"},
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}},
+        ):
+            with self.subTest(answer=answer), self.assertRaises(SourceError):
+                self.source(lambda form, answer=answer: answer).poll(NOW - 60, NOW)
+
+    def test_instances(self) -> None:
+        source = self.source(
+            lambda form: matrix(
+                {"metric": {"instance": "a:9", "instance_id": "i1"}, "values": [[NOW, "55"]]},
+                {"metric": {"instance": "a:9"}, "values": [[NOW, "55"]]},
+            ),
+            prometheus_host_query=[],
+            prometheus_instance_query=["cpu = x"],
+        )
+        source.poll(NOW - 60, NOW)
+        self.assertEqual([Sample("a", "cpu", NOW, 55.0, "i1")], self.noted.taken)
+        self.assertEqual(1, len(self.noted.bad))
+
+
+class Options(unittest.TestCase):
+    def test_one_sentence_for_what_makes_no_sense(self) -> None:
+        for options, words in (
+            ({"prometheus_host_query": ["up"]}, "not 'METRIC = query'"),
+            ({"prometheus_host_query": ["Upper = up"]}, "not 'METRIC = query'"),
+            ({"prometheus_instance_query": ["cpu ="]}, "prometheus_instance_query"),
+            ({"prometheus_host_pattern": "("}, "prometheus_host_pattern"),
+            ({"prometheus_host_pattern": "(x)"}, "no group 'host'"),
+            ({"prometheus_ca_file": "/does/not/exist"}, "prometheus_ca_file"),
+        ):
+            with self.subTest(options=options), self.assertRaisesRegex(SourceError, words):
+                PrometheusSource(conf(**options))
+
+    def test_the_defaults_make_sense(self) -> None:
+        source = PrometheusSource(conf())
+        self.assertEqual("cpu", source._hosts[0][0])
+        self.assertIn('mode="idle"', source._hosts[0][1])
