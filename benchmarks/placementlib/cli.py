@@ -30,39 +30,70 @@ MORE: tuple[type[Forecaster], ...] = (smoothing.HoltWinters, pooled.PooledRegres
 def parser() -> argparse.ArgumentParser:
     """The options; their defaults are those of the published figures."""
     p = argparse.ArgumentParser(
-        prog='placement',
-        description='Forecast error, quantile coverage and placement regret on load traces.',
+        prog="placement",
+        description="Forecast error, quantile coverage and placement regret on load traces.",
     )
     add = p.add_argument
-    add('paths', nargs='+', metavar='PATH', type=pathlib.Path,
-        help='a folder or tar(.gz) of text files (one a machine), or a Parquet file')
-    add('--interval', type=float, default=300.0, metavar='SECONDS',
-        help='time between samples (default %(default)g)')
-    add('--column', type=_column, metavar='N',
-        help='which column of a text file, counted from 1 (default: the last)')
-    add('--match', default='', metavar='REGEX', help='only files whose path this finds')
-    add('--split', choices=('time', 'machine'), default='',
-        help='judge only the later half of the time, or only half of the machines')
-    add('--seeds', type=int, default=100, metavar='N', help='random clouds (default %(default)d)')
-    add('--instants', type=int, default=8, metavar='N', help='forecasts a seed (%(default)d)')
-    add('--hosts', type=int, default=20, metavar='N', help='hosts a cloud (%(default)d)')
-    add('--vms', type=int, default=10, metavar='N', help='machines a host (%(default)d)')
-    add('--horizon', type=float, default=3600.0, metavar='SECONDS', help='(%(default)g)')
-    add('--history', type=float, default=7 * 86400.0, metavar='SECONDS',
-        help='the methods see at most so much of the past (default a week)')
-    add('--warmup', type=float, default=7200.0, metavar='SECONDS',
-        help='no forecast before so much was seen (default %(default)g)')
-    add('--all-methods', action='store_true',
-        help='also Holt-Winters and the pooled regression alone')
-    add('--jobs', type=int, default=1, metavar='N', help='processes (default 1)')
-    add('--json', type=pathlib.Path, metavar='FILE', help='write the results there')
+    add(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        type=pathlib.Path,
+        help="a folder or tar(.gz) of text files (one a machine), or a Parquet file",
+    )
+    add(
+        "--interval",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="time between samples (default %(default)g)",
+    )
+    add(
+        "--column",
+        type=_column,
+        metavar="N",
+        help="which column of a text file, counted from 1 (default: the last)",
+    )
+    add("--match", default="", metavar="REGEX", help="only files whose path this finds")
+    add(
+        "--split",
+        choices=("time", "machine"),
+        default="",
+        help="judge only the later half of the time, or only half of the machines",
+    )
+    add("--seeds", type=int, default=100, metavar="N", help="random clouds (default %(default)d)")
+    add("--instants", type=int, default=8, metavar="N", help="forecasts a seed (%(default)d)")
+    add("--hosts", type=int, default=20, metavar="N", help="hosts a cloud (%(default)d)")
+    add("--vms", type=int, default=10, metavar="N", help="machines a host (%(default)d)")
+    add("--horizon", type=float, default=3600.0, metavar="SECONDS", help="(%(default)g)")
+    add(
+        "--history",
+        type=float,
+        default=7 * 86400.0,
+        metavar="SECONDS",
+        help="the methods see at most so much of the past (default a week)",
+    )
+    add(
+        "--warmup",
+        type=float,
+        default=7200.0,
+        metavar="SECONDS",
+        help="no forecast before so much was seen (default %(default)g)",
+    )
+    add(
+        "--all-methods",
+        action="store_true",
+        help="also Holt-Winters and the pooled regression alone",
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    add("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
     return p
 
 
 def _column(text: str) -> int:
     column = int(text)
     if column < 1:
-        raise argparse.ArgumentTypeError('columns are counted from 1')
+        raise argparse.ArgumentTypeError("columns are counted from 1")
     return column
 
 
@@ -70,8 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run it; the exit status."""
     args = parser().parse_args(argv)
     plan = trials.Plan(
-        interval=args.interval, hosts=args.hosts, vms=args.vms, horizon=args.horizon,
-        warmup=args.warmup, history=args.history, instants=args.instants, split=args.split,
+        interval=args.interval,
+        hosts=args.hosts,
+        vms=args.vms,
+        horizon=args.horizon,
+        warmup=args.warmup,
+        history=args.history,
+        instants=args.instants,
+        split=args.split,
     )
     methods = [method() for method in METHODS + (MORE if args.all_methods else ())]
     results: dict[str, dict[str, dict[str, Any]]] = {}
@@ -81,11 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 path, plan, methods, args
             )
         except readers.TraceError as e:
-            print(f'placement: {e}', file=sys.stderr)
+            print(f"placement: {e}", file=sys.stderr)
             return 1
         print(report.table(list(results)[-1], scores, args.seeds), flush=True)
     if args.json:
-        args.json.write_text(json.dumps(_plain(results), indent=2) + '\n')
+        args.json.write_text(json.dumps(_plain(results), indent=2) + "\n")
     return 0
 
 
@@ -106,7 +143,7 @@ def _unused(name: str, taken: dict[str, Any]) -> str:
     number = 2
     unique = name
     while unique in taken:
-        unique, number = f'{name} ({number})', number + 1
+        unique, number = f"{name} ({number})", number + 1
     return unique
 
 

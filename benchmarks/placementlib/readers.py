@@ -1,9 +1,11 @@
 """Traces from files: into panels, a panel being machines that were measured over the same time.
 
-* a folder, or a tar or tar.gz, of text files: one file a machine, a row a sample, one or more columns; each
+* a folder, or a tar or tar.gz, of text files: one file a machine, a row a sample, one or more
+  columns; each
   folder within is a panel of its own (PlanetLab: a day);
-* a Parquet file with the columns id, timestamp, cpu_usage (Bitbrains), and beside it, if present, the
-  same name with ``_meta`` before the suffix, with id and cpu_capacity: the load is then per cent of capacity.
+* a Parquet file with the columns id, timestamp, cpu_usage (Bitbrains), and beside it, if present,
+  the same name with ``_meta`` before the suffix, with id and cpu_capacity: the load is then per
+  cent of capacity.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SEPARATORS = re.compile(r'[,;\s]+')
-SUFFIXES = re.compile(r'(\.tar)?(\.(gz|bz2|xz|tgz|parquet|tar))?$')
+SEPARATORS = re.compile(r"[,;\s]+")
+SUFFIXES = re.compile(r"(\.tar)?(\.(gz|bz2|xz|tgz|parquet|tar))?$")
 
 HELD_SAMPLES = 6
 """A Bitbrains row covers the time ``duration`` before it: at most so many samples."""
@@ -47,7 +49,7 @@ class Options:
     """Seconds between the rows of a text file; the grid on which a Parquet file is laid."""
     column: int | None = None
     """Which column of a text file, from 1; None is the last."""
-    match: str = ''
+    match: str = ""
     """Only files whose name this regular expression finds."""
 
 
@@ -55,25 +57,25 @@ def read(path: pathlib.Path, options: Options) -> list[Panel]:
     """All panels of one trace; TraceError where there is none."""
     if path.is_dir():
         panels = _text_panels(_folder(path), options)
-    elif path.suffix == '.parquet':
+    elif path.suffix == ".parquet":
         panels = [_parquet(path, options.interval)]
     elif path.is_file() and tarfile.is_tarfile(path):
         panels = _text_panels(_tar(path), options)
     else:
-        raise TraceError(f'{path}: neither a folder, a tar nor a parquet file')
+        raise TraceError(f"{path}: neither a folder, a tar nor a parquet file")
     if not panels:
-        raise TraceError(f'{path}: no samples in it')
+        raise TraceError(f"{path}: no samples in it")
     return panels
 
 
 def trace_name(path: pathlib.Path) -> str:
     """What a trace is called in the results: the path's last part without suffixes."""
-    return SUFFIXES.sub('', path.resolve().name)
+    return SUFFIXES.sub("", path.resolve().name)
 
 
 def _folder(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob('*')):
-        if file.is_file() and not file.name.startswith('.'):
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
             yield file.relative_to(path).as_posix(), file.read_bytes()
 
 
@@ -81,7 +83,7 @@ def _tar(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isfile() else None
-            if content is not None and not pathlib.PurePosixPath(member.name).name.startswith('.'):
+            if content is not None and not pathlib.PurePosixPath(member.name).name.startswith("."):
                 yield member.name, content.read()
 
 
@@ -90,9 +92,9 @@ def _text_panels(files: Iterator[tuple[str, bytes]], options: Options) -> list[P
     for name, content in files:
         if not re.search(options.match, name):
             continue
-        values = parse(content.decode('utf-8', 'replace'), options.column)
+        values = parse(content.decode("utf-8", "replace"), options.column)
         if np.isfinite(values).any():
-            folder, _, machine = name.rpartition('/')
+            folder, _, machine = name.rpartition("/")
             panels[folder][machine] = values
     return [_panel(folder, rows) for folder, rows in sorted(panels.items())]
 
@@ -108,8 +110,8 @@ def _panel(name: str, rows: dict[str, Floats]) -> Panel:
 def parse(text: str, column: int | None) -> Floats:
     """A column of a text of numbers: one row a sample; what is not a load is a gap.
 
-    Columns are set apart by commas, semicolons or blanks. Lines before the first that has a number there are
-    a heading, and left out.
+    Columns are set apart by commas, semicolons or blanks. Lines before the first that has a
+    number there are a heading, and left out.
     """
     index = -1 if column is None else column - 1
     values = [_number(line, index) for line in text.splitlines() if line.strip()]
@@ -132,19 +134,19 @@ def _parquet(path: pathlib.Path, interval: float) -> Panel:
     try:
         import pyarrow.parquet  # only this reader needs it
     except ImportError as e:
-        raise TraceError(f'{path}: reading Parquet needs pyarrow') from e
+        raise TraceError(f"{path}: reading Parquet needs pyarrow") from e
     table = pyarrow.parquet.read_table(path)
-    beside = path.with_name(f'{path.stem}_meta.parquet')
+    beside = path.with_name(f"{path.stem}_meta.parquet")
     capacity: dict[str, float] = {}
     if beside.is_file():
-        meta = pyarrow.parquet.read_table(beside, columns=['id', 'cpu_capacity'])
-        capacity = dict(zip(*(meta[c].to_pylist() for c in ('id', 'cpu_capacity')), strict=True))
-    names = np.array([str(x) for x in table['id'].to_pylist()])
-    at = np.array([t.timestamp() for t in table['timestamp'].to_pylist()])
-    load = table['cpu_usage'].to_numpy().astype(np.float64)
+        meta = pyarrow.parquet.read_table(beside, columns=["id", "cpu_capacity"])
+        capacity = dict(zip(*(meta[c].to_pylist() for c in ("id", "cpu_capacity")), strict=True))
+    names = np.array([str(x) for x in table["id"].to_pylist()])
+    at = np.array([t.timestamp() for t in table["timestamp"].to_pylist()])
+    load = table["cpu_usage"].to_numpy().astype(np.float64)
     covers = np.full(len(at), interval)
-    if 'duration' in table.column_names:
-        covers = table['duration'].to_numpy() / 1000.0
+    if "duration" in table.column_names:
+        covers = table["duration"].to_numpy() / 1000.0
     bins = ((at - at.min()) // interval).astype(np.int64)
     machines = tuple(sorted(set(names.tolist())))
     values = np.full((len(machines), int(bins.max()) + 1), np.nan)
@@ -156,7 +158,7 @@ def _parquet(path: pathlib.Path, interval: float) -> Panel:
 
 
 def lay(row: Floats, bins: NDArray[np.int64], loads: Floats, covers: Floats) -> None:
-    """Lay samples on a row; each also fills the empty places in the time before it that it covers."""
+    """Lay samples on a row; each also fills the empty places before it that it covers."""
     held = np.clip(np.round(covers), 1, HELD_SAMPLES).astype(np.int64)
     for back in range(HELD_SAMPLES - 1, 0, -1):
         where = (held > back) & (bins >= back)

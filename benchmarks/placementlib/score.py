@@ -1,9 +1,10 @@
 """Scores of each method over all seeds, with intervals over seeds.
 
-``mae``, ``rmse`` and ``coverage_80`` are over hosts and instants, of the mean load over the horizon. The *regret*
-of an instant is that mean of the chosen host (the one with the lowest forecast mean) less that of the best host;
-``top1`` is how often they are the same. Instants of a seed share hosts and history, so an interval is over the
-means of the seeds (each one cluster), Student's t at 95 %.
+``mae``, ``rmse`` and ``coverage_80`` are over hosts and instants, of the mean load over the
+horizon. The *regret* of an instant is that mean of the chosen host (the one with the lowest
+forecast mean) less that of the best host; ``top1`` is how often they are the same. Instants of a
+seed share hosts and history, so an interval is over the means of the seeds (each one cluster),
+Student's t at 95 %.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from benchmarks.placementlib.trials import Outcome
 
 Floats = NDArray[np.float64]
 
-SIMPLE = ('last value', 'mean 1h', 'ewma', 'holt', 'local regression')
-DEFAULT = 'default'
+SIMPLE = ("last value", "mean 1h", "ewma", "holt", "local regression")
+DEFAULT = "default"
 
 
 def regret(outcome: Outcome, method: str) -> float:
@@ -77,13 +78,13 @@ def _score(outcomes: Sequence[Outcome], method: str, regrets: Floats) -> dict[st
     known = np.isfinite(actual) & np.isfinite(mean)
     errors, within = (mean - actual)[known], ((low <= actual) & (actual <= high))[known]
     return {
-        'mae': float(np.abs(errors).mean()),
-        'rmse': float(np.sqrt((errors**2).mean())),
-        'coverage_80': float(within.mean()),
-        'regret_mean': float(regrets.mean()),
-        'regret_ci95': interval(regrets),
-        'top1': float(np.mean([regret(o, method) <= 1e-9 for o in outcomes])),
-        'known': float(known.sum() / max(np.isfinite(actual).sum(), 1)),
+        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt((errors**2).mean())),
+        "coverage_80": float(within.mean()),
+        "regret_mean": float(regrets.mean()),
+        "regret_ci95": interval(regrets),
+        "top1": float(np.mean([regret(o, method) <= 1e-9 for o in outcomes])),
+        "known": float(known.sum() / max(np.isfinite(actual).sum(), 1)),
     }
 
 
@@ -91,14 +92,14 @@ def _paired(regrets: Mapping[str, Floats]) -> dict[str, Any]:
     """Differences of the default to the others, seed by seed; below zero the default is better."""
     differences = {
         method: {
-            'diff_mean': float((regrets[DEFAULT] - other).mean()),
-            'diff_ci95': interval(regrets[DEFAULT] - other),
+            "diff_mean": float((regrets[DEFAULT] - other).mean()),
+            "diff_ci95": interval(regrets[DEFAULT] - other),
         }
         for method, other in regrets.items()
         if method != DEFAULT
     }
     simple = [method for method in SIMPLE if method in regrets]
     if not simple:
-        return {'vs': differences}
+        return {"vs": differences}
     best = min(simple, key=lambda method: float(regrets[method].mean()))
-    return {'vs_best_simple': {'method': best, **differences[best]}, 'vs': differences}
+    return {"vs_best_simple": {"method": best, **differences[best]}, "vs": differences}

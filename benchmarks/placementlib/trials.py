@@ -1,8 +1,9 @@
 """Trials: hosts of random machines, forecast by every method at the same random instants.
 
-One seed is one cloud: a panel, a stretch of a day in it, hosts made of machines that were measured in that
-stretch (each machine on one host while there are enough of them), and some instants. All methods see the
-same history and are judged by the same outcome, so that their differences are paired.
+One seed is one cloud: a panel, a stretch of a day in it, hosts made of machines that were
+measured in that stretch (each machine on one host while there are enough of them), and some
+instants. All methods see the same history and are judged by the same outcome, so that their
+differences are paired.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Plan:
     warmup: float = 7200.0
     history: float = 7 * 86400.0
     instants: int = 8
-    split: str = ''
+    split: str = ""
 
     def samples(self, seconds: float) -> int:
         return max(1, round(seconds / self.interval))
@@ -79,13 +80,13 @@ def machine_split(panel: Panel) -> Panel:
 
 def first_instant(panel: Panel, plan: Plan) -> int:
     """The first instant that may be judged: after the warm-up, or after half the time."""
-    half = panel.values.shape[1] // 2 if plan.split == 'time' else 0
+    half = panel.values.shape[1] // 2 if plan.split == "time" else 0
     return max(plan.samples(plan.warmup), half)
 
 
 def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
     """The panels (or halves of them) in which trials can be held."""
-    if plan.split == 'machine':
+    if plan.split == "machine":
         panels = [machine_split(panel) for panel in panels]
     good = [
         panel
@@ -94,7 +95,7 @@ def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
         and first_instant(panel, plan) + plan.samples(plan.horizon) <= panel.values.shape[1]
     ]
     if not good:
-        raise TraceError('no panel has two machines and enough samples')
+        raise TraceError("no panel has two machines and enough samples")
     return good
 
 
@@ -145,13 +146,13 @@ def run(
         if drawn is not None:
             outcomes = [outcome(drawn.loads, int(t), plan, methods) for t in drawn.instants]
             return [o for o in outcomes if np.isfinite(o.actual).sum() > 1]
-    raise TraceError('no stretch of a day in which two machines were measured')
+    raise TraceError("no stretch of a day in which two machines were measured")
 
 
 def outcome(loads: Floats, known: int, plan: Plan, methods: Sequence[Forecaster]) -> Outcome:
     """Forecast from the first ``known`` samples, and what came."""
     past = loads[:, max(known - plan.samples(plan.history), 0) : known]
-    names = tuple(f'h{i}' for i in range(len(loads)))
+    names = tuple(f"h{i}" for i in range(len(loads)))
     matrix = load.LoadMatrix(names, 0.0, plan.interval, past)
     after = loads[:, known : known + plan.samples(plan.horizon)]
     seen = np.isfinite(after)

@@ -1,10 +1,10 @@
 """The default: several forecasters, weighed by how each has lately done in this cloud.
 
-At each origin the weight of a member is that of a Bayesian with Gaussian errors of unknown size: proportional to
-(mean square error)^(-n/2), with n the independent forecasts whose outcome is known, tempered
-since hosts err together. Errors are out of sample, divided by the host's scale, and forgotten with a half-life.
-With little evidence the weights are the prior's. (Bates and Granger, 'The combination of forecasts', 1969;
-Yang, 'Combining forecasting procedures', 2004.)
+At each origin the weight of a member is that of a Bayesian with Gaussian errors of unknown size:
+proportional to (mean square error)^(-n/2), with n the independent forecasts whose outcome is
+known, tempered since hosts err together. Errors are out of sample, divided by the host's scale,
+and forgotten with a half-life. With little evidence the weights are the prior's. (Bates and
+Granger, 'The combination of forecasts', 1969; Yang, 'Combining forecasting procedures', 2004.)
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ HALF_LIFE = 86400.0
 """Errors of that age, in seconds, count half."""
 
 TEMPER = 0.1
-"""How much of the evidence is independent: errors of neighbours in time and in the cloud go together."""
+"""How much of the evidence is independent: errors of neighbours in time and in the cloud go
+together."""
 
 RIDGES = (30.0, 300.0)
 
-MEMBERS = ('last value', 'ewma', 'mean 1h', 'slow ewma', 'season', 'pooled', 'pooled, cautious')
+MEMBERS = ("last value", "ewma", "mean 1h", "slow ewma", "season", "pooled", "pooled, cautious")
 PRIOR = (1.0, 1.0, 1.0, 3.0, 1.0, 3.0, 3.0)
 
 
 class Adaptive(Forecaster):
     """Weighs simple methods, the season found and the pooled regression; the default."""
 
-    name = 'default'
+    name = "default"
 
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         members, scale = _members(history, origins, steps)
         weights = member_weights(history, origins, steps, members, scale)
-        return np.asarray(np.einsum('ko,kho->ho', weights, members))
+        return np.asarray(np.einsum("ko,kho->ho", weights, members))
 
     def weights(self, matrix: load.LoadMatrix, horizon: float) -> dict[str, float]:
         """What each member counts now, by its name; they add up to one. For people."""
@@ -45,7 +46,7 @@ class Adaptive(Forecaster):
         if not history.hosts or not history.length:
             return {}
         origins, steps = training_origins(history), history.samples(horizon)
-        with np.errstate(all='ignore'):
+        with np.errstate(all="ignore"):
             members, scale = _members(history, origins, steps)
             now = member_weights(history, origins, steps, members, scale)[:, -1]
         return dict(zip(MEMBERS, now.tolist(), strict=True))
@@ -55,7 +56,7 @@ def _members(history: History, origins: Ints, steps: int) -> tuple[Floats, Float
     """Points of all members, float[K, H, O], and the scale of errors, float[H, O]."""
     rows = features.rows(history, origins, steps)
     problem = pooled.Problem.of(history, origins, steps, rows)
-    slow = rows.base + rows.x[..., features.NAMES.index('slow ewma')]
+    slow = rows.base + rows.x[..., features.NAMES.index("slow ewma")]
     simple = [m.points(history, origins, steps) for m in (LastValue(), Ewma(), WindowMean())]
     fitted = [pooled.predict(problem, rows, ridge) for ridge in RIDGES]
     return np.stack([*simple, slow, rows.seasonal, *fitted]), rows.scale

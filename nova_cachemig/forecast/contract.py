@@ -1,8 +1,9 @@
 """What a forecaster is: points at origins; everything else follows from them.
 
-A forecaster says, for each host and each origin, what the mean load over the next ``steps`` samples will be,
-knowing only what was seen up to that origin. From those points at past origins come its errors, and from the
-errors its quantiles (``intervals``): so each method is judged and calibrated in the same way, out of sample.
+A forecaster says, for each host and each origin, what the mean load over the next ``steps``
+samples will be, knowing only what was seen up to that origin. From those points at past origins
+come its errors, and from the errors its quantiles (``intervals``): so each method is judged and
+calibrated in the same way, out of sample.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Forecaster(abc.ABC):
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         """Forecast mean load over columns t+1..t+steps for each origin t.
 
-        ``origins`` is int[O], rising; the result is float[H, O], NaN where nothing can be said. Column i may
-        depend only on history.values[:, :origins[i] + 1] (and on the step).
+        ``origins`` is int[O], rising; the result is float[H, O], NaN where nothing can be said.
+        Column i may depend only on history.values[:, :origins[i] + 1] (and on the step).
         """
 
     def forecast(self, matrix: load.LoadMatrix, horizon: float = STAY) -> load.Forecast:
@@ -52,7 +53,7 @@ class Forecaster(abc.ABC):
         history = History.of(matrix.values, matrix.step)
         hosts: dict[str, load.HostForecast] = {}
         if history.hosts and history.length:
-            with np.errstate(all='ignore'):
+            with np.errstate(all="ignore"):
                 hosts = self._hosts(history, matrix.hosts, history.samples(horizon))
         return load.Forecast(
             made_at=matrix.end, horizon=horizon, method=self.name, levels=LEVELS, hosts=hosts

@@ -1,8 +1,8 @@
 """What the pooled regression looks at: one row for each host and origin.
 
-Every feature is a difference to the ``base``, the mean of the last hour, so that the regression is of the
-change to come; no feature depends on the unit beyond that unit. A feature that cannot be known is zero: it then
-says nothing. The names are in ``NAMES``.
+Every feature is a difference to the ``base``, the mean of the last hour, so that the regression
+is of the change to come; no feature depends on the unit beyond that unit. A feature that cannot
+be known is zero: it then says nothing. The names are in ``NAMES``.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ SLOW = 0.95
 """What the slow exponentially weighted mean keeps each 300 s: a time constant of 1.6 h."""
 
 NAMES = (
-    'last',
-    *(f'mean {seconds / 3600:g}h' for seconds in WINDOWS),
-    'mean of all',
-    'slow ewma',
-    'cloud mean',
-    'cloud change',
-    'day ahead',
-    'day behind',
-    'season ahead',
-    'season behind',
+    "last",
+    "last, where above",
+    "least of 1h",
+    *(f"mean {seconds / 3600:g}h" for seconds in WINDOWS),
+    "mean of all",
+    "slow ewma",
+    "cloud mean",
+    "cloud change",
+    "day ahead",
+    "day behind",
+    "season ahead",
+    "season behind",
 )
 
 
@@ -39,8 +41,8 @@ NAMES = (
 class Rows:
     """``x`` is float[H, O, F], all finite; ``base`` float[H, O], NaN where nothing is known.
 
-    ``scale`` is float[H, O], above zero: the size of error to expect, for weights. It goes with the square root
-    of the host's level, as the noise of many small loads does.
+    ``scale`` is float[H, O], above zero: the size of error to expect, for weights. It goes with
+    the square root of the host's level, as the noise of many small loads does.
     """
 
     x: Floats
@@ -59,7 +61,8 @@ def rows(history: History, origins: Ints, steps: int) -> Rows:
     count = np.maximum(known.sum(axis=0), 1)
     cloud = np.where(known, whole, 0.0).sum(axis=0) / count
     change = np.where(known, base - whole, 0.0).sum(axis=0) / count
-    columns = [history.filled[:, origins] - base]
+    last = history.filled[:, origins]
+    columns = [last - base, np.maximum(last - base, 0), _least(history, origins) - base]
     columns += [history.trailing(origins, history.samples(w)) - base for w in WINDOWS]
     columns += [whole - base, ewma(history, keep)[:, origins] - base, cloud - base]
     columns += [np.broadcast_to(change, base.shape)]
@@ -68,6 +71,14 @@ def rows(history: History, origins: Ints, steps: int) -> Rows:
     x = np.stack([*columns, *days, *found], axis=2)
     scale = np.sqrt(np.maximum(whole, 0) + 0.1 * cloud) + 1e-9
     return Rows(np.nan_to_num(x), base, np.where(known, scale, 1.0), seasonal)
+
+
+def _least(history: History, origins: Ints) -> Floats:
+    """The least sample of the last hour, float[H, O]; with it a lull between bursts can be told."""
+    low = history.filled[:, origins]
+    for back in range(1, history.samples(BASE)):
+        low = np.fmin(low, history.filled[:, np.maximum(origins - back, 0)])
+    return low
 
 
 def _season(
@@ -79,7 +90,8 @@ def _season(
 ) -> tuple[tuple[Floats, Floats], Floats]:
     """Two features of one season, and its own forecast; of the day where no periods are given.
 
-    A season is trusted as far as it is strong: its swing is shrunk by the autocorrelation at its period.
+    A season is trusted as far as it is strong: its swing is shrunk by the autocorrelation at its
+    period.
     """
     if periods is None:
         lags, strength = np.full(base.shape, history.samples(DAY)), np.ones(base.shape)

@@ -1,7 +1,8 @@
 """A cleaned history of load, with window means in constant time a window.
 
-``History.values`` is float64[H, T]; what is not a load (NaN, infinite, negative, or above ``CEILING``) is a gap.
-Sums and counts over a window come from running sums, so that a mean over any window costs the same.
+``History.values`` is float64[H, T]; what is not a load (NaN, infinite, negative, or above
+``CEILING``) is a gap. Sums and counts over a window come from running sums, so that a mean over
+any window costs the same.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class History:
     @classmethod
     def of(cls, values: Floats, step: float) -> History:
         raw = np.asarray(values, dtype=np.float64)
-        with np.errstate(invalid='ignore'):
+        with np.errstate(invalid="ignore"):
             good = (raw >= 0) & (raw <= CEILING)
         return cls(np.where(good, raw, np.nan), step)
 
@@ -94,7 +95,7 @@ class History:
     def mean(self, begin: Ints, end: Ints) -> Floats:
         """Mean of columns begin..end-1, float[H, O]; NaN where there is no sample."""
         sums, counts = self.between(begin, end)
-        with np.errstate(invalid='ignore', divide='ignore'):
+        with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(sums / counts + self.shift)
 
     def trailing(self, origins: Ints, width: int) -> Floats:
@@ -112,14 +113,15 @@ class History:
         """
         sums, counts = self.between(origins + 1, origins + 1 + steps)
         known = (counts * 2 >= steps) & (origins + steps < self.length)
-        with np.errstate(invalid='ignore', divide='ignore'):
+        with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(known, sums / counts + self.shift, np.nan)
 
     def ahead_peak(self, origins: Ints, steps: int) -> Floats:
-        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN as in ``ahead``."""
+        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN like ``ahead``."""
         peaks = np.full((self.hosts, len(origins)), np.nan)
         padded = np.where(self.seen, self.values, -np.inf)
         for i, origin in enumerate(origins):
             if origin + steps < self.length:
-                peaks[:, i] = padded[:, origin + 1 : origin + 1 + steps].max(axis=1, initial=-np.inf)
+                window = padded[:, origin + 1 : origin + 1 + steps]
+                peaks[:, i] = window.max(axis=1, initial=-np.inf)
         return np.where(np.isnan(self.ahead(origins, steps)), np.nan, peaks)

@@ -1,10 +1,10 @@
 """Quantiles from a forecaster's own past errors.
 
-Split conformal prediction with a scale for each host (Lei et al., 'Distribution-free predictive inference for
-regression', JASA 2018, section 5.2), on rolling out-of-sample residuals: the residual of host h at a past
-origin, divided by the scale of h, is one draw of the pooled error; its empirical quantiles times the scale of h
-lie around the point forecast. The scale is the host's root mean square residual, shrunk to that of all hosts
-where the host has little history.
+Split conformal prediction with a scale for each host (Lei et al., 'Distribution-free predictive
+inference for regression', JASA 2018, section 5.2), on rolling out-of-sample residuals: the
+residual of host h at a past origin, divided by the scale of h, is one draw of the pooled error;
+its empirical quantiles times the scale of h lie around the point forecast. The scale is the
+host's root mean square residual, shrunk to that of all hosts where the host has little history.
 """
 
 from __future__ import annotations

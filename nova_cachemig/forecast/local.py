@@ -1,8 +1,10 @@
-"""Local regression, as CloudSim and OpenStack Neat use it to foresee an overload; here for comparison.
+"""Local regression, as CloudSim and OpenStack Neat use it to foresee an overload; here for
+comparison.
 
-A straight line through the last ten samples by least squares with tricube weights (Cleveland, 'Robust locally
-weighted regression', JASA 1979; Beloglazov and Buyya, CCPE 2012, section 5), drawn on over the horizon. The mean
-of a line over the next n samples is its value (n + 1) / 2 samples ahead.
+A straight line through the last ten samples by least squares with tricube weights (Cleveland,
+'Robust locally weighted regression', JASA 1979; Beloglazov and Buyya, CCPE 2012, section 5),
+drawn on over the horizon. The mean of a line over the next n samples is its value (n + 1) / 2
+samples ahead.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ WIDTH = 10
 class LocalRegression(Forecaster):
     """Loess through the last ten samples, extrapolated."""
 
-    name = 'local regression'
+    name = "local regression"
 
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         ages = np.arange(WIDTH)  # 0 is the newest
@@ -30,7 +32,7 @@ class LocalRegression(Forecaster):
         y = np.where(usable, y, 0.0)
         x = -ages.astype(np.float64)
         total = weights.sum(axis=2)
-        with np.errstate(invalid='ignore', divide='ignore'):
+        with np.errstate(invalid="ignore", divide="ignore"):
             x_mean = (weights * x).sum(axis=2) / total
             y_mean = (weights * y).sum(axis=2) / total
             dx = x - x_mean[..., None]

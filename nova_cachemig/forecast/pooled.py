@@ -1,11 +1,13 @@
 """One ridge regression over all hosts' histories, refitted at every origin.
 
-For host h and origin t the target is the mean load over the next samples less the base; rows are divided by
-the scale of their host (weighted least squares). The coefficients at an origin come from the rows whose target
-was already known there, by running sums of the normal equations, so each point is out of sample. The ridge is
-relative to each feature's own size and weakens with the evidence: A + (strength / n) diag(A), where n is the number
-of rows that do not overlap. With little evidence the forecast is the base. (Hoerl and Kennard, 1970; pooling
-over series: Montero-Manso and Hyndman, 'Principles and algorithms for forecasting groups of time series', 2021.)
+For host h and origin t the target is the mean load over the next samples less the base; rows are
+divided by the scale of their host (weighted least squares). The coefficients at an origin come
+from the rows whose target was already known there, by running sums of the normal equations, so
+each point is out of sample. The ridge is relative to each feature's own size and weakens with the
+evidence: A + (strength / n) diag(A), where n is the number of rows that do not overlap. With
+little evidence the forecast is the base. (Hoerl and Kennard, 1970; pooling over series:
+Montero-Manso and Hyndman, 'Principles and algorithms for forecasting groups of time series',
+2021.)
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ RIDGE = 30.0
 class PooledRegression(Forecaster):
     """Ridge regression on means at many scales and on seasons, pooled over hosts."""
 
-    name = 'pooled regression'
+    name = "pooled regression"
 
     def __init__(self, ridge: float = RIDGE) -> None:
         self.ridge = ridge
@@ -69,7 +71,7 @@ class Problem:
 
 def completed(origins: Ints, steps: int) -> Ints:
     """How many of the origins have their whole target known at each origin, int[O]."""
-    return np.searchsorted(origins, origins - steps, side='right')
+    return np.searchsorted(origins, origins - steps, side="right")
 
 
 def at(sums: Floats, done: Ints) -> Floats:
@@ -81,13 +83,13 @@ def at(sums: Floats, done: Ints) -> Floats:
 def predict(problem: Problem, rows: features.Rows, ridge: float) -> Floats:
     """The regression's points, float[H, O]: never outside the range the host was seen in."""
     coefficients = solve(problem, ridge)
-    change = np.einsum('hof,of->ho', rows.x, coefficients)
+    change = np.einsum("hof,of->ho", rows.x, coefficients)
     return np.asarray(np.clip(rows.base + change, problem.low, problem.high))
 
 
 def solve(problem: Problem, ridge: float) -> Floats:
     """Coefficients at each origin, float[O, F]; a feature never seen has none."""
-    diagonal = np.einsum('off->of', problem.gram)
+    diagonal = np.einsum("off->of", problem.gram)
     relative = ridge / np.maximum(problem.count, 1e-9)
     top = diagonal.max(axis=1, keepdims=True)
     penalty = relative[:, None] * diagonal + 1e-9 * top + (top == 0) + 1e-300

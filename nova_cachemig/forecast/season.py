@@ -1,10 +1,10 @@
 """Seasons: which period a host's load has, and what that period says of the next samples.
 
-A period is a lag at which the autocorrelation (by FFT, Wiener-Khinchin) has a significant local maximum after a
-dip. Its standard error under no season is Bartlett's, sqrt((1 + 2 sum r(l)^2) / n), the sum over the lags up
-to half the period, so that slow noise, whose autocorrelation is wide, needs more. At least three periods must have
-been seen. Periods are sought again at a few instants of the history, so that a forecast at a past origin knows
-only periods found before it.
+A period is a lag at which the autocorrelation (by FFT, Wiener-Khinchin) has a significant local
+maximum after a dip. Its standard error under no season is Bartlett's, sqrt((1 + 2 sum r(l)^2) /
+n), the sum over the lags up to half the period, so that slow noise, whose autocorrelation is
+wide, needs more. At least three periods must have been seen. Periods are sought again at a few
+instants of the history, so that a forecast at a past origin knows only periods found before it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def autocorrelation(values: Floats, most: int) -> Floats:
     power = np.abs(np.fft.rfft(x, size)) ** 2
     raw = np.fft.irfft(power, size)[:, : most + 1]
     lengths = values.shape[1] / (values.shape[1] - np.arange(most + 1))
-    with np.errstate(invalid='ignore', divide='ignore'):
+    with np.errstate(invalid="ignore", divide="ignore"):
         r = raw * lengths / raw[:, :1]
     return np.nan_to_num(np.where(raw[:, :1] > 1e-9 * count, r, 0.0))
 
@@ -91,8 +91,8 @@ def profile(
 ) -> Floats:
     """The season's mean over columns t+begin..t+end-1 of each origin t, float[H, O].
 
-    Mean of the same phase over past cycles; ``lags`` is int[H, O], the period (0: none, then NaN). Each cycle
-    lies so many whole periods back that t + steps is known there.
+    Mean of the same phase over past cycles; ``lags`` is int[H, O], the period (0: none, then
+    NaN). Each cycle lies so many whole periods back that t + steps is known there.
     """
     whole = lags * -(-steps // np.maximum(lags, 1))
     total, count = np.zeros(lags.shape), np.zeros(lags.shape)
@@ -103,5 +103,5 @@ def profile(
         sums, counts = history.between(back + begin, back + end)
         total += sums
         count += counts
-    with np.errstate(invalid='ignore', divide='ignore'):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(total / count + history.shift)

@@ -16,7 +16,7 @@ EWMA_STEP = 300.0
 class LastValue(Forecaster):
     """It stays as it is."""
 
-    name = 'last value'
+    name = "last value"
 
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         return history.filled[:, origins]
@@ -25,7 +25,7 @@ class LastValue(Forecaster):
 class WindowMean(Forecaster):
     """The mean of the last hour (or another time)."""
 
-    def __init__(self, seconds: float = 3600.0, name: str = 'mean 1h') -> None:
+    def __init__(self, seconds: float = 3600.0, name: str = "mean 1h") -> None:
         self.name = name
         self.seconds = seconds
 
@@ -34,12 +34,13 @@ class WindowMean(Forecaster):
 
 
 class Ewma(Forecaster):
-    """Exponentially weighted mean; the weight of a sample decays with time, not with the count of samples.
+    """Exponentially weighted mean; the weight of a sample decays with time, not with the count of
+    samples.
 
     With samples 300 s apart the newest counts 0.3; with others the decay per second is the same.
     """
 
-    def __init__(self, alpha: float = EWMA_ALPHA, name: str = 'ewma') -> None:
+    def __init__(self, alpha: float = EWMA_ALPHA, name: str = "ewma") -> None:
         self.name = name
         self.alpha = alpha
 
@@ -51,8 +52,8 @@ class Ewma(Forecaster):
 def ewma(history: History, keep: float) -> Floats:
     """Exponentially weighted mean at every column, float[H, T]; NaN before the first sample.
 
-    ``keep`` is what is left of a sample's weight a step later. Gaps decay but add nothing; weights are
-    normalised, so that the start is not biased to the first sample.
+    ``keep`` is what is left of a sample's weight a step later. Gaps decay but add nothing;
+    weights are normalised, so that the start is not biased to the first sample.
     """
     result = np.full_like(history.values, np.nan)
     total, weight = np.zeros(history.hosts), np.zeros(history.hosts)

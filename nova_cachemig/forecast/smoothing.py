@@ -1,8 +1,8 @@
 """Holt's and Holt and Winters' exponential smoothing, all hosts at once.
 
-Additive forms as in Hyndman and Athanasopoulos, 'Forecasting: Principles and Practice', sections 8.2 to 8.3, in
-error-correction form, with alpha, beta, gamma fixed: they are references, the adaptive methods are elsewhere. Over
-a gap the state goes on as it is.
+Additive forms as in Hyndman and Athanasopoulos, 'Forecasting: Principles and Practice', sections
+8.2 to 8.3, in error-correction form, with alpha, beta, gamma fixed: they are references, the
+adaptive methods are elsewhere. Over a gap the state goes on as it is.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _State:
 class Holt(Forecaster):
     """Level and linear trend."""
 
-    name = 'holt'
+    name = "holt"
 
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         return _smooth(history, origins, steps, period=1)
@@ -71,7 +71,7 @@ class Holt(Forecaster):
 class HoltWinters(Forecaster):
     """Level, linear trend and a season of a day; Holt's method until a day was seen."""
 
-    name = 'holt-winters'
+    name = "holt-winters"
 
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         return _smooth(history, origins, steps, period=history.samples(DAY))

@@ -6,9 +6,10 @@ Three frozen facts pass between telemetry, the forecasters and the scheduler:
 * ``LoadMatrix``: the samples of many hosts on one regular grid of time, with gaps;
 * ``Forecast``: the mean and the quantiles of each host's load over a horizon.
 
-A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is never
-negative. Times are seconds since the epoch. Only primitives go on the wire: no NaN, no tuples, no arrays. This
-module imports no numpy, so that the scheduler can hold a forecast without it.
+A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is
+never negative. Times are seconds since the epoch. Only primitives go on the wire: no NaN, no
+tuples, no arrays. This module imports no numpy, so that the scheduler can hold a forecast without
+it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class WireError(ValueError):
 
 
 def _check(wire: Mapping[str, Any], what: str) -> None:
-    if not isinstance(wire, Mapping) or wire.get('version') != WIRE_VERSION:
-        version = wire.get('version') if isinstance(wire, Mapping) else type(wire).__name__
-        raise WireError(f'{what} of version {version!r}, this side reads {WIRE_VERSION}')
+    if not isinstance(wire, Mapping) or wire.get("version") != WIRE_VERSION:
+        version = wire.get("version") if isinstance(wire, Mapping) else type(wire).__name__
+        raise WireError(f"{what} of version {version!r}, this side reads {WIRE_VERSION}")
 
 
 def _finite(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise WireError(f'{what} is not a finite number: {value!r}')
+        raise WireError(f"{what} is not a finite number: {value!r}")
     return float(value)
 
 
@@ -46,8 +47,8 @@ def _finite(value: Any, what: str) -> float:
 class Sample:
     """One measurement: of the host itself, or of one instance on it.
 
-    ``metric`` is what was measured ('cpu', 'memory', 'disk.read', ...), ``at`` is when it was measured at its
-    source, not when it arrived.
+    ``metric`` is what was measured ('cpu', 'memory', 'disk.read', ...), ``at`` is when it was
+    measured at its source, not when it arrived.
     """
 
     host: str
@@ -58,32 +59,32 @@ class Sample:
 
     @classmethod
     def empty(cls) -> Sample:
-        return cls(host='', metric='', at=0.0, value=math.nan)
+        return cls(host="", metric="", at=0.0, value=math.nan)
 
     def to_wire(self) -> dict[str, Any]:
         return {
-            'version': WIRE_VERSION,
-            'host': self.host,
-            'metric': self.metric,
-            'at': self.at,
-            'value': self.value if math.isfinite(self.value) else None,
-            'instance': self.instance,
+            "version": WIRE_VERSION,
+            "host": self.host,
+            "metric": self.metric,
+            "at": self.at,
+            "value": self.value if math.isfinite(self.value) else None,
+            "instance": self.instance,
         }
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Sample:
-        _check(wire, 'sample')
+        _check(wire, "sample")
         try:
-            value = wire['value']
+            value = wire["value"]
             return cls(
-                host=str(wire['host']),
-                metric=str(wire['metric']),
-                at=_finite(wire['at'], 'at'),
-                value=math.nan if value is None else _finite(value, 'value'),
-                instance=None if wire['instance'] is None else str(wire['instance']),
+                host=str(wire["host"]),
+                metric=str(wire["metric"]),
+                at=_finite(wire["at"], "at"),
+                value=math.nan if value is None else _finite(value, "value"),
+                instance=None if wire["instance"] is None else str(wire["instance"]),
             )
         except KeyError as e:
-            raise WireError(f'sample without {e}') from e
+            raise WireError(f"sample without {e}") from e
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +101,9 @@ class LoadMatrix:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[0] != len(self.hosts):
-            raise ValueError(f'{len(self.hosts)} hosts, values of shape {self.values.shape}')
+            raise ValueError(f"{len(self.hosts)} hosts, values of shape {self.values.shape}")
         if not (math.isfinite(self.step) and self.step > 0):
-            raise ValueError(f'step of {self.step} s')
+            raise ValueError(f"step of {self.step} s")
 
     @property
     def end(self) -> float:
@@ -127,32 +128,33 @@ class LoadMatrix:
     def to_wire(self) -> dict[str, Any]:
         rows = [[x if math.isfinite(x) else None for x in row] for row in self.values.tolist()]
         return {
-            'version': WIRE_VERSION,
-            'hosts': list(self.hosts),
-            'start': self.start,
-            'step': self.step,
-            'values': rows,
+            "version": WIRE_VERSION,
+            "hosts": list(self.hosts),
+            "start": self.start,
+            "step": self.step,
+            "values": rows,
         }
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> LoadMatrix:
-        _check(wire, 'load matrix')
+        _check(wire, "load matrix")
         try:
-            rows = dict(zip(wire['hosts'], wire['values'], strict=True))
-            start, step = _finite(wire['start'], 'start'), _finite(wire['step'], 'step')
+            rows = dict(zip(wire["hosts"], wire["values"], strict=True))
+            start, step = _finite(wire["start"], "start"), _finite(wire["step"], "step")
             return cls.of(rows, start=start, step=step)
         except KeyError as e:
-            raise WireError(f'load matrix without {e}') from e
+            raise WireError(f"load matrix without {e}") from e
         except (TypeError, ValueError) as e:
-            raise WireError(f'load matrix: {e}') from e
+            raise WireError(f"load matrix: {e}") from e
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostForecast:
     """One host's load over the horizon.
 
-    ``mean`` forecasts the mean load over the horizon; ``quantiles`` are those of that mean; ``peak`` are
-    those of the highest sample within the horizon. Both follow the levels of the forecast they stand in.
+    ``mean`` forecasts the mean load over the horizon; ``quantiles`` are those of that mean;
+    ``peak`` are those of the highest sample within the horizon. Both follow the levels of the
+    forecast they stand in.
     """
 
     mean: float
@@ -164,8 +166,8 @@ class HostForecast:
 class Forecast:
     """The forecast of a cloud: for ``horizon`` seconds after ``made_at``.
 
-    A host that is not in ``hosts`` is unknown: nothing can be said of it. ``made_at`` is the time of the last
-    sample column; ``levels`` rise from 0 to 1, both excluded.
+    A host that is not in ``hosts`` is unknown: nothing can be said of it. ``made_at`` is the time
+    of the last sample column; ``levels`` rise from 0 to 1, both excluded.
     """
 
     made_at: float
@@ -175,17 +177,17 @@ class Forecast:
     hosts: Mapping[str, HostForecast]
 
     @classmethod
-    def empty(cls, horizon: float = 0.0, method: str = '') -> Forecast:
+    def empty(cls, horizon: float = 0.0, method: str = "") -> Forecast:
         return cls(made_at=0.0, horizon=horizon, method=method, levels=(), hosts={})
 
     def to_wire(self) -> dict[str, Any]:
         return {
-            'version': WIRE_VERSION,
-            'made_at': self.made_at,
-            'horizon': self.horizon,
-            'method': self.method,
-            'levels': list(self.levels),
-            'hosts': {
+            "version": WIRE_VERSION,
+            "made_at": self.made_at,
+            "horizon": self.horizon,
+            "method": self.method,
+            "levels": list(self.levels),
+            "hosts": {
                 name: [host.mean, list(host.quantiles), list(host.peak)]
                 for name, host in self.hosts.items()
             },
@@ -194,32 +196,32 @@ class Forecast:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Forecast:
         """The forecast that was sent; WireError for another version or a malformed one."""
-        _check(wire, 'forecast')
+        _check(wire, "forecast")
         try:
-            levels = tuple(_finite(p, 'level') for p in wire['levels'])
+            levels = tuple(_finite(p, "level") for p in wire["levels"])
             hosts = {
                 str(name): _host_from_wire(entry, len(levels))
-                for name, entry in wire['hosts'].items()
+                for name, entry in wire["hosts"].items()
             }
             return cls(
-                made_at=_finite(wire['made_at'], 'made_at'),
-                horizon=_finite(wire['horizon'], 'horizon'),
-                method=str(wire['method']),
+                made_at=_finite(wire["made_at"], "made_at"),
+                horizon=_finite(wire["horizon"], "horizon"),
+                method=str(wire["method"]),
                 levels=levels,
                 hosts=hosts,
             )
         except KeyError as e:
-            raise WireError(f'forecast without {e}') from e
+            raise WireError(f"forecast without {e}") from e
         except (TypeError, AttributeError) as e:
-            raise WireError(f'forecast: {e}') from e
+            raise WireError(f"forecast: {e}") from e
 
 
 def _host_from_wire(entry: Sequence[Any], levels: int) -> HostForecast:
     if len(entry) != 3 or len(entry[1]) != levels or len(entry[2]) != levels:
-        raise WireError(f'a host with {len(entry)} fields, forecast of {levels} levels')
+        raise WireError(f"a host with {len(entry)} fields, forecast of {levels} levels")
     mean, quantiles, peak = entry
     return HostForecast(
-        mean=_finite(mean, 'mean'),
-        quantiles=tuple(_finite(q, 'quantile') for q in quantiles),
-        peak=tuple(_finite(q, 'peak') for q in peak),
+        mean=_finite(mean, "mean"),
+        quantiles=tuple(_finite(q, "quantile") for q in quantiles),
+        peak=tuple(_finite(q, "peak") for q in peak),
     )
