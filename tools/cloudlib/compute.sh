@@ -19,6 +19,8 @@ start_vswitchd() {  # HOST
         --may-exist add-br br-int \
         -- set bridge br-int datapath_type=netdev fail-mode=standalone \
         -- --may-exist add-port br-int eth0
+    # When the bridge is in its database already nothing waits for the device.
+    wait_until 15 ip -n "cm-$1" link show br-int || die "$1: Open vSwitch makes no br-int"
     in_host "$1" ethtool -K br-int tx off > /dev/null 2>&1 || true
     ip -n "cm-$1" link set br-int up
     set_address "cm-$1" br-int "$(cm_ip "$1")"
@@ -64,9 +66,7 @@ start_libvirtd() {  # HOST
     mkdir -p "$etc"
     libvirtd_conf "$1" > "$etc/libvirtd.conf"
     qemu_conf "$1" > "$etc/qemu.conf"
-    # The guests inherit the niceness: services answer before they do.
-    daemon_start "$1" libvirtd nice -n 5 libvirtd --listen \
-        -p /run/libvirt/libvirtd.pid
+    daemon_start "$1" libvirtd libvirtd --listen -p /run/libvirt/libvirtd.pid
     wait_daemon "$1.libvirtd" 60 port_open "$1" "$(cm_ip "$1")" 16509
 }
 

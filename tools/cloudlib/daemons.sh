@@ -23,14 +23,14 @@ daemon_pid() {  # NAME: prints the pid if that very process is alive
 }
 
 daemon_start() {  # HOST SERVICE COMMAND...
-    local host=$1 name=$1.$2 pid
+    local host=$1 service=$2 name=$1.$2 pid
     shift 2
     daemon_pid "$name" > /dev/null && return 0
     mkdir -p "$CM_STATE/run" "$CM_STATE/log"
     (
         # The lock of `up` must not live on in the daemon.
         [[ -z ${CM_LOCK_FD:-} ]] || exec {CM_LOCK_FD}>&-
-        host_command "$host"
+        host_command "$host" "$service"
         exec setsid "${CM_ENTER[@]}" "$@"
     ) >> "$(log_file "$name")" 2>&1 < /dev/null &
     pid=$!

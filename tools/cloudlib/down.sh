@@ -14,9 +14,11 @@ cmd_down() {
     stop_all
     sweep_namespaces
     remove_network
-    rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json"
+    rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json" \
+        "$CM_STATE"/compute*/ovs.db
     if [[ -n $purge ]]; then
         case $CM_STATE in / | /var | /var/lib | /home | /root | '') die "will not remove $CM_STATE" ;; esac
+        rm -f "$BACKPORTS_LIST"
         rm -rf --one-file-system "$CM_STATE"
         say "$CM_STATE is gone"
     fi

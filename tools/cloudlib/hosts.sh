@@ -4,12 +4,20 @@
 
 CM_ENTER=()
 
-host_command() {  # HOST: sets CM_ENTER, the prefix that runs a command inside
-    local pid nice=0
+# Two cores carry everything. First comes the path that users measure, then the
+# guests, then the control plane.
+niceness() {  # HOST [SERVICE]
+    case $1.${2:-} in
+        cache.* | client.* | *.vswitchd) echo -5 ;;
+        *.libvirtd) echo 0 ;;
+        *) echo 5 ;;
+    esac
+}
+
+host_command() {  # HOST [SERVICE]: sets CM_ENTER, which runs a command inside
+    local pid
     pid=$(daemon_pid "$1.host") || die "host $1 is not up (tools/cloud up)"
-    # Two cores carry everything: the path that users measure goes first.
-    case $1 in cache | client) nice=-5 ;; esac
-    CM_ENTER=(nice -n "$nice" nsenter -t "$pid" -n -m -u --)
+    CM_ENTER=(nice -n "$(niceness "$@")" nsenter -t "$pid" -n -m -u --)
 }
 
 in_host() {  # HOST COMMAND...

@@ -8,9 +8,16 @@ APT_FIRST=(python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev
     ca-certificates iproute2 ethtool procps)
 APT_REST=(mariadb-server rabbitmq-server
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
-    qemu-system-x86 qemu-utils openvswitch-switch
+    openvswitch-switch
     cpio genisoimage dosfstools bindfs busybox-static kmod
     varnish haproxy nftables curl git)
+
+# From backports: QEMU before 9.0 forgets, under emulation, some of what a guest
+# writes while its memory is being copied ("physmem: Fix migration dirty bitmap
+# coherency with TCG memory access"). Guests come out of a migration damaged.
+APT_QEMU=(qemu-system-x86 qemu-system-common qemu-system-data qemu-utils seabios)
+QEMU_AT_LEAST=1:9.0
+BACKPORTS_LIST=/etc/apt/sources.list.d/cachemig-cloud.list
 
 PIP_PACKAGES=('nova==34.0.0' 'keystone==30.0.0' 'glance==33.0.0'
     'neutron==29.0.0' 'openstack-placement==16.0.0' 'SQLAlchemy<2.1'
@@ -19,8 +26,11 @@ PIP_PACKAGES=('nova==34.0.0' 'keystone==30.0.0' 'glance==33.0.0'
 apt_missing() {
     local package
     for package in "$@"; do
-        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2> /dev/null \
-            | grep -qx installed || echo "$package"
+        # NAME/RELEASE asks for a release: apt decides.
+        if [[ $package == */* ]] || ! dpkg-query -W -f '${db:Status-Status}\n' \
+            "$package" 2> /dev/null | grep -qx installed; then
+            echo "$package"
+        fi
     done
 }
 
@@ -43,6 +53,37 @@ apt_install() {
     return "$rc"
 }
 
+qemu_missing() {
+    local found
+    found=$(dpkg-query -W -f '${Version}' qemu-system-x86 2> /dev/null) || found=0
+    dpkg --compare-versions "${found:-0}" lt "$QEMU_AT_LEAST" || return 1
+}
+
+# Debian's own backports, from the mirror that this machine uses already.
+add_backports() {
+    local release mirror
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+        'Created-By: Packages' | awk -v r="$release" '$2 == r && $3 == "main" { print $1; exit }')
+    [[ -n $mirror ]] || die "apt knows no mirror of Debian $release"
+    QEMU_RELEASE=$release-backports
+    if ! apt-get indextargets --format '$(RELEASE)' | grep -qx "$QEMU_RELEASE"; then
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $QEMU_RELEASE main" \
+            > "$BACKPORTS_LIST"
+    fi
+    apt-get update -q -o DPkg::Lock::Timeout=600 -o APT::Get::List-Cleanup=0 \
+        -o Dir::Etc::sourcelist="$BACKPORTS_LIST" -o Dir::Etc::sourceparts=-
+}
+
+apt_rest() {
+    local packages=("${APT_REST[@]}") name
+    if qemu_missing; then
+        add_backports
+        for name in "${APT_QEMU[@]}"; do packages+=("$name/$QEMU_RELEASE"); done
+    fi
+    apt_install "${packages[@]}"
+}
+
 apt_lists() {  # fresh enough to install from?
     [[ -n $(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -2 2> /dev/null | head -n 1) ]] \
         || apt-get update -q -o DPkg::Lock::Timeout=600
@@ -50,12 +91,12 @@ apt_lists() {  # fresh enough to install from?
 
 install_first() {
     local missing
-    missing=$(apt_missing "${APT_FIRST[@]}" "${APT_REST[@]}")
-    [[ -n $missing ]] || return 0
+    missing=$(apt_missing "${APT_FIRST[@]}" "${APT_REST[@]}" "${APT_QEMU[@]}")
+    if [[ -z $missing ]] && ! qemu_missing; then return 0; fi
     say "apt: installing $(wc -w <<< "$missing") packages"
     job apt-first apt_first
     join_jobs apt-first
-    job apt apt_install "${APT_REST[@]}"
+    job apt apt_rest
 }
 
 apt_first() {

@@ -12,9 +12,9 @@ MIGRATION_OPTIONS=(bandwidth:0 downtime:500 downtime_steps:10
 # that the copy goes on until only the dirtied memory is left.
 declare -A PRESETS=(
     [short]='limit=500 link=0 rate=0 size=0 post_copy=false'
-    [1s]='limit=1500 link=32 rate=80 size=40 post_copy=false'
-    [5s]='limit=6000 link=16 rate=40 size=84 post_copy=false'
-    [postcopy]='limit=300 link=32 rate=80 size=40 post_copy=true'
+    [1s]='limit=1600 link=32 rate=200 size=28 post_copy=false'
+    [5s]='limit=6200 link=16 rate=200 size=72 post_copy=false'
+    [postcopy]='limit=300 link=32 rate=200 size=28 post_copy=true'
 )
 
 migration_section() {  # continues [libvirt]

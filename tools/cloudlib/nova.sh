@@ -16,7 +16,7 @@ transport_url = $(rabbit_url)
 use_stderr = true
 debug = false
 # A kill -9 is noticed soon enough, and periodic work leaves the two cores alone.
-report_interval = 5
+report_interval = 3
 service_down_time = 30
 heal_instance_info_cache_interval = 600
 sync_power_state_interval = 600

@@ -144,6 +144,7 @@ raise_computes() {
     say "the APIs answer"
     job guest-images upload_guest
     discover_hosts
+    each_compute wait_compute
     join_jobs
 }
 

@@ -17,17 +17,16 @@ def load(service):
     # The modules parse the command line when they are imported.
     del sys.argv[1:]
     if service == 'neutron':
-        finish_neutron_models()
-    return importlib.import_module(MODULES[service]).application
-
-
-def finish_neutron_models():
-    # A relation of the ports' model names a class of this module, which
-    # nothing imports when no port forwarding plug-in is loaded: GET /ports
-    # would answer 500.
-    importlib.import_module('neutron.db.models.port_forwarding')
-    from sqlalchemy import orm
-    orm.configure_mappers()
+        # A relation of the ports' model names a class of this module, which
+        # nothing imports when no port forwarding plug-in is loaded.
+        importlib.import_module('neutron.db.models.port_forwarding')
+    application = importlib.import_module(MODULES[service]).application
+    if service == 'neutron':
+        # The relations that plug-ins add to other models exist only once the
+        # mappers are configured; GET /ports would answer 500 until then.
+        from sqlalchemy import orm
+        orm.configure_mappers()
+    return application
 
 
 def main():
