@@ -20,7 +20,7 @@ HeadersFor = Callable[[str, str], Mapping[str, str]]
 
 _LATER = frozenset({408, 425, 429})  # 4xx that say "not now" rather than "not so"
 _AGAIN_AFTER = 15.0  # seconds after which a page that failed is worth another try
-_DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
+_DEFAULTS = {"Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

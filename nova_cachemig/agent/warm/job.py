@@ -30,7 +30,7 @@ class Job:
         self._queued: set[PageKey] = set()
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unreachable = 0
+        self._unreachable, self._reason = 0, ""
         self._wanted = self._fetched = self._failed = self._uncacheable = 0
 
     @property
@@ -94,7 +94,7 @@ class Job:
     def _hopeless(self) -> bool:
         if self._unreachable < _UNREACHABLE:
             return False
-        LOG.warning("warming ends early: the cache cannot be reached")
+        LOG.warning("warming ends early: %s", self._reason)
         self._failed += len(self._known) + len(self._found)
         self._known.clear()
         self._found.clear()
@@ -110,6 +110,7 @@ class Job:
             LOG.debug("warming %s%s: %s", page.host, page.url, exc)
             self._failed += 1
             self._unreachable = self._unreachable + 1 if exc.unreachable else 0
+            self._reason = str(exc)
             if not exc.hopeless:
                 self.pace.failed()
             return

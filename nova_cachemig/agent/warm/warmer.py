@@ -153,9 +153,7 @@ class CacheWarmer:
         site = self._sites.get(service)
         if site is None or site.fetcher is None:
             return
-        pages = site.fetcher.shelf.at(url)
-        for page in pages:
-            site.fetcher.shelf.take(page)
+        pages = site.fetcher.shelf.void(url, asyncio.get_running_loop().time())
         under_way = site.job or site.keeping
         if under_way is not None:
             under_way.add_first(pages)

@@ -46,6 +46,7 @@ class FakeCache:
     def __init__(self, answer: Handler) -> None:
         self.answer = answer
         self.requests: list[Request] = []
+        self.opens: list[int] = []  # requests open at the arrival of each
         self.open = self.most_open = self.connections = 0
         self._dir = tempfile.TemporaryDirectory(prefix="warm-")
         self.path = str(pathlib.Path(self._dir.name, "cache.sock"))
@@ -80,7 +81,8 @@ class FakeCache:
                 request = Request(first.split(" ")[1], headers, number)
                 self.requests.append(request)
                 self.open += 1
-                self.most_open = max(self.most_open, self.open)
+                self.opens.append(self.open)
+                self.most_open = max(self.opens)
                 try:
                     reply = self.answer(request)
                     if not isinstance(reply, Reply):

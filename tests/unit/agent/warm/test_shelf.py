@@ -33,14 +33,22 @@ class ShelfTest(unittest.TestCase):
         self.shelf.take(page("/a"))
         self.shelf.take(page("/never"))
         self.assertNotIn(page("/a"), self.shelf)
-        self.assertEqual([], self.shelf.at("/a"))
         self.assertEqual([], list(self.shelf.due(1e9)))
 
-    def test_all_hosts_of_a_url(self):
+    def test_voided_while_it_was_fetched(self):
+        self.shelf.void("/a", 5.0)
+        self.shelf.put(page("/a"), 4.0, 20.0, 5.0)
+        self.assertNotIn(page("/a"), self.shelf)
+        self.shelf.put(page("/a"), 6.0, 20.0, 5.0)
+        self.assertIn(page("/a"), self.shelf)
+
+    def test_all_hosts_of_a_url_are_voided(self):
         for host in "xy":
             self.shelf.put(page("/a", host), 0.0, 20.0, 5.0)
         self.shelf.put(page("/b"), 0.0, 20.0, 5.0)
-        self.assertEqual({page("/a", "x"), page("/a", "y")}, set(self.shelf.at("/a")))
+        self.assertEqual({page("/a", "x"), page("/a", "y")}, set(self.shelf.void("/a", 1.0)))
+        self.assertEqual([], self.shelf.void("/a", 2.0))
+        self.assertEqual([page("/b")], list(self.shelf.due(1e9)))
 
     def test_never_at_once_again(self):
         self.shelf.put(page("/a"), 10.0, 0.0, 5.0)

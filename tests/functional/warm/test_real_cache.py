@@ -1,0 +1,210 @@
+"""The warmer through a real HAProxy and a real Varnish to a guest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+
+from nova_cachemig.agent.engine.warming import warm_headers
+from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.conf import warm as warm_conf
+from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.popularity.hotset import HotSet
+from tests.functional.engine.rig import SERVICE, EngineCase
+
+HOST = "shop.example"
+
+
+class WarmCase(EngineCase):
+    warm_options: dict[str, object] = {}
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        warm_conf.register(self.conf)
+        for name, value in self.warm_options.items():
+            self.conf.set_override(name, value, "warm")
+            self.addCleanup(self.conf.clear_override, name, "warm")
+        self.warmer = CacheWarmer(
+            self.conf, HotSet(limits(self.conf), seed=1), self.engine.cache_socket, warm_headers,
+            stale_max=self.conf.engine.stale_max,
+        )  # fmt: skip
+        self.addCleanup(self.warmer.close)
+
+    def saw(self, *urls: str) -> None:
+        for number, url in enumerate(urls):
+            self.warmer.saw(
+                AccessRecord(
+                    SERVICE, f"10.0.0.{number % 250}", "GET", HOST, url, 200, time.time(), 0.001
+                )
+            )
+
+    async def warm(self, seconds: float = 30.0) -> object:
+        return await self.warmer.warm(SERVICE, deadline=asyncio.get_running_loop().time() + seconds)
+
+    async def hits(self, *urls: str) -> list[str]:
+        """Those of the URLs that are answered from the cache while the guest is silent."""
+        found = []
+        for url in urls:
+            try:
+                answer = await self.get(url, timeout=0.5)
+            except TimeoutError:
+                continue
+            if "cachemig; hit" in answer.headers.get("cache-status", ""):
+                found.append(url)
+        return found
+
+    async def guest_got(self, url: str, times: int) -> None:
+        async with asyncio.timeout(5):
+            while self.guest.count(url) < times:  # noqa: ASYNC110 - as in the rig
+                await asyncio.sleep(0.01)
+
+
+class WarmTest(WarmCase):
+    async def test_every_known_page_is_answered_without_the_guest(self) -> None:
+        urls = [f"/page/{i}?q={i}" for i in range(300)]
+        self.saw(*urls)
+        await self.flip(EdgeState.ARMED)
+        began = time.monotonic()
+        counts = await self.warm()
+        took = time.monotonic() - began
+        print(f"300 pages warmed in {took:.2f} s", file=sys.stderr)
+        self.assertEqual((300, 300, 0, 0), (counts.wanted, counts.fetched, counts.failed,
+                                            counts.uncacheable))  # fmt: skip
+        await self.flip(EdgeState.SHIELDED)
+        await self.guest.stop()
+        asked = random.Random(1).sample(urls, 60)
+        self.assertEqual(asked, await self.hits(*asked))
+
+    async def test_what_a_page_embeds_is_there_too(self) -> None:
+        self.guest.bodies = {
+            "/": b"<link rel=stylesheet href=/s.css><img src=/i.png><a href=/logout>",
+            "/s.css": b"b{background:url(/deep.png)}",
+        }
+        self.guest.rules = {
+            "/": {"Content-Type": "text/html"}, "/s.css": {"Content-Type": "text/css"},
+        }  # fmt: skip
+        self.saw("/")
+        await self.flip(EdgeState.ARMED)
+        counts = await self.warm()
+        self.assertEqual(4, counts.fetched)
+        await self.flip(EdgeState.SHIELDED)
+        found = await self.hits("/", "/s.css", "/i.png", "/deep.png")
+        self.assertEqual(["/", "/s.css", "/i.png", "/deep.png"], found)
+        self.assertEqual(0, self.guest.count("/logout"))
+
+    async def test_what_cannot_be_stored_is_told_and_left_alone(self) -> None:
+        self.guest.rules = {
+            "/private": {"Cache-Control": "private"}, "/cookie": {"Set-Cookie": "a=b"},
+        }  # fmt: skip
+        self.guest.statuses = {"/gone": 404, "/broken": 500}
+        self.saw("/ok", "/private", "/cookie", "/gone", "/broken")
+        await self.flip(EdgeState.ARMED)
+        counts = await self.warm()
+        self.assertEqual((5, 1, 2, 2), (counts.wanted, counts.fetched, counts.failed,
+                                        counts.uncacheable))  # fmt: skip
+        left = {page.url for page in self.warmer.pages(SERVICE, 99)}
+        self.assertEqual({"/ok", "/broken"}, left)
+
+    async def test_not_being_handed_over(self) -> None:
+        self.saw(*(f"/{i}" for i in range(50)))
+        counts = await self.warm()
+        self.assertEqual((50, 0, 50), (counts.wanted, counts.fetched, counts.failed))
+        self.assertEqual([], self.guest.seen)
+        await self.flip(EdgeState.ARMED)
+        counts = await self.warm()
+        self.assertEqual(50, counts.fetched)
+
+
+class KeepWarmTest(WarmCase):
+    warm_options = {"keep_interval": 0.2}
+
+    async def keeping(self) -> None:
+        task = asyncio.create_task(self.warmer.keep_warm(SERVICE))
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self.addAsyncCleanup(end)
+
+    async def test_changed_page_is_the_new_one(self) -> None:
+        self.saw("/a")
+        await self.flip(EdgeState.ARMED)
+        await self.warm()
+        await self.keeping()
+        await self.engine.invalidate(SERVICE, HOST, ["/a"])
+        self.guest.bodies["/a"] = b"new"
+        self.warmer.invalidated(SERVICE, "/a")
+        await self.guest_got("/a", 2)
+        await self.flip(EdgeState.SHIELDED)
+        answer = await self.get("/a", timeout=1.0)
+        self.assertEqual(b"new", answer.body)
+        self.assertIn("hit", answer.headers["cache-status"])
+
+    async def test_page_that_must_be_revalidated_is_always_there(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "max-age=2, must-revalidate"}
+        self.saw("/a")
+        await self.flip(EdgeState.ARMED)
+        await self.warm()
+        await self.keeping()
+        for _ in range(12):  # longer than it is fresh
+            self.assertEqual(["/a"], await self.hits("/a"))
+            await asyncio.sleep(0.3)
+        self.assertGreaterEqual(self.guest.count("/a"), 3)
+        self.assertLessEqual(self.guest.count("/a"), 8)
+
+    async def test_error_at_renewal_does_not_cost_the_page(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "max-age=600, must-revalidate"}
+        self.saw("/a")
+        await self.flip(EdgeState.ARMED)
+        await self.warm()
+        self.guest.statuses["/a"] = 503
+        site = self.warmer._sites[SERVICE]
+        page = self.warmer.pages(SERVICE, 1)[0]
+        await site.fetcher.fetch(page)
+        self.assertEqual(2, self.guest.count("/a"))
+        self.assertEqual(["/a"], await self.hits("/a"))
+
+
+class SlowGuestTest(WarmCase):
+    async def test_users_do_not_suffer(self) -> None:
+        """A guest that does one thing at a time: warming must not fill its queue."""
+        one = asyncio.Lock()
+        answer = self.guest._answer
+
+        async def slowly(request):
+            async with one:
+                await asyncio.sleep(0.01)
+            return await answer(request)
+
+        self.guest._handler = slowly
+        alone = await self.users(40)
+        self.saw(*(f"/{i}" for i in range(200)))
+        for seconds in alone:
+            self.warmer.saw(
+                AccessRecord(SERVICE, "u", "GET", HOST, "/u", 200, time.time(), seconds)
+            )
+        await self.flip(EdgeState.ARMED)
+        task = asyncio.create_task(self.warm())
+        during = await self.users(40, learn=True)
+        counts = await task
+        self.assertEqual(0, counts.failed)
+        typical, before = sorted(during)[20], sorted(alone)[20]
+        print(f"users' median: {1000 * before:.0f} ms alone, {1000 * typical:.0f} ms while "
+              f"warming; {counts}", file=sys.stderr)  # fmt: skip
+        self.assertLess(typical, 4 * before)
+
+    async def users(self, number: int, learn: bool = False) -> list[float]:
+        times = []
+        for i in range(number):
+            answer = await self.get(f"/user?{random.random()}")
+            times.append(answer.seconds)
+            if learn:
+                self.warmer.saw(
+                    AccessRecord(SERVICE, "u", "GET", HOST, f"/u{i}", 200, time.time(), times[-1])
+                )
+            await asyncio.sleep(0.02)
+        return times
