@@ -24,6 +24,9 @@ _KEPT: Final = 100
 _ANSWER_TIME: Final = 0.5
 """Seconds at the end of the limit in which no new question is asked: its answer could be late."""
 
+_PACE: Final = 0.25
+"""Seconds, at most, between a question that was answered too soon and the next."""
+
 _TOLD = {
     MomentKind.COMPLETED: GuestEventKind.COMPLETED,
     MomentKind.ROLLING_BACK: GuestEventKind.FAILED,
@@ -53,12 +56,11 @@ class Agent(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HookLimits:
-    """Seconds: how long a migration may be delayed, how long one answer is awaited, how long
-    an agent that did not answer is not waited for."""
+    """All in seconds."""
 
-    warm: float
-    answer: float
-    retry_after: float
+    warm: float  # for which a migration may be delayed
+    answer: float  # for which one answer is awaited
+    retry_after: float  # for which an agent that did not answer is not waited for
 
 
 class MigrationHook:
@@ -76,12 +78,14 @@ class MigrationHook:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._agent = agent
         self._limits = limits
         self._faults = faults
         self._clock = clock
         self._wall = wall
+        self._sleep = sleep
         self._lock = threading.Lock()
         self._begun: collections.OrderedDict[tuple[str, str], Parcel] = collections.OrderedDict()
         self._silent_until = float("-inf")
@@ -145,12 +149,15 @@ class MigrationHook:
             raise AgentUnreachableError(parcel.error or "the message bus does not take messages")
         wait = 0.0  # the first question is whether anybody is there
         while True:
+            asked = self._clock()
             answer = self._ask(moment, wait, deadline)
             if answer is None or self._clock() + _ANSWER_TIME >= deadline:
                 limit = f"[cachemig] warm_timeout = {self._limits.warm:g}"
                 return f"goes on though the cache is not warm ({limit})"
             if answer.ready:
                 return f"goes on: {answer.reason} ({answer.phase})"
+            if (early := asked + wait - self._clock()) > 0:
+                self._sleep(min(early, _PACE))  # an agent that does not wait must not be drummed on
             wait = max(0.0, min(SLICE, deadline - self._clock() - _ANSWER_TIME))
 
     def _ask(self, moment: Moment, wait: float, deadline: float) -> WarmAnswer | None:

@@ -24,6 +24,7 @@ class ScriptedAgent:
         self.told: list[Any] = []
         self.asked: list[tuple[float, float]] = []
         self.answers: list[WarmAnswer | Exception] = []
+        self.hasty = False  # answers at once, whatever it was asked to wait
         self.delivered = True
         self.error: str | None = None
 
@@ -45,7 +46,10 @@ class ScriptedAgent:
     ) -> WarmAnswer:
         self.asked.append((wait, timeout))
         answer = self.answers.pop(0) if self.answers else NOT_YET
-        self.test.now += timeout if isinstance(answer, AgentUnreachableError) else wait
+        if isinstance(answer, AgentUnreachableError):
+            self.test.now += timeout
+        elif not self.hasty:
+            self.test.now += wait
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -65,8 +69,17 @@ class HookTest(unittest.TestCase):
 
     def new_hook(self, limits: HookLimits) -> MigrationHook:
         return MigrationHook(
-            self.agent, limits, Faults(), clock=lambda: self.now, wall=lambda: 1000.5
+            self.agent,
+            limits,
+            Faults(),
+            clock=lambda: self.now,
+            wall=lambda: 1000.5,
+            sleep=self.sleep,
         )
+
+    def sleep(self, seconds: float) -> None:
+        self.assertGreater(seconds, 0)
+        self.now += seconds
 
     def wait(self, request: str = "req-1") -> tuple[float, str]:
         """Seconds that the hook took at pre.end, and the sentence that it logged."""
@@ -118,6 +131,13 @@ class HookTest(unittest.TestCase):
             self.assertLessEqual(took, warm)
             self.assertGreaterEqual(took, warm - 1)
             self.assertIn("not warm", sentence)
+
+    def test_an_agent_that_does_not_wait_is_not_drummed_on(self) -> None:
+        self.agent.hasty = True
+        took, sentence = self.wait()
+        self.assertLessEqual(took, 30)
+        self.assertIn("not warm", sentence)
+        self.assertLess(len(self.agent.asked), 150)
 
     def test_no_question_may_outlive_the_limit(self) -> None:
         self.agent.answers = [NOT_YET] * 14 + [AgentUnreachableError("late")] * 9

@@ -1,0 +1,217 @@
+"""The process that watches guests, between a real libvirtd and a real RabbitMQ.
+
+libvirt's test driver cannot migrate. A domain that is suspended while it is known to be migrated
+(as Nova's force-complete does it) gives the events that a switchover gives; what is particular to
+each kind of event is in the unit tests.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from nova_cachemig.compute import watcher
+from nova_cachemig.compute.libvirt_watch import LibvirtWatch
+from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.rpc.faults import Faults
+from tests.functional.compute.libvirtd import Libvirtd
+from tests.functional.rpc.broker import Broker
+from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+
+LIMIT = 20.0
+
+
+class Watching(unittest.TestCase):
+    """In this process, with libvirt's own event loop."""
+
+    def setUp(self) -> None:
+        for name in ("nova_cachemig.rpc.faults", "nova_cachemig.compute.libvirt_watch"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.libvirtd = Libvirtd()
+        self.addCleanup(self.libvirtd.close)
+        self.libvirtd.start()
+        self.told: list[GuestEvent] = []
+        self.changed = threading.Condition()
+        self.faults = Faults()
+        self.over = threading.Event()
+
+    def tell(self, event: GuestEvent) -> None:
+        with self.changed:
+            self.told.append(event)
+            self.changed.notify_all()
+
+    def await_kinds(self, *kinds: GuestEventKind) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.told) >= len(kinds), LIMIT)
+            self.assertEqual(list(kinds), [event.kind for event in self.told])
+
+    def watch(self) -> LibvirtWatch:
+        import libvirt
+
+        uri = self.libvirtd.uri(read_only=True)
+        watch = LibvirtWatch(libvirt, uri, "host-a", self.tell, lambda: None, self.faults)
+        thread = threading.Thread(target=watch.run, args=(self.over.is_set,))
+        thread.start()
+        self.addCleanup(thread.join, LIMIT)
+        self.addCleanup(self.over.set)
+        self._await_connected(watch)
+        return watch
+
+    def _await_connected(self, watch: LibvirtWatch) -> None:
+        deadline = time.monotonic() + LIMIT
+        while watch._connection is None or watch._lost:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+
+    def test_a_read_only_connection_hears_of_pauses(self) -> None:
+        watch = self.watch()
+        domain = self.libvirtd.domain()
+        watch._tracker.iteration(domain.UUIDString(), 1, 0.0)
+        domain.suspend()
+        self.await_kinds(GuestEventKind.PAUSED)
+        domain.resume()
+        self.await_kinds(GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED)
+        self.assertEqual({domain.UUIDString()}, {event.instance for event in self.told})
+        self.assertLess(abs(time.time() - self.told[0].at), LIMIT)
+
+    def test_it_outlives_a_libvirtd_and_finds_out_what_it_missed(self) -> None:
+        watch = self.watch()
+        domain = self.libvirtd.domain()
+        watch._tracker.iteration(domain.UUIDString(), 1, 0.0)
+        domain.suspend()
+        self.await_kinds(GuestEventKind.PAUSED)
+        self.libvirtd.stop()
+        deadline = time.monotonic() + LIMIT
+        while "cannot listen to libvirt" not in self.faults.counts():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        self.libvirtd.start()  # its domain runs
+        self.await_kinds(GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED)
+        again = self.libvirtd.domain()
+        watch._tracker.iteration(again.UUIDString(), 1, 0.0)
+        again.suspend()
+        with self.changed:
+            self.assertTrue(self.changed.wait_for(lambda: len(self.told) == 3, LIMIT))
+
+
+# Run as the process that watches: its domain counts as migrating from the start.
+MIGRATING = """
+import sys
+from nova_cachemig.compute import libvirt_watch, watch_process
+tracker = libvirt_watch.Tracker
+def lifecycle(self, instance, event, detail, at, original=tracker.lifecycle):
+    if event == 3:
+        self.iteration(instance, 1, at)
+    return original(self, instance, event, detail, at)
+tracker.lifecycle = lifecycle
+sys.exit(watch_process.main())
+"""
+
+
+class EndToEnd(unittest.TestCase):
+    def test_from_a_pause_to_the_agent_in_milliseconds(self) -> None:
+        from nova_cachemig.rpc.server import AgentServer
+
+        broker, libvirtd, endpoint = Broker(), Libvirtd(), NotingEndpoint()
+        self.addCleanup(broker.close)
+        self.addCleanup(libvirtd.close)
+        broker.start()
+        libvirtd.start()
+        server = AgentServer(
+            new_conf(), endpoint, host="cache1", topic="end-to-end", transport_url=broker.url
+        )
+        server.start()
+        self.addCleanup(server.stop)
+        self.assertTrue(server.started.wait(LIMIT))
+        settings = watcher.WatchSettings(
+            "host-a", libvirtd.uri(read_only=True), "end-to-end", broker.url
+        )
+        with mock.patch.object(watcher, "_LOGGING_LIMIT", 0.0):
+            watched = watcher.Watcher(settings, [], command=[sys.executable, "-c", MIGRATING])
+            watched.start()
+        self.addCleanup(watched.stop)
+        # It greets the agent, so that its connection is open, and then looks for libvirt.
+        self.assertTrue(endpoint.await_that(lambda: ("ping",) in endpoint.told, LIMIT))
+        domain = libvirtd.domain()
+        took = [self._pause(domain, endpoint) for _ in range(100)]
+        self.assertLess(statistics.median(took), 0.02)
+        self.assertLess(statistics.quantiles(took, n=10)[-1], 0.1)
+
+    def _pause(self, domain: object, endpoint: NotingEndpoint) -> float:
+        before = len(endpoint.told)
+        began = time.monotonic()
+        deadline = began + LIMIT
+        domain.suspend()  # type: ignore[attr-defined]
+        while not endpoint.await_that(lambda: len(endpoint.told) > before, 0.5):
+            self.assertLess(time.monotonic(), deadline)
+            domain.resume()  # type: ignore[attr-defined]  # it was not listening yet
+            began = time.monotonic()
+            domain.suspend()  # type: ignore[attr-defined]
+        took = time.monotonic() - began
+        domain.resume()  # type: ignore[attr-defined]
+        self.assertTrue(endpoint.await_that(lambda: len(endpoint.told) > before + 1, LIMIT))
+        kinds = [what[1].kind for what in endpoint.told[-2:]]
+        self.assertEqual([GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED], kinds)
+        return took
+
+
+# Eventlet patches a process for good, so this is run in one of its own.
+EVENTLET = """
+import eventlet
+eventlet.monkey_patch()
+import json, sys, threading, time, logging
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+from nova_cachemig.compute import watcher
+settings = watcher.WatchSettings(**json.loads(sys.argv[1]))
+watched = watcher.Watcher(settings, [])
+watched.start()
+ticks = 0
+while ticks < 100:  # the hub must not be held up by the process's pipe
+    time.sleep(0.02)
+    ticks += 1
+print("TICKS", ticks, flush=True)
+watched.stop()
+print("STATUS", watched.process.wait(), flush=True)
+"""
+
+
+class UnderEventlet(unittest.TestCase):
+    def test_neither_holds_up_the_other(self) -> None:
+        libvirtd = Libvirtd()
+        self.addCleanup(libvirtd.close)
+        libvirtd.start()
+        settings = {
+            "host": "host-a",
+            "uri": libvirtd.uri(read_only=True),
+            "topic": "topic",
+            "transport_url": "fake://",
+        }
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", EVENTLET, json.dumps(settings)],
+            cwd=Path(__file__).parents[3],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertLess(time.monotonic() - began, 30)
+        if "No module named 'eventlet'" in done.stderr:
+            self.skipTest("eventlet is not installed")
+        self.assertIn("TICKS 100", done.stdout, done.stderr)
+        self.assertIn("listening to libvirt", done.stdout, done.stderr)
+        self.assertIn("STATUS 0", done.stdout, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
