@@ -8,13 +8,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import idna
 import jsonschema
 
 from nova_cachemig.model.service import Service, WriteAnswer
 
-_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
-_LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
+# \Z, as $ lets a newline through, which would be a line of its own in the engine's files.
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
+_COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z"
+_NETWORK = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 SERVICE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -30,7 +33,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "maxItems": 256,
             "items": {"type": "string", "minLength": 1, "maxLength": 253},
         },
-        "network": {"type": "string", "minLength": 1, "maxLength": 255},
+        "network": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NETWORK},
         "writes": {"enum": [answer.value for answer in WriteAnswer]},
         "honours_keys": {"type": "boolean"},
         "client_cookie": {"type": "string", "pattern": _COOKIE},
@@ -102,16 +105,21 @@ def listen_address(text: str) -> tuple[str, int]:
         parsed = ipaddress.ip_address(address)
     except ValueError as exc:
         raise ValueError(f"listen {text!r}: {address!r} is not an IP address") from exc
+    if "%" in address:
+        raise ValueError(f"listen {text!r}: write the address without an interface (%)")
     return str(parsed), int(port)
 
 
 def host_name(text: str) -> str:
     """The name as it stands in a Host header: lower case, A-labels; ValueError if it is none."""
     try:
-        name = text.rstrip(".").encode("idna").decode("ascii").lower()
+        name = text.removesuffix(".").lower()
+        if not name.isascii():
+            # As browsers do; Python's own codec is of 2003 and makes another name of "ß".
+            name = idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except UnicodeError as exc:
         raise ValueError(f"host {text!r} is not a host name: {exc}") from exc
-    if not name or not all(_LABEL.match(label) for label in name.split(".")):
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError(f"host {text!r} is not a host name (no port, no scheme, no wildcard)")
     return name
 
@@ -127,7 +135,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
     return Service(
         name=entry["name"],
         instance=instance,
-        port=entry["port"],
+        port=int(entry["port"]),  # 80.0 is an integer to JSON Schema
         listen=listen_address(entry["listen"]),
         hosts=hosts,
         network=entry.get("network"),
