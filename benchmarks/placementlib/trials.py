@@ -101,7 +101,7 @@ def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
 
 def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Cloud | None:
     """One random cloud; None where too few machines were measured in the stretch drawn."""
-    panel = panels[rng.integers(len(panels))]
+    panel = panels[int(rng.integers(len(panels)))]
     steps, length = plan.samples(plan.horizon), panel.values.shape[1]
     first, last = first_instant(panel, plan), length - steps
     begin = int(rng.integers(first, max(first, last - plan.samples(STRETCH)) + 1))

@@ -117,7 +117,7 @@ class History:
             return np.where(known, sums / counts + self.shift, np.nan)
 
     def ahead_peak(self, origins: Ints, steps: int) -> Floats:
-        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN like ``ahead``."""
+        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN as there."""
         peaks = np.full((self.hosts, len(origins)), np.nan)
         padded = np.where(self.seen, self.values, -np.inf)
         for i, origin in enumerate(origins):

@@ -39,28 +39,33 @@ def calibrate(
     actual = history.ahead(origins, steps)
     errors = np.where(_warm(history, origins, actual - points), actual - points, np.nan)
     highs = np.where(np.isnan(errors), np.nan, history.ahead_peak(origins, steps) - points)
-    scale = host_scale(errors, _overlap(origins, steps))
+    overlap = _overlap(origins, steps)
+    scale, others = host_scale(errors, overlap), host_scale(errors, overlap, left_out=True)
     now = points[:, -1:]
     if not np.isfinite(errors).any():
         quantiles = now * np.array([[1 + NormalDist().inv_cdf(p) / 2 for p in levels]])
         peak = quantiles
     else:
-        quantiles = now + scale[:, None] * _pooled(errors / scale[:, None], levels)
-        peak = now + scale[:, None] * _pooled(highs / scale[:, None], levels)
+        quantiles = now + scale * _pooled(errors / others, levels)
+        peak = now + scale * _pooled(highs / others, levels)
     quantiles = np.maximum(quantiles, 0.0)
     return Bands(quantiles, np.maximum(peak, quantiles))
 
 
-def host_scale(errors: Floats, overlap: float) -> Floats:
-    """Root mean square error of each host, shrunk to the pool's, float[H], above zero.
+def host_scale(errors: Floats, overlap: float, *, left_out: bool = False) -> Floats:
+    """Root mean square error of each host, shrunk to the pool's, float[H, 1], above zero.
 
     ``errors`` is float[H, O] with NaN; ``overlap`` is how many neighbouring origins share a target.
+    With ``left_out``, float[H, O]: at each origin without the errors that share its target, as the
+    next error is not in the scale either.
     """
     known = np.isfinite(errors)
     squares = np.where(known, errors, 0.0) ** 2
-    own = known.sum(axis=1) / overlap
-    total = squares.sum(axis=1) / overlap
+    own = known.sum(axis=1, keepdims=True) / overlap
+    total = squares.sum(axis=1, keepdims=True) / overlap
     pool = total.sum() / max(own.sum(), 1e-12)
+    if left_out:
+        own, total = np.maximum(own - 1, 0.0), np.maximum(total - squares, 0.0)
     shrunk = (total + PRIOR_WINDOWS * pool) / (own + PRIOR_WINDOWS)
     return np.asarray(np.sqrt(np.maximum(shrunk, 1e-4 * pool)) + 1e-12)
 
