@@ -97,6 +97,21 @@ class Starting(unittest.TestCase):
             self.assertEqual(["--config-file", file.name], watcher._config_arguments(conf))
 
 
+class Logging(unittest.TestCase):
+    def test_handlers_are_not_enough(self) -> None:
+        root = logging.getLogger()
+        level = root.level
+        self.addCleanup(root.setLevel, level)
+        for handlers, now, works in (
+            ([], logging.INFO, False),
+            ([logging.NullHandler()], logging.WARNING, False),
+            ([logging.NullHandler()], logging.INFO, True),
+        ):
+            root.setLevel(now)
+            with mock.patch.object(root, "handlers", handlers):
+                self.assertEqual(works, watcher.logging_works())
+
+
 class Running(unittest.TestCase):
     def setUp(self) -> None:
         patch = mock.patch.object(watcher, "_LOGGING_LIMIT", 0.0)
