@@ -1,14 +1,15 @@
 """What Nova's API says of instances and of their migrations (read only).
 
-Microversion 2.80: the first in which ``os-migrations`` can be asked by instance UUID, newest first,
-with projects of all tenants (2.59 has paging and UUIDs, 2.66 ``changes-before``). Nova 32-34 serve
-it.
+Microversion 2.80: ``os-migrations`` is newest first, in pages and with UUIDs since 2.59, and tells
+the project since 2.80, which is as far as it has changed. Nova 20 (Train) and later serve it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
+import math
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -26,6 +27,12 @@ from nova_cachemig.conf.nova import GROUP
 LOG = log.getLogger(__name__)
 
 MICROVERSION = "2.80"
+_TIMEOUT = 10.0
+"""Seconds for one answer where [nova] timeout is not set; keystoneauth1 would wait for ever."""
+
+_SKEW = 60.0
+"""Seconds by which Nova's clock may be behind ours."""
+
 _PASSING = (
     keystoneauth1.exceptions.ConnectFailure,
     keystoneauth1.exceptions.RetriableConnectionFailure,
@@ -85,10 +92,12 @@ class NovaApi:
     async def migration_state(self, instance: str, since: float) -> MigrationState:
         """State of the newest live migration; UNKNOWN if Nova does not answer. Never raises."""
         try:
-            return await asyncio.to_thread(self._migration_state, instance)
+            return await asyncio.to_thread(self._migration_state, instance, since)
         except PartError as exc:
             LOG.warning("asked Nova of the migration of %s: %s", instance, exc)
-            return MigrationState.UNKNOWN
+        except Exception:  # the manager's watchdog must go on
+            LOG.exception("asked Nova of the migration of %s", instance)
+        return MigrationState.UNKNOWN
 
     # -- in threads ------------------------------------------------------------------------
 
@@ -97,6 +106,8 @@ class NovaApi:
             options = self._conf[GROUP.name]
             auth = loading.load_auth_from_conf_options(self._conf, GROUP.name)
             session = loading.load_session_from_conf_options(self._conf, GROUP.name, auth=auth)
+            if session.timeout is None:
+                session.timeout = _TIMEOUT
             self._client = novaclient.client.Client(
                 MICROVERSION,
                 session=session,
@@ -139,7 +150,7 @@ class NovaApi:
         host = getattr(server, "OS-EXT-SRV-ATTR:host", None)
         return Instance(server.id, server.name, server.tenant_id, host, addresses)
 
-    def _migration_state(self, uuid: str) -> MigrationState:
+    def _migration_state(self, uuid: str, since: float) -> MigrationState:
         try:
             found = self._ask(
                 lambda: self._nova().migrations.list(
@@ -150,9 +161,24 @@ class NovaApi:
             return MigrationState.UNKNOWN
         if not found:
             return MigrationState.UNKNOWN
-        status = max(found, key=lambda migration: int(migration.id)).status
+        newest = max(found, key=lambda migration: int(migration.id))
+        status = newest.status
+        if status not in _RUNNING and _changed(newest) < since - _SKEW:
+            return MigrationState.UNKNOWN  # that was an earlier one
         if status == "completed":
             return MigrationState.COMPLETED
         if status in _FAILED:
             return MigrationState.FAILED
         return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN
+
+
+def _changed(migration: Any) -> float:
+    """When the record last changed, UNIX seconds; Nova's times are UTC without saying so."""
+    text = getattr(migration, "updated_at", None) or getattr(migration, "created_at", None)
+    try:
+        moment = datetime.datetime.fromisoformat(str(text))
+    except ValueError:
+        return math.inf
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp()
