@@ -20,10 +20,10 @@ start_vswitchd() {  # HOST
         -- set bridge br-int datapath_type=netdev fail-mode=standalone \
         -- --may-exist add-port br-int eth0
     # When the bridge is in its database already nothing waits for the device.
-    wait_until 15 ip -n "cm-$1" link show br-int || die "$1: Open vSwitch makes no br-int"
+    wait_until 15 ip -n "$CM_NS-$1" link show br-int || die "$1: Open vSwitch makes no br-int"
     in_host "$1" ethtool -K br-int tx off > /dev/null 2>&1 || true
-    ip -n "cm-$1" link set br-int up
-    set_address "cm-$1" br-int "$(cm_ip "$1")"
+    ip -n "$CM_NS-$1" link set br-int up
+    set_address "$CM_NS-$1" br-int "$(cm_ip "$1")"
     apply_link_speed "$1"
 }
 
@@ -113,7 +113,8 @@ configure_nova_compute() {  # HOST
 }
 
 compute_sections() {  # HOST FORMAT
-    local helper="$CM_BIN/privsep-helper --config-file $(nova_conf "$1")" group
+    local helper group
+    helper="$CM_BIN/privsep-helper --config-file $(nova_conf "$1")"
     cat << CONF
 [DEFAULT]
 compute_driver = libvirt.LibvirtDriver

@@ -4,7 +4,7 @@ import json
 import sys
 
 
-def describe(state, repo, storage, transport_url, auth_url, hosts, fronts):
+def describe(state, repo, names, storage, transport_url, auth_url, hosts, fronts):
     addresses = dict(pair.split('=') for pair in hosts.split(','))
     return {
         'state': state,
@@ -15,7 +15,7 @@ def describe(state, repo, storage, transport_url, auth_url, hosts, fronts):
         'transport_url': transport_url,
         'auth_url': auth_url,
         'hosts': {
-            name: {'address': address, 'netns': f'cm-{name}'}
+            name: {'address': address, 'netns': f'{names}-{name}'}
             for name, address in addresses.items()},
         'front_addresses': fronts.split(','),
         'agent': {

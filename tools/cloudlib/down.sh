@@ -44,13 +44,17 @@ stop_all() {
 # Guests, privsep helpers, engines of the agent: whatever is left in our network
 # namespaces. The hosts' holders are among them and go last.
 sweep_namespaces() {
-    local pids
-    mapfile -t pids < <(namespace_pids)
-    ((${#pids[@]})) && kill -TERM "${pids[@]}" 2> /dev/null || true
+    signal_namespaces TERM
     wait_until 5 namespaces_empty && return 0
-    mapfile -t pids < <(namespace_pids)
-    ((${#pids[@]})) && kill -KILL "${pids[@]}" 2> /dev/null || true
+    signal_namespaces KILL
     wait_until 10 namespaces_empty || die "some processes do not end: $(namespace_pids | tr '\n' ' ')"
+}
+
+signal_namespaces() {  # SIGNAL
+    local pid
+    for pid in $(namespace_pids); do
+        kill -"$1" "$pid" 2> /dev/null || true
+    done
 }
 
 namespaces_empty() { [[ -z $(namespace_pids) ]]; }

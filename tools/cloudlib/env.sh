@@ -5,6 +5,9 @@
 CM_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CM_REPO=$(cd "$CM_LIB/../.." && pwd)
 CM_STATE=${CACHEMIG_CLOUD_DIR:-/var/lib/cachemig-cloud}
+# Network namespaces are NAME-control, NAME-compute1...: a second cloud beside the
+# first has another directory and another name.
+CM_NS=${CACHEMIG_CLOUD_NS:-cm}
 CM_VENV=$CM_STATE/venv
 CM_BIN=$CM_VENV/bin
 CM_OPENRC=$CM_STATE/openrc
@@ -20,7 +23,7 @@ CM_CLIENT_IP=$CM_PREFIX.30
 # Further addresses of the cache node: services listen on them.
 CM_FRONT_IPS=("$CM_PREFIX".2{1..9})
 
-export CM_LIB CM_REPO CM_STATE CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
+export CM_LIB CM_REPO CM_STATE CM_NS CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
 export CM_PREFIX CM_GUEST_FIRST CM_GUEST_LAST CM_CONTROL_IP CM_CACHE_IP
 export CM_CLIENT_IP CM_FRONT_IPS
 

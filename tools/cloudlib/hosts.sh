@@ -33,11 +33,11 @@ hosts_file() {
 }
 
 ensure_network() {
-    ip netns list | grep -qw cm-net || ip netns add cm-net
-    if ! ip -n cm-net link show br0 > /dev/null 2>&1; then
-        ip -n cm-net link add br0 type bridge
-        ip -n cm-net link set br0 up
-        ip -n cm-net link set lo up
+    ip netns list | grep -qw "$CM_NS-net" || ip netns add "$CM_NS-net"
+    if ! ip -n "$CM_NS-net" link show br0 > /dev/null 2>&1; then
+        ip -n "$CM_NS-net" link add br0 type bridge
+        ip -n "$CM_NS-net" link set br0 up
+        ip -n "$CM_NS-net" link set lo up
     fi
     mkdir -p "$CM_STATE"/{run,log,settings}
     hosts_file > "$CM_STATE/hosts"
@@ -46,17 +46,17 @@ ensure_network() {
 }
 
 ensure_host() {  # HOST
-    local host=$1 ns=cm-$1
+    local host=$1 ns=$CM_NS-$1
     ip netns list | grep -qw "$ns" || ip netns add "$ns"
     ip -n "$ns" link set lo up
     if ! ip -n "$ns" link show eth0 > /dev/null 2>&1; then
-        ip -n cm-net link del "to-$host" 2> /dev/null || true
-        ip -n cm-net link add "to-$host" type veth peer name eth0 netns "$ns"
-        ip -n cm-net link set "to-$host" master br0 up
+        ip -n "$CM_NS-net" link del "to-$host" 2> /dev/null || true
+        ip -n "$CM_NS-net" link add "to-$host" type veth peer name eth0 netns "$ns"
+        ip -n "$CM_NS-net" link set "to-$host" master br0 up
         ip -n "$ns" link set eth0 up
         # Checksums left to a card that does not exist are dropped by the
         # user-space switch.
-        ip netns exec cm-net ethtool -K "to-$host" tx off > /dev/null
+        ip netns exec "$CM_NS-net" ethtool -K "to-$host" tx off > /dev/null
         ip netns exec "$ns" ethtool -K eth0 tx off > /dev/null
     fi
     case $host in
@@ -73,7 +73,7 @@ set_address() {  # NETNS DEVICE ADDRESS
 
 front_addresses() {
     local ip
-    for ip in "${CM_FRONT_IPS[@]}"; do set_address cm-cache eth0 "$ip"; done
+    for ip in "${CM_FRONT_IPS[@]}"; do set_address "$CM_NS-cache" eth0 "$ip"; done
 }
 
 hold_host() {  # HOST: the process that keeps its namespaces
@@ -82,7 +82,7 @@ hold_host() {  # HOST: the process that keeps its namespaces
     rm -f "$ready"
     (
         [[ -z ${CM_LOCK_FD:-} ]] || exec {CM_LOCK_FD}>&-
-        exec setsid ip netns exec "cm-$host" \
+        exec setsid ip netns exec "$CM_NS-$host" \
             unshare -m -u --propagation private \
             bash "$CM_LIB/hold-host.sh" "$host" "$CM_STATE" "$ready"
     ) >> "$(log_file "$host.host")" 2>&1 < /dev/null &
@@ -92,9 +92,13 @@ hold_host() {  # HOST: the process that keeps its namespaces
     wait_daemon "$host.host" 20 test -e "$ready"
 }
 
+namespaces() {
+    ip netns list 2> /dev/null | awk -v name="$CM_NS" '$1 ~ "^" name "-" { print $1 }'
+}
+
 remove_network() {
     local ns
-    for ns in $(ip netns list 2> /dev/null | awk '/^cm-/ { print $1 }'); do
+    for ns in $(namespaces); do
         ip netns del "$ns" || true
     done
 }
@@ -102,7 +106,7 @@ remove_network() {
 # Whatever runs in a namespace of ours was started there by us.
 namespace_pids() {
     local ns
-    for ns in $(ip netns list 2> /dev/null | awk '/^cm-/ { print $1 }'); do
+    for ns in $(namespaces); do
         ip netns pids "$ns" 2> /dev/null || true
     done
 }

@@ -62,11 +62,15 @@ qemu_missing() {
 # Debian's own backports, from the mirror that this machine uses already.
 add_backports() {
     local release mirror
+    # shellcheck disable=SC1091
     release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    # apt expands these names itself.
+    # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' | awk -v r="$release" '$2 == r && $3 == "main" { print $1; exit }')
     [[ -n $mirror ]] || die "apt knows no mirror of Debian $release"
     QEMU_RELEASE=$release-backports
+    # shellcheck disable=SC2016
     if ! apt-get indextargets --format '$(RELEASE)' | grep -qx "$QEMU_RELEASE"; then
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $QEMU_RELEASE main" \
             > "$BACKPORTS_LIST"

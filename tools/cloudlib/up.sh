@@ -157,7 +157,7 @@ raise_edge() {
 }
 
 write_cloud_json() {
-    "$CM_BIN/python" "$CM_LIB/describe.py" "$CM_STATE" "$CM_REPO" \
+    "$CM_BIN/python" "$CM_LIB/describe.py" "$CM_STATE" "$CM_REPO" "$CM_NS" \
         "$(cm_setting storage shared)" "$(rabbit_url)" "$KEYSTONE_URL" \
         "$(for h in $(cm_hosts); do echo "$h=$(cm_ip "$h")"; done | paste -sd,)" \
         "$(IFS=,; echo "${CM_FRONT_IPS[*]}")" > "$CM_STATE/cloud.json.new"
