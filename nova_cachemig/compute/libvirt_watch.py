@@ -136,5 +136,5 @@ class LibvirtWatch:
 
     def _pass_on(self, event: GuestEvent | None) -> None:
         if event is not None:
+            self._tell(event)  # first: every millisecond counts
             LOG.info("guest %s: %s (%s)", event.instance, event.kind, event.detail)
-            self._tell(event)

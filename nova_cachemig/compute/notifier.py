@@ -7,7 +7,6 @@ here is counted, logged once, and Nova goes on.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -82,9 +81,10 @@ class CachemigDriver(notifier.Driver):
     def _announce(self) -> None:
         """Say once that we are here: a misspelt ``driver`` line loads nothing, silently.
 
-        Not when the driver is made: Nova makes it before it sets its logging up.
+        Not when the driver is made: Nova makes it before it sets its logging up. With a level
+        above INFO, never.
         """
-        if self._announced or not logging.getLogger().handlers:
+        if self._announced or not watcher.logging_works():
             return
         self._announced = True
         ours = self.conf.cachemig

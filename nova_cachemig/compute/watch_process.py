@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import os
+import queue
 import sys
 import threading
 from typing import Any, Final
@@ -27,6 +29,9 @@ from nova_cachemig.rpc.agent import AgentClient
 
 NO_LIBVIRT: Final = 3
 """Exit status: it makes no sense to start this process again."""
+_LINES: Final = 1000
+_SWITCH: Final = 0.0005
+"""Seconds for which the thread that sends may be kept waiting by another that computes."""
 
 
 class _JsonLines(logging.Formatter):
@@ -34,12 +39,18 @@ class _JsonLines(logging.Formatter):
         return json.dumps({"level": record.levelno, "message": super().format(record)})
 
 
-def _log_to_stdout() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonLines("%(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+def _log_to_stdout() -> logging.handlers.QueueListener:
+    """By a thread of its own: nova-compute may be slow to read, and events must not wait for it."""
+    writer = logging.StreamHandler(sys.stdout)
+    writer.setFormatter(_JsonLines("%(name)s: %(message)s"))
+    lines: queue.Queue[logging.LogRecord] = queue.Queue(_LINES)
+    logging.basicConfig(handlers=[logging.handlers.QueueHandler(lines)], level=logging.INFO)
+    logging.raiseExceptions = False  # a line for which there is no room is lost
+    listener = logging.handlers.QueueListener(lines, writer)
+    listener.start()
     for name in ("oslo.messaging", "oslo_messaging", "amqp", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    return listener
 
 
 def _end_with_parent() -> None:
@@ -56,11 +67,13 @@ def _client(settings: dict[str, Any], arguments: list[str]) -> AgentClient:
 def main() -> int:
     """Run until the standard input ends."""
     settings = json.loads(sys.stdin.readline())
-    _log_to_stdout()
+    sys.setswitchinterval(_SWITCH)
+    listener = _log_to_stdout()
     try:
         import libvirt
     except ImportError as exc:
         logging.getLogger(__name__).error("guests are not watched: %s", exc)
+        listener.stop()
         return NO_LIBVIRT
     threading.Thread(target=_end_with_parent, daemon=True).start()
     client = _client(settings, sys.argv[1:])

@@ -26,7 +26,8 @@ LOG = log.getLogger(__name__)
 _BACKOFF: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 _LONG_LIFE: Final = 60.0
 """Seconds after which the end of a process no longer counts as one more failure."""
-_LOGGING_LIMIT: Final = 30.0
+_LOGGING_LIMIT: Final = 5.0
+"""Seconds to wait for Nova's logging, which is set up after its notification drivers are made."""
 
 _started: Watcher | None = None
 _started_lock = threading.Lock()
@@ -40,6 +41,11 @@ class WatchSettings:
     uri: str
     topic: str
     transport_url: str | None
+
+
+def logging_works() -> bool:
+    """Whether what is logged is kept: handlers alone may be there before their levels are."""
+    return bool(logging.getLogger().handlers) and bool(LOG.isEnabledFor(logging.INFO))
 
 
 def in_nova_compute(conf: cfg.ConfigOpts) -> bool:
@@ -135,7 +141,7 @@ class Watcher:
 
     def _await_logging(self) -> None:
         deadline = time.monotonic() + _LOGGING_LIMIT
-        while not logging.getLogger().handlers and time.monotonic() < deadline:
+        while not logging_works() and time.monotonic() < deadline:
             self._stopping.wait(0.1)
 
     def _keep_running(self, settings: str) -> None:
