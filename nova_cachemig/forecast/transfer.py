@@ -2,8 +2,8 @@
 
 The means add. Of the quantiles, each one's distance d from its mean adds as standard deviations do,
 sqrt(a^2 + b^2 + 2 r a b) on the same side: exact for normal loads of correlation r, and
-for any loads if r = 1. Instance and host must be in the same unit: an instance's per cent of its own
-vCPUs times its vCPUs over the host's CPUs (``share``).
+for any loads if r = 1. Instance and host must be in the same unit: an instance's per cent of its
+own vCPUs times its vCPUs over the host's CPUs (``share``).
 """
 
 from __future__ import annotations
