@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
 GROUP = cfg.OptGroup("engine", title="HAProxy and Varnish on the cache node")
-
-PORT_RANGE = types.String(regex=r"^\d{4,5}-\d{4,5}$")
 
 OPTS = [
     cfg.StrOpt(
@@ -143,14 +141,6 @@ OPTS = [
         max=86400,
         help="Seconds past its freshness for which a stored answer may be used while a handover is "
         "on, where RFC 9111, section 4.2.4, allows it at all.",
-    ),
-    cfg.Opt(
-        "read_ports",
-        type=PORT_RANGE,
-        default="61000-65535",
-        help="Source ports of reads that are sent to guests during a handover. By them reads that "
-        "are stuck are told from all else, so the range must lie outside of "
-        "net.ipv4.ip_local_port_range.",
     ),
     cfg.IntOpt(
         "admin_timeout",

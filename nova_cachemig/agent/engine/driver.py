@@ -11,7 +11,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import limits, names, render, sockdiag
+from nova_cachemig.agent.engine import names, render, sockdiag
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.tally import Accesses, RingReader, Tally
@@ -82,7 +82,6 @@ class HaproxyVarnish:
         self._paths = render.Paths(Path(conf.engine.runtime_dir))
         self._edge = Edge(conf, self._paths, intake_socket)
         self._cache = Cache(conf, self._paths)
-        self._read_ports = range(0)
         self._wanted_binds: frozenset[str] = frozenset()
         self._reload_wanted = False
         self._reloads = asyncio.Lock()
@@ -109,7 +108,6 @@ class HaproxyVarnish:
     async def start(self) -> None:
         """Run both, or take over those that an earlier agent left running, with their state."""
         root = self._paths.checked().root
-        self._read_ports = limits.read_ports(self._conf.engine.read_ports)
         try:
             root.mkdir(parents=True, exist_ok=True)
             root.chmod(0o700)
@@ -183,6 +181,8 @@ class HaproxyVarnish:
                 except PartError:
                     self._reload_wanted = True
                     raise
+                for ring in self._rings:
+                    await ring.restart()
 
     def _reload_soon(self) -> None:
         if self._reload_wanted and not self.handed_over():
@@ -279,9 +279,15 @@ class HaproxyVarnish:
         if entry is None:
             return
         address, _, port = entry.partition("|")
-        cut = await asyncio.to_thread(sockdiag.cut_stuck, address, int(port), self._read_ports)
-        if cut:
-            LOG.info("service %s: %d stuck reads were cut, to be sent anew", service, cut)
+        found = await asyncio.to_thread(sockdiag.connections, address, int(port))
+        stuck = [connection for connection in found if connection.stuck]
+        if not stuck:
+            return
+        # The agent's own writes, and those that went straight, are among them: only reads are cut.
+        # A port that is used anew meanwhile cannot be one of a stuck connection.
+        reads = await self._edge.fetch_ports()
+        cut = [c for c in stuck if c.source_port in reads and sockdiag.destroy(c)]
+        LOG.info("service %s: %d stuck reads were cut, to be sent anew", service, len(cut))
 
     async def writes_in_flight(self, service: str) -> int:
         """Writes that went straight to the guest and have not been answered."""

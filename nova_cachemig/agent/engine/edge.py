@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import socket
 from collections.abc import Set
@@ -21,6 +22,9 @@ from nova_cachemig.agent.engine.supervisor import Supervisor
 from nova_cachemig.agent.seams import PartError
 
 LOG = log.getLogger(__name__)
+
+
+_FETCH = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
 
 
 def _try_bind(bind: str) -> None:
@@ -167,6 +171,11 @@ class Edge:
             if words.get("key") == service:
                 return int(words.get("conn_cur", 0))
         return 0
+
+    async def fetch_ports(self) -> set[int]:
+        """Local ports of the connections to guests on which reads of handed over services go."""
+        said = await self.admin.run(command("show", "fd"))
+        return {int(port) for port in _FETCH.findall(said)}
 
     async def stop(self, patience: float) -> None:
         """End it; requests in flight may finish within ``patience`` seconds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import resource
-from pathlib import Path
 
 from nova_cachemig.agent.seams import PartError
 
@@ -13,8 +12,6 @@ FILES_PER_CLIENT = 6
 
 SPARE_FILES = 300
 MOST_CLIENTS = 10000
-
-LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,20 +42,3 @@ def connections(max_clients: int, files: int) -> Limits:
     clients = max_clients or min(possible, MOST_CLIENTS)
     # Each client can have a connection at the edge, at "held" or "late", and at "inner".
     return Limits(clients=clients, accepted=3 * clients + 50)
-
-
-def read_ports(text: str, local: Path = LOCAL_PORTS) -> range:
-    """The source ports of reads. Raises PartError if the kernel gives them to others too."""
-    low, high = (int(part) for part in text.split("-"))
-    if not 1024 <= low < high <= 65535:
-        raise PartError(f"[engine] read_ports = {text} is not a range of ports")
-    try:
-        first, last = (int(part) for part in local.read_text().split())
-    except (OSError, ValueError):
-        return range(low, high + 1)
-    if low <= last and first <= high:
-        raise PartError(
-            f"[engine] read_ports = {text} overlaps net.ipv4.ip_local_port_range, "
-            f"{first} to {last}: stuck reads could not be told from writes"
-        )
-    return range(low, high + 1)

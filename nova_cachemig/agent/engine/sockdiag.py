@@ -98,21 +98,20 @@ def _open() -> socket.socket:
     return sock
 
 
-def connections(address: str, port: int, source_ports: range) -> list[Connection]:
-    """Established connections to ``address`` and ``port`` from these source ports."""
+def connections(address: str, port: int) -> list[Connection]:
+    """Established connections of this host to ``address`` and ``port``. Raises PartError."""
     wanted = ipaddress.ip_address(address)
     family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
     anyone = bytes(16)
     identity = _ID.pack(0, port, anyone, anyone) + _ID_TAIL.pack(0, b"\xff" * 8)
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED) + identity
-    with _open() as sock:
-        _send(sock, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, request)
-        found = [_parse(body) for body in _messages(sock)]
-    return [
-        c
-        for c in found
-        if c.port == port and c.address == str(wanted) and c.source_port in source_ports
-    ]
+    try:
+        with _open() as sock:
+            _send(sock, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, request)
+            found = [_parse(body) for body in _messages(sock)]
+    except OSError as exc:
+        raise PartError(f"the kernel does not list TCP connections: {exc}") from exc
+    return [c for c in found if c.port == port and c.address == str(wanted)]
 
 
 def destroy(connection: Connection) -> bool:
@@ -133,12 +132,3 @@ def destroy(connection: Connection) -> bool:
                 "the kernel CONFIG_INET_DIAG_DESTROY"
             ) from exc
     return True
-
-
-def cut_stuck(address: str, port: int, source_ports: range) -> int:
-    """Cut the stuck ones among :func:`connections`; returns how many."""
-    try:
-        found = connections(address, port, source_ports)
-    except OSError as exc:
-        raise PartError(f"the kernel does not list TCP connections: {exc}") from exc
-    return sum(destroy(c) for c in found if c.stuck)

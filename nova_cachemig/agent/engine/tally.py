@@ -76,8 +76,15 @@ class RingReader:
         """Begin to follow."""
         self._task = asyncio.create_task(self._follow(), name=f"ring {self._ring}")
 
+    async def restart(self) -> None:
+        """Follow the new worker after a reload: the old one would stay for this connection."""
+        if self._task is not None:
+            await self.stop()
+            self.start()
+
     async def stop(self) -> None:
         """End."""
+        self.connected.clear()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

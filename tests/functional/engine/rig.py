@@ -77,6 +77,9 @@ class Server:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.seen: list[Request] = []
+        self.running = asyncio.Event()  # cleared: the process is paused
+        self.running.set()
+        self.gates: dict[str, asyncio.Event] = {}
 
     async def start(self, sock: socket.socket) -> None:
         self._server = await asyncio.start_server(self._serve, sock=sock)
@@ -101,9 +104,14 @@ class Server:
                 if not any(n.lower() == "content-length" for n in extra) and status != 304:
                     head += f"Content-Length: {len(body)}\r\n"
                 head += "".join(f"{n}: {v}\r\n" for n, v in extra.items())
-                writer.write(head.encode("latin-1") + b"\r\n")
-                if method != "HEAD":
-                    writer.write(body)
+                await self.running.wait()
+                whole = head.encode("latin-1") + b"\r\n" + (b"" if method == "HEAD" else body)
+                if (gate := self.gates.get(url)) is not None:  # stop in the midst of the body
+                    writer.write(whole[:-1])
+                    await gate.wait()
+                    await self.running.wait()
+                    whole = whole[-1:]
+                writer.write(whole)
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             pass
@@ -199,6 +207,18 @@ async def exchange(
     return Answer(status, got, whole, time.monotonic() - began)
 
 
+async def connect(
+    where: tuple[str, int],
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Never waits for the kernel's own repetition of a SYN, after 1, 3 and 7 s."""
+    while True:
+        try:
+            async with asyncio.timeout(0.1):
+                return await asyncio.open_connection(*where)
+        except TimeoutError:
+            continue
+
+
 async def fetch(
     where: tuple[str, int] | str,
     url: str,
@@ -213,7 +233,7 @@ async def fetch(
         if isinstance(where, str):
             reader, writer = await asyncio.open_unix_connection(where)
         else:
-            reader, writer = await asyncio.open_connection(*where)
+            reader, writer = await connect(where)
         try:
             return await exchange(reader, writer, url, method, headers, body)
         finally:
@@ -252,6 +272,7 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     options: dict[str, object] = {}
 
     async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it is slower than what is measured
         self.root = Path(tempfile.mkdtemp(prefix="cmeng"))
         self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         self.conf = config(self.root, **self.options)
@@ -305,6 +326,21 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     async def flip(self, state: EdgeState) -> None:
         await self.engine.set_state(self.service.name, state)
 
+    def route(self, service: Service) -> Route:
+        return Route(service, self.guest.target)
+
+    async def holding(self, number: int) -> None:
+        """Wait until just so many requests are held."""
+        async with asyncio.timeout(5):
+            while (await self.engine.counts(self.service.name)).holding_now != number:
+                await asyncio.sleep(0.005)
+
+    async def engine_listens(self) -> None:
+        """Wait until the driver follows the edge's log."""
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(ring.connected.wait() for ring in self.engine._rings))
+        await asyncio.sleep(0.05)  # connected is before HAProxy has attached it
+
     async def server_is(self, server: str, state: str) -> None:
         """Wait until HAProxy's health check says UP or DOWN."""
         async with asyncio.timeout(5):
@@ -317,5 +353,5 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
                 await asyncio.sleep(0.02)
 
     async def agent_is_up(self) -> None:
-        await self.server_is("intake/agent", "UP")
+        await self.server_is("agent/intake", "UP")
         await self.server_is("cache/varnish", "UP")

@@ -11,8 +11,7 @@ local function milliseconds()
 end
 
 local function agent_is_up(txn)
-    local up = txn.f:srv_is_up("intake/agent")
-    return up == true or up == 1
+    return txn.f:nbsrv("agent") > 0
 end
 
 local function is_pending(txn, name)
@@ -44,14 +43,23 @@ local waits = {
     end,
 }
 
+-- An error here must not hold anybody: the request goes on.
+local function must_wait(txn, service, kind)
+    local value = state:lookup(service)
+    return value ~= nil and waits[kind](txn, value:match("^[^:]*"))
+end
+
 core.register_action("cachemig_hold", {"http-req"}, function(txn)
     local service, kind = txn:get_var("txn.svc"), txn:get_var("txn.kind")
     local deadline = (txn:get_var("txn.since") or milliseconds()) + HOLD_MILLISECONDS
     local nap = 4
     while true do
-        local value = state:lookup(service)
-        if value == nil or not waits[kind](txn, value:match("^[^:]*")) then
-            return
+        local sound, wait = pcall(must_wait, txn, service, kind)
+        if not sound then
+            core.Alert("cachemig_hold: " .. tostring(wait))
+        end
+        if not sound or not wait then
+            break
         end
         if milliseconds() >= deadline then
             if kind ~= "write" and not agent_is_up(txn) then
@@ -59,11 +67,12 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
             else
                 txn:set_var("txn.expired", true)
             end
-            return
+            break
         end
-        core.msleep(nap)
+        core.msleep(nap)  -- does not return if the client leaves
         nap = math.min(nap + 1, 16)
     end
+    txn:unset_var("txn.holding")
 end, 0)
 
 -- A client that is named by a cookie: its hash, so that the value is not written anywhere.

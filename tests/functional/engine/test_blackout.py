@@ -1,0 +1,223 @@
+"""A guest whose packets are dropped: what its clients see, request by request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import time
+import unittest
+from collections.abc import AsyncIterator
+
+from nova_cachemig.agent.engine import sockdiag
+from nova_cachemig.model.phase import EdgeState
+from tests.functional.engine import blackout
+from tests.functional.engine.rig import SERVICE, Answer, EngineCase, exchange
+
+REASON = blackout.unavailable()
+
+PAGES = [f"/hot/{n}" for n in range(20)]
+
+
+def p99(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
+
+
+class Load:
+    """Open loop: a request every ``gap`` seconds, whatever became of those before."""
+
+    def __init__(self, case: EngineCase, gap: float) -> None:
+        self._case = case
+        self._gap = gap
+        self._tasks: list[asyncio.Task[None]] = []
+        self.done: list[tuple[str, float, float, Answer | Exception]] = []  # kind, due, end
+
+    async def run(self, until: asyncio.Event) -> None:
+        due = time.monotonic()
+        number = 0
+        while not until.is_set():
+            number += 1
+            kind = ("hit", "hit", "hit", "miss", "write")[number % 5]
+            self._tasks.append(asyncio.create_task(self._one(kind, number, due)))
+            due += self._gap
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await asyncio.gather(*self._tasks)
+
+    async def _one(self, kind: str, number: int, due: float) -> None:
+        get = self._case.get
+        try:
+            if kind == "hit":
+                answer = await get(random.choice(PAGES))
+            elif kind == "miss":
+                answer = await get(f"/miss/{number}")
+            else:
+                answer = await get("/write", method="POST", body=str(number).encode())
+        except Exception as exc:
+            self.done.append((kind, due, time.monotonic(), exc))
+        else:
+            self.done.append((kind, due, time.monotonic(), answer))
+
+    def failures(self) -> list[tuple[str, Answer | Exception]]:
+        return [
+            (kind, result)
+            for kind, _, _, result in self.done
+            if isinstance(result, Exception) or result.status != 200
+        ]
+
+
+@unittest.skipIf(REASON, REASON or "")
+class BlackoutCase(EngineCase):
+    def listening(self) -> socket.socket:
+        self.namespace = blackout.Namespace()
+        self.addCleanup(self.namespace.delete)
+        self.namespace.create()
+        return self.namespace.listen()
+
+    async def pause(self) -> None:
+        # The program stops as well: what it answers to a request from before is sent afterwards,
+        # not lost and then sent again by the guest's kernel, whose clock stands still as well.
+        self.guest.running.clear()
+        await self.namespace.pause()
+
+    async def agent_sees(self, back: asyncio.Event) -> None:
+        """What the manager does when the guest answers a fresh connection."""
+        while True:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(0.1):
+                    _, writer = await asyncio.open_connection(*self.namespace_target())
+                writer.close()
+                break
+            await asyncio.sleep(0.02)
+        await self.flip(EdgeState.REPLAY)
+        await self.engine.kill_reads(SERVICE)
+        self.intake.gate.set()
+        back.set()
+
+    def namespace_target(self) -> tuple[str, int]:
+        return self.guest.address, self.guest.port
+
+    @contextlib.asynccontextmanager
+    async def blackout(self, seconds: float, shield: bool = True) -> AsyncIterator[list[float]]:
+        """Pause; the body runs meanwhile; resumed ``seconds`` after the pause. Yields [from, to]."""
+        span = [time.monotonic()]
+        back = asyncio.Event()
+        await self.pause()
+        if shield:
+            await self.flip(EdgeState.SHIELDED)
+            self.intake.gate.clear()
+        yield span
+        await asyncio.sleep(max(0.0, span[0] + seconds - time.monotonic()))
+        await self.namespace.resume()
+        self.guest.running.set()
+        span.append(time.monotonic())
+        if shield:
+            await asyncio.wait_for(self.agent_sees(back), 10)
+
+
+class Shielded(BlackoutCase):
+    async def carried(self, seconds: float) -> None:
+        await self.flip(EdgeState.ARMED)
+        for page in PAGES:
+            await self.get(page)
+        load, end = Load(self, 0.01), asyncio.Event()
+        running = asyncio.create_task(load.run(end))
+        await asyncio.sleep(0.5)
+        async with self.blackout(seconds) as span:
+            pass
+        await asyncio.sleep(0.5)
+        await self.flip(EdgeState.DRAIN)
+        await self.flip(EdgeState.PASS)
+        await asyncio.sleep(0.3)
+        end.set()
+        await running
+        self.assertEqual([], load.failures())
+        began, ended = span
+        during = [(k, d, e) for k, d, e, _ in load.done if began < d < ended]
+        hits = p99([e - d for k, d, e in during if k == "hit"])
+        reads = p99([e - ended for k, _, e in during if k == "miss"])
+        writes = p99([e - ended for k, _, e in during if k == "write"])
+        flight = max([e - ended for k, d, e, _ in load.done if k == "miss" and d <= began < e] or [0])
+        print(
+            f"blackout {seconds} s: {len(load.done)} requests, hits p99 {hits * 1e3:.0f} ms, "
+            f"held reads overrun p99 {reads * 1e3:.0f} ms, writes {writes * 1e3:.0f} ms, "
+            f"in-flight reads {flight * 1e3:.0f} ms"
+        )
+        self.assertLess(hits, 0.05)
+        self.assertLess(reads, 0.15)
+        self.assertLess(writes, 0.3)  # mostly this test's own intake
+        self.assertLess(flight, 0.3)
+        bodies = [request.body for request in self.guest.seen if request.method == "POST"]
+        self.assertEqual(len(bodies), len(set(bodies)))
+
+    async def test_one_second(self) -> None:
+        await self.carried(1.0)
+
+    async def test_five_seconds(self) -> None:
+        await self.carried(5.0)
+
+    async def test_reads_in_flight_at_the_pause_are_asked_anew(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        await asyncio.gather(*(self.get(f"/warm/{n}") for n in range(8)))  # kept connections
+        await self.pause()
+        began = time.monotonic()
+        reads = [asyncio.create_task(self.get(f"/flight/{n}")) for n in range(8)]
+        write = asyncio.create_task(self.get("/write", method="POST", body=b"1"))
+        async with asyncio.timeout(5):
+            while not self.stuck():
+                await asyncio.sleep(0.02)
+        async with self.blackout(began + 1.5 - time.monotonic()) as span:
+            pass
+        answers = await asyncio.gather(*reads)
+        overrun = time.monotonic() - span[1]
+        self.assertEqual({200}, {answer.status for answer in answers})
+        print(f"in-flight reads over a blackout of 1.5 s: overrun {overrun * 1e3:.0f} ms")
+        self.assertLess(overrun, 0.3)
+        self.assertEqual(200, (await write).status)
+        self.assertEqual(1, self.guest.count("/write"))
+
+    def stuck(self) -> bool:
+        found = sockdiag.connections(*self.namespace_target())
+        return any(connection.stuck for connection in found)
+
+
+class Unattended(BlackoutCase):
+    """Nobody told the edge anything."""
+
+    async def test_new_connections_outlive_the_blackout_also_for_writes(self) -> None:
+        async with self.blackout(1.5, shield=False) as span:
+            tasks = [asyncio.create_task(self.get(f"/r/{n}")) for n in range(10)]
+            tasks += [
+                asyncio.create_task(self.get(f"/w/{n}", method="POST", body=b"x"))
+                for n in range(10)
+            ]
+        answers = await asyncio.gather(*tasks)
+        overrun = time.monotonic() - span[1]
+        self.assertEqual({200}, {answer.status for answer in answers})
+        self.assertLess(overrun, 0.6)
+        self.assertEqual(20, len({request.url for request in self.guest.seen}))
+        self.assertEqual(20, len(self.guest.seen))
+
+    async def test_armed_alone_answers_hits_at_once(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        for page in PAGES:
+            await self.get(page)
+        async with self.blackout(1.0, shield=False):
+            hits = [await self.get(page) for page in PAGES for _ in range(3)]
+            miss = asyncio.create_task(self.get("/miss"))
+        self.assertLess(p99([hit.seconds for hit in hits]), 0.05)
+        self.assertEqual(200, (await miss).status)
+
+    async def test_a_write_in_flight_is_neither_cut_nor_sent_twice(self) -> None:
+        reader, writer = await asyncio.open_connection(*self.edge)
+        await exchange(reader, writer, "/first", "POST", body=b"x")
+        self.guest.delays["/second"] = 0.3
+        self.guest.arrived.clear()
+        task = asyncio.create_task(exchange(reader, writer, "/second", "POST", body=b"x"))
+        await self.guest.arrived.wait()
+        async with self.blackout(1.0):
+            pass
+        self.assertEqual(200, (await task).status)
+        self.assertEqual(1, self.guest.count("/second"))
+        writer.close()
