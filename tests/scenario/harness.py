@@ -1,0 +1,227 @@
+"""A real migration on the two-host cloud under load, with something done to it on the way.
+
+One cloud and one guest serve all tests of a run: raising them takes minutes. What a test broke it
+mends again, so that the tests can run in any order.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from nova_cachemig.report.outcome import Run
+from nova_cachemig.report.result import result
+from tools.measurement.cloud import ROOT, STATE, Cloud, CloudError
+
+GUEST = "scenario"
+USERS = "10.78.0.0/22"
+RATE = 100
+WARM_UP = 8.0
+AFTER = 3.0
+LONGEST = 300.0
+PATIENCE = 120.0
+
+
+class AgentLog:
+    """What the agent says from now on."""
+
+    def __init__(self):
+        self._path = STATE / "log" / "cache.agent.log"
+        self._from = self._path.stat().st_size
+
+    def text(self):
+        with self._path.open("rb") as file:
+            file.seek(self._from)
+            return file.read().decode("utf-8", "replace")
+
+    def wait(self, pattern, seconds=PATIENCE):
+        """Return when a line matches; the moment matters, so the file is looked at often."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if re.search(pattern, self.text()):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the agent never said {pattern!r}; it said:\n{self.text()[-3000:]}")
+
+
+class Load:
+    """Users of the front address, from the client's host, until :meth:`finish`."""
+
+    def __init__(self, cloud, front, guest, folder):
+        self._stop = folder / "stop"
+        self._out = folder / "run.json"
+        words = ["--url", f"http://{front}", "--protected", "--case", "scenario"]
+        words += ["--probe", f"http://{guest}/health", "--log", f"http://{guest}/log"]
+        words += ["--rate", str(RATE), "--duration", str(LONGEST), "--clients", "300"]
+        words += ["--source-addresses", USERS]
+        words += ["--out", str(self._out), "--stop-file", str(self._stop)]
+        program = [cloud.python, str(ROOT / "tools" / "measure"), "load", *words]
+        self._process = subprocess.Popen(
+            cloud.command("exec", "client", "--", *program),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self):
+        """Figures of the run, by the names of result.json."""
+        self._stop.touch()
+        said, _ = self._process.communicate(timeout=PATIENCE)
+        if self._process.returncode:
+            raise AssertionError(f"the load ended with {self._process.returncode}: {said[-2000:]}")
+        run = Run.from_wire(json.loads(self._out.read_text()))
+        return result([run], generated_at="", environment={})["runs"][0]
+
+    def kill(self):
+        """End it if the test failed before."""
+        if self._process.poll() is None:
+            self._stop.touch()
+            self._process.terminate()
+            self._process.communicate(timeout=PATIENCE)
+
+
+class Scenario(unittest.TestCase):
+    """``self.guest`` runs behind ``self.front``."""
+
+    cloud = None
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("raising a cloud needs root")
+        if Scenario.cloud is None:
+            Scenario.cloud = Cloud()
+            Scenario.cloud.up("--shared")
+            cls._boot()
+
+    @classmethod
+    def _boot(cls):
+        cloud = Scenario.cloud
+        try:
+            told = json.loads(cloud.run("status", GUEST, quiet=True))
+            alive = told["status"] == "ACTIVE"
+        except (CloudError, ValueError, KeyError):
+            alive = False
+        if not alive:
+            cloud.run("delete", "--all", quiet=True)
+            cloud.run("boot", GUEST, quiet=True)
+            told = json.loads(cloud.run("status", GUEST, quiet=True))
+        Scenario.uuid, Scenario.guest = told["id"], told["address"]
+        Scenario.front = json.loads((STATE / "cloud.json").read_text())["front_addresses"][1]
+        cloud.on("client", "ip", "route", "replace", "local", USERS, "dev", "lo")
+        cloud.on("cache", "ip", "route", "replace", USERS, "via", cloud.address("client"))
+        listed = json.loads(cloud.manage("service", "list", "-f", "json") or "[]")
+        for service in listed:
+            cloud.manage("service", "remove", service["name"])
+        listen = f"{Scenario.front}:80"
+        words = ("--instance", Scenario.uuid, "--port", "80", "--listen", listen)
+        cloud.manage("service", "add", GUEST, *words)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.agent = AgentLog()
+        self._wait_front()
+
+    def _wait_front(self):
+        ask = (
+            "import sys, urllib.request as u\n"
+            f"sys.exit(u.urlopen('http://{self.front}/health', timeout=2).status != 200)"
+        )
+        for _ in range(30):
+            try:
+                self.cloud.on("client", self.cloud.python, "-c", ask)
+                return
+            except CloudError:
+                time.sleep(1)
+        self.fail(f"the front address {self.front} does not answer")
+
+    # -- what a test does ---------------------------------------------------------------------
+
+    def preset(self, name):
+        self.cloud.run("preset", name, GUEST, quiet=True)
+
+    def load(self):
+        load = Load(self.cloud, self.front, self.guest, self.folder)
+        self.addCleanup(load.kill)
+        time.sleep(WARM_UP)
+        return load
+
+    def migrate(self, *options):
+        """Order it and wait for its end; what tools/cloud tells of it."""
+        told = self.cloud.run("migrate", GUEST, *options, quiet=True)
+        return json.loads(told.strip().splitlines()[-1])
+
+    def migrate_meanwhile(self, *options):
+        """Order it; the function that is returned waits for its end."""
+        told = {}
+
+        def work():
+            try:
+                told["report"] = self.migrate(*options)
+            except CloudError as exc:
+                told["error"] = exc
+
+        thread = threading.Thread(target=work)
+        thread.start()
+
+        def wait():
+            thread.join(PATIENCE * 2)
+            self.assertFalse(thread.is_alive(), "the migration does not end")
+            return told
+
+        return wait
+
+    def status(self):
+        return json.loads(self.cloud.run("status", GUEST, quiet=True))
+
+    def handover(self):
+        """The newest one, once it has an outcome."""
+        for _ in range(60):
+            words = ("handover", "show", self.uuid, "-f", "json")
+            told = json.loads(self.cloud.manage(*words))
+            if told["outcome"]:
+                return told
+            time.sleep(1)
+        self.fail(f"the handover has no outcome: {told}")
+
+    def end(self, load):
+        time.sleep(AFTER)
+        figures = load.finish()
+        print(json.dumps({"test": self.id(), "figures": figures}), file=sys.stderr)
+        return figures
+
+    def engine_pid(self, name):
+        """Of HAProxy's or Varnish's process, from its pid file."""
+        config = json.loads((STATE / "cloud.json").read_text())["agent"]["config"]
+        return int((pathlib.Path(config).parent / "run" / f"{name}.pid").read_text())
+
+    @staticmethod
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
+
+    # -- what users must see ------------------------------------------------------------------
+
+    def assert_nothing_lost(self, figures):
+        """No request failed; every write is there once, in order; no read is too old."""
+        self.assertGreater(figures["writes_acked"], 50)
+        wrong = {
+            name: figures[name]
+            for name in (
+                "failed",
+                "writes_lost",
+                "writes_doubled",
+                "writes_reordered",
+                "stale_reads_after_write",
+            )
+            if figures[name] != 0
+        }
+        self.assertEqual({}, wrong)

@@ -1,0 +1,65 @@
+"""Something of ours dies: Nova migrates as without us, and no accepted write is lost."""
+
+from tests.scenario.harness import Scenario
+
+
+class FaultTest(Scenario):
+    def mend(self, service, host):
+        self.addCleanup(self.cloud.run, "start", service, host, quiet=True)
+
+    def test_the_agent_is_stopped_before(self):
+        self.preset("1s")
+        self.mend("agent", "cache")
+        self.cloud.run("stop", "agent", "cache", quiet=True)
+        before = self.status()["host"]
+        load = self.load()
+        self.migrate()
+        figures = self.end(load)
+        self.assertNotEqual(before, self.status()["host"])
+        self.assert_nothing_lost(figures)
+
+    def test_the_agent_is_killed_while_the_guest_is_silent(self):
+        self.preset("5s")
+        before = self.status()["host"]
+        load = self.load()
+        wait = self.migrate_meanwhile()
+        self.agent.wait(r": shielded: ")
+        self.mend("agent", "cache")
+        self.cloud.run("kill", "agent", "cache", quiet=True)
+        self.cloud.run("start", "agent", "cache", quiet=True)
+        wait()
+        self.assertEqual("completed", self.handover()["outcome"])
+        figures = self.end(load)
+        self.assertNotEqual(before, self.status()["host"])
+        for name in ("writes_lost", "writes_doubled", "stale_reads_after_write"):
+            self.assertEqual(0, figures[name], name)
+
+    def test_the_bus_is_stopped_during_memory_copy(self):
+        """The agent hears nothing of the pause and finds the guest silent by itself."""
+        self.preset("1s")
+        load = self.load()
+        wait = self.migrate_meanwhile()
+        self.agent.wait(r": armed: ")
+        self.mend("rabbitmq", "control")
+        self.cloud.run("stop", "rabbitmq", "control", quiet=True)
+        self.agent.wait(r": shielded: ")
+        self.agent.wait(r": replaying: ")
+        self.cloud.run("start", "rabbitmq", "control", quiet=True)
+        wait()
+        figures = self.end(load)
+        self.assert_nothing_lost(figures)
+        self.handover()
+
+    def test_haproxy_and_varnish_are_killed_during_memory_copy(self):
+        self.preset("1s")
+        load = self.load()
+        wait = self.migrate_meanwhile()
+        self.agent.wait(r": armed: ")
+        self.kill(self.engine_pid("varnishd"))
+        self.kill(self.engine_pid("haproxy"))
+        wait()
+        self.assertEqual("completed", self.handover()["outcome"])
+        figures = self.end(load)
+        # Connections that HAProxy had open died with it; what was accepted did not.
+        for name in ("writes_lost", "writes_doubled", "stale_reads_after_write"):
+            self.assertEqual(0, figures[name], name)
