@@ -50,13 +50,13 @@ class Admin:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, *commands: str) -> str:
-        """Run them on one line, in order; what HAProxy printed, stripped. Raises AdminError.
+        """Run them in order; what HAProxy printed, stripped. Raises AdminError.
 
         Only commands that may be repeated: a lost connection (a reload, a crash) is tried again
         until the timeout.
         """
-        line = ";".join(commands)
-        if "\n" in line or len(line) > LONGEST_LINE:
+        line = "\n".join(commands)
+        if any("\n" in one or ";" in one for one in commands) or len(line) > LONGEST_LINE:
             raise AdminError("the command for HAProxy's admin socket is too long or broken")
         why: Exception | None = None
         async with self._lock:
@@ -64,7 +64,7 @@ class Admin:
                 async with asyncio.timeout(self._timeout):
                     while True:
                         try:
-                            return await self._exchange(line)
+                            return await self._exchange(line, len(commands))
                         except (OSError, EOFError) as exc:
                             self._drop()
                             why = exc
@@ -106,16 +106,16 @@ class Admin:
             self._streams[1].close()
             self._streams = None
 
-    async def _exchange(self, line: str) -> str:
+    async def _exchange(self, lines: str, number: int) -> str:
         if self._streams is None:
             reader, writer = await asyncio.open_unix_connection(str(self._path), limit=64 << 20)
             self._streams = reader, writer
             writer.write(b"prompt\n")
             await reader.readuntil(_PROMPT)
         reader, writer = self._streams
-        writer.write(line.encode() + b"\n")
-        said = await reader.readuntil(_PROMPT)
-        return said[: -len(_PROMPT)].decode("utf-8", "replace").strip()
+        writer.write(lines.encode() + b"\n")
+        said = [await reader.readuntil(_PROMPT) for _ in range(number)]  # one prompt a command
+        return b"\n".join(one[: -len(_PROMPT)] for one in said).decode("utf-8", "replace").strip()
 
 
 async def events(path: Path, ring: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
