@@ -26,6 +26,7 @@ from nova_cachemig.model.write import WriteState
 LOG = logging.getLogger(__name__)
 
 _PATIENCE = 5.0  # seconds for a write in flight when the agent is stopped
+_KEYED_WINDOW = 1024  # writes after one durable mark where sending twice does no harm
 _FORGET_EVERY = 60.0  # seconds between looks for answers that need not be kept any longer
 
 
@@ -82,7 +83,7 @@ class Writes:
                 self._senders[service.name].hold()
                 return
             standing = await self.journal.standing(service.name)
-            line = Line(self.journal, service, standing, self._conf.journal.send_window)
+            line = Line(self.journal, service, standing, self._window(service))
             marks = EdgeMarks(self._edge, service.name)
             if standing.waiting:
                 await self._recover_marks(service.name, marks)
@@ -91,6 +92,10 @@ class Writes:
             self._senders[service.name] = sender
             self._counters[service.name] = counter
             sender.start()
+
+    def _window(self, service: Service) -> int:
+        window: int = self._conf.journal.send_window
+        return max(window, _KEYED_WINDOW) if service.honours_keys else window
 
     async def _recover_marks(self, service: str, marks: EdgeMarks) -> None:
         query = sa.select(WRITES.c.host, WRITES.c.url, WRITES.c.client).where(

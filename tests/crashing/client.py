@@ -25,7 +25,7 @@ class Client:
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop."""
         while not stop.is_set():
-            if not await self._connected():  # noqa: ASYNC110 - who listens is another process
+            if not await self._connected():
                 continue
             method = self._random.choice(("PUT", "POST", "POST", "DELETE"))
             write = Sent(f"{self.name}-{len(self.history)}", self.name, method, time.monotonic())

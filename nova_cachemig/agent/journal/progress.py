@@ -1,28 +1,34 @@
 """The progress log: which write went out and which was answered, to the very last one.
 
-Lines are appended to a file that is never synced: the kernel keeps them when the process is killed,
-and loses some when the machine loses power. So a line that is there is always true; that a line is
-*not* there says something only while the machine has not been booted since (``boot_id``). Each line
-carries a CRC; the first wrong one ends the log (a torn tail).
+Lines are put into a mapped file that is never synced: the kernel keeps them when the process is
+killed, and loses some when the machine loses power. So a line that is there is always true; that a
+line is *not* there says something only while the machine has not been booted since (``boot_id``).
+Each line carries a CRC; the first wrong one ends the log (a torn tail).
+
+A mapping and not write(2), because a system call lets another thread take the interpreter, which
+costs more than all else between two replayed writes. Its room is allocated beforehand: no line can
+meet a full disk.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import mmap
 import os
 import struct
 import zlib
 from pathlib import Path
 
-from nova_cachemig.agent.journal.record import load_headers
 from nova_cachemig.model.write import Body, GuestAnswer
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
 _SENT, _ANSWERED = 1, 2
-_KEEP_BODY = 65536  # bytes; the body of a larger answer is not worth the copy
-_REWRITE_AT = 8 << 20  # bytes of log after which lines that are settled are dropped
+_KEEP_BODY = 8192  # bytes; the body of a larger answer is not worth the copy
+_ROOM = 8 << 20  # bytes of the file; when they are used up, lines that are settled are dropped
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,17 +48,17 @@ def _line(kind: int, service: str, position: int, payload: bytes = b"") -> bytes
 
 def _pack(answer: GuestAnswer) -> bytes:
     body = answer.body
-    kept = body.data if body.spool is None and body.length <= _KEEP_BODY else None
-    head = [answer.status, answer.headers, body.spool, body.length if kept is None else len(kept)]
-    return json.dumps(head).encode() + b"\n" + (kept or b"")
+    kept = body.data if body.length <= _KEEP_BODY else b""
+    return _JSON([answer.status, answer.headers, body.length]).encode() + b"\n" + kept
 
 
 def _unpack(payload: bytes) -> GuestAnswer:
     head, _, data = payload.partition(b"\n")
-    status, headers, spool, length = json.loads(head)
-    return GuestAnswer(
-        status, load_headers(json.dumps(headers)), Body(data=data, spool=spool, length=length)
-    )
+    status, headers, length = json.loads(head)
+    pairs = tuple((str(name), str(value)) for name, value in headers)
+    if len(data) != length:
+        pairs += (("cachemig-write", "answered; the body of the answer was lost in a crash"),)
+    return GuestAnswer(status, pairs, Body.of(data))
 
 
 class ProgressLog:
@@ -60,65 +66,67 @@ class ProgressLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = -1
-        self._size = 0
+        self._map: mmap.mmap | None = None
+        self._size = 0  # bytes used
         self._open_lines: dict[tuple[str, int], bytes] = {}  # not yet settled in the database
 
     def open(self) -> Progress:
-        """Read what is there. Lines go on being appended until :meth:`reset`."""
-        found = self._read()
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return found
+        """Return what is there. Call :meth:`reset` before the first line."""
+        return self._read()
 
     def reset(self) -> None:
-        """Begin anew: all that was found is settled in the database."""
-        os.ftruncate(self._fd, 0)
-        header = _MAGIC + _BOOT_ID.read_bytes().strip() + b"\n"
-        os.pwrite(self._fd, header, 0)
-        self._size = len(header)
+        """Begin anew: all that was found is settled in the database. Raises OSError."""
         self._open_lines.clear()
+        self._rewrite()
 
     def close(self) -> None:
         """Close the file; it stays for the next start."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._map is not None:
+            self._map.close()
+            self._map = None
 
     def sent(self, service: str, position: int) -> None:
         """Call before the first byte goes out. Raises OSError: then it must not go out."""
-        line = _line(_SENT, service, position)
-        self._append(line)
-        self._open_lines[service, position] = line
+        self._append((service, position), _line(_SENT, service, position))
 
     def answered(self, service: str, position: int, answer: GuestAnswer) -> None:
         """Call when the answer is in. Raises OSError: then a crash leaves it in doubt."""
         line = _line(_ANSWERED, service, position, _pack(answer))
-        self._append(line)
-        self._open_lines[service, position] = line
+        self._append((service, position), line)
 
     def settled(self, service: str, position: int) -> None:
         """The database has it: the log need not say it any more."""
         self._open_lines.pop((service, position), None)
-        if self._size > _REWRITE_AT:
-            kept = dict(self._open_lines)
-            self._rewrite(b"".join(kept.values()))
 
-    def _append(self, line: bytes) -> None:
-        written = os.pwrite(self._fd, line, self._size)
-        if written != len(line):  # a full disk takes a part; the next line overwrites it
-            raise OSError(f"only {written} of {len(line)} bytes of progress could be written")
-        self._size += written
+    def _append(self, name: tuple[str, int], line: bytes) -> None:
+        assert self._map is not None, "the progress log is not open"
+        if self._size + len(line) > _ROOM:
+            self._rewrite()
+        end = self._size + len(line)
+        if end > _ROOM:
+            raise OSError(errno.ENOSPC, "too many writes are under way for the progress log")
+        self._map[self._size : end] = line
+        self._size = end
+        self._open_lines[name] = line
 
-    def _rewrite(self, lines: bytes) -> None:
+    def _rewrite(self) -> None:
+        """Take a fresh file with the lines that still matter. Raises OSError; the old one stays."""
+        content = b"".join(
+            [_MAGIC, _BOOT_ID.read_bytes().strip(), b"\n", *self._open_lines.values()]
+        )
         fresh = self._path.with_suffix(".new")
-        header = _MAGIC + _BOOT_ID.read_bytes().strip() + b"\n"
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        if os.write(fd, header + lines) != len(header) + len(lines):
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _ROOM)
+            mapped = mmap.mmap(fd, _ROOM)
+        finally:
             os.close(fd)
-            raise OSError("the progress log cannot be rewritten")
+        mapped[: len(content)] = content
         fresh.rename(self._path)
-        os.close(self._fd)
-        self._fd, self._size = fd, len(header) + len(lines)
+        if self._map is not None:
+            self._map.close()
+        self._map, self._size = mapped, len(content)
 
     def _read(self) -> Progress:
         try:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite
+
+COLUMNS: Final = (
+    "service", "position", "state", "accepted_us", "method", "url", "host", "headers", "body",
+    "spool", "spool_digest", "length", "client", "idempotency_key", "flags", "wants_later",
+    "checksum",
+)  # fmt: skip
+"""What :func:`to_row` returns, in its order."""
 
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
 
@@ -21,8 +28,7 @@ def micros(at: float) -> int:
     return round(at * 1_000_000)
 
 
-def _dump(headers: Headers) -> str:
-    return json.dumps(headers, separators=(",", ":"))
+_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def load_headers(text: str) -> Headers:

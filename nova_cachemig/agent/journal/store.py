@@ -20,7 +20,7 @@ from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.queries import Standing, Stored, Unreadable
-from nova_cachemig.agent.journal.record import micros
+from nova_cachemig.agent.journal.record import micros, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, Mark, Work
@@ -109,18 +109,20 @@ class Journal:
         self, write: HeldWrite, through: int | None, key: tuple[str, str] | None, done: Done
     ) -> None:
         """Accept a write: ``done(None)`` once on disk, ``done(NotAccepted)`` if it never is."""
-        self.writer.submit(Append(write, through, key, done))
+        self.writer.submit(Append(write, to_row(write), through, key, done))
 
-    def extend(self, service: str, through: int, done: Done) -> None:
+    def extend(self, service: str, through: int, done: Done, *, urgent: bool) -> None:
         """Let writes up to ``through`` be sent: ``done(None)`` once that is on disk."""
-        self.writer.submit(Extend(service, through, done))
+        self.writer.submit(Extend(service, through, done), urgent=urgent)
 
     def sent(self, write: HeldWrite) -> None:
         """Call before its first byte goes out. Raises OSError: then it must not go out."""
         self._progress.sent(write.service, write.position)
         self.failpoints.hit("sent")
 
-    def answered(self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, done: Done) -> None:
+    def answered(
+        self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, urgent: bool, done: Done
+    ) -> None:
         """The guest has answered; ``keep`` the answer where somebody may ask for it later."""
         try:
             self._progress.answered(write.service, write.position, answer)
@@ -137,13 +139,11 @@ class Journal:
 
         at = micros(time.time())
         kept = answer if keep else None
-        self.writer.submit(Answered(write.service, write.position, at, kept, settled))
+        step = Answered(write.service, write.position, at, kept, settled)
+        self.writer.submit(step, urgent=urgent)
 
     def _settled(self, service: str, position: int) -> None:
-        try:
-            self._progress.settled(service, position)
-        except OSError as exc:
-            LOG.warning("The progress log grows: %s", exc)
+        self._progress.settled(service, position)
 
     async def set_aside(self, service: str, position: int, state: WriteState, note: str) -> None:
         """Leave a write to a person, with the reason."""

@@ -138,6 +138,8 @@ class Line:
         """The guest has answered: on disk first, then to the edge, then to whoever waits."""
         position = write.position
         asked = position in self._asked_later
+        # In a backlog, answers come quicker than the disk syncs: many share one sync.
+        urgent = not self.backlog.ready()
         keep = asked or write.wants_later or write.client_key
 
         def done(_error: BaseException | None) -> None:
@@ -149,7 +151,7 @@ class Line:
             told(write, answer, lambda: _resolve(waiter, answer))
             self._moved.set()
 
-        self._journal.answered(write, answer, keep=keep, done=done)
+        self._journal.answered(write, answer, keep=keep, urgent=urgent, done=done)
         self.in_flight = 0
         self._settling.add(position)
 

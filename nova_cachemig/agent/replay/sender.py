@@ -51,6 +51,8 @@ class Sender:
         self._changed = asyncio.Event()  # the gate or the target
         self._connection: guest.GuestConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._sent_at = 0.0  # loop time
+        self._watchdog: asyncio.TimerHandle | None = None
         self._extending: asyncio.Future[None] | None = None
 
     @property
@@ -62,6 +64,7 @@ class Sender:
         """Begin; nothing goes out before :meth:`send_to`."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"replay {self._line.service.name}")
+            self._watch()
 
     def send_to(self, target: Target) -> None:
         """The guest answers here."""
@@ -83,6 +86,8 @@ class Sender:
                 await self._line.quiet()
         except TimeoutError:
             LOG.warning("%s: stopped with a write in flight", self._line.service.name)
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -122,7 +127,7 @@ class Sender:
                 await asyncio.sleep(_DISK_PAUSE)
                 continue
             self._line.sending(write)
-            watchdog = self._watch(connection)
+            self._sent_at = asyncio.get_running_loop().time()
             try:
                 answer = await connection.exchange(head(write), write.body, self._chunks(write))
             except guest.NotSent:
@@ -132,8 +137,6 @@ class Sender:
                 if await self._lost(write, exc):
                     continue
                 return
-            finally:
-                watchdog.cancel()
             self._line.finish(write, answer, self._told)
             return
 
@@ -163,20 +166,20 @@ class Sender:
                 await self._changed.wait()
                 continue
             if write.position > line.through:
-                await self._extend(write.position)
+                await self._extend(write.position, urgent=True)
                 continue
             if line.unsettled >= _MAX_UNSETTLED:
                 await asyncio.sleep(0.001)
                 continue
             if line.through - write.position < line.window // 2 and line.backlog.ready():
-                self._extend(write.position)  # ahead of need, so that nobody waits for the disk
+                self._extend(write.position, urgent=False)  # ahead of need: nobody waits for it
             connection = self._connection
             if connection is not None and connection.usable(self._target, self._reuse_idle):
                 return connection
             await self._connect(self._target)
 
-    def _extend(self, position: int) -> asyncio.Future[None]:
-        if self._extending is not None and not self._extending.done():
+    def _extend(self, position: int, *, urgent: bool) -> asyncio.Future[None]:
+        if self._extending is not None and not self._extending.done() and not urgent:
             return self._extending
         line = self._line
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -191,7 +194,7 @@ class Sender:
         if top <= line.through:
             future.set_result(None)
         else:
-            self._journal.extend(line.service.name, top, done)
+            self._journal.extend(line.service.name, top, done, urgent=urgent)
         return future
 
     async def _connect(self, target: Target) -> None:
@@ -230,20 +233,17 @@ class Sender:
             LOG.debug("Guest of %s: %s", self._line.service.name, error)
             await asyncio.sleep(_REFUSED_PAUSE)
 
-    def _watch(self, connection: guest.GuestConnection) -> _Watchdog:
-        return _Watchdog(self, connection)
-
-    def silent_for(self, connection: guest.GuestConnection, began: float) -> float:
-        """Seconds of silence that count: those in which the guest was said to answer."""
-        if not self._line.gate_open:
-            return 0.0
-        since = max(connection.last_byte, began, self._opened_at)
-        return asyncio.get_running_loop().time() - since
-
-    @property
-    def answer_timeout(self) -> float:
-        """Seconds of silence after which a connection counts as lost."""
-        return self._answer_timeout
+    def _watch(self) -> None:
+        """Give up a connection on which the guest is silent although it is said to answer."""
+        loop = asyncio.get_running_loop()
+        self._watchdog = loop.call_later(min(self._answer_timeout / 4, 5.0), self._watch)
+        connection = self._connection
+        if connection is None or not self._line.in_flight or not self._line.gate_open:
+            return
+        silent = loop.time() - max(connection.last_byte, self._sent_at, self._opened_at)
+        if silent >= self._answer_timeout:
+            LOG.warning("The guest has been silent for %.0f s: its connection is given up", silent)
+            connection.close()
 
     async def _chunks(self, write: HeldWrite) -> AsyncIterator[bytes]:
         if write.body.spool is None:
@@ -251,27 +251,3 @@ class Sender:
         chunks = self._journal.spool.read(write.body.spool)
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk
-
-
-class _Watchdog:
-    """Closes a connection on which the guest stays silent although it is said to answer."""
-
-    __slots__ = ("_began", "_connection", "_handle", "_loop", "_sender")
-
-    def __init__(self, sender: Sender, connection: guest.GuestConnection) -> None:
-        self._sender = sender
-        self._connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._handle = self._loop.call_later(sender.answer_timeout, self._look)
-
-    def _look(self) -> None:
-        silent = self._sender.silent_for(self._connection, self._began)
-        if silent >= self._sender.answer_timeout:
-            LOG.warning("The guest has been silent for %.0f s: its connection is given up", silent)
-            self._connection.close()
-        else:
-            self._handle = self._loop.call_later(self._sender.answer_timeout - silent, self._look)
-
-    def cancel(self) -> None:
-        self._handle.cancel()

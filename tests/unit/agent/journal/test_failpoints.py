@@ -1,0 +1,25 @@
+"""Failpoints act once, where they were armed, and nowhere else."""
+
+from __future__ import annotations
+
+import unittest
+
+from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
+
+
+class FailpointsTest(unittest.TestCase):
+    def test_off_unless_armed(self) -> None:
+        Failpoints().hit("sent")
+
+    def test_fails_at_the_nth_hit_and_only_then(self) -> None:
+        points = Failpoints(["sent=fail@2"])
+        points.hit("answered")
+        points.hit("sent")
+        with self.assertRaises(FailpointHit):
+            points.hit("sent")
+        points.hit("sent")
+
+    def test_malformed(self) -> None:
+        for text in ("sent", "sent=", "nowhere=kill", "sent=explode", "sent=kill@x"):
+            with self.subTest(text), self.assertRaises(ValueError):
+                Failpoints([text])

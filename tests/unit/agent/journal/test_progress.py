@@ -1,0 +1,113 @@
+"""The progress log: what it says after a kill, after a power failure, with a torn tail."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.journal import progress
+from nova_cachemig.agent.journal.progress import ProgressLog
+from nova_cachemig.model.write import Body, GuestAnswer
+
+ANSWER = GuestAnswer(201, (("x-a", "ü"), ("x-a", "2")), Body.of(b"made\n\0"))
+
+
+class ProgressLogTest(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = Path(directory.name) / "progress.log"
+        room = mock.patch.object(progress, "_ROOM", 1 << 17)  # quicker to allocate
+        room.start()
+        self.addCleanup(room.stop)
+
+    def fresh(self) -> ProgressLog:
+        log = ProgressLog(self.path)
+        log.open()
+        log.reset()
+        self.addCleanup(log.close)
+        return log
+
+    def test_nothing_is_known_without_a_file(self) -> None:
+        self.assertFalse(ProgressLog(self.path).open().whole)
+
+    def test_what_was_logged_is_there_after_a_kill(self) -> None:
+        log = self.fresh()
+        log.sent("shop", 1)
+        log.answered("shop", 1, ANSWER)
+        log.sent("shop", 2)
+        found = ProgressLog(self.path).open()  # the first one was never closed
+        self.assertTrue(found.whole)
+        self.assertEqual({("shop", 1), ("shop", 2)}, found.sent)
+        self.assertEqual({("shop", 1): ANSWER}, found.answers)
+
+    def test_lines_of_another_boot_are_true_and_not_whole(self) -> None:
+        self.fresh().sent("shop", 1)
+        other = Path(self.path.parent / "boot_id")
+        other.write_text("another\n")
+        with mock.patch.object(progress, "_BOOT_ID", other):
+            found = ProgressLog(self.path).open()
+        self.assertFalse(found.whole)
+        self.assertEqual({("shop", 1)}, found.sent)
+
+    def test_reset_forgets_the_lines(self) -> None:
+        log = self.fresh()
+        log.sent("shop", 1)
+        log.reset()
+        self.assertEqual(frozenset(), ProgressLog(self.path).open().sent)
+
+    def test_lines_that_are_not_settled_survive_a_rewrite(self) -> None:
+        log = self.fresh()
+        log.sent("shop", 1)
+        with mock.patch.object(progress, "_ROOM", 4096):
+            log.reset()
+            log.sent("shop", 1)
+            for position in range(2, 500):
+                log.sent("shop", position)
+                log.settled("shop", position)
+        self.assertIn(("shop", 1), ProgressLog(self.path).open().sent)
+
+    def test_a_full_log_refuses(self) -> None:
+        with mock.patch.object(progress, "_ROOM", 4096):
+            log = self.fresh()
+            with self.assertRaises(OSError):
+                for position in range(500):
+                    log.sent("shop", position)
+            log.settled("shop", 0)
+            log.sent("shop", 501)
+
+    def test_a_body_too_long_for_the_log(self) -> None:
+        log = self.fresh()
+        log.answered("shop", 1, GuestAnswer(200, (), Body.of(b"x" * 100_000)))
+        answer = ProgressLog(self.path).open().answers["shop", 1]
+        self.assertEqual((200, 0), (answer.status, answer.body.length))
+        self.assertIn("lost", answer.header("cachemig-write") or "")
+
+    @settings(deadline=None)
+    @given(st.integers(0, 6), st.data())
+    def test_a_torn_tail_is_cut(self, count: int, data: st.DataObject) -> None:
+        log = self.fresh()
+        starts = []
+        for position in range(count + 1):
+            starts.append(log._size)
+            log.answered("shop", position, ANSWER)
+        end = log._size
+        log.close()
+        cut = data.draw(st.integers(starts[-1], end - 1))
+        raw = bytearray(self.path.read_bytes())
+        raw[cut:end] = b"\0" * (end - cut) if data.draw(st.booleans()) else b"\xaa" * (end - cut)
+        self.path.write_bytes(raw)
+        found = ProgressLog(self.path).open()
+        self.assertLessEqual({("shop", n) for n in range(count)}, found.sent)
+        self.assertLessEqual(len(found.answers), count + 1)
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=400))
+    def test_garbage_is_no_error(self, raw: bytes) -> None:
+        self.path.write_bytes(raw)
+        self.assertFalse(ProgressLog(self.path).open().whole)

@@ -1,0 +1,219 @@
+"""Order and once, as a state machine: whatever dies, every accepted write has one of few ends."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from nova_cachemig.agent.journal import progress as progress_module
+from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.progress import ProgressLog
+from nova_cachemig.agent.journal.record import to_row
+from nova_cachemig.agent.journal.recovery import Recovered, recover
+from nova_cachemig.agent.journal.schema import METADATA, WRITES
+from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.statements import Answered, Append, Extend, perform
+from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+
+WINDOW = 4
+
+
+def make(position: int, method: str, *, honours: bool = False) -> HeldWrite:
+    return HeldWrite("shop", position, 1.0, method, f"/{position}", "h", (), Body.of(b"x"),
+                     "c", key='"k"', honours_keys=honours)  # fmt: skip
+
+
+class Protocol(RuleBasedStateMachine):
+    """Plays the sender over a real database and a real progress log; the guest is a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        path = Path(self.directory.name)
+        self.boot = path / "boot_id"
+        self.boot.write_text("0")
+        self.patch = mock.patch.multiple(progress_module, _BOOT_ID=self.boot, _ROOM=1 << 16)
+        self.patch.start()
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+        METADATA.create_all(self.engine)
+        self.log = ProgressLog(path / "progress.log")
+        self.spool = Spool(path / "spool")
+        self.spool.prepare()
+        self.guest: list[int] = []  # positions, in the order of application
+        self.writes: dict[int, HeldWrite] = {}
+        self.doubtful: set[int] = set()
+        self.unsettled: list[int] = []  # answered, not yet committed
+        self.settled: set[int] = set()
+        self.start()
+
+    def teardown(self) -> None:
+        self.log.close()
+        self.patch.stop()
+        self.engine.dispose()
+        self.directory.cleanup()
+
+    def start(self) -> Recovered:
+        found = self.log.open()
+        with self.engine.begin() as connection:
+            recovered = recover(connection, found, self.spool)
+            self.standing = queries.standing(connection, "shop")
+        self.log.reset()
+        self.through = self.standing.through
+        self.next = self.standing.next
+        self.in_flight: int | None = None
+        self.unsettled = []
+        return recovered
+
+    def waiting(self) -> list[int]:
+        with self.engine.begin() as connection:
+            rows = queries.waiting(connection, "shop", 0, 1000)
+        taken = {self.in_flight, *self.unsettled}
+        return [row.position for row in rows if row.position not in taken]
+
+    @rule(method=st.sampled_from(["PUT", "POST", "DELETE"]), honours=st.booleans(),
+          gate_open=st.booleans())  # fmt: skip
+    def accept(self, method: str, honours: bool, gate_open: bool) -> None:
+        write = make(self.next, method, honours=honours)
+        through = self.next if gate_open else None
+        with self.engine.begin() as connection:
+            perform(connection, [Append(write, to_row(write), through)])
+        self.writes[self.next] = write
+        if through is not None:
+            self.through = max(self.through, through)
+        self.next += 1
+
+    @precondition(lambda self: self.in_flight is None)
+    @rule(applied=st.booleans())
+    def send(self, applied: bool) -> None:
+        waiting = self.waiting()
+        if not waiting:
+            return
+        position = waiting[0]
+        if position > self.through:
+            self.through = position + WINDOW - 1
+            with self.engine.begin() as connection:
+                perform(connection, [Extend("shop", self.through)])
+        self.log.sent("shop", position)
+        self.in_flight = position
+        if applied:
+            self.guest.append(position)
+
+    @precondition(lambda self: self.in_flight is not None)
+    @rule()
+    def answer(self) -> None:
+        assert self.in_flight is not None
+        if self.guest[-1:] != [self.in_flight]:
+            self.guest.append(self.in_flight)
+        self.log.answered("shop", self.in_flight, GuestAnswer(200))
+        self.unsettled.append(self.in_flight)
+        self.in_flight = None
+
+    @rule(keep=st.booleans())
+    def settle(self, keep: bool) -> None:
+        answer = GuestAnswer(200) if keep else None
+        with self.engine.begin() as connection:
+            perform(connection, [Answered("shop", p, 1, answer) for p in self.unsettled])
+        for position in self.unsettled:
+            self.log.settled("shop", position)
+        self.settled |= set(self.unsettled)
+        self.unsettled = []
+
+    @rule()
+    def kill(self) -> None:
+        in_flight = self.in_flight
+        self.log.close()
+        self.after(self.start(), {in_flight} - {None})
+
+    @rule(lost=st.integers(0, 400))
+    def power_failure(self, lost: int) -> None:
+        """The end of the progress log never reached the disk; the database's commits did."""
+        size = self.log._size
+        path = self.log._path
+        self.log.close()
+        raw = bytearray(path.read_bytes())
+        raw[max(0, size - lost) : size] = b"\0" * min(lost, size)
+        path.write_bytes(raw)
+        self.boot.write_text(self.boot.read_text() + "1")
+        before = set(self.waiting()) | {self.in_flight, *self.unsettled} - {None}
+        self.after(self.start(), {p for p in before if p is not None and p <= self.through})
+
+    def after(self, recovered: Recovered, may_be_in_doubt: set[int | None]) -> None:
+        new = {int(name.split("/")[1]) for name in recovered.in_doubt}
+        assert new <= may_be_in_doubt, (new, may_be_in_doubt)
+        assert all(not self.writes[position].resendable for position in new)
+        self.doubtful |= new
+
+    @invariant()
+    def nothing_that_was_applied_is_sent_again_with_harm(self) -> None:
+        for position in self.waiting():
+            if position in self.guest:
+                assert self.writes[position].resendable, position
+
+    @invariant()
+    def the_guest_saw_the_accepted_order(self) -> None:
+        assert self.guest == sorted(self.guest)
+        once = [p for p in self.guest if not self.writes[p].resendable]
+        assert len(once) == len(set(once))
+
+    @invariant()
+    def every_write_is_somewhere(self) -> None:
+        there = set(self.waiting()) | {self.in_flight} | set(self.unsettled) | self.doubtful
+        for position in self.writes:
+            assert position in there or position in self.guest, position
+
+
+ProtocolTest = Protocol.TestCase
+ProtocolTest.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+class DamageTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+        self.addCleanup(self.engine.dispose)
+        METADATA.create_all(self.engine)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.spool = Spool(Path(directory.name) / "spool")
+        self.spool.prepare()
+
+    def recover(self) -> Recovered:
+        with self.engine.begin() as connection:
+            return recover(connection, progress_module.Progress(whole=True), self.spool)
+
+    def append(self, *writes: HeldWrite) -> None:
+        with self.engine.begin() as connection:
+            perform(connection, [Append(write, to_row(write)) for write in writes])
+
+    def test_a_damaged_record_is_set_aside_and_named(self) -> None:
+        self.append(make(1, "PUT"), make(2, "PUT"), make(3, "PUT"))
+        with self.engine.begin() as connection:
+            change = sa.update(WRITES).where(WRITES.c.position == 2).values(body=b"y")
+            connection.execute(change)
+        recovered = self.recover()
+        self.assertEqual((("shop/2",), 2), (recovered.damaged, recovered.waiting))
+        with self.engine.begin() as connection:
+            note = queries.find(connection, "shop", 2)
+        assert note is not None
+        self.assertEqual("damaged", note.state.value)
+        self.assertIn("checksum", note.note or "")
+
+    def test_a_damaged_spool_file_is_found(self) -> None:
+        file = self.spool.create()
+        file.write(b"content")
+        body = file.seal()
+        write = HeldWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
+        self.append(write)
+        self.assertEqual(1, self.recover().waiting)
+        (self.spool.directory / str(body.spool)).write_bytes(b"c0ntent")
+        self.assertEqual(("shop/1",), self.recover().damaged)
+
+    def test_many(self) -> None:
+        self.append(*(make(position, "PUT") for position in range(1, 1203)))
+        self.assertEqual(1202, self.recover().waiting)
