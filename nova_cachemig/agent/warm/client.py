@@ -1,9 +1,8 @@
 """GETs through the cache's unix socket, HTTP/1, on kept connections.
 
 httptools (llhttp) rather than httpx: a fetch of 8 kB costs the agent's event loop 0.05 ms of
-processor time, with httpx 1.2 to 1.5 ms, and the same loop flips the engine's states.
-Bodies are counted and
-thrown away but for what discovery asks to see.
+processor time, with httpx 1.2 to 1.5 ms, and the same loop flips the engine's states. Bodies
+are counted and thrown away but for what discovery asks to see.
 """
 
 from __future__ import annotations

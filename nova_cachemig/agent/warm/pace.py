@@ -6,9 +6,9 @@ more slowly than before, then halves at each slow round and grows a little at ea
 as TCP does).
 
 Slow is told by two medians, of the warmer's own waits for the first byte and of the users'
-answering times in the access log, each against what it was before. If halving changes nothing,
-then the effort was not the cause: these pages are just slower, and what they take becomes the new
-"before".
+answering times in the access log, each against what it was before. If halving again and again
+changes nothing, then the effort was not the cause: these pages are just slower, and what they take
+becomes the new "before".
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 from typing import Final
 
 _ROUND: Final = 8  # answers that make a round
+_FUTILE: Final = 3  # halvings without effect after which the effort is not to blame
 _STEP: Final = 1 / 16  # added to the effort after a good round
 _SLACK: Final = 0.005  # seconds by which answers may always be slower
 _BEFORE: Final = 64  # users' answers from before that are known
@@ -29,7 +30,8 @@ class _Stream:
     def __init__(self, before: float | None = None, *, learns: bool = True) -> None:
         self.before, self._learns = before, learns
         self._now: collections.deque[float] = collections.deque(maxlen=2 * _ROUND)
-        self._at_last_cut: float | None = None
+        self._at_cut: float | None = None  # what it was when the effort was first cut
+        self._futile = 0  # cuts since then that changed nothing
 
     def add(self, seconds: float) -> None:
         """One answer."""
@@ -46,13 +48,16 @@ class _Stream:
         if now <= factor * self.before + _SLACK:
             if self._learns:  # quicker than ever: that is what the guest can do
                 self.before = min(self.before, max(now, 0.9 * self.before))
-            self._at_last_cut = None
+            self._at_cut = None
             return False
-        if self._at_last_cut is not None and now > 0.8 * self._at_last_cut:
-            self.before, self._at_last_cut = now, None
-            return False
-        self._at_last_cut = now
-        return True
+        if self._at_cut is None or now <= 0.8 * self._at_cut:
+            self._at_cut, self._futile = now, 0
+            return True
+        self._futile += 1
+        if self._futile < _FUTILE:
+            return True
+        self.before, self._at_cut = now, None
+        return False
 
 
 class Pace:
@@ -71,7 +76,8 @@ class Pace:
         self._max_rate, self._min_rate = max_rate, min(min_rate, max_rate)
         self._max_concurrency, self._factor = max_concurrency, slow_factor
         self._floor = self._min_rate / max_rate
-        self.effort = min(1.0, max(self._floor, 2 / max_concurrency))
+        # One at a time, so that what it takes before is not what it takes in our own queue.
+        self.effort = min(1.0, max(self._floor, 1 / max_concurrency))
         self._doubling = True
         self._fetches = _Stream()
         # Users begin to get hits while we warm: those do not make the others slow.

@@ -195,7 +195,7 @@ class SlowGuestTest(WarmCase):
         typical, before = sorted(during)[20], sorted(alone)[20]
         print(f"users' median: {1000 * before:.0f} ms alone, {1000 * typical:.0f} ms while "
               f"warming; {counts}", file=sys.stderr)  # fmt: skip
-        self.assertLess(typical, 4 * before)
+        self.assertLess(typical, 3 * before)
 
     async def users(self, number: int, learn: bool = False) -> list[float]:
         times = []

@@ -29,7 +29,7 @@ class PaceTest(unittest.TestCase):
 
     def test_begins_low_and_reaches_the_top_quickly(self):
         subject = pace()
-        self.assertEqual(2, subject.concurrency)
+        self.assertEqual(1, subject.concurrency)
         self.rounds(subject, 4, lambda _: 0.003)
         self.assertEqual(16, subject.concurrency)
         self.assertEqual(400.0, subject.rate)
@@ -45,6 +45,15 @@ class PaceTest(unittest.TestCase):
         self.assertLessEqual(sum(seen) / len(seen), 12)  # twice as slow plus 5 ms is at 9
         self.assertGreaterEqual(min(seen), 3)
         self.assertGreater(subject.cuts, 3)
+
+    def test_guest_that_does_one_thing_at_a_time_keeps_a_short_queue(self):
+        subject, guest = pace(), Guest(0.01, 1)
+        seen = []
+        for _ in range(100):
+            self.rounds(subject, 1, guest.seconds)
+            seen.append(subject.concurrency)
+        self.assertLessEqual(max(seen), 4)
+        self.assertLessEqual(sum(seen) / len(seen), 3)
 
     def test_slower_users_make_it_back_off(self):
         subject = pace(users_before=0.010)
@@ -68,7 +77,7 @@ class PaceTest(unittest.TestCase):
         self.rounds(subject, 4, lambda _: 0.003)
         self.rounds(subject, 40, lambda _: 0.100)  # whatever the effort
         self.assertEqual(16, subject.concurrency)
-        self.assertEqual(1, subject.cuts)
+        self.assertEqual(3, subject.cuts)
 
     def test_failures_take_it_to_the_floor(self):
         subject = pace()
@@ -79,7 +88,8 @@ class PaceTest(unittest.TestCase):
 
     def test_rate_is_kept(self):
         subject, now, sent = pace(max_rate=100.0, max_concurrency=2), 50.0, 0
-        self.assertEqual(1, round(subject.effort))
+        self.rounds(subject, 2, lambda _: 0.003)
+        self.assertEqual(1.0, subject.effort)
         while now < 60.0:
             if subject.wait(now) <= 0:
                 subject.sent(now)
