@@ -1,0 +1,74 @@
+"""What the engine is told, in batches, and that its death holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from unittest import mock
+
+from nova_cachemig.agent.intake import marks
+from nova_cachemig.agent.intake.marks import EdgeMarks
+
+
+class Edge:
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self.broken = False
+        self.dead = asyncio.Event()
+        self.dead.set()
+
+    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
+        await self.dead.wait()
+        if self.broken:
+            raise ConnectionError("engine down")
+        self.told.append(("invalidate", host, *urls))
+
+    async def pending(self, service: str, key: str, on: bool) -> None:
+        self.told.append((key, on))
+
+
+class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        self.edge = Edge()
+        self.marks = EdgeMarks(self.edge, "shop")
+
+    async def test_many_writes_few_calls(self) -> None:
+        await asyncio.gather(*(self.marks.accepted("h", f"/{n % 3}", "me") for n in range(30)))
+        calls = [call for call in self.edge.told if call[0] == "invalidate"]
+        self.assertEqual([("invalidate", "h", "/0", "/1", "/2")], calls)
+        self.assertEqual(1, self.edge.told.count(("client:me", True)))
+        for n in range(29):
+            self.marks.answered("h", f"/{n % 3}", "me", (), lambda: None)
+        await self.marks.settle()
+        self.assertNotIn(("client:me", False), self.edge.told)
+        self.marks.answered("h", "/2", "me", ("/also",), lambda: None)
+        await self.marks.settle()
+        self.assertEqual([("invalidate", "h", "/2", "/also"), ("url:/2", False),
+                          ("client:me", False)], self.edge.told[-3:])
+
+    async def test_released_only_when_the_engine_knows(self) -> None:
+        await self.marks.accepted("h", "/", "me")
+        self.edge.dead.clear()
+        released = asyncio.Event()
+        self.marks.answered("h", "/", "me", (), released.set)
+        await asyncio.sleep(0)
+        self.assertFalse(released.is_set())
+        self.edge.dead.set()
+        await self.marks.settle()
+        self.assertTrue(released.is_set())
+
+    async def test_an_engine_that_fails_or_hangs_holds_nobody_up(self) -> None:
+        self.edge.broken = True
+        await self.marks.accepted("h", "/", "me")
+        self.edge.broken = False
+        self.edge.dead.clear()
+        with mock.patch.object(marks, "_PATIENCE", 0.01):
+            await self.marks.accepted("h", "/", "me")
+        self.assertEqual(2, self.marks.failed)
+
+    async def test_no_engine(self) -> None:
+        alone = EdgeMarks(None, "shop")
+        await alone.accepted("h", "/", "me")
+        released: list[int] = []
+        alone.answered("h", "/", "me", (), lambda: released.append(1))
+        self.assertEqual([1], released)

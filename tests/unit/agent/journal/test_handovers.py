@@ -1,0 +1,45 @@
+"""Handovers come back as they were saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import unittest
+
+from nova_cachemig.agent.journal.handovers import JournalHandoverStore
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.model.handover import Decision, HandoverId, HandoverRecord, OutcomeKind
+from nova_cachemig.model.phase import Phase
+from tests.functional.replay.path import conf_for
+
+
+class HandoverStoreTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    async def opened(self) -> JournalHandoverStore:
+        self.journal = Journal(conf_for(self.directory))
+        await self.journal.open()
+        return JournalHandoverStore(self.journal)
+
+    async def test_saved_changed_ended(self) -> None:
+        store = await self.opened()
+        first, second = (
+            HandoverRecord(HandoverId("uuid", f"req-{n}"), ("shop",), "a", "b", Phase.WARMING,
+                           started=float(n), decisions=(Decision(1.5, Phase.WARMING, "Began."),))
+            for n in (1, 2)
+        )  # fmt: skip
+        await store.save(second)
+        await store.save(first)
+        self.assertEqual([first, second], await store.unfinished())
+        ended = dataclasses.replace(first, phase=Phase.RELEASED, ended=9.0,
+                                    outcome=OutcomeKind.COMPLETED, counts={"hits": 3})  # fmt: skip
+        await store.save(ended)
+        await self.journal.close()
+        store = await self.opened()
+        self.addAsyncCleanup(self.journal.close)
+        self.assertEqual([second], await store.unfinished())
+        self.assertEqual([second, ended], await store.newest(5))
+        self.assertEqual([second], await store.newest(1))

@@ -1,0 +1,111 @@
+"""Group commit: order, sharing, and what a failure means to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import unittest
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal import database, migrate
+from nova_cachemig.agent.journal.errors import NotAccepted
+from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.record import to_row
+from nova_cachemig.agent.journal.schema import SERVICES, WRITES
+from nova_cachemig.agent.journal.statements import Append, Extend, Work
+from nova_cachemig.agent.journal.writer import GroupCommit
+from nova_cachemig.model.write import Body, HeldWrite
+
+
+def append(position: int) -> Append:
+    write = HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+    return Append(write, to_row(write))
+
+
+class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
+    async def begin(self, *armed: str) -> GroupCommit:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.engine = database.create_engine(database.url_for(None, Path(directory.name)))
+        self.addCleanup(self.engine.dispose)
+        migrate.upgrade(self.engine)
+        writer = GroupCommit(self.engine, Failpoints(armed))
+        writer.start()
+        self.addAsyncCleanup(writer.stop)
+        return writer
+
+    def positions(self) -> list[int]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(WRITES.c.position).order_by(WRITES.c.position))
+            return [row.position for row in rows]
+
+    async def test_wal_and_full_sync(self) -> None:
+        await self.begin()
+        with self.engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+            sync = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        self.assertEqual(("wal", 2), (mode, sync))
+
+    async def test_steps_of_one_turn_share_a_commit_and_end_in_order(self) -> None:
+        writer = await self.begin()
+        ended: list[int] = []
+        last = asyncio.get_running_loop().create_future()
+        for position in range(1, 101):
+            step = append(position)
+
+            def done(error, position=position):
+                ended.append(position)
+                if position == 100:
+                    last.set_result(error)
+
+            writer.submit(Append(step.write, step.row, done=done))
+        self.assertIsNone(await last)
+        self.assertEqual(list(range(1, 101)), ended)
+        self.assertEqual(1, writer.counts.commits)
+        self.assertEqual(list(range(1, 101)), self.positions())
+
+    async def test_lazy_steps_are_committed_with_the_next_urgent_one(self) -> None:
+        writer = await self.begin()
+        order: list[str] = []
+        writer.submit(Work(lambda _: order.append("lazy")), urgent=False)
+        await writer.do(Work(lambda _: order.append("urgent")))
+        self.assertEqual((["lazy", "urgent"], 1), (order, writer.counts.commits))
+
+    async def test_lazy_steps_do_not_wait_for_ever(self) -> None:
+        writer = await self.begin()
+        done = asyncio.Event()
+        writer.submit(Work(lambda _: None, lambda _: done.set()), urgent=False)
+        async with asyncio.timeout(10):
+            await done.wait()
+
+    async def test_a_failed_append_is_not_on_disk_and_the_next_one_is(self) -> None:
+        writer = await self.begin("appended=fail")
+        with self.assertRaises(NotAccepted):
+            await writer.do(append(1))
+        await writer.do(append(2))
+        self.assertEqual([2], self.positions())
+
+    async def test_marks_are_tried_again_when_appends_are_refused(self) -> None:
+        writer = await self.begin("appended=fail")
+        with self.engine.begin() as connection:
+            connection.execute(sa.insert(SERVICES).values(service="shop", through=0, secret=b""))
+        results = await asyncio.gather(
+            writer.do(append(1)), writer.do(Extend("shop", 9)), return_exceptions=True
+        )
+        self.assertIsInstance(results[0], NotAccepted)
+        self.assertIsNone(results[1])
+        with self.engine.connect() as connection:
+            self.assertEqual(9, connection.execute(sa.select(SERVICES.c.through)).scalar())
+
+    async def test_nobody_is_told_no_of_what_is_on_disk(self) -> None:
+        writer = await self.begin("synced=fail")  # as a connection that breaks during COMMIT
+        await writer.do(append(1))
+        self.assertEqual([1], self.positions())
+
+    async def test_stop_commits_what_was_submitted(self) -> None:
+        writer = await self.begin()
+        writer.submit(append(1), urgent=False)
+        await writer.stop()
+        self.assertEqual([1], self.positions())

@@ -1,0 +1,74 @@
+"""The backlog gives every write once and in order, from memory or from disk."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.replay.backlog import Backlog
+from nova_cachemig.model.write import Body, HeldWrite
+
+
+def make(position: int) -> HeldWrite:
+    return HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+
+
+class BacklogTest(unittest.TestCase):
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.sampled_from(["accept", "accept many", "take", "tell late"]), max_size=60),
+           st.integers(0, 80))  # fmt: skip
+    def test_once_and_in_order(self, steps: list[str], before: int) -> None:
+        """``tell late``: on disk, and seen by a reader, before the backlog is told of it."""
+        asyncio.run(self.play(steps, before))
+
+    async def play(self, steps: list[str], before: int) -> None:
+        disk = list(range(1, before + 1))
+        untold: list[int] = []
+        taken: list[int] = []
+
+        async def read(after: int, limit: int) -> list[HeldWrite]:
+            await asyncio.sleep(0)
+            return [make(p) for p in disk if p > after][:limit]
+
+        backlog = Backlog(read, after=0, newest=before)
+
+        def tell() -> None:
+            while untold:
+                backlog.push(make(untold.pop(0)))
+
+        for step in steps:
+            if step == "take" and len(taken) < len(disk) - len(untold):
+                taken.append((await backlog.next()).position)
+                continue
+            for _ in range(300 if step == "accept many" else 1):
+                disk.append(len(disk) + 1)
+                untold.append(disk[-1])
+            if step != "tell late":
+                tell()
+        tell()
+        async with asyncio.timeout(20):
+            while len(taken) < len(disk):
+                taken.append((await backlog.next()).position)
+        self.assertEqual(disk, taken)
+
+    def test_memory_is_bounded(self) -> None:
+        async def read(after: int, limit: int) -> list[HeldWrite]:
+            return [make(p) for p in range(after + 1, min(after + limit, 10_000) + 1)]
+
+        backlog = Backlog(read, after=0, newest=0)
+        for position in range(1, 10_001):
+            backlog.push(make(position))
+        self.assertLessEqual(len(backlog._memory), 256)
+
+    def test_again_comes_first(self) -> None:
+        async def play() -> list[int]:
+            backlog = Backlog(lambda *_: asyncio.sleep(0, []), after=0, newest=0)
+            for position in (1, 2):
+                backlog.push(make(position))
+            backlog.again(await backlog.next())
+            return [(await backlog.next()).position for _ in range(2)]
+
+        self.assertEqual([1, 2], asyncio.run(play()))

@@ -1,0 +1,28 @@
+"""What goes to the guest, byte by byte."""
+
+from __future__ import annotations
+
+import unittest
+
+from nova_cachemig.agent.replay.message import end_to_end, head
+from nova_cachemig.model.write import Body, HeldWrite
+
+
+class MessageTest(unittest.TestCase):
+    def test_hop_by_hop_headers_end_here(self) -> None:
+        kept = end_to_end(
+            [("connection", "close, X-Mine"), ("x-mine", "1"), ("te", "trailers"), ("a", "1"),
+             ("transfer-encoding", "chunked"), ("a", "2"), ("keep-alive", "timeout=5")]
+        )  # fmt: skip
+        self.assertEqual((("a", "1"), ("a", "2")), kept)
+
+    def make(self, **facts: object) -> HeldWrite:
+        return HeldWrite("shop", 1, 1.0, "PUT", "/a?b", "h:8", (("x", "\xe9"),), Body.of(b"abc"),
+                         "c", **facts)  # fmt: skip
+
+    def test_head(self) -> None:
+        expected = b"PUT /a?b HTTP/1.1\r\nhost: h:8\r\nx: \xe9\r\nidempotency-key: \"k\"\r\n"
+        self.assertEqual(expected + b"content-length: 3\r\n\r\n", head(self.make(key='"k"')))
+
+    def test_no_length_where_there_was_none(self) -> None:
+        self.assertNotIn(b"content-length", head(self.make(framed=False)))
