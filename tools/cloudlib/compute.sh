@@ -18,8 +18,10 @@ start_vswitchd() {  # HOST
     in_host "$1" ovs-vsctl --timeout=30 \
         --may-exist add-br br-int \
         -- set bridge br-int datapath_type=netdev fail-mode=standalone \
-        -- --may-exist add-port br-int eth0
-    # When the bridge is in its database already nothing waits for the device.
+        -- --may-exist add-port br-int eth0 \
+        -- set open_vswitch . "external_ids:started=$EPOCHREALTIME"
+    # That last change makes ovs-vsctl wait for the switch even when the bridge is
+    # in its database already.
     wait_until 15 ip -n "$CM_NS-$1" link show br-int || die "$1: Open vSwitch makes no br-int"
     in_host "$1" ethtool -K br-int tx off > /dev/null 2>&1 || true
     ip -n "$CM_NS-$1" link set br-int up

@@ -8,8 +8,9 @@ CM_ENTER=()
 # guests, then the control plane.
 niceness() {  # HOST [SERVICE]
     case $1.${2:-} in
-        cache.* | client.* | *.vswitchd) echo -5 ;;
-        *.libvirtd) echo 0 ;;
+        *.vswitchd) echo -10 ;;
+        cache.* | client.*) echo -5 ;;
+        *.libvirtd) echo -3 ;;
         *) echo 5 ;;
     esac
 }
