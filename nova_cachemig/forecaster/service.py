@@ -23,6 +23,10 @@ def configure(args: Sequence[str]) -> cfg.ConfigOpts:
     log.register_options(conf)
     register(conf)
     conf(list(args), project="nova-cachemig", prog="nova-cachemig-forecaster")
+    # oslo.config looks at a value when it is asked for: ask now, not in the middle of the work
+    for group in (telemetry.GROUP.name, forecaster.GROUP.name):
+        for name in conf[group]:
+            conf[group][name]
     log.setup(conf, "nova-cachemig")
     return conf
 

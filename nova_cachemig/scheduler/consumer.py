@@ -20,6 +20,7 @@ from oslo_config import cfg
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecast import ForecasterClient, SnapshotServer
 from nova_cachemig.scheduler.holder import SnapshotHolder
+from nova_cachemig.scheduler.outlook import Outlook
 
 UNFORKED: Final = 3.0
 """Seconds after which a process that has not forked is taken for one that will not."""
@@ -38,6 +39,7 @@ class Consumer:
         self._stopped = threading.Event()
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
+        self.outlook = Outlook()
 
     def ensure(self) -> None:
         """Listen, if this process does not yet. Cheap when it does; never raises, never waits."""
@@ -66,6 +68,7 @@ class Consumer:
         self._stopped = threading.Event()
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
+        self.outlook = Outlook()
 
     def _begin(self) -> None:
         if self._pid != os.getpid():

@@ -11,7 +11,6 @@ from nova.scheduler import filters, utils
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import outlook
 
 FAILED = "the filter failed and passed every host"
 ALL = "every host will likely be overloaded: none was refused"
@@ -79,5 +78,5 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         threshold, limit = conf.overload_threshold, conf.overload_limit
         return [
             one is None or snapshot.overload(one[0].peak, threshold - one[1]) <= limit
-            for one in outlook(snapshot, states, spec, [0.0] * len(states))
+            for one in self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
         ]

@@ -10,11 +10,16 @@ migration.)
 from __future__ import annotations
 
 import math
+import operator
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nova_cachemig.model.snapshot import HostLoad, Snapshot
+
+Entry = tuple[HostLoad, float] | None
+"""A host's forecast and what comes on top of it; None: it is unknown."""
 
 PER_CPU = "cpu"
 """The only metric for which it is known what an instance adds: per cent of the host's CPUs."""
@@ -29,7 +34,9 @@ class Settling:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: dict[str, list[float]] = {}  # host → vCPUs known, vCPUs seen, when
+        self._known: dict[
+            str, tuple[float, float, float]
+        ] = {}  # host → vCPUs known, vCPUs seen, when
 
     def unknown(self, states: Sequence[Any], settle_time: float) -> list[float]:
         """vCPUs of each host that are not in its forecast; negative: that have gone."""
@@ -38,38 +45,75 @@ class Settling:
         now, known = self._clock(), self._known
         result = []
         for state in states:
-            used = float(state.vcpus_used)
+            used = state.vcpus_used
             entry = known.get(state.host)
             if entry is None:
-                known[state.host] = [used, used, now]
+                known[state.host] = (used, used, now)
                 result.append(0.0)
                 continue
             level, seen, at = entry
+            if level == seen == used:  # nearly always
+                result.append(0.0)
+                continue
             if level != seen:
                 level += (seen - level) * (1.0 - math.exp((at - now) / settle_time))
-            entry[0], entry[1], entry[2] = level, used, now
+            known[state.host] = (level, used, now)
             result.append(used - level)
         return result
 
 
+class Outlook:
+    """The outlook of a request, made once for all weighers that ask for it in its thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settling = Settling(clock)
+        self._local = threading.local()
+
+    def of(
+        self, snapshot: Snapshot, states: Sequence[Any], spec: Any, settle_time: float
+    ) -> list[Entry]:
+        """Of each host its forecast and what comes on top of it; None: the host is unknown.
+
+        Nova may ask anew for the same request, for its next instance or for alternates; the hosts
+        or the vCPUs used on them are others then.
+        """
+        key = (
+            getattr(spec, "instance_uuid", None),
+            settle_time,
+            len(states),
+            sum([state.vcpus_used for state in states]),
+        )
+        last = getattr(self._local, "last", None)
+        if (
+            last is not None
+            and last[0] is snapshot
+            and last[1] is spec
+            and last[2] == key
+            and all(map(operator.is_, last[3], states))
+        ):
+            found: list[Entry] = last[4]
+            return found
+        came = self._settling.unknown(states, settle_time)
+        found = outlook(snapshot, states, spec, came)
+        self._local.last = (snapshot, spec, key, states, found)
+        return found
+
+
 def outlook(
     snapshot: Snapshot, states: Sequence[Any], spec: Any, came: Sequence[float]
-) -> list[tuple[HostLoad, float] | None]:
+) -> list[Entry]:
     """Of each host its forecast and what comes on top of it; None: the host is unknown."""
     hosts = snapshot.hosts
     loads = [hosts.get(state.host) for state in states]
     if snapshot.metric != PER_CPU:
         return [None if load is None else (load, 0.0) for load in loads]
-    vcpu = _vcpu_load(loads, states)
-    instance = _instance_load(snapshot, spec, vcpu)
-    result: list[tuple[HostLoad, float] | None] = []
-    for load, state, more in zip(loads, states, came, strict=True):
-        if load is None:
-            result.append(None)
-        else:
-            added = instance + more * vcpu if more else instance
-            result.append((load, added / (state.vcpus_total or 1)))
-    return result
+    measured = _measured(snapshot, spec)
+    vcpu = _vcpu_load(loads, states) if measured is None or any(came) else 0.0
+    instance = vcpu * _vcpus(spec) if measured is None else measured
+    return [
+        None if load is None else (load, (instance + more * vcpu) / (state.vcpus_total or 1))
+        for load, state, more in zip(loads, states, came, strict=True)
+    ]
 
 
 def _vcpu_load(loads: Sequence[HostLoad | None], states: Sequence[Any]) -> float:
@@ -82,11 +126,10 @@ def _vcpu_load(loads: Sequence[HostLoad | None], states: Sequence[Any]) -> float
     return min(cpus / used, 100.0) if used else 0.0
 
 
-def _instance_load(snapshot: Snapshot, spec: Any, vcpu: float) -> float:
-    """Per cent of one CPU that the instance of the request will use."""
-    if spec is None:
-        return 0.0
-    measured = snapshot.instances.get(getattr(spec, "instance_uuid", None) or "")
-    if measured is not None:
-        return measured
-    return vcpu * float(getattr(getattr(spec, "flavor", None), "vcpus", 0) or 0)
+def _measured(snapshot: Snapshot, spec: Any) -> float | None:
+    """Per cent of one CPU that the instance of the request used; None where nobody knows."""
+    return snapshot.instances.get(getattr(spec, "instance_uuid", None) or "")
+
+
+def _vcpus(spec: Any) -> float:
+    return float(getattr(getattr(spec, "flavor", None), "vcpus", 0) or 0)

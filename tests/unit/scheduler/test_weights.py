@@ -142,7 +142,7 @@ class Neutral(Case):
     def test_it_never_raises(self) -> None:
         self.hold({"a": 10.0, "b": 90.0})
         broken = [state("a"), state("b")]
-        broken[1].vcpus_used = None
+        broken[1].vcpus_used = "many"
         self.both(broken)
         self.assertEqual(2, self.ear.faults.counts()[FAILED])
         self.assertEqual(0.0, PredictedLoadWeigher()._weigh_object(object(), None))
