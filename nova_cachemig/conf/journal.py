@@ -102,6 +102,16 @@ OPTS = [
         "a write when a backlog is replayed. A service that honours keys has at least 1024: there, "
         "sending twice does no harm.",
     ),
+    cfg.IntOpt(
+        "parallel",
+        default=32,
+        min=1,
+        max=1024,
+        help="Writes in flight to one guest at a time while it answers and nothing waits from a "
+        "time at which it was silent. Writes of one client, idempotent writes to one URL, and all "
+        "writes of a service that answers 202 keep their order in any case; what was accepted "
+        "while the guest was silent always goes one at a time. 1: one at a time, always.",
+    ),
     cfg.StrOpt(
         "replay_source",
         help="Own source address for connections to guests, so that others can tell them apart. "

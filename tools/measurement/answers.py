@@ -18,11 +18,16 @@ def values(headers: Headers, name: bytes) -> list[str]:
 
 
 def is_hit(headers: Headers) -> bool:
-    """A member of Cache-Status (RFC 9211) has the parameter ``hit``."""
-    return any(
-        parameter.strip().lower() in ("hit", "hit=?1")
+    """A member of Cache-Status (RFC 9211) has the parameter ``hit`` and was not held before.
+
+    A read that was held until its page was renewed (``detail=held``) may find it in the cache then.
+    """
+    told = [
+        {parameter.strip().lower() for parameter in member.split(";")[1:]}
         for member in values(headers, b"cache-status")
-        for parameter in member.split(";")[1:]
+    ]
+    return any(
+        parameters & {"hit", "hit=?1"} and "detail=held" not in parameters for parameters in told
     )
 
 

@@ -1,4 +1,4 @@
-"""One service's writes, from their acceptance to the guest's answer, in one total order."""
+"""One service's writes, from their acceptance to the guest's answer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from nova_cachemig.agent.journal.queries import Standing, Unreadable
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.backlog import Backlog
+from nova_cachemig.agent.replay.traffic import Traffic
 from nova_cachemig.agent.seams import WriteCounts
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.write import GuestAnswer, HeldWrite
@@ -32,19 +33,29 @@ def _resolve(waiter: asyncio.Future[GuestAnswer] | None, answer: GuestAnswer) ->
 class Line:
     """Positions, counts, who waits for which answer. For the event loop's thread."""
 
-    def __init__(self, journal: Journal, service: Service, standing: Standing, window: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        service: Service,
+        standing: Standing,
+        window: int,
+        parallel: int = 1,
+    ) -> None:
+        """``parallel``: writes in flight at a time while the guest answers (``traffic.py``)."""
         self.service = service
+        self.traffic = Traffic(parallel)
+        self.traffic.alone_through(standing.next - 1)
         self.window = window
         self.gate_open = False  # the guest is said to answer
         self.through = standing.through  # on disk: writes up to here may be sent
         self.waiting = standing.waiting
         self.waiting_bytes = standing.waiting_bytes
         self.in_doubt = standing.in_doubt
-        self.in_flight = 0
         self.accepted = 0
         self.answered = 0
         self.longest_wait = 0.0
         self.last_sent = 0
+        self._sent: set[int] = set()
         self._settling: set[int] = set()  # answered, that is not yet on disk
         self._next = standing.next
         self._journal = journal
@@ -121,16 +132,39 @@ class Line:
 
     # --- sending
 
+    @property
+    def in_flight(self) -> int:
+        """Writes that were sent and have no answer yet."""
+        return len(self._sent)
+
+    def open_gate(self) -> None:
+        """The guest is said to answer: what waits now goes one at a time."""
+        if not self.gate_open:
+            self.traffic.alone_through(self._next - 1)
+        self.gate_open = True
+        self._moved.set()
+
+    def is_sent(self, write: HeldWrite) -> bool:
+        """Whether it is on its way now."""
+        return write.position in self._sent
+
+    async def admit(self, write: HeldWrite) -> None:
+        """Return when it may go beside those in flight. It keeps its place until its end."""
+        while not (self.gate_open and self.traffic.admits(write, self.service)):
+            self._moved.clear()
+            await self._moved.wait()
+        self.traffic.begin(write)
+
     def sending(self, write: HeldWrite) -> None:
         """Its first byte goes out now."""
         self.waiting -= 1
         self.waiting_bytes -= write.body.length
-        self.in_flight = 1
-        self.last_sent = write.position
+        self._sent.add(write.position)
+        self.last_sent = max(self.last_sent, write.position)
 
     def not_sent(self, write: HeldWrite) -> None:
-        """It did not go out after all."""
-        self.in_flight = 0
+        """It did not go out after all; nothing that it keeps waiting overtakes it."""
+        self._sent.discard(write.position)
         self.waiting += 1
         self.waiting_bytes += write.body.length
 
@@ -152,22 +186,27 @@ class Line:
             self._moved.set()
 
         self._journal.answered(write, answer, keep=keep, urgent=urgent, done=done)
-        self.in_flight = 0
+        self._end(position)
         self._settling.add(position)
+        self._moved.set()
 
     def abandon(self, write: HeldWrite | Unreadable, why: str) -> None:
         """It was set aside, on disk: the line goes on without it."""
-        if isinstance(write, Unreadable) or self.in_flight == 0:
+        if isinstance(write, Unreadable) or write.position not in self._sent:
             self.waiting -= 1
             if self.waiting == 0:
                 self.waiting_bytes = 0  # the size of a damaged record is not known
         else:
-            self.in_flight = 0
             self.in_doubt += 1
+        self._end(write.position)
         waiter = self._waiters.pop(write.position, None)
         if waiter is not None and not waiter.done():
             waiter.set_exception(SetAside(why))
         self._moved.set()
+
+    def _end(self, position: int) -> None:
+        self._sent.discard(position)
+        self.traffic.end(position)
 
     def _leave(self, write: HeldWrite) -> None:
         self.waiting -= 1

@@ -1,4 +1,4 @@
-"""Sends one service's line to its guest: one write at a time, in order, each once.
+"""Sends one service's line to its guest, in order (``traffic.py``), each write once.
 
 What it does when a connection breaks between "sent" and "answered" is the promise to users: a write
 whose method is idempotent, or whose service honours keys, goes out again before any later one; any
@@ -36,9 +36,7 @@ _MAX_UNSETTLED: Final = 256  # answers that wait for the disk: bounds the memory
 class Sender:
     """The one that sends for one service."""
 
-    def __init__(
-        self, journal: Journal, line: Line, conf: cfg.ConfigOpts, told: Told
-    ) -> None:
+    def __init__(self, journal: Journal, line: Line, conf: cfg.ConfigOpts, told: Told) -> None:
         self._journal = journal
         self._line = line
         self._told = told
@@ -49,9 +47,10 @@ class Sender:
         self._target: Target | None = None
         self._opened_at = 0.0
         self._changed = asyncio.Event()  # the gate or the target
-        self._connection: guest.GuestConnection | None = None
+        self._idle: list[guest.GuestConnection] = []
+        self._busy: dict[guest.GuestConnection, float] = {}  # → loop time of the last sending
         self._task: asyncio.Task[None] | None = None
-        self._sent_at = 0.0  # loop time
+        self._lanes: set[asyncio.Task[None]] = set()
         self._watchdog: asyncio.TimerHandle | None = None
         self._extending: asyncio.Future[None] | None = None
 
@@ -69,7 +68,7 @@ class Sender:
     def send_to(self, target: Target) -> None:
         """The guest answers here."""
         self._target = target
-        self._line.gate_open = True
+        self._line.open_gate()
         self._opened_at = asyncio.get_running_loop().time()
         self._changed.set()
 
@@ -88,34 +87,43 @@ class Sender:
             LOG.warning("%s: stopped with a write in flight", self._line.service.name)
         if self._watchdog is not None:
             self._watchdog.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-        if self._connection is not None:
-            self._connection.close()
+        tasks = [*self._lanes, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
+        for connection in [*self._idle, *self._busy]:
+            connection.close()
 
     # --- the task
 
     async def _run(self) -> None:
         while True:
             write = await self._line.backlog.next()
+            if isinstance(write, Unreadable):
+                await self._guarded(write)
+                continue
+            await self._line.admit(write)
+            lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+
+    async def _guarded(self, write: HeldWrite | Unreadable) -> None:
+        while True:
             try:
                 if isinstance(write, Unreadable):
                     await self._set_aside(write, WriteState.DAMAGED, write.why)
                 else:
                     await self._deliver(write)
-            except asyncio.CancelledError:
-                raise
             except Exception:
                 # Our own fault. The write must neither vanish nor block the line for ever.
                 LOG.exception("Replay of %s/%s failed; again in 1 s", write.service, write.position)
                 await asyncio.sleep(1.0)
-                if isinstance(write, HeldWrite) and self._line.in_flight == 0:
-                    self._line.backlog.again(write)
-                else:
-                    why = "the agent failed; see its log"
-                    await self._set_aside(write, WriteState.IN_DOUBT, why)
+                if isinstance(write, HeldWrite) and not self._line.is_sent(write):
+                    continue
+                why = "the agent failed; see its log"
+                await self._set_aside(write, WriteState.IN_DOUBT, why)
+            return
 
     async def _deliver(self, write: HeldWrite) -> None:
         while True:
@@ -124,10 +132,11 @@ class Sender:
                 self._journal.sent(write)
             except OSError as exc:
                 LOG.error("Nothing is sent: progress cannot be logged: %s", exc)
+                self._idle.append(connection)
                 await asyncio.sleep(_DISK_PAUSE)
                 continue
             self._line.sending(write)
-            self._sent_at = asyncio.get_running_loop().time()
+            self._busy[connection] = asyncio.get_running_loop().time()
             try:
                 answer = await connection.exchange(head(write), write.body, self._chunks(write))
             except guest.NotSent:
@@ -137,6 +146,10 @@ class Sender:
                 if await self._lost(write, exc):
                     continue
                 return
+            else:
+                self._idle.append(connection)
+            finally:
+                self._busy.pop(connection, None)
             self._line.finish(write, answer, self._told)
             return
 
@@ -173,10 +186,14 @@ class Sender:
                 continue
             if line.through - write.position < line.window // 2 and line.backlog.ready():
                 self._extend(write.position, urgent=False)  # ahead of need: nobody waits for it
-            connection = self._connection
-            if connection is not None and connection.usable(self._target, self._reuse_idle):
-                return connection
-            await self._connect(self._target)
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.usable(self._target, self._reuse_idle):
+                    return connection
+                connection.close()
+            fresh = await self._connect(self._target)
+            if fresh is not None:
+                self._idle.append(fresh)  # the gate may have closed meanwhile: look again
 
     def _extend(self, position: int, *, urgent: bool) -> asyncio.Future[None]:
         if self._extending is not None and not self._extending.done() and not urgent:
@@ -197,11 +214,8 @@ class Sender:
             self._journal.extend(line.service.name, top, done, urgent=urgent)
         return future
 
-    async def _connect(self, target: Target) -> None:
-        """Try until it is there, the gate closes or the target changes."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    async def _connect(self, target: Target) -> guest.GuestConnection | None:
+        """Try until it is there; None if the gate closes or the target changes before."""
         timeout = _FIRST_ATTEMPT
         while self._line.gate_open and self._target == target:
             self._changed.clear()
@@ -228,22 +242,22 @@ class Sender:
                 timeout = _FIRST_ATTEMPT if changed.done() else min(timeout * 1.5, _LAST_ATTEMPT)
                 continue
             if (error := attempt.exception()) is None:
-                self._connection = attempt.result()
-                return
+                return attempt.result()
             LOG.debug("Guest of %s: %s", self._line.service.name, error)
             await asyncio.sleep(_REFUSED_PAUSE)
+        return None
 
     def _watch(self) -> None:
         """Give up a connection on which the guest is silent although it is said to answer."""
         loop = asyncio.get_running_loop()
         self._watchdog = loop.call_later(min(self._answer_timeout / 4, 5.0), self._watch)
-        connection = self._connection
-        if connection is None or not self._line.in_flight or not self._line.gate_open:
+        if not self._line.gate_open:
             return
-        silent = loop.time() - max(connection.last_byte, self._sent_at, self._opened_at)
-        if silent >= self._answer_timeout:
-            LOG.warning("The guest has been silent for %.0f s: its connection is given up", silent)
-            connection.close()
+        for connection, sent_at in self._busy.items():
+            silent = loop.time() - max(connection.last_byte, sent_at, self._opened_at)
+            if silent >= self._answer_timeout:
+                LOG.warning("The guest is silent for %.0f s: its connection is given up", silent)
+                connection.close()
 
     async def _chunks(self, write: HeldWrite) -> AsyncIterator[bytes]:
         if write.body.spool is None:

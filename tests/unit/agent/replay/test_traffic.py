@@ -1,0 +1,69 @@
+"""Which writes go side by side, and that order is kept where anybody could see it."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.replay.traffic import Traffic
+from nova_cachemig.model.service import Service, WriteAnswer
+from nova_cachemig.model.write import Body, HeldWrite
+
+HOLD = Service("shop", "uuid", 80, ("192.0.2.1", 80))
+ACCEPT = Service("shop", "uuid", 80, ("192.0.2.1", 80), writes=WriteAnswer.ACCEPT)
+
+
+def write(position, client="a", method="POST", url="/orders", **more):
+    return HeldWrite("shop", position, 0.0, method, url, "shop.example", (), Body(), client, **more)
+
+
+class AdmitsTest(unittest.TestCase):
+    def setUp(self):
+        self.traffic = Traffic(4)
+
+    def admits(self, *writes, service=HOLD):
+        *flying, last = writes
+        for one in flying:
+            self.traffic.begin(one)
+        return self.traffic.admits(last, service)
+
+    def test_two_clients_go_side_by_side(self):
+        self.assertTrue(self.admits(write(1, "a"), write(2, "b")))
+
+    def test_one_client_keeps_its_order(self):
+        self.assertFalse(self.admits(write(1, "a"), write(2, "a", url="/other")))
+
+    def test_idempotent_writes_to_a_url_keep_their_order(self):
+        self.assertFalse(self.admits(write(1, "a", "PUT"), write(2, "b", "PUT")))
+        self.assertFalse(self.admits(write(1, "a", "POST"), write(2, "b", "DELETE")))
+
+    def test_not_more_than_the_limit(self):
+        self.assertFalse(self.admits(*(write(n, str(n)) for n in range(5))))
+
+    def test_what_waited_for_a_silent_guest_goes_alone(self):
+        self.traffic.alone_through(1)
+        self.assertFalse(self.admits(write(1, "a"), write(2, "b")))
+        self.traffic.end(1)
+        self.assertTrue(self.admits(write(2, "b"), write(3, "c")))
+
+    def test_a_service_that_answers_202_has_one_order(self):
+        self.assertFalse(self.admits(write(1, "a"), write(2, "b"), service=ACCEPT))
+
+    def test_a_client_that_got_202_is_not_overtaken(self):
+        self.assertFalse(self.admits(write(1, "a", wants_later=True), write(2, "b")))
+        self.traffic.end(1)
+        self.assertFalse(self.admits(write(2, "b"), write(3, "c", wants_later=True)))
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from("abc"), st.sampled_from(["PUT", "POST"]), st.booleans()),
+            max_size=30,
+        )
+    )
+    def test_one_at_a_time_is_the_total_order(self, writes):
+        traffic = Traffic(1)
+        for position, (client, method, _) in enumerate(writes, 1):
+            one = write(position, client, method)
+            self.assertEqual(len(traffic) == 0, traffic.admits(one, HOLD))
+            traffic.begin(one)
+            traffic.end(position)
