@@ -30,7 +30,7 @@ class Client:
             method = self._random.choice(("PUT", "POST", "POST", "DELETE"))
             write = Sent(f"{self.name}-{len(self.history)}", self.name, method, time.monotonic())
             self.history.append(write)
-            while not await self._try(write) and self._keyed and not stop.is_set():
+            while not await self._try(write) and self._keyed and not stop.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def _try(self, write: Sent) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import sys
@@ -38,7 +39,7 @@ class Plan:
     writes: int
     honours_keys: bool
     seed: int = 1
-    clients: int = 6
+    clients: int = 12
     window: int = 16
     connection: str | None = None
 
@@ -51,6 +52,8 @@ class Run:
         self._directory = directory
         self._random = random.Random(plan.seed)
         self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
+        # the fork server of Python 3.11 does not get our sys.path, and would preload nothing
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.crashing.child"])
         self._clients = [
@@ -118,13 +121,13 @@ class Run:
 
     async def _life(self) -> None:
         point = self._random.choice([None, None, *sorted(POINTS)])
-        nth = self._random.choice((1, 2, 5, 20, 60))
+        share = self._plan.writes / max(self._plan.kills, 1)  # writes a life
+        nth = self._random.choice((1, 2, 5, max(1, int(share / 3)), max(1, int(share))))
         armed = [f"{point}=kill@{nth}"] if point else []
         process, pipe = await self._begin(armed)
         migrating = asyncio.create_task(self._migrate(pipe))
-        ended = asyncio.create_task(asyncio.to_thread(process.join, 0.3 if point else 0.0))
-        await asyncio.sleep(self._random.random() * 0.25)
-        await ended
+        await self._wait(process, (self.kills + 1) * share)
+        await asyncio.sleep(self._random.random() * 0.05)
         if process.is_alive():
             process.kill()
             point = None
@@ -135,6 +138,14 @@ class Run:
         pipe.close()
         self.kills += 1
         self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
+
+    async def _wait(self, process: BaseProcess, writes: float) -> None:
+        """Until its failpoint has killed it or its share of the writes is done; at most 5 s."""
+        deadline = time.monotonic() + 5.0
+        while process.is_alive() and time.monotonic() < deadline:
+            if self._written() >= writes and self._random.random() < 0.5:
+                return
+            await asyncio.sleep(0.005)
 
     async def _migrate(self, pipe: Connection) -> None:
         """Pause and resume the guest, at the same or at the other port."""

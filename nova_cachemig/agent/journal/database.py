@@ -26,7 +26,9 @@ def create_engine(url: str) -> sa.Engine:
     """Connect. Raises JournalError with the database's reason."""
     try:
         # pre-ping would cost a round trip a commit; a lost connection shows anyway (writer.py)
-        engine = engines.create_engine(url, max_retries=0, thread_checkin=False)
+        engine = engines.create_engine(
+            url, max_retries=0, thread_checkin=False, mysql_sql_mode="TRADITIONAL"
+        )
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _durable_sqlite)
         with engine.connect():

@@ -22,9 +22,11 @@ class ForGuestTest(unittest.TestCase):
         self.assertFalse(later)
 
     def test_prefer(self) -> None:
-        for value, left in (("respond-async", ()), ("Respond-Async, wait=5", (("prefer", "wait=5"),))):
+        cases = {"respond-async": (), "Respond-Async, wait=5": (("prefer", "wait=5"),)}
+        for value, left in cases.items():
             with self.subTest(value):
-                self.assertEqual((left, True), _for_guest(RequestHead("PUT", "/", (("prefer", value),))))
+                head = RequestHead("PUT", "/", (("prefer", value),))
+                self.assertEqual((left, True), _for_guest(head))
 
 
 class ChangedTest(unittest.TestCase):

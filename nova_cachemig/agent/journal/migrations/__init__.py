@@ -1,0 +1,1 @@
+"""Alembic's revisions of the journal's tables; ``migrate.py`` applies them."""

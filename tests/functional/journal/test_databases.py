@@ -1,0 +1,143 @@
+"""The journal over PostgreSQL and MariaDB, and while they are restarted under it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+import unittest
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from nova_cachemig.agent.journal import database, migrate
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.schema import METADATA
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Target
+from tests.crashing.run import Plan, execute
+from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
+from tests.functional.replay.guest import LoggingGuest
+from tests.functional.replay.path import client, conf_for, service
+
+
+class MigrationCase:
+    """What alembic makes is what ``schema.py`` says."""
+
+    url: str
+
+    def test_tables_are_as_the_schema_says(self) -> None:
+        engine = database.create_engine(self.url)
+        migrate.upgrade(engine)
+        migrate.upgrade(engine)
+        with engine.connect() as connection:
+            # MySQL's types come back under other names
+            types = connection.dialect.name not in {"mysql", "mariadb"}
+            context = MigrationContext.configure(connection, opts={"compare_type": types})
+            self.assertEqual([], compare_metadata(context, METADATA))
+        engine.dispose()
+
+    def test_tables_of_a_newer_version_are_left_alone(self) -> None:
+        engine = database.create_engine(self.url)
+        migrate.upgrade(engine)
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        try:
+            with self.assertRaisesRegex(JournalError, "version"):
+                migrate.upgrade(engine)
+        finally:
+            with engine.begin() as connection:
+                connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+            engine.dispose()
+
+
+class SqliteTest(MigrationCase, unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.url = f"sqlite:///{directory.name}/journal.sqlite"
+
+
+class ServerCase(MigrationCase):
+    """One server for the whole class."""
+
+    make: type[Server]
+    server: Server
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if (why := cls.make.missing()) is not None:
+            raise unittest.SkipTest(why)
+        cls.server = cls.make()
+        cls.url = cls.server.url
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.server.destroy()
+
+    def setUp(self) -> None:
+        engine = database.create_engine(self.url)
+        migrate.upgrade(engine)
+        with engine.begin() as connection:
+            for table in METADATA.sorted_tables:
+                connection.execute(sa.delete(table))
+        engine.dispose()
+
+    def test_kills(self) -> None:
+        for honours_keys in (True, False):
+            with self.subTest(honours_keys=honours_keys):
+                self.setUp()
+                plan = Plan(kills=5, writes=100, honours_keys=honours_keys,
+                            seed=int(time.time()), connection=self.url)  # fmt: skip
+                _, verdict = asyncio.run(execute(plan))
+                wrong = (verdict.lost, verdict.doubled, verdict.reordered,
+                         verdict.refused_but_applied, verdict.in_doubt_unlisted)  # fmt: skip
+                self.assertEqual(((), (), (), (), ()), wrong, f"seed {plan.seed}")
+
+    def test_restarted_under_load(self) -> None:
+        asyncio.run(self.restarted_under_load())
+
+    async def restarted_under_load(self) -> None:
+        guest = LoggingGuest()
+        await guest.start()
+        with tempfile.TemporaryDirectory() as directory:
+            writes = Writes(conf_for(directory, connection=self.url))
+            await writes.start()
+            await writes.open(service())
+            await writes.send_to("shop", Target("127.0.0.1", guest.port))
+            answers: dict[str, int] = {}
+
+            async def load(name: str) -> None:
+                async with client(writes.intake_socket, who=name) as http:
+                    for number in range(60):
+                        body = f"{name}-{number}"
+                        answer = await http.post("/", content=body.encode())
+                        answers[body] = answer.status_code
+                        await asyncio.sleep(0.02)
+
+            tasks = [asyncio.create_task(load(f"c{n}")) for n in range(4)]
+            for hard in (False, True):
+                await guest.took(len(guest.log) + 20)
+                await asyncio.to_thread(self.server.stop, hard=hard)
+                await asyncio.to_thread(self.server.start)
+            await asyncio.gather(*tasks)
+            await writes.drained("shop")
+            await writes.stop()
+        await guest.stop()
+        taken = [body.decode() for body in guest.bodies()]
+        accepted = {name for name, status in answers.items() if status == 200}
+        refused = {name for name, status in answers.items() if status == 503}
+        self.assertEqual(set(answers), accepted | refused)
+        self.assertEqual(sorted(accepted), sorted(taken))
+        for n in range(4):
+            mine = [name for name in taken if name.startswith(f"c{n}-")]
+            self.assertEqual(sorted(mine, key=lambda name: int(name.split("-")[1])), mine)
+
+
+class PostgreSQLTest(ServerCase, unittest.TestCase):
+    make = PostgreSQL
+
+
+class MariaDBTest(ServerCase, unittest.TestCase):
+    make = MariaDB
