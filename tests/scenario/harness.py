@@ -191,7 +191,7 @@ class Scenario(unittest.TestCase):
             if told["outcome"]:
                 return told
             time.sleep(1)
-        self.fail(f"the handover has no outcome: {told}")
+        raise AssertionError(f"the handover has no outcome: {told}")
 
     def end(self, load):
         time.sleep(AFTER)

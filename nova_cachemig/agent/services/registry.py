@@ -51,6 +51,8 @@ class ServiceRegistry:
         self._routes: dict[str, Route] = {}
         self._errors: dict[str, str] = {}
         self._lock = asyncio.Lock()
+        self._applied = True
+        self._apply_error = ""
         self.file_errors: list[str] = []
 
     def routes(self) -> tuple[Route, ...]:
@@ -78,15 +80,21 @@ class ServiceRegistry:
         async with self._lock:
             changed = await self._read(force)
             found = await self._find_guests()
-            if changed or found:
+            if changed or found or not self._applied:
                 await self._tell()
-            return [*self.file_errors, *self._errors.values()]
+            own = [self._apply_error] if self._apply_error else []
+            return [*self.file_errors, *self._errors.values(), *own]
 
     async def _tell(self) -> None:
         try:
             await self._apply(self.routes())
         except PartError as exc:
-            LOG.error("the services could not be applied: %s", exc)
+            self._applied = False  # again at the next look
+            if str(exc) != self._apply_error:
+                LOG.error("the services could not be applied: %s", exc)
+            self._apply_error = str(exc)
+        else:
+            self._applied, self._apply_error = True, ""
 
     async def _read(self, force: bool) -> bool:
         try:

@@ -99,3 +99,18 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         (self.directory / "addresses.json").write_text("{")
         self.nova.known = None
         self.assertIn("could not be asked", (await self.registry.refresh())[0])
+
+    async def test_what_could_not_be_applied_is_told_and_tried_again(self):
+        files.add(self.directory, service())
+        refuse = [PartError("the port is taken")]
+
+        async def apply(routes):
+            if refuse:
+                raise refuse[0]
+            self.applied.append(routes)
+
+        registry = ServiceRegistry(self.directory, self.nova, apply, self.book)
+        self.assertEqual(["the port is taken"], await registry.refresh())
+        refuse.clear()
+        self.assertEqual([], await registry.refresh())
+        self.assertEqual(1, len(self.applied))
