@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from nova_cachemig.forecast.overload import exceedance, probability
+from nova_cachemig.forecast.transfer import arrive, leave
 from nova_cachemig.forecaster.daemon import CPU, INSTANCE_SPAN, Daemon, Made
 from nova_cachemig.model.load import HostForecast
 
@@ -81,14 +83,14 @@ class Endpoint:
         now = daemon.intake.latest(options.metric, made.at)
         cpus = daemon.intake.latest("cpus", made.at)
         rows = []
-        for name, load in made.snapshot.hosts.items():
-            more = added / cpus[name] if cpus.get(name) else 0.0
-            more = -min(more, load.mean) if name == source else more  # the source loses it
+        for name in made.snapshot.hosts:
+            before = made.forecast.hosts[name]
+            after = _moved(before, added, cpus.get(name, 0.0), source=name == source)
             row = self._row(made, name, now.get(name))
-            chance = made.snapshot.overload(load.peak, options.overload_threshold - more)
+            chance = exceedance(made.forecast.levels, after.peak, options.overload_threshold)
             row |= {
-                "added": round(more, 2),
-                "total": round(load.mean + more, 2),
+                "added": round(after.mean - before.mean, 2),
+                "total": round(after.mean, 2),
                 "overload": round(chance, 4),
                 "source": name == source,
             }
@@ -119,16 +121,16 @@ class Endpoint:
         return made
 
     def _row(self, made: Made, host: str, now: float | None) -> Wire:
-        load, found = made.snapshot.hosts.get(host), made.forecast.hosts[host]
+        found = made.forecast.hosts[host]
         threshold = self._daemon.conf.forecaster.overload_threshold
-        chance = made.snapshot.overload(load.peak, threshold) if load is not None else math.nan
+        chance = probability(made.forecast, host, threshold)
         return {
             "host": host,
             "now": None if now is None else round(now, 2),
             "mean": round(found.mean, 2),
             "low": round(_level(made, found, 0.1), 2),
             "high": round(_level(made, found, 0.9), 2),
-            "overload": None if math.isnan(chance) else round(chance, 4),
+            "overload": None if chance is None else round(chance, 4),
         }
 
     def _instance(self, made: Made, instance: str, vcpus: int | None) -> tuple[float, str]:
@@ -152,6 +154,18 @@ class Endpoint:
             return {}
         weights: dict[str, float] = weigh(made.matrix, made.forecast.horizon)
         return {name: round(weight, 3) for name, weight in weights.items()}
+
+
+def _moved(host: HostForecast, added: float, cpus: float, *, source: bool) -> HostForecast:
+    """The host after the move of an instance that uses ``added`` per cent of one CPU.
+
+    As to the schedulers, the instance's load is a number: nothing is added to the uncertainty.
+    """
+    if not cpus:
+        return host
+    same = (added,) * len(host.quantiles)
+    instance = HostForecast(added, same, same)
+    return (leave if source else arrive)(host, instance, 1.0 / cpus)
 
 
 def _head(made: Made) -> Wire:

@@ -37,7 +37,8 @@ def draw(answer: dict[str, Any], path: Path) -> None:
             loc="left",
             fontsize=10,
         )
-    axes[0].legend(loc="upper left", fontsize=8, ncols=4)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=len(labels))
     axes[-1].set_xlabel("UTC")
     figure.suptitle(
         f"Where instance {answer['instance']} would go "
@@ -76,7 +77,7 @@ def _host(
         color="tab:red",
         linewidth=1,
         linestyle="--",
-        label="with the instance",
+        label="after the move",
     )
     axis.axvline(made, color="0.6", linewidth=0.7)
     axis.set_ylim(bottom=0)

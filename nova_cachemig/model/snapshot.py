@@ -8,7 +8,6 @@ instances fit in some hundred kilobytes.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -55,27 +54,6 @@ class Snapshot:
     def empty(cls) -> Snapshot:
         """It knows nothing."""
         return cls("", 0, 0.0, 0.0, "", "", (), {})
-
-    def overload(self, peak: Sequence[float], threshold: float) -> float:
-        """The probability that the peak is above ``threshold``, from its quantiles.
-
-        Straight lines between the quantiles; below the lowest the rest falls linearly to load 0,
-        above the highest it falls as 1 / load, so that it never rises with the threshold.
-        """
-        levels = self.levels
-        if not levels or math.isnan(threshold):
-            return 0.0
-        if threshold < 0.0:
-            return 1.0
-        if threshold < peak[0]:
-            return 1.0 - levels[0] * threshold / peak[0]
-        if threshold >= peak[-1]:
-            rest = 1.0 - levels[-1]
-            return rest * peak[-1] / threshold if threshold > 0.0 else 0.0
-        above = bisect.bisect_right(peak, threshold)
-        low, high = peak[above - 1], peak[above]
-        share = (threshold - low) / (high - low)
-        return 1.0 - (levels[above - 1] + share * (levels[above] - levels[above - 1]))
 
     def to_wire(self) -> dict[str, Any]:
         """Primitives only."""

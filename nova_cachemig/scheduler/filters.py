@@ -11,6 +11,7 @@ from nova.scheduler import filters, utils
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
+from nova_cachemig.scheduler.outlook import overload
 
 FAILED = "the filter failed and passed every host"
 ALL = "every host will likely be overloaded: none was refused"
@@ -77,6 +78,6 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
             return everyone
         threshold, limit = conf.overload_threshold, conf.overload_limit
         return [
-            one is None or snapshot.overload(one[0].peak, threshold - one[1]) <= limit
+            one is None or overload(snapshot, one, threshold) <= limit
             for one in self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
         ]

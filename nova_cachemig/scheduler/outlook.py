@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nova_cachemig.forecast.overload import exceedance
 from nova_cachemig.model.snapshot import HostLoad, Snapshot
 
 Entry = tuple[HostLoad, float] | None
@@ -114,6 +115,12 @@ def outlook(
         None if load is None else (load, (instance + more * vcpu) / (state.vcpus_total or 1))
         for load, state, more in zip(loads, states, came, strict=True)
     ]
+
+
+def overload(snapshot: Snapshot, one: tuple[HostLoad, float], threshold: float) -> float:
+    """The probability that a host's peak passes ``threshold`` with what comes on top of it."""
+    load, added = one
+    return exceedance(snapshot.levels, load.peak, threshold - added) if load.peak else 0.0
 
 
 def _vcpu_load(loads: Sequence[HostLoad | None], states: Sequence[Any]) -> float:

@@ -17,7 +17,7 @@ from nova_cachemig.conf import scheduler as options
 from nova_cachemig.model.snapshot import Snapshot
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import Entry
+from nova_cachemig.scheduler.outlook import Entry, overload
 
 UNKNOWN = "hosts without a forecast"
 FAILED = "a weigher failed and was neutral"
@@ -103,11 +103,8 @@ class PredictedOverloadWeigher(PredictedWeigher):
     multiplier_name = "predicted_overload_weight_multiplier"
 
     def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
-        threshold, overload = conf.overload_threshold, snapshot.overload
-        return [
-            None if one is None else 1.0 - overload(one[0].peak, threshold - one[1])
-            for one in hosts
-        ]
+        threshold = conf.overload_threshold
+        return [None if one is None else 1.0 - overload(snapshot, one, threshold) for one in hosts]
 
 
 def _within(weight: float) -> float:

@@ -97,33 +97,3 @@ class Wire(unittest.TestCase):
     def test_only_snapshot_errors(self, change: dict[str, Any]) -> None:
         with contextlib.suppress(SnapshotError):
             Snapshot.from_wire(snapshot().to_wire() | change)
-
-
-class Overload(unittest.TestCase):
-    def test_between_the_quantiles(self) -> None:
-        held = snapshot()
-        peak = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
-        for threshold, chance in (
-            (40.0, 0.5),
-            (45.0, 0.375),
-            (60.0, 0.1),
-            (10.0, 0.95),
-            (0.0, 1.0),
-        ):
-            self.assertAlmostEqual(chance, held.overload(peak, threshold), msg=str(threshold))
-        self.assertLess(held.overload(peak, 90.0), 0.01)
-        self.assertEqual(1.0, held.overload(peak, -5.0))
-
-    def test_without_levels_nothing_is_likely(self) -> None:
-        self.assertEqual(0.0, Snapshot.empty().overload((), 5.0))
-
-    @given(
-        st.lists(st.floats(0, 200), min_size=8, max_size=8),
-        st.floats(-50, 300),
-        st.floats(-50, 300),
-    )
-    def test_a_probability_that_never_rises(self, peak: list[float], a: float, b: float) -> None:
-        held, quantiles = snapshot(), tuple(sorted(peak))
-        low, high = sorted((a, b))
-        at_low, at_high = held.overload(quantiles, low), held.overload(quantiles, high)
-        self.assertTrue(0.0 <= at_high <= at_low + 1e-9 <= 1.0 + 2e-9, (at_low, at_high))
