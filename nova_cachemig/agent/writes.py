@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from pathlib import Path
 
 import sqlalchemy as sa
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.intake.desk import Counter, Desk
 from nova_cachemig.agent.intake.marks import EdgeMarks, Invalidator
 from nova_cachemig.agent.intake.server import IntakeServer
+from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.journal.schema import WRITES
@@ -25,6 +28,7 @@ from nova_cachemig.model.write import WriteState
 
 LOG = logging.getLogger(__name__)
 
+_LOOK_EVERY = 2.0  # seconds between looks at what a person decided
 _PATIENCE = 5.0  # seconds for a write in flight when the agent is stopped
 _KEYED_WINDOW = 1024  # writes after one durable mark where sending twice does no harm
 _FORGET_EVERY = 60.0  # seconds between looks for answers that need not be kept any longer
@@ -55,19 +59,19 @@ class Writes:
         self._desk = Desk(self.journal, conf, self._counters)
         self._server = IntakeServer(conf, self._desk, self.journal.spool, Path(path))
         self._opening = asyncio.Lock()
-        self._forgetter: asyncio.Task[None] | None = None
+        self._tidier: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the journal, take back what a crash left, listen on the socket."""
         self.recovered = await self.journal.open()
         self._desk.start()
         await self._server.start()
-        self._forgetter = asyncio.create_task(self._forget(), name="journal forgets")
+        self._tidier = asyncio.create_task(self._tidy(), name="journal tidies")
 
     async def stop(self) -> None:
         """Accept nothing more; what is accepted stays in the journal."""
-        if self._forgetter is not None:
-            self._forgetter.cancel()
+        if self._tidier is not None:
+            self._tidier.cancel()
         await self._server.quiesce()
         await asyncio.gather(*(sender.stop(_PATIENCE) for sender in self._senders.values()))
         self._desk.stop()
@@ -144,11 +148,28 @@ class Writes:
         self._counter(service)
         return self._senders[service]
 
-    async def _forget(self) -> None:
+    async def _tidy(self) -> None:
+        """Forget old answers; take up what a person decided beside us, on the command line."""
+        forget_at = 0.0
         while True:
-            await asyncio.sleep(_FORGET_EVERY)
+            await asyncio.sleep(_LOOK_EVERY)
             try:
-                while await self.journal.forget(time.time() - self._conf.journal.keep_answers):
-                    pass
-            except PartError as exc:
-                LOG.warning("Old answers stay for now: %s", exc)
+                await self._take_up()
+                if time.monotonic() >= forget_at:
+                    forget_at = time.monotonic() + _FORGET_EVERY
+                    while await self.journal.forget(time.time() - self._conf.journal.keep_answers):
+                        pass
+            except (PartError, db_exc.DBError, sa.exc.SQLAlchemyError) as exc:
+                LOG.warning("The journal is not tidied for now: %s", exc)
+
+    async def _take_up(self) -> None:
+        for name, counter in tuple(self._counters.items()):
+            if counter.line.in_doubt == 0:
+                continue
+            writes = await self.journal.read(functools.partial(queries.to_resend, service=name))
+            for write in writes:
+                LOG.info("Write %s is sent again, as a person wants it", write.name)
+                await counter.marks.accepted(write.host, write.url, write.client)
+                counter.line.again(write)
+            if writes:
+                await self.journal.run(lambda _connection: None)  # they are moved when it is done

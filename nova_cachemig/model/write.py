@@ -20,7 +20,8 @@ class WriteState(enum.StrEnum):
     ANSWERED = "answered"  # the guest's answer is on disk
     IN_DOUBT = "in_doubt"  # sent, no answer known, not to be sent again unasked: a person decides
     DAMAGED = "damaged"  # its checksum is wrong: never sent, a person decides
-    DISCARDED = "discarded"  # a person decided against it
+    RESEND = "resend"  # was in doubt; a person wants it sent again
+    DISCARDED = "discarded"  # a person decided against it, or it went on under another position
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

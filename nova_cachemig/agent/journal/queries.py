@@ -12,6 +12,7 @@ from nova_cachemig.agent.journal.record import Damaged, answer_from_row, from_ro
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
+_DOUBTFUL = (WriteState.IN_DOUBT, WriteState.RESEND)
 _FORGET_AT_ONCE = 1000  # rows a transaction: others wait behind it
 
 
@@ -69,13 +70,15 @@ def standing(connection: sa.Connection, service: str) -> Standing:
             sa.select(WRITES.c.state, sa.func.count(), sa.func.sum(WRITES.c.length))
             .where(
                 WRITES.c.service == service,
-                WRITES.c.state.in_([WriteState.ACCEPTED.value, WriteState.IN_DOUBT.value]),
+                WRITES.c.state.in_(
+                    [state.value for state in (WriteState.ACCEPTED, *_DOUBTFUL)]
+                ),
             )
             .group_by(WRITES.c.state)
         )
     }
     waiting_now, size = by_state.get(WriteState.ACCEPTED.value, (0, 0))
-    in_doubt, _ = by_state.get(WriteState.IN_DOUBT.value, (0, 0))
+    in_doubt = sum(by_state.get(state.value, (0, 0))[0] for state in _DOUBTFUL)
     # positions up to ``through`` may stand in a progress log: they are never given again
     following = max(int(last or 0), through) + 1
     return Standing(secret, through, following, waiting_now, size, in_doubt)
@@ -183,6 +186,34 @@ def forget(connection: sa.Connection, before_us: int) -> list[str]:
         )
     )
     return [name for row in rows for name in (row.spool, row.answer_spool) if name]
+
+
+def to_resend(connection: sa.Connection, service: str) -> list[HeldWrite]:
+    """Return what a person wants sent again, in order."""
+    rows = connection.execute(
+        sa.select(WRITES)
+        .where(WRITES.c.service == service, WRITES.c.state == WriteState.RESEND.value)
+        .order_by(WRITES.c.position)
+    ).mappings()
+    return [write for write in map(_readable, rows) if isinstance(write, HeldWrite)]
+
+
+def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -> None:
+    """Put a write that a person wants sent again at its new position, once."""
+    this = (WRITES.c.service == row["service"], WRITES.c.position == old)
+    note = f"sent again as {row['service']}/{row['position']}"
+    changed = connection.execute(
+        sa.update(WRITES)
+        .where(*this, WRITES.c.state == WriteState.RESEND.value)
+        .values(state=WriteState.DISCARDED.value, note=note, spool=None, ended_us=at_us)
+    )
+    if changed.rowcount:
+        connection.execute(sa.insert(WRITES), [row])
+        connection.execute(
+            sa.update(KEYS)
+            .where(KEYS.c.service == row["service"], KEYS.c.position == old)
+            .values(position=row["position"])
+        )
 
 
 def key_of(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:

@@ -150,6 +150,11 @@ class Journal:
         await self.writer.do(Mark(service, position, state, micros(time.time()), note))
         self._settled(service, position)
 
+    def move(self, old: int, write: HeldWrite, done: Done) -> None:
+        """Accept again, at its new position, what a person wants sent again."""
+        row, at = to_row(write), micros(time.time())
+        self.writer.submit(Work(lambda c: queries.move(c, old, row, at), done))
+
     async def run(self, work: Callable[[sa.Connection], Any]) -> None:
         """Perform statements, which may be performed twice, in the next group commit."""
         await self.writer.do(Work(work))

@@ -8,7 +8,9 @@ What a failed commit means:
 * An *append* whose transaction certainly did not happen fails with :class:`NotAccepted`.
 * Where that is unknown (the connection to a database server was lost during COMMIT), the thread
   waits for the database and looks: nobody is told "not accepted" of a write that is on disk.
-* Everything else (answers, marks) is tried again until it is done; it never fails.
+* Everything else (answers, marks) is tried again until it is done.
+* A step that can never succeed (a value that the database does not take) must not stop the others:
+  when the reason is not the database's state, each step of the batch is committed alone.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
+from nova_cachemig.agent.journal.statements import Answered, Step, appended, perform
 from nova_cachemig.agent.journal.statements import Append as AppendStep
-from nova_cachemig.agent.journal.statements import Step, appended, perform
 
 LOG = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ _RETRY = 0.2  # seconds between tries while the database is away or full
 _GIVE_UP_APPENDS = 5.0  # seconds for which appends wait for a database that cannot be reached
 
 _ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError, OSError)
+# What may go away by itself: a server that restarts, a disk that is full, a deadlock.
+_PASSING = (db_exc.DBConnectionError, db_exc.DBDeadlock, sa.exc.OperationalError, OSError)
 
 
 @dataclasses.dataclass(slots=True)
@@ -162,19 +166,24 @@ class GroupCommit:
             pass
         return batch, ending
 
-    def _settle(self, steps: list[Step]) -> None:
-        """Commit the steps; append what must be tried again to ``_owed``."""
+    def _settle(self, steps: list[Step], *, unknown: bool = False) -> None:
+        """Commit the steps; append what must be tried again to ``_owed``.
+
+        ``unknown``: whether they are on disk already.
+        """
         began = time.monotonic()
-        unknown = False
         while True:
             try:
                 self._commit(steps, look_first=unknown)
             except _Unknown as exc:
                 LOG.warning("The database went away during COMMIT; looking what it has: %s", exc)
                 unknown = True
-            except _ERRORS as exc:
+            except Exception as exc:
                 self.counts.failed += 1
                 self._disconnect()
+                if not isinstance(exc, _PASSING):
+                    self._alone(steps, exc, unknown=unknown)
+                    return
                 lost = isinstance(exc, db_exc.DBConnectionError)
                 if not unknown and not (lost and time.monotonic() - began < _GIVE_UP_APPENDS):
                     self._refuse(steps, exc)
@@ -183,6 +192,20 @@ class GroupCommit:
                 self._tell([(step, None) for step in steps])
                 return
             time.sleep(_RETRY)
+
+    def _alone(self, steps: list[Step], exc: BaseException, *, unknown: bool) -> None:
+        """One of the steps is to blame: let the others pass."""
+        if len(steps) > 1:
+            for step in steps:
+                self._settle([step], unknown=unknown)
+            return
+        step = steps[0]
+        LOG.error("The database does not take a step of the journal: %s", exc)
+        if isinstance(step, Answered) and step.answer is not None:
+            # better without the answer than as a write that is still to be sent
+            self._settle([dataclasses.replace(step, answer=None)], unknown=unknown)
+            return
+        self._tell([(step, NotAccepted(f"The database does not take it: {exc}"))])
 
     def _refuse(self, steps: list[Step], exc: BaseException) -> None:
         appends = [step for step in steps if isinstance(step, AppendStep)]

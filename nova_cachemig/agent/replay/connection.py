@@ -199,8 +199,9 @@ class GuestConnection(asyncio.Protocol):
         for name, value in self._headers:
             if name == "keep-alive" and (found := _KEEP_ALIVE_TIMEOUT.search(value)):
                 self._timeout = float(found[1])
-        waiter.set_result(
-            GuestAnswer(status, end_to_end(self._headers), Body.of(b"".join(self._body)))
-        )
+        headers = end_to_end(self._headers)
+        if self._length > self._max_answer:
+            headers += (("cachemig-write", "answered; its body was too large to keep"),)
+        waiter.set_result(GuestAnswer(status, headers, Body.of(b"".join(self._body))))
         if not self._keep_alive:
             self.close()

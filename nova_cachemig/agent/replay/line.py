@@ -113,6 +113,15 @@ class Line:
         self._journal.append(write, through, key, done)
         return accepted, answer
 
+    def again(self, write: HeldWrite) -> None:
+        """A person wants ``write`` sent again: it becomes the newest of the line."""
+        moved = dataclasses.replace(write, position=self.take_position())
+        self.waiting += 1
+        self.waiting_bytes += write.body.length
+        self.in_doubt = max(0, self.in_doubt - 1)
+        # the failure of this step is never told: it is tried again until it is done
+        self._journal.move(write.position, moved, lambda _error: self._accept(moved, None))
+
     def _accept(self, write: HeldWrite, through: int | None) -> None:
         self.accepted += 1
         if through is not None:

@@ -109,3 +109,20 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         writer.submit(append(1), urgent=False)
         await writer.stop()
         self.assertEqual([1], self.positions())
+
+    async def test_a_step_that_can_never_succeed_stops_no_other(self) -> None:
+        writer = await self.begin()
+
+        def broken(_connection: sa.Connection) -> None:
+            raise TypeError("a mistake of ours")
+
+        results = await asyncio.gather(
+            writer.do(append(1)),
+            writer.do(Work(broken)),
+            writer.do(append(2)),
+            writer.do(append(2)),  # its place is taken
+            writer.do(append(3)),
+            return_exceptions=True,
+        )
+        self.assertEqual([True, False, True, False, True], [one is None for one in results])
+        self.assertEqual([1, 2, 3], self.positions())

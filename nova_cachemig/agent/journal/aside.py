@@ -1,0 +1,131 @@
+"""What a person decides about writes: for ``nova-cachemig-manage journal``.
+
+Every function takes the database's engine and works beside a running agent. A write that is to be
+sent again is only marked here; the agent takes it up within seconds, as the newest of its service:
+later writes have gone on, so it cannot have its old place back.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.queries import Stored
+from nova_cachemig.agent.journal.record import micros
+from nova_cachemig.agent.journal.schema import WRITES
+from nova_cachemig.model.write import WriteState
+
+ASIDE = (WriteState.IN_DOUBT, WriteState.DAMAGED)
+
+
+def find_all(
+    engine: sa.Engine, states: tuple[WriteState, ...] = ASIDE, service: str | None = None
+) -> Iterator[Stored]:
+    """Yield the writes in these states, in order. Raises JournalError."""
+    query = (
+        sa.select(WRITES)
+        .where(WRITES.c.state.in_([state.value for state in states]))
+        .order_by(WRITES.c.service, WRITES.c.position)
+    )
+    if service is not None:
+        query = query.where(WRITES.c.service == service)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execution_options(yield_per=100).execute(query).mappings()
+            for row in rows:
+                yield queries.stored(dict(row))
+    except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
+        raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+
+
+def show(engine: sa.Engine, name: str) -> Stored:
+    """Return one write by its name, ``service/position``. Raises JournalError."""
+    service, position = _parse(name)
+    try:
+        with engine.connect() as connection:
+            found = queries.find(connection, service, position)
+    except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
+        raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+    if found is None:
+        raise JournalError(f"There is no write {name} in the journal (any more)")
+    return found
+
+
+def resend(engine: sa.Engine, name: str, reason: str = "") -> None:
+    """Have a write that is in doubt sent again. Raises JournalError."""
+    _decide(engine, name, WriteState.RESEND, (WriteState.IN_DOUBT,), f"to be sent again. {reason}")
+
+
+def discard(engine: sa.Engine, name: str, reason: str = "") -> None:
+    """Drop a write that was set aside. Raises JournalError."""
+    _decide(engine, name, WriteState.DISCARDED, ASIDE, f"discarded by a person. {reason}")
+
+
+def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
+    """Return a write as primitives, for ``--json`` and ``export``; its body in base64."""
+    shown: dict[str, Any] = {
+        "write": f"{stored.service}/{stored.position}",
+        "state": stored.state.value,
+        "accepted_at": stored.accepted_at,
+        "ended_at": stored.ended_at,
+        "note": stored.note,
+    }
+    write = stored.write
+    if write is not None:
+        shown |= {
+            "method": write.method,
+            "host": write.host,
+            "url": write.url,
+            "client": write.client,
+            "idempotency_key": write.key,
+            "length": write.body.length,
+            "spool": write.body.spool,
+        }
+        if body:
+            shown["headers"] = [list(pair) for pair in write.headers]
+            shown["body"] = base64.b64encode(write.body.data).decode()
+    if stored.answer is not None:
+        shown["status"] = stored.answer.status
+    return shown
+
+
+def _parse(name: str) -> tuple[str, int]:
+    service, _, position = name.rpartition("/")
+    if not service or not position.isdigit():
+        raise JournalError(f"Not the name of a write: {name!r}; it looks like service/12")
+    return service, int(position)
+
+
+def _decide(
+    engine: sa.Engine, name: str, state: WriteState, allowed: tuple[WriteState, ...], note: str
+) -> None:
+    service, position = _parse(name)
+    found = show(engine, name)
+    change = (
+        sa.update(WRITES)
+        .where(
+            WRITES.c.service == service,
+            WRITES.c.position == position,
+            WRITES.c.state.in_([one.value for one in allowed]),
+        )
+        .values(
+            state=state.value,
+            note=f"{found.note or ''}; {note.strip()}",
+            ended_us=micros(time.time()),
+        )
+    )
+    try:
+        with engine.begin() as connection:
+            changed = connection.execute(change).rowcount
+    except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
+        raise JournalError(f"The journal's database cannot be written: {exc}") from exc
+    if not changed:
+        words = " or ".join(one.value for one in allowed)
+        raise JournalError(f"Write {name} is {found.state.value}; it would have to be {words}")

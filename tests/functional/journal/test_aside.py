@@ -1,0 +1,75 @@
+"""A person's decisions about writes in doubt, beside a running agent."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import unittest
+from unittest import mock
+
+from nova_cachemig.agent import writes as writes_module
+from nova_cachemig.agent.journal import aside, database
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Target
+from nova_cachemig.model.write import WriteState
+from tests.functional.replay.guest import LoggingGuest
+from tests.functional.replay.path import client, conf_for, service
+
+
+class AsideTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        quick = mock.patch.object(writes_module, "_LOOK_EVERY", 0.01)
+        quick.start()
+        self.addCleanup(quick.stop)
+        self.guest = LoggingGuest()
+        await self.guest.start()
+        self.addAsyncCleanup(self.guest.stop)
+        self.writes = Writes(conf_for(directory.name))
+        await self.writes.start()
+        self.addAsyncCleanup(self.writes.stop)
+        await self.writes.open(service())
+        await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+        self.engine = database.create_engine(database.url_for(None, self.writes.journal.state_dir))
+        self.addCleanup(self.engine.dispose)
+        async with client(self.writes.intake_socket) as http:
+            self.guest.drop_after_apply = 2
+            self.answers = [await http.post("/a", content=body) for body in (b"1", b"2" * 100_000)]
+            await http.post("/b", content=b"later")
+
+    def names(self) -> list[str]:
+        return [f"{one.service}/{one.position}" for one in aside.find_all(self.engine)]
+
+    async def test_list_show_export(self) -> None:
+        self.assertEqual(["shop/1", "shop/2"], self.names())
+        self.assertEqual([], list(aside.find_all(self.engine, service="other")))
+        shown = aside.facts(aside.show(self.engine, "shop/1"))
+        self.assertEqual(("POST", "/a", "MQ=="), (shown["method"], shown["url"], shown["body"]))
+        self.assertIn("may not be sent twice", shown["note"])
+        json.dumps(shown)
+        for name in ("shop/99", "shop", "/", "shop/x"):
+            with self.subTest(name), self.assertRaises(JournalError):
+                aside.show(self.engine, name)
+
+    async def test_resend_once(self) -> None:
+        for name in ("shop/2", "shop/1"):
+            aside.resend(self.engine, name, "the customer says it is missing")
+            with self.assertRaises(JournalError):
+                aside.resend(self.engine, name)
+        await self.guest.took(5)
+        await self.writes.drained("shop")
+        self.assertEqual({b"1", b"2" * 100_000}, set(self.guest.bodies()[3:]))
+        self.assertEqual([], self.names())
+        self.assertEqual(0, (await self.writes.counts("shop")).in_doubt)
+        old = aside.show(self.engine, "shop/1")
+        self.assertEqual(WriteState.DISCARDED, old.state)
+        self.assertIn("sent again as shop/", old.note or "")
+
+    async def test_discard(self) -> None:
+        aside.discard(self.engine, "shop/1", "seen in the shop's own log")
+        self.assertEqual(["shop/2"], self.names())
+        self.assertIn("seen in", aside.show(self.engine, "shop/1").note or "")
+        with self.assertRaises(JournalError):
+            aside.resend(self.engine, "shop/1")
