@@ -107,7 +107,7 @@ class HaproxyVarnish:
 
     async def start(self) -> None:
         """Run both, or take over those that an earlier agent left running, with their state."""
-        root = self._paths.checked().root
+        root = self._paths.root
         try:
             root.mkdir(parents=True, exist_ok=True)
             root.chmod(0o700)

@@ -11,14 +11,10 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.engine import limits
 from nova_cachemig.agent.engine.accesslog import LINE_LENGTH, LOG_FORMAT
-from nova_cachemig.agent.seams import PartError
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs")
-
-LONGEST_SOCKET = 100
-"""Bytes. A unix socket's path has at most 107, and HAProxy binds to a temporary name first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,13 +50,6 @@ class Paths:
     def socket(self, name: str) -> Path:
         """A unix socket: admin, held, late, guest, cache, varnish."""
         return self.root / f"{name}.sock"
-
-    def checked(self) -> Paths:
-        """Itself; raises PartError if the sockets' paths would be too long."""
-        longest = max(len(str(self.socket(name))) for name in _SOCKETS)
-        if longest > LONGEST_SOCKET:
-            raise PartError(f"[engine] runtime_dir = {self.root} is too long for unix sockets")
-        return self
 
 
 _SOCKETS = ("admin", "held", "late", "guest", "cache", "varnish")

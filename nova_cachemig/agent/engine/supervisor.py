@@ -41,7 +41,11 @@ class Supervisor:
         """Start it and return when it answers. Raises PartError with its last words."""
         self._prepare()
         self._process.spawn()
-        await self._wait_ready()
+        try:
+            await self._wait_ready()
+        except PartError:
+            await self._process.end(signal.SIGKILL, 5)
+            raise
         self.watch()
 
     def watch(self) -> None:

@@ -76,8 +76,10 @@ class Namespace:
 
     async def resume(self) -> None:
         """Packets go again."""
-        await asyncio.to_thread(self._nft, "flush table inet pause\n"
-                                "delete chain inet pause in\ndelete chain inet pause out\n")
+        await asyncio.to_thread(
+            self._nft,
+            "flush table inet pause\ndelete chain inet pause in\ndelete chain inet pause out\n",
+        )
 
     def listen(self) -> socket.socket:
         """A listening socket inside, usable from any thread."""

@@ -101,11 +101,18 @@ class Server:
                 self.seen.append(request)
                 status, extra, body = await self._handler(request)
                 head = f"HTTP/1.1 {status} X\r\n"
-                if not any(n.lower() == "content-length" for n in extra) and status != 304:
+                if not any(n.lower() == "content-length" for n in extra) and status not in {
+                    101,
+                    304,
+                }:
                     head += f"Content-Length: {len(body)}\r\n"
                 head += "".join(f"{n}: {v}\r\n" for n, v in extra.items())
                 await self.running.wait()
-                whole = head.encode("latin-1") + b"\r\n" + (b"" if method == "HEAD" else body)
+                whole = (
+                    head.encode("latin-1")
+                    + b"\r\n"
+                    + (b"" if method == "HEAD" or status == 101 else body)
+                )
                 if (gate := self.gates.get(url)) is not None:  # stop in the midst of the body
                     writer.write(whole[:-1])
                     await gate.wait()

@@ -26,8 +26,8 @@ class Reads(EngineCase):
         self.assertIn("cachemig; hit", second.headers["cache-status"])
         self.assertIn("age", second.headers)
         async with asyncio.timeout(5):
-            while self.guest.count("/a") < 2:
-                await asyncio.sleep(0.01)
+            while self.guest.count("/a") < 2:  # it may have been fresh, for its millisecond
+                await self.get("/a")
 
     async def test_nothing_of_an_earlier_handover_is_served(self) -> None:
         await self.flip(EdgeState.ARMED)
