@@ -39,17 +39,18 @@ class Settling:
             str, tuple[float, float, float]
         ] = {}  # host → vCPUs known, vCPUs seen, when
 
-    def unknown(self, states: Sequence[Any], settle_time: float) -> list[float]:
+    def unknown(
+        self, names: Sequence[str], vcpus_used: Sequence[float], settle_time: float
+    ) -> list[float]:
         """vCPUs of each host that are not in its forecast; negative: that have gone."""
         if settle_time <= 0.0:
-            return [0.0] * len(states)
+            return [0.0] * len(names)
         now, known = self._clock(), self._known
         result = []
-        for state in states:
-            used = state.vcpus_used
-            entry = known.get(state.host)
+        for name, used in zip(names, vcpus_used, strict=True):
+            entry = known.get(name)
             if entry is None:
-                known[state.host] = (used, used, now)
+                known[name] = (used, used, now)
                 result.append(0.0)
                 continue
             level, seen, at = entry
@@ -58,7 +59,7 @@ class Settling:
                 continue
             if level != seen:
                 level += (seen - level) * (1.0 - math.exp((at - now) / settle_time))
-            known[state.host] = (level, used, now)
+            known[name] = (level, used, now)
             result.append(used - level)
         return result
 
@@ -78,12 +79,8 @@ class Outlook:
         Nova may ask anew for the same request, for its next instance or for alternates; the hosts
         or the vCPUs used on them are others then.
         """
-        key = (
-            getattr(spec, "instance_uuid", None),
-            settle_time,
-            len(states),
-            sum([state.vcpus_used for state in states]),
-        )
+        used = [state.vcpus_used for state in states]
+        key = (getattr(spec, "instance_uuid", None), settle_time, len(states), sum(used))
         last = getattr(self._local, "last", None)
         if (
             last is not None
@@ -94,26 +91,42 @@ class Outlook:
         ):
             found: list[Entry] = last[4]
             return found
-        came = self._settling.unknown(states, settle_time)
-        found = outlook(snapshot, states, spec, came)
+        names = [state.host for state in states]
+        came = self._settling.unknown(names, used, settle_time)
+        cpus = [state.vcpus_total for state in states]
+        found = outlook(snapshot, spec, names, cpus, used, came)
         self._local.last = (snapshot, spec, key, states, found)
         return found
 
 
 def outlook(
-    snapshot: Snapshot, states: Sequence[Any], spec: Any, came: Sequence[float]
+    snapshot: Snapshot,
+    spec: Any,
+    names: Sequence[str],
+    cpus: Sequence[int],
+    vcpus_used: Sequence[float],
+    came: Sequence[float],
 ) -> list[Entry]:
-    """Of each host its forecast and what comes on top of it; None: the host is unknown."""
+    """Of each host its forecast and what comes on top of it; None: the host is unknown.
+
+    All sequences are of the same hosts; ``came``: vCPUs that its forecast does not know of.
+    """
     hosts = snapshot.hosts
-    loads = [hosts.get(state.host) for state in states]
+    loads = [hosts.get(name) for name in names]
     if snapshot.metric != PER_CPU:
         return [None if load is None else (load, 0.0) for load in loads]
     measured = _measured(snapshot, spec)
-    vcpu = _vcpu_load(loads, states) if measured is None or any(came) else 0.0
+    some = any(came)
+    vcpu = _vcpu_load(loads, cpus, vcpus_used) if measured is None or some else 0.0
     instance = vcpu * _vcpus(spec) if measured is None else measured
+    if not some:  # nearly always
+        return [
+            None if load is None else (load, instance / (number or 1))
+            for load, number in zip(loads, cpus, strict=True)
+        ]
     return [
-        None if load is None else (load, (instance + more * vcpu) / (state.vcpus_total or 1))
-        for load, state, more in zip(loads, states, came, strict=True)
+        None if load is None else (load, (instance + more * vcpu) / (number or 1))
+        for load, number, more in zip(loads, cpus, came, strict=True)
     ]
 
 
@@ -123,14 +136,16 @@ def overload(snapshot: Snapshot, one: tuple[HostLoad, float], threshold: float) 
     return exceedance(snapshot.levels, load.peak, threshold - added) if load.peak else 0.0
 
 
-def _vcpu_load(loads: Sequence[HostLoad | None], states: Sequence[Any]) -> float:
+def _vcpu_load(
+    loads: Sequence[HostLoad | None], cpus: Sequence[int], vcpus_used: Sequence[float]
+) -> float:
     """Per cent of one CPU that a vCPU uses on the average; none uses more than one."""
-    used = cpus = 0.0
-    for load, state in zip(loads, states, strict=True):
-        if load is not None and state.vcpus_used:
-            cpus += load.mean * state.vcpus_total
-            used += state.vcpus_used
-    return min(cpus / used, 100.0) if used else 0.0
+    used = busy = 0.0
+    for load, number, vcpus in zip(loads, cpus, vcpus_used, strict=True):
+        if load is not None and vcpus:
+            busy += load.mean * number
+            used += vcpus
+    return min(busy / used, 100.0) if used else 0.0
 
 
 def _measured(snapshot: Snapshot, spec: Any) -> float | None:

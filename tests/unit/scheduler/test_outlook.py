@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import unittest
+from typing import Any
 
-from nova_cachemig.scheduler.outlook import Settling, outlook
+from nova_cachemig.model.snapshot import Snapshot
+from nova_cachemig.scheduler.outlook import Outlook, Settling, outlook
 from tests.unit.scheduler.fakes import snapshot, spec, state
 
 
 class Instance(unittest.TestCase):
-    def added(self, *args: object, **kwargs: object) -> list[float | None]:
-        return [None if one is None else one[1] for one in outlook(*args, **kwargs)]  # type: ignore[arg-type]
+    def added(
+        self, held: Snapshot, states: list[Any], request: Any, came: list[float]
+    ) -> list[float | None]:
+        found = outlook(
+            held,
+            request,
+            [state.host for state in states],
+            [state.vcpus_total for state in states],
+            [state.vcpus_used for state in states],
+            came,
+        )
+        return [None if one is None else one[1] for one in found]
 
     def test_what_was_measured_is_shared_by_the_hosts_cpus(self) -> None:
         held = snapshot({"a": 10.0, "b": 20.0}, instances={"i1": 160.0})
@@ -46,7 +58,7 @@ class Coming(unittest.TestCase):
         settling = Settling(lambda: now)
 
         def unknown(used: int) -> float:
-            return settling.unknown([state("a", used=used)], 1800.0)[0]
+            return settling.unknown(["a"], [used], 1800.0)[0]
 
         self.assertEqual(0.0, unknown(10))
         now = 60.0
@@ -59,5 +71,26 @@ class Coming(unittest.TestCase):
 
     def test_switched_off(self) -> None:
         settling = Settling(lambda: 0.0)
-        settling.unknown([state("a", used=1)], 0.0)
-        self.assertEqual([0.0], settling.unknown([state("a", used=9)], 0.0))
+        settling.unknown(["a"], [1], 0.0)
+        self.assertEqual([0.0], settling.unknown(["a"], [9], 0.0))
+
+
+class OncePerRequest(unittest.TestCase):
+    """Weighers of one request share it; another request, or vCPUs that changed, do not."""
+
+    def test_it_is_made_anew_when_anything_changed(self) -> None:
+        held, look = snapshot({"a": 50.0, "b": 50.0}), Outlook(lambda: 0.0)
+        states, request = [state("a", used=16), state("b", used=16)], spec()
+        first = look.of(held, states, request, 1800.0)
+        self.assertIs(first, look.of(held, list(states), request, 1800.0))
+        self.assertIsNot(first, look.of(held, states, spec(), 1800.0))
+        again = look.of(held, states, request, 1800.0)
+        states[0].vcpus_used += 8  # the request's first instance was put there
+        after = look.of(held, states, request, 1800.0)
+        assert after[0] is not None and again[0] is not None
+        self.assertGreater(after[0][1], again[0][1])
+        self.assertEqual(1, len(look.of(held, states[1:], request, 1800.0)))
+        newer = snapshot({"a": 5.0, "b": 5.0})
+        found = look.of(newer, states, request, 1800.0)
+        assert found[0] is not None
+        self.assertEqual(5.0, found[0][0].mean)
