@@ -171,8 +171,9 @@ class Intake(Server):
         self.gate.set()
 
     async def listen(self, path: str) -> None:
-        Path(path).unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - what a dead agent left
         sock.bind(path)
         sock.listen(1024)
         sock.setblocking(False)
@@ -212,6 +213,13 @@ async def exchange(
         chunked = "transfer-encoding" in got
         whole = await read_body(reader, got) if chunked else await reader.readexactly(length)
     return Answer(status, got, whole, time.monotonic() - began)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Wait for what other processes do and nobody tells."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def connect(
@@ -314,9 +322,7 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
-        async with asyncio.timeout(10):
-            while any(self._runs(pid) for pid in self.engine.pids.values()):
-                await asyncio.sleep(0.02)
+        await until(lambda: not any(self._runs(pid) for pid in self.engine.pids.values()), 10)
 
     @staticmethod
     def _runs(pid: int | None) -> bool:
@@ -339,7 +345,7 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     async def holding(self, number: int) -> None:
         """Wait until just so many requests are held."""
         async with asyncio.timeout(5):
-            while (await self.engine.counts(self.service.name)).holding_now != number:
+            while (await self.engine.counts(self.service.name)).holding_now != number:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def engine_listens(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from nova_cachemig.agent.engine import sockdiag
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
-from tests.functional.engine.rig import SERVICE, Answer, EngineCase, exchange
+from tests.functional.engine.rig import SERVICE, Answer, EngineCase, exchange, until
 
 REASON = blackout.unavailable()
 
@@ -116,7 +116,7 @@ class BlackoutCase(EngineCase):
 
     @contextlib.asynccontextmanager
     async def blackout(self, seconds: float, shield: bool = True) -> AsyncIterator[list[float]]:
-        """Pause; the body runs meanwhile; resumed ``seconds`` after the pause. Yields [from, to]."""
+        """Pause; the body runs meanwhile; resume ``seconds`` later. Yields [from, to]."""
         span = [time.monotonic()]
         back = asyncio.Event()
         await self.pause()
@@ -184,9 +184,7 @@ class Shielded(BlackoutCase):
         began = time.monotonic()
         reads = [asyncio.create_task(self.get(f"/flight/{n}")) for n in range(8)]
         write = asyncio.create_task(self.get("/write", method="POST", body=b"1"))
-        async with asyncio.timeout(5):
-            while not self.stuck():
-                await asyncio.sleep(0.02)
+        await until(self.stuck)
         async with self.blackout(began + 1.5 - time.monotonic()) as span:
             pass
         answers = await asyncio.gather(*reads)

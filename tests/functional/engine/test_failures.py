@@ -21,12 +21,8 @@ from tests.functional.engine.rig import (
     fetch,
     free_port,
     read_head,
+    until,
 )
-
-
-def worker_of(master: int) -> int:
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(children[0])
 
 
 class Engines(EngineCase):
@@ -39,12 +35,10 @@ class Engines(EngineCase):
                 await asyncio.sleep(0.01)
 
     async def another_haproxy_than(self, master: int) -> None:
-        async with asyncio.timeout(5):
-            while self.engine.pids["haproxy"] == master:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.engine.pids["haproxy"] != master)
 
     async def test_haproxy_comes_back_with_its_state(self) -> None:
-        for victim in (lambda pid: pid, worker_of):
+        for victim in ("master", "worker"):
             await self.flip(EdgeState.ARMED)
             before = await self.get("/a")
             await self.engine.invalidate(SERVICE, "shop.example", ["/b"])
@@ -52,7 +46,8 @@ class Engines(EngineCase):
             await self.flip(EdgeState.SHIELDED)
             master = self.engine.pids["haproxy"]
             assert master is not None
-            os.kill(victim(master), signal.SIGKILL)
+            worker = int(await self.engine._edge._worker())
+            os.kill(master if victim == "master" else worker, signal.SIGKILL)
             await self.another_haproxy_than(master)
             hit = await self.eventually("/a")
             self.assertEqual(before.body, hit.body)
@@ -68,7 +63,7 @@ class Engines(EngineCase):
     async def test_a_flip_while_haproxy_restarts_is_in_force_afterwards(self) -> None:
         master = self.engine.pids["haproxy"]
         assert master is not None
-        os.kill(worker_of(master), signal.SIGKILL)
+        os.kill(int(await self.engine._edge._worker()), signal.SIGKILL)
         await self.flip(EdgeState.SHIELDED)
         await self.another_haproxy_than(master)
         await self.eventually("/w", method="POST", body=b"x")
@@ -110,9 +105,7 @@ class Engines(EngineCase):
         manager = self.engine.pids["varnishd"]
         assert manager is not None
         os.kill(manager, signal.SIGKILL)
-        async with asyncio.timeout(5):
-            while self._runs(manager) and Path(f"/proc/{manager}/stat").exists():
-                await asyncio.sleep(0.005)
+        await until(lambda: not self._runs(manager))
 
 
 class DeadAgent(EngineCase):
@@ -205,9 +198,7 @@ class Restart(EngineCase):
         text = (self.root / "haproxy.cfg").read_text
         self.assertNotIn("Retry-After 77", text())
         await self.flip(EdgeState.PASS)
-        async with asyncio.timeout(5):
-            while "Retry-After 77" not in text() or self.engine._reload_wanted:
-                await asyncio.sleep(0.01)
+        await until(lambda: "Retry-After 77" in text() and not self.engine._reloads.locked())
         self.assertEqual(200, (await self.get("/a")).status)
 
     async def test_stop_lets_requests_finish(self) -> None:
@@ -247,9 +238,7 @@ class Routes(EngineCase):
             await asyncio.open_connection(*where)
         self.assertIn("hit", (await self.get("/a")).headers["cache-status"])
         await self.flip(EdgeState.PASS)
-        async with asyncio.timeout(5):
-            while self.engine._reload_wanted or self.engine._reloads.locked():
-                await asyncio.sleep(0.01)
+        await until(lambda: not (self.engine._reload_wanted or self.engine._reloads.locked()))
         self.assertEqual(200, (await fetch(where, "/a")).status)
 
     async def test_a_reload_loses_no_request(self) -> None:

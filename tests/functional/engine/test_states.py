@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nova_cachemig.model.phase import EdgeState
-from tests.functional.engine.rig import SERVICE, EngineCase, fetch
+from tests.functional.engine.rig import SERVICE, EngineCase, fetch, until
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 
@@ -84,7 +84,7 @@ class Reads(EngineCase):
         await self.flip(EdgeState.SHIELDED)
         for path in ("/page", "/other"):
             method = "GET" if path == "/page" else "OPTIONS"
-            reader, writer = await asyncio.open_connection(*self.edge)
+            _, writer = await asyncio.open_connection(*self.edge)
             writer.write(f"{method} {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
             await self.holding(1)
             writer.close()
@@ -115,9 +115,8 @@ class ShortHold(EngineCase):
         waiting = asyncio.create_task(self.get("/b"))
         await self.holding(1)
         self.assertEqual(503, (await waiting).status)
-        async with asyncio.timeout(5):
-            while (counts := await self.engine.counts(SERVICE)).failed == 0:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.engine._tally.of(SERVICE).failed)
+        counts = await self.engine.counts(SERVICE)
         self.assertEqual((2, 1, 1, 1), (counts.hits, counts.misses, counts.held, counts.failed))
         self.assertTrue(0.9 < counts.longest_wait < 1.5, counts.longest_wait)
 

@@ -7,7 +7,15 @@ import asyncio
 from nova_cachemig.agent.engine.warming import Warmed, warm_headers, warmed
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
-from tests.functional.engine.rig import SERVICE, EngineCase, Guest, fetch, loopback, read_head
+from tests.functional.engine.rig import (
+    SERVICE,
+    EngineCase,
+    Guest,
+    fetch,
+    loopback,
+    read_head,
+    until,
+)
 
 
 class Hosts(EngineCase):
@@ -233,9 +241,7 @@ class Storing(EngineCase):
         first = await self.get("/a")
         self.guest.statuses["/a"] = 500
         await self.get("/a")
-        async with asyncio.timeout(5):
-            while self.guest.count("/a") < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.guest.count("/a") > 1)
         again = await self.get("/a")
         self.assertEqual((200, first.body), (again.status, again.body))
 

@@ -1,0 +1,95 @@
+"""Log lines: nobody forges a field."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import unittest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.engine import accesslog, names
+
+
+def line(**fields: object) -> bytes:
+    """As HAProxy writes it."""
+    values: dict[str, object] = {
+        "svc": "shop",
+        "src": "10.0.0.9",
+        "status": 200,
+        "at": 1700000000123456,
+        "total": 1500,
+        "queued": 2,
+        "connected": 3,
+        "answered": 40,
+        "end": "--",
+        "served": "-",
+        "error": "-",
+        "wait": "-",
+        "cookies": 0,
+        "method": b"GET",
+        "host": b"shop.example",
+        "url": b"/a?b=c",
+        **fields,
+    }
+    words = [
+        (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
+        for v in values.values()
+    ]
+    return f"v1 {' '.join(words)} end".encode()
+
+
+class Parse(unittest.TestCase):
+    def test_every_field(self) -> None:
+        record = accesslog.parse(line(svc=names.of_service("my shop"), served="stale", cookies=1))
+        assert record is not None
+        access = record.access
+        self.assertEqual(("my shop", "10.0.0.9"), (access.service, access.client))
+        self.assertEqual(
+            ("GET", "shop.example", "/a?b=c"), (access.method, access.host, access.url)
+        )
+        self.assertEqual((200, 1700000000.123456, 1.5), (access.status, access.at, access.seconds))
+        self.assertTrue(access.has_cookie)
+        self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
+        self.assertAlmostEqual(0.045, record.wait)
+
+    def test_the_wait_of_an_answer_of_the_edges_own(self) -> None:
+        record = accesslog.parse(line(queued=-1, connected=-1, answered=-1, error="hold", wait=1))
+        assert record is not None
+        self.assertEqual((1.5, "hold", True), (record.wait, record.error, record.held))
+
+    def test_no_service_is_no_record(self) -> None:
+        self.assertIsNone(accesslog.parse(line(svc="-", status=421)))
+
+    def test_what_is_cut_off_or_odd_is_refused(self) -> None:
+        whole = line()
+        for bad in (
+            b"",
+            whole[:-1],
+            whole[:-4],
+            whole[3:],
+            whole + b" x",
+            b"v1 x end",
+            line(status="x"),
+            line(url="%%%"),
+        ):
+            with self.assertRaises(accesslog.NotALine):
+                accesslog.parse(bad)
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=300))
+    def test_any_bytes_are_a_record_or_refused(self, data: bytes) -> None:
+        with contextlib.suppress(accesslog.NotALine):
+            accesslog.parse(data)
+
+    @settings(deadline=None)
+    @given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=50))
+    def test_a_hostile_url_changes_nothing_else(self, url: bytes, host: bytes) -> None:
+        record = accesslog.parse(line(url=url, host=host))
+        assert record is not None
+        self.assertEqual(url, record.access.url.encode("utf-8", "surrogateescape"))
+        self.assertEqual(("shop", 200), (record.access.service, record.access.status))
+
+    def test_the_format_has_as_many_words_as_a_line(self) -> None:
+        self.assertEqual(len(line().split(b" ")), len(accesslog.LOG_FORMAT.split(" ")))

@@ -1,0 +1,121 @@
+"""The rendered files."""
+
+from __future__ import annotations
+
+import re
+import unittest
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.engine import limits, render
+from nova_cachemig.agent.seams import PartError
+from nova_cachemig.conf import engine as options
+
+
+def config(**overrides: object) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf([])
+    for name, value in overrides.items():
+        conf.set_override(name, value, group="engine")
+    return conf
+
+
+PATHS = render.Paths(Path("/run/x"))
+
+
+def section(text: str, name: str) -> str:
+    found = re.search(rf"^{name}\n((?:(?:[ #].*)?\n)*)", text, re.M)
+    assert found is not None, name
+    return found.group(1)
+
+
+class Haproxy(unittest.TestCase):
+    def setUp(self) -> None:
+        self.text = render.haproxy(config(), PATHS, "/run/i.sock", ["10.0.0.2:80", "10.0.0.1:80"])
+
+    def test_a_bind_for_each_front_address_with_its_name(self) -> None:
+        binds = re.findall(r"^    bind (\S+) name (\S+)$", self.text, re.M)
+        self.assertEqual([("10.0.0.1:80",) * 2, ("10.0.0.2:80",) * 2], binds)
+
+    def test_the_order_of_binds_changes_nothing(self) -> None:
+        again = render.haproxy(config(), PATHS, "/run/i.sock", ["10.0.0.1:80", "10.0.0.2:80"])
+        self.assertEqual(self.text, again)
+
+    def test_clients_headers_go_before_anything_looks_at_them(self) -> None:
+        rules = re.findall(r"^    http-request (.*)$", section(self.text, "listen edge"), re.M)
+        self.assertEqual("del-header X-Cachemig- -m beg", rules[0])
+
+    def test_a_write_is_never_sent_twice(self) -> None:
+        for name in ("backend guest_write", "backend intake"):
+            text = section(self.text, name)
+            self.assertIn("http-reuse never", text)
+            self.assertEqual(["conn-failure"], re.findall(r"retry-on (.*)", text))
+
+    def test_only_the_cache_asks_anew(self) -> None:
+        found = re.findall(r"^    retry-on (.*)$", self.text, re.M)
+        self.assertEqual(
+            ["conn-failure empty-response 425"], [f for f in found if f != "conn-failure"]
+        )
+
+    def test_nothing_inside_listens_on_the_network(self) -> None:
+        for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
+            self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
+        self.assertNotIn("stats enable", self.text)
+        self.assertEqual(4, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
+
+    def test_patience_is_as_many_tries(self) -> None:
+        text = render.haproxy(
+            config(connect_patience=10, connect_timeout=300, fetch_connect_timeout=100),
+            PATHS,
+            "/i",
+            [],
+        )
+        self.assertIn("retries 34\n", section(text, "backend guest"))
+        self.assertIn("retries 100\n", section(text, "backend fetch"))
+
+    def test_forwarded_for_is_an_option(self) -> None:
+        self.assertIn("option forwardfor", self.text)
+        self.assertNotIn("forwardfor", render.haproxy(config(forwarded_for=False), PATHS, "/i", []))
+
+
+class Others(unittest.TestCase):
+    def test_the_lua_knows_the_maps(self) -> None:
+        text = render.lua(config(hold_timeout=7), PATHS)
+        self.assertIn('local STATE_MAP = "/run/x/state.map"', text)
+        self.assertIn("local HOLD_MILLISECONDS = 7000", text)
+
+    def test_the_vcl_does_not_grow_with_services_and_is_all_rendered(self) -> None:
+        text = render.varnish(config(stale_max=123), PATHS)
+        self.assertIn("set beresp.grace = 123s;", text)
+        self.assertNotIn("{{", text)
+
+    def test_map_text(self) -> None:
+        self.assertEqual("a 1\nb 2\n", render.map_text({"a": "1", "b": "2"}))
+
+
+class OptionLimits(unittest.TestCase):
+    def test_bad_values_are_refused(self) -> None:
+        bad: dict[str, object] = {
+            "runtime_dir": "relative",
+            "cache_size": "lots",
+            "threads": 0,
+            "hold_timeout": 0,
+            "connect_timeout": 1,
+            "max_clients": -1,
+        }
+        for name, value in bad.items():
+            with self.assertRaises(ValueError, msg=name):
+                config(**{name: value})
+        with self.assertRaises(ValueError):
+            config(runtime_dir="/tmp/a b")
+
+    def test_connections(self) -> None:
+        self.assertEqual(3283, limits.connections(0, 20000).clients)
+        self.assertEqual(limits.MOST_CLIENTS, limits.connections(0, 10**6).clients)
+        self.assertEqual(100, limits.connections(100, 20000).clients)
+        with self.assertRaisesRegex(PartError, "max_clients = 5000 needs 30300 open files"):
+            limits.connections(5000, 20000)
+        with self.assertRaisesRegex(PartError, "too low"):
+            limits.connections(0, 256)
