@@ -107,10 +107,10 @@ OPTS = [
         default=32,
         min=1,
         max=1024,
-        help="Writes in flight to one guest at a time while it answers and nothing waits from a "
-        "time at which it was silent. Writes of one client, idempotent writes to one URL, and all "
-        "writes of a service that answers 202 keep their order in any case; what was accepted "
-        "while the guest was silent always goes one at a time. 1: one at a time, always.",
+        help="Writes in flight to one guest at a time, also while it is sent what waited for it. "
+        "They leave in the order of acceptance. Writes of one client, idempotent writes to one "
+        "URL, all writes of a service that answers 202, and what is found on disk after a restart "
+        "keep that order strictly. 1: one at a time, always: the total order of acceptance.",
     ),
     cfg.StrOpt(
         "replay_source",

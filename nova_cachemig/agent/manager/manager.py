@@ -18,6 +18,9 @@ from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
 
+STALE = 300.0
+"""Seconds after which word of a migration that begins is no news: the hook itself waits less."""
+
 _KIND_OF = {
     GuestEventKind.PAUSED: EventKind.PAUSED,
     GuestEventKind.RESUMED: EventKind.RESUMED,
@@ -81,6 +84,9 @@ class HandoverManager:
         """A migration is being prepared; the second time it is told of the same changes nothing."""
         known = self._live.get(handover.instance)
         if known is not None and known.id == handover:
+            return
+        if time.time() - at > STALE:  # it lay in the queue while no agent listened
+            LOG.info("handover %s: begun %.0f s ago: too late", handover, time.time() - at)
             return
         if not self._routes_of(handover.instance):
             return

@@ -147,9 +147,7 @@ class Line:
         return len(self._sent)
 
     def open_gate(self) -> None:
-        """The guest is said to answer: what waits now goes one at a time."""
-        if not self.gate_open:
-            self.traffic.alone_through(self._next - 1)
+        """The guest is said to answer."""
         self.gate_open = True
         self._moved.set()
 

@@ -1,15 +1,16 @@
 """Which writes may be on their way to one guest at a time.
 
-What was accepted while the guest was silent is replayed one at a time, in the order of acceptance.
-While it answers, writes go to it side by side as they would without us, or a slow guest would be
-made slower by its own migration. Nobody can tell the order of two writes of which neither is
-answered, except:
+They leave in the order of acceptance. One at a time, a guest that takes 100 ms for a write would
+take ten a second for as long as its memory is copied, and a hundred writes that waited for it would
+wait ten seconds more. So they go side by side, as they would without us, where nobody can tell
+their order: of two writes neither of which is answered nobody can, except
 
 * the client that sent both: one client's writes keep their order;
 * whoever reads a URL to which an idempotent write is repeated after another: such writes to one URL
   keep their order, so that a repetition never overwrites a later write;
 * a client that got 202 for its write and then asks somebody else to write: a write that may be
-  answered before the guest has it goes alone.
+  answered before the guest has it goes alone;
+* a client whose connection a crash has cut: what was accepted before a restart goes one at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Traffic:
         return position in self._flying
 
     def alone_through(self, position: int) -> None:
-        """What was accepted up to here waited for a silent guest: one at a time."""
+        """What was accepted up to here was found on disk: one at a time."""
         self._alone_through = max(self._alone_through, position)
 
     def begin(self, write: HeldWrite) -> None:

@@ -87,7 +87,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_an_instance_without_services_costs_nothing(self):
         manager = self.manager()
-        await manager.begin(HandoverId("other", "req-2"), "a", "b", 0.0)
+        await manager.begin(HandoverId("other", "req-2"), "a", "b", time.time())
         answer = await manager.wait_warm(HandoverId("other", "req-2"), LIMIT)
         self.assertTrue(answer["ready"])
         self.assertEqual([], self.fake.log)
@@ -178,3 +178,8 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(2, self.fake.log.count("edge drain"))
         self.assertEqual(2, self.fake.log.count("edge replay"))
+
+    async def test_word_of_a_migration_that_lay_in_the_queue_is_no_news(self):
+        manager = self.manager()
+        await manager.begin(ID, "a", "b", time.time() - 3600)
+        self.assertEqual([], manager.live())

@@ -40,7 +40,7 @@ class AdmitsTest(unittest.TestCase):
     def test_not_more_than_the_limit(self):
         self.assertFalse(self.admits(*(write(n, str(n)) for n in range(5))))
 
-    def test_what_waited_for_a_silent_guest_goes_alone(self):
+    def test_what_was_found_on_disk_goes_alone(self):
         self.traffic.alone_through(1)
         self.assertFalse(self.admits(write(1, "a"), write(2, "b")))
         self.traffic.end(1)
