@@ -22,6 +22,7 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.uuid = uuid
         self.events = []
+        self.iteration = 0
         self.done = False
         libvirt.virEventRegisterDefaultImpl()
         libvirt.registerErrorHandler(lambda *_: None, None)
@@ -34,7 +35,14 @@ class Watch(threading.Thread):
         connection = libvirt.openReadOnly(f'qemu+tcp://{address}/system')
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, host)
+        connection.domainEventRegisterAny(
+            None, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
+            self.count, None)
         return connection
+
+    def count(self, connection, domain, iteration, opaque):
+        if domain.UUIDString() == self.uuid:
+            self.iteration = iteration
 
     def take(self, connection, domain, event, detail, host):
         if domain.UUIDString() != self.uuid:

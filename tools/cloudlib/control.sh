@@ -58,11 +58,9 @@ wait_compute() {  # HOST
 }
 
 compute_reported() {  # HOST: since its process began
-    local pid began seen
-    pid=$(daemon_pid "$1.nova-compute") || return 1
-    began=$(stat -c %Y "/proc/$pid")
-    seen=$(mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -N -e \
-        "SELECT UNIX_TIMESTAMP(CONVERT_TZ(last_seen_up, '+00:00', @@session.time_zone))
+    local began seen
+    read -r _ _ began < "$(pid_file "$1.nova-compute")"
+    seen=$(sql_value "SELECT UNIX_TIMESTAMP(CONVERT_TZ(last_seen_up, '+00:00', @@session.time_zone))
          FROM nova.services WHERE \`host\` = '$1' AND \`binary\` = 'nova-compute' AND deleted = 0")
     [[ ${seen%%.*} =~ ^[0-9]+$ ]] && ((${seen%%.*} > began))
 }
@@ -71,12 +69,20 @@ compute_reported() {  # HOST: since its process began
 # than after a graceful end.
 restart_computes() {  # HOST...
     local host
+    wait_until 60 computes_idle || die "nova-compute is busy with a guest: try again later"
     for host in "$@"; do
         daemon_kill "$host.nova-compute"
         rm -f "$(nova_conf "$host").changed"
         start_nova_compute "$host"
     done
     for host in "$@"; do wait_compute "$host"; done
+}
+
+computes_idle() {
+    [[ $(sql_value 'SELECT
+        (SELECT COUNT(*) FROM nova.instances WHERE deleted = 0 AND task_state IS NOT NULL)
+        + (SELECT COUNT(*) FROM nova.migrations WHERE deleted = 0 AND status IN
+           ("accepted", "queued", "preparing", "running", "post-migrating"))') == 0 ]]
 }
 
 cmd_refresh() {

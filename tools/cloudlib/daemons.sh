@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Daemons: each has a pid file `HOST.SERVICE.pid` that holds its pid and its
-# start time, so that a pid which the kernel gave to another is never signalled.
+# start time (in ticks, then in seconds since 1970), so that a pid which the kernel
+# gave to another is never signalled.
 
 pid_file() { echo "$CM_STATE/run/$1.pid"; }
 log_file() { echo "$CM_STATE/log/$1.log"; }
@@ -15,7 +16,7 @@ start_time() {  # PID: field 22 of stat, counted after the command's name
 daemon_pid() {  # NAME: prints the pid if that very process is alive
     local pid began
     [[ -r $(pid_file "$1") ]] || return 1
-    read -r pid began < "$(pid_file "$1")" || return 1
+    read -r pid began _ < "$(pid_file "$1")" || return 1
     [[ $(start_time "$pid") == "$began" ]] || return 1
     # A zombie is as good as gone.
     [[ $(cut -d' ' -f3 < "/proc/$pid/stat" 2> /dev/null) != Z ]] || return 1
@@ -39,7 +40,7 @@ daemon_start() {  # HOST SERVICE COMMAND...
 }
 
 record_pid() {  # NAME PID
-    echo "$2 $(start_time "$2" || echo gone)" > "$(pid_file "$1")"
+    echo "$2 $(start_time "$2" || echo gone) $EPOCHSECONDS" > "$(pid_file "$1")"
 }
 
 daemon_stop() {  # NAME [SECONDS]: TERM, then KILL

@@ -29,6 +29,8 @@ start_mariadb() {
 
 sql() { mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -e "$1"; }
 
+sql_value() { mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -N -B -e "$1"; }
+
 create_databases() {
     local name statements=''
     for name in "${DATABASES[@]}"; do

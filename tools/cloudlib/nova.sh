@@ -128,7 +128,6 @@ discover_hosts() {
 
 computes_registered() {  # NUMBER
     local found
-    found=$(mariadb --no-defaults --socket="$MYSQL_SOCKET" -u root -N -e \
-        'SELECT COUNT(*) FROM nova.compute_nodes WHERE deleted = 0')
+    found=$(sql_value 'SELECT COUNT(*) FROM nova.compute_nodes WHERE deleted = 0')
     ((found >= $1))
 }

@@ -173,17 +173,18 @@ def follow(cloud, server, before, limit):
     raise Failure(f'the migration did not end in {limit} s')
 
 
-def post_copy(cloud, server):
-    """Ask for the switch as soon as the memory copy runs."""
+def post_copy(cloud, server, watch):
+    """Ask for the switch once all memory has been copied once.
+
+    Asked for before the copy runs, the switch fails, and Nova only logs it.
+    """
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for migration in cloud.compute.server_migrations(server):
-            if migration.status == 'running':
-                cloud.compute.force_complete_server_migration(
-                    migration, server)
-                return
-        time.sleep(0.2)
-    raise Failure('the migration never ran')
+    while watch.iteration < 2:
+        if time.monotonic() > deadline:
+            raise Failure('memory was not copied once in 120 s')
+        time.sleep(0.05)
+    cloud.compute.force_complete_server_migration(
+        running_migration(cloud, server), server)
 
 
 def migrate(cloud, args):
@@ -195,7 +196,7 @@ def migrate(cloud, args):
     with open(f'{args.state}/cloud.json') as described:
         hosts = json.load(described)['hosts']
     watch = None
-    if not args.no_wait:
+    if args.postcopy or not args.no_wait:
         watch = Watch(server.id, {
             name: host['address'] for name, host in hosts.items()
             if name.startswith('compute')})
@@ -203,7 +204,7 @@ def migrate(cloud, args):
     ask_nova(args, server)
     say(started, f'asked Nova to move {server.name} away from {source}')
     if args.postcopy:
-        post_copy(cloud, server)
+        post_copy(cloud, server, watch)
     if args.no_wait:
         return
     migration, server = follow(
