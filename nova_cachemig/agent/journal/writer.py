@@ -19,6 +19,7 @@ import asyncio
 import dataclasses
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -41,7 +42,13 @@ _GIVE_UP_APPENDS = 5.0  # seconds for which appends wait for a database that can
 
 _ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError, OSError)
 # What may go away by itself: a server that restarts, a disk that is full, a deadlock.
-_PASSING = (db_exc.DBConnectionError, db_exc.DBDeadlock, sa.exc.OperationalError, OSError)
+_PASSING = (
+    db_exc.DBConnectionError,
+    db_exc.DBDeadlock,
+    sa.exc.OperationalError,
+    sqlite3.OperationalError,
+    OSError,
+)
 
 
 @dataclasses.dataclass(slots=True)
