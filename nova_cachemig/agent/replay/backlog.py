@@ -41,11 +41,6 @@ class Backlog:
             self._on_disk = True
         self._pushed.set()
 
-    def again(self, write: HeldWrite) -> None:
-        """Put back the write that was just taken."""
-        self._memory.appendleft(write)
-        self._pushed.set()
-
     async def next(self) -> HeldWrite | Unreadable:
         """Wait for the next write; it may be a damaged one."""
         while not self._memory:
@@ -55,6 +50,10 @@ class Backlog:
                 self._pushed.clear()
                 await self._pushed.wait()
         return self._memory.popleft()
+
+    def more(self) -> bool:
+        """Whether there is a write, if only on disk."""
+        return bool(self._memory) or self._on_disk
 
     def ready(self) -> bool:
         """Whether :meth:`next` would find a write at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nova_cachemig.agent.journal.queries import Standing, Unreadable
 from nova_cachemig.agent.journal.store import Journal
@@ -127,6 +127,7 @@ class Line:
         if through is not None:
             self.through = max(self.through, through)
         self.backlog.push(write)
+        self._moved.set()
 
     def ask_later(self, position: int) -> bool:
         """Keep the answer, for a status URL; False where the answer is on its way already."""
@@ -155,12 +156,19 @@ class Line:
         """Whether it is on its way now."""
         return write.position in self._sent
 
-    async def admit(self, write: HeldWrite) -> None:
-        """Return when it may go beside those in flight. It keeps its place until its end."""
-        while not (self.gate_open and self.traffic.admits(write, self.service)):
-            self._moved.clear()
-            await self._moved.wait()
-        self.traffic.begin(write)
+    def start(self, waiting: Sequence[HeldWrite]) -> list[HeldWrite]:
+        """Which of these (in order) go now; each keeps its place in the traffic until its end."""
+        if not self.gate_open:
+            return []
+        chosen = self.traffic.startable(waiting, self.service)
+        for write in chosen:
+            self.traffic.begin(write)
+        return chosen
+
+    async def moved(self) -> None:
+        """Return when a write was accepted, or has ended, or the gate was opened."""
+        self._moved.clear()
+        await self._moved.wait()
 
     def sending(self, write: HeldWrite) -> None:
         """Its first byte goes out now."""

@@ -30,6 +30,7 @@ _FIRST_ATTEMPT: Final = 0.1  # seconds
 _LAST_ATTEMPT: Final = 1.0
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 _DISK_PAUSE: Final = 0.2  # seconds before the next try where progress cannot be logged
+_LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
 _MAX_UNSETTLED: Final = 256  # answers that wait for the disk: bounds the memory they take
 
 
@@ -98,15 +99,23 @@ class Sender:
     # --- the task
 
     async def _run(self) -> None:
+        waiting: list[HeldWrite] = []
+        backlog = self._line.backlog
         while True:
-            write = await self._line.backlog.next()
-            if isinstance(write, Unreadable):
-                await self._guarded(write)
-                continue
-            await self._line.admit(write)
-            lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            while not waiting or (len(waiting) < _LOOKAHEAD and backlog.more()):
+                write = await backlog.next()
+                if isinstance(write, Unreadable):
+                    await self._guarded(write)
+                else:
+                    waiting.append(write)
+            chosen = self._line.start(waiting)
+            for write in chosen:
+                waiting.remove(write)
+                lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
+                self._lanes.add(lane)
+                lane.add_done_callback(self._lanes.discard)
+            if not chosen:
+                await self._line.moved()
 
     async def _guarded(self, write: HeldWrite | Unreadable) -> None:
         while True:

@@ -15,6 +15,8 @@ their order: of two writes neither of which is answered nobody can, except
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nova_cachemig.model.service import Service, WriteAnswer
 from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
 
@@ -31,9 +33,6 @@ class Traffic:
     def __len__(self) -> int:
         return len(self._flying)
 
-    def __contains__(self, position: int) -> bool:
-        return position in self._flying
-
     def alone_through(self, position: int) -> None:
         """What was accepted up to here was found on disk: one at a time."""
         self._alone_through = max(self._alone_through, position)
@@ -46,23 +45,50 @@ class Traffic:
         """It is not any more."""
         self._flying.pop(position, None)
 
-    def admits(self, write: HeldWrite, service: Service) -> bool:
-        """Whether it may join those in flight. Asked in the order of acceptance."""
-        if not self._flying:
-            return True
-        if len(self._flying) >= self._most or self._alone(write, service):
-            return False
-        return not any(
-            self._alone(other, service) or _ordered(other, write) for other in self._flying.values()
-        )
+    def startable(self, waiting: Iterable[HeldWrite], service: Service) -> list[HeldWrite]:
+        """Those that may join the ones in flight now; ``waiting`` is in the order of acceptance.
+
+        A write that must wait is overtaken by those only that no order ties to it.
+        """
+        chosen: list[HeldWrite] = []
+        ahead = _Ahead()
+        for other in self._flying.values():
+            if self._alone(other, service):
+                return chosen
+            ahead.add(other)
+        for write in waiting:
+            if self._alone(write, service):
+                return chosen or ([] if ahead else [write])
+            if len(self._flying) + len(chosen) >= self._most:
+                break
+            if not ahead.ties(write):
+                chosen.append(write)
+            ahead.add(write)
+        return chosen
 
     def _alone(self, write: HeldWrite, service: Service) -> bool:
         early = service.writes is WriteAnswer.ACCEPT or write.wants_later
         return early or write.position <= self._alone_through
 
 
-def _ordered(first: HeldWrite, second: HeldWrite) -> bool:
-    if first.client == second.client:
-        return True
-    same_page = (first.host, first.url) == (second.host, second.url)
-    return same_page and (first.method in IDEMPOTENT or second.method in IDEMPOTENT)
+class _Ahead:
+    """The clients and pages of writes that go, or wait, before another."""
+
+    def __init__(self) -> None:
+        self._clients: set[str] = set()
+        self._pages: dict[tuple[str, str], bool] = {}  # → whether one of the writes is idempotent
+
+    def __bool__(self) -> bool:
+        return bool(self._clients)
+
+    def add(self, write: HeldWrite) -> None:
+        page = (write.host, write.url)
+        self._clients.add(write.client)
+        self._pages[page] = self._pages.get(page, False) or write.method in IDEMPOTENT
+
+    def ties(self, write: HeldWrite) -> bool:
+        """Whether one of them must have been answered before this may go."""
+        idempotent = self._pages.get((write.host, write.url))
+        return write.client in self._clients or (
+            idempotent is not None and (idempotent or write.method in IDEMPOTENT)
+        )

@@ -62,13 +62,3 @@ class BacklogTest(unittest.TestCase):
         for position in range(1, 10_001):
             backlog.push(make(position))
         self.assertLessEqual(len(backlog._memory), 256)
-
-    def test_again_comes_first(self) -> None:
-        async def play() -> list[int]:
-            backlog = Backlog(lambda *_: asyncio.sleep(0, []), after=0, newest=0)
-            for position in (1, 2):
-                backlog.push(make(position))
-            backlog.again(await backlog.next())
-            return [(await backlog.next()).position for _ in range(2)]
-
-        self.assertEqual([1, 2], asyncio.run(play()))

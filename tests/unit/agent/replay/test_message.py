@@ -21,7 +21,7 @@ class MessageTest(unittest.TestCase):
                          "c", **facts)  # fmt: skip
 
     def test_head(self) -> None:
-        expected = b"PUT /a?b HTTP/1.1\r\nhost: h:8\r\nx: \xe9\r\nidempotency-key: \"k\"\r\n"
+        expected = b'PUT /a?b HTTP/1.1\r\nhost: h:8\r\nx: \xe9\r\nidempotency-key: "k"\r\n'
         self.assertEqual(expected + b"content-length: 3\r\n\r\n", head(self.make(key='"k"')))
 
     def test_no_length_where_there_was_none(self) -> None:

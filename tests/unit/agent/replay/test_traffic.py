@@ -25,7 +25,7 @@ class AdmitsTest(unittest.TestCase):
         *flying, last = writes
         for one in flying:
             self.traffic.begin(one)
-        return self.traffic.admits(last, service)
+        return self.traffic.startable([last], service) == [last]
 
     def test_two_clients_go_side_by_side(self):
         self.assertTrue(self.admits(write(1, "a"), write(2, "b")))
@@ -64,6 +64,23 @@ class AdmitsTest(unittest.TestCase):
         traffic = Traffic(1)
         for position, (client, method, _) in enumerate(writes, 1):
             one = write(position, client, method)
-            self.assertEqual(len(traffic) == 0, traffic.admits(one, HOLD))
+            waiting = [one, write(position + 1, "z")]
+            self.assertEqual([one], traffic.startable(waiting, HOLD))
             traffic.begin(one)
+            self.assertEqual([], traffic.startable(waiting[1:], HOLD))
             traffic.end(position)
+
+    def test_a_write_that_waits_is_overtaken_by_strangers_only(self):
+        self.traffic.begin(write(1, "a"))
+        waiting = [
+            write(2, "a", url="/x"),
+            write(3, "a"),
+            write(4, "b", "PUT", "/x"),
+            write(5, "c"),
+        ]
+        self.assertEqual([5], [w.position for w in self.traffic.startable(waiting, HOLD)])
+
+    def test_nobody_overtakes_a_write_that_goes_alone(self):
+        self.traffic.begin(write(1, "a"))
+        waiting = [write(2, "b", wants_later=True), write(3, "c")]
+        self.assertEqual([], self.traffic.startable(waiting, HOLD))
