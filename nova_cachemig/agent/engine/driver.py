@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from nova_cachemig.agent.engine import names, render, sockdiag
+from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.tally import Accesses, RingReader, Tally
@@ -224,7 +225,12 @@ class HaproxyVarnish:
                 pass
         if word not in states.entries:
             self._tally.begin(service)
-        await states.read()  # HAProxy may have opened the service itself: then trust nothing stored
+        try:
+            # HAProxy may have opened the service itself: then nothing stored is trusted.
+            await states.read()
+        except AdminError:
+            states.entries[word] = f"{state.value}:{names.new_mark()}"  # for when it is back
+            raise
         mode, _, generation = states.entries.get(word, "").partition(":")
         if not generation or mode == OPEN:
             generation = names.new_mark()

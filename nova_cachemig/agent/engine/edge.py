@@ -86,7 +86,7 @@ class Edge:
         return False
 
     async def _take_over(self) -> None:
-        await self._answers()
+        await self._worker()
         with contextlib.suppress(OSError, ValueError):
             self.binds = set(json.loads(self._binds_file.read_text()))
         for one in self.maps.values():
@@ -159,9 +159,15 @@ class Edge:
         return rows.get("Pid", "")
 
     async def _answers(self) -> None:
-        """Return when it answers on the admin socket; raises AdminError after the timeout."""
+        """Return when it answers on the admin socket; the supervisor's patience is the limit."""
         await self.admin.close()
-        await self._worker()
+        while True:
+            try:
+                await self._worker()
+            except AdminError as exc:
+                LOG.debug("HAProxy has not started yet: %s", exc)
+            else:
+                return
 
     async def tracked(self, table: str, service: str) -> int:
         """Requests of a service that are now in ``writes`` or ``holding``."""

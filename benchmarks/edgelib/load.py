@@ -1,0 +1,60 @@
+"""wrk, and what its report says."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+
+from benchmarks.edgelib.rig import cpu_seconds
+
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One run of wrk. Latencies in milliseconds."""
+
+    requests: int
+    failed: int
+    rate: float  # requests a second
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float  # of the engines for one request
+
+
+def _latency(report: str, percent: int) -> float:
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$", report, re.M)
+    if found is None:
+        raise ValueError(f"wrk reports no {percent}%: {report}")
+    return float(found.group(1)) * _SECONDS[found.group(2)] * 1e3
+
+
+def parse(report: str, cpu: float) -> Result:
+    """Raises ValueError for anything that is no report of ``wrk --latency``."""
+    total = re.search(r"^\s+(\d+) requests in", report, re.M)
+    rate = re.search(r"^Requests/sec:\s+([\d.]+)$", report, re.M)
+    if total is None or rate is None:
+        raise ValueError(f"not a report of wrk: {report}")
+    failed = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", report))
+    failed += sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", report))
+    requests = int(total.group(1))
+    return Result(
+        requests=requests,
+        failed=failed,
+        rate=float(rate.group(1)),
+        p50_ms=_latency(report, 50),
+        p99_ms=_latency(report, 99),
+        cpu_us=round(cpu / max(requests, 1) * 1e6, 1),
+    )
+
+
+async def wrk(url: str, *, connections: int, seconds: int, pids: list[int]) -> Result:
+    """Closed loop: each connection asks again when it has its answer."""
+    before = cpu_seconds(pids)
+    child = await asyncio.create_subprocess_exec(
+        *("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "20", url),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate()
+    return parse(out.decode(), cpu_seconds(pids) - before)

@@ -1,0 +1,127 @@
+"""The edge, a guest that is as quick as possible, and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.conf import engine as options
+from nova_cachemig.model.service import Route, Service, Target
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+GUEST = """
+global
+    maxconn 5000
+    nbthread 1
+defaults
+    mode http
+    timeout client 60s
+    timeout http-keep-alive 60s
+frontend guest
+    bind 127.0.0.1:{port}
+    http-request return status 200 {answer}
+"""
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system time of these processes so far."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [pid, *(int(child) for child in text.split())]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rig:
+    """Everything that runs, by address and pid."""
+
+    engine: HaproxyVarnish
+    service: str
+    edge: str  # URLs
+    guest: str
+    guest_pid: int
+
+    def engine_pids(self) -> list[int]:
+        """HAProxy's and Varnish's processes."""
+        return [p for pid in self.engine.pids.values() if pid is not None for p in family(pid)]
+
+
+async def _answers(port: int) -> None:
+    until = time.monotonic() + 5
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+
+
+@contextlib.asynccontextmanager
+async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
+    """Run it; ``services`` in the maps, answers of ``body`` bytes."""
+    root = Path(tempfile.mkdtemp(prefix="edgebench"))
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf([])
+    conf.set_override("runtime_dir", str(root / "run"), group="engine")
+    conf.set_override("threads", threads, group="engine")
+    guest_port, edge_port = free_port(), free_port()
+    answer = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
+    (root / "guest.cfg").write_text(GUEST.format(port=guest_port, answer=answer))
+    guest = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(root / "guest.cfg"))
+    intake = await asyncio.start_unix_server(lambda r, w: w.close(), str(root / "intake.sock"))
+    engine = HaproxyVarnish(conf, intake_socket=str(root / "intake.sock"))
+    try:
+        await _answers(guest_port)
+        await engine.start()
+        listen = ("127.0.0.1", edge_port)
+        target = Target("127.0.0.1", guest_port)
+        names = [("bench", "127.0.0.1")]
+        names += [(f"s{n}", f"s{n}.example") for n in range(1, services)]
+        await engine.apply(
+            [Route(Service(n, "i", 80, listen, hosts=(host,)), target) for n, host in names]
+        )
+        urls = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{guest_port}"
+        yield Rig(engine, "bench", *urls, guest.pid)
+    finally:
+        pids = [pid for pid in engine.pids.values() if pid is not None]
+        await engine.detach()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        guest.terminate()
+        await guest.wait()
+        intake.close()
+        shutil.rmtree(root, ignore_errors=True)
