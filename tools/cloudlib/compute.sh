@@ -130,6 +130,9 @@ reserved_host_disk_mb = 0
 initial_cpu_allocation_ratio = 16.0
 [compute]
 live_migration_wait_for_vif_plug = false
+[workarounds]
+# A block migration fetches the kernel anew, and Nova takes it for a bad disk.
+disable_deep_image_inspection = true
 CONF
     for group in nova_sys_admin vif_plug_ovs_privileged \
         vif_plug_linux_bridge_privileged privsep_osbrick; do
@@ -145,7 +148,14 @@ live_migration_inbound_addr = $(cm_ip "$1")
 CONF
 }
 
+kernel_has_vfat() {
+    grep -qw vfat /proc/filesystems || modprobe -q vfat 2> /dev/null
+}
+
 start_nova_compute() {  # HOST
-    daemon_start "$1" nova-compute \
+    local path=$PATH
+    # The config drive of a guest that is block-migrated is a vfat disk.
+    kernel_has_vfat || path=$CM_LIB/fat:$PATH
+    daemon_start "$1" nova-compute env PATH="$path" \
         "$CM_BIN/nova-compute" --config-file "$(nova_conf "$1")"
 }

@@ -9,7 +9,7 @@ APT_FIRST=(python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev
 APT_REST=(mariadb-server rabbitmq-server
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
     openvswitch-switch
-    cpio genisoimage dosfstools bindfs busybox-static kmod
+    cpio genisoimage dosfstools mtools bindfs busybox-static kmod
     varnish haproxy nftables curl git)
 
 # From backports: QEMU before 9.0 forgets, under emulation, some of what a guest
