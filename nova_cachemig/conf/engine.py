@@ -56,7 +56,7 @@ OPTS = [
         default=1,
         min=1,
         max=64,
-        help="Threads of HAProxy. One is quickest on nodes of one or two cores.",
+        help="Threads of HAProxy. One passes tens of thousands of requests a second.",
     ),
     cfg.IntOpt(
         "max_clients",

@@ -21,8 +21,8 @@ end
 
 -- Each kind of request: must it still wait?
 local function read_waits(txn, mode)
-    return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
-        or (mode == "shielded" and agent_is_up(txn))
+    return (mode == "shielded" and agent_is_up(txn))
+        or is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
 end
 
 local waits = {
@@ -46,7 +46,7 @@ local waits = {
 -- An error here must not hold anybody: the request goes on.
 local function must_wait(txn, service, kind)
     local value = state:lookup(service)
-    return value ~= nil and waits[kind](txn, value:match("^[^:]*"))
+    return value ~= nil and waits[kind](txn, value:sub(1, value:find(":", 1, true) - 1))
 end
 
 core.register_action("cachemig_hold", {"http-req"}, function(txn)
