@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import struct
+import tempfile
 from pathlib import Path
 
 from nova_cachemig.agent.seams import PartError
@@ -323,9 +325,8 @@ class Routes(EngineCase):
 class BadInput(EngineCase):
     async def asyncSetUp(self) -> None:
         """No engine: each test starts its own."""
-        import tempfile
-
         self.root = Path(tempfile.mkdtemp(prefix="cmeng"))
+        self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         self.intake_socket = str(self.root / "intake.sock")
 
     async def failing(self, **options: object) -> str:
