@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from nova_cachemig.agent.seams import Engine
 from nova_cachemig.agent.warm.warmer import CacheWarmer
 
@@ -19,12 +21,11 @@ class Freshness:
         self._engine = engine
         self._warmer = warmer
 
-    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
-        """Make the stored answers to these URLs unusable before this returns."""
-        await self._engine.invalidate(service, host, urls)
-
-    async def pending(self, service: str, key: str, on: bool) -> None:
-        """Hold (on) or no longer hold (off) reads of a key."""
-        await self._engine.pending(service, key, on)
-        if not on and key.startswith(_URL):
-            self._warmer.invalidated(service, key.removeprefix(_URL))
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """As the engine's; and renew the pages to which no write is pending any more."""
+        await self._engine.mark(service, stale, pending)
+        for key, on in pending.items():
+            if not on and key.startswith(_URL):
+                self._warmer.invalidated(service, key.removeprefix(_URL))

@@ -7,7 +7,7 @@ All methods are coroutines of the agent's one event loop, idempotent, and raise 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from nova_cachemig.model.access import AccessRecord, PageKey
@@ -53,11 +53,14 @@ class Engine(Protocol):
     async def retarget(self, service: str, target: Target) -> None:
         """The guest answers at another address from now on."""
 
-    async def invalidate(self, service: str, host: str, urls: Sequence[str]) -> None:
-        """Make the stored answers to these URLs unusable before this returns."""
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """What writes do to reads, many at once, in force when this returns.
 
-    async def pending(self, service: str, key: str, on: bool) -> None:
-        """Hold (on) or no longer hold (off) reads of a key: ``url:/a?b`` or ``client:10.0.0.1``."""
+        ``stale``: host → URLs whose stored answers become unusable. ``pending``: key
+        (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads are held.
+        """
 
     async def kill_reads(self, service: str) -> None:
         """Cut guest connections on which reads are stuck; the edge sends those reads anew."""

@@ -112,7 +112,7 @@ class Agent:
         )
 
     async def _apply(self, routes: tuple[Route, ...]) -> None:
-        await self._engine.apply([route for route in routes if route.target is not None])
+        await self._engine.apply(routes)
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():

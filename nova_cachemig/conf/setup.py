@@ -26,7 +26,7 @@ def read(conf: cfg.ConfigOpts, files: Sequence[str], args: Sequence[str] = ()) -
     register_all(conf)
     conf(list(args), project="nova-cachemig", default_config_files=list(files))
     # oslo.config looks at a value when it is asked for: ask now, not in the middle of a handover
-    for group, options in conf.items():
+    for options in conf.values():
         if isinstance(options, cfg.ConfigOpts.GroupAttr):
             for name in options:
                 options[name]

@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AccessRecord:
-    """A request that the edge has answered. ``at`` and ``seconds`` are in seconds (UNIX epoch, s)."""
+    """A request that the edge has answered. ``at``: UNIX seconds; ``seconds``: how long it took."""
 
     service: str
     client: str  # address of the client, never a cookie

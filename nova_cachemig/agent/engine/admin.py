@@ -50,7 +50,11 @@ class Admin:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, *commands: str) -> str:
-        """Run them in order; what HAProxy printed, stripped. Raises AdminError.
+        """Run them in order; what HAProxy printed, stripped. Raises AdminError."""
+        return "\n".join(said for said in await self.ask(*commands) if said)
+
+    async def ask(self, *commands: str) -> list[str]:
+        """Run them in order; what HAProxy printed for each, stripped. Raises AdminError.
 
         Only commands that may be repeated: a lost connection (a reload, a crash) is tried again
         until the timeout.
@@ -80,21 +84,22 @@ class Admin:
 
     async def run_all(self, commands: Sequence[str]) -> None:
         """Run any number; raises AdminError with the first thing that HAProxy printed."""
-        line: list[str] = []
-        size = 0
-        for one in commands:
-            if line and size + len(one) + 1 > LONGEST_LINE:
-                await self._silent(line)
-                line, size = [], 0
-            line.append(one)
-            size += len(one) + 1
-        if line:
-            await self._silent(line)
-
-    async def _silent(self, line: list[str]) -> None:
-        said = await self.run(*line)
+        said = next((one for one in await self.ask_all(commands) if one), "")
         if said:
             raise AdminError(f"HAProxy refused a command: {said.splitlines()[0]}")
+
+    async def ask_all(self, commands: Sequence[str]) -> list[str]:
+        """As :meth:`ask`, for any number: as many at once as HAProxy's buffer takes."""
+        said: list[str] = []
+        some: list[str] = []
+        size = 0
+        for one in commands:
+            if some and size + len(one) + 1 > LONGEST_LINE:
+                said += await self.ask(*some)
+                some, size = [], 0
+            some.append(one)
+            size += len(one) + 1
+        return said + (await self.ask(*some) if some else [])
 
     async def close(self) -> None:
         """End the connection."""
@@ -106,7 +111,7 @@ class Admin:
             self._streams[1].close()
             self._streams = None
 
-    async def _exchange(self, lines: str, number: int) -> str:
+    async def _exchange(self, lines: str, number: int) -> list[str]:
         if self._streams is None:
             reader, writer = await asyncio.open_unix_connection(str(self._path), limit=64 << 20)
             self._streams = reader, writer
@@ -115,7 +120,7 @@ class Admin:
         reader, writer = self._streams
         writer.write(lines.encode() + b"\n")
         said = [await reader.readuntil(_PROMPT) for _ in range(number)]  # one prompt a command
-        return b"\n".join(one[: -len(_PROMPT)] for one in said).decode("utf-8", "replace").strip()
+        return [one[: -len(_PROMPT)].decode("utf-8", "replace").strip() for one in said]
 
 
 async def events(path: Path, ring: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -247,35 +247,46 @@ class HaproxyVarnish:
                 await maps["pending"].clear()
                 await maps["epochs"].clear()
 
-    async def invalidate(self, service: str, host: str, urls: Sequence[str]) -> None:
-        """Also what is being fetched at this moment is not served afterwards."""
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """Many at once, with few exchanges: see :class:`seams.Engine`."""
+        await self._forget_pages(service, stale)
+        hashed = {names.of_pending(service, key): on for key, on in pending.items()}
+        async with self._pending_lock:
+            keys = self._pending.setdefault(service, set())
+            keys.update(key for key, on in hashed.items() if on)
+            keys.difference_update(key for key, on in hashed.items() if not on)
+            if not keys:
+                del self._pending[service]
+            # While any is on, the edge lets no write overtake the journal.
+            edits = {names.of_journal(service): "1" if keys else None}
+            edits |= {key: "1" if on else None for key, on in hashed.items()}
+            await self._edge.maps["pending"].change(edits)
+
+    async def _forget_pages(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         states, epochs = self._edge.maps["state"], self._edge.maps["epochs"]
-        if len(epochs.entries) + len(urls) > MOST_EPOCHS:
+        pages = {
+            names.of_page(service, host, url): names.new_mark()
+            for host, urls in stale.items()
+            for url in urls
+        }
+        if len(epochs.entries) + len(pages) > MOST_EPOCHS:
             LOG.warning("many pages were written to: forgetting all that is stored")
             for word, entry in list(states.entries.items()):
                 mode = entry.partition(":")[0]
                 await states.put(word, f"{mode}:{names.new_mark()}")
             await epochs.clear()
-            return
-        for url in urls:
-            await epochs.put_unseen(names.of_page(service, host, url), names.new_mark())
+        elif pages:
+            await epochs.put_unseen(pages)
+
+    async def invalidate(self, service: str, host: str, urls: Sequence[str]) -> None:
+        """Also what is being fetched at this moment is not served afterwards."""
+        await self.mark(service, {host: urls}, {})
 
     async def pending(self, service: str, key: str, on: bool) -> None:
-        """Hold reads of a key. While any is on, the edge lets no write overtake the journal."""
-        hashed, journal = names.of_pending(service, key), names.of_journal(service)
-        pending = self._edge.maps["pending"]
-        async with self._pending_lock:
-            keys = self._pending.setdefault(service, set())
-            if on:
-                keys.add(hashed)
-                await pending.put(journal, "1")
-                await pending.put(hashed, "1")
-                return
-            keys.discard(hashed)
-            await pending.drop(hashed)
-            if not keys:
-                del self._pending[service]
-                await pending.drop(journal)
+        """Hold reads of a key, or no longer."""
+        await self.mark(service, {}, {key: on})
 
     # -- guests ----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class EdgeMap:
         self._path = path
         self._admin = admin
         self.entries: dict[str, str] = {}
+        self._unsure = False
 
     def write(self) -> None:
         """Put the entries on disk, at once or not at all."""
@@ -34,29 +35,59 @@ class EdgeMap:
         rows = (line.split(" ") for line in said.splitlines())
         self.entries = {row[1]: row[2] for row in rows if len(row) == 3}
 
+    def _edit(self, key: str, value: str | None) -> str | None:
+        """Change the memory; the command that makes HAProxy follow, None if nothing changes."""
+        before = self.entries.get(key)
+        if before == value:
+            return None
+        path = str(self._path)
+        if value is None:
+            del self.entries[key]
+            return command("del", "map", path, key)
+        self.entries[key] = value  # first: a HAProxy that restarts now gets it from the file
+        return command("set" if before is not None else "add", "map", path, key, value)
+
+    async def change(self, edits: Mapping[str, str | None]) -> None:
+        """Set (a value) or remove (None) any number of entries with few exchanges.
+
+        In force for the next request when this returns. After an error HAProxy's entries are not
+        known: the next change finds out first.
+        """
+        if self._unsure:
+            wanted = dict(self.entries)
+            await self.read()
+            await self.become(wanted)
+            self._unsure = False
+        made = [self._edit(key, value) for key, value in edits.items()]
+        try:
+            await self._admin.run_all([one for one in made if one is not None])
+        except BaseException:
+            self._unsure = True
+            raise
+
     async def put(self, key: str, value: str) -> None:
         """Set one entry. In force for the next request when this returns."""
-        if self.entries.get(key) == value:
-            return
-        known = key in self.entries
-        self.entries[key] = value  # first: a HAProxy that restarts now gets it from the file
-        if known:
-            await self._admin.run_all([command("set", "map", str(self._path), key, value)])
-        else:
-            await self._admin.run_all([command("add", "map", str(self._path), key, value)])
+        await self.change({key: value})
 
-    async def put_unseen(self, key: str, value: str) -> None:
-        """Set one entry that HAProxy may have made itself."""
-        known = key in self.entries
-        self.entries[key] = value
-        said = await self._admin.run(command("set", "map", str(self._path), key, value))
-        if said and not known:
-            await self._admin.run_all([command("add", "map", str(self._path), key, value)])
+    async def put_unseen(self, entries: Mapping[str, str]) -> None:
+        """Set entries that HAProxy may have made itself."""
+        path = str(self._path)
+        self.entries.update(entries)
+        pairs = list(entries.items())
+        said = await self._admin.ask_all(
+            [command("set", "map", path, key, value) for key, value in pairs]
+        )
+        await self._admin.run_all(
+            [
+                command("add", "map", path, key, value)
+                for (key, value), refused in zip(pairs, said, strict=True)
+                if refused
+            ]
+        )
 
     async def drop(self, *keys: str) -> None:
         """Remove entries; those that are not there are no error."""
-        there = [key for key in keys if self.entries.pop(key, None) is not None]
-        await self._admin.run_all([command("del", "map", str(self._path), key) for key in there])
+        await self.change(dict.fromkeys(keys))
 
     async def clear(self) -> None:
         """Remove all entries, also those that HAProxy made itself."""

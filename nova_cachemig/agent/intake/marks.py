@@ -6,22 +6,23 @@ import asyncio
 import collections
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 LOG = logging.getLogger(__name__)
 
-_PATIENCE: Final = 1.0  # seconds for the engine; it answers within milliseconds or is dead
+_PATIENCE: Final = 3.0  # seconds for the engine; it answers within milliseconds or is dead
+_RETRY: Final = 0.2  # seconds until it is told again what it could not be told
 
 
 class Invalidator(Protocol):
     """The part of the engine (``agent/seams``) that writes need."""
 
-    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
-        """Make the stored answers to these URLs unusable before this returns."""
-
-    async def pending(self, service: str, key: str, on: bool) -> None:
-        """Hold (on) or no longer hold (off) reads of a key: ``url:/a?b`` or ``client:10.0.0.1``."""
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """Stored answers to ``stale`` (host → URLs) are unusable, and reads of ``pending`` keys
+        (``url:/a?b``, ``client:10.0.0.1``) are held or no longer held, before this returns."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class EdgeMarks:
         self._service = service
         self._queue: list[_Change] = []
         self._pending: collections.Counter[str] = collections.Counter()
+        self._told: set[str] = set()  # keys of which the engine knows that they are pending
+        self._untold: set[str] = set()  # keys whose last telling failed
         self._task: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self.failed = 0
 
     async def accepted(self, host: str, url: str, client: str) -> None:
@@ -68,7 +72,10 @@ class EdgeMarks:
 
     def recover(self, url: str, client: str) -> None:
         """A write of before a restart waits."""
-        self._pending.update(_keys(url, client))
+        keys = _keys(url, client)
+        self._pending.update(keys)
+        self._untold.update(keys)  # the engine may know, from before the restart, or may not
+        self._again_soon()
 
     async def settle(self) -> None:
         """Return when the engine has been told everything."""
@@ -91,30 +98,53 @@ class EdgeMarks:
             self._task = None
 
     async def _apply(self, batch: list[_Change]) -> None:
-        assert self._edge is not None
-        urls: dict[str, dict[str, None]] = {}
-        before: dict[str, bool] = {}
+        stale: dict[str, dict[str, None]] = {}
+        touched: dict[str, None] = dict.fromkeys(self._untold)
         for change in batch:
-            urls.setdefault(change.host, {}).update(dict.fromkeys(change.urls))
+            stale.setdefault(change.host, {}).update(dict.fromkeys(change.urls))
             for key in change.keys:
-                before.setdefault(key, self._pending[key] > 0)
+                touched[key] = None
                 self._pending[key] = max(0, self._pending[key] + change.by)
+        changes = {
+            key: self._pending[key] > 0
+            for key in touched
+            if (self._pending[key] > 0) != (key in self._told) or key in self._untold
+        }
+        if await self._tell({host: list(urls) for host, urls in stale.items()}, changes):
+            self._untold.difference_update(changes)
+            self._told.update(key for key, on in changes.items() if on)
+            self._told.difference_update(key for key, on in changes.items() if not on)
+        else:
+            self._untold.update(changes)
+            self._again_soon()
+        for key in touched:
+            if self._pending[key] == 0:
+                del self._pending[key]
+
+    async def _tell(self, stale: dict[str, list[str]], changes: dict[str, bool]) -> bool:
+        assert self._edge is not None
         try:
             async with asyncio.timeout(_PATIENCE):
-                for host, which in urls.items():
-                    await self._edge.invalidate(self._service, host, list(which))
-                for key, was in before.items():
-                    now = self._pending[key] > 0
-                    if now != was:
-                        await self._edge.pending(self._service, key, now)
+                await self._edge.mark(self._service, stale, changes)
         except Exception as exc:
             # Whatever the engine's fault is: the write must not wait for it.
             self.failed += 1
-            LOG.warning("The engine was not told of %d writes to %s: %r",
-                        len(batch), self._service, exc)  # fmt: skip
-        for key in before:
-            if self._pending[key] == 0:
-                del self._pending[key]
+            LOG.warning(
+                "The engine was not told of the writes to %s: %r; again soon", self._service, exc
+            )
+            return False
+        return True
+
+    def _again_soon(self) -> None:
+        """A key that stays on would hold its readers for nothing."""
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(_RETRY, self._again)
+
+    def _again(self) -> None:
+        self._retry = None
+        if self._task is None and self._untold:
+            self._queue.append(_Change("", (), (), 0, lambda: None))
+            self._task = asyncio.create_task(self._work(), name=f"marks {self._service}")
 
 
 def _keys(url: str, client: str) -> tuple[str, str]:

@@ -70,9 +70,7 @@ def standing(connection: sa.Connection, service: str) -> Standing:
             sa.select(WRITES.c.state, sa.func.count(), sa.func.sum(WRITES.c.length))
             .where(
                 WRITES.c.service == service,
-                WRITES.c.state.in_(
-                    [state.value for state in (WriteState.ACCEPTED, *_DOUBTFUL)]
-                ),
+                WRITES.c.state.in_([state.value for state in (WriteState.ACCEPTED, *_DOUBTFUL)]),
             )
             .group_by(WRITES.c.state)
         )

@@ -266,5 +266,3 @@ def _deliver(results: list[tuple[Step, BaseException | None]]) -> None:
     for step, error in results:
         if step.done is not None:
             step.done(error)
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import unittest
+from collections.abc import Mapping, Sequence
 
 from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.writes import Writes
@@ -39,8 +40,10 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.send_to("shop", self.target)
         async with client(writes.intake_socket) as http:
             answer = await http.post("/cart?x=1", content=b"apple", headers={"X-Own": "kept"})
-        self.assertEqual((200, "applied 1\n", "yes"),
-                         (answer.status_code, answer.text, answer.headers["x-guest"]))
+        self.assertEqual(
+            (200, "applied 1\n", "yes"),
+            (answer.status_code, answer.text, answer.headers["x-guest"]),
+        )
         (taken,) = self.guest.log
         self.assertEqual(("POST", "/cart?x=1", b"apple"), (taken.method, taken.url, taken.body))
         self.assertEqual("shop.example", taken.headers["host"])
@@ -48,8 +51,9 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn("x-cachemig-service", taken.headers)
         await writes.drained("shop")
         counts = await writes.counts("shop")
-        self.assertEqual((1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight,
-                                        counts.answered))
+        self.assertEqual(
+            (1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight, counts.answered)
+        )
 
     async def test_held_writes_go_in_their_order_when_the_guest_answers(self) -> None:
         writes = await self.begin()
@@ -137,8 +141,9 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([b"%d" % n for n in range(300)], self.guest.bodies())
         async with client(writes.intake_socket) as http:
             stored = await http.get(accepted[7].headers["location"])
-            self.assertEqual(("applied 8\n", "answered"),
-                             (stored.text, stored.headers["cachemig-write"]))
+            self.assertEqual(
+                ("applied 8\n", "answered"), (stored.text, stored.headers["cachemig-write"])
+            )
         self.assertEqual({}, await writes.unfinished())
 
     async def test_a_client_that_goes_away_after_acceptance_loses_nothing(self) -> None:
@@ -196,12 +201,12 @@ class Edge:
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
 
-    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
         await asyncio.sleep(0)
-        self.told.append(("invalidate", host, *urls))
-
-    async def pending(self, service: str, key: str, on: bool) -> None:
-        self.told.append((key, on))
+        self.told += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
+        self.told += list(pending.items())
 
 
 class EdgeIsToldTest(WritePathTest):

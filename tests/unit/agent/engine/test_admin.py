@@ -77,7 +77,7 @@ class Connection(unittest.IsolatedAsyncioTestCase):
 
     async def test_each_command_gets_its_own_answer(self) -> None:
         self.assertEqual("1", await self.admin.run("say 1"))
-        self.assertEqual("2\n\n3", await self.admin.run("say 2", "say 3"))
+        self.assertEqual("2\n3", await self.admin.run("say 2", "say 3"))
         answers = await asyncio.gather(*(self.admin.run(f"say {n}") for n in range(50)))
         self.assertEqual([str(n) for n in range(50)], answers)
         self.assertEqual(1, self.peer.connections)

@@ -23,8 +23,8 @@ class FakeAdmin(Admin):
         super().__init__(Path("/none"), 1)
         self.rows: list[tuple[str, str]] = []
 
-    async def run(self, *commands: str) -> str:
-        return "\n".join(said for one in commands if (said := self._one(one.split(" "))))
+    async def ask(self, *commands: str) -> list[str]:
+        return [self._one(one.split(" ")) for one in commands]
 
     def _one(self, words: list[str]) -> str:
         key = words[3] if len(words) > 3 else ""
@@ -79,8 +79,8 @@ class Edits(unittest.TestCase):
 
     def test_entries_that_haproxy_made_are_set_and_not_doubled(self) -> None:
         self.admin.rows = [("a", "old")]
-        asyncio.run(self.map.put_unseen("a", "new"))
-        asyncio.run(self.map.put_unseen("b", "new"))
+        asyncio.run(self.map.put_unseen({"a": "new"}))
+        asyncio.run(self.map.put_unseen({"b": "new"}))
         self.assertEqual([("a", "new"), ("b", "new")], self.admin.rows)
 
     def test_read(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unittest
+from collections.abc import Mapping, Sequence
 from unittest import mock
 
 from nova_cachemig.agent.intake import marks
@@ -17,14 +18,14 @@ class Edge:
         self.dead = asyncio.Event()
         self.dead.set()
 
-    async def invalidate(self, service: str, host: str, urls: list[str]) -> None:
+    async def mark(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
         await self.dead.wait()
         if self.broken:
             raise ConnectionError("engine down")
-        self.told.append(("invalidate", host, *urls))
-
-    async def pending(self, service: str, key: str, on: bool) -> None:
-        self.told.append((key, on))
+        self.told += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
+        self.told += list(pending.items())
 
 
 class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
@@ -43,8 +44,10 @@ class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn(("client:me", False), self.edge.told)
         self.marks.answered("h", "/2", "me", ("/also",), lambda: None)
         await self.marks.settle()
-        self.assertEqual([("invalidate", "h", "/2", "/also"), ("url:/2", False),
-                          ("client:me", False)], self.edge.told[-3:])
+        self.assertEqual(
+            [("invalidate", "h", "/2", "/also"), ("url:/2", False), ("client:me", False)],
+            self.edge.told[-3:],
+        )
 
     async def test_released_only_when_the_engine_knows(self) -> None:
         await self.marks.accepted("h", "/", "me")
@@ -65,6 +68,18 @@ class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(marks, "_PATIENCE", 0.01):
             await self.marks.accepted("h", "/", "me")
         self.assertEqual(2, self.marks.failed)
+
+    async def test_what_the_engine_could_not_be_told_it_is_told_later(self) -> None:
+        await self.marks.accepted("h", "/", "me")
+        self.edge.broken = True
+        with mock.patch.object(marks, "_RETRY", 0.01):
+            self.marks.answered("h", "/", "me", (), lambda: None)
+            await self.marks.settle()
+            self.assertNotIn(("client:me", False), self.edge.told)
+            self.edge.broken = False
+            async with asyncio.timeout(5):
+                while ("client:me", False) not in self.edge.told:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
     async def test_no_engine(self) -> None:
         alone = EdgeMarks(None, "shop")
