@@ -87,8 +87,9 @@ job() {  # LABEL COMMAND...
     log=$CM_STATE/log/job.$label.log
     mkdir -p "$CM_STATE/log"
     (
-        trap - ERR EXIT
+        began=$EPOCHSECONDS
         "$@"
+        say "$label took $((EPOCHSECONDS - began)) s"
     ) > "$log" 2>&1 &
     CM_JOBS+=("$!:$label")
 }

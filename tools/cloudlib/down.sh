@@ -45,7 +45,7 @@ stop_all() {
 # namespaces. The hosts' holders are among them and go last.
 sweep_namespaces() {
     signal_namespaces TERM
-    wait_until 5 namespaces_empty && return 0
+    wait_until 2 namespaces_empty && return 0
     signal_namespaces KILL
     wait_until 10 namespaces_empty || die "some processes do not end: $(namespace_pids | tr '\n' ' ')"
 }
