@@ -15,7 +15,7 @@ extensions = [
 ]
 exclude_patterns = []
 html_theme = "alabaster"
-html_theme_options = {"description": "Live migration that users do not notice", "page_width": "70em"}
+html_theme_options = {"description": "Live migration unnoticed", "page_width": "70em"}
 graphviz_output_format = "svg"
 
 # The diagram of phases is drawn from the table that the code follows.

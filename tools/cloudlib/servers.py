@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import pathlib
 import subprocess
 import sys
 import time
@@ -112,11 +113,8 @@ def status(cloud, args):
 
 def dirty(cloud, args):
     """Tell guests, all of them by default, what memory to keep changing."""
-    if args.name:
-        servers = [find(cloud, args.name)]
-    else:
-        servers = cloud.compute.servers(all_projects=True)
-    for server in servers:
+    everyone = cloud.compute.servers(all_projects=True)
+    for server in [find(cloud, args.name)] if args.name else everyone:
         url = (f'http://{address_of(server)}:{PORT}/dirty'
                f'?rate={args.rate}&size={args.size}')
         with urllib.request.urlopen(url, timeout=30) as response:
@@ -154,7 +152,7 @@ def ask_nova(args, server):
         command += ['--host', args.to]
     if args.block:
         command.append('--block-migration')
-    done = subprocess.run(command + [server.id], capture_output=True, text=True)
+    done = subprocess.run([*command, server.id], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failure(done.stderr.strip() or 'openstack server migrate failed')
 
@@ -193,8 +191,7 @@ def migrate(cloud, args):
     server = find(cloud, args.name)
     source = server.hypervisor_hostname
     before = latest(cloud, server)
-    with open(f'{args.state}/cloud.json') as described:
-        hosts = json.load(described)['hosts']
+    hosts = json.loads(pathlib.Path(args.state, 'cloud.json').read_text())['hosts']
     watch = None
     if args.postcopy or not args.no_wait:
         watch = Watch(server.id, {

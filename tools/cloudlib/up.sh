@@ -32,6 +32,8 @@ parse_up() {
             --no-shared) cm_want_storage=local ;;
             --computes)
                 [[ ${2:-} =~ ^[1-9]$ ]] || die "--computes takes a number from 1 to 9"
+                daemon_gone "compute$(($2 + 1)).host" \
+                    || die "a running cloud does not get smaller: tools/cloud down first"
                 cm_save_setting computes "$2"
                 shift
                 ;;

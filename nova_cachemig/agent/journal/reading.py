@@ -28,9 +28,7 @@ def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
     query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
     try:
         with engine_of(conf).connect() as connection:
-            return [
-                HandoverRecord.from_wire(json.loads(row[0])) for row in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
         raise JournalError(f"The journal's database cannot be read: {exc}") from exc
     return [HandoverRecord.from_wire(json.loads(row[0])) for row in rows]

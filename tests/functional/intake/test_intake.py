@@ -69,8 +69,10 @@ class IntakeTest(IntakeCase):
     async def test_chunked_body_is_unchunked_and_trailers_do_not_become_headers(self) -> None:
         await self.begin()
         reader, writer = await self.connect()
-        writer.write(HEAD + b"Transfer-Encoding: chunked\r\nTrailer: X-Cachemig-Client\r\n\r\n"
-                     b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nX-Cachemig-Client: evil\r\nX-T: 1\r\n\r\n")
+        writer.write(
+            HEAD + b"Transfer-Encoding: chunked\r\nTrailer: X-Cachemig-Client\r\n\r\n"
+            b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nX-Cachemig-Client: evil\r\nX-T: 1\r\n\r\n"
+        )
         self.assertEqual(200, (await self.answer(reader))[0])
         (taken,) = self.guest.log
         self.assertEqual((b"abcde", "5"), (taken.body, taken.headers["content-length"]))
@@ -111,8 +113,9 @@ class IntakeTest(IntakeCase):
             writer.write(body[at : at + 50_000])
             await writer.drain()
         self.assertEqual(200, (await self.answer(reader))[0])
-        self.assertEqual(hashlib.sha256(body).digest(),
-                         hashlib.sha256(self.guest.log[0].body).digest())
+        self.assertEqual(
+            hashlib.sha256(body).digest(), hashlib.sha256(self.guest.log[0].body).digest()
+        )
 
     async def test_spool_file_goes_when_it_is_answered(self) -> None:
         await self.begin()
@@ -187,8 +190,10 @@ class IntakeTest(IntakeCase):
     async def test_upgrade_is_declined_and_the_body_kept(self) -> None:
         await self.begin()
         reader, writer = await self.connect()
-        writer.write(HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-                     b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 4\r\n\r\nbody")
+        writer.write(
+            HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+            b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 4\r\n\r\nbody"
+        )
         self.assertEqual(200, (await self.answer(reader))[0])
         self.assertEqual([b"body"], self.guest.bodies())
         self.assertNotIn("upgrade", self.guest.log[0].headers)

@@ -143,4 +143,4 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         with self.assertLogs("tools.measurement.session", "ERROR"):
             run = await self.measure(await self.guest(), duration=0.3, log="/nonexistent")
         self.assertIsNone(run.audit)
-        self.assertEqual(None, dataclasses.asdict(run)["audit"])
+        self.assertIsNone(dataclasses.asdict(run)["audit"])

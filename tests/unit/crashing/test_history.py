@@ -26,8 +26,10 @@ class JudgeTest(unittest.TestCase):
     @given(st.integers(1, 20))
     def test_a_good_history_is_good(self, count: int) -> None:
         verdict = self.judge(history(count), names(count))
-        self.assertEqual(((), (), (), ()), (verdict.lost, verdict.doubled, verdict.reordered,
-                                            verdict.in_doubt_unlisted))
+        self.assertEqual(
+            ((), (), (), ()),
+            (verdict.lost, verdict.doubled, verdict.reordered, verdict.in_doubt_unlisted),
+        )
 
     @given(st.integers(2, 20), st.data())
     def test_planted_loss(self, count: int, data: st.DataObject) -> None:
@@ -48,8 +50,9 @@ class JudgeTest(unittest.TestCase):
     def test_idempotent_twice_in_a_row_is_no_double_unless_keys_are_honoured(self) -> None:
         sent = history(2, "PUT")
         applied = ["w0", "w0", "w1"]
-        self.assertEqual(((), 1), (self.judge(sent, applied).doubled,
-                                   self.judge(sent, applied).reapplied))
+        self.assertEqual(
+            ((), 1), (self.judge(sent, applied).doubled, self.judge(sent, applied).reapplied)
+        )
         self.assertEqual(("w0",), self.judge(sent, applied, keys=True).doubled)
         self.assertEqual(("w0",), self.judge(sent, ["w0", "w1", "w0"]).doubled)
 

@@ -4,8 +4,8 @@ Every port is bound to the host's user-space bridge as soon as it is asked for;
 there is nobody who would report it plugged, so it is active at once.
 """
 
-from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
 DETAILS = {

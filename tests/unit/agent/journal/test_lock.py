@@ -28,8 +28,7 @@ class DirectoryLockTest(unittest.TestCase):
 
     def test_second_process_is_told_who_has_it_and_a_kill_frees_it(self) -> None:
         command = [sys.executable, "-c", HOLD, str(self.path)]
-        holder = subprocess.Popen(command,
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             assert holder.stdout is not None
             self.assertEqual("taken\n", holder.stdout.readline())
