@@ -19,6 +19,10 @@ from nova_cachemig.model.service import Route, Target
 
 LOG = log.getLogger(__name__)
 
+SILENCE_INTERVAL = 0.05
+"""Seconds between probes while the guest answers: each costs it a connection, and libvirt's word
+mostly comes first."""
+
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
     MigrationState.COMPLETED: EventKind.COMPLETED,
@@ -204,7 +208,12 @@ class Performer:
         self._spawn("probe", self._silence)
 
     async def _silence(self) -> None:
-        await asyncio.gather(*(self._parts.prober.wait_silent(t) for t in self._targets()))
+        await asyncio.gather(
+            *(
+                self._parts.prober.wait_silent(target, interval=SILENCE_INTERVAL)
+                for target in self._targets()
+            )
+        )
         self._event(EventKind.SILENT)
 
     async def _wait_answers(self, phase: Phase) -> None:

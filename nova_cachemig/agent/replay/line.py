@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -156,11 +157,11 @@ class Line:
         """Whether it is on its way now."""
         return write.position in self._sent
 
-    def start(self, waiting: Sequence[HeldWrite]) -> list[HeldWrite]:
+    def start(self, waiting: Sequence[HeldWrite], most: int) -> list[HeldWrite]:
         """Which of these (in order) go now; each keeps its place in the traffic until its end."""
         if not self.gate_open:
             return []
-        chosen = self.traffic.startable(waiting, self.service)
+        chosen = self.traffic.startable(waiting, self.service)[:most]
         for write in chosen:
             self.traffic.begin(write)
         return chosen
@@ -169,6 +170,12 @@ class Line:
         """Return when a write was accepted, or has ended, or the gate was opened."""
         self._moved.clear()
         await self._moved.wait()
+
+    async def moved_within(self, seconds: float) -> None:
+        """As :meth:`moved`, but not for longer than ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.moved()
 
     def sending(self, write: HeldWrite) -> None:
         """Its first byte goes out now."""

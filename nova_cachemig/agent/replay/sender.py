@@ -30,6 +30,9 @@ _FIRST_ATTEMPT: Final = 0.1  # seconds
 _LAST_ATTEMPT: Final = 1.0
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 _DISK_PAUSE: Final = 0.2  # seconds before the next try where progress cannot be logged
+# A guest that answers within this time is sent one write after the other, on one connection: to
+# open connections costs it more than it gains. For a slower one another is opened each time.
+_PROMPT: Final = 0.02  # seconds
 _LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
 _MAX_UNSETTLED: Final = 256  # answers that wait for the disk: bounds the memory they take
 
@@ -108,14 +111,18 @@ class Sender:
                     await self._guarded(write)
                 else:
                     waiting.append(write)
-            chosen = self._line.start(waiting)
-            for write in chosen:
-                waiting.remove(write)
-                lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
-                self._lanes.add(lane)
-                lane.add_done_callback(self._lanes.discard)
+            chosen = self._line.start(waiting, 1)
             if not chosen:
                 await self._line.moved()
+                continue
+            waiting.remove(chosen[0])
+            self._begin(chosen[0])
+            await self._line.moved_within(_PROMPT)
+
+    def _begin(self, write: HeldWrite) -> None:
+        lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
+        self._lanes.add(lane)
+        lane.add_done_callback(self._lanes.discard)
 
     async def _guarded(self, write: HeldWrite | Unreadable) -> None:
         while True:
