@@ -14,6 +14,7 @@ cmd_down() {
     stop_all
     sweep_namespaces
     remove_network
+    restore_autogroup
     rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json" \
         "$CM_STATE"/compute*/ovs.db
     if [[ -n $purge ]]; then

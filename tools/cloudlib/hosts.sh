@@ -11,8 +11,23 @@ niceness() {  # HOST [SERVICE]
         *.vswitchd) echo -10 ;;
         cache.* | client.*) echo -5 ;;
         *.libvirtd) echo -3 ;;
-        *) echo 5 ;;
+        *) echo 10 ;;
     esac
+}
+
+# Where the kernel groups processes by session, every daemon is a group of its own and its niceness
+# counts for nothing: the control plane would starve guests that have just been resumed.
+AUTOGROUP=/proc/sys/kernel/sched_autogroup_enabled
+
+honour_niceness() {
+    [[ -w $AUTOGROUP && $(cat $AUTOGROUP) == 1 ]] || return 0
+    cm_save_setting autogroup 1
+    echo 0 > $AUTOGROUP
+}
+
+restore_autogroup() {
+    [[ $(cm_setting autogroup 0) == 1 && -w $AUTOGROUP ]] || return 0
+    echo 1 > $AUTOGROUP
 }
 
 host_command() {  # HOST [SERVICE]: sets CM_ENTER, which runs a command inside
@@ -42,6 +57,7 @@ ensure_network() {
     fi
     mkdir -p "$CM_STATE"/{run,log,settings}
     hosts_file > "$CM_STATE/hosts"
+    honour_niceness
     local host
     for host in $(cm_hosts); do ensure_host "$host"; done
 }
