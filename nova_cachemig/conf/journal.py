@@ -97,7 +97,7 @@ OPTS = [
         min=1,
         max=4096,
         help="Writes of one service that may be sent after one durable mark. A crash of the agent "
-        "leaves one write in doubt whatever this is; a power failure of the cache node leaves up "
+        "leaves as many in doubt as were in flight (see parallel); a power failure of the node up "
         "to this many, of which those that may not be sent twice are set aside. 1 costs one fsync "
         "a write when a backlog is replayed. A service that honours keys has at least 1024: there, "
         "sending twice does no harm.",

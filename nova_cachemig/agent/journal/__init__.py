@@ -10,8 +10,8 @@ How "accepted means applied, once, in order" is kept without an fsync between tw
   have been sent (``through``). It is committed ahead, ``[journal] send_window`` writes at a time,
   and together with the acceptance while the guest answers: no fsync of its own.
 * Before a write goes out, and when its answer is in, a line is added to the *progress log*, a
-  file that is not synced. A crash of the agent loses nothing of it, so exactly the one write in
-  flight is in doubt then. A power failure may lose lines, which the boot id tells; then all up to
+  file that is not synced. A crash of the agent loses nothing of it, so exactly the writes in
+  flight are in doubt then. A power failure may lose lines, which the boot id tells; then all up to
   ``through`` without an answer are in doubt.
 * An answer is committed before its client sees it.
 """
