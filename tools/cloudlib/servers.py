@@ -12,6 +12,7 @@ import openstack
 
 MICROVERSION = '2.96'
 PORT = 80
+RUNNING = 1  # Nova's power state
 
 
 class Failure(Exception):
@@ -133,6 +134,20 @@ def abort(cloud, args):
         running_migration(cloud, server), server, ignore_missing=False)
 
 
+def mend(cloud, server):
+    """Make a guest that a failed migration left in ERROR usable again.
+
+    Nova 34.0.0 rolls an aborted or failed migration back and then puts the
+    guest in ERROR all the same, although it runs on where it was.
+    """
+    time.sleep(1)
+    server = cloud.compute.get_server(server.id)
+    if server.status == 'ERROR' and server.power_state == RUNNING:
+        cloud.compute.reset_server_state(server, 'active')
+        print(f'cloud: {server.name} runs on; Nova had left it in ERROR',
+              file=sys.stderr)
+
+
 def force_complete(cloud, args):
     server = find(cloud, args.name)
     cloud.compute.force_complete_server_migration(
@@ -214,6 +229,7 @@ def migrate(cloud, args):
         'host': server.hypervisor_hostname,
         'seconds': round(time.monotonic() - started, 2), **report}))
     if migration.status != 'completed':
+        mend(cloud, server)
         raise Failure(f'the migration ended as {migration.status}')
 
 
