@@ -137,15 +137,18 @@ def abort(cloud, args):
 def mend(cloud, server):
     """Make a guest that a failed migration left in ERROR usable again.
 
-    Nova 34.0.0 rolls an aborted or failed migration back and then puts the
-    guest in ERROR all the same, although it runs on where it was.
+    Nova 34.0.0 rolls an aborted or failed migration back and then, a second or
+    two later, puts the guest in ERROR, although it runs on where it was.
     """
-    time.sleep(1)
-    server = cloud.compute.get_server(server.id)
-    if server.status == 'ERROR' and server.power_state == RUNNING:
-        cloud.compute.reset_server_state(server, 'active')
-        print(f'cloud: {server.name} runs on; Nova had left it in ERROR',
-              file=sys.stderr)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        server = cloud.compute.get_server(server.id)
+        if server.status == 'ERROR' and server.power_state == RUNNING:
+            cloud.compute.reset_server_state(server, 'active')
+            print(f'cloud: {server.name} runs on; Nova had left it in ERROR',
+                  file=sys.stderr)
+            return
+        time.sleep(0.5)
 
 
 def force_complete(cloud, args):
