@@ -57,7 +57,7 @@ class RealServer(unittest.TestCase):
 
     def test_from_exporters_to_a_snapshot(self) -> None:
         daemon = self.daemon()
-        self.polled(daemon, 25)
+        self.polled(daemon, 60)
         made = daemon.forecast()
         assert made is not None
         hosts = made.snapshot.hosts
@@ -73,7 +73,7 @@ class RealServer(unittest.TestCase):
 
     def test_an_outage_is_survived_and_filled(self) -> None:
         daemon = self.daemon()
-        self.polled(daemon, 10)
+        self.polled(daemon, 60)
         self.server.stop()
         daemon.poll("prometheus")
         self.assertEqual(1, daemon.faults.counts()["source prometheus cannot be read"])
@@ -84,7 +84,7 @@ class RealServer(unittest.TestCase):
 
     def test_a_wrong_query_keeps_no_other(self) -> None:
         daemon = self.daemon(prometheus_host_query=["memory = wrong(", HOST])
-        self.polled(daemon, 5)
+        self.polled(daemon, 60)
         self.assertGreater(daemon.faults.counts()["source prometheus cannot be read"], 0)
         self.assertEqual(2, len(daemon.intake.latest("cpu", daemon.clock())))
 
