@@ -66,7 +66,7 @@ class LoadTest(unittest.TestCase):
             err = io.StringIO()
             with self.subTest(words), contextlib.redirect_stderr(err):
                 self.assertEqual(2, main(words))
-                self.assertEqual(1, err.getvalue().count("\n"), err.getvalue())
+                self.assertEqual(1, err.getvalue().count("measure: "), err.getvalue())
 
     def test_shares_and_counts_are_checked(self) -> None:
         url = ["load", "--out", "/dev/null", "--url", "http://127.0.0.1"]

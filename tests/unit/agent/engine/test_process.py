@@ -60,6 +60,9 @@ class Processes(Case):
         pid = self.spawn(self.process(SLEEP, "60"))
         other = self.process(SLEEP, "60")
         self.assertTrue(other.adopt())
+        async with asyncio.timeout(10):
+            while other.command() != [SLEEP, "60"]:  # noqa: ASYNC110 - between fork and exec
+                await asyncio.sleep(0.01)
         self.assertEqual((pid, [SLEEP, "60"]), (other.pid, other.command()))
         gone = asyncio.create_task(other.exited())
         await other.end(signal.SIGTERM, 5)
