@@ -29,6 +29,10 @@ start_vswitchd() {  # HOST
     apply_link_speed "$1"
 }
 
+start_ports() {  # HOST
+    daemon_start "$1" ports bash "$CM_LIB/drop-dead-ports.sh"
+}
+
 # The wire between the hosts: only what QEMU sends for a migration is held to
 # this rate. The last stage of a pre-copy is not subject to QEMU's own limit,
 # so this is what makes the length of a blackout repeatable.

@@ -84,6 +84,7 @@ wait_for_venv() {
 start_hypervisor() {  # HOST
     start_ovsdb "$1"
     start_vswitchd "$1"
+    start_ports "$1"
     start_libvirtd "$1"
     start_storage "$1"
 }
