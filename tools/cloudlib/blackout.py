@@ -6,12 +6,12 @@ import time
 import libvirt
 
 SUSPENDED = {
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED: 'suspended',
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY: 'suspended post-copy',
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED: "suspended",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY: "suspended post-copy",
 }
 RESUMED = {
-    libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED: 'resumed',
-    libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY: 'resumed post-copy',
+    libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED: "resumed",
+    libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY: "resumed post-copy",
 }
 
 
@@ -28,16 +28,16 @@ class Watch(threading.Thread):
         libvirt.registerErrorHandler(lambda *_: None, None)
         # Without a beat the loop would sleep until the next event.
         libvirt.virEventAddTimeout(200, lambda *_: None, None)
-        self.connections = [
-            self.listen(name, address) for name, address in computes.items()]
+        self.connections = [self.listen(name, address) for name, address in computes.items()]
 
     def listen(self, host, address):
-        connection = libvirt.openReadOnly(f'qemu+tcp://{address}/system')
+        connection = libvirt.openReadOnly(f"qemu+tcp://{address}/system")
         connection.domainEventRegisterAny(
-            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, host)
+            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, host
+        )
         connection.domainEventRegisterAny(
-            None, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
-            self.count, None)
+            None, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self.count, None
+        )
         return connection
 
     def count(self, connection, domain, iteration, opaque):
@@ -49,12 +49,11 @@ class Watch(threading.Thread):
             return
         name = None
         if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
-            name = SUSPENDED.get(detail, 'paused')
+            name = SUSPENDED.get(detail, "paused")
         elif event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
-            name = RESUMED.get(detail, 'unpaused')
+            name = RESUMED.get(detail, "unpaused")
         if name:
-            self.events.append(
-                {'at': time.time(), 'host': host, 'event': name})
+            self.events.append({"at": time.time(), "host": host, "event": name})
 
     def run(self):
         while not self.done:
@@ -63,16 +62,20 @@ class Watch(threading.Thread):
     def report(self):
         time.sleep(0.3)
         self.done = True
-        return {'blackout_s': blackout(self.events), 'events': self.events}
+        return {"blackout_s": blackout(self.events), "events": self.events}
 
 
 def blackout(events):
     """From the first suspension to the first resumption after it."""
-    began = next((e['at'] for e in events
-                  if e['event'].startswith('suspended')), None)
+    began = next((e["at"] for e in events if e["event"].startswith("suspended")), None)
     if began is None:
         return None
-    ended = next((e['at'] for e in events if e['at'] > began
-                  and e['event'] in ('resumed', 'resumed post-copy',
-                                     'unpaused')), None)
+    ended = next(
+        (
+            e["at"]
+            for e in events
+            if e["at"] > began and e["event"] in ("resumed", "resumed post-copy", "unpaused")
+        ),
+        None,
+    )
     return None if ended is None else round(ended - began, 3)

@@ -5,28 +5,29 @@ import sys
 
 
 def describe(state, repo, names, storage, transport_url, auth_url, hosts, fronts):
-    addresses = dict(pair.split('=') for pair in hosts.split(','))
+    addresses = dict(pair.split("=") for pair in hosts.split(","))
     return {
-        'state': state,
-        'repository': repo,
-        'venv': f'{state}/venv',
-        'openrc': f'{state}/openrc',
-        'storage': storage,
-        'transport_url': transport_url,
-        'auth_url': auth_url,
-        'hosts': {
-            name: {'address': address, 'netns': f'{names}-{name}'}
-            for name, address in addresses.items()},
-        'front_addresses': fronts.split(','),
-        'agent': {
-            'config': f'{state}/cache/nova-cachemig/nova-cachemig.conf',
-            'state': f'{state}/cache/nova-cachemig/state',
-            'services': f'{state}/cache/nova-cachemig/services.d',
+        "state": state,
+        "repository": repo,
+        "venv": f"{state}/venv",
+        "openrc": f"{state}/openrc",
+        "storage": storage,
+        "transport_url": transport_url,
+        "auth_url": auth_url,
+        "hosts": {
+            name: {"address": address, "netns": f"{names}-{name}"}
+            for name, address in addresses.items()
         },
-        'guest_port': 80,
+        "front_addresses": fronts.split(","),
+        "agent": {
+            "config": f"{state}/cache/nova-cachemig/nova-cachemig.conf",
+            "state": f"{state}/cache/nova-cachemig/state",
+            "services": f"{state}/cache/nova-cachemig/services.d",
+        },
+        "guest_port": 80,
     }
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     json.dump(describe(*sys.argv[1:]), sys.stdout, indent=1)
     print()

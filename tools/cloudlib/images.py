@@ -5,8 +5,9 @@ import sys
 import openstack
 
 COMMAND_LINE = (
-    'console=ttyS0 quiet loglevel=4 panic=1 mitigations=off nokaslr nopti '
-    'audit=0 random.trust_cpu=on tsc=reliable')
+    "console=ttyS0 quiet loglevel=4 panic=1 mitigations=off nokaslr nopti "
+    "audit=0 random.trust_cpu=on tsc=reliable"
+)
 MEMORY = (128, 192, 256, 384, 512, 768, 1024)
 
 
@@ -16,40 +17,59 @@ def upload(cloud, name, path, kind, **properties):
         cloud.image.delete_image(old)
     container, disk = kind
     return cloud.image.create_image(
-        name, filename=path, container_format=container, disk_format=disk,
-        validate_checksum=False, allow_duplicates=True, visibility='public',
-        **properties)
+        name,
+        filename=path,
+        container_format=container,
+        disk_format=disk,
+        validate_checksum=False,
+        allow_duplicates=True,
+        visibility="public",
+        **properties,
+    )
 
 
 def images(cloud, kernel, directory, version):
-    kernel = upload(cloud, 'guest-kernel', kernel, ('aki', 'aki'))
-    initrd = upload(
-        cloud, 'guest-initrd', f'{directory}/initrd', ('ari', 'ari'))
+    kernel = upload(cloud, "guest-kernel", kernel, ("aki", "aki"))
+    initrd = upload(cloud, "guest-initrd", f"{directory}/initrd", ("ari", "ari"))
     upload(
-        cloud, 'guest', f'{directory}/disk.qcow2', ('bare', 'qcow2'),
-        kernel_id=kernel.id, ramdisk_id=initrd.id,
-        os_command_line=COMMAND_LINE, guest_version=version,
-        hw_video_model='none', hw_vif_multiqueue_enabled='false')
+        cloud,
+        "guest",
+        f"{directory}/disk.qcow2",
+        ("bare", "qcow2"),
+        kernel_id=kernel.id,
+        ramdisk_id=initrd.id,
+        os_command_line=COMMAND_LINE,
+        guest_version=version,
+        hw_video_model="none",
+        hw_vif_multiqueue_enabled="false",
+    )
 
 
 def network(cloud, cidr, first, last):
-    if cloud.network.find_network('guests'):
+    if cloud.network.find_network("guests"):
         return
     made = cloud.network.create_network(
-        name='guests', provider_network_type='flat',
-        provider_physical_network='physnet1', is_shared=True)
+        name="guests",
+        provider_network_type="flat",
+        provider_physical_network="physnet1",
+        is_shared=True,
+    )
     cloud.network.create_subnet(
-        name='guests', network_id=made.id, ip_version=4, cidr=cidr,
-        is_dhcp_enabled=False, gateway_ip=None,
-        allocation_pools=[{'start': first, 'end': last}])
+        name="guests",
+        network_id=made.id,
+        ip_version=4,
+        cidr=cidr,
+        is_dhcp_enabled=False,
+        gateway_ip=None,
+        allocation_pools=[{"start": first, "end": last}],
+    )
 
 
 def flavors(cloud):
     known = {flavor.name for flavor in cloud.compute.flavors()}
     for memory in MEMORY:
-        if f'm{memory}' not in known:
-            cloud.compute.create_flavor(
-                name=f'm{memory}', ram=memory, vcpus=1, disk=0)
+        if f"m{memory}" not in known:
+            cloud.compute.create_flavor(name=f"m{memory}", ram=memory, vcpus=1, disk=0)
 
 
 def main():
@@ -60,5 +80,5 @@ def main():
     flavors(cloud)
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ import urllib.request
 
 import openstack
 
-MICROVERSION = '2.96'
+MICROVERSION = "2.96"
 PORT = 80
 RUNNING = 1  # Nova's power state
 
@@ -20,22 +20,21 @@ class Failure(Exception):
 
 
 def say(started, text):
-    print(f'[{time.monotonic() - started:6.1f} s] {text}', file=sys.stderr,
-          flush=True)
+    print(f"[{time.monotonic() - started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 def find(cloud, name):
     server = cloud.compute.find_server(name, all_projects=True)
     if server is None:
-        raise Failure(f'there is no guest {name}')
+        raise Failure(f"there is no guest {name}")
     return cloud.compute.get_server(server.id)
 
 
 def address_of(server):
     for addresses in (server.addresses or {}).values():
         for entry in addresses:
-            return entry['addr']
-    raise Failure(f'the guest {server.name} has no address')
+            return entry["addr"]
+    raise Failure(f"the guest {server.name} has no address")
 
 
 def poll(cloud, server, wanted, limit):
@@ -44,18 +43,16 @@ def poll(cloud, server, wanted, limit):
         server = cloud.compute.get_server(server.id)
         if server.status == wanted:
             return server
-        if server.status == 'ERROR':
-            fault = (server.fault or {}).get('message', 'no fault told')
-            raise Failure(f'{server.name} is in ERROR: {fault}')
+        if server.status == "ERROR":
+            fault = (server.fault or {}).get("message", "no fault told")
+            raise Failure(f"{server.name} is in ERROR: {fault}")
         time.sleep(0.5)
-    raise Failure(f'{server.name} is {server.status}, not {wanted}, '
-                  f'after {limit} s')
+    raise Failure(f"{server.name} is {server.status}, not {wanted}, after {limit} s")
 
 
 def answers(address):
     try:
-        with urllib.request.urlopen(
-                f'http://{address}:{PORT}/health', timeout=1) as response:
+        with urllib.request.urlopen(f"http://{address}:{PORT}/health", timeout=1) as response:
             return response.status == 200
     except OSError:
         return False
@@ -63,28 +60,35 @@ def answers(address):
 
 def boot(cloud, args):
     started = time.monotonic()
-    if cloud.compute.find_server(args.name):
-        raise Failure(f'there is a guest {args.name} already')
-    properties = dict(item.split('=', 1) for item in args.property)
-    flavor = cloud.compute.find_flavor(f'm{args.memory}')
+    old = cloud.compute.find_server(args.name)
+    if old:
+        raise Failure(f"there is a guest {args.name} already, {old.status}")
+    properties = dict(item.split("=", 1) for item in args.property)
+    flavor = cloud.compute.find_flavor(f"m{args.memory}")
     if flavor is None:
-        raise Failure(f'no flavor of {args.memory} MB')
-    network = cloud.network.find_network('guests', ignore_missing=False)
-    image = cloud.image.find_image('guest', ignore_missing=False)
-    wish = {'host': args.host} if args.host else {}
+        raise Failure(f"no flavor of {args.memory} MB")
+    network = cloud.network.find_network("guests", ignore_missing=False)
+    image = cloud.image.find_image("guest", ignore_missing=False)
+    wish = {"host": args.host} if args.host else {}
     server = cloud.compute.create_server(
-        name=args.name, image_id=image.id, flavor_id=flavor.id,
-        networks=[{'uuid': network.id}], metadata=properties, **wish)
-    server = poll(cloud, server, 'ACTIVE', 120)
+        name=args.name,
+        image_id=image.id,
+        flavor_id=flavor.id,
+        networks=[{"uuid": network.id}],
+        metadata=properties,
+        **wish,
+    )
+    server = poll(cloud, server, "ACTIVE", 120)
     address = address_of(server)
-    say(started, f'{args.name} is ACTIVE on {server.hypervisor_hostname}')
+    say(started, f"{args.name} is ACTIVE on {server.hypervisor_hostname}")
     deadline = time.monotonic() + 90
     while not answers(address):
         if time.monotonic() > deadline:
-            raise Failure(f'{args.name} does not answer at {address}; its '
-                          'console: openstack console log show')
+            raise Failure(
+                f"{args.name} does not answer at {address}; its console: openstack console log show"
+            )
         time.sleep(0.2)
-    say(started, f'{args.name} answers')
+    say(started, f"{args.name} answers")
     print(address)
 
 
@@ -100,24 +104,31 @@ def delete(cloud, args):
         deadline = time.monotonic() + 60
         while cloud.compute.find_server(name, all_projects=True):
             if time.monotonic() > deadline:
-                raise Failure(f'{name} is not gone after 60 s')
+                raise Failure(f"{name} is not gone after 60 s")
             time.sleep(0.5)
 
 
 def status(cloud, args):
     server = find(cloud, args.name)
-    print(json.dumps({
-        'name': server.name, 'id': server.id, 'status': server.status,
-        'task': server.task_state, 'host': server.hypervisor_hostname,
-        'address': address_of(server)}))
+    print(
+        json.dumps(
+            {
+                "name": server.name,
+                "id": server.id,
+                "status": server.status,
+                "task": server.task_state,
+                "host": server.hypervisor_hostname,
+                "address": address_of(server),
+            }
+        )
+    )
 
 
 def dirty(cloud, args):
     """Tell guests, all of them by default, what memory to keep changing."""
     everyone = cloud.compute.servers(all_projects=True)
     for server in [find(cloud, args.name)] if args.name else everyone:
-        url = (f'http://{address_of(server)}:{PORT}/dirty'
-               f'?rate={args.rate}&size={args.size}')
+        url = f"http://{address_of(server)}:{PORT}/dirty?rate={args.rate}&size={args.size}"
         with urllib.request.urlopen(url, timeout=30) as response:
             print(server.name, response.read().decode().strip())
 
@@ -125,13 +136,14 @@ def dirty(cloud, args):
 def running_migration(cloud, server):
     for migration in cloud.compute.server_migrations(server):
         return migration
-    raise Failure(f'no migration of {server.name} is running')
+    raise Failure(f"no migration of {server.name} is running")
 
 
 def abort(cloud, args):
     server = find(cloud, args.name)
     cloud.compute.abort_server_migration(
-        running_migration(cloud, server), server, ignore_missing=False)
+        running_migration(cloud, server), server, ignore_missing=False
+    )
 
 
 def mend(cloud, server):
@@ -143,18 +155,16 @@ def mend(cloud, server):
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         server = cloud.compute.get_server(server.id)
-        if server.status == 'ERROR' and server.power_state == RUNNING:
-            cloud.compute.reset_server_state(server, 'active')
-            print(f'cloud: {server.name} runs on; Nova had left it in ERROR',
-                  file=sys.stderr)
+        if server.status == "ERROR" and server.power_state == RUNNING:
+            cloud.compute.reset_server_state(server, "active")
+            print(f"cloud: {server.name} runs on; Nova had left it in ERROR", file=sys.stderr)
             return
         time.sleep(0.5)
 
 
 def force_complete(cloud, args):
     server = find(cloud, args.name)
-    cloud.compute.force_complete_server_migration(
-        running_migration(cloud, server), server)
+    cloud.compute.force_complete_server_migration(running_migration(cloud, server), server)
 
 
 def latest(cloud, server):
@@ -165,14 +175,14 @@ def latest(cloud, server):
 
 def ask_nova(args, server):
     """The command a person would type."""
-    command = ['openstack', 'server', 'migrate', '--live-migration']
+    command = ["openstack", "server", "migrate", "--live-migration"]
     if args.to:
-        command += ['--host', args.to]
+        command += ["--host", args.to]
     if args.block:
-        command.append('--block-migration')
+        command.append("--block-migration")
     done = subprocess.run([*command, server.id], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Failure(done.stderr.strip() or 'openstack server migrate failed')
+        raise Failure(done.stderr.strip() or "openstack server migrate failed")
 
 
 def follow(cloud, server, before, limit):
@@ -180,13 +190,16 @@ def follow(cloud, server, before, limit):
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         migration = latest(cloud, server)
-        if migration and migration.id != before and migration.status in (
-                'completed', 'error', 'failed', 'cancelled'):
+        if (
+            migration
+            and migration.id != before
+            and migration.status in ("completed", "error", "failed", "cancelled")
+        ):
             server = cloud.compute.get_server(server.id)
-            if server.status != 'MIGRATING':
+            if server.status != "MIGRATING":
                 return migration, server
         time.sleep(0.5)
-    raise Failure(f'the migration did not end in {limit} s')
+    raise Failure(f"the migration did not end in {limit} s")
 
 
 def post_copy(cloud, server, watch):
@@ -197,47 +210,57 @@ def post_copy(cloud, server, watch):
     deadline = time.monotonic() + 120
     while watch.iteration < 2:
         if time.monotonic() > deadline:
-            raise Failure('memory was not copied once in 120 s')
+            raise Failure("memory was not copied once in 120 s")
         time.sleep(0.05)
-    cloud.compute.force_complete_server_migration(
-        running_migration(cloud, server), server)
+    cloud.compute.force_complete_server_migration(running_migration(cloud, server), server)
 
 
 def migrate(cloud, args):
     from blackout import Watch
+
     started = time.monotonic()
     server = find(cloud, args.name)
     source = server.hypervisor_hostname
     before = latest(cloud, server)
-    hosts = json.loads(pathlib.Path(args.state, 'cloud.json').read_text())['hosts']
+    hosts = json.loads(pathlib.Path(args.state, "cloud.json").read_text())["hosts"]
     watch = None
     if args.postcopy or not args.no_wait:
-        watch = Watch(server.id, {
-            name: host['address'] for name, host in hosts.items()
-            if name.startswith('compute')})
+        watch = Watch(
+            server.id,
+            {name: host["address"] for name, host in hosts.items() if name.startswith("compute")},
+        )
         watch.start()
     ask_nova(args, server)
-    say(started, f'asked Nova to move {server.name} away from {source}')
+    say(started, f"asked Nova to move {server.name} away from {source}")
     if args.postcopy:
         post_copy(cloud, server, watch)
     if args.no_wait:
         return
-    migration, server = follow(
-        cloud, server, before.id if before else None, args.timeout)
+    migration, server = follow(cloud, server, before.id if before else None, args.timeout)
     report = watch.report()
-    say(started, f'{migration.status}: {source} -> '
-        f'{server.hypervisor_hostname}, blackout {report["blackout_s"]} s')
-    print(json.dumps({
-        'status': migration.status, 'source': source,
-        'host': server.hypervisor_hostname,
-        'seconds': round(time.monotonic() - started, 2), **report}))
-    if migration.status != 'completed':
+    say(
+        started,
+        f"{migration.status}: {source} -> "
+        f"{server.hypervisor_hostname}, blackout {report['blackout_s']} s",
+    )
+    print(
+        json.dumps(
+            {
+                "status": migration.status,
+                "source": source,
+                "host": server.hypervisor_hostname,
+                "seconds": round(time.monotonic() - started, 2),
+                **report,
+            }
+        )
+    )
+    if migration.status != "completed":
         mend(cloud, server)
-        raise Failure(f'the migration ended as {migration.status}')
+        raise Failure(f"the migration ended as {migration.status}")
 
 
 def parser():
-    top = argparse.ArgumentParser(prog='tools/cloud')
+    top = argparse.ArgumentParser(prog="tools/cloud")
     commands = top.add_subparsers(required=True)
 
     def command(name, function):
@@ -245,29 +268,32 @@ def parser():
         made.set_defaults(run=function)
         return made
 
-    one = command('boot', boot)
-    one.add_argument('name')
-    one.add_argument('--host')
-    one.add_argument('--property', action='append', default=[])
-    one.add_argument('--memory', type=int, default=256)
-    one = command('delete', delete)
-    one.add_argument('name', nargs='*')
-    one.add_argument('--all', action='store_true')
-    for name, function in (('status', status), ('abort', abort),
-                           ('force-complete', force_complete)):
-        command(name, function).add_argument('name')
-    one = command('dirty', dirty)
-    one.add_argument('name', nargs='?')
-    one.add_argument('--rate', type=int, required=True)
-    one.add_argument('--size', type=int, required=True)
-    one = command('migrate', migrate)
-    one.add_argument('name')
-    one.add_argument('--to')
-    one.add_argument('--block', action='store_true')
-    one.add_argument('--postcopy', action='store_true')
-    one.add_argument('--no-wait', action='store_true')
-    one.add_argument('--timeout', type=float, default=300)
-    one.add_argument('--state', required=True)
+    one = command("boot", boot)
+    one.add_argument("name")
+    one.add_argument("--host")
+    one.add_argument("--property", action="append", default=[])
+    one.add_argument("--memory", type=int, default=256)
+    one = command("delete", delete)
+    one.add_argument("name", nargs="*")
+    one.add_argument("--all", action="store_true")
+    for name, function in (
+        ("status", status),
+        ("abort", abort),
+        ("force-complete", force_complete),
+    ):
+        command(name, function).add_argument("name")
+    one = command("dirty", dirty)
+    one.add_argument("name", nargs="?")
+    one.add_argument("--rate", type=int, required=True)
+    one.add_argument("--size", type=int, required=True)
+    one = command("migrate", migrate)
+    one.add_argument("name")
+    one.add_argument("--to")
+    one.add_argument("--block", action="store_true")
+    one.add_argument("--postcopy", action="store_true")
+    one.add_argument("--no-wait", action="store_true")
+    one.add_argument("--timeout", type=float, default=300)
+    one.add_argument("--state", required=True)
     return top
 
 
@@ -277,8 +303,8 @@ def main():
     try:
         args.run(cloud, args)
     except Failure as failure:
-        sys.exit(f'cloud: {failure}')
+        sys.exit(f"cloud: {failure}")
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     main()

@@ -2,8 +2,8 @@
 # Raise everything, in the order in which each part can start.
 
 cmd_up() {
-    parse_up "$@"
     take_lock
+    parse_up "$@"
     say "the cloud is in $CM_STATE"
     install_first
     job venv install_venv
@@ -26,10 +26,11 @@ cmd_up() {
 }
 
 parse_up() {
+    local want=
     while (($#)); do
         case $1 in
-            --shared) cm_want_storage=shared ;;
-            --no-shared) cm_want_storage=local ;;
+            --shared) want=shared ;;
+            --no-shared) want=local ;;
             --computes)
                 [[ ${2:-} =~ ^[1-9]$ ]] || die "--computes takes a number from 1 to 9"
                 daemon_gone "compute$(($2 + 1)).host" \
@@ -41,7 +42,7 @@ parse_up() {
         esac
         shift
     done
-    if [[ -n ${cm_want_storage:-} ]]; then switch_storage "$cm_want_storage"; fi
+    [[ -z $want ]] || switch_storage "$want"
 }
 
 # The instances' directory changes, so no guest may be left in the old one.

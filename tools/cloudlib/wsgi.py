@@ -5,26 +5,27 @@ import logging
 import sys
 
 MODULES = {
-    'keystone': 'keystone.wsgi.api',
-    'placement': 'placement.wsgi.api',
-    'glance': 'glance.wsgi.api',
-    'neutron': 'neutron.wsgi.api',
-    'nova-api': 'nova.wsgi.osapi_compute',
+    "keystone": "keystone.wsgi.api",
+    "placement": "placement.wsgi.api",
+    "glance": "glance.wsgi.api",
+    "neutron": "neutron.wsgi.api",
+    "nova-api": "nova.wsgi.osapi_compute",
 }
 
 
 def load(service):
     # The modules parse the command line when they are imported.
     del sys.argv[1:]
-    if service == 'neutron':
+    if service == "neutron":
         # A relation of the ports' model names a class of this module, which
         # nothing imports when no port forwarding plug-in is loaded.
-        importlib.import_module('neutron.db.models.port_forwarding')
+        importlib.import_module("neutron.db.models.port_forwarding")
     application = importlib.import_module(MODULES[service]).application
-    if service == 'neutron':
+    if service == "neutron":
         # The relations that plug-ins add to other models exist only once the
         # mappers are configured; GET /ports would answer 500 until then.
         from sqlalchemy import orm
+
         orm.configure_mappers()
     return application
 
@@ -33,10 +34,17 @@ def main():
     service, address, port = sys.argv[1:4]
     application = load(service)
     import waitress
-    logging.getLogger('waitress.queue').setLevel(logging.ERROR)
-    waitress.serve(application, host=address, port=int(port), threads=6,
-                   ident=None, clear_untrusted_proxy_headers=True)
+
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    waitress.serve(
+        application,
+        host=address,
+        port=int(port),
+        threads=6,
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     main()

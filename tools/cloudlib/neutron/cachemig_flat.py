@@ -9,9 +9,9 @@ from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
 DETAILS = {
-    'bridge_name': 'br-int',
+    "bridge_name": "br-int",
     # Without it os-vif turns the bridge back to the kernel's datapath.
-    'datapath_type': 'netdev',
+    "datapath_type": "netdev",
     portbindings.OVS_HYBRID_PLUG: False,
     portbindings.CAP_PORT_FILTER: False,
 }
@@ -31,6 +31,9 @@ class FlatDriver(api.MechanismDriver):
         for segment in context.segments_to_bind:
             if segment[api.NETWORK_TYPE] == constants.TYPE_FLAT:
                 context.set_binding(
-                    segment[api.ID], portbindings.VIF_TYPE_OVS, dict(DETAILS),
-                    status=constants.PORT_STATUS_ACTIVE)
+                    segment[api.ID],
+                    portbindings.VIF_TYPE_OVS,
+                    dict(DETAILS),
+                    status=constants.PORT_STATUS_ACTIVE,
+                )
                 return
