@@ -12,9 +12,12 @@ from tests.functional.telemetry.server import Exporter, Prometheus
 from tests.unit.telemetry.config import conf
 
 UUID = "8d6b1f6e-0000-4000-8000-000000000001"
-HOST = 'cpu = 100 * (1 - avg by (host) (rate(node_cpu_seconds_total{mode="idle"}[2s])))'
+# "offset": only where the window is full. A series that has just begun has a rate that still rises.
+IDLE = 'node_cpu_seconds_total{mode="idle"}'
+HOST = f"cpu = 100 * (1 - avg by (host) (rate({IDLE}[2s]) and {IDLE} offset 2s))"
 CPUS = 'cpus = count by (host) (node_cpu_seconds_total{mode="idle"})'
-INSTANCE = "cpu = 100 * sum by (host, instance_id) (rate(domain_cpu_seconds_total[2s]))"
+USED = "domain_cpu_seconds_total"
+INSTANCE = f"cpu = 100 * sum by (host, instance_id) (rate({USED}[2s]) and {USED} offset 2s)"
 
 
 class RealServer(unittest.TestCase):
