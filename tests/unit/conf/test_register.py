@@ -1,0 +1,48 @@
+"""What holds for every module of options: its group belongs to one ConfigOpts alone."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import unittest
+
+from oslo_config import cfg
+
+import nova_cachemig.conf
+
+MODULES = sorted(
+    found.name
+    for found in pkgutil.iter_modules(nova_cachemig.conf.__path__)
+    if found.name not in {"opts", "setup"}
+)
+
+
+def new_conf(module: str) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    importlib.import_module(f"nova_cachemig.conf.{module}").register(conf)
+    return conf
+
+
+class RegisterTest(unittest.TestCase):
+    def test_a_value_set_for_one_conf_is_not_set_for_another(self) -> None:
+        for module in MODULES:
+            ((group, options), *_) = importlib.import_module(
+                f"nova_cachemig.conf.{module}"
+            ).list_opts()
+            one, other = new_conf(module), new_conf(module)
+            option = next(o for o in options if type(o) in {cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt})
+            name = str(group)
+            before = other[name][option.dest]
+            changed = "another" if isinstance(option, cfg.StrOpt) else (before or 0) + 1
+            with self.subTest(module):
+                one.set_override(option.dest, changed, group=name)
+                self.assertEqual(
+                    (changed, before), (one[name][option.dest], other[name][option.dest])
+                )
+
+    def test_registering_twice_is_no_error(self) -> None:
+        for module in MODULES:
+            with self.subTest(module):
+                conf = new_conf(module)
+                importlib.import_module(f"nova_cachemig.conf.{module}").register(conf)
