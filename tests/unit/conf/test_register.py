@@ -33,7 +33,7 @@ class RegisterTest(unittest.TestCase):
             one, other = new_conf(module), new_conf(module)
             option = next(o for o in options if type(o) in {cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt})
             name = str(group)
-            before = other[name][option.dest]
+            before = one[name][option.dest]  # other would remember what it was asked
             changed = "another" if isinstance(option, cfg.StrOpt) else (before or 0) + 1
             with self.subTest(module):
                 one.set_override(option.dest, changed, group=name)
