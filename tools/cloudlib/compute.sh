@@ -30,7 +30,7 @@ start_vswitchd() {  # HOST
 }
 
 start_ports() {  # HOST
-    daemon_start "$1" ports bash "$CM_LIB/drop-dead-ports.sh"
+    daemon_start "$1" ports bash "$CM_LIB/tend-ports.sh"
 }
 
 # The wire between the hosts: only what QEMU sends for a migration is held to
