@@ -1,0 +1,65 @@
+"""An answer that is kept, and the answers of our own (RFC 9457)."""
+
+from __future__ import annotations
+
+import dataclasses
+import http
+import json
+
+Headers = tuple[tuple[str, str], ...]
+"""Names and values as latin-1 text, in the application's order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client gets. ``whole``: False where the body was too large to keep."""
+
+    status: int
+    reason: str = ""
+    headers: Headers = ()
+    body: bytes = b""
+    whole: bool = True
+
+    def has(self, name: str) -> bool:
+        """Whether there is a header ``name`` (lower case)."""
+        return any(key.lower() == name for key, _ in self.headers)
+
+    def framed(self) -> Answer:
+        """Return it with Content-Length, where it has none and may have one."""
+        if self.status < 200 or self.status in {204, 304} or self.has("content-length"):
+            return self
+        length = ("Content-Length", str(len(self.body)))
+        return dataclasses.replace(self, headers=(*self.headers, length))
+
+    def replayed(self) -> Answer:
+        """Return it marked as one that was given before."""
+        mark = ("Idempotent-Replayed", "true")
+        return dataclasses.replace(self, headers=(*self.headers, mark)).framed()
+
+
+def phrase(status: int) -> str:
+    """Return the usual reason phrase."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def problem(
+    status: int, code: str, detail: str, *extra: tuple[str, str], first: int | None = None
+) -> Answer:
+    """Return an error. ``code`` names it for programs; ``first``: the first request's status."""
+    facts: dict[str, object] = {
+        "title": phrase(status),
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if first is not None:
+        facts["first_status"] = first
+    headers = (
+        ("Content-Type", "application/problem+json"),
+        ("Cache-Control", "no-store"),
+        *extra,
+    )
+    return Answer(status, phrase(status), headers, json.dumps(facts).encode() + b"\n").framed()

@@ -1,0 +1,241 @@
+"""The middleware for ASGI: Starlette, FastAPI, Quart, Litestar, Django and others, on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from nova_cachemig.guest import key as keys
+from nova_cachemig.guest.answer import Answer
+from nova_cachemig.guest.body import Body, NoRoom, TooLarge
+from nova_cachemig.guest.ledger import KEY, Ledger
+from nova_cachemig.guest.settings import DEFAULT, Settings
+from nova_cachemig.guest.store import Store
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CHUNK: Final = 64 << 10  # bytes
+
+
+class AsgiIdempotency:
+    """Wraps an application: ``app.add_middleware(AsgiIdempotency, store="/var/lib/shop/keys")``.
+
+    A request with Idempotency-Key is read in whole before the application is called, and its
+    answer is kept before the client gets the first byte of it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        store: Store | str | os.PathLike[str],
+        settings: Settings = DEFAULT,
+    ) -> None:
+        """``store``: where keys are kept; a path is that of a file of SQLite."""
+        self._app = app
+        self._ledger = Ledger(store, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Deal with one request, or a connection of another kind, which passes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _Headers(scope)
+        key = self._ledger.key(
+            scope["method"], headers.get("idempotency-key"), lambda name: headers.get(name) or ""
+        )
+        if key is None:
+            await self._app(scope, receive, send)
+        elif isinstance(key, Answer):
+            await _send(key, send)
+        else:
+            body = Body(self._ledger.max_body)
+            try:
+                await self._keyed(key, body, headers, _Channel(scope, receive, send))
+            finally:
+                body.close()
+
+    async def _keyed(self, key: str, body: Body, headers: _Headers, channel: _Channel) -> None:
+        ledger, scope = self._ledger, channel.scope
+        length = headers.get("content-length") or "0"
+        if length.isdecimal() and int(length) > ledger.max_body:
+            await _send(ledger.too_large(), channel.send)
+            return
+        try:
+            if not await _take(channel.receive, body):
+                return  # the client is gone; nothing was applied
+        except TooLarge:
+            await _send(ledger.too_large(), channel.send)
+            return
+        except NoRoom as exc:
+            await _send(ledger.no_room(exc), channel.send)
+            return
+        mark = _mark(scope, headers, body)
+        refusal = await self._claim(key, mark)
+        if refusal is not None:
+            await _send(refusal, channel.send)
+            return
+        exchange = _Exchange(ledger, key, body, channel)
+        await exchange.run(self._app)
+
+    async def _claim(self, key: str, mark: str) -> Answer | None:
+        task = asyncio.create_task(asyncio.to_thread(self._ledger.claim, key, mark))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if await task is None:
+                await asyncio.to_thread(self._ledger.release, key)
+            raise
+
+
+class _Channel:
+    """What the server called us with."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+
+
+class _Headers:
+    """A request's headers by name."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+
+    def get(self, name: str) -> str | None:
+        """Return a header's values as one."""
+        wanted = name.lower().encode("latin-1")
+        found = [value.decode("latin-1") for key, value in self._headers if key.lower() == wanted]
+        return ", ".join(found) if found else None
+
+
+class _Exchange:
+    """One call of the application, and the answer that it gives."""
+
+    def __init__(self, ledger: Ledger, key: str, body: Body, channel: _Channel) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._body = body
+        self._left = body.length
+        self._body_told = False
+        self._channel = channel
+        self._start: Message | None = None
+        self._chunks: list[bytes] = []
+        self._length = 0
+        self._settled = False
+        self._passing = asyncio.Event()  # the answer is on its way
+
+    async def run(self, app: App) -> None:
+        """Call the application, and remember what comes of it."""
+        try:
+            await app(self._scope(), self.receive, self.send)
+            if not self._settled:
+                raise RuntimeError("the application returned before its answer was complete")
+        except Exception:
+            if not self._settled:
+                await _finish(self._ledger.failed, self._key)
+            raise
+        except BaseException:  # cancelled: the server stops
+            if not self._settled:
+                await _finish(self._ledger.unknown, self._key)
+            raise
+
+    def _scope(self) -> Scope:
+        scope = dict(self._channel.scope)
+        # Answers that do not go through send() as bytes could not be kept.
+        offered = scope.get("extensions") or {}
+        scope["extensions"] = {
+            name: value for name, value in offered.items() if not name.startswith("http.response.")
+        }
+        scope[KEY] = self._key
+        return scope
+
+    async def receive(self) -> Message:
+        """The body again, for the application."""
+        if not self._body_told:
+            chunk = self._body.file.read(_CHUNK)
+            self._left -= len(chunk)
+            self._body_told = self._left <= 0
+            return {"type": "http.request", "body": chunk, "more_body": not self._body_told}
+        # That its client is gone would make an application leave off. The answer is for the next
+        # try.
+        await self._passing.wait()
+        return await self._channel.receive()
+
+    async def send(self, message: Message) -> None:
+        """Collect the answer; keep it, then let it go."""
+        kind = message["type"]
+        if self._settled or kind not in {"http.response.start", "http.response.body"}:
+            await self._channel.send(message)
+        elif kind == "http.response.start":
+            self._start = message
+        elif self._start is None:
+            raise RuntimeError("http.response.body came before http.response.start")
+        else:
+            await self._collect(self._start, message)
+
+    async def _collect(self, start: Message, message: Message) -> None:
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        self._chunks.append(chunk)
+        self._length += len(chunk)
+        whole = self._length <= self._ledger.max_answer
+        if whole and more:
+            return
+        headers = tuple(
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+            for name, value in start.get("headers", ())
+        )
+        content = b"".join(self._chunks)
+        self._chunks.clear()
+        answer = Answer(start["status"], "", headers, content if whole else b"", whole)
+        self._settled = True
+        await _finish(self._ledger.answered, self._key, answer)
+        self._passing.set()
+        if whole:
+            await _send(answer.framed(), self._channel.send)
+            return
+        await self._channel.send(start)
+        await self._channel.send({**message, "body": content})
+
+
+async def _finish(call: Callable[..., None], *args: Any) -> None:
+    """Have the store called whatever happens to this task."""
+    await asyncio.shield(asyncio.create_task(asyncio.to_thread(call, *args)))
+
+
+async def _take(receive: Receive, body: Body) -> bool:
+    """Read the body; False where the client has gone half-way. Raises TooLarge or NoRoom."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        body.add(message.get("body", b""))
+        more = message.get("more_body", False)
+    return True
+
+
+def _mark(scope: Scope, headers: _Headers, body: Body) -> str:
+    query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    return keys.fingerprint(
+        scope["method"],
+        headers.get("host") or "",
+        f"{scope['path']}?{query}",
+        headers.get("content-type") or "",
+        body.rewind(),
+    )
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,278 @@
+"""Keys in a file of SQLite: several processes share it, and it outlives all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from nova_cachemig.guest import owner
+from nova_cachemig.guest.answer import Answer
+from nova_cachemig.guest.store import Record, State, StoreError, StoreFull
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    state TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    until REAL,
+    status INTEGER,
+    reason TEXT,
+    headers TEXT,
+    body BLOB,
+    whole INTEGER,
+    size INTEGER NOT NULL
+);
+CREATE INDEX keys_until ON keys (until) WHERE until IS NOT NULL;
+CREATE INDEX keys_owner ON keys (owner) WHERE state = 'in_flight';
+CREATE TABLE totals (keys INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO totals VALUES (0, 0);
+CREATE TRIGGER keys_in AFTER INSERT ON keys BEGIN
+    UPDATE totals SET keys = keys + 1, bytes = bytes + new.size;
+END;
+CREATE TRIGGER keys_change AFTER UPDATE OF size ON keys BEGIN
+    UPDATE totals SET bytes = bytes + new.size - old.size;
+END;
+CREATE TRIGGER keys_out AFTER DELETE ON keys BEGIN
+    UPDATE totals SET keys = keys - 1, bytes = bytes - old.size;
+END;
+"""
+_ROW: Final = 256  # bytes that a key takes besides headers and body, about
+_AT_ONCE: Final = 64  # keys past their time that one claim removes
+_BUSY: Final = 10.0  # seconds to wait for another process's turn
+
+# A connection must not be used, nor closed, by a child of the process that opened it.
+_inherited: list[sqlite3.Connection] = []
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in tuple(_stores):
+        store.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class SqliteStore:
+    """A :class:`~nova_cachemig.guest.store.Store` in the file ``path``, on a disk of this machine.
+
+    Beside the file there is a directory ``path.owners``: which processes live. Both are readable
+    by their owner only, as answers may be private. The file is opened at the first use.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: float = 86400.0,
+        most_keys: int = 100_000,
+        most_bytes: int = 1 << 30,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``keep``: seconds after the answer. ``most_bytes``: of all kept answers, about.
+
+        ``clock`` gives seconds and goes on across restarts.
+        """
+        if keep <= 0 or most_keys < 1 or most_bytes < 1:
+            raise ValueError("keep, most_keys and most_bytes must be positive")
+        self._path = Path(path).absolute()
+        self._owners = self._path.with_name(self._path.name + ".owners")
+        self._keep = keep
+        self._most_keys = most_keys
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._me: owner.Owner | None = None
+        _stores.add(self)
+
+    def close(self) -> None:
+        """Let go of the file. What is in flight counts as unknown from now on."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if self._me is not None:
+                self._me.leave()
+                self._me = None
+
+    def forked(self) -> None:
+        """We are in a child process: begin anew."""
+        self._lock = threading.Lock()
+        if self._connection is not None:
+            _inherited.append(self._connection)
+            self._connection = None
+        if self._me is not None:
+            self._me.forked()
+            self._me = None
+
+    # --- Store
+
+    def claim(self, key: str, fingerprint: str, *, again: bool) -> Record | None:
+        """Take the key; see :class:`~nova_cachemig.guest.store.Store`."""
+        with self._transaction() as (connection, me):
+            self._forget(connection, key)
+            row = connection.execute("SELECT * FROM keys WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                return self._known(connection, me, row, fingerprint, again)
+            full = self._full(connection)
+            if full is None:
+                connection.execute(
+                    "INSERT INTO keys (key, fingerprint, state, owner, size) "
+                    "VALUES (?, ?, 'in_flight', ?, ?)",
+                    (key, fingerprint, me, _ROW),
+                )
+                return None
+        raise StoreFull(full)  # after the transaction: what it forgot stays forgotten
+
+    def answered(self, key: str, answer: Answer) -> None:
+        """Keep the answer."""
+        headers = json.dumps(answer.headers)
+        self._end(
+            key,
+            "state = 'answered', until = ?, status = ?, reason = ?, headers = ?, body = ?,"
+            " whole = ?, size = ?",
+            self._clock() + self._keep,
+            answer.status,
+            answer.reason,
+            headers,
+            answer.body,
+            answer.whole,
+            _ROW + len(headers) + len(answer.body),
+        )
+
+    def unknown(self, key: str) -> None:
+        """Whether the request was applied is not known."""
+        self._end(key, "state = 'unknown', until = ?", self._clock() + self._keep)
+
+    def release(self, key: str) -> None:
+        """Forget the key."""
+        with self._transaction() as (connection, me):
+            connection.execute(
+                "DELETE FROM keys WHERE key = ? AND state = 'in_flight' AND owner = ?", (key, me)
+            )
+
+    # ---
+
+    def _end(self, key: str, assignments: str, *values: Any) -> None:
+        with self._transaction() as (connection, me):
+            done = connection.execute(
+                f"UPDATE keys SET {assignments} "
+                "WHERE key = ? AND state = 'in_flight' AND owner = ?",
+                (*values, key, me),
+            )
+            if done.rowcount != 1:
+                raise StoreError(f"the key {key} is no longer in flight in {self._path}")
+
+    def _known(
+        self,
+        connection: sqlite3.Connection,
+        me: str,
+        row: sqlite3.Row,
+        fingerprint: str,
+        again: bool,
+    ) -> Record | None:
+        state = State(row["state"])
+        if state is State.IN_FLIGHT and not self._lives(row["owner"], me):
+            self._doubt(connection, row["owner"])
+            state = State.UNKNOWN
+        if state is State.UNKNOWN and again and row["fingerprint"] == fingerprint:
+            connection.execute(
+                "UPDATE keys SET state = 'in_flight', owner = ?, until = NULL WHERE key = ?",
+                (me, row["key"]),
+            )
+            return None
+        answer = _answer(row) if state is State.ANSWERED else None
+        return Record(row["fingerprint"], state, answer)
+
+    def _full(self, connection: sqlite3.Connection) -> str | None:
+        keys, size = connection.execute("SELECT keys, bytes FROM totals").fetchone()
+        if keys < self._most_keys and size < self._most_bytes:
+            return None
+        return f"{self._path} keeps {keys} keys, {size} bytes: no more are allowed"
+
+    def _forget(self, connection: sqlite3.Connection, key: str) -> None:
+        """Remove some that have had their time, and ``key`` if it has."""
+        now = self._clock()
+        connection.execute("DELETE FROM keys WHERE key = ? AND until <= ?", (key, now))
+        connection.execute(
+            "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE until <= ? LIMIT ?)",
+            (now, _AT_ONCE),
+        )
+
+    def _lives(self, name: str, me: str) -> bool:
+        return name == me or owner.lives(self._owners, name)
+
+    def _doubt(self, connection: sqlite3.Connection, name: str) -> None:
+        """The process ``name`` is gone."""
+        connection.execute(
+            "UPDATE keys SET state = 'unknown', until = ? WHERE state = 'in_flight' AND owner = ?",
+            (self._clock() + self._keep, name),
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, str]]:
+        with self._lock:
+            try:
+                connection, me = self._opened()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection, me
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:  # not after a full disk: SQLite did it itself
+                        connection.execute("ROLLBACK")
+            except (sqlite3.Error, OSError) as exc:
+                raise StoreError(f"{self._path}: {exc}") from exc
+
+    def _opened(self) -> tuple[sqlite3.Connection, str]:
+        if self._connection is None or self._me is None:
+            self._owners.mkdir(mode=0o700, exist_ok=True)
+            # Alone: two that switch a new file to WAL at once would fail without waiting.
+            with owner.alone(self._owners):
+                connection = self._open()
+                owner.bury(self._owners)
+                for (name,) in connection.execute(
+                    "SELECT DISTINCT owner FROM keys WHERE state = 'in_flight'"
+                ).fetchall():
+                    if not owner.lives(self._owners, name):
+                        self._doubt(connection, name)
+                self._connection, self._me = connection, owner.Owner(self._owners)
+        return self._connection, self._me.name
+
+    def _open(self) -> sqlite3.Connection:
+        # SQLite gives its other files the same mode.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_VERSION};COMMIT;"
+                )
+            elif version != _VERSION:
+                raise StoreError(f"{self._path} has form {version}, not {_VERSION}: newer code's?")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _answer(row: sqlite3.Row) -> Answer:
+    headers = tuple((name, value) for name, value in json.loads(row["headers"]))
+    return Answer(row["status"], row["reason"], headers, row["body"], bool(row["whole"]))

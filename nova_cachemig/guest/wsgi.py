@@ -1,0 +1,199 @@
+"""The middleware for WSGI (PEP 3333): Flask, Django, Pyramid, Falcon and others."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from nova_cachemig.guest import key as keys
+from nova_cachemig.guest.answer import Answer, phrase, problem
+from nova_cachemig.guest.body import Body, NoRoom, TooLarge
+from nova_cachemig.guest.ledger import KEY, Ledger
+from nova_cachemig.guest.settings import DEFAULT, Settings
+from nova_cachemig.guest.store import Store
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_CHUNK: Final = 64 << 10  # bytes
+
+
+class WsgiIdempotency:
+    """Wraps an application: ``app.wsgi_app = WsgiIdempotency(app.wsgi_app, "/var/lib/shop/keys")``.
+
+    A request with Idempotency-Key is read in whole before the application is called, and its
+    answer is kept before the client gets the first byte of it.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        store: Store | str | os.PathLike[str],
+        settings: Settings = DEFAULT,
+    ) -> None:
+        """``store``: where keys are kept; a path is that of a file of SQLite."""
+        self._app = app
+        self._ledger = Ledger(store, settings)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Deal with one request."""
+        ledger = self._ledger
+        key = ledger.key(
+            environ["REQUEST_METHOD"],
+            environ.get("HTTP_IDEMPOTENCY_KEY"),
+            lambda name: environ.get("HTTP_" + name.upper().replace("-", "_"), ""),
+        )
+        if key is None:
+            return self._app(environ, start_response)
+        if isinstance(key, Answer):
+            return _send(key, start_response)
+        body = Body(ledger.max_body)
+        try:
+            refusal = _take(environ, body, ledger) or ledger.claim(key, _mark(environ, body))
+        except BaseException:
+            body.close()
+            raise
+        if refusal is not None:
+            body.close()
+            return _send(refusal, start_response)
+        environ["wsgi.input"] = body.file
+        environ["wsgi.input_terminated"] = True
+        environ["CONTENT_LENGTH"] = str(body.length)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ[KEY] = key
+        return self._apply(key, environ, start_response, body)
+
+    def _apply(
+        self, key: str, environ: WSGIEnvironment, start_response: StartResponse, body: Body
+    ) -> Iterable[bytes]:
+        ledger = self._ledger
+        call = _Call(body)
+        try:
+            answer = call.run(self._app, environ, ledger.max_answer)
+        except Exception:
+            ledger.failed(key)
+            raise
+        except BaseException:  # the server ends this worker, or the greenlet is killed
+            ledger.unknown(key)
+            raise
+        ledger.answered(key, answer)
+        if answer.whole:
+            return _send(answer.framed(), start_response)
+        return call.go_on(start_response)
+
+
+class _Call:
+    """One call of the application; where its answer is too large, the iterable of all of it."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._status = ""
+        self._headers: list[tuple[str, str]] = []
+        self._chunks: list[bytes] = []
+        self._result: Iterable[bytes] = ()
+        self._rest: Iterator[bytes] = iter(())
+        self._length = 0
+        self._going = False
+
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment, limit: int) -> Answer:
+        """Collect the answer, until it has more than ``limit`` bytes."""
+        whole = False
+        try:
+            self._result = app(environ, self._start)
+            self._rest = iter(self._result)
+            for chunk in self._rest:
+                self._collect(chunk)
+                if self._length > limit:
+                    break
+            else:
+                whole = self._length <= limit
+            if not self._status:
+                raise RuntimeError("the application did not call start_response")
+            code, _, reason = self._status.partition(" ")
+            body = b"".join(self._chunks) if whole else b""
+            answer = Answer(int(code), reason, tuple(self._headers), body, whole)
+        except BaseException:
+            self.close()
+            raise
+        if whole:
+            self.close()  # before anyone is told that the application has done its work
+        return answer
+
+    def go_on(self, start_response: StartResponse) -> _Call:
+        """The answer is too large to keep: give it to the client as it comes."""
+        self._going = True
+        start_response(self._status, self._headers)
+        return self
+
+    def _start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
+        if exc_info is not None and self._going:
+            raise exc_info[1]
+        # Else nothing was sent yet: a second call may replace the first.
+        self._status, self._headers = status, list(headers)
+        return self._collect
+
+    def _collect(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._length += len(chunk)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Everything, for a client."""
+        return itertools.chain(self._chunks, self._rest)
+
+    def close(self) -> None:
+        """No more of it is needed."""
+        try:
+            if (close := getattr(self._result, "close", None)) is not None:
+                close()
+        finally:
+            self._body.close()
+
+
+def _take(environ: WSGIEnvironment, body: Body, ledger: Ledger) -> Answer | None:
+    """Read the body; a refusal where it cannot be had."""
+    length = environ.get("CONTENT_LENGTH") or None
+    if length is not None and not length.isdecimal():
+        return problem(400, "body-broken", "Content-Length is not a number.")
+    left = None if length is None else int(length)
+    if left is None and not environ.get("wsgi.input_terminated"):
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            detail = "This server cannot tell the end of a body without Content-Length."
+            return problem(411, "length-required", detail)
+        left = 0
+    if left is not None and left > ledger.max_body:
+        return ledger.too_large()
+    try:
+        while left is None or left > 0:
+            chunk = environ["wsgi.input"].read(_CHUNK if left is None else min(left, _CHUNK))
+            if not chunk:
+                break
+            body.add(chunk)
+            left = None if left is None else left - len(chunk)
+    except TooLarge:
+        return ledger.too_large()
+    except NoRoom as exc:
+        return ledger.no_room(exc)
+    if left:
+        return problem(400, "body-broken", "The body ended too early. It was not applied.")
+    return None
+
+
+def _mark(environ: WSGIEnvironment, body: Body) -> str:
+    query = environ.get("QUERY_STRING", "")
+    return keys.fingerprint(
+        environ["REQUEST_METHOD"],
+        environ.get("HTTP_HOST", ""),
+        environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") + "?" + query,
+        environ.get("CONTENT_TYPE", ""),
+        body.rewind(),
+    )
+
+
+def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
+    status = f"{answer.status} {answer.reason or phrase(answer.status)}"
+    start_response(status, list(answer.headers))
+    return [answer.body]
