@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from nova_cachemig.model.write import Headers, HeldWrite
+from nova_cachemig.model.write import GuestAnswer, Headers, HeldWrite
 
 # RFC 9110 section 7.6.1, and what describes one connection's framing only.
 HOP_BY_HOP: Final = frozenset(
@@ -45,3 +45,15 @@ def head(write: HeldWrite) -> bytes:
     if write.framed:
         lines.append(f"content-length: {write.body.length}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def under_way(write: HeldWrite, answer: GuestAnswer) -> float | None:
+    """Seconds after which to ask again, None for an answer that counts.
+
+    A guest that honours keys says 409 with Retry-After while it still deals with the first try of a
+    write that was sent again: what it says to that one is the answer.
+    """
+    if answer.status != 409 or not write.honours_keys or write.key is None:
+        return None
+    after = answer.header("retry-after") or ""
+    return min(max(float(after), 0.1), 5.0) if after.isdecimal() else None

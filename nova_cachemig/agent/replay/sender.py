@@ -18,9 +18,9 @@ from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
 from nova_cachemig.agent.replay.line import Line, Told
-from nova_cachemig.agent.replay.message import head
+from nova_cachemig.agent.replay.message import head, under_way
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import HeldWrite, WriteState
+from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
@@ -142,6 +142,7 @@ class Sender:
             return
 
     async def _deliver(self, write: HeldWrite) -> None:
+        patience = asyncio.get_running_loop().time() + self._answer_timeout
         while True:
             connection = await self._ready(write)
             try:
@@ -166,8 +167,19 @@ class Sender:
                 self._idle.append(connection)
             finally:
                 self._busy.pop(connection, None)
+            if await self._under_way(write, answer, patience):
+                continue
             self._line.finish(write, answer, self._told)
             return
+
+    async def _under_way(self, write: HeldWrite, answer: GuestAnswer, patience: float) -> bool:
+        """Whether the write goes out again later: the guest still deals with its first try."""
+        later = under_way(write, answer)
+        if later is None or asyncio.get_running_loop().time() >= patience:
+            return False
+        self._line.not_sent(write)
+        await asyncio.sleep(later)
+        return True
 
     async def _lost(self, write: HeldWrite, exc: guest.ConnectionLost) -> bool:
         """Whether the write goes out again."""

@@ -66,6 +66,7 @@ class Shop:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 env={**os.environ, "SHOP_DIR": str(self.here), "PYTHONPATH": path,
+                     "HOME": str(self.here), "XDG_RUNTIME_DIR": str(self.here),
                      **self._environment},
                 cwd=self.here, pass_fds=[fd], stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip

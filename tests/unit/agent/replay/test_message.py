@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.replay.message import end_to_end, head
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.agent.replay.message import end_to_end, head, under_way
+from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
 
 
 class MessageTest(unittest.TestCase):
@@ -26,3 +26,17 @@ class MessageTest(unittest.TestCase):
 
     def test_no_length_where_there_was_none(self) -> None:
         self.assertNotIn(b"content-length", head(self.make(framed=False)))
+
+    def test_a_guest_that_still_deals_with_the_first_try(self) -> None:
+        keyed = self.make(key='"k"', honours_keys=True)
+        soon = GuestAnswer(409, (("retry-after", "1"),))
+        self.assertEqual(1.0, under_way(keyed, soon))
+        self.assertEqual(5.0, under_way(keyed, GuestAnswer(409, (("retry-after", "900"),))))
+        self.assertEqual(0.1, under_way(keyed, GuestAnswer(409, (("retry-after", "0"),))))
+        for other in (
+            GuestAnswer(409),
+            GuestAnswer(409, (("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),)),
+            GuestAnswer(503, (("retry-after", "1"),)),
+        ):
+            self.assertIsNone(under_way(keyed, other), other)
+        self.assertIsNone(under_way(self.make(key='"k"'), soon))
