@@ -1,0 +1,203 @@
+"""The agent's process: the whole write path, and beside it a journal that only commits."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.journallib.peers import BODY
+from nova_cachemig.agent.journal.record import to_row
+from nova_cachemig.agent.journal.statements import Append, Step
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.journal.writer import GroupCommit
+from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.write import Body, HeldWrite
+from tests.functional.replay.path import conf_for, service
+
+_HEADERS = (("user-agent", "bench/1"), ("accept", "*/*"), ("content-type", "a/b"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """What the process has done so far."""
+
+    commits: int
+    steps: int
+    in_commits: float  # seconds
+    in_sync: float  # seconds in COMMIT: the write to the log and its fsync
+    cpu: float  # seconds
+    waiting: int  # writes on disk that are not yet sent
+    rss: float  # MiB resident
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batches:
+    """What the journal alone did."""
+
+    commits: int
+    writes: int
+    seconds: float
+    in_commits: float  # seconds
+    in_sync: float  # seconds in COMMIT
+
+
+def rss_mb() -> float:
+    """Resident memory of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
+
+
+def serve(directory: str, pipe: Connection, core: int) -> None:
+    """Do what the pipe asks, (method, arguments...), until it says stop."""
+    import uvloop
+
+    os.sched_setaffinity(0, {core})
+    uvloop.run(_serve(Path(directory), pipe))
+
+
+async def _serve(directory: Path, pipe: Connection) -> None:
+    agent = _Agent(directory)
+    await agent.start()
+    pipe.send(rss_mb())
+    commands: asyncio.Queue[Any] = asyncio.Queue()
+    asyncio.get_running_loop().add_reader(pipe.fileno(), lambda: commands.put_nowait(pipe.recv()))
+    while (command := await commands.get()) != ("stop",):
+        pipe.send(await getattr(agent, command[0])(*command[1:]))
+    await agent.stop()
+
+
+class _FileCommit(GroupCommit):
+    """The same group commit with a file in the database's place."""
+
+    def to(self, path: Path) -> _FileCommit:
+        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        return self
+
+    def _commit(self, steps: Sequence[Step], *, look_first: bool) -> None:
+        began = time.perf_counter()
+        records = []
+        for step in steps:
+            assert isinstance(step, Append)
+            record = b"".join(_bytes(value) for value in step.row.values())
+            records += [len(record).to_bytes(4, "big"), record]
+        os.write(self._fd, b"".join(records))
+        performed = time.perf_counter()
+        os.fdatasync(self._fd)
+        self.counts.commits += 1
+        self.counts.steps += len(steps)
+        self.counts.seconds += time.perf_counter() - began
+        self.counts.synced += time.perf_counter() - performed
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else int(value or 0).to_bytes(8, "big")  # type: ignore
+
+
+class _Agent:
+    def __init__(self, directory: Path) -> None:
+        self._writes = Writes(conf_for(directory))
+        self._alone: dict[str, Journal] = {}
+        for name in ("sqlite", "file"):
+            (directory / name).mkdir()
+            self._alone[name] = Journal(conf_for(directory / name))
+        self._position = 0
+
+    async def start(self) -> None:
+        await self._writes.start()
+        await self._writes.open(service(writes=WriteAnswer.ACCEPT))
+        for journal in self._alone.values():
+            await journal.open()
+        file = self._alone["file"]
+        await file.writer.stop()
+        file._writer = _FileCommit(file.engine, file.failpoints).to(file.state_dir / "appended")
+        file.writer.start()
+
+    async def stop(self) -> None:
+        await self._writes.stop()
+        for journal in self._alone.values():
+            await journal.close()
+
+    async def counts(self) -> Counts:
+        writer = self._writes.journal.writer.counts
+        waiting = (await self._writes.counts("shop")).waiting
+        return Counts(writer.commits, writer.steps, writer.seconds, writer.synced,
+                      time.process_time(), waiting, rss_mb())  # fmt: skip
+
+    async def replay(self, port: int, count: int) -> float:
+        """Answered writes a second, of ``count`` that wait."""
+        answered = (await self._writes.counts("shop")).answered
+        line = self._writes._counters["shop"].line
+        began = time.perf_counter()
+        await self._writes.send_to("shop", Target("127.0.0.1", port))
+        while line.answered - answered < count:
+            await line.moved_within(1.0)
+        seconds = time.perf_counter() - began
+        done = line.answered - answered
+        await self._writes.hold("shop")
+        await line.quiet()
+        return done / seconds
+
+    async def bytes_a_write(self) -> int:
+        """What a row's values take, numbers as eight bytes."""
+        values = to_row(self._write()).values()
+        return sum(len(value) if isinstance(value, str | bytes) else 8 for value in values)
+
+    async def batches(self, name: str, count: int, size: int) -> Batches:
+        """Group commits of ``count`` times ``size`` writes that are taken in already.
+
+        As under load, the next ``size`` gather while the former are synced; which of them share a
+        commit is the journal's affair.
+        """
+        writes = [self._write() for _ in range(count * size)]
+        journal = self._alone[name]
+        counts = journal.writer.counts
+        before = dataclasses.replace(counts)
+        began = time.perf_counter()
+        under_way: list[asyncio.Future[None]] = []
+        for start in range(0, len(writes), size):
+            under_way.append(self._batch(journal, writes[start : start + size]))
+            await asyncio.sleep(0)  # it goes to the writer now, not with the next
+            if len(under_way) == 2:
+                await under_way.pop(0)
+        await under_way.pop()
+        return Batches(
+            commits=counts.commits - before.commits,
+            writes=len(writes),
+            seconds=time.perf_counter() - began,
+            in_commits=counts.seconds - before.seconds,
+            in_sync=counts.synced - before.synced,
+        )
+
+    def _batch(self, journal: Journal, writes: list[HeldWrite]) -> asyncio.Future[None]:
+        last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        told = 0
+
+        def done(error: BaseException | None) -> None:
+            nonlocal told
+            told += 1
+            if error is not None and not last.done():
+                last.set_exception(error)
+            elif told == len(writes):
+                last.set_result(None)
+
+        for write in writes:
+            journal.append(write, None, None, done)
+        return last
+
+    def _write(self) -> HeldWrite:
+        self._position += 1
+        return HeldWrite(
+            "shop", self._position, time.time(), "POST", "/a/b?c=1", "shop.example", _HEADERS,
+            Body.of(BODY), "10.0.0.1", key='"00000000000000000000000000000000"',
+        )  # fmt: skip

@@ -1,0 +1,55 @@
+"""The limit of accept: the same bytes, in the same batches, appended to a file and synced."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+class AppendedFile:
+    """A file that grows by a batch at a time; nothing is cheaper that is still on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+    def batches(self, count: int, size: int) -> tuple[float, float]:
+        """Seconds in write(2) and in fdatasync(2), one of each for a batch of ``size`` bytes."""
+        blob = os.urandom(size)
+        written = synced = 0.0
+        for _ in range(count):
+            began = time.perf_counter()
+            os.write(self._fd, blob)
+            between = time.perf_counter()
+            os.fdatasync(self._fd)
+            written += between - began
+            synced += time.perf_counter() - between
+        return written, synced
+
+
+class OverwrittenFile:
+    """A file whose room was written before, as SQLite's log is after its first round."""
+
+    _ROOM = 16 << 20  # bytes
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+        os.write(self._fd, bytes(self._ROOM))
+        os.fsync(self._fd)
+        self._at = 0
+
+    def batches(self, count: int, size: int) -> tuple[float, float]:
+        """As :meth:`AppendedFile.batches`, from the beginning again at the end of the room."""
+        blob = os.urandom(size)
+        written = synced = 0.0
+        for _ in range(count):
+            if self._at + size > self._ROOM:
+                self._at = 0
+            began = time.perf_counter()
+            os.pwrite(self._fd, blob, self._at)
+            between = time.perf_counter()
+            os.fdatasync(self._fd)
+            written += between - began
+            synced += time.perf_counter() - between
+            self._at += size
+        return written, synced

@@ -1,0 +1,146 @@
+"""Whom the agent meets: the clients, the guest, and the client that replay is held against."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import httptools
+
+BODY = b"x" * 1024
+_HEADERS = b"User-Agent: bench/1\r\nAccept: */*\r\nContent-Type: application/octet-stream\r\n"
+
+
+# --- the guest's process
+
+
+def guest(pipe: Connection, core: int, keep: str) -> None:
+    """Listen on two ports: on one it keeps each write, on the other it answers at once."""
+    import uvloop
+
+    os.sched_setaffinity(0, {core})
+    uvloop.run(_guest(pipe, keep))
+
+
+async def _guest(pipe: Connection, keep: str) -> None:
+    loop = asyncio.get_running_loop()
+    fd = os.open(keep, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    keeping = await loop.create_server(lambda: _Guest(fd), "127.0.0.1", 0)
+    instant = await loop.create_server(lambda: _Guest(None), "127.0.0.1", 0)
+    pipe.send([server.sockets[0].getsockname()[1] for server in (keeping, instant)])
+    await keeping.serve_forever()
+
+
+class _Guest(asyncio.Protocol):
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._parser = httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._fd is not None:
+            os.write(self._fd, BODY)
+            os.fdatasync(self._fd)
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+
+
+# --- the clients
+
+
+class _Client(asyncio.Protocol):
+    """One connection: a write, its 202, the next."""
+
+    def __init__(
+        self, remaining: list[int], latencies: list[float], done: asyncio.Future[None]
+    ) -> None:
+        self._remaining, self._latencies, self._done = remaining, latencies, done
+        self._request = (
+            b"POST /a/b?c=1 HTTP/1.1\r\nHost: shop.example\r\nX-Cachemig-Service: shop\r\n"
+            b"X-Cachemig-Client: 10.0.0.1\r\n" + _HEADERS + b"Content-Length: 1024\r\n\r\n" + BODY
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(ConnectionError("the agent closed a connection"))
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() != 202 and not self._done.done():
+            error = AssertionError(f"answered {self._parser.get_status_code()}")
+            self._done.set_exception(error)
+            return
+        self._latencies.append(time.perf_counter() - self._sent)
+        self._remaining[1] -= 1
+        if self._remaining[1] == 0:
+            self._done.set_result(None)
+        self._next()
+
+    def _next(self) -> None:
+        if self._remaining[0] > 0:
+            self._remaining[0] -= 1
+            self._sent = time.perf_counter()
+            self._transport.write(self._request)
+
+
+async def load(path: str, count: int, connections: int) -> tuple[float, list[float]]:
+    """Send ``count`` writes; return seconds and latencies."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    latencies: list[float] = []
+    remaining = [count, count]
+    began = time.perf_counter()
+    made = [
+        await loop.create_unix_connection(lambda: _Client(remaining, latencies, done), path)
+        for _ in range(connections)
+    ]
+    await done
+    seconds = time.perf_counter() - began
+    for transport, _ in made:
+        transport.close()
+    return seconds, latencies
+
+
+# --- the plain client
+
+
+class _Answers:
+    def __init__(self) -> None:
+        self.complete = 0
+
+    def on_message_complete(self) -> None:
+        self.complete += 1
+
+
+def sequential(port: int, count: int) -> float:
+    """Requests a second of a blocking keep-alive client without a journal."""
+    request = (
+        b"POST /a/b?c=1 HTTP/1.1\r\nhost: shop.example\r\n" + _HEADERS.lower()
+        + b'idempotency-key: "00000000000000000000000000000000"\r\n'
+        + b"content-length: 1024\r\n\r\n" + BODY
+    )  # fmt: skip
+    answers = _Answers()
+    parser = httptools.HttpResponseParser(answers)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        for number in range(1, count + 1):
+            sock.sendall(request)
+            while answers.complete < number:
+                parser.feed_data(sock.recv(65536))
+        return count / (time.perf_counter() - began)
