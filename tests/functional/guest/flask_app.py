@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from nova_cachemig.guest import WsgiIdempotency
+from nova_cachemig.guest import SqliteStore, WsgiIdempotency
 from tests.functional.guest import shop
 
 app = Flask(__name__)
@@ -59,6 +59,6 @@ def _dying(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return answer
 
 
-guarded = WsgiIdempotency(app.wsgi_app, shop.store(), shop.SETTINGS)
+guarded = WsgiIdempotency(app.wsgi_app, SqliteStore(shop.KEYS), shop.SETTINGS)
 if shop.GUARDED:
     app.wsgi_app = _dying

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from nova_cachemig.guest import AfterCrash, Settings, SqliteStore
+from nova_cachemig.guest import AfterCrash, Settings
 
 HERE = Path(os.environ["SHOP_DIR"])
 SETTINGS = Settings(
@@ -22,9 +22,7 @@ SETTINGS = Settings(
 GUARDED = os.environ.get("SHOP_GUARDED", "yes") == "yes"
 
 
-def store() -> SqliteStore:
-    """The default store."""
-    return SqliteStore(HERE / "keys.db")
+KEYS = HERE / "keys.db"
 
 
 def apply(order: bytes) -> bytes:

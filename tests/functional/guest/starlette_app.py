@@ -81,6 +81,6 @@ app = Starlette(
     ],
     middleware=[
         Middleware(Dying),
-        Middleware(AsgiIdempotency, store=shop.store(), settings=shop.SETTINGS),
+        Middleware(AsgiIdempotency, store=shop.KEYS, settings=shop.SETTINGS),
     ],
 )

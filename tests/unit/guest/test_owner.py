@@ -1,0 +1,81 @@
+"""Who lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import unittest
+from pathlib import Path
+
+from nova_cachemig.guest import owner
+
+
+class OwnerTest(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+    def child(self) -> tuple[int, str]:
+        """A process that owns, and waits to be killed."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                me = owner.Owner(self.directory)
+                os.write(writer, me.name.encode())
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            return pid, file.read(16)
+
+    def test_a_process_lives_until_it_is_killed(self) -> None:
+        pid, name = self.child()
+        try:
+            self.assertTrue(owner.lives(self.directory, name))
+            owner.bury(self.directory)
+            self.assertTrue(owner.lives(self.directory, name))
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self.assertFalse(owner.lives(self.directory, name))
+        self.assertTrue((self.directory / name).exists())
+        owner.bury(self.directory)
+        self.assertEqual([], list(self.directory.iterdir()))
+        self.assertFalse(owner.lives(self.directory, name))
+
+    def test_a_child_does_not_live_for_its_parent(self) -> None:
+        me = owner.Owner(self.directory)
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                me.forked()
+                os.write(writer, b"x")
+                signal.pause()
+            finally:
+                os._exit(1)
+        try:
+            os.read(reader, 1)
+            self.assertTrue(owner.lives(self.directory, me.name))
+            me.forked()  # our own end, without a word: the file stays
+            self.assertFalse(owner.lives(self.directory, me.name))
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(reader)
+            os.close(writer)
+
+    def test_leave(self) -> None:
+        me = owner.Owner(self.directory)
+        me.leave()
+        self.assertFalse(owner.lives(self.directory, me.name))
+        self.assertEqual([], list(self.directory.iterdir()))
+
+    def test_alone_ends_with_the_block(self) -> None:
+        for _ in range(2):
+            with owner.alone(self.directory):
+                pass
