@@ -17,8 +17,8 @@ from nova_cachemig.agent.intake.marks import EdgeMarks, Invalidator
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.recovery import Recovered
-from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.line import Line
 from nova_cachemig.agent.replay.sender import Sender
@@ -102,11 +102,9 @@ class Writes:
         return max(window, _KEYED_WINDOW) if service.honours_keys else window
 
     async def _recover_marks(self, service: str, marks: EdgeMarks) -> None:
-        query = sa.select(WRITES.c.host, WRITES.c.url, WRITES.c.client).where(
-            WRITES.c.state == WriteState.ACCEPTED.value, WRITES.c.service == service
-        )
-        rows = await self.journal.read(lambda connection: connection.execute(query).all())
-        await asyncio.gather(*(marks.accepted(row.host, row.url, row.client) for row in rows))
+        cipher = self.journal.spool.cipher
+        reads = await self.journal.read(lambda c: queries.held_back_reads(c, service, cipher))
+        await asyncio.gather(*(marks.accepted(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:
         """The guest answers here: send what waits, in order, and go on as writes arrive."""
@@ -166,8 +164,17 @@ class Writes:
         for name, counter in tuple(self._counters.items()):
             if counter.line.in_doubt == 0:
                 continue
-            writes = await self.journal.read(functools.partial(queries.to_resend, service=name))
+            cipher = self.journal.spool.cipher
+            query = functools.partial(queries.to_resend, service=name, cipher=cipher)
+            writes = await self.journal.read(query)
             for write in writes:
+                if isinstance(write, Unreadable):
+                    LOG.error(
+                        "Write %s/%d cannot be sent again: %s", name, write.position, write.why
+                    )
+                    damaged = WriteState.DAMAGED
+                    await self.journal.set_aside(name, write.position, damaged, write.why)
+                    continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
                 await counter.marks.accepted(write.host, write.url, write.client)
                 counter.line.again(write)

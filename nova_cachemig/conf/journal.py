@@ -18,6 +18,37 @@ OPTS = [
         "Related: [agent] state_dir, which holds large bodies and the progress log in any case.",
     ),
     cfg.StrOpt(
+        "encryption",
+        default="none",
+        choices=[
+            ("none", "in the clear; keys that are named all the same read what was encrypted"),
+            ("file", "with the last key of key_file"),
+            ("castellan", "with the last key of key_ids, from Barbican or Vault"),
+        ],
+        help="How bodies, URLs, header fields and clients of writes, and the guests' answers, are "
+        "encrypted on disk (AES-256-GCM). Takes effect for what is accepted from then on.",
+    ),
+    cfg.StrOpt(
+        "key_file",
+        help="File of keys, one a line: a name, a space, 32 bytes in base64. The last one "
+        "encrypts; all of them decrypt. Others than owner and group may not read it. To rotate, "
+        "append a key and restart the agent. Related: encryption.",
+    ),
+    cfg.ListOpt(
+        "key_ids",
+        default=[],
+        help="Identifiers of 256-bit keys in the key manager that castellan's [key_manager] "
+        "section names. The last one encrypts; all of them decrypt. To rotate, append one and "
+        "restart the agent. Needs the extra nova-cachemig[castellan]. Related: encryption.",
+    ),
+    cfg.ListOpt(
+        "lost_keys",
+        default=[],
+        help="Names of keys that are gone for good. The agent does not start while its journal "
+        "needs a key that it has not; for those named here it does: writes encrypted with them "
+        "are set aside as damaged, answers count as gone.",
+    ),
+    cfg.StrOpt(
         "intake_socket",
         help="Path of the unix socket (mode 0600) on which the edge hands over writes. "
         "Unset: intake.sock in [agent] state_dir.",
@@ -103,14 +134,24 @@ OPTS = [
         "sending twice does no harm.",
     ),
     cfg.IntOpt(
+        "pipeline",
+        default=16,
+        min=1,
+        max=256,
+        help="Writes that may be on their way to the guest on one connection, one behind the "
+        "other, in the order of acceptance. Only such as may be sent again, of different clients "
+        "and to different URLs, and to a guest that keeps connections open and answers within "
+        "20 ms; if it breaks one off, it gets one at a time. 1: never.",
+    ),
+    cfg.IntOpt(
         "parallel",
-        default=32,
+        default=1,
         min=1,
         max=1024,
-        help="Writes in flight to one guest at a time, also while it is sent what waited for it. "
-        "They leave in the order of acceptance. Writes of one client, idempotent writes to one "
-        "URL, all writes of a service that answers 202, and what is found on disk after a restart "
-        "keep that order strictly. 1: one at a time, always: the total order of acceptance.",
+        help="Writes in flight to one guest at a time. 1: the total order of acceptance. More, "
+        "for guests that take long for a write: they leave in that order, but on several "
+        "connections; writes of one client, idempotent writes to one URL, all writes of a service "
+        "that answers 202, and what is found on disk after a restart keep the order strictly.",
     ),
     cfg.StrOpt(
         "replay_source",

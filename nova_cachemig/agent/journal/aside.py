@@ -1,8 +1,9 @@
 """What a person decides about writes: for ``nova-cachemig-manage journal``.
 
-Every function takes the database's engine and works beside a running agent. A write that is to be
-sent again is only marked here; the agent takes it up within seconds, as the newest of its service:
-later writes have gone on, so it cannot have its old place back.
+Every function takes the database's engine and works beside a running agent. What is encrypted is
+shown to those who have its key (``cipher``), and is said to be unreadable to others. A write that
+is to be sent again is only marked here; the agent takes it up within seconds, as the newest of its
+service: later writes have gone on, so it cannot have its old place back.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import Stored
 from nova_cachemig.agent.journal.record import micros
 from nova_cachemig.agent.journal.schema import WRITES
+from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.model.write import WriteState
 
 ASIDE = (WriteState.IN_DOUBT, WriteState.DAMAGED)
 
 
 def find_all(
-    engine: sa.Engine, states: tuple[WriteState, ...] = ASIDE, service: str | None = None
+    engine: sa.Engine,
+    states: tuple[WriteState, ...] = ASIDE,
+    service: str | None = None,
+    cipher: Cipher = CLEAR,
 ) -> Iterator[Stored]:
     """Yield the writes in these states, in order. Raises JournalError."""
     query = (
@@ -40,17 +46,17 @@ def find_all(
         with engine.connect() as connection:
             rows = connection.execution_options(yield_per=100).execute(query).mappings()
             for row in rows:
-                yield queries.stored(dict(row))
+                yield queries.stored(dict(row), cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
         raise JournalError(f"The journal's database cannot be read: {exc}") from exc
 
 
-def show(engine: sa.Engine, name: str) -> Stored:
+def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> Stored:
     """Return one write by its name, ``service/position``. Raises JournalError."""
     service, position = _parse(name)
     try:
         with engine.connect() as connection:
-            found = queries.find(connection, service, position)
+            found = queries.find(connection, service, position, cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
         raise JournalError(f"The journal's database cannot be read: {exc}") from exc
     if found is None:
@@ -69,7 +75,10 @@ def discard(engine: sa.Engine, name: str, reason: str = "") -> None:
 
 
 def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
-    """Return a write as primitives, for ``--json`` and ``export``; its body in base64."""
+    """Return a write as primitives, for ``--json`` and ``export``; its body in base64.
+
+    The body of one with a spool file is not in it: see :func:`body`.
+    """
     shown: dict[str, Any] = {
         "write": f"{stored.service}/{stored.position}",
         "state": stored.state.value,
@@ -77,6 +86,8 @@ def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
         "ended_at": stored.ended_at,
         "note": stored.note,
     }
+    if stored.unreadable is not None:
+        shown["unreadable"] = stored.unreadable
     write = stored.write
     if write is not None:
         shown |= {
@@ -94,6 +105,21 @@ def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
     if stored.answer is not None:
         shown["status"] = stored.answer.status
     return shown
+
+
+def body(stored: Stored, spool: Spool) -> Iterator[bytes]:
+    """Yield the body of a write, wherever it is kept. Raises JournalError."""
+    name = f"{stored.service}/{stored.position}"
+    write = stored.write
+    if write is None:
+        raise JournalError(f"The body of {name} is not to be had: {stored.unreadable or 'no body'}")
+    if write.body.spool is None:
+        yield write.body.data
+        return
+    try:
+        yield from spool.read(write.body.spool)
+    except (OSError, Undecipherable) as exc:
+        raise JournalError(f"The body of {name} is not to be had: {exc}") from exc
 
 
 def _parse(name: str) -> tuple[str, int]:

@@ -21,11 +21,12 @@ import struct
 import zlib
 from pathlib import Path
 
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
 from nova_cachemig.model.write import Body, GuestAnswer
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
-_SENT, _ANSWERED = 1, 2
+_SENT, _ANSWERED, _ANSWERED_ENCRYPTED = 1, 2, 3
 _KEEP_BODY = 8192  # bytes; the body of a larger answer is not worth the copy
 _ROOM = 8 << 20  # bytes of the file; when they are used up, lines that are settled are dropped
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -38,6 +39,8 @@ class Progress:
     whole: bool  # nothing is missing: a write without a line was not sent
     sent: frozenset[tuple[str, int]] = frozenset()
     answers: dict[tuple[str, int], GuestAnswer] = dataclasses.field(default_factory=dict)
+    # name of the key with which an answer is encrypted
+    key_ids: dict[tuple[str, int], str] = dataclasses.field(default_factory=dict)
 
 
 def _line(kind: int, service: str, position: int, payload: bytes = b"") -> bytes:
@@ -50,6 +53,31 @@ def _pack(answer: GuestAnswer) -> bytes:
     body = answer.body
     kept = body.data if body.length <= _KEEP_BODY else b""
     return _JSON([answer.status, answer.headers, body.length]).encode() + b"\n" + kept
+
+
+def _about(service: str, position: int) -> bytes:
+    return repr(("progress", service, position)).encode()
+
+
+def _pack_encrypted(cipher: Cipher, service: str, position: int, answer: GuestAnswer) -> bytes:
+    assert cipher.key_id is not None
+    head = struct.pack("<HB", answer.status, len(cipher.key_id)) + cipher.key_id.encode()
+    return head + cipher.encrypt(_pack(answer), _about(service, position))
+
+
+def _unpack_encrypted(
+    cipher: Cipher, service: str, position: int, payload: bytes
+) -> tuple[GuestAnswer, str]:
+    """Return the answer and the name of its key."""
+    status, length = struct.unpack_from("<HB", payload)
+    key_id = payload[3 : 3 + length].decode()
+    try:
+        packed = cipher.decrypt(key_id, payload[3 + length :], _about(service, position))
+    except Undecipherable as exc:
+        # that the guest has answered is known: the write is not sent again
+        why = f"answered; the rest of the answer is lost: {exc}"
+        return GuestAnswer(status, (("cachemig-write", why),)), key_id
+    return _unpack(packed), key_id
 
 
 def _unpack(payload: bytes) -> GuestAnswer:
@@ -69,9 +97,14 @@ class ProgressLog:
         self._map: mmap.mmap | None = None
         self._size = 0  # bytes used
         self._open_lines: dict[tuple[str, int], bytes] = {}  # not yet settled in the database
+        self._cipher = CLEAR
 
-    def open(self) -> Progress:
-        """Return what is there. Call :meth:`reset` before the first line."""
+    def open(self, cipher: Cipher = CLEAR) -> Progress:
+        """Return what is there; answers are encrypted from now on where ``cipher`` has a key.
+
+        Call :meth:`reset` before the first line.
+        """
+        self._cipher = cipher
         return self._read()
 
     def reset(self) -> None:
@@ -91,7 +124,11 @@ class ProgressLog:
 
     def answered(self, service: str, position: int, answer: GuestAnswer) -> None:
         """Call when the answer is in. Raises OSError: then a crash leaves it in doubt."""
-        line = _line(_ANSWERED, service, position, _pack(answer))
+        if self._cipher.key_id is None:
+            line = _line(_ANSWERED, service, position, _pack(answer))
+        else:
+            payload = _pack_encrypted(self._cipher, service, position, answer)
+            line = _line(_ANSWERED_ENCRYPTED, service, position, payload)
         self._append((service, position), line)
 
     def settled(self, service: str, position: int) -> None:
@@ -140,6 +177,7 @@ class ProgressLog:
             return Progress(whole=False)
         sent: set[tuple[str, int]] = set()
         answers: dict[tuple[str, int], GuestAnswer] = {}
+        key_ids: dict[tuple[str, int], str] = {}
         at = 0
         while at + 8 <= len(rest):
             length, crc = struct.unpack_from("<II", rest, at)
@@ -149,7 +187,12 @@ class ProgressLog:
             kind, name_length, position = struct.unpack_from("<BHQ", tail)
             name = tail[11 : 11 + name_length].decode()
             sent.add((name, position))
+            payload = tail[11 + name_length :]
             if kind == _ANSWERED:
-                answers[name, position] = _unpack(tail[11 + name_length :])
+                answers[name, position] = _unpack(payload)
+            elif kind == _ANSWERED_ENCRYPTED:
+                answer, key_id = _unpack_encrypted(self._cipher, name, position, payload)
+                answers[name, position] = answer
+                key_ids[name, position] = key_id
             at += 8 + length
-        return Progress(whole=whole, sent=frozenset(sent), answers=answers)
+        return Progress(whole, frozenset(sent), answers, key_ids)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 from typing import Any
 
 import sqlalchemy as sa
 
-from nova_cachemig.agent.journal.record import Damaged, answer_from_row, from_row
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
+from nova_cachemig.agent.journal.record import Damaged, answer_from_row, from_row, whose_reads
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
@@ -40,6 +42,7 @@ class Stored:
     note: str | None
     write: HeldWrite | None  # None where it is damaged
     answer: GuestAnswer | None
+    unreadable: str | None = None  # why there is no write, or no answer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def standing(connection: sa.Connection, service: str) -> Standing:
 
 
 def waiting(
-    connection: sa.Connection, service: str, after: int, limit: int
+    connection: sa.Connection, service: str, after: int, limit: int, cipher: Cipher = CLEAR
 ) -> list[HeldWrite | Unreadable]:
     """Return up to ``limit`` accepted writes behind position ``after``, in order."""
     rows = connection.execute(
@@ -96,17 +99,19 @@ def waiting(
         .order_by(WRITES.c.position)
         .limit(limit)
     ).mappings()
-    return [_readable(row) for row in rows]
+    return [_readable(row, cipher) for row in rows]
 
 
-def _readable(row: Any) -> HeldWrite | Unreadable:
+def _readable(row: Any, cipher: Cipher) -> HeldWrite | Unreadable:
     try:
-        return from_row(row)
+        return from_row(row, cipher)
     except (Damaged, ValueError, TypeError) as exc:
         return Unreadable(row["service"], row["position"], str(exc))
 
 
-def find(connection: sa.Connection, service: str, position: int) -> Stored | None:
+def find(
+    connection: sa.Connection, service: str, position: int, cipher: Cipher = CLEAR
+) -> Stored | None:
     """Return one write, None where there is none (never was, or no longer kept)."""
     row = (
         connection.execute(
@@ -115,14 +120,20 @@ def find(connection: sa.Connection, service: str, position: int) -> Stored | Non
         .mappings()
         .first()
     )
-    return None if row is None else stored(row)
+    return None if row is None else stored(row, cipher)
 
 
-def stored(row: Any) -> Stored:
+def stored(row: Any, cipher: Cipher = CLEAR) -> Stored:
     """Return what a row says. An answered row has no body any more, so no checksum to check."""
     write: HeldWrite | Unreadable | None = None
+    answer, why = None, None
     if row["state"] != WriteState.ANSWERED.value:
-        write = _readable(row)
+        write = _readable(row, cipher)
+        why = write.why if isinstance(write, Unreadable) else None
+    try:
+        answer = answer_from_row(row, cipher)
+    except (ValueError, TypeError) as exc:
+        why = f"the answer to {row['service']}/{row['position']}: {exc}"
     return Stored(
         service=row["service"],
         position=row["position"],
@@ -131,7 +142,8 @@ def stored(row: Any) -> Stored:
         ended_at=None if row["ended_us"] is None else row["ended_us"] / 1_000_000,
         note=row["note"],
         write=write if isinstance(write, HeldWrite) else None,
-        answer=answer_from_row(row),
+        answer=answer,
+        unreadable=why,
     )
 
 
@@ -186,14 +198,33 @@ def forget(connection: sa.Connection, before_us: int) -> list[str]:
     return [name for row in rows for name in (row.spool, row.answer_spool) if name]
 
 
-def to_resend(connection: sa.Connection, service: str) -> list[HeldWrite]:
+def to_resend(
+    connection: sa.Connection, service: str, cipher: Cipher = CLEAR
+) -> list[HeldWrite | Unreadable]:
     """Return what a person wants sent again, in order."""
     rows = connection.execute(
         sa.select(WRITES)
         .where(WRITES.c.service == service, WRITES.c.state == WriteState.RESEND.value)
         .order_by(WRITES.c.position)
     ).mappings()
-    return [write for write in map(_readable, rows) if isinstance(write, HeldWrite)]
+    return [_readable(row, cipher) for row in rows]
+
+
+def held_back_reads(
+    connection: sa.Connection, service: str, cipher: Cipher = CLEAR
+) -> list[tuple[str, str, str]]:
+    """Return host, URL and client of each write that waits."""
+    columns = [column for column in WRITES.columns if "body" not in column.name]
+    rows = connection.execute(
+        sa.select(*columns).where(
+            WRITES.c.state == WriteState.ACCEPTED.value, WRITES.c.service == service
+        )
+    ).mappings()
+    found = []
+    for row in rows:
+        with contextlib.suppress(ValueError, TypeError):  # whoever sends it will say so
+            found.append(whose_reads(dict(row), cipher))
+    return found
 
 
 def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.journal import database
+from nova_cachemig.agent.journal import database, keyring
+from nova_cachemig.agent.journal.cipher import CLEAR
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.schema import HANDOVERS
+from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.model.handover import HandoverRecord
+
+LOG = logging.getLogger(__name__)
 
 
 def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
@@ -21,6 +26,16 @@ def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
     if not conf.journal.connection and not path.exists():
         raise JournalError(f"There is no journal yet at {path}: has the agent run here?")
     return database.create_engine(database.url_for(conf.journal.connection, path.parent))
+
+
+def spool_of(conf: cfg.ConfigOpts) -> Spool:
+    """The spool files, with the keys that are at hand; what is in the clear needs none."""
+    try:
+        cipher = keyring.load(conf)
+    except JournalError as exc:
+        LOG.warning("What is encrypted cannot be read: %s", exc)
+        cipher = CLEAR
+    return Spool(Path(conf.agent.state_dir) / "spool", cipher)
 
 
 def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:

@@ -1,18 +1,25 @@
-"""Between a :class:`HeldWrite` and its row, with the checksum that tells a damaged row."""
+"""Between a :class:`HeldWrite` and its row, with the checksum that tells a damaged row.
+
+Where a row is encrypted, all that stays readable (its place, method, host, size, flags, the name of
+its spool file) is bound to what is not: parts of records cannot be exchanged. The checksum is of
+the row as it is on disk, so damage is found without a key.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
 from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite
 
 COLUMNS: Final = (
     "service", "position", "state", "accepted_us", "method", "url", "host", "headers", "body",
     "spool", "spool_digest", "length", "client", "idempotency_key", "flags", "wants_later",
-    "checksum",
+    "key_id", "checksum",
 )  # fmt: skip
 """What :func:`to_row` returns, in its order."""
 
@@ -31,7 +38,7 @@ def micros(at: float) -> int:
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def load_headers(text: str) -> Headers:
+def load_headers(text: str | bytes) -> Headers:
     """Return the headers of a row. Raises ValueError for what is not a list of pairs."""
     return tuple((str(name), str(value)) for name, value in json.loads(text))
 
@@ -46,10 +53,48 @@ def _checksum(row: Mapping[str, Any]) -> bytes:
     digest.update(repr(head).encode())
     digest.update(row["spool_digest"] or b"")
     digest.update(row["body"] or b"")
+    digest.update((row["key_id"] or "").encode())
     return digest.digest()
 
 
-def to_row(write: HeldWrite) -> dict[str, Any]:
+def _about(row: Mapping[str, Any], part: str) -> bytes:
+    return repr((
+        part, row["service"], row["position"], row["accepted_us"], row["method"], row["host"],
+        row["spool"], row["length"], row["flags"],
+    )).encode()  # fmt: skip
+
+
+def _encrypt(row: dict[str, Any], write: HeldWrite, cipher: Cipher) -> None:
+    digest = (row["spool_digest"] or b"").hex()
+    head = _dump((write.url, write.headers, write.client, write.key, digest)).encode()
+    sealed = cipher.encrypt(head, _about(row, "head"))
+    row["headers"] = base64.b64encode(sealed).decode()
+    row["url"] = row["client"] = ""
+    row["idempotency_key"] = row["spool_digest"] = None
+    if row["body"] is not None:
+        row["body"] = cipher.encrypt(row["body"], _about(row, "body"))
+    row["key_id"] = cipher.key_id
+
+
+def _head(row: Mapping[str, Any], cipher: Cipher) -> tuple[str, Headers, str, str | None, bytes]:
+    """Return URL, headers, client, key, digest of the spool file. Raises ValueError."""
+    if row["key_id"] is None:
+        headers = load_headers(row["headers"])
+        digest = bytes(row["spool_digest"] or b"")
+        return row["url"], headers, row["client"], row["idempotency_key"], digest
+    sealed = base64.b64decode(row["headers"], validate=True)
+    text = cipher.decrypt(row["key_id"], sealed, _about(row, "head"))
+    url, pairs, client, key, hexed = json.loads(text)
+    return url, tuple((name, value) for name, value in pairs), client, key, bytes.fromhex(hexed)
+
+
+def whose_reads(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
+    """Return host, URL and client of a row that may lack its body. Raises ValueError."""
+    url, _, client, _, _ = _head(row, cipher)
+    return row["host"], url, client
+
+
+def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
     """Return the row of a write that has just been accepted."""
     body = write.body
     row: dict[str, Any] = {
@@ -71,34 +116,38 @@ def to_row(write: HeldWrite) -> dict[str, Any]:
         | write.honours_keys * _HONOURS_KEYS
         | write.framed * _FRAMED,
         "wants_later": write.wants_later,
+        "key_id": None,
     }
+    if cipher.key_id is not None:
+        _encrypt(row, write, cipher)
     row["checksum"] = _checksum(row)
     return row
 
 
-def from_row(row: Mapping[str, Any]) -> HeldWrite:
+def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
     """Return the write of a row. Raises Damaged, with its name and what is wrong."""
     name = f"{row['service']}/{row['position']}"
     if bytes(row["checksum"]) != _checksum(row):
         raise Damaged(f"write {name}: its checksum is wrong")
-    flags = row["flags"]
-    body = Body(
-        data=bytes(row["body"] or b""),
-        spool=row["spool"],
-        length=row["length"],
-        digest=bytes(row["spool_digest"] or b""),
-    )
+    flags, data = row["flags"], bytes(row["body"] or b"")
+    try:
+        url, headers, client, key, digest = _head(row, cipher)
+        if row["key_id"] is not None and row["spool"] is None:
+            data = cipher.decrypt(row["key_id"], data, _about(row, "body"))
+    except Undecipherable as exc:
+        raise Damaged(f"write {name}: {exc}") from exc
+    body = Body(data=data, spool=row["spool"], length=row["length"], digest=digest)
     return HeldWrite(
         service=row["service"],
         position=row["position"],
         accepted_at=row["accepted_us"] / 1_000_000,
         method=row["method"],
-        url=row["url"],
+        url=url,
         host=row["host"],
-        headers=load_headers(row["headers"]),
+        headers=headers,
         body=body,
-        client=row["client"],
-        key=row["idempotency_key"],
+        client=client,
+        key=key,
         client_key=bool(flags & _CLIENT_KEY),
         honours_keys=bool(flags & _HONOURS_KEYS),
         framed=bool(flags & _FRAMED),
@@ -106,24 +155,40 @@ def from_row(row: Mapping[str, Any]) -> HeldWrite:
     )
 
 
-def answer_to_row(answer: GuestAnswer) -> dict[str, Any]:
-    """Return the columns of a guest's answer."""
-    return {
+def _about_answer(service: str, position: int, status: int, part: str) -> bytes:
+    return repr((f"answer {part}", service, position, status)).encode()
+
+
+def answer_to_row(
+    answer: GuestAnswer, service: str = "", position: int = 0, cipher: Cipher = CLEAR
+) -> dict[str, Any]:
+    """Return the columns of a guest's answer to the write ``service/position``."""
+    row: dict[str, Any] = {
         "status": answer.status,
         "answer_headers": _dump(answer.headers),
         "answer_body": None if answer.body.spool else answer.body.data,
         "answer_spool": answer.body.spool,
         "answer_length": answer.body.length,
+        "answer_key_id": cipher.key_id,
     }
+    if cipher.key_id is not None:
+        about = _about_answer(service, position, answer.status, "head")
+        sealed = cipher.encrypt(row["answer_headers"].encode(), about)
+        row["answer_headers"] = base64.b64encode(sealed).decode()
+        about = _about_answer(service, position, answer.status, "body")
+        row["answer_body"] = cipher.encrypt(answer.body.data, about)
+    return row
 
 
-def answer_from_row(row: Mapping[str, Any]) -> GuestAnswer | None:
-    """Return the guest's answer of a row, None where there is none."""
+def answer_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestAnswer | None:
+    """Return the guest's answer of a row, None where there is none. Raises ValueError."""
     if row["status"] is None:
         return None
-    body = Body(
-        data=bytes(row["answer_body"] or b""),
-        spool=row["answer_spool"],
-        length=row["answer_length"] or 0,
-    )
-    return GuestAnswer(row["status"], load_headers(row["answer_headers"]), body)
+    headers, data = row["answer_headers"], bytes(row["answer_body"] or b"")
+    if (key_id := row["answer_key_id"]) is not None:
+        this = (row["service"], row["position"], row["status"])
+        sealed = base64.b64decode(headers, validate=True)
+        headers = cipher.decrypt(key_id, sealed, _about_answer(*this, "head"))
+        data = cipher.decrypt(key_id, data, _about_answer(*this, "body"))
+    body = Body(data=data, spool=row["answer_spool"], length=row["answer_length"] or 0)
+    return GuestAnswer(row["status"], load_headers(headers), body)

@@ -88,9 +88,9 @@ def _sort(
     if answer is not None:
         found.answered += 1
         asked = bool(row["wants_later"]) or bool(row["flags"] & 1)
-        return Answered(service, position, now, answer if asked else None)
+        return Answered(service, position, now, answer if asked else None, cipher=spool.cipher)
     try:
-        write = from_row(dict(row))
+        write = from_row(dict(row), spool.cipher)
         if write.body.spool is not None and not spool.intact(write.body):
             raise Damaged(f"write {write.name}: its spool file {write.body.spool} is damaged")
     except (Damaged, ValueError, TypeError) as exc:

@@ -36,6 +36,9 @@ WRITES: Final = sa.Table(
     sa.Column("idempotency_key", _TEXT),
     sa.Column("flags", sa.Integer, nullable=False),  # bits: agent/journal/record.py
     sa.Column("wants_later", sa.Boolean, nullable=False),
+    # Name of the key with which url, headers, client, key and body are encrypted; NULL: none.
+    # url, client and idempotency_key are empty then: they stand in headers.
+    sa.Column("key_id", sa.String(64)),
     sa.Column("checksum", sa.LargeBinary(8), nullable=False),
     sa.Column("ended_us", sa.BigInteger),
     sa.Column("note", _TEXT),  # why it was set aside, for people
@@ -44,6 +47,7 @@ WRITES: Final = sa.Table(
     sa.Column("answer_body", _BLOB),
     sa.Column("answer_spool", sa.String(64)),
     sa.Column("answer_length", sa.BigInteger),
+    sa.Column("answer_key_id", sa.String(64)),  # as key_id, of the answer's headers and body
     sa.Index("ix_writes_state", "state", "service", "position"),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
@@ -72,6 +76,17 @@ KEYS: Final = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("fingerprint", sa.String(32), nullable=False),  # of the request
     sa.Column("accepted_us", sa.BigInteger, nullable=False),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+)
+
+# Keys that encrypt something here, each with what tells it from another one of its name.
+CIPHER_KEYS: Final = sa.Table(
+    "cipher_keys",
+    METADATA,
+    sa.Column("key_id", sa.String(64), primary_key=True),
+    sa.Column("proof", sa.LargeBinary(128), nullable=False),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
     mysql_collate="utf8mb4_bin",

@@ -5,35 +5,47 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from nova_cachemig.agent.journal import frames
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
 from nova_cachemig.model.write import Body
 
 _CHUNK = 256 * 1024
+_ENCRYPTED = ".enc"  # ends the names of encrypted files; records are bound to the name
 
 
 class SpoolFile:
     """A body that is being written. Blocking: call it from a thread."""
 
-    def __init__(self, directory: Path) -> None:
-        self.name = uuid.uuid4().hex
+    def __init__(self, directory: Path, cipher: Cipher = CLEAR) -> None:
+        self.name = uuid.uuid4().hex + (_ENCRYPTED if cipher.key_id is not None else "")
+        self._encryptor: frames.Encryptor | None = None
         self._path = directory / self.name
         self._file: BinaryIO = self._path.open("xb", buffering=0)
         self._digest = hashlib.blake2b(digest_size=16)
         self._length = 0
+        if cipher.key_id is not None:
+            self._encryptor = frames.Encryptor(cipher, self.name)
 
     def write(self, data: bytes) -> None:
         """Append. Raises OSError (a full disk)."""
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        for part in [data] if self._encryptor is None else self._encryptor.add(data):
+            self._put(part)
         self._digest.update(data)
         self._length += len(data)
 
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
     def seal(self) -> Body:
         """Sync the file and its directory; the body is safe when this returns."""
+        if self._encryptor is not None:
+            self._put(self._encryptor.end())
         os.fsync(self._file.fileno())
         self._file.close()
         sync_directory(self._path.parent)
@@ -48,8 +60,9 @@ class SpoolFile:
 class Spool:
     """The directory of spool files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cipher: Cipher = CLEAR) -> None:
         self.directory = directory
+        self.cipher = cipher
 
     def prepare(self) -> None:
         """Make the directory, readable by the agent alone."""
@@ -57,11 +70,14 @@ class Spool:
 
     def create(self) -> SpoolFile:
         """Begin a body."""
-        return SpoolFile(self.directory)
+        return SpoolFile(self.directory, self.cipher)
 
     def read(self, name: str) -> Iterator[bytes]:
-        """Yield the content by chunks. Blocking."""
+        """Yield the content by chunks. Blocking. Raises OSError, Undecipherable."""
         with (self.directory / name).open("rb") as file:
+            if name.endswith(_ENCRYPTED):
+                yield from frames.decrypted(self.cipher, name, file)
+                return
             while chunk := file.read(_CHUNK):
                 yield chunk
 
@@ -71,9 +87,21 @@ class Spool:
         try:
             for chunk in self.read(body.spool or ""):
                 digest.update(chunk)
-        except OSError:
+        except (OSError, Undecipherable):
             return False
         return digest.digest() == body.digest
+
+    def encrypted_with(self, key_id: str, names: Iterable[str]) -> int:
+        """How many of these files are encrypted with this key. Blocking."""
+        found = 0
+        for name in names:
+            if name.endswith(_ENCRYPTED):
+                try:
+                    with (self.directory / name).open("rb") as file:
+                        found += frames.key_of(file) == key_id
+                except (OSError, Undecipherable):
+                    continue  # damaged: recovery names it
+        return found
 
     def remove(self, name: str) -> None:
         """Take a file away that nobody needs any more."""

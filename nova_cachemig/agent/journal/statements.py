@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nova_cachemig.agent.journal import bulk
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
 from nova_cachemig.agent.journal.record import answer_to_row
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
@@ -48,6 +49,7 @@ class Answered:
     at_us: int
     answer: GuestAnswer | None
     done: Done | None = None
+    cipher: Cipher = CLEAR
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +93,7 @@ _ANSWER = (
         answer_body=sa.bindparam("a_body"),
         answer_spool=sa.bindparam("a_spool"),
         answer_length=sa.bindparam("a_length"),
+        answer_key_id=sa.bindparam("a_key_id"),
     )
 )
 _MARK = (
@@ -158,7 +161,7 @@ def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
 
 def _answer_values(step: Answered) -> dict[str, Any]:
     assert step.answer is not None
-    row = answer_to_row(step.answer)
+    row = answer_to_row(step.answer, step.service, step.position, step.cipher)
     return {
         "s": step.service,
         "p": step.position,
@@ -168,6 +171,7 @@ def _answer_values(step: Answered) -> dict[str, Any]:
         "a_body": row["answer_body"],
         "a_spool": row["answer_spool"],
         "a_length": row["answer_length"],
+        "a_key_id": row["answer_key_id"],
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from nova_cachemig.agent.journal import database, migrate, queries
+from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, queries
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
@@ -65,12 +65,14 @@ class Journal:
         return recovered
 
     def _open(self) -> Recovered:
+        self.spool.cipher = keyring.load(self._conf)
         self.spool.prepare()
         url = database.url_for(self._conf.journal.connection, self.state_dir)
         self._engine = database.create_engine(url)
         migrate.upgrade(self._engine)
-        progress = self._progress.open()
+        progress = self._progress.open(self.spool.cipher)
         with self._engine.begin() as connection:
+            keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
             recovered = recover(connection, progress, self.spool)
         self._progress.reset()
         with self._engine.connect() as connection:
@@ -109,7 +111,8 @@ class Journal:
         self, write: HeldWrite, through: int | None, key: tuple[str, str] | None, done: Done
     ) -> None:
         """Accept a write: ``done(None)`` once on disk, ``done(NotAccepted)`` if it never is."""
-        self.writer.submit(Append(write, to_row(write), through, key, done))
+        row = to_row(write, self.spool.cipher)
+        self.writer.submit(Append(write, row, through, key, done))
 
     def extend(self, service: str, through: int, done: Done, *, urgent: bool) -> None:
         """Let writes up to ``through`` be sent: ``done(None)`` once that is on disk."""
@@ -139,7 +142,7 @@ class Journal:
 
         at = micros(time.time())
         kept = answer if keep else None
-        step = Answered(write.service, write.position, at, kept, settled)
+        step = Answered(write.service, write.position, at, kept, settled, self.spool.cipher)
         self.writer.submit(step, urgent=urgent)
 
     def _settled(self, service: str, position: int) -> None:
@@ -152,7 +155,7 @@ class Journal:
 
     def move(self, old: int, write: HeldWrite, done: Done) -> None:
         """Accept again, at its new position, what a person wants sent again."""
-        row, at = to_row(write), micros(time.time())
+        row, at = to_row(write, self.spool.cipher), micros(time.time())
         self.writer.submit(Work(lambda c: queries.move(c, old, row, at), done))
 
     async def run(self, work: Callable[[sa.Connection], Any]) -> None:
@@ -194,11 +197,13 @@ class Journal:
 
     async def waiting(self, service: str, after: int, limit: int) -> list[HeldWrite | Unreadable]:
         """Return accepted writes behind ``after`` in order."""
-        return await self.read(lambda c: queries.waiting(c, service, after, limit))
+        return await self.read(
+            lambda c: queries.waiting(c, service, after, limit, self.spool.cipher)
+        )
 
     async def find(self, service: str, position: int) -> Stored | None:
         """Return one write with its state and answer."""
-        return await self.read(lambda c: queries.find(c, service, position))
+        return await self.read(lambda c: queries.find(c, service, position, self.spool.cipher))
 
     async def unfinished(self) -> dict[str, int]:
         """Return service → writes that wait to be sent."""

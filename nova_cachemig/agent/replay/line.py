@@ -216,6 +216,8 @@ class Line:
         """It was set aside, on disk: the line goes on without it."""
         if isinstance(write, Unreadable) or write.position not in self._sent:
             self.waiting -= 1
+            if isinstance(write, HeldWrite):
+                self.waiting_bytes -= write.body.length
             if self.waiting == 0:
                 self.waiting_bytes = 0  # the size of a damaged record is not known
         else:

@@ -142,6 +142,11 @@ class Sender:
             return
 
     async def _deliver(self, write: HeldWrite) -> None:
+        spool = self._journal.spool
+        if write.body.spool and not await asyncio.to_thread(spool.intact, write.body):
+            why = f"write {write.name}: its spool file {write.body.spool} is damaged"
+            await self._set_aside(write, WriteState.DAMAGED, why)
+            return
         patience = asyncio.get_running_loop().time() + self._answer_timeout
         while True:
             connection = await self._ready(write)

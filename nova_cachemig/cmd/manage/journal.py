@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from cliff.command import Command
@@ -11,7 +13,10 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.journal import aside
-from nova_cachemig.agent.journal.reading import engine_of
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.queries import Stored
+from nova_cachemig.agent.journal.reading import engine_of, spool_of
+from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.cmd.manage.base import conf_of
 from nova_cachemig.model.write import WriteState
 
@@ -31,7 +36,9 @@ class List(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         states = aside.ASIDE + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
-        found = aside.find_all(engine_of(conf_of(self)), states, parsed_args.service)
+        conf = conf_of(self)
+        cipher = spool_of(conf).cipher
+        found = aside.find_all(engine_of(conf), states, parsed_args.service, cipher)
         told = (aside.facts(stored, body=False) for stored in found)
         return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in told]
 
@@ -46,17 +53,23 @@ class _OneWrite(Command):
 
 
 class Show(ShowOne):
-    """One write, its body in base64."""
+    """One write, its body in base64, or in a file of yours."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name."""
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="SERVICE/POSITION")
+        parser.add_argument("--body", metavar="FILE", help="write its body to this new file")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return names and values."""
-        facts = aside.facts(aside.show(engine_of(conf_of(self)), parsed_args.name))
+        conf = conf_of(self)
+        spool = spool_of(conf)
+        stored = aside.show(engine_of(conf), parsed_args.name, spool.cipher)
+        if parsed_args.body is not None:
+            _write_body(stored, spool, Path(parsed_args.body))
+        facts = aside.facts(stored, body=parsed_args.body is None)
         return tuple(facts), tuple(facts.values())
 
 
@@ -79,7 +92,41 @@ class Discard(_OneWrite):
 class Export(Command):
     """All writes that were set aside, a JSON object a line."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return cliff's parser with where large bodies go."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--bodies",
+            metavar="DIRECTORY",
+            help="write bodies that are too large for a line (those with a spool file) there, "
+            "each in a file SERVICE-POSITION",
+        )
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Write to standard output."""
-        for stored in aside.find_all(engine_of(conf_of(self))):
-            self.app.stdout.write(json.dumps(aside.facts(stored)) + "\n")
+        conf = conf_of(self)
+        spool = spool_of(conf)
+        for stored in aside.find_all(engine_of(conf), cipher=spool.cipher):
+            facts = aside.facts(stored)
+            if parsed_args.bodies is not None and facts.get("spool") is not None:
+                path = Path(parsed_args.bodies) / f"{stored.service}-{stored.position}"
+                try:
+                    _write_body(stored, spool, path)
+                    facts["body_file"] = str(path)
+                except JournalError as exc:  # the others are exported all the same
+                    facts["unreadable"] = str(exc)
+            self.app.stdout.write(json.dumps(facts) + "\n")
+
+
+def _write_body(stored: Stored, spool: Spool, path: Path) -> None:
+    """Write to a new file for the caller alone; none stays where it cannot be had whole."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.writelines(aside.body(stored, spool))
+    except OSError as exc:
+        raise JournalError(f"The body cannot be written to {path}: {exc.strerror}") from exc
+    except JournalError:
+        path.unlink()
+        raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import unittest
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from nova_cachemig.agent.journal import record
+from nova_cachemig.agent.journal.cipher import Cipher, Undecipherable
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
@@ -14,6 +18,7 @@ from nova_cachemig.agent.journal.record import (
     answer_to_row,
     from_row,
     to_row,
+    whose_reads,
 )
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
@@ -43,20 +48,28 @@ WRITE = st.builds(
 )
 
 
+KEYS = {"k": b"\1" * 32}
+CIPHERS = st.sampled_from([Cipher(), Cipher(KEYS, "k")])
+
+
 class RecordTest(unittest.TestCase):
     def test_the_columns_are_the_tables(self) -> None:
         self.assertLessEqual(set(COLUMNS), {column.name for column in WRITES.columns})
 
-    @given(WRITE)
-    def test_round_trip(self, write: HeldWrite) -> None:
-        row = to_row(write)
+    @given(WRITE, CIPHERS)
+    def test_round_trip(self, write: HeldWrite, cipher: Cipher) -> None:
+        row = to_row(write, cipher)
         self.assertEqual(COLUMNS, tuple(row))
-        self.assertEqual(write, from_row(row))
+        self.assertEqual(write, from_row(row, Cipher(KEYS)))
+        self.assertEqual((write.host, write.url, write.client), whose_reads(row, Cipher(KEYS)))
 
-    @given(WRITE, st.sampled_from([c for c in COLUMNS if c not in {"state", "wants_later"}]),
+    @given(WRITE, CIPHERS,
+           st.sampled_from([c for c in COLUMNS if c not in {"state", "wants_later"}]),
            st.data())  # fmt: skip
-    def test_any_change_is_damage(self, write: HeldWrite, column: str, data: st.DataObject) -> None:
-        row = to_row(write)
+    def test_any_change_is_damage(
+        self, write: HeldWrite, cipher: Cipher, column: str, data: st.DataObject
+    ) -> None:
+        row = to_row(write, cipher)
         old = row[column]
         if isinstance(old, bytes):
             new: object = old + b"x"
@@ -68,9 +81,79 @@ class RecordTest(unittest.TestCase):
             new = b"x" if column in {"body", "spool_digest"} else "x"
         assume(new != old)
         with self.assertRaises(Damaged):
-            from_row(row | {column: new})
+            from_row(row | {column: new}, Cipher(KEYS))
 
     @given(st.integers(200, 599), st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary())
     def test_answers(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         answer = GuestAnswer(status, tuple(headers), Body.of(body))
         self.assertEqual(answer, answer_from_row(answer_to_row(answer)))
+
+
+class EncryptedRecordTest(unittest.TestCase):
+    """Somebody who can write to the database can make a right checksum; not a right tag."""
+
+    def setUp(self) -> None:
+        self.cipher = Cipher(KEYS, "k")
+
+    def forged(self, row: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        row = row | changes
+        return row | {"checksum": record._checksum(row)}
+
+    @given(WRITE, WRITE, st.sampled_from(["headers", "body"]))
+    def test_parts_of_records_cannot_be_exchanged(
+        self, one: HeldWrite, other: HeldWrite, part: str
+    ) -> None:
+        assume((one.service, one.position) != (other.service, other.position))
+        row, donor = to_row(one, self.cipher), to_row(other, self.cipher)
+        assume(row[part] is not None and donor[part] is not None)
+        with self.assertRaisesRegex(Damaged, "not what was encrypted"):
+            from_row(self.forged(row, **{part: donor[part]}), self.cipher)
+
+    @given(WRITE, st.data())
+    def test_what_is_readable_is_bound_to_what_is_not(
+        self, write: HeldWrite, data: st.DataObject
+    ) -> None:
+        row = to_row(write, self.cipher)
+        for column, other in (
+            ("service", TEXT),
+            ("position", st.integers(1, 2**60)),
+            ("accepted_us", st.integers(0, 2**50)),
+            ("method", st.sampled_from(["PUT", "POST", "DELETE"])),
+            ("host", TEXT),
+            ("spool", st.sampled_from(["0" * 32, "1" * 32, None])),
+            ("length", st.integers(0, 2**40)),
+            ("flags", st.integers(0, 7)),
+        ):
+            new = data.draw(other)
+            if new != row[column]:
+                with self.assertRaises(Damaged):
+                    from_row(self.forged(row, **{column: new}), self.cipher)
+
+    @given(WRITE, st.data())
+    def test_a_flipped_bit_under_a_right_checksum(
+        self, write: HeldWrite, data: st.DataObject
+    ) -> None:
+        row = to_row(write, self.cipher)
+        raw = bytearray(base64.b64decode(row["headers"]))
+        bit = data.draw(st.integers(0, len(raw) * 8 - 1))
+        raw[bit // 8] ^= 1 << bit % 8
+        with self.assertRaises(Damaged):
+            changed = base64.b64encode(raw).decode()
+            from_row(self.forged(row, headers=changed), self.cipher)
+
+    def test_without_the_key_it_is_named(self) -> None:
+        write = HeldWrite("shop", 7, 1.0, "PUT", "/", "h", (), Body.of(b"x"), "c")
+        with self.assertRaisesRegex(Damaged, "write shop/7: .* key 'k', which is not at hand"):
+            from_row(to_row(write, self.cipher))
+
+    @given(st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary(), st.integers(1, 3))
+    def test_an_answer_belongs_to_its_write(
+        self, headers: list[tuple[str, str]], body: bytes, asked: int
+    ) -> None:
+        answer = GuestAnswer(200, tuple(headers), Body.of(body))
+        row = answer_to_row(answer, "shop", 2, self.cipher) | {"service": "shop"}
+        if asked == 2:
+            self.assertEqual(answer, answer_from_row(row | {"position": 2}, self.cipher))
+            return
+        with self.assertRaises(Undecipherable):
+            answer_from_row(row | {"position": asked}, self.cipher)

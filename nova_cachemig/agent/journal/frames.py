@@ -1,0 +1,78 @@
+"""An encrypted file: frames of AES-256-GCM, so that neither end needs the whole in memory.
+
+The layout: the length of the key's name (one byte), the name, a salt, then frames of 256 KiB of
+text (the last one shorter) with a tag each. A frame's nonce is its number and whether it is the
+last, and the file's name is bound to each: frames cannot be cut off, moved or exchanged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from cryptography.exceptions import InvalidTag
+
+from nova_cachemig.agent.journal.cipher import SALT_LENGTH, TAG_LENGTH, Cipher, Undecipherable
+
+FRAME: Final = 256 * 1024  # bytes of text
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    return number.to_bytes(11, "big") + bytes([last])
+
+
+class Encryptor:
+    """Turns the text of the file ``name`` into what is written."""
+
+    def __init__(self, cipher: Cipher, name: str) -> None:
+        assert cipher.key_id is not None, "there is no key to encrypt with"
+        salt, key_id = os.urandom(SALT_LENGTH), cipher.key_id
+        self._key = cipher.derived(key_id, salt)
+        self._name = name.encode()
+        self._number = 0
+        self._text = bytearray()
+        self._header = bytes([len(key_id)]) + key_id.encode() + salt  # until it is out
+
+    def add(self, data: bytes) -> Iterator[bytes]:
+        """Yield what is to be written: the frames that are full."""
+        self._text += data
+        while len(self._text) > FRAME:  # not >=: the last one must be marked
+            yield self._frame(bytes(self._text[:FRAME]), last=False)
+            del self._text[:FRAME]
+
+    def end(self) -> bytes:
+        """Return the last frame."""
+        return self._frame(bytes(self._text), last=True)
+
+    def _frame(self, text: bytes, *, last: bool) -> bytes:
+        header, self._header = self._header, b""
+        nonce = _nonce(self._number, last=last)
+        self._number += 1
+        return header + self._key.encrypt(nonce, text, self._name)
+
+
+def key_of(file: BinaryIO) -> str:
+    """Read the key's name. Raises Undecipherable."""
+    length = file.read(1)
+    try:
+        return file.read(length[0]).decode("ascii")
+    except (IndexError, UnicodeDecodeError) as exc:
+        raise Undecipherable("its file does not begin with the name of a key") from exc
+
+
+def decrypted(cipher: Cipher, name: str, file: BinaryIO) -> Iterator[bytes]:
+    """Yield the text of the file ``name``. Raises Undecipherable, also when some is out."""
+    key_id = key_of(file)
+    key = cipher.derived(key_id, file.read(SALT_LENGTH))
+    number, frame = 0, file.read(FRAME + TAG_LENGTH)
+    while True:
+        following = file.read(FRAME + TAG_LENGTH)
+        try:
+            yield key.decrypt(_nonce(number, last=not following), frame, name.encode())
+        except (InvalidTag, ValueError) as exc:
+            why = f"its file is not what was encrypted with key {key_id!r} under this name"
+            raise Undecipherable(why) from exc
+        if not following:
+            return
+        number, frame = number + 1, following
