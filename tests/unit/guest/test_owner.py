@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import tempfile
@@ -42,7 +43,9 @@ class OwnerTest(unittest.TestCase):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         self.assertFalse(owner.lives(self.directory, name))
-        self.assertTrue((self.directory / name).exists())
+        with (self.directory / name).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # another one looks at the same time
+            self.assertFalse(owner.lives(self.directory, name))
         owner.bury(self.directory)
         self.assertEqual([], list(self.directory.iterdir()))
         self.assertFalse(owner.lives(self.directory, name))

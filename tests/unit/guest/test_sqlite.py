@@ -99,6 +99,14 @@ class SqliteStoreTest(unittest.TestCase):
         self.now += 0.2
         self.assertIsNone(self.kept(fingerprint="another"))
 
+    def test_a_key_after_its_time_is_new_also_among_many(self) -> None:
+        for number in range(100):
+            self.kept(f"k{number}")
+            self.store.answered(f"k{number}", ANSWER)
+        self.now += 86401.0
+        self.assertIsNone(self.kept("k99", "another"))
+        self.assertEqual(Record("another", State.IN_FLIGHT), self.kept("k99"))
+
     def test_bounded_in_keys(self) -> None:
         store = self.open(keep=10.0, most_keys=3)
         for number in range(3):
