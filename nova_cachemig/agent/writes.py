@@ -87,7 +87,8 @@ class Writes:
                 self._senders[service.name].hold()
                 return
             standing = await self.journal.standing(service.name)
-            line = Line(self.journal, service, standing, self._window(service))
+            parallel = self._conf.journal.parallel
+            line = Line(self.journal, service, standing, self._window(service), parallel)
             marks = EdgeMarks(self._edge, service.name)
             if standing.waiting:
                 await self._recover_marks(service.name, marks)

@@ -4,13 +4,12 @@
 
 CM_ENTER=()
 
-# Two cores carry everything. First comes the path that users measure, then the
-# guests, then the control plane.
+# Two cores carry what has machines of its own in a real cloud: first the switches and
+# the hypervisors, then users and edge, then the control plane.
 niceness() {  # HOST [SERVICE]
     case $1.${2:-} in
-        *.vswitchd) echo -10 ;;
+        *.vswitchd | *.libvirtd) echo -10 ;;
         cache.* | client.*) echo -5 ;;
-        *.libvirtd) echo -3 ;;
         *) echo 10 ;;
     esac
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 from collections.abc import Awaitable, Callable
 
@@ -25,9 +24,6 @@ class Backlog:
         self._taken = after  # the last position that left, or is in, the memory
         self._newest = newest
         self._on_disk = newest > after
-        self._pushed = asyncio.Event()
-        if self._on_disk:
-            self._pushed.set()
 
     def push(self, write: HeldWrite) -> None:
         """A write is on disk; its position is behind all others."""
@@ -39,24 +35,19 @@ class Backlog:
             self._taken = write.position
         else:
             self._on_disk = True
-        self._pushed.set()
 
-    async def next(self) -> HeldWrite | Unreadable:
-        """Wait for the next write; it may be a damaged one."""
-        while not self._memory:
-            if self._on_disk:
-                await self._fill()
-            else:
-                self._pushed.clear()
-                await self._pushed.wait()
-        return self._memory.popleft()
+    async def take(self) -> HeldWrite | Unreadable | None:
+        """The next write, if there is one; it may be a damaged one."""
+        if not self._memory and self._on_disk:
+            await self._fill()
+        return self._memory.popleft() if self._memory else None
 
     def more(self) -> bool:
         """Whether there is a write, if only on disk."""
         return bool(self._memory) or self._on_disk
 
     def ready(self) -> bool:
-        """Whether :meth:`next` would find a write at once."""
+        """Whether :meth:`take` would find a write at once."""
         return bool(self._memory)
 
     async def _fill(self) -> None:

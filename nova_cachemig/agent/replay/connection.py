@@ -1,12 +1,13 @@
-"""One keep-alive connection to the guest: a request out, an answer in, never two at once."""
+"""One keep-alive connection to the guest: requests go out in order, answers come in that order."""
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import re
 import socket
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -20,6 +21,10 @@ _TCP_RTO_MAX_MS = 44  # since Linux 6.15
 _RTO_MAX = 1000  # ms, the least that the kernel takes: a paused guest's return is seen that soon
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
+
+
+# A guest that answers within this time is sent the next write behind the one that is under way.
+PROMPT: Final = 0.02  # seconds
 
 
 class NotSent(ConnectionError):
@@ -74,49 +79,63 @@ class GuestConnection(asyncio.Protocol):
     def __init__(self, target: Target, max_answer: int) -> None:
         self.target = target
         self.last_byte = 0.0  # loop time at which the guest last sent something
+        self.prompt = False  # the guest keeps the connection open and answered soon last time
         self._max_answer = max_answer
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[GuestAnswer] | None = None
+        self._waiters: collections.deque[asyncio.Future[GuestAnswer]] = collections.deque()
+        self._turn = 0.0  # loop time since which the first of them is the guest's turn
+        self._outgoing: list[bytes] = []  # requests of the last of them, to go in one packet
         self._writable = asyncio.Event()
         self._writable.set()
         self._keep_alive = True
         self._timeout: float | None = None  # the guest's own, from its Keep-Alive header
-        self._begin()
+        self.on_message_begin()
 
-    def _begin(self) -> None:
-        self._headers: list[tuple[str, str]] = []
-        self._body: list[bytes] = []
-        self._length = 0
-        self._head_done = False
+    @property
+    def silent_since(self) -> float:
+        """Loop time since which it is the guest's turn and nothing has come."""
+        return max(self.last_byte, self._turn)
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may go out."""
+        return self._transport is not None and not self._transport.is_closing() and self._keep_alive
 
     def usable(self, target: Target, idle: float) -> bool:
         """Whether the next request may go here: same guest, open, idle at most ``idle`` s."""
         if self._timeout is not None:  # half of it: the guest's clock began before ours
             idle = min(idle, self._timeout / 2)
-        return (
-            self.target == target
-            and self._transport is not None
-            and not self._transport.is_closing()
-            and self._keep_alive
-            and self._loop.time() - self.last_byte <= idle
-        )
+        return self.target == target and self.open and self._loop.time() - self.last_byte <= idle
 
-    async def exchange(self, head: bytes, body: Body, chunks: AsyncIterator[bytes]) -> GuestAnswer:
-        """Send a request and return the answer. Raises NotSent or ConnectionLost.
+    def send(self, request: bytes) -> asyncio.Future[GuestAnswer]:
+        """Send a whole request; the future is done with its answer.
 
-        ``chunks`` is the body where it is in a spool file.
+        It may go out behind others that are not answered yet: RFC 9112, section 9.3.2. Raises
+        NotSent; the future fails with NotSent or ConnectionLost.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.open:
             raise NotSent(f"the guest closed its connection at {self.target.address}")
-        waiter = self._waiter = self._loop.create_future()
-        self._begin()
-        if body.spool is None:
-            self._transport.write(head + body.data)
-        else:
-            self._transport.write(head)
-            await self._stream(chunks, waiter)
+        waiter: asyncio.Future[GuestAnswer] = self._loop.create_future()
+        if not self._waiters:
+            self._turn = self._loop.time()
+        self._waiters.append(waiter)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(request)
+        return waiter
+
+    def _flush(self) -> None:
+        if self._outgoing and self._transport is not None:
+            self._transport.write(b"".join(self._outgoing))
+            self._outgoing.clear()
+
+    async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestAnswer:
+        """Send a request whose body comes in chunks. Raises NotSent or ConnectionLost."""
+        waiter = self.send(head)
+        self._flush()
+        await self._stream(chunks, waiter)
         return await waiter
 
     async def _stream(
@@ -166,12 +185,22 @@ class GuestConnection(asyncio.Protocol):
         self._writable.set()
 
     def _lose(self, why: str) -> None:
-        waiter, self._waiter = self._waiter, None
         self._keep_alive = False
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(ConnectionLost(why))
+        sent = len(self._waiters) - len(self._outgoing)
+        self._outgoing.clear()
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(ConnectionLost(why) if sent > 0 else NotSent(why))
+            sent -= 1
 
     # --- httptools
+
+    def on_message_begin(self) -> None:
+        self._headers: list[tuple[str, str]] = []
+        self._body: list[bytes] = []
+        self._length = 0
+        self._head_done = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
@@ -189,19 +218,26 @@ class GuestConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:  # interim: the answer is still to come
-            self._begin()
+            self.on_message_begin()
             return
-        waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
+        if not self._waiters:
             self._keep_alive = False  # an answer that nobody asked for
             return
+        waiter = self._waiters.popleft()
         self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
+        now = self._loop.time()
+        self.prompt = self._keep_alive and now - self._turn <= PROMPT
+        self._turn = now
         for name, value in self._headers:
             if name == "keep-alive" and (found := _KEEP_ALIVE_TIMEOUT.search(value)):
                 self._timeout = float(found[1])
         headers = end_to_end(self._headers)
         if self._length > self._max_answer:
             headers += (("cachemig-write", "answered; its body was too large to keep"),)
-        waiter.set_result(GuestAnswer(status, headers, Body.of(b"".join(self._body))))
+        if not waiter.done():
+            waiter.set_result(GuestAnswer(status, headers, Body.of(b"".join(self._body))))
+        self.on_message_begin()  # the end of the connection must not be taken for another answer
         if not self._keep_alive:
+            # What was sent behind it is not dealt with: RFC 9112, section 9.6.
+            self._lose("the guest ended the connection after an answer")
             self.close()

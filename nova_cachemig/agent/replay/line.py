@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nova_cachemig.agent.journal.queries import Standing, Unreadable
 from nova_cachemig.agent.journal.store import Journal
@@ -63,6 +63,7 @@ class Line:
         self._waiters: dict[int, asyncio.Future[GuestAnswer]] = {}
         self._asked_later: set[int] = set()
         self._moved = asyncio.Event()
+        self.moves = 0  # how often something was accepted, has ended, or the gate was opened
         self.backlog = Backlog(
             lambda after, limit: journal.waiting(service.name, after, limit),
             after=0,
@@ -128,7 +129,7 @@ class Line:
         if through is not None:
             self.through = max(self.through, through)
         self.backlog.push(write)
-        self._moved.set()
+        self.touch()
 
     def ask_later(self, position: int) -> bool:
         """Keep the answer, for a status URL; False where the answer is on its way already."""
@@ -151,31 +152,24 @@ class Line:
     def open_gate(self) -> None:
         """The guest is said to answer."""
         self.gate_open = True
-        self._moved.set()
+        self.touch()
 
     def is_sent(self, write: HeldWrite) -> bool:
         """Whether it is on its way now."""
         return write.position in self._sent
 
-    def start(self, waiting: Sequence[HeldWrite], most: int) -> list[HeldWrite]:
-        """Which of these (in order) go now; each keeps its place in the traffic until its end."""
-        if not self.gate_open:
-            return []
-        chosen = self.traffic.startable(waiting, self.service)[:most]
-        for write in chosen:
-            self.traffic.begin(write)
-        return chosen
-
-    async def moved(self) -> None:
-        """Return when a write was accepted, or has ended, or the gate was opened."""
-        self._moved.clear()
-        await self._moved.wait()
-
-    async def moved_within(self, seconds: float) -> None:
-        """As :meth:`moved`, but not for longer than ``seconds``."""
+    async def moved_after(self, moves: int, within: float | None) -> None:
+        """Return when :attr:`moves` is greater, at the latest ``within`` seconds from now."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.moved()
+            async with asyncio.timeout(within):
+                while self.moves == moves:
+                    self._moved.clear()
+                    await self._moved.wait()
+
+    def touch(self) -> None:
+        """Something has changed that may let a write go out."""
+        self.moves += 1
+        self._moved.set()
 
     def sending(self, write: HeldWrite) -> None:
         """Its first byte goes out now."""
@@ -185,10 +179,15 @@ class Line:
         self.last_sent = max(self.last_sent, write.position)
 
     def not_sent(self, write: HeldWrite) -> None:
-        """It did not go out after all; nothing that it keeps waiting overtakes it."""
+        """It did not go out after all, or is to go out again; it keeps its place in the traffic."""
         self._sent.discard(write.position)
         self.waiting += 1
         self.waiting_bytes += write.body.length
+
+    def begin_again(self, write: HeldWrite) -> None:
+        """It leaves its place in the traffic and waits for its turn."""
+        self.traffic.end(write.position)
+        self.touch()
 
     def finish(self, write: HeldWrite, answer: GuestAnswer, told: Told) -> None:
         """The guest has answered: on disk first, then to the edge, then to whoever waits."""
@@ -205,12 +204,12 @@ class Line:
             self.longest_wait = max(self.longest_wait, time.time() - write.accepted_at)
             waiter = self._waiters.pop(position, None)
             told(write, answer, lambda: _resolve(waiter, answer))
-            self._moved.set()
+            self.touch()
 
         self._journal.answered(write, answer, keep=keep, urgent=urgent, done=done)
         self._end(position)
         self._settling.add(position)
-        self._moved.set()
+        self.touch()
 
     def abandon(self, write: HeldWrite | Unreadable, why: str) -> None:
         """It was set aside, on disk: the line goes on without it."""
@@ -226,7 +225,7 @@ class Line:
         waiter = self._waiters.pop(write.position, None)
         if waiter is not None and not waiter.done():
             waiter.set_exception(SetAside(why))
-        self._moved.set()
+        self.touch()
 
     def _end(self, position: int) -> None:
         self._sent.discard(position)
@@ -235,7 +234,7 @@ class Line:
     def _leave(self, write: HeldWrite) -> None:
         self.waiting -= 1
         self.waiting_bytes -= write.body.length
-        self._moved.set()
+        self.touch()
 
     # --- looking
 

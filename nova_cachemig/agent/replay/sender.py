@@ -8,6 +8,8 @@ other is set aside for a person, and later ones go on, in order.
 from __future__ import annotations
 
 import asyncio
+import bisect
+import functools
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
@@ -17,6 +19,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
+from nova_cachemig.agent.replay.lanes import Lanes
 from nova_cachemig.agent.replay.line import Line, Told
 from nova_cachemig.agent.replay.message import head, under_way
 from nova_cachemig.model.service import Target
@@ -24,17 +27,10 @@ from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
-# A paused guest loses SYNs, and TCP would try again after 1, 3, 7 s. Short attempts find it sooner;
-# they grow for guests that are far away.
-_FIRST_ATTEMPT: Final = 0.1  # seconds
-_LAST_ATTEMPT: Final = 1.0
-_REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 _DISK_PAUSE: Final = 0.2  # seconds before the next try where progress cannot be logged
-# A guest that answers within this time is sent one write after the other, on one connection: to
-# open connections costs it more than it gains. For a slower one another is opened each time.
-_PROMPT: Final = 0.02  # seconds
 _LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
 _MAX_UNSETTLED: Final = 256  # answers that wait for the disk: bounds the memory they take
+_OUR_FAULT_PAUSE: Final = 1.0  # seconds
 
 
 class Sender:
@@ -44,24 +40,21 @@ class Sender:
         self._journal = journal
         self._line = line
         self._told = told
-        self._reuse_idle: float = conf.journal.reuse_idle
         self._answer_timeout: float = conf.journal.answer_timeout
-        self._max_answer: int = conf.journal.max_answer
-        self._source: str | None = conf.journal.replay_source
-        self._target: Target | None = None
-        self._opened_at = 0.0
-        self._changed = asyncio.Event()  # the gate or the target
-        self._idle: list[guest.GuestConnection] = []
-        self._busy: dict[guest.GuestConnection, float] = {}  # → loop time of the last sending
+        self._lanes = Lanes(conf, line.service.name)
+        self._waiting: list[HeldWrite] = []  # in their order, not on their way
+        self._ask_until: dict[int, float] = {}  # of those that the guest still deals with
         self._task: asyncio.Task[None] | None = None
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # for writes that are set aside
+        self._stopped = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._extending: asyncio.Future[None] | None = None
+        self._began_at = 0.0  # loop time at which a write was last sent
 
     @property
     def target(self) -> Target | None:
         """Where the guest was last said to answer."""
-        return self._target
+        return self._lanes.target
 
     def start(self) -> None:
         """Begin; nothing goes out before :meth:`send_to`."""
@@ -71,15 +64,13 @@ class Sender:
 
     def send_to(self, target: Target) -> None:
         """The guest answers here."""
-        self._target = target
+        self._lanes.send_to(target)
         self._line.open_gate()
-        self._opened_at = asyncio.get_running_loop().time()
-        self._changed.set()
 
     def hold(self) -> None:
         """Send no further write; one in flight keeps waiting for its answer."""
         self._line.gate_open = False
-        self._changed.set()
+        self._lanes.hold()
 
     async def stop(self, patience: float) -> None:
         """Stop; a write in flight has ``patience`` seconds to be answered."""
@@ -91,142 +82,77 @@ class Sender:
             LOG.warning("%s: stopped with a write in flight", self._line.service.name)
         if self._watchdog is not None:
             self._watchdog.cancel()
-        tasks = [*self._lanes, *([self._task] if self._task else [])]
+        tasks = [*self._tasks, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._task = None
-        for connection in [*self._idle, *self._busy]:
-            connection.close()
+        self._stopped = True  # what is in flight stays so: the next start finds it on disk
+        self._lanes.close()
 
-    # --- the task
+    # --- which write goes next, and on which connection
 
     async def _run(self) -> None:
-        waiting: list[HeldWrite] = []
-        backlog = self._line.backlog
-        while True:
-            while not waiting or (len(waiting) < _LOOKAHEAD and backlog.more()):
-                write = await backlog.next()
-                if isinstance(write, Unreadable):
-                    await self._guarded(write)
-                else:
-                    waiting.append(write)
-            chosen = self._line.start(waiting, 1)
-            if not chosen:
-                await self._line.moved()
-                continue
-            waiting.remove(chosen[0])
-            self._begin(chosen[0])
-            await self._line.moved_within(_PROMPT)
-
-    def _begin(self, write: HeldWrite) -> None:
-        lane = asyncio.create_task(self._guarded(write), name=f"replay {write.name}")
-        self._lanes.add(lane)
-        lane.add_done_callback(self._lanes.discard)
-
-    async def _guarded(self, write: HeldWrite | Unreadable) -> None:
-        while True:
-            try:
-                if isinstance(write, Unreadable):
-                    await self._set_aside(write, WriteState.DAMAGED, write.why)
-                else:
-                    await self._deliver(write)
-            except Exception:
-                # Our own fault. The write must neither vanish nor block the line for ever.
-                LOG.exception("Replay of %s/%s failed; again in 1 s", write.service, write.position)
-                await asyncio.sleep(1.0)
-                if isinstance(write, HeldWrite) and not self._line.is_sent(write):
-                    continue
-                why = "the agent failed; see its log"
-                await self._set_aside(write, WriteState.IN_DOUBT, why)
-            return
-
-    async def _deliver(self, write: HeldWrite) -> None:
-        spool = self._journal.spool
-        if write.body.spool and not await asyncio.to_thread(spool.intact, write.body):
-            why = f"write {write.name}: its spool file {write.body.spool} is damaged"
-            await self._set_aside(write, WriteState.DAMAGED, why)
-            return
-        patience = asyncio.get_running_loop().time() + self._answer_timeout
-        while True:
-            connection = await self._ready(write)
-            try:
-                self._journal.sent(write)
-            except OSError as exc:
-                LOG.error("Nothing is sent: progress cannot be logged: %s", exc)
-                self._idle.append(connection)
-                await asyncio.sleep(_DISK_PAUSE)
-                continue
-            self._line.sending(write)
-            self._busy[connection] = asyncio.get_running_loop().time()
-            try:
-                answer = await connection.exchange(head(write), write.body, self._chunks(write))
-            except guest.NotSent:
-                self._line.not_sent(write)
-                continue
-            except guest.ConnectionLost as exc:
-                if await self._lost(write, exc):
-                    continue
-                return
-            else:
-                self._idle.append(connection)
-            finally:
-                self._busy.pop(connection, None)
-            if await self._under_way(write, answer, patience):
-                continue
-            self._line.finish(write, answer, self._told)
-            return
-
-    async def _under_way(self, write: HeldWrite, answer: GuestAnswer, patience: float) -> bool:
-        """Whether the write goes out again later: the guest still deals with its first try."""
-        later = under_way(write, answer)
-        if later is None or asyncio.get_running_loop().time() >= patience:
-            return False
-        self._line.not_sent(write)
-        await asyncio.sleep(later)
-        return True
-
-    async def _lost(self, write: HeldWrite, exc: guest.ConnectionLost) -> bool:
-        """Whether the write goes out again."""
-        if write.resendable:
-            LOG.warning("%s %s goes out again: %s", write.method, write.name, exc)
-            self._line.not_sent(write)
-            return True
-        why = f"{exc}; {write.method} may not be sent twice and the service honours no keys"
-        await self._set_aside(write, WriteState.IN_DOUBT, why)
-        return False
-
-    async def _set_aside(self, write: HeldWrite | Unreadable, state: WriteState, why: str) -> None:
-        LOG.warning("Write %s/%s set aside: %s", write.service, write.position, why)
-        await self._journal.set_aside(write.service, write.position, state, why)
-        self._line.abandon(write, why)
-        if isinstance(write, HeldWrite):
-            self._told(write, None, lambda: None)
-
-    async def _ready(self, write: HeldWrite) -> guest.GuestConnection:
-        """Wait until the write may go out, and on which connection."""
         line = self._line
         while True:
-            if not line.gate_open or self._target is None:
-                self._changed.clear()
-                await self._changed.wait()
+            moves = line.moves
+            try:
+                await self._gather()
+                write = line.traffic.next(self._waiting, line.service)
+                connection = await self._place(write) if write is not None else None
+                if write is not None and connection is not None:
+                    await self._begin(write, connection)
+                    continue
+            except Exception:
+                LOG.exception("Replay to %s failed; again in 1 s", line.service.name)
+                await asyncio.sleep(_OUR_FAULT_PAUSE)
                 continue
-            if write.position > line.through:
-                await self._extend(write.position, urgent=True)
-                continue
-            if line.unsettled >= _MAX_UNSETTLED:
-                await asyncio.sleep(0.001)
-                continue
-            if line.through - write.position < line.window // 2 and line.backlog.ready():
-                self._extend(write.position, urgent=False)  # ahead of need: nobody waits for it
-            while self._idle:
-                connection = self._idle.pop()
-                if connection.usable(self._target, self._reuse_idle):
-                    return connection
-                connection.close()
-            fresh = await self._connect(self._target)
-            if fresh is not None:
-                self._idle.append(fresh)  # the gate may have closed meanwhile: look again
+            # With a write at hand: a guest that takes long may be given another connection.
+            slow = write is not None and self._lanes.busy and not line.traffic.total
+            await line.moved_after(moves, guest.PROMPT if slow else None)
+
+    async def _gather(self) -> None:
+        """Take up the next write, and those that may go beside it, if there are any."""
+        backlog = self._line.backlog
+        most = 1 if self._line.traffic.total else _LOOKAHEAD
+        while len(self._waiting) < most and backlog.more():
+            write = await backlog.take()
+            if isinstance(write, Unreadable):
+                await self._settle(write, WriteState.DAMAGED, write.why)
+            elif write is not None and not await self._intact(write):
+                why = f"write {write.name}: its spool file {write.body.spool} is damaged"
+                await self._settle(write, WriteState.DAMAGED, why)
+            elif write is not None:
+                self._wait(write)
+
+    async def _intact(self, write: HeldWrite) -> bool:
+        spool = self._journal.spool
+        return write.body.spool is None or await asyncio.to_thread(spool.intact, write.body)
+
+    async def _place(self, write: HeldWrite) -> guest.GuestConnection | None:
+        """The connection on which it may go out now, if any.
+
+        Anything may have changed when this had to wait: then there is none, and the line moved.
+        """
+        line, lanes = self._line, self._lanes
+        if not lanes.gate_open or line.unsettled >= _MAX_UNSETTLED:
+            return None
+        if write.position > line.through:
+            await self._extend(write.position, urgent=True)
+            return None
+        if line.through - write.position < line.window // 2 and line.backlog.ready():
+            self._extend(write.position, urgent=False)  # ahead of need: nobody waits for it
+        if line.traffic.total and len(line.traffic):
+            return lanes.joined(write, len(line.traffic))
+        connection = lanes.idle()
+        if connection is None and lanes.busy:
+            connection = lanes.joined(write)
+            if connection is None and self._now() - self._began_at < guest.PROMPT:
+                return None  # to open connections costs such a guest more than it gains
+        if connection is None:
+            await lanes.open()
+            line.touch()
+        return connection
 
     def _extend(self, position: int, *, urgent: bool) -> asyncio.Future[None]:
         if self._extending is not None and not self._extending.done() and not urgent:
@@ -237,6 +163,7 @@ class Sender:
 
         def done(_error: BaseException | None) -> None:
             line.through = max(line.through, top)
+            line.touch()
             if not future.done():
                 future.set_result(None)
 
@@ -247,50 +174,126 @@ class Sender:
             self._journal.extend(line.service.name, top, done, urgent=urgent)
         return future
 
-    async def _connect(self, target: Target) -> guest.GuestConnection | None:
-        """Try until it is there; None if the gate closes or the target changes before."""
-        timeout = _FIRST_ATTEMPT
-        while self._line.gate_open and self._target == target:
-            self._changed.clear()
-            attempt = asyncio.ensure_future(
-                guest.connect(
-                    target,
-                    source=self._source,
-                    user_timeout=self._answer_timeout,
-                    max_answer=self._max_answer,
-                )
+    # --- one write
+
+    async def _begin(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
+        request = head(write) + write.body.data
+        try:
+            self._journal.sent(write)
+        except OSError as exc:
+            LOG.error("Nothing is sent: progress cannot be logged: %s", exc)
+            await asyncio.sleep(_DISK_PAUSE)
+            return
+        self._waiting.remove(write)
+        self._line.traffic.begin(write)
+        self._line.sending(write)
+        self._lanes.take(connection, write)
+        self._began_at = self._now()
+        try:
+            answer = (
+                connection.send(request)
+                if write.body.spool is None
+                else asyncio.ensure_future(connection.upload(request, self._chunks(write)))
             )
-            changed = asyncio.ensure_future(self._changed.wait())
+        except guest.NotSent:
+            self._lanes.leave(connection, write)
+            self._again(write)
+        else:
+            answer.add_done_callback(functools.partial(self._ended, write, connection))
+
+    def _ended(
+        self,
+        write: HeldWrite,
+        connection: guest.GuestConnection,
+        answer: asyncio.Future[GuestAnswer],
+    ) -> None:
+        if self._stopped:
+            return
+        error = answer.exception()
+        if isinstance(error, guest.ConnectionLost):
+            self._lanes.lost(connection)
+        elif error is not None and not isinstance(error, guest.NotSent):
+            connection.close()  # it may be in the midst of a body
+        self._lanes.leave(connection, write)
+        try:
+            if error is None:
+                self._answered(write, answer.result())
+            else:
+                self._lost(write, error)
+        except Exception as exc:
+            # Our own fault. The write must neither vanish nor block the line for ever.
+            LOG.exception("Replay of %s failed", write.name)
+            self._set_aside(write, f"the agent failed: {exc!r}")
+
+    def _answered(self, write: HeldWrite, answer: GuestAnswer) -> None:
+        later, now = under_way(write, answer), self._now()
+        if later is None or now >= self._ask_until.setdefault(
+            write.position, now + self._answer_timeout
+        ):
+            self._ask_until.pop(write.position, None)
+            self._line.finish(write, answer, self._told)
+            return
+        # The guest still deals with its first try. None that it keeps waiting overtakes it.
+        self._line.not_sent(write)
+        asyncio.get_running_loop().call_later(later, self._wait_again, write)
+
+    def _lost(self, write: HeldWrite, error: BaseException) -> None:
+        if isinstance(error, guest.NotSent):
+            self._again(write)
+        elif isinstance(error, guest.ConnectionLost) and write.resendable:
+            LOG.warning("%s %s goes out again: %s", write.method, write.name, error)
+            self._again(write)
+        elif isinstance(error, guest.ConnectionLost):
+            why = f"{error}; {write.method} may not be sent twice and the service honours no keys"
+            self._set_aside(write, why)
+        else:
+            LOG.error("Replay of %s failed", write.name, exc_info=error)
+            self._set_aside(write, f"the agent failed: {error!r}")
+
+    def _again(self, write: HeldWrite) -> None:
+        self._line.not_sent(write)
+        self._wait_again(write)
+
+    def _wait_again(self, write: HeldWrite) -> None:
+        self._wait(write)
+        self._line.begin_again(write)
+
+    def _wait(self, write: HeldWrite) -> None:
+        bisect.insort(self._waiting, write, key=lambda held: held.position)
+
+    # --- setting aside
+
+    def _set_aside(self, write: HeldWrite, why: str) -> None:
+        """Leave it to a person; it keeps its place in the traffic until that is on disk."""
+        task = asyncio.create_task(
+            self._settle(write, WriteState.IN_DOUBT, why), name=f"set aside {write.name}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, write: HeldWrite | Unreadable, state: WriteState, why: str) -> None:
+        LOG.warning("Write %s/%s set aside: %s", write.service, write.position, why)
+        while True:
             try:
-                await asyncio.wait(
-                    {attempt, changed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                changed.cancel()
-                if not attempt.done():
-                    attempt.cancel()
-            if not attempt.done():
-                await asyncio.gather(attempt, return_exceptions=True)
-            if attempt.cancelled():
-                timeout = _FIRST_ATTEMPT if changed.done() else min(timeout * 1.5, _LAST_ATTEMPT)
-                continue
-            if (error := attempt.exception()) is None:
-                return attempt.result()
-            LOG.debug("Guest of %s: %s", self._line.service.name, error)
-            await asyncio.sleep(_REFUSED_PAUSE)
-        return None
+                await self._journal.set_aside(write.service, write.position, state, why)
+            except Exception:
+                LOG.exception("%s/%s: again in 1 s", write.service, write.position)
+                await asyncio.sleep(_OUR_FAULT_PAUSE)
+            else:
+                break
+        self._line.abandon(write, why)
+        if isinstance(write, HeldWrite):
+            self._told(write, None, lambda: None)
+
+    # --- the rest
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _watch(self) -> None:
-        """Give up a connection on which the guest is silent although it is said to answer."""
         loop = asyncio.get_running_loop()
         self._watchdog = loop.call_later(min(self._answer_timeout / 4, 5.0), self._watch)
-        if not self._line.gate_open:
-            return
-        for connection, sent_at in self._busy.items():
-            silent = loop.time() - max(connection.last_byte, sent_at, self._opened_at)
-            if silent >= self._answer_timeout:
-                LOG.warning("The guest is silent for %.0f s: its connection is given up", silent)
-                connection.close()
+        self._lanes.close_silent()
 
     async def _chunks(self, write: HeldWrite) -> AsyncIterator[bytes]:
         if write.body.spool is None:

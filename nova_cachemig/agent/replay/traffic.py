@@ -1,9 +1,14 @@
 """Which writes may be on their way to one guest at a time.
 
-They leave in the order of acceptance. One at a time, a guest that takes 100 ms for a write would
-take ten a second for as long as its memory is copied, and a hundred writes that waited for it would
-wait ten seconds more. So they go side by side, as they would without us, where nobody can tell
-their order: of two writes neither of which is answered nobody can, except
+They leave in the order of acceptance. One at a time, each would cost the guest a round trip and two
+packets, so a write goes out on the same connection behind those that are not answered yet: a server
+deals with them in their order (RFC 9112, section 9.3.2). If the connection breaks, nobody knows
+which of them it has applied: only those go so that may be sent again, none of them after another
+that anybody could tell it from (:func:`follows`).
+
+A guest that takes 100 ms for a write would take ten a second. Where the operator allows it
+(``parallel``), writes also go side by side on several connections where nobody can tell their
+order: of two writes neither of which is answered nobody can, except
 
 * the client that sent both: one client's writes keep their order;
 * whoever reads a URL to which an idempotent write is repeated after another: such writes to one URL
@@ -15,7 +20,7 @@ their order: of two writes neither of which is answered nobody can, except
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nova_cachemig.model.service import Service, WriteAnswer
 from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
@@ -45,8 +50,19 @@ class Traffic:
         """It is not any more."""
         self._flying.pop(position, None)
 
+    @property
+    def total(self) -> bool:
+        """Whether the order is the total order of acceptance."""
+        return self._most == 1
+
+    def next(self, waiting: Sequence[HeldWrite], service: Service) -> HeldWrite | None:
+        """Which is to go out next, if any may; ``waiting`` is in the order of acceptance."""
+        if self.total:
+            return waiting[0] if waiting else None
+        return next(iter(self.startable(waiting, service)), None)
+
     def startable(self, waiting: Iterable[HeldWrite], service: Service) -> list[HeldWrite]:
-        """Those that may join the ones in flight now; ``waiting`` is in the order of acceptance.
+        """Those that may go beside the ones in flight, on other connections.
 
         A write that must wait is overtaken by those only that no order ties to it.
         """
@@ -92,3 +108,13 @@ class _Ahead:
         return write.client in self._clients or (
             idempotent is not None and (idempotent or write.method in IDEMPOTENT)
         )
+
+
+def follows(write: HeldWrite, flying: Sequence[HeldWrite]) -> bool:
+    """Whether it may go out on the connection on which these are not answered yet."""
+    ahead = _Ahead()
+    for other in flying:
+        if other.body.spool is not None or not other.resendable:
+            return False
+        ahead.add(other)
+    return write.resendable and write.body.spool is None and not ahead.ties(write)

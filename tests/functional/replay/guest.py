@@ -25,6 +25,7 @@ class LoggingGuest:
         self.honours_keys = honours_keys
         self.delay = delay
         self.drop_after_apply = 0  # so many next requests are applied, then the connection is cut
+        self.close_after = 0  # so many next requests are answered, then the connection is ended
         self.status = 200
         self.extra = ""  # header lines, each with its \r\n
         self.gate = asyncio.Event()  # cleared: requests are read and not answered
@@ -91,6 +92,11 @@ class LoggingGuest:
                 f"x-guest: yes\r\n{self.extra}\r\n"
             ).encode() + text
             self._seen[key] = answer
+        if self.close_after:
+            self.close_after -= 1
+            writer.write(answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+            await writer.drain()
+            return False
         if self.drop_after_apply:
             self.drop_after_apply -= 1
             writer.transport.abort()

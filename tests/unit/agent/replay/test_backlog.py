@@ -41,7 +41,7 @@ class BacklogTest(unittest.TestCase):
 
         for step in steps:
             if step == "take" and len(taken) < len(disk) - len(untold):
-                taken.append((await backlog.next()).position)
+                taken.append(await self.take(backlog))
                 continue
             for _ in range(300 if step == "accept many" else 1):
                 disk.append(len(disk) + 1)
@@ -51,8 +51,23 @@ class BacklogTest(unittest.TestCase):
         tell()
         async with asyncio.timeout(20):
             while len(taken) < len(disk):
-                taken.append((await backlog.next()).position)
+                taken.append(await self.take(backlog))
         self.assertEqual(disk, taken)
+
+    async def take(self, backlog: Backlog) -> int:
+        while (write := await backlog.take()) is None:
+            self.assertTrue(backlog.more())
+        assert isinstance(write, HeldWrite)
+        return write.position
+
+    def test_nothing_to_take(self) -> None:
+        async def read(after: int, limit: int) -> list[HeldWrite]:
+            return []  # it was discarded meanwhile
+
+        backlog = Backlog(read, after=0, newest=3)
+        self.assertTrue(backlog.more())
+        self.assertIsNone(asyncio.run(backlog.take()))
+        self.assertFalse(backlog.more())
 
     def test_memory_is_bounded(self) -> None:
         async def read(after: int, limit: int) -> list[HeldWrite]:
