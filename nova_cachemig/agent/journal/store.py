@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, queries
+from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
@@ -57,6 +58,9 @@ class Journal:
         self._lock.take()
         try:
             recovered = await asyncio.to_thread(self._open)
+        except OSError as exc:  # a full disk: all that is there stays for the next start
+            self._lock.release()
+            raise JournalError(f"The journal in {self.state_dir} cannot be opened: {exc}") from exc
         except BaseException:
             self._lock.release()
             raise
