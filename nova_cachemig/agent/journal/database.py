@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,13 @@ def _durable_sqlite(dbapi: Any, _record: Any) -> None:
         "cache_size=-8192",  # KiB; memory stays flat with a long queue
     ):
         dbapi.execute(f"PRAGMA {pragma}")
+
+
+def begin(connection: sa.Connection) -> sa.RootTransaction:
+    """Begin a transaction, to be used as ``connection.begin()`` is."""
+    if connection.dialect.name == "sqlite":
+        # oslo.db does it by way of SQLAlchemy, which takes a tenth of a whole group commit
+        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+        sqlite.execute("BEGIN")
+        connection.info["in_transaction"] = True  # oslo.db's own mark, so it leaves it at that
+    return connection.begin()

@@ -28,7 +28,7 @@ from typing import Final
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.journal import bulk
+from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
 from nova_cachemig.agent.journal.statements import Answered, Step, appended, perform
@@ -227,7 +227,7 @@ class GroupCommit:
         if self._connection is None:
             self._connection = self._engine.connect()
         connection = self._connection
-        with bulk.begin(connection) as transaction:
+        with database.begin(connection) as transaction:
             if look_first:
                 there = appended(connection, steps)
                 steps = [step for step in steps if step not in there]
