@@ -16,6 +16,7 @@ from nova_cachemig.agent.intake.desk import Counter, Desk
 from nova_cachemig.agent.intake.marks import EdgeMarks, Invalidator
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.age import Cutoff
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.recovery import Recovered
@@ -149,14 +150,14 @@ class Writes:
 
     async def _tidy(self) -> None:
         """Forget old answers; take up what a person decided beside us, on the command line."""
-        forget_at = 0.0
+        cutoff, forget_at = Cutoff(self._conf.journal.keep_answers), 0.0
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             try:
                 await self._take_up()
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + _FORGET_EVERY
-                    while await self.journal.forget(time.time() - self._conf.journal.keep_answers):
+                    while await self.journal.forget(cutoff.now()):
                         pass
             except (PartError, db_exc.DBError, sa.exc.SQLAlchemyError) as exc:
                 LOG.warning("The journal is not tidied for now: %s", exc)

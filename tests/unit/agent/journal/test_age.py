@@ -1,0 +1,47 @@
+"""No step of the wall clock makes a record old before its time."""
+
+from __future__ import annotations
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.journal.age import Cutoff
+
+KEEP = 100.0
+STEPS = st.sampled_from([0.0, 0.0, 500.0, -500.0, 9e5, -9e5])
+
+
+class CutoffTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.steady, self.offset = 5.0, 1e9
+        self.cutoff = Cutoff(KEEP, lambda: self.steady + self.offset, lambda: self.steady)
+
+    def test_without_steps(self) -> None:
+        self.steady += 30
+        self.assertEqual(self.steady + self.offset - KEEP, self.cutoff.now())
+
+    def test_a_forward_step_counts_after_its_time(self) -> None:
+        made = self.steady + self.offset
+        self.offset += 1e6
+        for _ in range(9):
+            self.steady += 10
+            self.assertLess(self.cutoff.now(), made)
+        self.steady += 20
+        self.cutoff.now()
+        self.steady += KEEP
+        self.assertEqual(self.steady + self.offset - KEEP, self.cutoff.now())
+
+    @given(st.lists(st.tuples(st.floats(0, 50), STEPS), max_size=40))
+    def test_none_goes_early(self, moves: list[tuple[float, float]]) -> None:
+        self.setUp()
+        records: list[tuple[float, float]] = []  # when really, when by the wall clock
+        for passed, step in moves:
+            self.steady += passed
+            self.offset += step
+            cutoff = self.cutoff.now()
+            for really, stamped in records:
+                if self.steady - really < KEEP:
+                    self.assertGreaterEqual(stamped + 1e-3, cutoff)
+            records.append((self.steady, self.steady + self.offset))
