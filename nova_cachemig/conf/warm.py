@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from oslo_config import cfg, types
 
 GROUP = cfg.OptGroup("warm", title="Filling the cache before a guest is paused")
+
+_NEVER_FOLLOWED = (
+    # Actions, wherever they stand.
+    r"(?i:log[-_]?(?:out|off)|sign[-_]?(?:out|off)|unsubscribe|delete|remove|destroy|purge|erase"
+    r"|revoke|cgi-bin|wp-admin)"
+    # Verbs, which stand in articles' titles as well: where a segment of the path begins with one
+    # (/add-to-cart), has it with a capital (/cartAdd) or ends with it (/cart_add.php).
+    r"|(?:(?<=[/?&=])|(?<=[a-z])(?=[A-Z])|(?<=[-_])(?=[A-Za-z]+(?:[/.;]|\Z)))"
+    r"(?i:log[-_]?in|sign[-_]?(?:in|up)|register|subscribe|add|buy|cart|basket|checkout|order|pay"
+    r"|edit|update|save|create|submit|vote|like|follow|accept|reject|approve|activate|confirm"
+    r"|cancel|reset|clear|toggle|enable|disable|start|stop|restart|reboot|shutdown|run|exec"
+    r"|execute|trigger|send|invite|join|leave|upload|import|export|download|install|upgrade|admin"
+    r"|api)(?![a-z])"
+    # Files too large to be fetched on a guess.
+    r"|(?i:\.(?:zip|gz|tgz|bz2|xz|zst|7z|rar|tar|iso|img|exe|msi|dmg|deb|rpm|apk|mp4|webm|mkv|avi"
+    r"|mov|mp3|wav|flac)\Z)"
+)
+
+
+class _Expression(types.String):
+    """A regular expression; anything else is refused when the configuration is read."""
+
+    def __call__(self, value: Any) -> str:
+        text = str(super().__call__(value))
+        try:
+            re.compile(text)
+        except re.error as exc:
+            raise ValueError(f"not a regular expression: {exc}: {text!r}") from exc
+        return text
+
 
 _HOT_SET = [
     cfg.IntOpt(
@@ -134,22 +165,15 @@ _DISCOVERY = [
         "(images, scripts, style sheets, fonts) although nobody has asked for it yet.",
     ),
     cfg.BoolOpt(
-        "discover_links",
-        default=False,
-        help="Fetch pages to which fetched HTML links, too. A GET that no user made may do "
-        "something in an application that does not keep to HTTP: links that look like "
-        "actions (logout, delete, ...) are never followed, but names can deceive.",
-    ),
-    cfg.BoolOpt(
         "discover_queries",
         default=False,
-        help="Discover addresses with a query string, too.",
+        help="Discover addresses with a query string, too; by links (discover_links) as well.",
     ),
     cfg.IntOpt(
         "discover_limit",
         default=500,
         min=0,
-        help="Discovered pages fetched in one warming at most.",
+        help="Embedded pages discovered and fetched in one warming at most.",
     ),
     cfg.IntOpt(
         "discover_bytes",
@@ -159,7 +183,43 @@ _DISCOVERY = [
     ),
 ]
 
-OPTS = _HOT_SET + _FETCHING + _DISCOVERY
+_LINKS = [
+    cfg.BoolOpt(
+        "discover_links",
+        default=True,
+        help="Fetch, after the known pages and what they embed, the pages of the same host and "
+        "port to which known pages link and for which nobody has asked yet, those first to which "
+        "the most needed pages link. Only by GET, without cookies, credentials or (unless "
+        "discover_queries) query strings; links of links are not followed. A GET that no user "
+        "made may do something in an application that does not keep to HTTP (RFC 9110, 9.2.1): "
+        "set this to false if you cannot vouch for your tenants' applications. A page keeps its "
+        "links from being followed by rel=nofollow, by <meta name=robots content=nofollow> or by "
+        "X-Robots-Tag: nofollow.",
+    ),
+    cfg.IntOpt(
+        "discover_links_limit",
+        default=1_000,
+        min=0,
+        help="Pages found by links that are fetched in one handover at most.",
+    ),
+    cfg.IntOpt(
+        "discover_links_size",
+        default=32 * 1024 * 1024,
+        min=0,
+        help="Bytes of pages found by links after which no more are fetched in one handover, so "
+        "that they do not push known pages out of the cache: see [engine] cache_size.",
+    ),
+    cfg.Opt(
+        "discover_links_never",
+        type=_Expression(),
+        default=_NEVER_FOLLOWED,
+        help="Links are not followed in whose path (and query), percent-decoded, this Python "
+        "regular expression is found. The default names actions (logout, delete, unsubscribe, "
+        "...) and archives and films; write (?!) to exclude nothing.",
+    ),
+]
+
+OPTS = _HOT_SET + _FETCHING + _DISCOVERY + _LINKS
 
 
 def register(conf: cfg.ConfigOpts) -> None:

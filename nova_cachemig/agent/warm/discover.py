@@ -1,8 +1,9 @@
-"""What HTML and CSS embed, or link to, on the same host. Pure.
+"""What HTML and CSS embed, and where HTML links to, on the same host. Pure.
 
-Only what a browser would fetch by itself is taken by default: images, scripts, style sheets,
-fonts. A link is another matter: a GET that no user made may do something. Those are followed only
-on request, and never where the words look like an action.
+What a browser would fetch by itself (images, scripts, style sheets, fonts) is safe to fetch. A link
+is another matter: a GET that no user made may do something on a site that does not keep to HTTP
+(RFC 9110, 9.2.1). So none is told that the page itself does not want to be followed, that is no
+plain page, or that a pattern takes for an action; nor any that only stands in a comment or script.
 
 Patterns rather than a parser: no HTML is too broken, the cost is linear, and a wrong find costs
 one request for a page that is not there.
@@ -15,12 +16,14 @@ import itertools
 import re
 import urllib.parse
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 _TAG: Final = re.compile(
-    r"<(img|script|link|source|input|video|body|a|base)\b([^<>]{1,4000})", re.IGNORECASE
+    r"<(?:!--|(img|script|link|source|input|video|body|area|a|base|meta)\b([^<>]{0,4000}))",
+    re.IGNORECASE,
 )
+_SCRIPT_ENDS: Final = re.compile("</script", re.IGNORECASE)
 # Consumes every attribute, so that none is found within the value of another; linear, as only the
 # last quote of a tag can be without its twin.
 _ATTRIBUTE: Final = re.compile(
@@ -34,13 +37,15 @@ _CSS: Final = re.compile(
 _EMBEDDED_RELS: Final = frozenset(
     {"stylesheet", "icon", "shortcut", "preload", "modulepreload", "apple-touch-icon", "manifest"}
 )
-_ACTION: Final = re.compile(
-    r"log[-_]?(?:out|off|in)|sign[-_]?(?:out|off|in|up)|unsubscribe|subscribe|delete|remove|destroy"
-    r"|add|buy|cart|checkout|order|pay|edit|update|save|create|submit|post|vote|like|follow"
-    r"|confirm|cancel|activate|reset|export|download|toggle|accept|reject|approve|admin|api|cgi-bin",
-    re.IGNORECASE,
-)
-_MOST: Final = 1000  # references of one page that are looked at
+# What users are led to, or what the page says they will need. Not canonical, alternate and their
+# like: nobody clicks on those.
+_LINKED_RELS: Final = frozenset({"next", "prev", "prefetch", "prerender"})
+# Links for which the site does not answer, by its own words.
+_UNTRUSTED_RELS: Final = frozenset({"nofollow", "ugc", "sponsored"})
+# A file to keep, or (in frameworks' words) a request with another method.
+_NO_PAGE: Final = frozenset({"download", "data-method", "data-turbo-method"})
+_NOT_FOLLOWED: Final = frozenset({"nofollow", "none"})
+_MOST: Final = 1000  # references of either kind that are looked at, of one page
 _SENT: Final = re.compile(r"/[\x21-\x7e]{0,2047}")
 
 
@@ -60,6 +65,13 @@ def _decodable(headers: Mapping[str, str]) -> bool:
     return headers.get("content-encoding", "identity").strip().lower() in {"identity", "gzip", ""}
 
 
+class References(NamedTuple):
+    """URLs (path and query) on the page's own host, in order, each once."""
+
+    embedded: list[str]
+    links: list[str]  # a user would have to click
+
+
 def found(
     base: str,
     host: str,
@@ -67,32 +79,43 @@ def found(
     body: bytes,
     *,
     limit: int,
-    links: bool = False,
+    never: re.Pattern[str] | None = None,
     queries: bool = False,
-) -> list[str]:
-    """URLs (path and query) on ``host`` in the body of the page at URL ``base``, in order.
+) -> References:
+    """Return what the page at URL ``base`` refers to.
 
-    ``limit`` bounds the decompressed bytes that are searched.
+    ``limit`` bounds the decompressed bytes that are searched. Links in whose URL ``never`` is found
+    are left out; without ``never`` all are.
     """
     text = _text(headers, body, limit)
     kind = _kind(headers)
+    embedded, links = _in_html(text) if kind == "html" else ([], [])
     if kind == "css":
-        references: Iterator[tuple[str, bool]] = ((url, False) for url in _in_css(text))
-    elif kind == "html":
-        references = _in_html(text)
-    else:
-        return []
+        embedded = list(itertools.islice(_in_css(text), _MOST))
+    if never is None or _forbids(headers.get("x-robots-tag", "")):
+        links = []
+    return References(
+        [url for url in _resolved(base, host, embedded) if queries or "?" not in url],
+        [
+            url
+            for url in _resolved(base, host, links)
+            # A parameter of a path (;jsessionid=) is a query by another name.
+            if never and (queries or not {"?", ";"} & set(url)) and not _matches(never, url)
+        ],
+    )
+
+
+def _matches(never: re.Pattern[str], url: str) -> bool:
+    return never.search(urllib.parse.unquote(url)) is not None
+
+
+def _resolved(base: str, host: str, references: Iterable[str]) -> Iterator[str]:
     urls: dict[str, None] = {}
-    for reference, is_link in itertools.islice(references, _MOST):
-        if is_link and not links:
-            continue
+    for reference in itertools.islice(references, _MOST):
         url = _resolve(base, host, reference)
-        if url is None or ("?" in url and not queries):
-            continue
-        if is_link and _ACTION.search(url):
-            continue
-        urls[url] = None
-    return list(urls)
+        if url is not None:
+            urls[url] = None
+    return iter(urls)
 
 
 def _text(headers: Mapping[str, str], body: bytes, limit: int) -> str:
@@ -109,23 +132,55 @@ def _in_css(text: str) -> Iterator[str]:
         yield next(group for group in match.groups() if group is not None)
 
 
-def _in_html(text: str) -> Iterator[tuple[str, bool]]:
-    """(reference, whether it is a link that a user would have to follow)."""
-    for match in _TAG.finditer(text):
-        tag, attributes = match[1].lower(), _attributes(match[2])
-        if tag == "base" and "href" in attributes:
-            return  # what the references mean is the page's own idea
-        if tag == "a":
-            if "href" in attributes and "download" not in attributes:
-                yield attributes["href"], True
-        elif tag == "link":
-            if "href" in attributes and _EMBEDDED_RELS & set(
-                attributes.get("rel", "").lower().split()
-            ):
-                yield attributes["href"], False
+def _in_html(text: str) -> tuple[list[str], list[str]]:
+    """References to what is embedded, and links."""
+    embedded: list[str] = []
+    links: list[str] = []
+    follow = True
+    for tag, attributes in _tags(text):
+        rels = set(attributes.get("rel", "").lower().split())
+        if tag == "base" and "href" in attributes:  # what references mean is the page's own idea
+            return embedded, links if follow else []
+        if tag == "meta" and attributes.get("name", "").strip().lower() == "robots":
+            follow = follow and not _forbids(attributes.get("content", ""))
+        elif tag in {"a", "area", "link"} and "href" in attributes:
+            if tag == "link" and _EMBEDDED_RELS & rels:
+                embedded.append(attributes["href"])
+            elif _may_follow(attributes, rels) and (tag != "link" or _LINKED_RELS & rels):
+                links.append(attributes["href"])
         else:
-            yield from ((reference, False) for reference in _sources(tag, attributes))
-    yield from ((reference, False) for style in _styles(text) for reference in _in_css(style))
+            embedded.extend(_sources(tag, attributes))
+    for style in _styles(text):
+        embedded.extend(_in_css(style))
+    return embedded, links if follow else []
+
+
+def _may_follow(attributes: Mapping[str, str], rels: set[str]) -> bool:
+    return not (_UNTRUSTED_RELS & rels or _NO_PAGE & attributes.keys())
+
+
+def _forbids(robots: str) -> bool:
+    """Whether the page asks robots not to follow its links."""
+    return bool(_NOT_FOLLOWED & set(re.split(r"[\s,:]+", robots.lower())))
+
+
+def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and attributes of each tag of interest that is not in a comment or in a script."""
+    at = 0
+    while match := _TAG.search(text, at):
+        at = match.end()
+        if match[1] is None:
+            at = text.find("-->", match.start() + 2)  # <!--> is a whole comment
+            if at < 0:
+                return
+            continue
+        tag = match[1].lower()
+        yield tag, _attributes(match[2])
+        if tag == "script":
+            end = _SCRIPT_ENDS.search(text, at)
+            if end is None:
+                return
+            at = end.end()
 
 
 def _styles(text: str) -> Iterator[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nova_cachemig.agent.warm import discover
 from nova_cachemig.agent.warm.answer import Answer, FetchError, Verdict
 from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm.links import Links
 from nova_cachemig.agent.warm.shelf import Shelf
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.popularity.hotset import HotSet
@@ -34,7 +37,7 @@ class Outcome:
 
 
 class Fetcher:
-    """For one service in one handover: ``shelf`` says what is stored."""
+    """For one service in one handover: ``shelf`` says what is stored, ``links`` what may be yet."""
 
     def __init__(
         self,
@@ -49,6 +52,8 @@ class Fetcher:
         self._conf, self._client, self._hotset = conf, client, hotset
         self._headers_for, self._stale_max = headers_for, stale_max
         self.shelf = Shelf()
+        self.links = Links(conf.discover_links_limit, conf.discover_links_size)
+        self._never = re.compile(conf.discover_links_never) if conf.discover_links else None
         self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
 
     async def fetch(self, page: PageKey) -> Outcome:
@@ -74,13 +79,16 @@ class Fetcher:
         return Outcome(answer.verdict, answer.status, answer.first_byte, self._found(page, answer))
 
     def _wanted(self, headers: Mapping[str, str]) -> int:
-        return discover.wanted(headers, self._conf.discover_bytes) if self._conf.discover else 0
+        if not (self._conf.discover or self._conf.discover_links):
+            return 0
+        return discover.wanted(headers, self._conf.discover_bytes)
 
     def _remember(self, page: PageKey, answer: Answer, began: float) -> None:
         verdict = answer.verdict
         if verdict in {Verdict.STORED, Verdict.HIT}:
             usable = answer.usable_for(self._stale_max)
             self.shelf.put(page, began, usable, self._conf.refresh_before)
+            self.links.stored(page, answer.size)
             return
         self.shelf.take(page)
         if verdict is Verdict.UNCACHEABLE or (
@@ -102,24 +110,36 @@ class Fetcher:
         self._again.pop(page, None)
         return True
 
+    def linked(self, most: int, now: float) -> list[PageKey]:
+        """Pages found by links that are wanted, the most needed first; ``now``: loop time."""
+        again = (p for p in self.links.given() if self.wants(p, now) and not self._refused(p))
+        pages = list(itertools.islice(again, most))
+        new = self.links.take(most - len(pages))
+        return pages + [page for page in new if self.wants(page, now)]
+
+    def _refused(self, page: PageKey) -> bool:
+        return self._hotset.is_refused(page, time.time())
+
     def _found(self, page: PageKey, answer: Answer) -> tuple[PageKey, ...]:
+        """What the page embeds; to ``links`` what it links to, if users asked for the page."""
         if not answer.body or answer.verdict is Verdict.FAILED:
             return ()
-        urls = discover.found(
+        embedded, links = discover.found(
             page.url,
             page.host,
             answer.headers,
             answer.body,
             limit=self._conf.discover_bytes,
-            links=self._conf.discover_links,
+            never=self._never if self._hotset.knows(page) else None,
             queries=self._conf.discover_queries,
         )
-        now = time.time()
+        self.links.add(page, self._unknown(page, links))
+        return self._unknown(page, embedded)
+
+    def _unknown(self, page: PageKey, urls: Iterable[str]) -> tuple[PageKey, ...]:
         pages = (PageKey(page.service, page.host, url) for url in urls)
         return tuple(
             p
             for p in pages
-            if p not in self.shelf
-            and not self._hotset.knows(p)
-            and not self._hotset.is_refused(p, now)
+            if p not in self.shelf and not self._hotset.knows(p) and not self._refused(p)
         )

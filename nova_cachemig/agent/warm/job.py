@@ -56,8 +56,11 @@ class Job:
             self._queued.add(page)
             self._known.appendleft(page)
 
-    async def run(self) -> None:
-        """Until nothing is left. Cancelled at will: open requests are cut."""
+    async def run(self) -> bool:
+        """Until nothing is left; False: the cache cannot be reached. May be called again.
+
+        Cancelled at will: open requests are cut.
+        """
         loop = asyncio.get_running_loop()
         try:
             while (self._known or self._found or self._tasks) and not self._hopeless():
@@ -73,6 +76,7 @@ class Job:
                 await self._rest(delay)
         finally:
             await self._cut()
+        return self._unreachable < _UNREACHABLE
 
     async def _rest(self, delay: float | None) -> None:
         """Until a fetch ends or the next may begin."""

@@ -21,6 +21,7 @@ from nova_cachemig.popularity.hotset import HotSet, Limits
 LOG = log.getLogger(__name__)
 
 _KEEP_CONCURRENCY = 2
+_AT_ONCE = 64  # pages found by links that are queued before it is seen how large they are
 
 
 def limits(conf: cfg.ConfigOpts) -> Limits:
@@ -101,7 +102,9 @@ class CacheWarmer:
         self._client.close()
 
     async def warm(self, service: str, *, deadline: float) -> WarmCounts:
-        """Fetch all known pages through the cache, and what they embed, until ``deadline``.
+        """Fetch all known pages through the cache, what they embed, and what they link to.
+
+        In this order, until ``deadline``.
 
         A second call while one is under way waits for its turn, and then does it again.
         """
@@ -109,11 +112,15 @@ class CacheWarmer:
         job: Job | None = None
         try:
             async with asyncio.timeout_at(deadline), site.busy:
-                job = self._job(site, self._conf.max_rate, self._conf.max_concurrency)
-                job.add(self.pages(service, self._conf.max_pages))
+                site.fetcher = self._fetcher()
+                job = self._job(site, site.fetcher)
+                known = self.pages(service, self._conf.max_pages)
+                job.add(known)
+                site.fetcher.links.rank(known)
                 try:
                     site.job = job
-                    await job.run()
+                    while await job.run() and (linked := site.fetcher.links.take(_AT_ONCE)):
+                        job.add(page for page in linked if page not in site.fetcher.shelf)
                 finally:
                     site.job = None
         except TimeoutError:
@@ -122,13 +129,13 @@ class CacheWarmer:
         LOG.info("warmed %s: %s", service, counts)
         return counts
 
-    def _job(self, site: _Site, rate: int, concurrency: int) -> Job:
+    def _job(self, site: _Site, fetcher: Fetcher) -> Job:
         site.urgent.clear()
-        site.fetcher = self._fetcher()
+        conf = self._conf
         return Job(
-            site.fetcher,
-            self._pace(rate, concurrency, site.users.median()),
-            discover=self._conf.discover_limit if self._conf.discover else 0,
+            fetcher,
+            self._pace(conf.max_rate, conf.max_concurrency, site.users.median()),
+            discover=conf.discover_limit if conf.discover else 0,
         )
 
     def _fetcher(self) -> Fetcher:
@@ -162,7 +169,7 @@ class CacheWarmer:
             site.wake.set()
 
     async def keep_warm(self, service: str) -> None:
-        """Go on, slowly, until cancelled: changed pages first, then ending ones, then new ones."""
+        """Go on, slowly, until cancelled: changed pages, ending, new, linked ones."""
         site = self._site(service)
         if site.fetcher is None:
             site.fetcher = self._fetcher()
@@ -186,11 +193,13 @@ class CacheWarmer:
 
     def _needed(self, service: str, site: _Site, now: float) -> list[PageKey]:
         assert site.fetcher is not None
-        wants = site.fetcher.wants
+        fetcher = site.fetcher
         urgent, site.urgent = list(site.urgent), {}
         # So few at a time that the next look comes about when the interval is over.
         most = max(1, int(self._conf.keep_rate * self._conf.keep_interval))
-        ending = list(itertools.islice(site.fetcher.shelf.due(now), most))
+        pages = list(itertools.islice(fetcher.shelf.due(now), most))
         ranked = self.pages(service, self._conf.max_pages)
-        new = (page for page in ranked if wants(page, now))
-        return [*urgent, *ending, *itertools.islice(new, most - len(ending))]
+        fetcher.links.rank(ranked)
+        new = (page for page in ranked if fetcher.wants(page, now))
+        pages += itertools.islice(new, most - len(pages))
+        return [*urgent, *pages, *fetcher.linked(most - len(pages), now)]

@@ -95,6 +95,29 @@ class WarmTest(WarmCase):
         self.assertEqual(["/", "/s.css", "/i.png", "/deep.png"], found)
         self.assertEqual(0, self.guest.count("/logout"))
 
+    async def test_what_a_page_links_to_is_there_too(self) -> None:
+        html = {"Content-Type": "text/html"}
+        self.guest.bodies = {
+            "/page/1": b"<a href=/item/1><a href=/logout><a href=/private><a href='/q?x'>",
+            "/page/2": b"<a href=/item/2><a href=/forum rel=nofollow>",
+            "/page/3": b"<meta name=robots content=nofollow><a href=/item/3>",
+            "/item/1": b"<a href=/deep>",
+        }
+        self.guest.rules = dict.fromkeys(self.guest.bodies, html)
+        self.guest.rules["/private"] = {"Cache-Control": "private"}
+        self.saw("/page/1", "/page/2", "/page/3")
+        await self.flip(EdgeState.ARMED)
+        counts = await self.warm()
+        self.assertEqual((6, 5, 1), (counts.wanted, counts.fetched, counts.uncacheable))
+        await self.warm()
+        self.assertEqual(1, self.guest.count("/private"))
+        for url in ("/logout", "/q?x", "/forum", "/item/3", "/deep"):
+            self.assertEqual(0, self.guest.count(url), url)
+        await self.flip(EdgeState.SHIELDED)
+        await self.guest.stop()
+        found = await self.hits("/page/1", "/page/2", "/item/1", "/item/2")
+        self.assertEqual(["/page/1", "/page/2", "/item/1", "/item/2"], found)
+
     async def test_what_cannot_be_stored_is_told_and_left_alone(self) -> None:
         self.guest.rules = {
             "/private": {"Cache-Control": "private"}, "/cookie": {"Set-Cookie": "a=b"},
@@ -141,6 +164,29 @@ class KeepWarmTest(WarmCase):
         await self.guest_got("/a", 2)
         await self.flip(EdgeState.SHIELDED)
         answer = await self.get("/a", timeout=1.0)
+        self.assertEqual(b"new", answer.body)
+        self.assertIn("hit", answer.headers["cache-status"])
+
+    async def test_page_found_by_a_link_is_kept_as_others_are(self) -> None:
+        self.guest.bodies["/a"] = b"<a href=/linked>"
+        self.guest.rules = {
+            "/a": {"Content-Type": "text/html"},
+            "/linked": {"Cache-Control": "max-age=2, must-revalidate"},
+        }
+        self.saw("/a")
+        await self.flip(EdgeState.ARMED)
+        await self.warm()
+        await self.keeping()
+        for _ in range(9):  # longer than it is fresh
+            self.assertEqual(["/linked"], await self.hits("/linked"))
+            await asyncio.sleep(0.3)
+        await self.engine.invalidate(SERVICE, HOST, ["/linked"])
+        self.guest.bodies["/linked"] = b"new"
+        before = self.guest.count("/linked")
+        self.warmer.invalidated(SERVICE, "/linked")
+        await self.guest_got("/linked", before + 1)
+        await self.flip(EdgeState.SHIELDED)
+        answer = await self.get("/linked", timeout=1.0)
         self.assertEqual(b"new", answer.body)
         self.assertIn("hit", answer.headers["cache-status"])
 

@@ -1,6 +1,7 @@
 """What HTML and CSS embed."""
 
 import gzip
+import re
 import time
 import unittest
 
@@ -8,14 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.warm import discover
+from nova_cachemig.conf import warm as warm_conf
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 CSS = {"content-type": "text/css"}
 
 
-def found(text, base="/shop/index.html", headers=HTML, limit=100_000, **more):
+NEVER = re.compile(next(o.default for o in warm_conf.OPTS if o.name == "discover_links_never"))
+
+
+def both(text, base="/shop/index.html", headers=HTML, limit=100_000, **more):
     body = text if isinstance(text, bytes) else text.encode()
     return discover.found(base, "shop.example:8080", headers, body, limit=limit, **more)
+
+
+def found(text, **more):
+    references = both(text, **more)
+    assert references.links == []
+    return references.embedded
+
+
+def links(text, never=NEVER, **more):
+    references = both(text, never=never, **more)
+    assert references.embedded == []
+    return references.links
 
 
 class EmbeddedTest(unittest.TestCase):
@@ -75,21 +92,108 @@ class EmbeddedTest(unittest.TestCase):
     def test_base_element_ends_the_search(self):
         self.assertEqual([], found("<base href=http://evil.example/><img src=a.png>"))
 
+    def test_not_in_comments_nor_in_scripts(self):
+        self.assertEqual(
+            ["/a.png", "/b.js", "/c.png"],
+            found(
+                """<img src=/a.png><!-- <img src=/no.png> --><script src=/b.js>
+                w("<img src=/no.png>")</SCRIPT><!--><img src=/c.png><script>
+                "<img src=/no.png>"</script><!-- <img src=/no.png>"""
+            ),
+        )
+        self.assertEqual([], found("<script>x = '<img src=/no.png>'"))
+
     def test_cannot_be_sent(self):
         self.assertEqual([], found("<img src='/a b.png'><img src='/é.png'><img src='http://['>"))
         self.assertEqual(["/ab.png"], found("<img src='/a&#10;b.png'>"))  # as browsers do
 
 
 class LinksTest(unittest.TestCase):
-    def test_on_request_and_never_actions(self):
-        text = "".join(
-            f"<a href={url}>"
-            for url in ("/about.html", "/logout", "/user/SignOut", "/cart/add/5", "/deleteItem",
-                        "/admin", "/x?confirm=1", "/news/2", "/unsubscribe", "/api/v1/run")
-        )  # fmt: skip
-        self.assertEqual([], found(text))
-        self.assertEqual(["/about.html", "/news/2"], found(text, links=True, queries=True))
-        self.assertEqual([], found("<a href=/file download>", links=True))
+    def test_where_a_user_may_click(self):
+        self.assertEqual(
+            ["/shop/b.html", "/area", "/2.html", "/0.html", "/soon", "/shop/", "/same"],
+            links(
+                """<a class=x href='b.html#part'>b</a><area href=/area><link rel=next href=/2.html>
+                <link rel=prev href=/0.html><link rel=prefetch href=/soon><a href=.>up</a>
+                <a href=http://SHOP.example:8080/same>s</a>"""
+            ),
+        )
+
+    def test_not_where_nobody_clicks_or_elsewhere(self):
+        self.assertEqual(
+            [],
+            links(
+                """<link rel=canonical href=/c><link rel=alternate href=/rss>
+                <link rel=dns-prefetch href=/d><a name=x>x</a><form action=/f></form>
+                <a href=mailto:a@shop.example>m</a><a href="javascript:void(0)">j</a>
+                <a href=//other.example/>o</a><a href=http://shop.example/port>p</a>
+                <a href=ftp://shop.example:8080/f>f</a><a href="tel:+1">t</a>
+                <!-- <a href=/old>o</a> --><script>w("<a href=/made>")</script>"""
+            ),
+        )
+
+    def test_only_on_request(self):
+        self.assertEqual([], links("<a href=/a>", never=None))
+
+    def test_not_what_the_page_does_not_vouch_for(self):
+        for attributes in (
+            "rel=nofollow", "rel='noopener UGC'", "rel=sponsored", "download", "download=x.csv",
+            "data-method=delete", "data-turbo-method=post",
+        ):  # fmt: skip
+            with self.subTest(attributes):
+                self.assertEqual([], links(f"<a {attributes} href=/a>"))
+        self.assertEqual([], links("<link rel='next nofollow' href=/2>"))
+        self.assertEqual(["/a"], links("<a rel=noopener href=/a>"))
+
+    def test_page_that_forbids_it(self):
+        for content in ("nofollow", "NoIndex, NOFOLLOW", "none", "noindex,nofollow"):
+            for text in ("<meta name=robots content='{}'><a href=/a>",
+                         "<a href=/a><META content='{}' NAME=Robots>"):  # fmt: skip
+                with self.subTest(content):
+                    self.assertEqual([], links(text.format(content)))
+            header = HTML | {"x-robots-tag": content}
+            self.assertEqual([], links("<a href=/a>", headers=header))
+        for content in ("noindex", "all", ""):
+            self.assertEqual(["/a"], links(f"<meta name=robots content='{content}'><a href=/a>"))
+        self.assertEqual(["/a"], links("<meta name=author content=nofollow><a href=/a>"))
+        meta = "<meta name=robots content=nofollow>"
+        self.assertEqual(["/a.png"], both(f"{meta}<img src=/a.png>", never=NEVER).embedded)
+
+    def test_no_queries_unless_asked(self):
+        text = "<a href='?page=2'><a href=/x?a=1&amp;b=2><a href=/y;jsessionid=A1>"
+        self.assertEqual([], links(text))
+        self.assertEqual(
+            ["/shop/index.html?page=2", "/x?a=1&b=2", "/y;jsessionid=A1"],
+            links(text, queries=True),
+        )
+        self.assertEqual([], links("<a href='/x?action=delete'><a href='/x?do=Add'>", queries=True))
+
+    def test_actions_by_default(self):
+        for url in (
+            "/logout", "/user/SignOut", "/log-off", "/unsubscribe/me", "/deleteItem",
+            "/item/5/delete", "/removed", "/cart/add/5", "/add-to-cart", "/cart_add.php",
+            "/cartAdd", "/item/5/edit", "/Edit", "/EDIT", "/admin", "/wp-admin/x", "/api/v1/run",
+            "/login", "/d%65lete/5",
+            "/vote/5/up", "/backup.tar.gz", "/film.MP4", "/posts/5/like", "/order-now",
+            "/user-edit/5",
+        ):  # fmt: skip
+            with self.subTest(url):
+                self.assertEqual([], links(f"<a href='{url}'>"))
+
+    def test_no_actions(self):
+        for url in (
+            "/", "/item/86", "/page/7", "/about.html", "/news/2", "/posts/5", "/address/",
+            "/payroll", "/capital-cities", "/blog/how-to-edit-a-film-well", "/ladder",
+            "/credits", "/orders",
+            "/border-collie", "/editorial", "/starters", "/photo.jpg", "/a-z", "/catalogue/1",
+        ):  # fmt: skip
+            with self.subTest(url):
+                self.assertEqual([url], links(f"<a href='{url}'>"))
+
+    def test_actions_of_ones_own(self):
+        text = "<a href=/delete><a href=/secret/x>"
+        self.assertEqual(["/delete"], links(text, never=re.compile("^/secret/")))
+        self.assertEqual(["/delete", "/secret/x"], links(text, never=re.compile("(?!)")))
 
 
 class BodyTest(unittest.TestCase):
@@ -117,20 +221,22 @@ class BodyTest(unittest.TestCase):
     @given(
         st.text(alphabet="<>imgscrptlnkahef=\"' /.?&#:;@[]()url\n\\%é", max_size=300), st.booleans()
     )
-    def test_any_text(self, text, links):
+    def test_any_text(self, text, queries):
         for headers in (HTML, CSS):
-            for url in found(text, headers=headers, links=links, queries=True):
+            embedded, linked = both(text, headers=headers, never=NEVER, queries=queries)
+            for url in embedded + linked:
                 self.assertRegex(url, r"\A/[\x21-\x7e]*\Z")
                 self.assertNotIn("#", url)
 
     def test_linear(self):
         for text in (
             "<img ", "<a href='", "url(", "<style>", "@import '", "<a title=\"'", "url('",
-            "<style></style", "<img src", "<img src=a", "srcset=a, ", "x=\"' ", "href=\n",
+            "<style></style", "<img src", "<img src=a", "srcset=a, ", "x=\"' ", "href=\n", "<!--",
+            "<!-- -->", "<script>", "<a href=/x>", "<a href=a-add-add/>",
         ):  # fmt: skip
             body = ("<img " + text * (256 * 1024 // len(text))).encode()
             with self.subTest(text):
                 began = time.process_time()
-                found(body, limit=len(body), links=True)
-                found(body, limit=len(body), headers=CSS)
+                both(body, limit=len(body), never=NEVER)
+                both(body, limit=len(body), headers=CSS)
                 self.assertLess(time.process_time() - began, 2.0)  # quadratic: minutes
