@@ -112,6 +112,7 @@ class Agent:
         )
 
     async def _apply(self, routes: tuple[Route, ...]) -> None:
+        self._warmer.told(route.service for route in routes)
         await self._engine.apply(routes)
 
     async def _learn(self) -> None:

@@ -192,7 +192,8 @@ _LINKS = [
         "the most needed pages link. Only by GET, without cookies, credentials or (unless "
         "discover_queries) query strings; links of links are not followed. A GET that no user "
         "made may do something in an application that does not keep to HTTP (RFC 9110, 9.2.1): "
-        "set this to false if you cannot vouch for your tenants' applications. A page keeps its "
+        "set this to false if you cannot vouch for your tenants' applications; follow_links in a "
+        "service's own entry goes before this. A page keeps its "
         "links from being followed by rel=nofollow, by <meta name=robots content=nofollow> or by "
         "X-Robots-Tag: nofollow.",
     ),

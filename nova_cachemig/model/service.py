@@ -30,6 +30,7 @@ class Service:
     writes: WriteAnswer = WriteAnswer.HOLD
     honours_keys: bool = False  # the application honours Idempotency-Key
     client_cookie: str | None = None  # names the client; None: its address does
+    follow_links: bool | None = None  # before a migration; None: as [warm] discover_links says
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

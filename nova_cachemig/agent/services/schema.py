@@ -37,6 +37,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
         "writes": {"enum": [answer.value for answer in WriteAnswer]},
         "honours_keys": {"type": "boolean"},
         "client_cookie": {"type": "string", "pattern": _COOKIE},
+        "follow_links": {"type": "boolean"},
     },
 }
 
@@ -142,6 +143,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         writes=WriteAnswer(entry.get("writes", WriteAnswer.HOLD.value)),
         honours_keys=entry.get("honours_keys", False),
         client_cookie=entry.get("client_cookie"),
+        follow_links=entry.get("follow_links"),
     )
 
 
@@ -162,6 +164,8 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["honours_keys"] = True
     if service.client_cookie is not None:
         entry["client_cookie"] = service.client_cookie
+    if service.follow_links is not None:
+        entry["follow_links"] = service.follow_links
     return entry
 
 

@@ -45,7 +45,7 @@ _UNTRUSTED_RELS: Final = frozenset({"nofollow", "ugc", "sponsored"})
 # A file to keep, or (in frameworks' words) a request with another method.
 _NO_PAGE: Final = frozenset({"download", "data-method", "data-turbo-method"})
 _NOT_FOLLOWED: Final = frozenset({"nofollow", "none"})
-_MOST: Final = 1000  # references of either kind that are looked at, of one page
+_MOST: Final = 500  # references of either kind that are looked at, of one page
 _SENT: Final = re.compile(r"/[\x21-\x7e]{0,2047}")
 
 
@@ -138,6 +138,8 @@ def _in_html(text: str) -> tuple[list[str], list[str]]:
     links: list[str] = []
     follow = True
     for tag, attributes in _tags(text):
+        if min(len(embedded), len(links)) >= _MOST:
+            break
         rels = set(attributes.get("rel", "").lower().split())
         if tag == "base" and "href" in attributes:  # what references mean is the page's own idea
             return embedded, links if follow else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import re
 import time
@@ -23,6 +24,7 @@ HeadersFor = Callable[[str, str], Mapping[str, str]]
 
 _LATER = frozenset({408, 425, 429})  # 4xx that say "not now" rather than "not so"
 _AGAIN_AFTER = 15.0  # seconds after which a page that failed is worth another try
+_QUICK = 8 * 1024  # bytes of a body, perhaps compressed, that are searched within a few ms
 _DEFAULTS = {"Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
 
 
@@ -47,13 +49,14 @@ class Fetcher:
         headers_for: HeadersFor,
         *,
         stale_max: float,
+        follow_links: bool,
     ) -> None:
         """``conf``: the [warm] group; ``stale_max``: seconds of grace the engine gives at most."""
         self._conf, self._client, self._hotset = conf, client, hotset
         self._headers_for, self._stale_max = headers_for, stale_max
         self.shelf = Shelf()
         self.links = Links(conf.discover_links_limit, conf.discover_links_size)
-        self._never = re.compile(conf.discover_links_never) if conf.discover_links else None
+        self._never = re.compile(conf.discover_links_never) if follow_links else None
         self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
 
     async def fetch(self, page: PageKey) -> Outcome:
@@ -76,10 +79,11 @@ class Fetcher:
         if answer.turned_away:
             raise FetchError("the engine takes no warming of this service now", unreachable=True)
         self._remember(page, answer, began)
-        return Outcome(answer.verdict, answer.status, answer.first_byte, self._found(page, answer))
+        found = await self._found(page, answer)
+        return Outcome(answer.verdict, answer.status, answer.first_byte, found)
 
     def _wanted(self, headers: Mapping[str, str]) -> int:
-        if not (self._conf.discover or self._conf.discover_links):
+        if not self._conf.discover and self._never is None:
             return 0
         return discover.wanted(headers, self._conf.discover_bytes)
 
@@ -120,11 +124,12 @@ class Fetcher:
     def _refused(self, page: PageKey) -> bool:
         return self._hotset.is_refused(page, time.time())
 
-    def _found(self, page: PageKey, answer: Answer) -> tuple[PageKey, ...]:
+    async def _found(self, page: PageKey, answer: Answer) -> tuple[PageKey, ...]:
         """What the page embeds; to ``links`` what it links to, if users asked for the page."""
         if not answer.body or answer.verdict is Verdict.FAILED:
             return ()
-        embedded, links = discover.found(
+        search = functools.partial(
+            discover.found,
             page.url,
             page.host,
             answer.headers,
@@ -133,6 +138,9 @@ class Fetcher:
             never=self._never if self._hotset.knows(page) else None,
             queries=self._conf.discover_queries,
         )
+        # Some pages take 20 ms, and this loop tells the edge what state it is in.
+        quick = len(answer.body) <= _QUICK
+        embedded, links = search() if quick else await asyncio.to_thread(search)
         self.links.add(page, self._unknown(page, links))
         return self._unknown(page, embedded)
 

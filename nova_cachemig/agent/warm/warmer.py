@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 import time
+from collections.abc import Iterable
 
 from oslo_config import cfg
 from oslo_log import log
@@ -16,6 +17,7 @@ from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
 from nova_cachemig.agent.warm.job import Job
 from nova_cachemig.agent.warm.pace import Pace, Users
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.service import Service
 from nova_cachemig.popularity.hotset import HotSet, Limits
 
 LOG = log.getLogger(__name__)
@@ -70,6 +72,11 @@ class CacheWarmer:
             cache_socket, self._conf.total_concurrency, self._conf.max_object
         )
         self._sites: dict[str, _Site] = {}
+        self._follow: dict[str, bool] = {}
+
+    def told(self, services: Iterable[Service]) -> None:
+        """The services in force: some say themselves whether links are to be followed."""
+        self._follow = {s.name: s.follow_links for s in services if s.follow_links is not None}
 
     def _site(self, service: str) -> _Site:
         site = self._sites.get(service)
@@ -112,7 +119,7 @@ class CacheWarmer:
         job: Job | None = None
         try:
             async with asyncio.timeout_at(deadline), site.busy:
-                site.fetcher = self._fetcher()
+                site.fetcher = self._fetcher(service)
                 job = self._job(site, site.fetcher)
                 known = self.pages(service, self._conf.max_pages)
                 job.add(known)
@@ -138,9 +145,14 @@ class CacheWarmer:
             discover=conf.discover_limit if conf.discover else 0,
         )
 
-    def _fetcher(self) -> Fetcher:
+    def _fetcher(self, service: str) -> Fetcher:
         return Fetcher(
-            self._conf, self._client, self._hotset, self._headers_for, stale_max=self._stale_max
+            self._conf,
+            self._client,
+            self._hotset,
+            self._headers_for,
+            stale_max=self._stale_max,
+            follow_links=self._follow.get(service, self._conf.discover_links),
         )
 
     def _pace(self, rate: int, concurrency: int, users_before: float | None = None) -> Pace:
@@ -172,7 +184,7 @@ class CacheWarmer:
         """Go on, slowly, until cancelled: changed pages, ending, new, linked ones."""
         site = self._site(service)
         if site.fetcher is None:
-            site.fetcher = self._fetcher()
+            site.fetcher = self._fetcher(service)
         pace = self._pace(self._conf.keep_rate, _KEEP_CONCURRENCY)
         loop = asyncio.get_running_loop()
         while True:

@@ -61,6 +61,12 @@ class Add(Command):
         )
         parser.add_argument("--client-cookie", metavar="NAME", help="cookie that names a client")
         parser.add_argument(
+            "--follow-links",
+            action=argparse.BooleanOptionalAction,
+            help="fetch pages to which known pages link before a migration, or not; otherwise as "
+            "[warm] discover_links says",
+        )
+        parser.add_argument(
             "--no-check", action="store_true", help="do not ask Nova whether the instance exists"
         )
         return parser
@@ -79,6 +85,7 @@ class Add(Command):
         }
         entry |= {"network": args.network} if args.network else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
+        entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         services, errors = schema.parse({"services": [entry]}, "service add")
         try:
             if errors:

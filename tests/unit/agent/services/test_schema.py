@@ -30,13 +30,17 @@ class ParseTest(unittest.TestCase):
         services, _ = parse(
             entry(hosts=["a.example"], network="n", honours_keys=True, client_cookie="sid"),
             entry(name="six", listen="[2001:DB8::1]:8080"),
+            entry(name="off", listen="192.0.2.2:80", follow_links=False),
+            entry(name="on", listen="192.0.2.3:80", follow_links=True),
         )
+        self.assertEqual([None, None, False, True], [service.follow_links for service in services])
         again, errors = parse(*(schema.to_entry(service) for service in services))
         self.assertEqual([], errors)
         self.assertEqual(services, again)
 
     def test_each_mistake_is_named_with_file_and_field(self):
         wrong = {
+            "follow_links": ["no", 0, None],
             "port": [0, 65536, "80", True, None],
             "name": ["", "A", "a" * 64, "-a", "a/b", 7],
             "instance": ["x", 7],

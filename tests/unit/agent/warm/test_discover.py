@@ -132,6 +132,10 @@ class LinksTest(unittest.TestCase):
             ),
         )
 
+    def test_no_more_than_so_many_of_either_kind(self):
+        text = "".join(f"<a href=/a{i}><img src=/i{i}>" for i in range(600))
+        self.assertEqual([500, 500], [len(urls) for urls in both(text, never=NEVER)])
+
     def test_only_on_request(self):
         self.assertEqual([], links("<a href=/a>", never=None))
 

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
 from nova_cachemig.conf import warm as warm_conf
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.service import Service
 from nova_cachemig.popularity.hotset import HotSet
 from tests.unit.agent.warm.fakes import FakeCache, Reply
 
@@ -305,6 +306,32 @@ class LinksTest(WarmerTest):
             with self.subTest(options):
                 self.assertEqual(fetched, (await self.warm()).fetched)
 
+    async def test_as_the_service_itself_says(self):
+        for says, option, follows in (
+            (False, True, False), (True, False, True), (None, True, True), (None, False, False),
+        ):  # fmt: skip
+            self.set(discover_links=option)
+            self.make()
+            self.warmer.told(
+                Service(name, "i", 80, ("192.0.2.1", 80), follow_links=value)
+                for name, value in ((SERVICE, says), ("other", False))
+            )
+            self.popular("/b")
+            with self.subTest(says=says, option=option):
+                self.assertEqual(4 if follows else 1, (await self.warm()).fetched)
+
+    async def test_embedded_and_linked_is_fetched_once(self):
+        self.pages["/"] = b"<a href=/photo.jpg><img src=/photo.jpg></a>"
+        self.popular("/")
+        await self.warm()
+        self.assertEqual(["/", "/photo.jpg"], self.cache.urls)
+
+    async def test_large_page(self):
+        self.pages["/"] = b"lorem ipsum " * 10_000 + b"<a href=/last><img src=/last.png>"
+        self.popular("/")
+        await self.warm()
+        self.assertEqual(["/", "/last.png", "/last"], self.cache.urls)
+
     async def test_without_embedded_pages(self):
         self.set(discover=False)
         self.make()
@@ -363,8 +390,9 @@ class LinksTest(WarmerTest):
         self.pages["/a"] = b"".join(b"<a href=/%d>" % i for i in range(500))
         self.cache.answer = gone
         self.popular("/a", "/b")
-        await self.warm()
+        counts = await self.warm()
         self.assertLess(len(self.cache.urls), 20)
+        self.assertLess(counts.wanted, 70)  # what was queued; the others are not tried
 
     async def test_renewed_and_fetched_again_after_a_write(self):
         def site(request):
