@@ -29,6 +29,8 @@ from nova_cachemig.rpc.server import AgentServer
 
 LOG = log.getLogger(__name__)
 
+_LEARN_LATER = 0.1  # seconds between looks whether users still wait
+
 
 class Agent:
     """Everything that runs on the cache node, in one event loop."""
@@ -117,7 +119,10 @@ class Agent:
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():
+            while self._manager.users_wait():  # they need the processor more; records are kept
+                await asyncio.sleep(_LEARN_LATER)
             self._warmer.saw(record)
+            await asyncio.sleep(0)  # many at once must not stop everything else
 
 
 def intake_socket(conf: cfg.ConfigOpts) -> str:

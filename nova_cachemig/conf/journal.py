@@ -139,9 +139,9 @@ OPTS = [
         min=1,
         max=256,
         help="Writes that may be on their way to the guest on one connection, one behind the "
-        "other, in the order of acceptance. Only such as may be sent again, of different clients "
-        "and to different URLs, and to a guest that keeps connections open and answers within "
-        "20 ms; if it breaks one off, it gets one at a time. 1: never.",
+        "other, in the order of acceptance. None goes behind one that may not be sent twice, and "
+        "only to a guest that keeps connections open and answers within 20 ms; if it breaks one "
+        "off, it gets one write at a time. 1: never.",
     ),
     cfg.IntOpt(
         "parallel",

@@ -29,6 +29,7 @@ _KIND_OF = {
     GuestEventKind.ROLLED_BACK: EventKind.ROLLED_BACK,
     GuestEventKind.FAILED: EventKind.ROLLED_BACK,
 }
+_USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
 _NOT_OURS: dict[str, str | bool] = {
     "ready": True,
     "phase": Phase.IDLE.value,
@@ -50,6 +51,10 @@ class HandoverManager:
     def live(self) -> list[HandoverRecord]:
         """Records of the handovers that are under way."""
         return [handover.record for handover in self._live.values()]
+
+    def users_wait(self) -> bool:
+        """Whether some service is silent, or its journal is being replayed."""
+        return any(handover.record.phase in _USERS_WAIT for handover in self._live.values())
 
     def migrating(self) -> frozenset[str]:
         """Names of the services that a handover has in its hands."""

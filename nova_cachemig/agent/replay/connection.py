@@ -184,15 +184,20 @@ class GuestConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str, *, dealt_with: bool = True) -> None:
         self._keep_alive = False
-        sent = len(self._waiters) - len(self._outgoing)
+        sent = len(self._waiters) - len(self._outgoing) if dealt_with else 0
         self._outgoing.clear()
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(ConnectionLost(why) if sent > 0 else NotSent(why))
             sent -= 1
+
+    def _said_close(self) -> bool:
+        return any(
+            name == "connection" and "close" in value.lower() for name, value in self._headers
+        )
 
     # --- httptools
 
@@ -236,8 +241,8 @@ class GuestConnection(asyncio.Protocol):
             headers += (("cachemig-write", "answered; its body was too large to keep"),)
         if not waiter.done():
             waiter.set_result(GuestAnswer(status, headers, Body.of(b"".join(self._body))))
-        self.on_message_begin()  # the end of the connection must not be taken for another answer
         if not self._keep_alive:
-            # What was sent behind it is not dealt with: RFC 9112, section 9.6.
-            self._lose("the guest ended the connection after an answer")
+            # "close" says that what was sent behind it is not dealt with: RFC 9112, section 9.6.
+            self._lose("the guest ended the connection", dealt_with=not self._said_close())
             self.close()
+        self.on_message_begin()  # the connection's end must not be taken for another answer

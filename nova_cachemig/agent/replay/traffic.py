@@ -3,8 +3,8 @@
 They leave in the order of acceptance. One at a time, each would cost the guest a round trip and two
 packets, so a write goes out on the same connection behind those that are not answered yet: a server
 deals with them in their order (RFC 9112, section 9.3.2). If the connection breaks, nobody knows
-which of them it has applied: only those go so that may be sent again, none of them after another
-that anybody could tell it from (:func:`follows`).
+which of them it has applied, and they go out again in their order: nothing goes behind a write that
+may not be sent twice (:func:`follows`). Reads of what they change are held at the edge meanwhile.
 
 A guest that takes 100 ms for a write would take ten a second. Where the operator allows it
 (``parallel``), writes also go side by side on several connections where nobody can tell their
@@ -112,9 +112,6 @@ class _Ahead:
 
 def follows(write: HeldWrite, flying: Sequence[HeldWrite]) -> bool:
     """Whether it may go out on the connection on which these are not answered yet."""
-    ahead = _Ahead()
-    for other in flying:
-        if other.body.spool is not None or not other.resendable:
-            return False
-        ahead.add(other)
-    return write.resendable and write.body.spool is None and not ahead.ties(write)
+    return write.body.spool is None and all(
+        other.resendable and other.body.spool is None for other in flying
+    )
