@@ -119,7 +119,8 @@ class Agent:
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():
-            while self._manager.users_wait():  # they need the processor more; records are kept
+            # They need the processor more; records are kept.
+            while self._manager.users_wait():  # noqa: ASYNC110  the end of a phase sets no event
                 await asyncio.sleep(_LEARN_LATER)
             self._warmer.saw(record)
             await asyncio.sleep(0)  # many at once must not stop everything else
