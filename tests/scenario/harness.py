@@ -202,7 +202,8 @@ class Scenario(unittest.TestCase):
     def engine_pid(self, name):
         """Of HAProxy's or Varnish's process, from its pid file."""
         config = json.loads((STATE / "cloud.json").read_text())["agent"]["config"]
-        return int((pathlib.Path(config).parent / "run" / f"{name}.pid").read_text())
+        told = (pathlib.Path(config).parent / "run" / f"{name}.pid").read_text()
+        return int(json.loads(told)["pid"])
 
     @staticmethod
     def kill(pid):

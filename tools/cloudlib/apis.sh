@@ -80,6 +80,7 @@ state_path = $dir
 api_paste_config = $dir/api-paste.ini
 transport_url = $(rabbit_url)
 core_plugin = ml2
+global_physnet_mtu = $CM_MTU
 service_plugins = router
 auth_strategy = keystone
 notify_nova_on_port_status_changes = false

@@ -19,6 +19,7 @@ start_vswitchd() {  # HOST
         --may-exist add-br br-int \
         -- set bridge br-int datapath_type=netdev fail-mode=standalone \
         -- --may-exist add-port br-int eth0 \
+        -- set interface br-int mtu_request="$CM_MTU" \
         -- set open_vswitch . "external_ids:started=$EPOCHREALTIME"
     # That last change makes ovs-vsctl wait for the switch even when the bridge is
     # in its database already.

@@ -20,12 +20,15 @@ CM_GUEST_LAST=$CM_PREFIX.199
 CM_CONTROL_IP=$CM_PREFIX.10
 CM_CACHE_IP=$CM_PREFIX.20
 CM_CLIENT_IP=$CM_PREFIX.30
+# Large frames: neither an emulated guest nor the user-space switch has a card that would cut
+# large packets for it, as real ones do.
+CM_MTU=9000
 # Further addresses of the cache node: services listen on them.
 CM_FRONT_IPS=("$CM_PREFIX".2{1..9})
 
 export CM_LIB CM_REPO CM_STATE CM_NS CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
 export CM_PREFIX CM_GUEST_FIRST CM_GUEST_LAST CM_CONTROL_IP CM_CACHE_IP
-export CM_CLIENT_IP CM_FRONT_IPS
+export CM_CLIENT_IP CM_FRONT_IPS CM_MTU
 
 # A small file holds what `up` was asked for, so that later calls agree with it.
 cm_setting() {  # NAME DEFAULT

@@ -62,9 +62,9 @@ copy_modules() {  # ROOT
 upload_guest() {
     local hash
     hash=$(guest_hash)
-    is_done images "$hash" && return 0
+    is_done images "$hash $CM_MTU" && return 0
     with_openrc control "$CM_BIN/python" "$CM_LIB/images.py" \
         "$KERNEL_DIR/vmlinuz" "$GUEST_DIR" "$hash" \
-        "$CM_CIDR" "$CM_GUEST_FIRST" "$CM_GUEST_LAST"
-    mark_done images "$hash"
+        "$CM_CIDR" "$CM_GUEST_FIRST" "$CM_GUEST_LAST" "$CM_MTU"
+    mark_done images "$hash $CM_MTU"
 }

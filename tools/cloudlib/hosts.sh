@@ -67,7 +67,8 @@ ensure_host() {  # HOST
     ip -n "$ns" link set lo up
     if ! ip -n "$ns" link show eth0 > /dev/null 2>&1; then
         ip -n "$CM_NS-net" link del "to-$host" 2> /dev/null || true
-        ip -n "$CM_NS-net" link add "to-$host" type veth peer name eth0 netns "$ns"
+        ip -n "$CM_NS-net" link add "to-$host" mtu "$CM_MTU" type veth \
+            peer name eth0 mtu "$CM_MTU" netns "$ns"
         ip -n "$CM_NS-net" link set "to-$host" master br0 up
         ip -n "$ns" link set eth0 up
         # Checksums left to a card that does not exist are dropped by the

@@ -45,14 +45,18 @@ def images(cloud, kernel, directory, version):
     )
 
 
-def network(cloud, cidr, first, last):
-    if cloud.network.find_network("guests"):
+def network(cloud, cidr, first, last, mtu):
+    known = cloud.network.find_network("guests")
+    if known:
+        if known.mtu != mtu:
+            cloud.network.update_network(known, mtu=mtu)
         return
     made = cloud.network.create_network(
         name="guests",
         provider_network_type="flat",
         provider_physical_network="physnet1",
         is_shared=True,
+        mtu=mtu,
     )
     cloud.network.create_subnet(
         name="guests",
@@ -73,10 +77,10 @@ def flavors(cloud):
 
 
 def main():
-    kernel, directory, version, cidr, first, last = sys.argv[1:7]
+    kernel, directory, version, cidr, first, last, mtu = sys.argv[1:8]
     cloud = openstack.connect()
     images(cloud, kernel, directory, version)
-    network(cloud, cidr, first, last)
+    network(cloud, cidr, first, last, int(mtu))
     flavors(cloud)
 
 
