@@ -6,6 +6,7 @@ import asyncio
 import collections
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
@@ -18,6 +19,7 @@ from nova_cachemig.model.write import Body, GuestAnswer
 # linux/tcp.h; not in Python's socket module
 _TCP_THIN_LINEAR_TIMEOUTS = 16
 _TCP_RTO_MAX_MS = 44  # since Linux 6.15
+_TCP_INFO_UNACKED: Final = 24  # bytes: where linux/tcp.h has tcpi_unacked, in segments
 _RTO_MAX = 1000  # ms, the least that the kernel takes: a paused guest's return is seen that soon
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
@@ -103,6 +105,15 @@ class GuestConnection(asyncio.Protocol):
         """Whether a request may go out."""
         return self._transport is not None and not self._transport.is_closing() and self._keep_alive
 
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether the guest's kernel has not said that it has all that was sent."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is None or self._outgoing:
+            return False
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
+        return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0]) > 0
+
     def usable(self, target: Target, idle: float) -> bool:
         """Whether the next request may go here: same guest, open, idle at most ``idle`` s."""
         if self._timeout is not None:  # half of it: the guest's clock began before ours
@@ -148,10 +159,15 @@ class GuestConnection(asyncio.Protocol):
                 return
             self._transport.write(chunk)
 
-    def close(self) -> None:
-        """Close it; a request in flight ends with ConnectionLost."""
-        if self._transport is not None:
+    def close(self, why: str = "given up") -> None:
+        """Close it; requests in flight end with ConnectionLost, and no byte of them goes out."""
+        if self._transport is not None and not self._transport.is_closing():
+            # Else the kernel would go on sending what the guest has not acknowledged: after it
+            # has been sent again on another connection.
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
+        self._lose(why)
 
     # --- asyncio.Protocol
 

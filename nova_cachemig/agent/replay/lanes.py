@@ -21,6 +21,10 @@ LOG = logging.getLogger(__name__)
 _FIRST_ATTEMPT: Final = 0.1  # seconds until the next one
 _LAST_ATTEMPT: Final = 1.0
 _MOST_ATTEMPTS: Final = 4  # open at a time
+# What was on its way when the guest fell silent is lost, and TCP sends it again up to a second
+# after the guest's return, with all later writes behind it. A guest that has it acknowledges it
+# sooner: its kernel puts that off for 40 ms.
+_LOST_AFTER: Final = 0.1  # seconds
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 
 
@@ -36,6 +40,7 @@ class Lanes:
         self._depth: int = conf.journal.pipeline
         self._idle: list[guest.GuestConnection] = []
         self._busy: dict[guest.GuestConnection, list[HeldWrite]] = {}
+        self._given_up: set[guest.GuestConnection] = set()  # closed by us, to send anew
         self._opened_at = 0.0
         self._pipelining = True
         self.target: Target | None = None
@@ -46,6 +51,7 @@ class Lanes:
         """The guest answers here."""
         if not self.gate_open:
             self._pipelining = True  # what it did before it moved is forgotten
+            asyncio.get_running_loop().call_later(_LOST_AFTER, self._close_lost)
         self.target = target
         self.gate_open = True
         self._opened_at = asyncio.get_running_loop().time()
@@ -73,6 +79,7 @@ class Lanes:
                 connection.prompt
                 and connection.open
                 and connection.target == self.target
+                and connection.silent_since > self._opened_at  # it has come back
                 and len(ahead) < self._depth
                 and (flying is None or flying == len(ahead))
                 and follows(write, ahead)
@@ -103,12 +110,14 @@ class Lanes:
             ahead.remove(write)
         if not ahead:
             self._busy.pop(connection, None)
+            self._given_up.discard(connection)
             if connection.open:
                 self._idle.append(connection)
 
     def lost(self, connection: guest.GuestConnection) -> None:
         """It broke. A guest, or what stands before it, may not take several requests at once."""
-        if self._pipelining and len(self._busy.get(connection, ())) > 1:
+        ours = connection in self._given_up
+        if self._pipelining and len(self._busy.get(connection, ())) > 1 and not ours:
             LOG.warning("%s: one write at a time on a connection from now on", self._name)
             self._pipelining = False
 
@@ -167,6 +176,16 @@ class Lanes:
         for ended in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(ended, guest.GuestConnection) and ended not in self._idle:
                 ended.close()
+
+    def _close_lost(self) -> None:
+        """Send anew, on another connection, what was lost when the guest fell silent."""
+        if not self.gate_open:
+            return
+        for connection, writes in tuple(self._busy.items()):
+            before = connection.silent_since < self._opened_at
+            if before and all(w.resendable for w in writes) and connection.unacknowledged:
+                self._given_up.add(connection)
+                connection.close("lost when the guest fell silent")
 
     def close_silent(self) -> None:
         """Give up connections on which the guest is silent although it is said to answer."""

@@ -1,0 +1,60 @@
+"""A guest that loses packets, in a network namespace of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+from nova_cachemig.model.service import Target
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@unittest.skipUnless(
+    os.geteuid() == 0 and shutil.which("nft") and shutil.which("ip"), "needs root, nft and ip"
+)
+class PausedGuest(unittest.IsolatedAsyncioTestCase):
+    """nft in the guest's namespace drops all packets, as a paused guest does.
+
+    ``server``: the program in it, on port 80; it says "up" when it listens.
+    """
+
+    server = ""
+
+    def setUp(self):
+        tag = f"{os.getpid():x}"[-6:]
+        self.space, near, far = f"cmgp{tag}", f"cmgpa{tag}", f"cmgpb{tag}"
+        net = 200 + os.getpid() % 50
+        run("ip", "netns", "add", self.space)
+        self.addCleanup(run, "ip", "netns", "del", self.space)
+        run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", self.space)
+        # The namespace goes later than "del" returns: without this the next test meets its link.
+        self.addCleanup(run, "ip", "link", "del", near)
+        run("ip", "addr", "add", f"198.18.{net}.1/30", "dev", near)
+        run("ip", "link", "set", near, "up")
+        self.inside("ip", "addr", "add", f"198.18.{net}.2/30", "dev", far)
+        self.inside("ip", "link", "set", far, "up")
+        self.inside("nft", "add", "table", "inet", "pause")
+        server = subprocess.Popen(
+            ["ip", "netns", "exec", self.space, sys.executable, "-c", self.server],
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(server.wait, 10)
+        self.addCleanup(server.terminate)
+        self.addCleanup(server.stdout.close)
+        self.assertEqual(b"up\n", server.stdout.readline())
+        self.target = Target(f"198.18.{net}.2", 80)
+
+    def inside(self, *command):
+        return run("ip", "netns", "exec", self.space, *command)
+
+    def pause(self):
+        for hook in ("input", "output"):
+            self.inside("nft", "add", "chain", "inet", "pause", hook,
+                        f"{{ type filter hook {hook} priority 0; policy drop; }}")  # fmt: skip
+
+    def resume(self):
+        self.inside("nft", "delete table inet pause; add table inet pause")  # both hooks at once

@@ -1,0 +1,77 @@
+"""A write that was on its way when the guest fell silent."""
+
+import asyncio
+import tempfile
+
+from nova_cachemig.agent.writes import Writes
+from tests.functional.probe.paused import PausedGuest
+from tests.functional.replay.path import client, conf_for, service
+
+_SERVER = """
+import asyncio
+log = []
+async def serve(reader, writer):
+    try:
+        while True:
+            head = (await reader.readuntil(bytes([13, 10, 13, 10]))).decode().lower()
+            length = head.split("content-length: ")[1:]
+            body = await reader.readexactly(int(length[0].split()[0]) if length else 0)
+            if head.startswith("get"):
+                body = " ".join(log).encode()
+            else:
+                log.append(body.decode())
+            text = "HTTP/1.1 200 OK" + chr(13) + chr(10) + f"content-length: {len(body)}"
+            writer.write(text.encode() + bytes([13, 10, 13, 10]) + body)
+    except (OSError, asyncio.IncompleteReadError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "0.0.0.0", 80)
+    print("up", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+class LostOnTheWayTest(PausedGuest):
+    server = _SERVER
+
+    async def asyncSetUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.writes = Writes(conf_for(directory.name))
+        await self.writes.start()
+        self.addAsyncCleanup(self.writes.stop)
+        await self.writes.open(service())
+        await self.writes.send_to("shop", self.target)
+
+    async def after_a_pause(self, method):
+        """Seconds from the guest's return to the answer of a write that was lost on its way."""
+        loop = asyncio.get_running_loop()
+        async with client(self.writes.intake_socket) as http:
+            await http.put("/", content=b"first")
+            self.pause()
+            lost = asyncio.create_task(http.request(method, "/", content=b"lost"))
+            await asyncio.sleep(0.3)
+            await self.writes.hold("shop")
+            later = asyncio.create_task(http.put("/later", content=b"later"))
+            # TCP has sent it again at 0.2, 0.4, ... 1.2 s, and at 1.6 s; it would next at 2.4 s.
+            await asyncio.sleep(1.5)
+            self.resume()
+            began = loop.time()
+            await self.writes.send_to("shop", self.target)
+            self.assertEqual(200, (await lost).status_code)
+            took = loop.time() - began
+            self.assertEqual(200, (await later).status_code)
+            await asyncio.sleep(1.5)  # nothing of it must come after all
+        reader, writer = await asyncio.open_connection(self.target.address, 80)
+        writer.write(b"GET /log HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        self.assertEqual(b"first lost later", await reader.read(99))
+        writer.close()
+        return took
+
+    async def test_what_may_be_sent_again_does_not_wait_for_tcp(self):
+        self.assertLess(await self.after_a_pause("PUT"), 0.3)
+
+    async def test_what_may_not_be_sent_twice_waits_and_is_applied_once(self):
+        self.assertLess(await self.after_a_pause("POST"), 2.0)
