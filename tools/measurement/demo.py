@@ -31,8 +31,10 @@ LONGEST: Final = 400.0  # seconds of load, if nothing ends it
 class Demo:
     """Runs cases on a cloud and keeps their runs in a directory."""
 
-    def __init__(self, cloud: Cloud, out: Path) -> None:
+    def __init__(self, cloud: Cloud, out: Path, *, keys: bool = False) -> None:
+        """``keys``: the guest's application honours Idempotency-Key, and its service says so."""
         self._cloud = cloud
+        self._keys = keys
         self._out = out
         self._began = time.monotonic()
         self._guest = ""
@@ -48,7 +50,8 @@ class Demo:
     def _prepare(self) -> None:
         """Boot the guest and give the users their addresses."""
         self._cloud.run("delete", "--all", quiet=True)
-        self._guest = self._cloud.run("boot", GUEST).strip().splitlines()[-1]
+        keys = ("--property", "keys=honour") if self._keys else ()
+        self._guest = self._cloud.run("boot", GUEST, *keys).strip().splitlines()[-1]
         self._uuid = json.loads(self._cloud.run("status", GUEST, quiet=True))["id"]
         self._cloud.on("client", "ip", "route", "replace", "local", USERS, "dev", "lo")
         self._cloud.on(
@@ -82,6 +85,7 @@ class Demo:
             self._cloud.manage(
                 *("service", "add", GUEST, "--instance", self._uuid),
                 *("--port", "80", "--listen", listen),
+                *(("--honours-keys",) if self._keys else ()),
             )
         if on:
             self._wait_front()
@@ -177,6 +181,9 @@ def main() -> int:
     """0 if every claim holds, 1 if one failed, 2 if a case could not be run."""
     parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__.split("\n")[0])
     parser.add_argument("--cases", type=_cases, default=",".join(DEFAULT), help=", ".join(CASES))
+    parser.add_argument(
+        "--keys", action="store_true", help="the guest's application honours Idempotency-Key"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the cloud up")
     parser.add_argument("--out", type=Path, default=ROOT / "demo-result")
     args = parser.parse_args()
@@ -184,7 +191,7 @@ def main() -> int:
     shutil.rmtree(out / "runs", ignore_errors=True)
     (out / "runs").mkdir(parents=True)
     cloud = Cloud()
-    demo = Demo(cloud, out)
+    demo = Demo(cloud, out, keys=args.keys)
     status = 0
     try:
         for case in args.cases:

@@ -138,7 +138,7 @@ class Sender:
         if not lanes.gate_open or line.unsettled >= _MAX_UNSETTLED:
             return None
         if write.position > line.through:
-            await self._extend(write.position, urgent=True)
+            await asyncio.gather(self._extend(write.position, urgent=True), self._first_lane())
             return None
         if line.through - write.position < line.window // 2 and line.backlog.ready():
             self._extend(write.position, urgent=False)  # ahead of need: nobody waits for it
@@ -153,6 +153,11 @@ class Sender:
             await lanes.open()
             line.touch()
         return connection
+
+    async def _first_lane(self) -> None:
+        """Have a connection by the time at which the disk has the mark."""
+        if not self._lanes.busy and self._lanes.idle() is None:
+            await self._lanes.open()
 
     def _extend(self, position: int, *, urgent: bool) -> asyncio.Future[None]:
         if self._extending is not None and not self._extending.done() and not urgent:
