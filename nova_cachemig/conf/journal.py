@@ -139,9 +139,10 @@ OPTS = [
         min=1,
         max=256,
         help="Writes that may be on their way to the guest on one connection, one behind the "
-        "other, in the order of acceptance. None goes behind one that may not be sent twice, and "
-        "only to a guest that keeps connections open and answers within 20 ms; if it breaks one "
-        "off, it gets one write at a time. 1: never.",
+        "other, in the order of acceptance. None goes behind one that may not be sent twice, nor "
+        "behind another to its URL unless the service honours keys, and only to a guest that "
+        "keeps connections open and answers within 20 ms; if it breaks one off, it gets one write "
+        "at a time. 1: never.",
     ),
     cfg.IntOpt(
         "parallel",

@@ -28,7 +28,10 @@ class Client:
             if not await self._connected():
                 continue
             method = self._random.choice(("PUT", "POST", "POST", "DELETE"))
-            write = Sent(f"{self.name}-{len(self.history)}", self.name, method, time.monotonic())
+            name = f"{self.name}-{len(self.history)}"
+            # half of them to a few URLs, where clients meet
+            url = f"/{name}" if self._random.random() < 0.5 else f"/{self._random.randrange(8)}"
+            write = Sent(name, self.name, method, time.monotonic(), url=url)
             self.history.append(write)
             while not await self._try(write) and self._keyed and not stop.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -72,8 +75,9 @@ class Client:
         size = 100_000 if zlib.crc32(write.id.encode()) % 50 == 0 else 1000
         body = write.id.encode() + b" " + b"x" * size
         head = (
-            f"{write.method} /{write.id} HTTP/1.1\r\nHost: shop.example\r\n"
+            f"{write.method} {write.url} HTTP/1.1\r\nHost: shop.example\r\n"
             f"X-Cachemig-Service: shop\r\nX-Cachemig-Client: {self.name}\r\n"
+            f"X-Write: {write.id}\r\n"
             f"Content-Length: {len(body)}\r\n"
         )
         if self._keyed:

@@ -52,6 +52,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._body = b""
         self._key = ""
+        self._before: asyncio.Task[None] | None = None  # requests are dealt with one by one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -73,13 +74,17 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         name = self._body.partition(b" ")[0].decode()
         self._guest.received.add(name)
-        if self._guest.running.is_set() and self._guest.random.random() < 0.8:
+        waits = self._before is not None and not self._before.done()
+        if self._guest.running.is_set() and self._guest.random.random() < 0.8 and not waits:
             self._answer(name, self._key)
         else:
-            task = asyncio.get_running_loop().create_task(self._slowly(name, self._key))
+            work = self._slowly(name, self._key, self._before)
+            self._before = task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(lambda done: done.exception())
 
-    async def _slowly(self, name: str, key: str) -> None:
+    async def _slowly(self, name: str, key: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
         await self._guest.running.wait()
         await asyncio.sleep(self._guest.random.random() * 0.004)
         assert self._transport is not None

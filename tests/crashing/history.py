@@ -17,6 +17,7 @@ class Sent:
     method: str
     sent_at: float
     acknowledged_at: float | None = None  # 2xx of the guest, or 202 of the journal
+    url: str = ""
     refused: bool = False  # told that it was not accepted: it must not be applied
 
 
@@ -32,7 +33,9 @@ class Verdict:
     refused_but_applied: tuple[str, ...]
     in_doubt_listed: int
     in_doubt_unlisted: tuple[str, ...]
-    reapplied: int  # idempotent ones that came twice in a row, which changes nothing
+    reapplied: (
+        int  # idempotent ones that came again with no other at their URL between: nothing changes
+    )
 
 
 def judge(
@@ -71,15 +74,16 @@ def _doubled(
     seen: set[str] = set()
     doubled: list[str] = []
     reapplied = 0
-    before = ""
+    newest: dict[str, str] = {}  # URL → the write that was last applied to it
     for name in applied:
+        write = writes[name]
         if name in seen:
-            harmless = name == before and not honours_keys and writes[name].method in IDEMPOTENT
-            reapplied += harmless
-            if not harmless:
+            again = newest[write.url] == name and write.method in IDEMPOTENT
+            reapplied += again and not honours_keys
+            if not again or honours_keys:
                 doubled.append(name)
         seen.add(name)
-        before = name
+        newest[write.url] = name
     return tuple(doubled), reapplied
 
 

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.failpoints import POINTS
+from nova_cachemig.agent.journal.record import from_row
 from nova_cachemig.agent.journal.schema import WRITES
 from tests.crashing import child
 from tests.crashing.client import Client
@@ -168,8 +169,9 @@ class Run:
     def _listed(self) -> set[str]:
         url = database.url_for(self._plan.connection, self._directory)
         with database.create_engine(url).connect() as connection:
-            rows = connection.execute(sa.select(WRITES.c.url).where(WRITES.c.state == "in_doubt"))
-            return {row.url.lstrip("/") for row in rows}
+            doubtful = sa.select(WRITES).where(WRITES.c.state == "in_doubt")
+            writes = [from_row(row) for row in connection.execute(doubtful).mappings()]
+        return {dict(write.headers)["x-write"] for write in writes}
 
 
 def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:

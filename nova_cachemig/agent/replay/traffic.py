@@ -4,7 +4,8 @@ They leave in the order of acceptance. One at a time, each would cost the guest 
 packets, so a write goes out on the same connection behind those that are not answered yet: a server
 deals with them in their order (RFC 9112, section 9.3.2). If the connection breaks, nobody knows
 which of them it has applied, and they go out again in their order: nothing goes behind a write that
-may not be sent twice (:func:`follows`). Reads of what they change are held at the edge meanwhile.
+may not be sent twice, nor, unless keys are honoured, behind another to its URL, which a repetition
+would undo for a moment (:func:`follows`).
 
 A guest that takes 100 ms for a write would take ten a second. Where the operator allows it
 (``parallel``), writes also go side by side on several connections where nobody can tell their
@@ -112,6 +113,10 @@ class _Ahead:
 
 def follows(write: HeldWrite, flying: Sequence[HeldWrite]) -> bool:
     """Whether it may go out on the connection on which these are not answered yet."""
+    page = (write.host, write.url)
     return write.body.spool is None and all(
-        other.resendable and other.body.spool is None for other in flying
+        other.resendable
+        and other.body.spool is None
+        and (other.honours_keys or (other.host, other.url) != page)
+        for other in flying
     )

@@ -47,6 +47,12 @@ class JudgeTest(unittest.TestCase):
         applied.insert(data.draw(st.integers(0, count)), victim)
         self.assertEqual((victim,), self.judge(history(count), applied).doubled)
 
+    def test_idempotent_again_after_another_url_changes_nothing(self) -> None:
+        sent = [Sent("a", "x", "PUT", 0, url="/a"), Sent("b", "y", "PUT", 1, url="/b")]
+        verdict = self.judge(sent, ["a", "b", "a", "b"])
+        self.assertEqual(((), 2), (verdict.doubled, verdict.reapplied))
+        self.assertEqual(("a", "b"), self.judge(sent, ["a", "b", "a", "b"], keys=True).doubled)
+
     def test_idempotent_twice_in_a_row_is_no_double_unless_keys_are_honoured(self) -> None:
         sent = history(2, "PUT")
         applied = ["w0", "w0", "w1"]

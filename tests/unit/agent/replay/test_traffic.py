@@ -93,10 +93,16 @@ class FollowsTest(unittest.TestCase):
     def test_anything_behind_what_may_be_sent_again(self):
         put = write(1, "a", "PUT", "/a")
         self.assertTrue(follows(write(2, "b", "DELETE", "/b"), [put]))
-        self.assertTrue(follows(write(2, "a", "PUT", "/a"), [put]))
+        self.assertTrue(follows(write(2, "a", "PUT", "/b"), [put]))
         self.assertTrue(follows(write(2, "b", url="/b"), [put]))
         keyed = write(1, "a", honours_keys=True, key='"k"')
         self.assertTrue(follows(put, [keyed]))
+
+    def test_not_behind_another_to_its_url_unless_keys_are_honoured(self):
+        put = write(1, "a", "PUT", "/a")
+        keyed = write(1, "a", "PUT", "/a", honours_keys=True, key='"k"')
+        self.assertFalse(follows(write(2, "b", "PUT", "/a"), [put]))
+        self.assertTrue(follows(write(2, "b", "PUT", "/a"), [keyed]))
 
     def test_nothing_behind_what_may_not_be_sent_twice(self):
         post, put = write(1, "a", url="/a"), write(2, "b", "PUT", "/b")
