@@ -16,8 +16,8 @@ from nova_cachemig.model.write import HeldWrite
 LOG = logging.getLogger(__name__)
 
 # A paused guest loses SYNs, and TCP would try again after 1, 3, 7 s. Attempts that begin one after
-# the other find it sooner; none is given up before the last begins: a guest that has just come back
-# may be slow to answer.
+# the other find it sooner. Several stay open: a guest that has just come back may be slow to
+# answer.
 _FIRST_ATTEMPT: Final = 0.1  # seconds until the next one
 _LAST_ATTEMPT: Final = 1.0
 _MOST_ATTEMPTS: Final = 4  # open at a time
@@ -129,7 +129,7 @@ class Lanes:
             while self.gate_open and target is not None and self.target == target:
                 self.changed.clear()
                 if len(attempts) == _MOST_ATTEMPTS:
-                    attempts.pop(0).cancel()
+                    await self._give_up([attempts.pop(0)])
                 attempts.append(asyncio.create_task(self._connect(target)))
                 ended = await self._first(attempts, pause)
                 if any(self._keep(attempt) for attempt in ended):
@@ -183,7 +183,9 @@ class Lanes:
             return
         for connection, writes in tuple(self._busy.items()):
             before = connection.silent_since < self._opened_at
-            if before and all(w.resendable for w in writes) and connection.unacknowledged:
+            # An upload that goes on has bytes under way all the time: TCP mends it by itself.
+            again = all(write.resendable and write.body.spool is None for write in writes)
+            if before and again and connection.unacknowledged:
                 self._given_up.add(connection)
                 connection.close("lost when the guest fell silent")
 

@@ -1,0 +1,46 @@
+"""Which connections are given up when the guest is back."""
+
+import asyncio
+import unittest
+from unittest import mock
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.replay.lanes import Lanes
+from nova_cachemig.conf import journal as journal_conf
+from nova_cachemig.model.service import Target
+from nova_cachemig.model.write import NO_BODY, Body, HeldWrite
+
+
+def write(method="PUT", body=NO_BODY):
+    return HeldWrite("shop", 1, 0.0, method, "/", "h", (), body, "c")
+
+
+class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
+    async def given_up(self, one, **facts):
+        conf = cfg.ConfigOpts()
+        journal_conf.register(conf)
+        conf([], default_config_files=[])
+        lanes = Lanes(conf, "shop")
+        connection = mock.Mock(silent_since=0.0, unacknowledged=True)
+        connection.configure_mock(**facts)
+        lanes.take(connection, one)
+        lanes.send_to(Target("192.0.2.1", 80))
+        await asyncio.sleep(0.15)
+        return connection.close.called
+
+    async def test_what_may_be_sent_again(self):
+        self.assertTrue(await self.given_up(write()))
+
+    async def test_not_what_may_not_be_sent_twice(self):
+        self.assertFalse(await self.given_up(write("POST")))
+
+    async def test_not_what_the_guest_has(self):
+        self.assertFalse(await self.given_up(write(), unacknowledged=False))
+
+    async def test_not_an_upload(self):
+        self.assertFalse(await self.given_up(write(body=Body(spool="x", length=9))))
+
+    async def test_not_where_the_guest_has_spoken_since(self):
+        later = asyncio.get_running_loop().time() + 60
+        self.assertFalse(await self.given_up(write(), silent_since=later))
