@@ -78,6 +78,7 @@ class RealServer(unittest.TestCase):
         daemon = self.daemon()
         self.polled(daemon, 10)
         self.server.stop()
+        time.sleep(1.1)  # within one step of the last poll there would be nothing to ask for
         daemon.poll("prometheus")
         self.assertEqual(1, daemon.faults.counts()["source prometheus cannot be read"])
         self.assertIsNotNone(daemon.forecast(), "what is known is still forecast")
