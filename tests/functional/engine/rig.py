@@ -148,6 +148,11 @@ class Guest(Server):
     def target(self) -> Target:
         return Target(self.address, self.port)
 
+    async def asked(self) -> None:
+        """Return when a request has arrived."""
+        async with asyncio.timeout(5):
+            await self.arrived.wait()
+
     def count(self, url: str) -> int:
         return Counter(request.url for request in self.seen)[url]
 

@@ -233,7 +233,7 @@ class Unattended(BlackoutCase):
         self.guest.delays["/second"] = 0.3
         self.guest.arrived.clear()
         task = asyncio.create_task(exchange(reader, writer, "/second", "POST", body=b"x"))
-        await self.guest.arrived.wait()
+        await self.guest.asked()
         async with self.blackout(1.0):
             pass
         self.assertEqual(200, (await task).status)

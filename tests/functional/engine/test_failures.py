@@ -207,7 +207,7 @@ class Restart(EngineCase):
         self.guest.delays["/slow"] = 0.5
         self.guest.arrived.clear()
         slow = asyncio.create_task(self.get("/slow"))
-        await self.guest.arrived.wait()
+        await self.guest.asked()
         await self.engine.stop()
         self.assertEqual(200, (await slow).status)
         self.assertEqual([None, None], list(self.engine.pids.values()))

@@ -164,7 +164,7 @@ class Writes(EngineCase):
         self.guest.delays["/slow"] = 0.5
         self.guest.arrived.clear()
         waiting = asyncio.create_task(self.get("/slow", method="POST", body=b"x"))
-        await self.guest.arrived.wait()
+        await self.guest.asked()
         self.assertEqual(1, await self.engine.writes_in_flight(SERVICE))
         await waiting
         self.assertEqual(0, await self.engine.writes_in_flight(SERVICE))
@@ -174,7 +174,7 @@ class Writes(EngineCase):
         self.guest.rules["/slow"] = {"Location": "http://SHOP.example/made?x=1#top"}
         self.guest.arrived.clear()
         writing = asyncio.create_task(self.get("/slow", method="POST", body=b"x"))
-        await self.guest.arrived.wait()
+        await self.guest.asked()
         await self.flip(EdgeState.ARMED)
         self.guest.delays.clear()
         pages = ("/slow", "/made?x=1", "/other")
@@ -205,7 +205,7 @@ class Keys(EngineCase):
         self.guest.delays["/a"] = 0.4
         self.guest.arrived.clear()
         old = asyncio.create_task(self.get("/a"))
-        await self.guest.arrived.wait()
+        await self.guest.asked()
         await self.engine.invalidate(SERVICE, "shop.example", ["/a"])
         first = await old
         self.assertNotEqual(first.body, (await self.get("/a")).body)
