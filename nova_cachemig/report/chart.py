@@ -13,7 +13,7 @@ from typing import Final
 
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.figures import waiting
+from nova_cachemig.report.depth import Steps, sampled
 from nova_cachemig.report.outcome import Request, Run
 from nova_cachemig.report.scale import Frame, clock, latency_ticks, seconds_ticks
 
@@ -27,6 +27,8 @@ KINDS: Final = {
 }
 _AGENT: Final = frozenset(phase.value for phase in Phase)
 _CHARACTER: Final = 6.2  # pixels, of the labels' font
+_CLOCK: Final = 20  # pixels at the bottom, for the ticks of time
+_GAP: Final = 10  # pixels between the latencies and the depth
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,7 +40,22 @@ class View:
     slowest: float
     width: int
     height: int
-    detail: bool  # with the strip of waiting writes and the labels
+    strip: int  # pixels of the height, for the depth
+    detail: bool  # with the labels
+
+    @property
+    def floor(self) -> int:
+        """Pixel of the lower edge of the depth."""
+        return self.height - _CLOCK
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Depth:
+    """The writes that wait: every change, the upper edge of their scale, when they were done."""
+
+    steps: Steps
+    most: int
+    drained: float | None  # seconds of the run; None: not told, or there was nothing to wait for
 
 
 def kind(request: Request, found: Sequence[Blackout]) -> str:
@@ -85,7 +102,7 @@ def _axes(frame: Frame, view: View) -> str:
         parts.append(_text(frame.left - 6, y + 4, name, "tick", "end"))
     for at in seconds_ticks(frame.start, frame.end, view.width // 90):
         x = frame.x(at + frame.origin)
-        parts.append(f'<path class="grid" d="M{x:.1f} {frame.top}V{frame.bottom}"/>')
+        parts.append(f'<path class="grid" d="M{x:.1f} {frame.top}V{view.floor}"/>')
         parts.append(_text(x, view.height - 4, clock(at), "tick"))
     return "".join(parts)
 
@@ -95,7 +112,7 @@ def _shades(found: Sequence[Blackout], frame: Frame, view: View) -> str:
     for gap in found:
         left, right = frame.x(gap.start), frame.x(gap.end)
         if right > left:
-            size = f'width="{right - left:.1f}" height="{frame.bottom - frame.top:.1f}"'
+            size = f'width="{right - left:.1f}" height="{view.floor - frame.top:.1f}"'
             parts.append(f'<rect class="blackout" x="{left:.1f}" y="{frame.top}" {size}/>')
             if view.detail:
                 words = f"guest silent {gap.seconds:.2f} s"
@@ -130,33 +147,43 @@ def _phases(run: Run, frame: Frame) -> str:
     return _lane(nova, frame, frame.top - 36) + _lane(agent, frame, frame.top - 18)
 
 
-def _strip(run: Run, frame: Frame, top: float, height: float, most: int) -> str:
-    """Writes that wait for their answer, as an area."""
-    writes = [r for r in run.requests if not r.is_read]
+def _strip(depth: Depth, frame: Frame, view: View) -> str:
+    """Writes that wait, as an area below the latencies; a mark where they were done."""
     step = max((frame.end - frame.start) / 400, 0.002)
-    depth = waiting(writes, step, frame.end + frame.origin)
-    points = [(at, n) for at, n in depth if frame.shows(at)]
-    base = top + height
-    line = "".join(f"L{frame.x(at):.1f} {base - height * min(n / most, 1):.1f}" for at, n in points)
+    found = sampled(depth.steps, step, frame.end + frame.origin)
+    points = [(at, n) for at, n in found if frame.shows(at)]
     if not points:
         return ""
-    first, last = frame.x(points[0][0]), frame.x(points[-1][0])
-    return (
-        f'<path class="waiting" d="M{first:.1f} {base}{line}L{last:.1f} {base}Z"/>'
-        f'<path class="grid" d="M{frame.left} {base}H{frame.right}"/>'
-        + _text(frame.left - 6, top + 10, f"{most}", "tick", "end")
-        + _text(frame.left + 4, top + 10, "writes waiting", "caption", "start")
+    base, most = view.floor, max(depth.most, 1)
+    line = "".join(
+        f"L{frame.x(at):.1f} {base - view.strip * min(n / most, 1):.1f}" for at, n in points
     )
+    first, last = frame.x(points[0][0]), frame.x(points[-1][0])
+    top = base - view.strip
+    parts = [
+        f'<path class="waiting" d="M{first:.1f} {base}{line}L{last:.1f} {base}Z"/>',
+        f'<path class="grid" d="M{frame.left} {base}H{frame.right}"/>',
+        _text(frame.left - 6, top + 10, f"{most}", "tick", "end"),
+        _text(frame.left + 4, top + 10, "writes waiting", "caption", "start"),
+    ]
+    if depth.drained is not None and frame.shows(depth.drained):
+        x = frame.x(depth.drained)
+        parts.append(f'<path class="drained" d="M{x:.1f} {top}V{base}"/>')
+        if view.detail:
+            words = f"drained {clock(round(depth.drained - frame.origin, 2))} s"
+            room = frame.right - x > len(words) * _CHARACTER
+            parts.append(_text(x + 4 if room else x - 4, top + 10, words, "silent",
+                               "start" if room else "end"))  # fmt: skip
+    return "".join(parts)
 
 
-def chart(run: Run, found: Sequence[Blackout], view: View, origin: float, most: int) -> str:
-    """The whole picture; ``origin`` is the pause (s), ``most`` the top of the waiting writes."""
-    strip = 44 if view.detail else 0
+def chart(run: Run, found: Sequence[Blackout], view: View, origin: float, depth: Depth) -> str:
+    """The whole picture; ``origin`` is the pause (s)."""
     frame = Frame(
         left=52,
         right=view.width - 8,
         top=42,
-        bottom=view.height - 20 - (strip + 10 if strip else 0),
+        bottom=view.floor - view.strip - _GAP,
         start=view.start,
         end=view.end,
         slowest=view.slowest,
@@ -170,7 +197,6 @@ def chart(run: Run, found: Sequence[Blackout], view: View, origin: float, most: 
         _axes(frame, view),
         _phases(run, frame),
         dots(run.requests, found, frame),
+        _strip(depth, frame, view),
     ]
-    if strip:
-        parts.append(_strip(run, frame, frame.bottom + 8, strip, max(most, 1)))
     return "".join(parts) + "</svg>"

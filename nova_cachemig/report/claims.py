@@ -40,7 +40,7 @@ def claims(runs: Sequence[Figures]) -> list[Claim]:
         of_case = [figures for figures in runs if figures["case"] == case]
         control = next((f for f in of_case if not f["protected"]), None)
         for protected in (f for f in of_case if f["protected"]):
-            out += _load(protected) + _safety(protected) + _waits(protected)
+            out += _load(protected) + _safety(protected) + _waits(protected) + _drain(protected)
             if control:
                 out += _against(control, protected)
         if control and any(f["protected"] for f in of_case):
@@ -112,6 +112,22 @@ def _waits(figures: Figures) -> list[Claim]:
             "ms",
             null_ok=True,
         ),
+    ]
+
+
+def _drain(figures: Figures) -> list[Claim]:
+    """Of a case that is named for the thousands of writes that wait (``drain-10k``)."""
+    wanted = re.match(r"drain-(\d+)k$", figures["case"])
+    if not wanted:
+        return []
+    case, least = figures["case"], int(wanted[1]) * 1000
+    most, seconds = figures["depth_max"], figures["drained_s"]
+    untold, new = figures["writes_accepted_untold"], figures["writes_during_drain"]
+    return [
+        Claim(case, "writes waiting at a time, most", f"≥ {least}", most, "", most >= least),
+        Claim(case, "until all of them were applied", "an end", seconds, "s", seconds is not None),
+        Claim(case, "new writes meanwhile", "≥ 1", new, "", bool(new)),
+        Claim(case, "accepted writes of which no end is told", "0", untold, "", untold == 0),
     ]
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nova_cachemig.report import late
+from nova_cachemig.report import depth, late
 from nova_cachemig.report.blackout import Blackout, blackouts, longest
 from nova_cachemig.report.outcome import Request, Run
 
@@ -55,25 +55,6 @@ def sort(requests: Sequence[Request], found: Sequence[Blackout]) -> Sorted:
                 in_flight.append((request, request.done - gap.end))
                 break
     return Sorted(tuple(hits), tuple(held), tuple(in_flight))
-
-
-def waiting(requests: Iterable[Request], step: float, until: float) -> list[tuple[float, int]]:
-    """How many of these requests were unanswered at every multiple of ``step`` seconds.
-
-    Of writes that is the depth of the journal as the clients see it.
-    """
-    changes = [0] * (int(until / step) + 2)
-    for request in requests:
-        first = math.ceil(request.scheduled / step)
-        after = math.ceil(request.done / step)
-        if first < len(changes) and after > first:
-            changes[first] += 1
-            changes[min(after, len(changes) - 1)] -= 1
-    depth, out = 0, []
-    for index, change in enumerate(changes[:-1]):
-        depth += change
-        out.append((round(index * step, 3), depth))
-    return out
 
 
 def _audit(run: Run) -> dict[str, Any]:
@@ -148,7 +129,6 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
     main = longest(found)
     requests = run.requests
     writes = [r for r in requests if not r.is_read]
-    depth = waiting(writes, 0.1, max((r.done for r in requests), default=0.0))
     return {
         "case": run.case,
         "protected": run.protected,
@@ -167,8 +147,7 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
         **_latencies(requests),
         "generator_lag_p99_ms": _ms(quantile((r.sent - r.scheduled for r in requests), 0.99)),
         "probe_interval_s": run.probe_interval,
-        "writes_waiting_max": max((n for _, n in depth), default=0),
-        "writes_waiting": [[at, n] for at, n in depth if n],
+        **depth.told(requests, main),
         "errors": _errors(requests),
         "findings": list(run.audit.findings) if run.audit else [],
     }

@@ -38,6 +38,12 @@ class Request:
     hit: bool = False  # Cache-Status has a member with ``hit``
     storable: bool = False  # the answer lets a shared cache store and reuse it
     error: str = ""
+    applied: float | None = None  # a write told 202: when the guest answered, as its journal says
+
+    @property
+    def settled(self) -> float:
+        """When the guest had answered, as far as anybody told."""
+        return self.done if self.applied is None else max(self.applied, self.sent)
 
     @property
     def latency(self) -> float:
@@ -137,7 +143,7 @@ class Run:
 
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Request))
-_TIMES: Final = frozenset({"scheduled", "sent", "done"})
+_TIMES: Final = frozenset({"scheduled", "sent", "done", "applied"})
 _NAMES: Final = ("method", "path", "error")  # few different ones: a table and indices
 
 
@@ -150,7 +156,7 @@ def _columns(requests: Sequence[Request]) -> dict[str, Any]:
     for name in _FIELDS:
         values = [getattr(request, name) for request in requests]
         if name in _TIMES:
-            columns[name] = [_t(value) for value in values]
+            columns[name] = [None if value is None else _t(value) for value in values]
         elif name in _NAMES:
             table = {text: index for index, text in enumerate(dict.fromkeys(values))}
             columns[name] = {"names": list(table), "rows": [table[text] for text in values]}
@@ -163,8 +169,10 @@ def _columns(requests: Sequence[Request]) -> dict[str, Any]:
 
 def _rows(columns: Mapping[str, Any]) -> list[Request]:
     lists: dict[str, list[Any]] = {}
+    count = len(columns["sent"])
     for name in _FIELDS:
-        column = columns[name]
+        # files of before there was an "applied" are read as well
+        column = columns[name] if name != "applied" else columns.get(name, [None] * count)
         if name in _NAMES:
             lists[name] = [column["names"][index] for index in column["rows"]]
         elif isinstance(column, str):

@@ -10,7 +10,8 @@ import jinja2
 import markupsafe
 
 from nova_cachemig.report.blackout import Blackout, blackouts, longest
-from nova_cachemig.report.chart import KINDS, View, chart
+from nova_cachemig.report.chart import KINDS, Depth, View, chart
+from nova_cachemig.report.depth import Steps, drained, steps
 from nova_cachemig.report.figures import sort
 from nova_cachemig.report.outcome import Run
 from nova_cachemig.report.table import COLUMNS, LEGEND, cell
@@ -34,6 +35,7 @@ class _Shown:
 
     run: Run
     found: list[Blackout]
+    steps: Steps  # of the writes that wait
 
     @property
     def main(self) -> Blackout | None:
@@ -43,13 +45,19 @@ class _Shown:
     def origin(self) -> float:
         return self.main.start if self.main else 0.0
 
+    @property
+    def drained(self) -> float | None:
+        """When only the usual number of writes waited again."""
+        after = drained(self.steps, self.main) if self.main else None
+        return self.main.end + after if self.main and after else None
+
     def until(self) -> float:
-        """When the last request that met the blackout was answered, relative to the pause."""
+        """When the last request that met the blackout was settled, relative to the pause."""
         if not self.main:
             return 0.0
         met = sort(self.run.requests, [self.main])
-        ends = [r.done for r, _ in (*met.held, *met.in_flight)]
-        return max([*ends, self.main.end]) - self.origin
+        ends = [r.settled for r, _ in (*met.held, *met.in_flight)]
+        return max([*ends, self.main.end, self.drained or 0.0]) - self.origin
 
 
 def _slowest(shown: Sequence[_Shown]) -> float:
@@ -65,7 +73,7 @@ def _near(shown: Sequence[_Shown]) -> View | None:
     size = max(gap.seconds for gap in gaps)
     after = min(max(one.until() for one in shown), 4 * size + 5)
     margin = max(0.5, 0.4 * size)
-    return View(-margin, after + margin, _slowest(shown), _WIDTH, 380, detail=True)
+    return View(-margin, after + margin, _slowest(shown), _WIDTH, 420, 80, detail=True)
 
 
 def _whole(shown: Sequence[_Shown]) -> View:
@@ -74,17 +82,18 @@ def _whole(shown: Sequence[_Shown]) -> View:
         max([one.run.duration, *(r.scheduled for r in one.run.requests)]) - one.origin
         for one in shown
     )
-    return View(start, max(end, start + 1), _slowest(shown), _WIDTH, 190, detail=False)
+    return View(start, max(end, start + 1), _slowest(shown), _WIDTH, 240, 44, detail=False)
 
 
 def _panels(runs: Sequence[Run], figures: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    shown = [_Shown(run, blackouts(run)) for run in runs]
+    shown = [_Shown(run, blackouts(run), steps(run.requests)) for run in runs]
     near, whole = _near(shown), _whole(shown)
-    most = max((f["writes_waiting_max"] for f in figures), default=1)
+    most = max((f["depth_max"] for f in figures), default=1)
 
     def draw(one: _Shown, view: View) -> markupsafe.Markup:
         # every text in it was escaped where it was put in
-        return markupsafe.Markup(chart(one.run, one.found, view, one.origin, most))
+        depth = Depth(one.steps, most, one.drained)
+        return markupsafe.Markup(chart(one.run, one.found, view, one.origin, depth))
 
     return [
         Panel(one.run, told, draw(one, near) if near else None, draw(one, whole))

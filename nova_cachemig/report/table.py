@@ -20,10 +20,13 @@ COLUMNS: Final[tuple[tuple[str, str, int | None], ...]] = (
     ("in-fl. read +ms", "inflight_read_overrun_max_ms", 0),
     ("in-fl. write +ms", "inflight_write_overrun_max_ms", 0),
     ("late s", "late_cacheable_s", 2),
+    ("waiting", "depth_max", None),
+    ("drained s", "drained_s", 1),
 )
 LEGEND: Final = (
     "held, in-fl.: answered so long after the end of the blackout; "
-    "late: time in which somebody waited > 100 ms for a cacheable page"
+    "late: time in which somebody waited > 100 ms for a cacheable page; waiting: writes at a time, "
+    "most; drained: after the blackout, until only the usual ones waited"
 )
 
 

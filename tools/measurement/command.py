@@ -48,8 +48,12 @@ def _count(text: str) -> int:
     return value
 
 
+def _none_or_more(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def parser() -> argparse.ArgumentParser:
-    """Both commands and their options."""
+    """The commands and their options."""
     top = argparse.ArgumentParser(
         prog="measure", description="Measure what users of an HTTP service notice of a migration."
     )
@@ -62,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="table, result.json and result.html of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN.json")
     report.add_argument("--out", type=Path, required=True, metavar="DIR")
+    told = commands.add_parser("applied", help="for --applied, on the cache node: of its journal")
+    told.add_argument("--config-file", required=True, help="the agent's")
+    told.add_argument("--service", required=True)
+    told.add_argument("--since", type=float, default=0.0, help="accepted then or later; UNIX s")
     return top
 
 
@@ -98,6 +106,12 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         "--access-log", type=Path, help="read what it has: combined log, or path<TAB>count"
     )
     group.add_argument("--clients", type=_count, default=200, help="virtual clients")
+    group.add_argument(
+        "--writers",
+        type=_none_or_more,
+        default=0,
+        help="so many of the clients only write and the others only read (0: all do both)",
+    )
     group.add_argument("--connections", choices=("new", "keepalive"), default="new")
     group.add_argument(
         "--impatient", type=_share, default=0.0, help="share by clients that wait for a write"
@@ -105,6 +119,17 @@ def _load_options(load: argparse.ArgumentParser) -> None:
     group.add_argument("--timeout", type=_positive, default=60.0, help="seconds")
     group.add_argument("--body-bytes", type=_count, default=200)
     group.add_argument("--idempotency-keys", action="store_true")
+    group.add_argument(
+        "--respond-async", action="store_true", help="writes prefer to be told 202 at once"
+    )
+    group.add_argument(
+        "--surge",
+        type=_none_or_more,
+        default=0,
+        metavar="WRITES",
+        help="so many more, once, from when the probe finds the guest silent",
+    )
+    group.add_argument("--surge-rate", type=_positive, default=1000.0, help="of them, a second")
     group.add_argument(
         "--expect", type=int, nargs="*", default=[], metavar="4xx", help="that are no failure"
     )
@@ -126,9 +151,17 @@ def _truth_options(load: argparse.ArgumentParser) -> None:
         default=[],
         help="JSON, read after the load: name → UNIX seconds, or a handover record; repeatable",
     )
+    group.add_argument(
+        "--applied",
+        type=Path,
+        help="JSON, read after the load: request id → UNIX seconds at which the guest had answered "
+        "a write that was told 202",
+    )
 
 
 def _settings(args: argparse.Namespace) -> session.Settings:
+    if args.writers >= args.clients:
+        raise session.SessionError("--writers: no client is left to read")
     if args.log_format == "regex" and not args.log_pattern:
         raise session.SessionError("--log-format regex needs --log-pattern")
     parse = {"tsv": guestlog.tsv, "jsonl": guestlog.jsonl}.get(args.log_format)
@@ -148,11 +181,13 @@ def _settings(args: argparse.Namespace) -> session.Settings:
         mix=plan.Mix(args.writes, args.item_reads, args.items, args.item, args.zipf),
         manner=Manner(
             clients=args.clients,
+            writers=args.writers,
             keepalive=args.connections == "keepalive",
             impatient=args.impatient,
             timeout=args.timeout,
             body_bytes=args.body_bytes,
             idempotency_keys=args.idempotency_keys,
+            respond_async=args.respond_async,
             expected=frozenset(args.expect),
         ),
         sources=tuple(sources(args.source_addresses)),
@@ -163,6 +198,9 @@ def _settings(args: argparse.Namespace) -> session.Settings:
         log=args.log,
         parse_log=parse or guestlog.regex(args.log_pattern),
         phases=tuple(args.phases),
+        surge=args.surge,
+        surge_rate=args.surge_rate,
+        applied=args.applied,
     )
 
 
@@ -199,6 +237,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.out.parent.mkdir(parents=True, exist_ok=True)
             args.out.write_text(json.dumps(run.to_wire()))
             print(table(result([run], generated_at="", environment={}) | {"claims": []}))
+            return 0
+        if args.command == "applied":
+            from tools.measurement import applied  # the load itself needs nothing of ours
+
+            print(json.dumps(applied.of_journal(args.config_file, args.service, args.since)))
             return 0
         told = write_report([read_run(path) for path in args.runs], args.out)
     except _ERRORS as exc:

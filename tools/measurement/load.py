@@ -12,27 +12,18 @@ import dataclasses
 import itertools
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nova_cachemig.report.outcome import Request
 from tools.measurement import answers, checker, plan
+from tools.measurement.clients import Client, Clients
 from tools.measurement.exchange import IDLE_REUSE, Exchange
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
 _SWEEP: Final = 0.2  # seconds between looks for requests past their timeout
-_TRIES: Final = 20  # to find a client that waits for no write, before all are looked at
-
-
-@dataclasses.dataclass(slots=True)
-class Client:
-    """A virtual user: an address of its own if there are enough, connections of its own."""
-
-    index: int
-    source: str | None
-    writes_pending: int = 0
-    idle: list[Exchange] = dataclasses.field(default_factory=list)
+ACCEPTED: Final = 202
 
 
 @dataclasses.dataclass(slots=True)
@@ -52,11 +43,13 @@ class Manner:
     """How the clients behave."""
 
     clients: int = 200
+    writers: int = 0  # so many of them only write and the others only read; 0: all do both
     keepalive: bool = False
     impatient: float = 0.0  # share of requests of clients that still wait for a write of theirs
     timeout: float = 60.0  # seconds, from the scheduled instant
     body_bytes: int = 200
     idempotency_keys: bool = False
+    respond_async: bool = False  # writes prefer 202 at once (RFC 7240)
     expected: frozenset[int] = frozenset()  # 4xx that are no failure
 
 
@@ -79,11 +72,10 @@ class Load:
         self.writes: list[checker.Write] = []
         self.reads: list[checker.Read] = []
         self._target = target
+        self._names: list[str] = []  # of the requests
         self._manner = manner
-        self._sources = sources
         self._run = run
-        self._rng = rng
-        self._clients = [self._client(index) for index in range(manner.clients)]
+        self._clients = Clients(manner.clients, manner.writers, manner.impatient, sources, rng)
         self._underway: dict[int, Underway] = {}
         self._numbers = itertools.count(1)
         self._idle = asyncio.Event()
@@ -108,12 +100,7 @@ class Load:
         """Ask until ``duration`` seconds or :meth:`stop`, wait for the answers; seconds asked."""
         sweeper = asyncio.create_task(self._sweep())
         try:
-            for ask in asks:
-                if self.now < min(ask.at, duration):
-                    await asyncio.sleep(min(ask.at, duration) - self.now)
-                if self._stopping or ask.at >= duration:
-                    break
-                self._start(ask)
+            await self.ask(asks, duration)
             asked = min(self.now, duration)
             while self._underway:
                 self._idle.clear()
@@ -123,29 +110,26 @@ class Load:
             self._close()
         return asked
 
-    def _client(self, index: int) -> Client:
-        return Client(index, self._sources[index % len(self._sources)])
+    async def ask(self, asks: Iterator[plan.Ask], until: float) -> None:
+        """Ask until that second of the run, :meth:`stop` or the last; answers come later."""
+        for ask in asks:
+            if self.now < min(ask.at, until):
+                await asyncio.sleep(min(ask.at, until) - self.now)
+            if self._stopping or ask.at >= until:
+                break
+            self._start(ask)
 
-    def _choose(self) -> Client:
-        """Any client if it may be impatient, else one that waits for no write of its own.
-
-        A person who has sent a form does not click on until it is answered; others come instead,
-        so the rate stays as planned. If all wait, one more client comes.
-        """
-        if self._rng.random() < self._manner.impatient:
-            return self._rng.choice(self._clients)
-        for _ in range(_TRIES):
-            client = self._rng.choice(self._clients)
-            if not client.writes_pending:
-                return client
-        for client in self._clients:
-            if not client.writes_pending:
-                return client
-        self._clients.append(self._client(len(self._clients)))
-        return self._clients[-1]
+    def learn(self, applied: Mapping[str, float]) -> None:
+        """When the guest had answered writes that were told 202: request id → second of the run."""
+        self.requests = [
+            dataclasses.replace(request, applied=applied[name])
+            if request.status == ACCEPTED and name in applied
+            else request
+            for request, name in zip(self.requests, self._names, strict=True)
+        ]
 
     def _start(self, ask: plan.Ask) -> None:
-        client = self._choose()
+        client = self._clients.choose(read=ask.is_read)
         request = Underway(next(self._numbers), client, ask, self.now)
         self._underway[request.number] = request
         client.writes_pending += not ask.is_read
@@ -199,6 +183,8 @@ class Load:
         body = self._body(request)
         if self._manner.idempotency_keys and not ask.is_read:
             lines.append(f'Idempotency-Key: "{name}"')
+        if self._manner.respond_async and not ask.is_read:
+            lines.append("Prefer: respond-async")
         if body:
             lines += ["Content-Type: text/plain", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + body
@@ -219,6 +205,7 @@ class Load:
         if exchange is not None and not error:
             self._keep(request.client, exchange, done)
         failed = bool(error) or status >= 500 or (status >= 400 and not self._expects(ask, status))
+        self._names.append(self._name(request))
         self.requests.append(
             Request(
                 client=request.client.index,
@@ -279,7 +266,7 @@ class Load:
                     self._ended(request, 0, [], "timeout")
 
     def _close(self) -> None:
-        for client in self._clients:
+        for client in self._clients.everybody:
             for exchange in client.idle:
                 exchange.abort()
             client.idle.clear()

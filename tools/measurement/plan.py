@@ -40,9 +40,8 @@ class Mix:
     zipf: float = 1.0
 
 
-def arrivals(rate: float, law: str, rng: random.Random) -> Iterator[float]:
-    """Instants without end at ``rate`` per second: ``poisson`` or ``uniform``."""
-    at = 0.0
+def arrivals(rate: float, law: str, rng: random.Random, at: float = 0.0) -> Iterator[float]:
+    """Instants without end from ``at`` on, ``rate`` per second: ``poisson`` or ``uniform``."""
     while True:
         at += rng.expovariate(rate) if law == "poisson" else 1 / rate
         yield at

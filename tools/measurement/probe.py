@@ -47,6 +47,16 @@ class Prober:
             for task in self._tasks:
                 task.cancel()
 
+    async def silence(self, zero: float, seconds: float) -> None:
+        """Return once nothing was answered for so long, after the guest had answered before."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if self.answered:
+                quiet = loop.time() - zero - self.answered[-1].answered
+                if quiet >= seconds:
+                    return
+            await asyncio.sleep(self._interval)
+
     async def _probe(self, zero: float) -> None:
         loop = asyncio.get_running_loop()
         sent = loop.time()

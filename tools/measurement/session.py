@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import itertools
+import json
 import logging
+import math
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -23,6 +27,7 @@ from tools.measurement.probe import Prober
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
+SILENCE: Final = 0.5  # seconds without an answered probe that a surge takes for the blackout
 _LOG_TRIES: Final = 5
 _LOG_TIMEOUT: Final = 30.0  # seconds
 
@@ -57,6 +62,9 @@ class Settings:
     log: str | None = None
     parse_log: guestlog.Parser = guestlog.tsv
     phases: tuple[Path, ...] = ()
+    surge: int = 0  # writes more, once, from the instant at which the guest has fallen silent
+    surge_rate: float = 1000.0  # of them, a second
+    applied: Path | None = None  # read after the load: request id → UNIX seconds
 
     def told(self) -> dict[str, Any]:
         """What is worth keeping with the figures: primitives."""
@@ -69,6 +77,10 @@ class Settings:
             "access_log": self.access_log.name if self.access_log else None,
             "mix": dataclasses.asdict(self.mix),
             "clients": self.manner.clients,
+            "writers": self.manner.writers,
+            "respond_async": self.manner.respond_async,
+            "surge": self.surge,
+            "surge_rate": self.surge_rate,
             "connections": "keepalive" if self.manner.keepalive else "new",
             "source_addresses": len(self.sources),
         }
@@ -95,6 +107,8 @@ async def run(settings: Settings) -> Run:
     target = Target.of(settings.url, host_header=settings.host_header, insecure=settings.insecure)
     load = Load(target, settings.manner, list(settings.sources), run=name, rng=random.Random(name))
     prober = Prober(Target.of(settings.probe), settings.probe_interval) if settings.probe else None
+    if settings.surge and not prober:
+        raise SessionError("a surge begins when the probe is silent: it needs --probe")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, load.stop)
@@ -104,11 +118,14 @@ async def run(settings: Settings) -> Run:
     load.begin(zero)
     probing = loop.create_task(prober.run(zero)) if prober else None
     watching = loop.create_task(_stop_at(settings.stop_file, load)) if settings.stop_file else None
+    surge = _surge(settings, load, prober, zero) if settings.surge and prober else None
+    surging = loop.create_task(surge) if surge else None
     asked = await load.run(asks, settings.duration)
-    for task in (probing, watching):
+    for task in (probing, watching, surging):
         if task:
             task.cancel()
     audit = await asyncio.to_thread(_audit, settings, load) if settings.log else None
+    load.learn(_applied(settings.applied, began))
     since, story = phases.from_files(list(settings.phases), began)
     return Run(
         case=settings.case,
@@ -125,6 +142,27 @@ async def run(settings: Settings) -> Run:
         environment=environment.collect(),
         settings=settings.told(),
     )
+
+
+async def _surge(settings: Settings, load: Load, prober: Prober, zero: float) -> None:
+    """Many want to write just when nobody can take it."""
+    await prober.silence(zero, SILENCE)
+    rng = random.Random(settings.seed + 1)
+    times = plan.arrivals(settings.surge_rate, settings.law, rng, load.now)
+    mix = dataclasses.replace(settings.mix, writes=1.0)
+    asks = plan.asks(times, itertools.repeat(""), mix, rng)
+    await load.ask(itertools.islice(asks, settings.surge), math.inf)
+
+
+def _applied(file: Path | None, began: float) -> dict[str, float]:
+    """Request id → second of the run; a file that is not there says nothing."""
+    if file is None or not file.exists():
+        return {}
+    try:
+        told = json.loads(file.read_text())
+        return {str(name): round(float(at) - began, 5) for name, at in told.items()}
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise SessionError(f"{file}: not request ids with UNIX seconds: {exc}") from exc
 
 
 async def _stop_at(file: Path, load: Load) -> None:
@@ -166,6 +204,8 @@ def fetch(where: str) -> str:
 
 def main(settings: Settings) -> Run:
     """Run on uvloop where it is installed (half the CPU of asyncio's own loop)."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # all who wait have a connection
     try:
         import uvloop
     except ImportError:

@@ -20,6 +20,7 @@ class Faults:
     double: int = 0
     fail: int = 0  # answered 503
     stale_items: bool = False
+    accept: bool = False  # 202 to who prefers it
 
 
 class FakeGuest:
@@ -114,7 +115,12 @@ class FakeGuest:
         for _ in range(times):
             self.applied.append(entry)
             self._last[path] = len(self.applied)
-        return 200, ["Cache-Control: no-store", f"X-Write-Seq: {self._last.get(path, 0)}"], b"1\n"
+        status = 202 if self._faults.accept and headers.get("prefer") == "respond-async" else 200
+        return (
+            status,
+            ["Cache-Control: no-store", f"X-Write-Seq: {self._last.get(path, 0)}"],
+            b"1\n",
+        )
 
     def _hit(self, every: int) -> bool:
         return bool(every) and self._writes % every == 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import socket
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from nova_cachemig.report.figures import figures
 from nova_cachemig.report.late import cacheable_paths
 from nova_cachemig.report.outcome import Audit, Run
 from tests.functional.tools.fake_guest import FakeGuest, Faults
-from tools.measurement import session
+from tools.measurement import plan, session
 from tools.measurement.load import Manner
 
 
@@ -101,6 +103,46 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         self.assertGreater(gap.seconds, 0.4)
         waits = [r.latency for r in run.requests if gap.start < r.scheduled < gap.start + 0.1]
         self.assertGreater(min(waits), 0.2)
+
+    async def test_a_surge_comes_once_when_the_guest_falls_silent(self) -> None:
+        guest = await self.guest()
+
+        async def two_silences() -> None:
+            for _ in range(2):
+                await asyncio.sleep(0.5)
+                guest.awake.clear()
+                await asyncio.sleep(session.SILENCE + 0.3)
+                guest.awake.set()
+
+        silence = asyncio.create_task(two_silences())
+        surge = {"probe": f"{guest.url}/health", "surge": 150, "surge_rate": 500.0}
+        mix = plan.Mix(writes=0.0, item_reads=0.0)
+        run = await self.measure(guest, rate=50.0, duration=3.0, mix=mix, **surge)
+        await silence
+        writes = [request for request in run.requests if not request.is_read]
+        self.assertEqual(150, len(writes))
+        self.assertGreater(writes[0].scheduled, 0.9)
+        self.assertAlmostEqual(0.3, writes[-1].scheduled - writes[0].scheduled, delta=0.15)
+
+    async def test_who_prefers_202_learns_later_when_it_was_applied(self) -> None:
+        guest = await self.guest(Faults(accept=True))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "applied.json")
+            began = time.time()
+
+            def tell() -> None:
+                told = {entry[3]: began + 60 for entry in guest.applied[1:]}
+                file.write_text(json.dumps(told))
+
+            asyncio.get_running_loop().call_later(0.4, tell)
+            manner = Manner(respond_async=True)
+            mix = plan.Mix(writes=1.0)
+            run = await self.measure(guest, duration=0.8, manner=manner, mix=mix, applied=file)
+        told = [request.applied for request in run.requests]
+        # nothing was told of the first one, nor of those after the file was written
+        self.assertEqual([True, False, True], [told[n] is None for n in (0, 1, -1)])
+        self.assertAlmostEqual(60, told[1] or 0, delta=0.5)
+        self.assertEqual({202}, {request.status for request in run.requests})
 
     async def test_keepalive_uses_connections_again(self) -> None:
         guest = await self.guest()

@@ -75,3 +75,29 @@ class ClaimsTest(unittest.TestCase):
     def test_primitives_go_on_the_wire(self) -> None:
         claim = claims([control(), protected()])[0]
         self.assertEqual(dataclasses.asdict(claim), claim.to_wire())
+
+
+class DrainTest(unittest.TestCase):
+    GOOD = {
+        "depth_max": 12_000,
+        "drained_s": 6.5,
+        "writes_during_drain": 900,
+        "writes_accepted_untold": 0,
+    }
+
+    def failed(self, **more: object) -> int:
+        told = protected(case="drain-10k", **self.GOOD) | more
+        return sum(not claim.ok for claim in claims([control() | {"case": "drain-10k"}, told]))
+
+    def test_all_hold(self) -> None:
+        self.assertEqual(0, self.failed())
+
+    def test_each_can_fail(self) -> None:
+        bad = {
+            "depth_max": 9_999,
+            "drained_s": None,
+            "writes_during_drain": 0,
+            "writes_accepted_untold": 1,
+        }
+        for name, value in bad.items():
+            self.assertEqual(1, self.failed(**{name: value}), name)

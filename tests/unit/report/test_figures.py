@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.figures import figures, quantile, sort, waiting
+from nova_cachemig.report.figures import figures, quantile, sort
 from tests.unit.report import makers
 
 NAMED = (
@@ -57,18 +57,6 @@ class SortTest(unittest.TestCase):
         self.assertEqual([0.1, 0.2], [round(over, 6) for _, over in met.held])
 
 
-class WaitingTest(unittest.TestCase):
-    def test_depth(self) -> None:
-        writes = [makers.write(1.0, 2.0), makers.write(2.0, 2.0), makers.write(2.1, 0.01)]
-        self.assertEqual([(0, 0), (1, 1), (2, 2), (3, 1), (4, 0)], waiting(writes, 1.0, 4.0))
-
-    @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0.001, 20))))
-    def test_is_what_counting_gives(self, pairs: list[tuple[float, float]]) -> None:
-        writes = [makers.write(at, wait) for at, wait in pairs]
-        for at, depth in waiting(writes, 0.5, 45.0):
-            self.assertEqual(sum(w.scheduled <= at < w.done for w in writes), depth)
-
-
 class FiguresTest(unittest.TestCase):
     def test_every_name_of_the_result(self) -> None:
         told = figures(makers.run(), frozenset())
@@ -95,7 +83,7 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual(0.3, told["late_cacheable_s"])
         self.assertEqual(0, told["late_cacheable_during_migration_s"])
         self.assertEqual({"status 502": 1}, told["errors"])
-        self.assertEqual((1, 1), (told["failed"], told["writes_waiting_max"]))
+        self.assertEqual((1, 1), (told["failed"], told["depth_max"]))
 
     def test_without_the_guests_log_nothing_is_said_of_writes(self) -> None:
         told = figures(makers.run(audit=None), frozenset())

@@ -34,6 +34,10 @@ class CacheableTest(unittest.TestCase):
         kept = late.cacheable(requests, frozenset({"/item/1", "/item/2"}))
         self.assertEqual([0.9, 3.1, 2.0], [request.scheduled for request in kept])
 
+    def test_a_write_told_202_is_pending_until_it_is_applied(self) -> None:
+        requests = [makers.write(1.0, applied=4.0), makers.read(3.0, 2.0, path="/item/1")]
+        self.assertEqual([], late.cacheable(requests, frozenset({"/item/1"})))
+
     def test_the_clients_own_pending_write_excuses(self) -> None:
         requests = [makers.write(1.0, 2.0, client=7), makers.read(2.0, client=7)]
         self.assertEqual([], late.cacheable(requests, frozenset({"/page/1"})))

@@ -23,6 +23,7 @@ REQUEST = st.builds(
     hit=st.booleans(),
     storable=st.booleans(),
     error=st.sampled_from(["", "timeout"]),
+    applied=st.none() | INSTANT,
 )
 
 
@@ -40,6 +41,11 @@ class RunTest(unittest.TestCase):
     def test_survives_the_wire_without_audit_and_probes(self) -> None:
         run = makers.run([makers.read(1)], audit=None, probes=[], probe_interval=None)
         self.assertEqual(run.to_wire(), sent_and_back(run).to_wire())
+
+    def test_runs_of_before_the_depth_are_read(self) -> None:
+        wire = makers.run([makers.write(1)]).to_wire()
+        del wire["requests"]["applied"]
+        self.assertEqual([None], [r.applied for r in Run.from_wire(wire).requests])
 
     def test_another_version_is_refused(self) -> None:
         with self.assertRaisesRegex(RunError, "version 1"):

@@ -50,6 +50,12 @@ class PageTest(unittest.TestCase):
         self.assertIsNone(re.search(r"https?://|@import|url\(", text))
         self.assertEqual(4, tags.charts)
         self.assertIn("Warming &lt;b&gt;now&lt;/b&gt;.", text)
+        self.assertEqual(4, text.count("writes waiting</text>"))
+
+    def test_a_drain_is_shown_until_its_end(self) -> None:
+        queued = [makers.write(2.1 + n / 100, 0.01, status=202, applied=6.0) for n in range(50)]
+        text = written([makers.run(queued, (2.0, 3.0), protected=True)])
+        self.assertIn("drained +4 s", text)
 
     def test_failed_claims_are_named_at_the_top(self) -> None:
         text = written([makers.run(), makers.run(protected=True, requests=[])])

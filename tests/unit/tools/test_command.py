@@ -67,6 +67,9 @@ class LoadTest(unittest.TestCase):
             [*url, "--log-format", "regex"],
             [*url, "--log-format", "regex", "--log-pattern", "("],
             [*url, "--source-addresses", "x"],
+            [*url, "--clients", "10", "--writers", "10"],
+            [*url, "--surge", "10"],
+            ["applied", "--config-file", "/nonexistent", "--service", "shop"],
             [*url, "--page", "/page"],
             [*url, "--access-log", "/nonexistent"],
         ):
@@ -77,6 +80,9 @@ class LoadTest(unittest.TestCase):
 
     def test_shares_and_counts_are_checked(self) -> None:
         url = ["load", "--out", "/dev/null", "--url", "http://127.0.0.1"]
-        for words in (["--writes", "2"], ["--rate", "0"], ["--clients", "0"], ["--duration", "x"]):
+        for words in (
+            *(["--writes", "2"], ["--rate", "0"], ["--surge", "-1"], ["--writers", "x"]),
+            *(["--clients", "0"], ["--duration", "x"]),
+        ):
             with self.subTest(words), contextlib.redirect_stderr(io.StringIO()):
                 self.assertRaises(SystemExit, main, [*url, *words])

@@ -23,6 +23,10 @@ class ArrivalsTest(unittest.TestCase):
         self.assertAlmostEqual(5.0, at[-1])
         self.assertAlmostEqual(0.01, at[0])
 
+    def test_from_an_instant_on(self) -> None:
+        at = list(itertools.islice(arrivals(100, "uniform", random.Random(1), 7.0), 2))
+        self.assertAlmostEqual(7.02, at[-1])
+
     def test_poisson_has_the_rate_and_the_spread(self) -> None:
         at = list(itertools.islice(arrivals(100, "poisson", random.Random(1)), 20_000))
         waits = [b - a for a, b in itertools.pairwise(at)]

@@ -1,0 +1,52 @@
+"""What a cache node's journal tells of writes that were told 202: when the guest had answered.
+
+It keeps them with both instants (``[journal] keep_answers``), so nothing is asked of the agent
+while it has other work.
+"""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.reading import engine_of
+from nova_cachemig.agent.journal.schema import WRITES
+from nova_cachemig.conf import setup
+from nova_cachemig.model.write import WriteState
+from tools.measurement.session import SessionError
+
+_ID = "x-request-id"
+
+
+class AppliedError(SessionError):
+    """The journal cannot be read; the text says why."""
+
+
+def of_journal(config_file: str, service: str, since: float) -> dict[str, float]:
+    """Request id → UNIX seconds, of writes accepted at ``since`` (UNIX s) or later.
+
+    One whose headers are encrypted is left out. Raises AppliedError.
+    """
+    conf = cfg.ConfigOpts()
+    query = sa.select(WRITES.c.headers, WRITES.c.ended_us).where(
+        WRITES.c.service == service,
+        WRITES.c.state == WriteState.ANSWERED.value,
+        WRITES.c.accepted_us >= round(since * 1_000_000),
+        WRITES.c.key_id.is_(None),
+    )
+    try:
+        setup.read(conf, [config_file])
+        with engine_of(conf).connect() as connection:
+            rows = connection.execute(query).all()
+    except (cfg.Error, JournalError, sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
+        raise AppliedError(str(exc)) from exc
+    found = {}
+    for headers, ended_us in rows:
+        name = dict(json.loads(headers)).get(_ID)
+        if name:
+            found[name] = ended_us / 1_000_000
+    return found
