@@ -58,6 +58,11 @@ class Cloud:
         """The first front address of the cache node."""
         return str(self._described["front_addresses"][0])
 
+    @property
+    def config(self) -> str:
+        """The agent's file on the cache node."""
+        return str(self._described["agent"]["config"])
+
     def address(self, host: str) -> str:
         """Of a host of the cloud."""
         return str(self._described["hosts"][host]["address"])
@@ -69,5 +74,4 @@ class Cloud:
     def manage(self, *words: str) -> str:
         """``nova-cachemig-manage`` on the cache node; raises CloudError."""
         program = f"{self._described['venv']}/bin/nova-cachemig-manage"
-        config = self._described["agent"]["config"]
-        return self.on("cache", program, "--config-file", config, *words)
+        return self.on("cache", program, "--config-file", self.config, *words)

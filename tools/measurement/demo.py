@@ -24,7 +24,6 @@ USERS: Final = "10.78.0.0/22"
 CLIENTS: Final = 400
 RATE: Final = 120  # requests per second
 WARM_UP: Final = 25.0  # seconds of load before the migration, so that pages are known
-AFTER: Final = 4.0  # seconds of load after it
 LONGEST: Final = 400.0  # seconds of load, if nothing ends it
 
 
@@ -69,7 +68,9 @@ class Demo:
             self._prepare()
         self.say(f"{case.name}: preset {case.preset}")
         self._cloud.run("preset", case.preset, GUEST, quiet=True)
-        for protected in (False, True):
+        if case.settings:
+            self._cloud.run("set-migration", *case.settings, quiet=True)
+        for protected in (case.protected_first, not case.protected_first):
             self._front(protected)
             self._run(case, protected)
         self._front(False)
@@ -114,9 +115,10 @@ class Demo:
                 raise CloudError(f"the load ended with {load.returncode} before the migration")
             moments = self._migrate(case)
             Path(f"{stem}.moments.json").write_text(json.dumps(moments))
-            time.sleep(AFTER)
+            time.sleep(case.after)
             if protected:
                 self._story(Path(f"{stem}.handover.json"))
+                Path(f"{stem}.applied.json").write_text(self._applied(moments["migrate"]))
         finally:
             Path(f"{stem}.stop").touch()
             load.wait(timeout=120)
@@ -131,6 +133,7 @@ class Demo:
         words += ["--rate", str(RATE), "--duration", str(LONGEST), "--clients", str(CLIENTS)]
         words += ["--case", case.name, "--out", f"{stem}.json", "--stop-file", f"{stem}.stop"]
         words += ["--phases", f"{stem}.moments.json", "--phases", f"{stem}.handover.json"]
+        words += ["--applied", f"{stem}.applied.json", *case.load]
         if protected:  # the guest itself knows no way back to them
             words += ["--protected", "--source-addresses", USERS]
         program = [self._cloud.python, str(ROOT / "tools" / "measure"), "load", *words]
@@ -162,6 +165,12 @@ class Demo:
                     return
             time.sleep(1)
         self.say(f"the handover is not told in full: {why}")  # the figures do not need it
+
+    def _applied(self, since: float) -> str:
+        """What the journal tells of writes that were told 202: see ``tools/measure applied``."""
+        words = ["--config-file", self._cloud.config, "--service", GUEST, "--since", str(since)]
+        program = str(ROOT / "tools" / "measure")
+        return self._cloud.on("cache", self._cloud.python, program, "applied", *words)
 
     def report(self) -> int:
         """Table, result.json and result.html; 1 if a claim failed."""

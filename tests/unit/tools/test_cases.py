@@ -3,6 +3,7 @@ from __future__ import annotations
 import unittest
 
 from tools.measurement.cases import CASES, DEFAULT, chosen
+from tools.measurement.command import parser
 
 
 class CasesTest(unittest.TestCase):
@@ -17,3 +18,16 @@ class CasesTest(unittest.TestCase):
         for text in ("precopy-1s,nonesuch", "", ","):
             with self.subTest(text), self.assertRaisesRegex(ValueError, CASES["postcopy"].name):
                 chosen(text)
+
+    def test_their_loads_are_understood(self) -> None:
+        words = ["load", "--url", "http://127.0.0.1", "--out", "/dev/null", "--rate", "120"]
+        for case in CASES.values():
+            with self.subTest(case.name):
+                parser().parse_args([*words, *case.load])
+
+    def test_the_drains_writes_come_within_its_blackout(self) -> None:
+        args = parser().parse_args(
+            ["load", "--url", "http://127.0.0.1", "--out", "/dev/null", *CASES["drain-10k"].load]
+        )
+        self.assertGreater(args.surge, 10_000)
+        self.assertLess(args.surge / args.surge_rate, 10.0)
