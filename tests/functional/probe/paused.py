@@ -38,7 +38,7 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
         self.inside("ip", "addr", "add", f"198.18.{net}.2/30", "dev", far)
         self.inside("ip", "link", "set", far, "up")
         self.inside("nft", "add", "table", "inet", "pause")
-        server = subprocess.Popen(
+        self.process = server = subprocess.Popen(
             ["ip", "netns", "exec", self.space, sys.executable, "-c", self.server],
             stdout=subprocess.PIPE,
         )

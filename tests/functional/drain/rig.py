@@ -1,0 +1,142 @@
+"""The whole agent as a process of its own, with RabbitMQ, HAProxy, Varnish, and a load."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from oslo_config import cfg
+
+from nova_cachemig.agent.journal.queries import unfinished
+from nova_cachemig.agent.journal.reading import engine_of
+from nova_cachemig.conf import setup
+from nova_cachemig.rpc.agent import AgentClient
+from tests.functional.rpc.broker import Broker, free_port
+from tests.unit.rpc.endpoints import new_conf
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVICE = "shop"
+INSTANCE = "6f70656e-7374-4163-8b21-00000000d7a1"
+
+_CONF = """
+[DEFAULT]
+transport_url = {bus}
+[agent]
+state_dir = {here}/state
+services_dir = {here}/services.d
+[engine]
+runtime_dir = {here}/run
+cache_size = 64m
+[nova]
+auth_type = none
+endpoint_override = http://127.0.0.1:9
+"""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait for what other processes do and nobody tells."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+class WholeAgent:
+    """``front`` is what users open. Ends all that it started, the engines too."""
+
+    def __init__(self, case: unittest.TestCase, guest: str) -> None:
+        self._case = case
+        self.here = Path(tempfile.mkdtemp(prefix="cmdrain"))
+        case.addCleanup(shutil.rmtree, self.here, ignore_errors=True)
+        for name in ("state", "services.d", "run"):
+            (self.here / name).mkdir()
+        self.guest = f"http://{guest}"
+        port = free_port()
+        self.front = f"http://127.0.0.1:{port}"
+        self._services(port)
+        # Nova is away; the agent knows the guest's address from before
+        book = {SERVICE: {"instance": INSTANCE, "address": guest}}
+        (self.here / "state" / "addresses.json").write_text(json.dumps(book))
+        self._broker = Broker()
+        case.addCleanup(self._broker.close)
+        self.config = self.here / "agent.conf"
+
+    def _services(self, port: int) -> None:
+        service = {"name": SERVICE, "instance": INSTANCE, "port": 80, "listen": f"127.0.0.1:{port}"}
+        path = self.here / "services.d" / "shop.yaml"
+        path.write_text(yaml.safe_dump({"services": [service]}))
+
+    def start(self) -> AgentClient:
+        """Back when users are served; the client speaks as nova-compute's hook does."""
+        self._broker.start()
+        self.config.write_text(_CONF.format(bus=self._broker.url, here=self.here))
+        program = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
+        with (self.here / "agent.log").open("ab") as log:
+            agent = subprocess.Popen(
+                [sys.executable, "-c", program, "--config-file", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+            )
+        self._case.addCleanup(self._end, agent)
+        client = AgentClient(
+            new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0
+        )
+        self._case.addCleanup(client.close)
+        until(self._served, "the agent serves its users")
+        return client
+
+    def _served(self) -> bool:
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(f"{self.front}/health", timeout=2).status == 200
+        return False
+
+    def log(self) -> str:
+        """What the agent said."""
+        return (self.here / "agent.log").read_text(errors="replace")
+
+    def waiting(self) -> int:
+        """Writes on disk that the guest has not answered."""
+        conf = cfg.ConfigOpts()
+        setup.read(conf, [str(self.config)])
+        engine = engine_of(conf)
+        try:
+            with engine.connect() as connection:
+                return unfinished(connection).get(SERVICE, 0)
+        finally:
+            engine.dispose()
+
+    def measure(self, *words: str) -> subprocess.Popen[str]:
+        """``tools/measure`` as its own process."""
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "tools" / "measure"), *words],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _end(self, agent: subprocess.Popen[Any]) -> None:
+        agent.terminate()
+        try:
+            agent.wait(20)
+        except subprocess.TimeoutExpired:
+            agent.kill()
+            agent.wait(10)
+        for name in ("haproxy", "varnishd"):  # they outlive their agent
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(json.loads((self.here / "run" / f"{name}.pid").read_text())["pid"])
+                os.kill(pid, signal.SIGTERM)
+                until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{name} ends")  # type: ignore[misc]
