@@ -37,7 +37,8 @@ class Row:
 LATE = Row()
 
 _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
-_BACK = (A.SET_EDGE, A.KILL_READS, A.SEND_WRITES, A.WATCH_SILENCE, A.WAIT_DRAINED)
+# The journal first: all held reads at once keep a guest busy that has just come back.
+_BACK = (A.SEND_WRITES, A.SET_EDGE, A.KILL_READS, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
 _silent = Row(P.SHIELDED, _SHIELD, "the guest fell silent without a word: shielding")

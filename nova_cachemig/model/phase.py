@@ -26,7 +26,8 @@ class EdgeState(enum.StrEnum):
     pass      straight to the guest                       straight to the guest
     armed     cache, stale while it refreshes behind      journal intake
     shielded  cache hits; a miss is held                  journal intake
-    replay    as armed; held reads go                     journal intake
+    replay    as armed, but what is recent is not         journal intake
+              refreshed; held reads go
     drain     as armed                                    held at the edge (milliseconds)
     ========  ==========================================  ==============================
     """

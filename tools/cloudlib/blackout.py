@@ -62,6 +62,7 @@ class Watch(threading.Thread):
     def report(self):
         time.sleep(0.3)
         self.done = True
+        self.join(2)  # the interpreter must not end under libvirt's loop
         return {"blackout_s": blackout(self.events), "events": self.events}
 
 

@@ -80,6 +80,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "ring_size": 4 << 20,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
+        "spare_refresh": 30,  # seconds: popular pages were refreshed until the guest was paused
         "max_object": opts.max_object << 20,
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),
         "fetch_retries": -(-opts.connect_patience * 1000 // opts.fetch_connect_timeout),

@@ -19,8 +19,12 @@ from nova_cachemig.model.write import Body, GuestAnswer
 # linux/tcp.h; not in Python's socket module
 _TCP_THIN_LINEAR_TIMEOUTS = 16
 _TCP_RTO_MAX_MS = 44  # since Linux 6.15
+_TCP_RTO_MIN_US = 45  # since Linux 6.18
 _TCP_INFO_UNACKED: Final = 24  # bytes: where linux/tcp.h has tcpi_unacked, in segments
 _RTO_MAX = 1000  # ms, the least that the kernel takes: a paused guest's return is seen that soon
+# The switches learn where the guest is now while the first packets go there; one that is lost is
+# repeated after this and not after 200 ms. A guest may put its acknowledgement off for 40 ms.
+_RTO_MIN = 60_000  # µs
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
 
@@ -47,7 +51,11 @@ def _prepare(sock: socket.socket, user_timeout: float) -> None:
     # give the connection up, with a write on it. It replaces the count of keep-alive probes too.
     ms = min(int(user_timeout * 1000), 2**31 - 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ms)
-    for option, value in ((_TCP_THIN_LINEAR_TIMEOUTS, 1), (_TCP_RTO_MAX_MS, _RTO_MAX)):
+    for option, value in (
+        (_TCP_THIN_LINEAR_TIMEOUTS, 1),
+        (_TCP_RTO_MAX_MS, _RTO_MAX),
+        (_TCP_RTO_MIN_US, _RTO_MIN),
+    ):
         try:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         except OSError:  # ENOPROTOOPT: an older kernel; a write in flight then waits longer

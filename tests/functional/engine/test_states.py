@@ -70,6 +70,21 @@ class Reads(EngineCase):
                 self.assertEqual(before + len(waiting), len(self.guest.seen))
                 await self.flip(EdgeState.PASS)
 
+    async def test_while_the_journal_is_replayed_no_recent_page_is_refreshed(self) -> None:
+        self.guest.rules["/old"] = {"Age": "60"}
+        await self.flip(EdgeState.ARMED)
+        for url in ("/new", "/old"):
+            await self.get(url)
+        await asyncio.sleep(0.05)  # without freshness information it is fresh for 1 ms
+        await self.flip(EdgeState.REPLAY)
+        for url in ("/new", "/old"):
+            self.assertIn("cachemig; hit", (await self.get(url)).headers["cache-status"])
+        await until(lambda: self.guest.count("/old") > 1)
+        self.assertEqual(1, self.guest.count("/new"))
+        await self.flip(EdgeState.ARMED)
+        await self.get("/new")
+        await until(lambda: self.guest.count("/new") > 1)
+
     async def test_held_reads_of_one_page_do_not_stampede(self) -> None:
         await self.flip(EdgeState.SHIELDED)
         self.guest.delays["/hot"] = 0.3
