@@ -39,10 +39,9 @@ class Clients:
         self._impatient = impatient
         self._sources = sources
         self._rng = rng
-        self.everybody: list[Client] = []
-        made = [self._come() for _ in range(count)]
-        self._writers = made[:writers] if writers else made
-        self._readers = made[writers:] if writers else made
+        self.everybody = [Client(n, sources[n % len(sources)]) for n in range(count)]
+        self._writers = self.everybody[:writers] if writers else self.everybody[:]
+        self._readers = self.everybody[writers:] if writers else self._writers
 
     def choose(self, *, read: bool) -> Client:
         """Any of those who ask such; one more comes if nearly all wait for a write."""
@@ -53,10 +52,14 @@ class Clients:
             client = self._rng.choice(among)
             if not client.writes_pending:
                 return client
-        among.append(self._come())
-        return among[-1]
+        return self._come(among)
 
-    def _come(self) -> Client:
+    def _come(self, among: list[Client]) -> Client:
+        """With an address of its own or, if none is left, of one who asks such, too."""
         index = len(self.everybody)
-        self.everybody.append(Client(index, self._sources[index % len(self._sources)]))
-        return self.everybody[-1]
+        free = index < len(self._sources)
+        source = self._sources[index] if free else self._rng.choice(among).source
+        client = Client(index, source)
+        self.everybody.append(client)
+        among.append(client)
+        return client

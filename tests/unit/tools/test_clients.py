@@ -32,6 +32,17 @@ class ClientsTest(unittest.TestCase):
         self.assertEqual((4, "a", 5), (came.index, came.source, len(clients.everybody)))
         self.assertEqual({4}, {clients.choose(read=False).index for _ in range(5)} & {0, 1, 4})
 
+    def test_who_comes_has_no_address_of_those_who_ask_otherwise(self) -> None:
+        clients = Clients(4, 2, 0.0, ["a", "b", "c", "d", "e"], random.Random(1))
+        for client in clients.everybody:
+            client.writes_pending = 1
+        came = []
+        for _ in range(20):
+            came.append(clients.choose(read=False))
+            came[-1].writes_pending = 1
+        self.assertEqual("e", came[0].source)
+        self.assertEqual({"a", "b", "e"}, {client.source for client in came})
+
     def test_the_impatient_do_not_wait(self) -> None:
         clients = crowd(2, impatient=1.0)
         for client in clients.everybody:
