@@ -61,10 +61,19 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="judge only the later half of the time, or only half of the machines",
     )
-    add("--seeds", type=int, default=100, metavar="N", help="random clouds (default %(default)d)")
-    add("--instants", type=int, default=8, metavar="N", help="forecasts a seed (%(default)d)")
-    add("--hosts", type=int, default=20, metavar="N", help="hosts a cloud (%(default)d)")
-    add("--vms", type=int, default=10, metavar="N", help="machines a host (%(default)d)")
+    add(
+        "--seeds", type=_count, default=100, metavar="N", help="random clouds (default %(default)d)"
+    )
+    add(
+        "--first-seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="the seeds begin there; from 0 on some were used to choose the default",
+    )
+    add("--instants", type=_count, default=8, metavar="N", help="forecasts a seed (%(default)d)")
+    add("--hosts", type=_count, default=20, metavar="N", help="hosts a cloud (%(default)d)")
+    add("--vms", type=_count, default=10, metavar="N", help="machines a host (%(default)d)")
     add("--horizon", type=float, default=3600.0, metavar="SECONDS", help="(%(default)g)")
     add(
         "--history",
@@ -85,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also Holt-Winters and the pooled regression alone",
     )
-    add("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    add("--jobs", type=_count, default=1, metavar="N", help="processes (default 1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
     return p
 
@@ -95,6 +104,20 @@ def _column(text: str) -> int:
     if column < 1:
         raise argparse.ArgumentTypeError("columns are counted from 1")
     return column
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return count
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError("a seed is not negative")
+    return seed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,10 +155,11 @@ def _trace(
     options = readers.Options(args.interval, args.column, args.match)
     panels = trials.usable(readers.read(path, options), plan)
     one = functools.partial(trials.run, panels, plan, methods)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
     if args.jobs == 1:
-        return score.score([one(seed) for seed in range(args.seeds)])
+        return score.score([one(seed) for seed in seeds])
     with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
-        return score.score(list(pool.map(one, range(args.seeds), chunksize=4)))
+        return score.score(list(pool.map(one, seeds, chunksize=4)))
 
 
 def _unused(name: str, taken: dict[str, Any]) -> str:

@@ -24,6 +24,8 @@ def table(trace: str, scores: dict[str, dict[str, Any]], seeds: int) -> str:
             f"  default less {best['method']}: {best['diff_mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
             f" ({verdict(low, high)})"
         )
+        low, high = best["diff_ci95_days"]
+        lines.append(f"    over the trace's {best['days']} days: [{low:+.4f}, {high:+.4f}]")
     return "\n".join(lines)
 
 

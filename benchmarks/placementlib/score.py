@@ -4,7 +4,9 @@
 horizon. The *regret* of an instant is that mean of the chosen host (the one with the lowest
 forecast mean) less that of the best host; ``top1`` is how often they are the same. Instants of a
 seed share hosts and history, so an interval is over the means of the seeds (each one cluster),
-Student's t at 95 %.
+Student's t at 95 %. Seeds draw from the same machines and days: that interval says how sure the
+figure is for this trace. For the default's differences there is a second one, over the days of
+the trace (each one cluster): what other days of these machines could bring.
 """
 
 from __future__ import annotations
@@ -44,6 +46,19 @@ def interval(values: Floats) -> list[float]:
     return [mean - half, mean + half]
 
 
+def interval_by_day(values: Floats, days: Sequence[str]) -> list[float]:
+    """The 95 % interval of the mean of values that depend on each other within a day.
+
+    Cluster-robust (Liang and Zeger, 'Longitudinal data analysis', Biometrika 1986).
+    """
+    clusters = [values[np.array(days) == day] - values.mean() for day in sorted(set(days))]
+    n, mean = len(clusters), float(values.mean())
+    if n < 2:
+        return [-math.inf, math.inf]
+    spread = math.sqrt(sum(float(c.sum()) ** 2 for c in clusters) * n / (n - 1)) / len(values)
+    return [mean - student(n - 1) * spread, mean + student(n - 1) * spread]
+
+
 def student(freedom: int, level: float = 0.975) -> float:
     """Student's quantile by the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5)."""
     z, n = NormalDist().inv_cdf(level), float(freedom)
@@ -68,7 +83,7 @@ def score(seeds: Sequence[Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
     regrets = {method: by_seed(seeds, method) for method in methods}
     scores = {method: _score(outcomes, method, regrets[method]) for method in methods}
     if DEFAULT in scores:
-        scores[DEFAULT].update(_paired(regrets))
+        scores[DEFAULT].update(_paired(regrets, outcomes))
     return scores
 
 
@@ -88,12 +103,21 @@ def _score(outcomes: Sequence[Outcome], method: str, regrets: Floats) -> dict[st
     }
 
 
-def _paired(regrets: Mapping[str, Floats]) -> dict[str, Any]:
+def _paired(regrets: Mapping[str, Floats], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Differences of the default to the others, seed by seed; below zero the default is better."""
+    days = [o.day for o in outcomes]
+
+    def by_day(method: str) -> list[float]:
+        return interval_by_day(
+            np.array([regret(o, DEFAULT) - regret(o, method) for o in outcomes]), days
+        )
+
     differences = {
         method: {
             "diff_mean": float((regrets[DEFAULT] - other).mean()),
             "diff_ci95": interval(regrets[DEFAULT] - other),
+            "diff_ci95_days": by_day(method),
+            "days": len(set(days)),
         }
         for method, other in regrets.items()
         if method != DEFAULT

@@ -57,6 +57,8 @@ class Outcome:
 
     actual: Floats
     forecasts: Mapping[str, Floats]
+    day: str = ""
+    """The panel and the day in it: clouds of one day share weather."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +67,8 @@ class Cloud:
 
     loads: Floats
     instants: NDArray[np.int64]
+    days: tuple[str, ...] = ()
+    """Of each instant: the panel and the day in it."""
 
 
 def machine_split(panel: Panel) -> Panel:
@@ -114,7 +118,9 @@ def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Clou
     start = max(begin - plan.samples(plan.history), 0)
     loads = bridge(panel.values[:, start : end + steps])
     groups = group(present, plan, rng)
-    return Cloud(np.stack([loads[members].mean(axis=0) for members in groups]), instants - start)
+    days = tuple(f"{panel.name}:{t // plan.samples(STRETCH)}" for t in instants.tolist())
+    hosts = np.stack([loads[members].mean(axis=0) for members in groups])
+    return Cloud(hosts, instants - start, days)
 
 
 def group(
@@ -144,7 +150,10 @@ def run(
     for _ in range(100):
         drawn = cloud(panels, plan, rng)
         if drawn is not None:
-            outcomes = [outcome(drawn.loads, int(t), plan, methods) for t in drawn.instants]
+            outcomes = [
+                dataclasses.replace(outcome(drawn.loads, int(t), plan, methods), day=day)
+                for t, day in zip(drawn.instants, drawn.days, strict=True)
+            ]
             return [o for o in outcomes if np.isfinite(o.actual).sum() > 1]
     raise TraceError("no stretch of a day in which two machines were measured")
 

@@ -48,7 +48,8 @@ class CliTest(unittest.TestCase):
             self.assertTrue(all(set(s) >= KEYS for s in scores.values()))
             self.assertGreater(scores["last value"]["mae"], 0)  # the column is not the zeros
             self.assertEqual(
-                {"method", "diff_mean", "diff_ci95"}, set(scores["default"]["vs_best_simple"])
+                {"method", "diff_mean", "diff_ci95", "diff_ci95_days", "days"},
+                set(scores["default"]["vs_best_simple"]),
             )
         self.assertIn("local regression", out)
 
@@ -56,6 +57,24 @@ class CliTest(unittest.TestCase):
         status, _, err = self.run_it(str(self.root / "nowhere"))
         self.assertEqual(1, status)
         self.assertIn("nowhere", err)
+
+    def test_the_first_seed(self):
+        trace, target = self.trace("one"), self.root / "result.json"
+
+        def error(first, seeds):
+            self.run_it(
+                trace, "--column", "2", "--first-seed", str(first), "--seeds", str(seeds),
+                "--instants", "1", "--hosts", "3", "--vms", "4", "--json", str(target),
+            )  # fmt: skip
+            return json.loads(target.read_text())["one"]["mean 1h"]["mae"]
+
+        self.assertNotAlmostEqual(error(5, 1), error(6, 1))
+        self.assertAlmostEqual(error(5, 2), (error(5, 1) + error(6, 1)) / 2)
+
+    def test_what_cannot_be_a_number_of_seeds(self):
+        for option, value in (("--first-seed", "-1"), ("--seeds", "0"), ("--instants", "0")):
+            with self.subTest(option), self.assertRaises(SystemExit):
+                self.run_it(str(self.root), option, value)
 
     def test_columns_are_counted_from_1(self):
         with self.assertRaises(SystemExit):

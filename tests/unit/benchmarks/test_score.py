@@ -42,6 +42,20 @@ class ScoreTest(unittest.TestCase):
         means = score.by_seed([seed([1, 3]), seed([5])], "m")
         self.assertEqual([2.0, 5.0], means.tolist())
 
+    def test_what_depends_on_the_day_makes_the_interval_over_days_wider(self):
+        rng = np.random.default_rng(0)
+        days = np.repeat(np.arange(40), 25)
+        weather = rng.normal(0, 1, 40)[days]
+        names = [str(day) for day in days]
+        low, high = score.interval_by_day(weather, names)
+        means = weather.reshape(40, 25).mean(axis=1)
+        np.testing.assert_allclose([low, high], score.interval(means))
+        alone = rng.normal(0, 1, 1000)
+        low, high = score.interval_by_day(alone, names)
+        once = score.interval(alone)
+        self.assertLess(abs((high - low) / (once[1] - once[0]) - 1), 0.3)
+        self.assertEqual([-np.inf, np.inf], score.interval_by_day(alone, ["one"] * 1000))
+
     def test_student(self):
         for freedom, quantile in ((10, 2.2281), (30, 2.0423), (1000, 1.9623)):
             self.assertAlmostEqual(quantile, score.student(freedom), places=3)

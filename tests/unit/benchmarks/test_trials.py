@@ -20,6 +20,15 @@ class TrialsTest(unittest.TestCase):
         np.testing.assert_array_equal(first[0].actual, again[0].actual)
         self.assertFalse(np.array_equal(first[0].actual, other[0].actual))
 
+    def test_each_outcome_knows_its_day(self):
+        plan = trials.Plan(hosts=3, instants=4)
+        days = {
+            o.day
+            for s in range(8)
+            for o in trials.run([panel(families.noise(40, 570))], plan, METHODS, s)
+        }
+        self.assertEqual({"p:0", "p:1"}, days)
+
     def test_forecasts_end_where_the_outcome_begins(self):
         loads = np.arange(100.0)[None].repeat(2, axis=0)
         outcome = trials.outcome(loads, 50, trials.Plan(), METHODS)

@@ -1,4 +1,5 @@
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -50,8 +51,35 @@ class AdaptiveTest(unittest.TestCase):
         weights = adaptive.Adaptive().weights(walk, 3600.0)
         self.assertEqual(adaptive.MEMBERS, tuple(weights))
         self.assertAlmostEqual(1.0, sum(weights.values()))
-        self.assertLess(weights["mean 1h"], 0.01)
+        self.assertLess(weights["mean 1h"], 0.02)
         self.assertEqual({}, adaptive.Adaptive().weights(families.matrix(np.zeros((0, 0))), 60.0))
+
+    def test_members_that_err_in_opposite_ways_are_mixed(self):
+        rng = np.random.default_rng(0)
+        common, own = rng.normal(0, 1, 5000), rng.normal(0, 1, 5000)
+        errors = np.tile(rng.normal(0, 3, 5000), (len(adaptive.MEMBERS), 1))
+        errors[1], errors[2] = common + own, common - 1.5 * own
+        weights = adaptive._mixture((errors @ errors.T)[None], np.array([[20.0]]))[0]
+        self.assertGreater(weights[2], 0.3)  # though it is worse alone by half
+        self.assertGreater(weights[1], weights[2])
+        self.assertGreater(weights[1:3].sum(), 0.85)
+        self.assertAlmostEqual(1.0, weights.sum())
+
+    def test_the_search_for_weights_has_come_to_its_end(self):
+        rng = np.random.default_rng(0)
+        errors = rng.normal(0, 9, (len(adaptive.MEMBERS), 3000))
+        errors[1] = rng.normal(0, 1, 3000)
+        errors[2] = -1.5 * errors[1] + rng.normal(0, 0.5, 3000)
+        products, evidence = (errors @ errors.T)[None], np.array([[20.0]])
+        weights = adaptive._mixture(products, evidence)
+        with mock.patch.object(adaptive, "ROUNDS", 50 * adaptive.ROUNDS):
+            last = adaptive._mixture(products, evidence)
+        np.testing.assert_allclose(last, weights, rtol=0, atol=0.005)
+
+    def test_evidence_is_limited_since_clouds_change(self):
+        walk = families.matrix(50 + np.random.default_rng(1).normal(0, 0.3, (200, 600)).cumsum(1))
+        weights = adaptive.Adaptive().weights(walk, 3600.0)
+        self.assertGreater(min(weights.values()), 1e-6)
 
     def test_without_evidence_the_weights_are_the_priors(self):
         weights = adaptive.Adaptive().weights(families.matrix(families.noise(3, 5)), 3600.0)
