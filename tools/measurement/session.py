@@ -27,7 +27,7 @@ from tools.measurement.probe import Prober
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
-SILENCE: Final = 0.5  # seconds without an answered probe that a surge takes for the blackout
+SILENCE: Final = 1.0  # seconds without an answered probe that a surge takes for the blackout
 _LOG_TRIES: Final = 5
 _LOG_TIMEOUT: Final = 30.0  # seconds
 

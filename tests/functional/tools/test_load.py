@@ -117,7 +117,7 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         silence = asyncio.create_task(two_silences())
         surge = {"probe": f"{guest.url}/health", "surge": 150, "surge_rate": 500.0}
         mix = plan.Mix(writes=0.0, item_reads=0.0)
-        run = await self.measure(guest, rate=50.0, duration=3.0, mix=mix, **surge)
+        run = await self.measure(guest, rate=50.0, duration=5.0, mix=mix, **surge)
         await silence
         writes = [request for request in run.requests if not request.is_read]
         self.assertEqual(150, len(writes))
