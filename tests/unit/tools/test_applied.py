@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import tempfile
 import unittest
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
 from nova_cachemig.model.write import Body, HeldWrite
@@ -22,13 +24,20 @@ class AppliedTest(unittest.TestCase):
         self.database = sa.create_engine(f"sqlite:///{folder.name}/journal.sqlite")
         self.addCleanup(self.database.dispose)
 
-    def write(self, name: str, position: int, service: str = "shop", **columns: Any) -> None:
+    def write(
+        self,
+        name: str,
+        position: int,
+        service: str = "shop",
+        cipher: Cipher = CLEAR,
+        **columns: Any,
+    ) -> None:
         headers = (("accept", "*/*"), ("x-request-id", name)) if name else ()
         body = Body.of(b"x")
         write = HeldWrite(
             service, position, 100.0 + position, "PUT", "/a", "shop", headers, body, "10.0.0.1"
         )
-        row = to_row(write) | {"state": "answered", "ended_us": 200_500_000} | columns
+        row = to_row(write, cipher) | {"state": "answered", "ended_us": 200_500_000} | columns
         with self.database.begin() as connection:
             connection.execute(sa.insert(WRITES), [row])
 
@@ -38,11 +47,21 @@ class AppliedTest(unittest.TestCase):
         self.write("a", 2)
         self.write("", 3)
         self.write("waits", 4, state="accepted", ended_us=None)
-        self.write("encrypted", 5, key_id="k1")
+        self.write("encrypted", 5, cipher=Cipher({"k1": b"k" * 32}, "k1"))
         self.write("other", 2, service="forum")
         self.write("b", 6, ended_us=201_000_000)
         told = of_journal(str(self.config), "shop", 102.0)
         self.assertEqual({"a": 200.5, "b": 201.0}, told)
+
+    def test_what_is_encrypted_with_a_key_at_hand(self) -> None:
+        METADATA.create_all(self.database)
+        keys = Path(self.config.parent, "keys")
+        keys.touch(mode=0o600)
+        keys.write_text(f"k1 {base64.b64encode(b'k' * 32).decode()}\n")
+        with self.config.open("a") as file:
+            file.write(f"[journal]\nkey_file = {keys}\n")
+        self.write("encrypted", 5, cipher=Cipher({"k1": b"k" * 32}, "k1"))
+        self.assertEqual({"encrypted": 200.5}, of_journal(str(self.config), "shop", 0))
 
     def test_no_journal(self) -> None:
         with self.assertRaisesRegex(AppliedError, "no journal yet"):
