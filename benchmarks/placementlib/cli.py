@@ -74,7 +74,20 @@ def parser() -> argparse.ArgumentParser:
     add("--instants", type=_count, default=8, metavar="N", help="forecasts a seed (%(default)d)")
     add("--hosts", type=_count, default=20, metavar="N", help="hosts a cloud (%(default)d)")
     add("--vms", type=_count, default=10, metavar="N", help="machines a host (%(default)d)")
-    add("--horizon", type=float, default=3600.0, metavar="SECONDS", help="(%(default)g)")
+    add(
+        "--horizon",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="what the forecasts are of (default %(default)g)",
+    )
+    add(
+        "--stay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long the chosen host is judged (default: the horizon)",
+    )
     add(
         "--history",
         type=float,
@@ -132,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         history=args.history,
         instants=args.instants,
         split=args.split,
+        stay=args.stay,
     )
     methods = [method() for method in METHODS + (MORE if args.all_methods else ())]
     results: dict[str, dict[str, dict[str, Any]]] = {}

@@ -46,6 +46,13 @@ class Plan:
     history: float = 7 * 86400.0
     instants: int = 8
     split: str = ""
+    stay: float = 0.0
+    """How long the chosen host is judged; 0: the horizon of the forecast."""
+
+    @property
+    def judged(self) -> int:
+        """So many samples after an instant say how busy a host became."""
+        return self.samples(self.stay or self.horizon)
 
     def samples(self, seconds: float) -> int:
         return max(1, round(seconds / self.interval))
@@ -96,7 +103,7 @@ def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
         panel
         for panel in panels
         if len(panel.machines) > 1
-        and first_instant(panel, plan) + plan.samples(plan.horizon) <= panel.values.shape[1]
+        and first_instant(panel, plan) + plan.judged <= panel.values.shape[1]
     ]
     if not good:
         raise TraceError("no panel has two machines and enough samples")
@@ -106,7 +113,7 @@ def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
 def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Cloud | None:
     """One random cloud; None where too few machines were measured in the stretch drawn."""
     panel = panels[int(rng.integers(len(panels)))]
-    steps, length = plan.samples(plan.horizon), panel.values.shape[1]
+    steps, length = plan.judged, panel.values.shape[1]
     first, last = first_instant(panel, plan), length - steps
     begin = int(rng.integers(first, max(first, last - plan.samples(STRETCH)) + 1))
     end = min(begin + plan.samples(STRETCH), last)
@@ -163,7 +170,7 @@ def outcome(loads: Floats, known: int, plan: Plan, methods: Sequence[Forecaster]
     past = loads[:, max(known - plan.samples(plan.history), 0) : known]
     names = tuple(f"h{i}" for i in range(len(loads)))
     matrix = load.LoadMatrix(names, 0.0, plan.interval, past)
-    after = loads[:, known : known + plan.samples(plan.horizon)]
+    after = loads[:, known : known + plan.judged]
     seen = np.isfinite(after)
     total = np.where(seen, after, 0.0).sum(axis=1)
     enough = seen.sum(axis=1) * 2 >= after.shape[1]

@@ -11,7 +11,7 @@ from nova.scheduler import filters, utils
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import overload
+from nova_cachemig.scheduler.outlook import overloads
 
 FAILED = "the filter failed and passed every host"
 ALL = "every host will likely be overloaded: none was refused"
@@ -76,8 +76,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         if snapshot is None:
             self._consumer.faults.note(STALE)
             return everyone
-        threshold, limit = conf.overload_threshold, conf.overload_limit
-        return [
-            one is None or overload(snapshot, one, threshold) <= limit
-            for one in self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
-        ]
+        hosts = self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
+        chances = overloads(snapshot, hosts, conf.overload_threshold)
+        limit = conf.overload_limit
+        return [chance is None or chance <= limit for chance in chances]

@@ -130,10 +130,26 @@ def outlook(
     ]
 
 
-def overload(snapshot: Snapshot, one: tuple[HostLoad, float], threshold: float) -> float:
-    """The probability that a host's peak passes ``threshold`` with what comes on top of it."""
-    load, added = one
-    return exceedance(snapshot.levels, load.peak, threshold - added) if load.peak else 0.0
+def overloads(snapshot: Snapshot, entries: Sequence[Entry], threshold: float) -> list[float | None]:
+    """Of each host the probability that its peak passes ``threshold`` with what comes on top.
+
+    As ``exceedance`` says; most hosts are far below the threshold, and their tail is worked out
+    here, since a call for each host would take half of the time.
+    """
+    levels = snapshot.levels
+    beyond = 1.0 - levels[-1] if len(levels) > 1 else 1.0
+    ratio = beyond / (1.0 - levels[-2]) if len(levels) > 1 else 1.0
+    found: list[float | None] = []
+    for entry in entries:
+        if entry is None:
+            found.append(None)
+            continue
+        peak, over = entry[0].peak, threshold - entry[1]
+        if len(peak) > 1 and over >= peak[-1] > peak[-2]:
+            found.append(beyond * ratio ** ((over - peak[-1]) / (peak[-1] - peak[-2])))
+        else:
+            found.append(exceedance(levels, peak, over) if peak else 0.0)
+    return found
 
 
 def _vcpu_load(

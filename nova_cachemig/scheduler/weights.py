@@ -17,7 +17,7 @@ from nova_cachemig.conf import scheduler as options
 from nova_cachemig.model.snapshot import Snapshot
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import Entry, overload
+from nova_cachemig.scheduler.outlook import Entry, overloads
 
 UNKNOWN = "hosts without a forecast"
 FAILED = "a weigher failed and was neutral"
@@ -103,8 +103,8 @@ class PredictedOverloadWeigher(PredictedWeigher):
     multiplier_name = "predicted_overload_weight_multiplier"
 
     def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
-        threshold = conf.overload_threshold
-        return [None if one is None else 1.0 - overload(snapshot, one, threshold) for one in hosts]
+        chances = overloads(snapshot, hosts, conf.overload_threshold)
+        return [None if chance is None else 1.0 - chance for chance in chances]
 
 
 def _within(weight: float) -> float:

@@ -35,6 +35,13 @@ class TrialsTest(unittest.TestCase):
         self.assertEqual([49.0, 49.0], outcome.forecasts["last value"][0].tolist())
         self.assertEqual([55.5, 55.5], outcome.actual.tolist())
 
+    def test_a_choice_is_judged_as_long_as_the_instance_stays(self):
+        loads = np.arange(100.0)[None].repeat(2, axis=0)
+        plan = trials.Plan(horizon=600.0, stay=7200.0)
+        self.assertEqual(61.5, trials.outcome(loads, 50, plan, METHODS).actual[0])
+        drawn = trials.cloud([panel(families.noise(20, 60))], plan, np.random.default_rng(0))
+        self.assertLessEqual(max(drawn.instants), 60 - 24)
+
     def test_machines_are_on_one_host_each_while_there_are_enough(self):
         rng, plan = np.random.default_rng(0), trials.Plan(hosts=4, vms=3)
         groups = trials.group(np.arange(20), plan, rng)

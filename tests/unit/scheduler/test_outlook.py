@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unittest
 from typing import Any
 
-from nova_cachemig.model.snapshot import Snapshot
-from nova_cachemig.scheduler.outlook import Outlook, Settling, outlook
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nova_cachemig.forecast.overload import exceedance
+from nova_cachemig.model.snapshot import HostLoad, Snapshot
+from nova_cachemig.scheduler.outlook import Outlook, Settling, outlook, overloads
 from tests.unit.scheduler.fakes import snapshot, spec, state
+
+LEVELS = (0.1, 0.5, 0.9, 0.99)
 
 
 class Instance(unittest.TestCase):
@@ -50,6 +57,32 @@ class Instance(unittest.TestCase):
     def test_of_another_metric_nothing_is_known(self) -> None:
         held = snapshot({"a": 5e8}, instances={"i1": 160.0}, metric="net.receive")
         self.assertEqual([0.0], self.added(held, [state("a", used=8)], spec(), [3.0]))
+
+
+class Overload(unittest.TestCase):
+    @given(
+        st.lists(
+            st.lists(st.integers(0, 120), min_size=len(LEVELS), max_size=len(LEVELS)).map(sorted),
+            max_size=5,
+        ),
+        st.floats(0.0, 200.0),
+        st.floats(-50.0, 50.0),
+    )
+    def test_it_is_what_exceedance_says(
+        self, peaks: list[list[int]], threshold: float, added: float
+    ) -> None:
+        loads = [HostLoad(0.0, tuple(map(float, peak))) for peak in peaks]
+        held = dataclasses.replace(snapshot({}), levels=LEVELS)
+        found = overloads(held, [None, *((load, added) for load in loads)], threshold)
+        self.assertIsNone(found[0])
+        for load, chance in zip(loads, found[1:], strict=True):
+            assert chance is not None
+            self.assertAlmostEqual(exceedance(LEVELS, load.peak, threshold - added), chance)
+
+    def test_a_host_without_quantiles_and_one_level_only(self) -> None:
+        held = dataclasses.replace(snapshot({}), levels=(0.9,))
+        entries = [(HostLoad(5.0, ()), 0.0), (HostLoad(5.0, (50.0,)), 0.0)]
+        self.assertEqual([0.0, 0.0], overloads(held, entries, 90.0))
 
 
 class Coming(unittest.TestCase):
