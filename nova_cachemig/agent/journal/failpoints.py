@@ -36,6 +36,10 @@ class Failpoints:
                 raise ValueError(f"not a failpoint: {text!r}; points are {sorted(POINTS)}")
             self._armed[name] = _Armed(action, int(nth or "1"))
 
+    def armed(self, name: str) -> bool:
+        """Whether the point ``name`` will act."""
+        return name in self._armed
+
     def hit(self, name: str) -> None:
         """Pass the point ``name``. Raises FailpointHit, or kills this process, if so armed."""
         if not self._armed:

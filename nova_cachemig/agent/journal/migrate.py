@@ -14,7 +14,7 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal.errors import JournalError
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in ``migrations/versions``."""
 
 

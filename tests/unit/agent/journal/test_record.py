@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import json
 import unittest
 from typing import Any
 
@@ -52,6 +54,18 @@ KEYS = {"k": b"\1" * 32}
 CIPHERS = st.sampled_from([Cipher(), Cipher(KEYS, "k")])
 
 
+def older_row(write: HeldWrite) -> dict[str, Any]:
+    """The row as agents made it before there were records of lines."""
+    row = to_row(write) | {
+        "url": write.url,
+        "client": write.client,
+        "idempotency_key": write.key,
+        "headers": json.dumps(write.headers, separators=(",", ":")),
+    }
+    row["flags"] &= ~record._LINES
+    return row | {"checksum": record._checksum(row)}
+
+
 class RecordTest(unittest.TestCase):
     def test_the_columns_are_the_tables(self) -> None:
         self.assertLessEqual(set(COLUMNS), {column.name for column in WRITES.columns})
@@ -62,6 +76,25 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
         self.assertEqual((write.host, write.url, write.client), whose_reads(row, Cipher(KEYS)))
+
+    @given(WRITE)
+    def test_older_records_are_read(self, write: HeldWrite) -> None:
+        self.assertEqual(write, from_row(older_row(write)))
+
+    def test_an_older_record_as_it_was_on_disk(self) -> None:
+        write = HeldWrite(
+            "shop", 7, 1.5, "PUT", "/a?b", "h", (("x", "1"),), Body.of(b"body"), "c", key='"k"',
+            wants_later=True,
+        )  # fmt: skip
+        self.assertEqual("3475b92f514d1a69", older_row(write)["checksum"].hex())
+
+    @given(WRITE, st.sampled_from(["\n", "\0", "\xe9"]), st.sampled_from(["url", "client", "key"]))
+    def test_what_does_not_fit_into_lines(self, write: HeldWrite, odd: str, where: str) -> None:
+        changed: dict[str, Any] = {where: f"a{odd}b"}
+        write = dataclasses.replace(write, **changed)
+        row = to_row(write)
+        self.assertEqual(0, row["flags"] & record._LINES)
+        self.assertEqual(write, from_row(row))
 
     @given(WRITE, CIPHERS,
            st.sampled_from([c for c in COLUMNS if c not in {"state", "wants_later"}]),

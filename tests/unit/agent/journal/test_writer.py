@@ -13,7 +13,7 @@ from nova_cachemig.agent.journal import database, migrate
 from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.record import to_row
-from nova_cachemig.agent.journal.schema import SERVICES, WRITES
+from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.agent.journal.statements import Append, Extend, Work
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.model.write import Body, HeldWrite
@@ -109,6 +109,28 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         writer.submit(append(1), urgent=False)
         await writer.stop()
         self.assertEqual([1], self.positions())
+
+    async def test_writes_alone_share_a_statement_and_a_bad_one_stops_no_other(self) -> None:
+        writer = await self.begin()
+        results = await asyncio.gather(
+            *(writer.do(append(position)) for position in (1, 2, 2, 3)), return_exceptions=True
+        )
+        self.assertEqual([True, True, False, True], [one is None for one in results])
+        self.assertEqual([1, 2, 3], self.positions())
+
+    async def test_what_comes_with_a_write_is_committed_with_it(self) -> None:
+        writer = await self.begin()
+        with self.engine.begin() as connection:
+            connection.execute(sa.insert(SERVICES).values(service="shop", through=0, secret=b""))
+        one, other = append(1), append(2)
+        await asyncio.gather(
+            writer.do(Append(one.write, one.row, through=7)),
+            writer.do(Append(other.write, other.row, key=("digest", "fingerprint"))),
+        )
+        with self.engine.connect() as connection:
+            self.assertEqual(7, connection.execute(sa.select(SERVICES.c.through)).scalar())
+            self.assertEqual(2, connection.execute(sa.select(KEYS.c.position)).scalar())
+        self.assertEqual([1, 2], self.positions())
 
     async def test_a_step_that_can_never_succeed_stops_no_other(self) -> None:
         writer = await self.begin()
