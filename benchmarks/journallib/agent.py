@@ -141,7 +141,7 @@ class _Agent:
         began = time.perf_counter()
         await self._writes.send_to("shop", Target("127.0.0.1", port))
         while line.answered - answered < count:
-            await line.moved_within(1.0)
+            await line.moved_after(line.moves, 1.0)
         seconds = time.perf_counter() - began
         done = line.answered - answered
         await self._writes.hold("shop")
