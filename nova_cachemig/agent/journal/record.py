@@ -5,8 +5,8 @@ its spool file) is bound to what is not: parts of records cannot be exchanged. T
 the row as it is on disk, so damage is found without a key.
 
 Making records is most of what an accepted write costs beside the disk, so one in the clear has its
-URL, client, key and headers as lines of one text (in the column ``headers``): that and its checksum
-take half as long as JSON and columns of their own, which older and unusual ones have.
+URL, client, key and headers as lines of one text (in the column ``headers``). Made of JSON and of
+columns of their own, as older and unusual ones are, a record takes half as long again.
 """
 
 from __future__ import annotations
