@@ -96,9 +96,14 @@ def _ask(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) -> 
     client = ForecasterClient(conf, options.topic, options.transport_url, options.rpc_timeout)
     try:
         return question(client)
-    except ValueError as exc:  # from a bus within this process
-        raise AskError(str(exc)) from exc
+    except ValueError as exc:
+        raise AskError(_sentence(exc)) from exc
     except oslo_messaging.RemoteError as exc:
-        raise AskError(str(exc.value or exc.exc_type)) from exc
+        raise AskError(_sentence(exc.value or exc.exc_type)) from exc
     except (oslo_messaging.MessagingException, OverdueError, OSError) as exc:
         raise AskError(f"the forecaster does not answer on topic {options.topic}: {exc}") from exc
+
+
+def _sentence(said: object) -> str:
+    """The first line: behind it oslo.messaging has put the forecaster's traceback."""
+    return str(said).partition("\n")[0]

@@ -38,12 +38,16 @@ class Settling:
         self._known: dict[
             str, tuple[float, float, float]
         ] = {}  # host → vCPUs known, vCPUs seen, when
+        self._settled: tuple[Sequence[str], Sequence[float]] = ((), ())
+        """Hosts and their vCPUs of the last request, if nothing was unknown of them."""
 
     def unknown(
         self, names: Sequence[str], vcpus_used: Sequence[float], settle_time: float
     ) -> list[float]:
         """vCPUs of each host that are not in its forecast; negative: that have gone."""
         if settle_time <= 0.0:
+            return [0.0] * len(names)
+        if self._settled == (names, vcpus_used):
             return [0.0] * len(names)
         now, known = self._clock(), self._known
         result = []
@@ -61,6 +65,7 @@ class Settling:
                 level += (seen - level) * (1.0 - math.exp((at - now) / settle_time))
             known[name] = (level, used, now)
             result.append(used - level)
+        self._settled = ((), ()) if any(result) else (names, vcpus_used)
         return result
 
 

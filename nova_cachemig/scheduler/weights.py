@@ -92,8 +92,15 @@ class PredictedLoadWeigher(PredictedWeigher):
 
     def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
         full = conf.full_load
-        return [
-            None if one is None else _within(1.0 - (one[0].mean + one[1]) / full) for one in hosts
+        return [  # from 0 to 1; a call of min, max or our own for each host would take longer
+            None
+            if one is None
+            else 0.0
+            if (weight := 1.0 - (one[0].mean + one[1]) / full) < 0.0
+            else 1.0
+            if weight > 1.0
+            else weight
+            for one in hosts
         ]
 
 
@@ -105,8 +112,3 @@ class PredictedOverloadWeigher(PredictedWeigher):
     def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
         chances = overloads(snapshot, hosts, conf.overload_threshold)
         return [None if chance is None else 1.0 - chance for chance in chances]
-
-
-def _within(weight: float) -> float:
-    """From 0 to 1; faster than min and max."""
-    return 0.0 if weight < 0.0 else 1.0 if weight > 1.0 else weight

@@ -24,6 +24,8 @@ LOG = log.getLogger(__name__)
 FORMAT: Final = 1
 REMEMBERED: Final = 32
 """Instants of each row by which a repeated sample is known."""
+PLACES: Final = "places"
+"""Name of the array in the file that tells where each instance is; it is optional."""
 _GROWTH: Final = 64
 
 
@@ -199,6 +201,22 @@ def names(path: Path) -> list[str]:
     except Exception as exc:  # zipfile, zlib, numpy: a damaged file raises almost anything
         LOG.debug("no history in %s: %r", path, exc)  # read() tells why
         return []
+
+
+def places(path: Path) -> dict[str, str]:
+    """Where each instance was when the file was written; nothing where that cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = json.loads(arrays[PLACES].tobytes())
+        return {str(instance): str(host) for instance, host in found.items()}
+    except Exception as exc:  # as above; and a file of an older release has none
+        LOG.debug("no places of instances in %s: %r", path, exc)
+        return {}
+
+
+def placed(where: dict[str, str]) -> dict[str, NDArray[Any]]:
+    """The inverse: an array for :func:`save`."""
+    return {PLACES: np.frombuffer(json.dumps(where).encode(), np.uint8)}
 
 
 def save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

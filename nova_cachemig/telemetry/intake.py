@@ -130,10 +130,12 @@ class Intake(Take):
 
     def load(self) -> None:
         """Take the history over from before the restart."""
-        kept = history.names(self._path)
+        kept, where = history.names(self._path), history.places(self._path)
         with self._lock:
             rings = {name: self._ring_named(name) for name in kept[: 2 * METRICS]}
             problems = history.read(self._path, rings)
+            known = {name for ring in self._instances.values() for name in ring.last()}
+            self._where = {name: host for name, host in where.items() if name in known}
         for problem in problems:
             LOG.warning("%s", problem)
 
@@ -146,6 +148,7 @@ class Intake(Take):
                 for name, ring in rings.items()
                 for key, value in ring.to_arrays(f"{kind}:{name}").items()
             }
+            arrays |= history.placed(self._where)
         history.save(self._path, arrays)
 
     def _sample(self, sample: Sample, now: float, live: bool) -> str:

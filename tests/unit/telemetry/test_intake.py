@@ -132,5 +132,6 @@ class Reading(Case):
         self.assertEqual({"cmp1": 5.0}, again.latest("cpu", NOW))
         self.assertEqual({"cmp1": 8.0}, again.latest("cpus", NOW))
         self.assertEqual({"i1": 7.0}, again.instances("cpu", NOW, 3600.0))
+        self.assertEqual("cmp1", again.host_of("i1"))
         self.assertEqual(NOW, again.newest_at())
         self.assertEqual({"duplicate": 1}, self.give(again, cpu(5.0)))
