@@ -128,10 +128,10 @@ OPTS = [
         min=1,
         max=4096,
         help="Writes of one service that may be sent after one durable mark. A crash of the agent "
-        "leaves as many in doubt as were in flight (see pipeline_non_idempotent); a power failure "
-        "of the node up to this many, of which those that may not be sent twice are set aside. 1 "
-        "costs one fsync a write when a backlog is replayed. A service that honours keys has at "
-        "least 1024: there, sending twice does no harm.",
+        "leaves as many in doubt as were in flight (see parallel); a power failure of the node up "
+        "to this many, of which those that may not be sent twice are set aside. 1 costs one fsync "
+        "a write when a backlog is replayed. A service that honours keys has at least 1024: there, "
+        "sending twice does no harm.",
     ),
     cfg.IntOpt(
         "pipeline",
@@ -139,20 +139,10 @@ OPTS = [
         min=1,
         max=256,
         help="Writes that may be on their way to the guest on one connection, one behind the "
-        "other, in the order of acceptance. None goes behind one to its URL that would be sent "
-        "again, unless the service honours keys. A guest that breaks such a connection off gets "
-        "one write at a time until it has moved again. 1: never.",
-    ),
-    cfg.IntOpt(
-        "pipeline_non_idempotent",
-        default=16,
-        min=1,
-        max=256,
-        help="How many of them may be such that may not be sent twice (POST and PATCH, of a "
-        "service that does not honour keys). If the connection breaks, or the agent or its host "
-        "dies, so many are in doubt: set aside for a person. One more with each answer that came "
-        "on the connection, up to this number. 1: one at a time, and each waits for the answer to "
-        "the one before; a backlog then takes a round trip for each.",
+        "other, in the order of acceptance. None goes behind one that may not be sent twice, nor "
+        "behind another to its URL unless the service honours keys, and only to a guest that "
+        "keeps connections open and answers within 20 ms; if it breaks one off, it gets one write "
+        "at a time. 1: never.",
     ),
     cfg.IntOpt(
         "parallel",

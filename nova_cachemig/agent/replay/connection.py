@@ -89,7 +89,6 @@ class GuestConnection(asyncio.Protocol):
     def __init__(self, target: Target, max_answer: int) -> None:
         self.target = target
         self.last_byte = 0.0  # loop time at which the guest last sent something
-        self.answers = 0
         self.prompt = False  # the guest keeps the connection open and answered soon last time
         self._max_answer = max_answer
         self._loop = asyncio.get_running_loop()
@@ -254,7 +253,6 @@ class GuestConnection(asyncio.Protocol):
             self._keep_alive = False  # an answer that nobody asked for
             return
         waiter = self._waiters.popleft()
-        self.answers += 1
         self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
         now = self._loop.time()
         self.prompt = self._keep_alive and now - self._turn <= PROMPT

@@ -38,7 +38,6 @@ class Lanes:
         self._max_answer: int = conf.journal.max_answer
         self._source: str | None = conf.journal.replay_source
         self._depth: int = conf.journal.pipeline
-        self._once: int = conf.journal.pipeline_non_idempotent
         self._idle: list[guest.GuestConnection] = []
         self._busy: dict[guest.GuestConnection, list[HeldWrite]] = {}
         self._given_up: set[guest.GuestConnection] = set()  # closed by us, to send anew
@@ -71,21 +70,19 @@ class Lanes:
     def joined(self, write: HeldWrite, flying: int | None = None) -> guest.GuestConnection | None:
         """A connection on which it may follow those that are not answered yet.
 
-        ``flying``: it must follow just so many, for the total order: elsewhere it could go side by
-        side with what a slow guest keeps waiting.
+        ``flying``: it must follow just so many, for the total order.
         """
         if not self._pipelining:
             return None
         for connection, ahead in self._busy.items():
-            # A guest that ends each connection after an answer leaves one in doubt, not all.
-            once = min(self._once, connection.answers + 1)
             if (
-                (connection.prompt if flying is None else flying == len(ahead))
+                connection.prompt
                 and connection.open
                 and connection.target == self.target
                 and connection.silent_since > self._opened_at  # it has come back
                 and len(ahead) < self._depth
-                and follows(write, ahead, once)
+                and (flying is None or flying == len(ahead))
+                and follows(write, ahead)
             ):
                 return connection
         return None

@@ -3,10 +3,9 @@
 They leave in the order of acceptance. One at a time, each would cost the guest a round trip and two
 packets, so a write goes out on the same connection behind those that are not answered yet: a server
 deals with them in their order (RFC 9112, section 9.3.2). If the connection breaks, nobody knows
-which of them it has applied. Those that may be sent twice go out again in their order, so nothing
-goes behind one of them to the same URL, which a repetition would undo for a moment, unless keys are
-honoured. The others are in doubt: how many of them may be on their way is bounded, and grows with
-what the guest has answered on that connection (:func:`follows`).
+which of them it has applied, and they go out again in their order: nothing goes behind a write that
+may not be sent twice, nor, unless keys are honoured, behind another to its URL, which a repetition
+would undo for a moment (:func:`follows`).
 
 A guest that takes 100 ms for a write would take ten a second. Where the operator allows it
 (``parallel``), writes also go side by side on several connections where nobody can tell their
@@ -112,17 +111,12 @@ class _Ahead:
         )
 
 
-def follows(write: HeldWrite, flying: Sequence[HeldWrite], once: int) -> bool:
-    """Whether it may go out on the connection on which these are not answered yet.
-
-    ``once``: writes that may not be sent twice, this one with them, that may be on their way.
-    """
-    if any(held.body.spool is not None for held in (write, *flying)):
-        return False
-    if not write.resendable and sum(not other.resendable for other in flying) >= once:
-        return False
+def follows(write: HeldWrite, flying: Sequence[HeldWrite]) -> bool:
+    """Whether it may go out on the connection on which these are not answered yet."""
     page = (write.host, write.url)
-    return not any(
-        other.resendable and not other.honours_keys and (other.host, other.url) == page
+    return write.body.spool is None and all(
+        other.resendable
+        and other.body.spool is None
+        and (other.honours_keys or (other.host, other.url) != page)
         for other in flying
     )
