@@ -94,7 +94,8 @@ class Writes:
             if standing.waiting:
                 await self._recover_marks(service.name, marks)
             counter = Counter(line, marks, standing.secret)
-            sender = Sender(self.journal, line, self._conf, counter.told)
+            settle = self._conf.journal.settle if self.recovered.under_way(service.name) else 0.0
+            sender = Sender(self.journal, line, self._conf, counter.told, settle)
             self._senders[service.name] = sender
             self._counters[service.name] = counter
             sender.start()

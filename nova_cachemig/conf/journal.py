@@ -144,6 +144,14 @@ OPTS = [
         "keeps connections open and answers within 20 ms; if it breaks one off, it gets one write "
         "at a time. 1: never.",
     ),
+    cfg.FloatOpt(
+        "settle",
+        default=1.0,
+        min=0.0,
+        help="Seconds for which nothing is sent to a guest that answers, if the agent died while "
+        "writes were on their way to it: the guest may still deal with them, and later ones must "
+        "not overtake them.",
+    ),
     cfg.IntOpt(
         "parallel",
         default=1,

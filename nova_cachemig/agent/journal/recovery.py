@@ -30,6 +30,10 @@ class Recovered:
     in_doubt: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
 
+    def under_way(self, service: str) -> bool:
+        """Whether the guest may still deal with writes of this service that it got before."""
+        return any(name.rpartition("/")[0] == service for name in (*self.resent, *self.in_doubt))
+
 
 @dataclasses.dataclass(slots=True)
 class _Found:

@@ -36,7 +36,20 @@ _OUR_FAULT_PAUSE: Final = 1.0  # seconds
 class Sender:
     """The one that sends for one service."""
 
-    def __init__(self, journal: Journal, line: Line, conf: cfg.ConfigOpts, told: Told) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        line: Line,
+        conf: cfg.ConfigOpts,
+        told: Told,
+        settle: float = 0.0,
+    ) -> None:
+        """``settle``: seconds after the guest's return before anything goes out the first time.
+
+        After a crash of the agent the guest may still deal with what it was sent before.
+        """
+        self._rest = settle
+        self._settling: asyncio.TimerHandle | None = None
         self._journal = journal
         self._line = line
         self._told = told
@@ -64,11 +77,26 @@ class Sender:
 
     def send_to(self, target: Target) -> None:
         """The guest answers here."""
+        self._stop_settling()
+        if self._rest:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.call_later(self._rest, self._settled, target)
+            return
         self._lanes.send_to(target)
         self._line.open_gate()
 
+    def _settled(self, target: Target) -> None:
+        self._rest = 0.0
+        self.send_to(target)
+
+    def _stop_settling(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+
     def hold(self) -> None:
         """Send no further write; one in flight keeps waiting for its answer."""
+        self._stop_settling()
         self._line.gate_open = False
         self._lanes.hold()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 import unittest
 from collections.abc import Mapping, Sequence
+from unittest import mock
 
+from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteAnswer
@@ -125,6 +128,26 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(200, (await http.post("/c", content=b"later")).status_code)
         self.assertEqual([b"put", b"put", b"post", b"later"], self.guest.bodies())
         self.assertEqual(1, (await writes.counts("shop")).in_doubt)
+
+    async def test_after_a_crash_nothing_overtakes_what_the_guest_still_deals_with(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        for crashed in (False, True):
+            writes = Writes(conf_for(directory.name, settle=0.5))
+            if crashed:
+                with mock.patch.object(Recovered, "under_way", return_value=True):
+                    await writes.start()
+                    await writes.open(service())
+            else:
+                await writes.start()
+                await writes.open(service())
+            began = time.monotonic()
+            await writes.send_to("shop", self.target)
+            async with client(writes.intake_socket) as http:
+                answer = await http.put("/a", content=b"x")
+            self.assertEqual(200, answer.status_code)
+            self.assertEqual(crashed, time.monotonic() - began >= 0.5)
+            await writes.stop()
 
     async def test_accepted_writes_survive_a_restart(self) -> None:
         writes = await self.begin()

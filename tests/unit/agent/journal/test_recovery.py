@@ -224,3 +224,11 @@ class DamageTest(unittest.TestCase):
     def test_many(self) -> None:
         self.append(*(make(position, "PUT") for position in range(1, 1203)))
         self.assertEqual(1202, self.recover().waiting)
+
+
+class UnderWayTest(unittest.TestCase):
+    def test_of_this_service_only(self) -> None:
+        found = Recovered(resent=("a/b/1",), in_doubt=("shop/7",))
+        for name, wanted in (("a/b", True), ("shop", True), ("a", False), ("sho", False)):
+            with self.subTest(name):
+                self.assertEqual(wanted, found.under_way(name))
