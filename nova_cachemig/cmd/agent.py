@@ -36,7 +36,7 @@ def main() -> int:
         return 1
     log.setup(conf, "nova-cachemig")
     try:
-        uvloop.run(_run(conf))  # half of asyncio's CPU for each event
+        uvloop.run(_run(conf))  # what benchmarks/journal measures
     except PartError as exc:
         LOG.error("%s", exc)
         print(f"nova-cachemig-agent: {exc}", file=sys.stderr)
