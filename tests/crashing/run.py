@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -28,8 +29,12 @@ from tests.crashing import child
 from tests.crashing.client import Client
 from tests.crashing.guest import Guest
 from tests.crashing.history import Verdict, judge
+from tests.crashing.restarts import Restarts
+from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 
 _START = 60.0  # seconds for a life to begin or a drain to end
+_RESTART_EVERY = 5.0  # seconds between restarts of the database
+_SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +53,9 @@ class Plan:
 class Run:
     """One history, over one journal."""
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(self, plan: Plan, directory: Path, restarts: Restarts | None = None) -> None:
         self._plan = plan
+        self._restarts = restarts
         self._directory = directory
         self._random = random.Random(plan.seed)
         self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
@@ -69,6 +75,7 @@ class Run:
         """Kill until the plan is done, then drain and judge."""
         await self._guest.start()
         stop = asyncio.Event()
+        restarting = asyncio.create_task(self._restarts.run()) if self._restarts else None
         load = [asyncio.create_task(client.run(stop)) for client in self._clients]
         try:
             while self.kills < self._plan.kills or self._written() < self._plan.writes:
@@ -77,6 +84,8 @@ class Run:
                         task.result()
                 await self._life()
             stop.set()
+            if restarting is not None:
+                restarting.cancel()
             process, pipe = await self._begin([])
             self._guest.running.set()
             pipe.send(("send", self._guest.ports[0]))
@@ -90,6 +99,8 @@ class Run:
             await asyncio.to_thread(process.join)
         finally:
             stop.set()
+            if restarting is not None:
+                restarting.cancel()
             self._guest.stop()
         history = [write for client in self._clients for write in client.history]
         return judge(history, self._guest.received, self._guest.applied, self._listed(),
@@ -99,6 +110,16 @@ class Run:
         return sum(len(client.history) for client in self._clients)
 
     async def _begin(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
+        async with self._restarts.there if self._restarts else contextlib.nullcontext():
+            process, pipe = self._start(armed)
+            if not armed:
+                await self._told(pipe, process)
+            elif self._restarts is not None:  # it is ready, or killed on the way there
+                with contextlib.suppress(EOFError):
+                    await self._told(pipe, process)
+            return process, pipe
+
+    def _start(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()
         options: dict[str, Any] = {
             "honours_keys": self._plan.honours_keys,
@@ -111,8 +132,6 @@ class Run:
         )
         process.start()
         theirs.close()
-        if not armed:
-            await self._told(ours, process)
         return process, ours
 
     async def _told(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
@@ -194,14 +213,27 @@ def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
     }
 
 
-async def execute(plan: Plan) -> tuple[Run, Verdict]:
-    """One run in a directory of its own."""
+async def execute(plan: Plan, restarts: Restarts | None = None) -> tuple[Run, Verdict]:
+    """One run in a directory of its own; ``restarts`` of the database go on meanwhile."""
     directory = Path(tempfile.mkdtemp(prefix="crash-"))
     try:
-        run = Run(plan, directory)
+        run = Run(plan, directory, restarts)
         return run, await run.run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _with_server(plan: Plan, make: type[Server]) -> tuple[tuple[Run, Verdict], int]:
+    """A run over a server of its own, and how often that was restarted."""
+    if (why := make.missing()) is not None:
+        raise SystemExit(why)
+    server = make()
+    try:
+        restarts = Restarts(server, _RESTART_EVERY, plan.seed)
+        plan = dataclasses.replace(plan, connection=server.url)
+        return asyncio.run(execute(plan, restarts)), restarts.count
+    finally:
+        server.destroy()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -210,11 +242,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100, help="at least so many kill -9")
     parser.add_argument("--writes", type=int, default=5000, help="at least so many writes")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is random")
-    parser.add_argument("--connection", help="SQLAlchemy URL instead of SQLite")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--connection", help="SQLAlchemy URL instead of SQLite")
+    where.add_argument(
+        "--server", choices=sorted(_SERVERS), help="of a database: start one and restart it"
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(argv)
     began = time.monotonic()
-    runs = []
+    runs, restarts = [], 0
     for keys in (True, False):
         plan = Plan(
             kills=(options.kills + 1) // 2,
@@ -223,8 +259,15 @@ def main(argv: list[str] | None = None) -> int:
             seed=options.seed + keys,
             connection=options.connection,
         )
-        runs.append(asyncio.run(execute(plan)))
+        if options.server:
+            run, count = _with_server(plan, _SERVERS[options.server])
+            restarts += count
+        else:
+            run = asyncio.run(execute(plan))
+        runs.append(run)
     figures = outcome(runs, time.monotonic() - began) | {"seed": options.seed}
+    if options.server:
+        figures |= {"database": options.server, "database_restarts": restarts}
     text = json.dumps(figures, indent=2)
     print(text)
     if options.json:

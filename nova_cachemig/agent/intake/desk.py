@@ -25,7 +25,7 @@ from nova_cachemig.agent.intake.message import (
     report,
 )
 from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.errors import NotAccepted
+from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.line import Line, SetAside
 from nova_cachemig.agent.replay.message import end_to_end
@@ -122,12 +122,17 @@ class Desk:
         counter = self._counters.get(head.get(SERVICE) or "")
         if counter is None:
             return await self._unaccepted(body, problem(503, "No longer taken in.", _RETRY_AFTER))
-        if head.url.startswith(status.PREFIX):
-            return await self._unaccepted(body, await self._status(counter, head))
-        key = head.get(keys.HEADER)
-        if key is None:
-            return await self._write(counter, head, body, None)
-        return await self._keyed(counter, head, body, key)
+        try:
+            if head.url.startswith(status.PREFIX):
+                return await self._unaccepted(body, await self._status(counter, head))
+            key = head.get(keys.HEADER)
+            if key is None:
+                return await self._write(counter, head, body, None)
+            return await self._keyed(counter, head, body, key)
+        except JournalError as exc:
+            LOG.error("A request for %s is refused: %s", counter.line.service.name, exc)
+            detail = "The journal cannot be read now. Nothing of this request was taken in."
+            return await self._unaccepted(body, problem(503, detail, _RETRY_AFTER))
 
     # --- keys
 

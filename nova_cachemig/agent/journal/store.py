@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import tenacity
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, queries
 from nova_cachemig.agent.journal.errors import JournalError
@@ -32,6 +34,8 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FREE_EVERY = 0.5  # seconds between looks at the free space of the disk
+_GIVE_UP_READS = 5.0  # seconds for which a query waits for a database that cannot be reached
+_ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError)
 
 
 class Journal:
@@ -181,13 +185,29 @@ class Journal:
     # --- what reads it ------------------------------------------------------------------------
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """Run a query in the reader's thread; it sees what is committed."""
+        """Run a query in the reader's thread; it sees what is committed.
+
+        Raises JournalError where the database stays away for 5 s.
+        """
 
         def run() -> T:
             with self.engine.connect() as connection:
                 return query(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
+        async def once() -> T:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, run)
+
+        # A connection of the pool is dead after a restart of the server: the next is a new one.
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_delay(_GIVE_UP_READS),
+            wait=tenacity.wait_fixed(0.2),
+            retry=tenacity.retry_if_exception_type(_ERRORS),
+            reraise=True,
+        )
+        try:
+            return await retrying(once)
+        except _ERRORS as exc:
+            raise JournalError(f"The journal's database cannot be read: {exc}") from exc
 
     async def standing(self, service: str) -> Standing:
         """Where a service stands; makes its row if it has none."""

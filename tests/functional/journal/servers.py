@@ -27,6 +27,11 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self._log = (self.directory / "log").open("wb")
 
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why it cannot be had."""
+        raise NotImplementedError
+
     @property
     def url(self) -> str:
         raise NotImplementedError
