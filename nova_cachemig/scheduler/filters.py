@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from nova.scheduler import filters, utils
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import overloads
 
 FAILED = "the filter failed and passed every host"
 ALL = "every host will likely be overloaded: none was refused"
@@ -47,7 +47,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         states = list(filter_obj_list)
         try:
             verdicts = self._verdicts(states, spec_obj)
-            passing = [state for state, good in zip(states, verdicts, strict=True) if good]
+            passing = list(itertools.compress(states, verdicts))
             if not passing and states and not self._conf.cachemig_scheduler.filter_may_refuse_all:
                 self._consumer.faults.note(ALL, f"{len(states)} hosts")
                 return iter(states)
@@ -77,6 +77,6 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
             self._consumer.faults.note(STALE)
             return everyone
         hosts = self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
-        chances = overloads(snapshot, hosts, conf.overload_threshold)
-        limit = conf.overload_limit
-        return [chance is None or chance <= limit for chance in chances]
+        refused = hosts.overload(conf.overload_threshold) > conf.overload_limit
+        verdicts: list[bool] = (~refused).tolist()  # what is unknown (NaN) is not refused
+        return verdicts

@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import nova.conf
+import numpy as np
 from nova.scheduler import utils, weights
 
 from nova_cachemig.conf import scheduler as options
-from nova_cachemig.model.snapshot import Snapshot
+from nova_cachemig.forecast.history import Floats
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
-from nova_cachemig.scheduler.outlook import Entry, overloads
+from nova_cachemig.scheduler.outlook import Expected
 
 UNKNOWN = "hosts without a forecast"
 FAILED = "a weigher failed and was neutral"
+
+MOST_AGGREGATES = 10_000
+"""Of so many it is remembered at most that they do not set a multiplier."""
 
 
 class PredictedWeigher(weights.BaseHostWeigher):
@@ -35,6 +39,8 @@ class PredictedWeigher(weights.BaseHostWeigher):
         options.register(self._conf)
         self._consumer = consumer.shared(self._conf)
         self._multiplier: float | None = None
+        self._silent: dict[int, Any] = {}
+        """By id, aggregates that do not set the multiplier. Nova replaces one that changes."""
 
     def weight_multiplier(self, host_state: Any) -> float:
         """The option's, unless an aggregate of the host says otherwise (as Nova's own do)."""
@@ -42,11 +48,17 @@ class PredictedWeigher(weights.BaseHostWeigher):
         if default is None:
             default = float(self._conf.cachemig_scheduler[self.multiplier_name])
         for aggregate in host_state.aggregates:  # 1,000 times a request, nearly always in vain
-            if self.multiplier_name in aggregate.metadata:
-                break
-        else:
-            return default
-        return float(utils.get_weight_multiplier(host_state, self.multiplier_name, default))
+            if self._silent.get(id(aggregate)) is not aggregate and self._is_set(aggregate):
+                return float(utils.get_weight_multiplier(host_state, self.multiplier_name, default))
+        return default
+
+    def _is_set(self, aggregate: Any) -> bool:
+        if self.multiplier_name in aggregate.metadata:
+            return True
+        if len(self._silent) >= MOST_AGGREGATES:
+            self._silent.clear()
+        self._silent[id(aggregate)] = aggregate  # held, so that the id is nobody else's
+        return False
 
     def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
         """One host alone; Nova asks for all at once."""
@@ -72,16 +84,17 @@ class PredictedWeigher(weights.BaseHostWeigher):
             self._consumer.faults.note(STALE)
             return [0.0] * len(states)
         hosts = self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
-        found = self._found(snapshot, hosts, conf)
-        if None not in found:
-            return found  # type: ignore[return-value]
-        known = [weight for weight in found if weight is not None]
-        names = [s.host for s, w in zip(states, found, strict=True) if w is None]
-        self._consumer.faults.note(UNKNOWN, f"{len(names)}, such as {names[0]}")
-        neutral = sum(known) / len(known) if known else 0.0
-        return [neutral if weight is None else weight for weight in found]
+        found = self._found(hosts, conf)
+        unknown = np.isnan(found)
+        if unknown.any():
+            which = np.flatnonzero(unknown)
+            self._consumer.faults.note(UNKNOWN, f"{len(which)}, such as {states[which[0]].host}")
+            found[which] = 0.0 if unknown.all() else found[~unknown].mean()
+        weights: list[float] = found.tolist()
+        return weights
 
-    def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
+    def _found(self, hosts: Expected, conf: Any) -> Floats:
+        """A weight of each host, float[N] of its own; NaN where it is unknown."""
         raise NotImplementedError
 
 
@@ -90,18 +103,8 @@ class PredictedLoadWeigher(PredictedWeigher):
 
     multiplier_name = "predicted_load_weight_multiplier"
 
-    def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
-        full = conf.full_load
-        return [  # from 0 to 1; a call of min, max or our own for each host would take longer
-            None
-            if one is None
-            else 0.0
-            if (weight := 1.0 - (one[0].mean + one[1]) / full) < 0.0
-            else 1.0
-            if weight > 1.0
-            else weight
-            for one in hosts
-        ]
+    def _found(self, hosts: Expected, conf: Any) -> Floats:
+        return np.asarray((1.0 - hosts.load / conf.full_load).clip(0.0, 1.0))
 
 
 class PredictedOverloadWeigher(PredictedWeigher):
@@ -109,6 +112,5 @@ class PredictedOverloadWeigher(PredictedWeigher):
 
     multiplier_name = "predicted_overload_weight_multiplier"
 
-    def _found(self, snapshot: Snapshot, hosts: Sequence[Entry], conf: Any) -> list[float | None]:
-        chances = overloads(snapshot, hosts, conf.overload_threshold)
-        return [None if chance is None else 1.0 - chance for chance in chances]
+    def _found(self, hosts: Expected, conf: Any) -> Floats:
+        return 1.0 - hosts.overload(conf.overload_threshold)

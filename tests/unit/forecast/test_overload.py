@@ -1,6 +1,7 @@
 import unittest
 
-from hypothesis import given
+import numpy as np
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nova_cachemig.forecast import overload
@@ -31,6 +32,51 @@ class ExceedanceTest(unittest.TestCase):
     def test_a_probability_that_falls_with_the_threshold(self, quantiles, thresholds):
         low, high = (overload.exceedance(LEVELS, quantiles, t) for t in thresholds)
         self.assertTrue(0 <= high <= low + 1e-12 <= 1 + 1e-12)
+
+
+class QuantilesTest(unittest.TestCase):
+    """Many hosts at once: what ``exceedance`` says of each."""
+
+    @given(
+        st.lists(
+            st.lists(st.integers(0, 120) | st.floats(0, 1e9), min_size=3, max_size=3).map(sorted),
+            max_size=6,
+        ),
+        st.data(),
+    )
+    def test_as_one_by_one(self, rows, data):
+        quantiles = overload.Quantiles.of(LEVELS, rows)
+        wanted = data.draw(st.lists(st.integers(0, len(rows)), max_size=10))
+        at = st.floats(-50, 200) | st.floats(0, 2e9) | st.sampled_from([x for r in rows for x in r])
+        thresholds = [data.draw(at if rows else st.floats(0, 9)) for _ in wanted]
+        found = quantiles.exceedance(np.array(wanted, dtype=np.int64), np.array(thresholds))
+        for row, threshold, chance in zip(wanted, thresholds, found, strict=True):
+            if row == len(rows):
+                self.assertTrue(np.isnan(chance))
+            else:
+                plain = overload.exceedance(LEVELS, rows[row], threshold)
+                self.assertAlmostEqual(plain, chance, places=9)
+
+    @given(st.floats(0, 1e300), st.floats(0, 1e300), st.floats(0, 1e300))
+    @example(0.0, 5e-324, 5e-324)
+    def test_a_slope_that_is_no_number(self, low, high, threshold):
+        row = sorted((low, low, high))
+        found = overload.Quantiles.of(LEVELS, [row]).exceedance(
+            np.array([0]), np.array([threshold])
+        )
+        self.assertTrue(0 <= found[0] <= 1, found)
+        self.assertAlmostEqual(overload.exceedance(LEVELS, row, threshold), found[0], places=9)
+
+    def test_one_level_and_none(self):
+        one = overload.Quantiles.of((0.9,), [(50.0,)])
+        self.assertEqual([0.0, 1.0 - 0.9 / 2], self.chances(one, [60.0, 25.0]))
+        self.assertEqual([0.0, 0.0], self.chances(overload.Quantiles.of((), [()]), [60.0, -25.0]))
+        nobody = overload.Quantiles.of(LEVELS, [])
+        self.assertTrue(np.isnan(self.chances(nobody, [60.0])).all())
+
+    def chances(self, quantiles, thresholds):
+        rows = np.zeros(len(thresholds), dtype=np.int64)
+        return quantiles.exceedance(rows, np.array(thresholds)).tolist()
 
 
 class ProbabilityTest(unittest.TestCase):

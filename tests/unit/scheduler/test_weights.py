@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unittest
 from typing import Any
+from unittest import mock
 
 import nova.conf
 from nova.scheduler import weights as nova_weights
 
 from nova_cachemig.conf import scheduler as options
-from nova_cachemig.scheduler import consumer
+from nova_cachemig.scheduler import consumer, weights
 from nova_cachemig.scheduler.filters import ALL, PredictedOverloadFilter
 from nova_cachemig.scheduler.filters import FAILED as FILTER_FAILED
 from nova_cachemig.scheduler.holder import STALE
@@ -84,6 +85,22 @@ class ByLoad(Case):
         states = [state("a"), state("b", **{name: "2"}), state("c", **{name: "nonsense"})]
         found = self.weights(PredictedLoadWeigher(), states)
         self.assertEqual([5.0, 1.0, 5.0], [round(w, 2) for w in found])
+
+    def test_an_aggregate_that_was_replaced_is_read_anew(self) -> None:
+        self.hold({"a": 50.0, "b": 50.0})
+        weigher, states = PredictedLoadWeigher(), [state("a", zone="x"), state("b")]
+        self.assertEqual(10.0, weigher.weight_multiplier(states[0]))
+        self.assertEqual(10.0, weigher.weight_multiplier(states[0]))
+        changed = state("a", zone="x", predicted_load_weight_multiplier="3")
+        states[0].aggregates[:] = changed.aggregates  # as Nova does it
+        self.assertEqual(3.0, weigher.weight_multiplier(states[0]))
+
+    def test_aggregates_are_not_kept_without_bound(self) -> None:
+        weigher = PredictedLoadWeigher()
+        with mock.patch.object(weights, "MOST_AGGREGATES", 3):
+            for _ in range(10):
+                weigher.weight_multiplier(state("a", zone="x"))
+        self.assertLessEqual(len(weigher._silent), 3)
 
     def test_a_host_that_is_unknown_is_neither_preferred_nor_avoided(self) -> None:
         self.hold({"a": 10.0, "b": 30.0})
