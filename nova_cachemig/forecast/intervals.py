@@ -5,6 +5,12 @@ inference for regression', JASA 2018, section 5.2), on rolling out-of-sample res
 residual of host h at a past origin, divided by the scale of h, is one draw of the pooled error;
 its empirical quantiles times the scale of h lie around the point forecast. The scale is the
 host's root mean square residual, shrunk to that of all hosts where the host has little history.
+
+A scale from few errors is itself uncertain, and what comes lies outside more often than the errors
+seen did. As for normal errors, whose quantiles are then Student's, the quantiles are moved away
+from the median by t(p) / z(p), with the degrees of freedom that the errors themselves show
+(``freedom``): many hours and hosts that err each for itself have many, a few hosts of one day that
+err together have few.
 """
 
 from __future__ import annotations
@@ -22,6 +28,9 @@ PRIOR_WINDOWS = 2.0
 
 WARM = 3600.0
 """Origins with less history than that, in seconds, say little of errors now."""
+
+LEAST_FREEDOM = 2.0
+"""Fewer degrees of freedom are not believed: the quantiles would say nothing any more."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,8 +55,9 @@ def calibrate(
         quantiles = now * np.array([[1 + NormalDist().inv_cdf(p) / 2 for p in levels]])
         peak = quantiles
     else:
-        quantiles = now + scale * _pooled(errors / others, levels)
-        peak = now + scale * _pooled(highs / others, levels)
+        wider = _wider(freedom(errors / others, overlap), levels)
+        quantiles = now + scale * _pooled(errors / others, levels, wider)
+        peak = now + scale * _pooled(highs / others, levels, wider)
     quantiles = np.maximum(quantiles, 0.0)
     return Bands(quantiles, np.maximum(peak, quantiles))
 
@@ -70,6 +80,30 @@ def host_scale(errors: Floats, overlap: float, *, left_out: bool = False) -> Flo
     return np.asarray(np.sqrt(np.maximum(shrunk, 1e-4 * pool)) + 1e-12)
 
 
+def freedom(errors: Floats, overlap: float) -> float:
+    """Degrees of freedom of the scale of these errors, float[H, O] with NaN; at least two.
+
+    Those of a variance that is as uncertain as the mean square of the errors turns out to be from
+    one origin to the next (Satterthwaite, 'An approximate distribution of estimates of variance
+    components', Biometrics Bulletin 1946). All errors of one origin are one draw, as hosts may err
+    together; ``overlap`` origins that share a target are one too.
+    """
+    known = np.isfinite(errors)
+    count = known.sum(axis=0)
+    if (count > 0).sum() < 2:
+        return LEAST_FREEDOM
+    squares = (np.where(known, errors, 0.0) ** 2).sum(axis=0)[count > 0] / count[count > 0]
+    draws = len(squares) / overlap
+    spread = float(squares.var()) / draws
+    return max(2.0 * float(squares.mean()) ** 2 / max(spread, 1e-12), LEAST_FREEDOM)
+
+
+def _wider(freedom: float, levels: tuple[float, ...]) -> Floats:
+    """t(p) / z(p) of each level, float[L], to the first order (Abramowitz and Stegun, 26.7.5)."""
+    z = np.array([NormalDist().inv_cdf(p) for p in levels])
+    return np.asarray(1.0 + (z**2 + 1.0) / (4.0 * freedom))
+
+
 def _overlap(origins: Ints, steps: int) -> float:
     stride = float(np.diff(origins).mean()) if len(origins) > 1 else 1.0
     return max(1.0, steps / stride)
@@ -82,5 +116,7 @@ def _warm(history: History, origins: Ints, errors: Floats) -> NDArray[np.bool_]:
     return warm if warm.any() else known
 
 
-def _pooled(errors: Floats, levels: tuple[float, ...]) -> Floats:
-    return np.asarray(np.quantile(errors[np.isfinite(errors)], levels))[None, :]
+def _pooled(errors: Floats, levels: tuple[float, ...], wider: Floats) -> Floats:
+    """Quantiles of all errors, float[1, L], so much farther from their median."""
+    median, *quantiles = np.quantile(errors[np.isfinite(errors)], (0.5, *levels))
+    return np.asarray(median + (np.array(quantiles) - median) * wider)[None, :]
