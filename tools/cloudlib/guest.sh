@@ -20,7 +20,9 @@ fetch_kernel() {
     mark_done kernel
 }
 
-guest_hash() { cat "$CM_LIB"/guest/* "$CM_LIB/guest.sh" | sha1sum | cut -c1-12; }
+guest_hash() {
+    cat "$CM_LIB"/guest/* "$CM_LIB"/{guest.sh,images.py} | sha1sum | cut -c1-12
+}
 
 build_guest() {
     is_done guest "$(guest_hash)" && return 0
