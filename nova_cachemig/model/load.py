@@ -8,8 +8,7 @@ Three frozen facts pass between telemetry, the forecasters and the scheduler:
 
 A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is
 never negative. Times are seconds since the epoch. Only primitives go on the wire: no NaN, no
-tuples, no arrays. This module imports no numpy, so that the scheduler can hold a forecast without
-it.
+tuples, no arrays. This module imports no numpy, so that who passes facts on does not load it.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ class LoadMatrix:
         cls, rows: Mapping[str, Sequence[float | None]], *, start: float, step: float
     ) -> LoadMatrix:
         """A matrix of the rows by host; rows of one length, ``None`` is a gap."""
-        import numpy as np  # here, so that the scheduler need not load it
+        import numpy as np  # here: most of who imports this module need it not
 
         width = len(next(iter(rows.values()), ()))
         values = np.array([list(row) for row in rows.values()], dtype=np.float64)

@@ -23,20 +23,20 @@ class Settling:
         self._rows: dict[str, int] = {}
         self._state = np.full((3, 0), np.nan)
         """Of each row: vCPUs known, vCPUs seen, when; NaN before the host was seen."""
-        self._settled: tuple[Sequence[str], Sequence[float]] = ((), ())
-        """Hosts and their vCPUs of the last request, if nothing was unknown of them."""
+        self._found: tuple[Sequence[str], Ints] = ((), np.zeros(0, dtype=np.int64))
+        """The hosts of the last request, and their rows."""
 
-    def unknown(
-        self, names: Sequence[str], vcpus_used: Sequence[float], settle_time: float
-    ) -> Floats:
-        """vCPUs of each host that are not in its forecast, float[N]; negative: that have gone."""
-        if settle_time <= 0.0 or self._settled == (names, vcpus_used):
+    def unknown(self, names: Sequence[str], vcpus_used: Floats, settle_time: float) -> Floats:
+        """vCPUs of each host that are not in its forecast, float[N]; negative: that have gone.
+
+        A list of names that is the one of the last time is not looked up again.
+        """
+        if settle_time <= 0.0:
             return np.zeros(len(names))
-        used = np.array(vcpus_used, dtype=np.float64)
         with self._lock:  # requests come in several threads
-            found = self._follow(self._find(names), used, settle_time)
-            self._settled = ((), ()) if found.any() else (names, vcpus_used)
-        return found
+            if self._found[0] is not names:
+                self._found = names, self._find(names)
+            return self._follow(self._found[1], vcpus_used, settle_time)
 
     def _follow(self, rows: Ints, used: Floats, settle_time: float) -> Floats:
         now = self._clock()

@@ -44,10 +44,12 @@ class PredictedWeigher(weights.BaseHostWeigher):
 
     def weight_multiplier(self, host_state: Any) -> float:
         """The option's, unless an aggregate of the host says otherwise (as Nova's own do)."""
-        default = self._multiplier
+        default, aggregates = self._multiplier, host_state.aggregates
+        if not aggregates and default is not None:
+            return default  # 1,000 times a request
         if default is None:
             default = float(self._conf.cachemig_scheduler[self.multiplier_name])
-        for aggregate in host_state.aggregates:  # 1,000 times a request, nearly always in vain
+        for aggregate in aggregates:
             if self._silent.get(id(aggregate)) is not aggregate and self._is_set(aggregate):
                 return float(utils.get_weight_multiplier(host_state, self.multiplier_name, default))
         return default

@@ -16,16 +16,15 @@ from hypothesis import strategies as st
 from nova_cachemig.forecast.overload import exceedance
 from nova_cachemig.model.snapshot import Snapshot
 from nova_cachemig.scheduler.columns import Columns
-from nova_cachemig.scheduler.outlook import Expected, Outlook, expected
+from nova_cachemig.scheduler.outlook import MOST_REQUESTS, Expected, Outlook, Place, expected
 from tests.unit.scheduler.fakes import LEVELS, snapshot, spec, state
 
 
 def look(held: Snapshot, states: Sequence[Any], request: Any, came: Sequence[float]) -> Expected:
+    names, vcpus = [state.host for state in states], [state.vcpus_total for state in states]
     return expected(
-        Columns.of(held),
+        Place.of(Columns.of(held), names, vcpus),
         request,
-        [state.host for state in states],
-        np.array([state.vcpus_total for state in states], dtype=np.float64),
         np.array([state.vcpus_used for state in states], dtype=np.float64),
         np.array(came, dtype=np.float64),
     )
@@ -151,14 +150,29 @@ class OncePerRequest(unittest.TestCase):
         found = look.of(newer, states, request, 1800.0)
         self.assertAlmostEqual(5.0, found.load[0] - found.added[0])
 
-    def test_no_host_state_is_kept(self) -> None:
+    def test_host_states_are_not_kept_longer_than_the_request(self) -> None:
         held, look = Columns.of(snapshot({"a": 50.0})), Outlook(lambda: 0.0)
-        states = [Weak("a")]
+        states, request = [Weak("a")], spec()
         alive = weakref.ref(states[0])
-        look.of(held, states, spec(), 1800.0)
-        del states
+        first = look.of(held, states, request, 1800.0)
+        self.assertIs(first, look.of(held, states, request, 1800.0))
+        look.of(held, states, None, 1800.0)
+        del states, request
         gc.collect()
         self.assertIsNone(alive())
+
+    def test_requests_that_somebody_keeps_are_no_leak(self) -> None:
+        held, look = Columns.of(snapshot({"a": 50.0})), Outlook(lambda: 0.0)
+        kept = [spec() for _ in range(3 * MOST_REQUESTS)]
+        for request in kept:
+            look.of(held, [state("a")], request, 1800.0)
+        self.assertLessEqual(len(look._made), MOST_REQUESTS)
+
+    def test_hosts_with_other_cpus_are_looked_at_anew(self) -> None:
+        held, look = Columns.of(snapshot({"a": 50.0}, instances={"i1": 160.0})), Outlook()
+        for cpus, added in ((16, 10.0), (4, 40.0)):
+            found = look.of(held, [state("a", cpus=cpus)], spec(), 1800.0)
+            self.assertEqual(added, found.added[0])
 
 
 class Weak:

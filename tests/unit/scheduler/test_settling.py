@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import unittest
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.scheduler.settling import Settling
+
+
+def vcpus(*used: float) -> np.ndarray:
+    return np.array(used, dtype=np.float64)
 
 
 class Coming(unittest.TestCase):
@@ -17,7 +22,7 @@ class Coming(unittest.TestCase):
         settling = Settling(lambda: now)
 
         def unknown(used: int) -> float:
-            return float(settling.unknown(["a"], [used], 1800.0)[0])
+            return float(settling.unknown(["a"], vcpus(used), 1800.0)[0])
 
         self.assertEqual(0.0, unknown(10))
         now = 60.0
@@ -30,14 +35,14 @@ class Coming(unittest.TestCase):
 
     def test_switched_off(self) -> None:
         settling = Settling(lambda: 0.0)
-        settling.unknown(["a"], [1], 0.0)
-        self.assertEqual([0.0], settling.unknown(["a"], [9], 0.0).tolist())
+        settling.unknown(["a"], vcpus(1), 0.0)
+        self.assertEqual([0.0], settling.unknown(["a"], vcpus(9), 0.0).tolist())
 
     def test_hosts_come_in_any_order_and_number(self) -> None:
         settling = Settling(lambda: 0.0)
-        self.assertEqual([0.0, 0.0], settling.unknown(["a", "b"], [4, 8], 1800.0).tolist())
-        self.assertEqual([3.0, 0.0], settling.unknown(["b", "c"], [11, 2], 1800.0).tolist())
-        found = settling.unknown(["c", "a", "b"], [1, 4, 11], 1800.0)
+        self.assertEqual([0.0, 0.0], settling.unknown(["a", "b"], vcpus(4, 8), 1800.0).tolist())
+        self.assertEqual([3.0, 0.0], settling.unknown(["b", "c"], vcpus(11, 2), 1800.0).tolist())
+        found = settling.unknown(["c", "a", "b"], vcpus(1, 4, 11), 1800.0)
         self.assertEqual([-1.0, 0.0, 3.0], found.tolist())
 
     @given(
@@ -55,9 +60,9 @@ class Coming(unittest.TestCase):
         known: dict[str, tuple[float, float, float]] = {}
         for later, used in requests:
             now += later
-            found = settling.unknown(list(used), list(used.values()), 600.0)
-            for (host, vcpus), unknown in zip(used.items(), found.tolist(), strict=True):
-                level, seen, at = known.get(host, (vcpus, vcpus, now))
+            found = settling.unknown(list(used), vcpus(*used.values()), 600.0)
+            for (host, seen_now), unknown in zip(used.items(), found.tolist(), strict=True):
+                level, seen, at = known.get(host, (seen_now, seen_now, now))
                 level += (seen - level) * (1.0 - math.exp((at - now) / 600.0))
-                known[host] = (level, vcpus, now)
-                self.assertAlmostEqual(vcpus - level, unknown, places=6)
+                known[host] = (level, seen_now, now)
+                self.assertAlmostEqual(seen_now - level, unknown, places=6)
