@@ -60,11 +60,12 @@ class _Client(asyncio.Protocol):
     """One connection: a write, its 202, the next."""
 
     def __init__(
-        self, remaining: list[int], latencies: list[float], done: asyncio.Future[None]
+        self, remaining: list[int], latencies: list[float], done: asyncio.Future[None], name: str
     ) -> None:
         self._remaining, self._latencies, self._done = remaining, latencies, done
         self._request = (
-            b"POST /a/b?c=1 HTTP/1.1\r\nHost: shop.example\r\nX-Cachemig-Service: shop\r\n"
+            b"POST /a/b?c=1 HTTP/1.1\r\nHost: shop.example\r\n"
+            b"X-Cachemig-Service: " + name.encode() + b"\r\n"
             b"X-Cachemig-Client: 10.0.0.1\r\n" + _HEADERS + b"Content-Length: 1024\r\n\r\n" + BODY
         )
 
@@ -98,15 +99,17 @@ class _Client(asyncio.Protocol):
             self._transport.write(self._request)
 
 
-async def load(path: str, count: int, connections: int) -> tuple[float, list[float]]:
-    """Send ``count`` writes; return seconds and latencies."""
+async def load(
+    path: str, count: int, connections: int, name: str = "shop"
+) -> tuple[float, list[float]]:
+    """Send ``count`` writes to service ``name``; return seconds and latencies."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
     latencies: list[float] = []
     remaining = [count, count]
     began = time.perf_counter()
     made = [
-        await loop.create_unix_connection(lambda: _Client(remaining, latencies, done), path)
+        await loop.create_unix_connection(lambda: _Client(remaining, latencies, done, name), path)
         for _ in range(connections)
     ]
     await done

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import json
 import mmap
 import os
@@ -22,7 +23,7 @@ import zlib
 from pathlib import Path
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
-from nova_cachemig.model.write import Body, GuestAnswer
+from nova_cachemig.model.write import Body, GuestAnswer, Headers
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
@@ -49,10 +50,15 @@ def _line(kind: int, service: str, position: int, payload: bytes = b"") -> bytes
     return struct.pack("<II", len(tail), zlib.crc32(tail)) + tail
 
 
+@functools.lru_cache(maxsize=16)  # of one second, a guest's answers often have the same
+def _head(status: int, headers: Headers, length: int) -> bytes:
+    return _JSON([status, headers, length]).encode() + b"\n"
+
+
 def _pack(answer: GuestAnswer) -> bytes:
     body = answer.body
     kept = body.data if body.length <= _KEEP_BODY else b""
-    return _JSON([answer.status, answer.headers, body.length]).encode() + b"\n" + kept
+    return _head(answer.status, answer.headers, body.length) + kept
 
 
 def _about(service: str, position: int) -> bytes:

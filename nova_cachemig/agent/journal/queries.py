@@ -5,12 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-from typing import Any
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
-from nova_cachemig.agent.journal.record import Damaged, answer_from_row, from_row, whose_reads
+from nova_cachemig.agent.journal.record import (
+    COLUMNS,
+    Damaged,
+    answer_from_row,
+    from_row,
+    whose_reads,
+)
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
@@ -85,21 +93,41 @@ def standing(connection: sa.Connection, service: str) -> Standing:
     return Standing(secret, through, following, waiting_now, size, in_doubt)
 
 
-def waiting(
-    connection: sa.Connection, service: str, after: int, limit: int, cipher: Cipher = CLEAR
-) -> list[HeldWrite | Unreadable]:
-    """Return up to ``limit`` accepted writes behind position ``after``, in order."""
-    rows = connection.execute(
-        sa.select(WRITES)
-        .where(
-            WRITES.c.service == service,
-            WRITES.c.position > after,
-            WRITES.c.state == WriteState.ACCEPTED.value,
-        )
-        .order_by(WRITES.c.position)
-        .limit(limit)
-    ).mappings()
-    return [_readable(row, cipher) for row in rows]
+_WAITING = (
+    sa.select(*(WRITES.c[name] for name in COLUMNS))
+    .where(
+        WRITES.c.service == sa.bindparam("s"),
+        WRITES.c.position > sa.bindparam("after"),
+        WRITES.c.state == WriteState.ACCEPTED.value,
+    )
+    .order_by(WRITES.c.position)
+    .limit(sa.bindparam("most"))
+)
+_SQLITE_WAITING: Final = (
+    f"SELECT {', '.join(COLUMNS)} FROM writes WHERE service = ? AND position > ? AND state = "
+    f"'{WriteState.ACCEPTED.value}' ORDER BY position LIMIT ?"
+)
+OnDisk = Sequence[Any]
+"""A write's row as :func:`waiting` finds it."""
+POSITION: Final = COLUMNS.index("position")
+"""Where its position is."""
+
+
+def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> Sequence[OnDisk]:
+    """Return up to ``limit`` accepted writes behind position ``after``, in order.
+
+    As rows: to make writes of them takes the interpreter for long, so it is done one by one, by
+    :func:`readable`, when each is wanted.
+    """
+    if connection.dialect.name == "sqlite":  # a third of what it takes by way of SQLAlchemy
+        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+        return sqlite.execute(_SQLITE_WAITING, (service, after, limit)).fetchall()
+    return connection.execute(_WAITING, {"s": service, "after": after, "most": limit}).all()
+
+
+def readable(row: OnDisk, cipher: Cipher = CLEAR) -> HeldWrite | Unreadable:
+    """Return the write of a row that :func:`waiting` has found."""
+    return _readable(dict(zip(COLUMNS, row, strict=True)), cipher)
 
 
 def _readable(row: Any, cipher: Cipher) -> HeldWrite | Unreadable:

@@ -27,6 +27,11 @@ COLUMNS: Final = (
     "key_id", "checksum",
 )  # fmt: skip
 """What :func:`to_row` returns, in its order."""
+ANSWER_COLUMNS: Final = (
+    "ended_us", "status", "answer_headers", "answer_body", "answer_spool", "answer_length",
+    "answer_key_id",
+)  # fmt: skip
+"""What :func:`answer_to_row` returns, in its order."""
 
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
 _LINES = 8  # the record is one of lines
@@ -211,10 +216,11 @@ def _about_answer(service: str, position: int, status: int, part: str) -> bytes:
 
 
 def answer_to_row(
-    answer: GuestAnswer, service: str = "", position: int = 0, cipher: Cipher = CLEAR
+    answer: GuestAnswer, service: str, position: int, ended_us: int, cipher: Cipher = CLEAR
 ) -> dict[str, Any]:
     """Return the columns of a guest's answer to the write ``service/position``."""
     row: dict[str, Any] = {
+        "ended_us": ended_us,
         "status": answer.status,
         "answer_headers": _dump(answer.headers),
         "answer_body": None if answer.body.spool else answer.body.data,

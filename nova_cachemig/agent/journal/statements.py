@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
-from nova_cachemig.agent.journal.record import COLUMNS, answer_to_row
+from nova_cachemig.agent.journal.record import ANSWER_COLUMNS, COLUMNS
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
-from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+from nova_cachemig.model.write import HeldWrite, WriteState
 
 Done = Callable[[BaseException | None], Any]
 
@@ -43,14 +42,15 @@ class Extend:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """The guest has answered. Without ``answer`` nobody can ask for it: the row goes."""
+    """The guest has answered. ``row``: the answer; without it nobody can ask for it: the row goes.
+
+    Made beforehand, as an append's is.
+    """
 
     service: str
     position: int
-    at_us: int
-    answer: GuestAnswer | None
+    row: dict[str, Any] | None = None
     done: Done | None = None
-    cipher: Cipher = CLEAR
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +79,11 @@ _THIS = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindpara
 _INSERT = sa.insert(WRITES)
 _ROWS: Final = 64  # that one of SQLite's statements inserts at most
 _SQLITE_ROW: Final = f"({', '.join('?' * len(COLUMNS))})"
+_SQLITE_DELETE: Final = "DELETE FROM writes WHERE service = ? AND position = ?"
+_SQLITE_ANSWER: Final = (
+    f"UPDATE writes SET state = '{WriteState.ANSWERED.value}', body = NULL, "
+    f"{', '.join(f'{name} = ?' for name in ANSWER_COLUMNS)} WHERE service = ? AND position = ?"
+)
 _INSERT_KEY = sa.insert(KEYS)
 _DELETE_KEY = sa.delete(KEYS).where(
     KEYS.c.service == sa.bindparam("s"), KEYS.c.digest == sa.bindparam("d")
@@ -87,17 +92,8 @@ _DELETE = sa.delete(WRITES).where(*_THIS)
 _ANSWER = (
     sa.update(WRITES)
     .where(*_THIS)
-    .values(
-        state=WriteState.ANSWERED.value,
-        body=None,
-        ended_us=sa.bindparam("at"),
-        status=sa.bindparam("a_status"),
-        answer_headers=sa.bindparam("a_headers"),
-        answer_body=sa.bindparam("a_body"),
-        answer_spool=sa.bindparam("a_spool"),
-        answer_length=sa.bindparam("a_length"),
-        answer_key_id=sa.bindparam("a_key_id"),
-    )
+    .values(state=WriteState.ANSWERED.value, body=None)
+    .values({name: sa.bindparam(f"a_{name}") for name in ANSWER_COLUMNS})
 )
 _MARK = (
     sa.update(WRITES)
@@ -126,9 +122,7 @@ def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
             through[name] = max(step.through, through.get(name, 0))
     if through:
         connection.execute(_EXTEND, [{"s": name, "t": top} for name, top in through.items()])
-    gone = [s for s in steps if isinstance(s, Answered) and s.answer is None]
-    if gone:
-        connection.execute(_DELETE, [{"s": s.service, "p": s.position} for s in gone])
+    _settle(connection, [step for step in steps if isinstance(step, Answered)])
     _change(connection, steps)
 
 
@@ -164,10 +158,29 @@ def _sqlite_insert(rows: int) -> str:
     return f"INSERT INTO writes ({', '.join(COLUMNS)}) VALUES {', '.join([_SQLITE_ROW] * rows)}"
 
 
-def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
-    kept = [_answer_values(s) for s in steps if isinstance(s, Answered) and s.answer is not None]
+def _settle(connection: sa.Connection, steps: Sequence[Answered]) -> None:
+    gone = [step for step in steps if step.row is None]
+    kept = [(step, step.row) for step in steps if step.row is not None]
+    if connection.dialect.name == "sqlite":
+        # as _insert; besides, a guest's answer waits while SQLAlchemy has the interpreter
+        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+        if gone:
+            sqlite.executemany(_SQLITE_DELETE, [(step.service, step.position) for step in gone])
+        if kept:
+            values = [(*row.values(), step.service, step.position) for step, row in kept]
+            sqlite.executemany(_SQLITE_ANSWER, values)
+        return
+    if gone:
+        connection.execute(_DELETE, [{"s": step.service, "p": step.position} for step in gone])
     if kept:
-        connection.execute(_ANSWER, kept)
+        rows = [
+            {"s": step.service, "p": step.position} | {f"a_{name}": row[name] for name in row}
+            for step, row in kept
+        ]
+        connection.execute(_ANSWER, rows)
+
+
+def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
     marks = [
         {"s": s.service, "p": s.position, "st": s.state.value, "at": s.at_us, "n": s.note}
         for s in steps
@@ -178,22 +191,6 @@ def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
     for step in steps:
         if isinstance(step, Work):
             step.run(connection)
-
-
-def _answer_values(step: Answered) -> dict[str, Any]:
-    assert step.answer is not None
-    row = answer_to_row(step.answer, step.service, step.position, step.cipher)
-    return {
-        "s": step.service,
-        "p": step.position,
-        "at": step.at_us,
-        "a_status": row["status"],
-        "a_headers": row["answer_headers"],
-        "a_body": row["answer_body"],
-        "a_spool": row["answer_spool"],
-        "a_length": row["answer_length"],
-        "a_key_id": row["answer_key_id"],
-    }
 
 
 def _keys(connection: sa.Connection, appends: Sequence[Append]) -> None:

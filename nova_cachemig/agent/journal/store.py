@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +22,8 @@ from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
-from nova_cachemig.agent.journal.queries import Standing, Stored, Unreadable
-from nova_cachemig.agent.journal.record import micros, to_row
+from nova_cachemig.agent.journal.queries import OnDisk, Standing, Stored, Unreadable
+from nova_cachemig.agent.journal.record import answer_to_row, micros, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, Mark, Work
@@ -122,24 +122,33 @@ class Journal:
         row = to_row(write, self.spool.cipher)
         self.writer.submit(Append(write, row, through, key, done))
 
-    def extend(self, service: str, through: int, done: Done, *, urgent: bool) -> None:
+    def extend(self, service: str, through: int, done: Done) -> None:
         """Let writes up to ``through`` be sent: ``done(None)`` once that is on disk."""
-        self.writer.submit(Extend(service, through, done), urgent=urgent)
+        self.writer.submit(Extend(service, through, done))
 
     def sent(self, write: HeldWrite) -> None:
         """Call before its first byte goes out. Raises OSError: then it must not go out."""
         self._progress.sent(write.service, write.position)
         self.failpoints.hit("sent")
 
-    def answered(
-        self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, urgent: bool, done: Done
-    ) -> None:
-        """The guest has answered; ``keep`` the answer where somebody may ask for it later."""
+    def answered(self, write: HeldWrite, answer: GuestAnswer) -> bool:
+        """Log that the guest has answered; :meth:`settle` must follow. False: it is not logged."""
+        logged = True
         try:
             self._progress.answered(write.service, write.position, answer)
         except OSError as exc:
+            logged = False
             LOG.warning("Progress of %s not logged (a crash now leaves doubt): %s", write.name, exc)
         self.failpoints.hit("answered")
+        return logged
+
+    def settle(
+        self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, urgent: bool, done: Done
+    ) -> None:
+        """Put the answer on disk, or just that there is one.
+
+        ``keep`` the answer where somebody may ask for it later.
+        """
 
         def settled(error: BaseException | None) -> None:
             self._settled(write.service, write.position)
@@ -148,10 +157,11 @@ class Journal:
             self.failpoints.hit("marked")
             done(error)
 
-        at = micros(time.time())
-        kept = answer if keep else None
-        step = Answered(write.service, write.position, at, kept, settled, self.spool.cipher)
-        self.writer.submit(step, urgent=urgent)
+        row: dict[str, Any] | None = None
+        if keep:
+            at, cipher = micros(time.time()), self.spool.cipher
+            row = answer_to_row(answer, write.service, write.position, at, cipher)
+        self.writer.submit(Answered(write.service, write.position, row, settled), urgent=urgent)
 
     def _settled(self, service: str, position: int) -> None:
         self._progress.settled(service, position)
@@ -189,14 +199,6 @@ class Journal:
 
         Raises JournalError where the database stays away for 5 s.
         """
-
-        def run() -> T:
-            with self.engine.connect() as connection:
-                return query(connection)
-
-        async def once() -> T:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, run)
-
         # A connection of the pool is dead after a restart of the server: the next is a new one.
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(_GIVE_UP_READS),
@@ -205,9 +207,16 @@ class Journal:
             reraise=True,
         )
         try:
-            return await retrying(once)
+            return await retrying(self._read_once, query)
         except _ERRORS as exc:
             raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+
+    async def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
+        def run() -> T:
+            with self.engine.connect() as connection:
+                return query(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
 
     async def standing(self, service: str) -> Standing:
         """Where a service stands; makes its row if it has none."""
@@ -219,11 +228,16 @@ class Journal:
         await self.run(work)
         return found[0]
 
-    async def waiting(self, service: str, after: int, limit: int) -> list[HeldWrite | Unreadable]:
-        """Return accepted writes behind ``after`` in order."""
-        return await self.read(
-            lambda c: queries.waiting(c, service, after, limit, self.spool.cipher)
-        )
+    async def waiting(self, service: str, after: int, limit: int) -> Sequence[OnDisk]:
+        """Return accepted writes behind ``after`` in order, for :meth:`readable`.
+
+        Raises at once where the database is away: the caller asks again.
+        """
+        return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
+
+    def readable(self, row: OnDisk) -> HeldWrite | Unreadable:
+        """Return the write of a row."""
+        return queries.readable(row, self.spool.cipher)
 
     async def find(self, service: str, position: int) -> Stored | None:
         """Return one write with its state and answer."""

@@ -16,6 +16,7 @@ What a failed commit means:
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import logging
 import queue
@@ -38,6 +39,8 @@ LOG = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 512  # steps after which a transaction takes no more: bounds the wait for it
 _LAZY: Final = 0.02  # seconds for which a step waits for others if nobody waits for it
+# Steps whose ends are told in one turn of the loop: the guest's next answer waits no longer.
+_TELL_AT_ONCE: Final = 8
 _RETRY = 0.2  # seconds between tries while the database is away or full
 _GIVE_UP_APPENDS = 5.0  # seconds for which appends wait for a database that cannot be reached
 
@@ -81,6 +84,7 @@ class GroupCommit:
         self._owed: list[Step] = []  # failed, to be tried again
         self._connection: sa.Connection | None = None
         self._thread: threading.Thread | None = None
+        self._untold: collections.deque[tuple[Step, BaseException | None]] = collections.deque()
         self.counts = WriterCounts()
 
     def start(self) -> None:
@@ -209,9 +213,9 @@ class GroupCommit:
             return
         step = steps[0]
         LOG.error("The database does not take a step of the journal: %s", exc)
-        if isinstance(step, Answered) and step.answer is not None:
+        if isinstance(step, Answered) and step.row is not None:
             # better without the answer than as a write that is still to be sent
-            self._settle([dataclasses.replace(step, answer=None)], unknown=unknown)
+            self._settle([dataclasses.replace(step, row=None)], unknown=unknown)
             return
         self._tell([(step, NotAccepted(f"The database does not take it: {exc}"))])
 
@@ -276,12 +280,21 @@ class GroupCommit:
         if self._loop is None or not results:
             return
         try:
-            self._loop.call_soon_threadsafe(_deliver, results)
+            self._loop.call_soon_threadsafe(self._deliver, results)
         except RuntimeError:  # the loop is closed: the process is ending
             LOG.debug("%d results of the journal came after the loop", len(results))
 
+    # In the event loop again.
 
-def _deliver(results: list[tuple[Step, BaseException | None]]) -> None:
-    for step, error in results:
-        if step.done is not None:
-            step.done(error)
+    def _deliver(self, results: list[tuple[Step, BaseException | None]]) -> None:
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+        self._untold.extend(results)
+
+    def _tell_some(self) -> None:
+        for _ in range(min(_TELL_AT_ONCE, len(self._untold))):
+            step, error = self._untold.popleft()
+            if step.done is not None:
+                step.done(error)
+        if self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)

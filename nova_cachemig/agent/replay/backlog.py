@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 
-from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.agent.journal.queries import POSITION, OnDisk, Unreadable
 from nova_cachemig.model.write import HeldWrite
 
-_IN_MEMORY = 256  # writes
-_PAGE = 64  # writes that are read from disk at once
+LOG = logging.getLogger(__name__)
 
-Reader = Callable[[int, int], Awaitable[list[HeldWrite | Unreadable]]]
+_IN_MEMORY = 256  # writes
+_PAGE = 32  # writes that are read from disk at once: a page must not hold up an answer
+_LOW = 16  # writes in memory at which the next page is read
+
+Reader = Callable[[int, int], Awaitable[Sequence[OnDisk]]]
 
 
 class Backlog:
     """Writes in the order of their positions. Memory does not grow with their number."""
 
-    def __init__(self, read: Reader, *, after: int, newest: int) -> None:
-        """``read(after, limit)`` reads from disk; ``newest`` is the last position on disk."""
+    def __init__(
+        self,
+        read: Reader,
+        readable: Callable[[OnDisk], HeldWrite | Unreadable],
+        *,
+        after: int,
+        newest: int,
+    ) -> None:
+        """``read(after, limit)`` reads from disk; ``newest`` is the last position on disk.
+
+        ``readable`` makes a write of what was read, when it is taken.
+        """
         self._read = read
-        self._memory: collections.deque[HeldWrite | Unreadable] = collections.deque()
+        self._readable = readable
+        self._memory: collections.deque[HeldWrite | OnDisk] = collections.deque()
         self._taken = after  # the last position that left, or is in, the memory
         self._newest = newest
         self._on_disk = newest > after
+        self._filling: asyncio.Task[None] | None = None
 
     def push(self, write: HeldWrite) -> None:
         """A write is on disk; its position is behind all others."""
@@ -40,22 +57,37 @@ class Backlog:
         """The next write, if there is one; it may be a damaged one."""
         if not self._memory and self._on_disk:
             await self._fill()
-        return self._memory.popleft() if self._memory else None
+        taken = self._memory.popleft() if self._memory else None
+        if self._on_disk and len(self._memory) <= _LOW:
+            self._fill()  # before it is needed
+        return taken if taken is None or isinstance(taken, HeldWrite) else self._readable(taken)
 
     def more(self) -> bool:
         """Whether there is a write, if only on disk."""
         return bool(self._memory) or self._on_disk
 
-    def ready(self) -> bool:
-        """Whether :meth:`take` would find a write at once."""
-        return bool(self._memory)
+    def stop(self) -> None:
+        """Read nothing more."""
+        if self._filling is not None:
+            self._filling.cancel()
 
-    async def _fill(self) -> None:
+    def _fill(self) -> asyncio.Task[None]:
+        if self._filling is None:
+            self._filling = asyncio.create_task(self._read_page(), name="replay reads on")
+            self._filling.add_done_callback(self._filled)
+        return self._filling
+
+    def _filled(self, task: asyncio.Task[None]) -> None:
+        self._filling = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.debug("The next writes cannot be read yet: %s", error)
+
+    async def _read_page(self) -> None:
         seen = self._newest  # on disk before the read begins, so the read sees it
         page = await self._read(self._taken, _PAGE)
         self._memory.extend(page)
         if page:
-            self._taken = page[-1].position
+            self._taken = page[-1][POSITION]
         if len(page) < _PAGE:
             self._taken = max(self._taken, seen)
         self._on_disk = self._taken < self._newest

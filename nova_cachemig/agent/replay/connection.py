@@ -7,7 +7,7 @@ import collections
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, cast
 
 import httptools
@@ -28,6 +28,9 @@ _RTO_MIN = 60_000  # µs
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
 
+
+Ended = Callable[[GuestAnswer | BaseException], None]
+"""What is called with the answer to a request, or with NotSent or ConnectionLost."""
 
 # A guest that answers within this time is sent the next write behind the one that is under way.
 PROMPT: Final = 0.02  # seconds
@@ -94,14 +97,15 @@ class GuestConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._waiters: collections.deque[asyncio.Future[GuestAnswer]] = collections.deque()
+        self._waiters: collections.deque[Ended] = collections.deque()
+        self._complete: list[tuple[Ended, GuestAnswer]] = []  # not yet told
         self._turn = 0.0  # loop time since which the first of them is the guest's turn
         self._outgoing: list[bytes] = []  # requests of the last of them, to go in one packet
         self._writable = asyncio.Event()
         self._writable.set()
         self._keep_alive = True
         self._timeout: float | None = None  # the guest's own, from its Keep-Alive header
-        self.on_message_begin()
+        self._fresh()
 
     @property
     def silent_since(self) -> float:
@@ -128,22 +132,22 @@ class GuestConnection(asyncio.Protocol):
             idle = min(idle, self._timeout / 2)
         return self.target == target and self.open and self._loop.time() - self.last_byte <= idle
 
-    def send(self, request: bytes) -> asyncio.Future[GuestAnswer]:
-        """Send a whole request; the future is done with its answer.
+    def send(self, request: bytes, ended: Ended, *, at_once: bool = False) -> None:
+        """Send a whole request; ``ended`` is called once, later, and must not raise.
 
-        It may go out behind others that are not answered yet: RFC 9112, section 9.3.2. Raises
-        NotSent; the future fails with NotSent or ConnectionLost.
+        It may go out behind others that are not answered yet: RFC 9112, section 9.3.2. It is
+        written ``at_once``, or in one packet with others of this turn of the loop. Raises NotSent.
         """
         if self._transport is None or not self.open:
             raise NotSent(f"the guest closed its connection at {self.target.address}")
-        waiter: asyncio.Future[GuestAnswer] = self._loop.create_future()
         if not self._waiters:
             self._turn = self._loop.time()
-        self._waiters.append(waiter)
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
+        self._waiters.append(ended)
         self._outgoing.append(request)
-        return waiter
+        if at_once:
+            self._flush()
+        elif len(self._outgoing) == 1:
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self._outgoing and self._transport is not None:
@@ -152,10 +156,23 @@ class GuestConnection(asyncio.Protocol):
 
     async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestAnswer:
         """Send a request whose body comes in chunks. Raises NotSent or ConnectionLost."""
-        waiter = self.send(head)
-        self._flush()
+        waiter: asyncio.Future[GuestAnswer] = self._loop.create_future()
+
+        def ended(end: GuestAnswer | BaseException) -> None:
+            if waiter.done():
+                return
+            if isinstance(end, GuestAnswer):
+                waiter.set_result(end)
+            else:
+                waiter.set_exception(end)
+
+        self.send(head, ended, at_once=True)
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits()  # the next chunk is read meanwhile
         await self._stream(chunks, waiter)
-        return await waiter
+        answer = await waiter
+        self._write_at_once()
+        return answer
 
     async def _stream(
         self, chunks: AsyncIterator[bytes], waiter: asyncio.Future[GuestAnswer]
@@ -181,7 +198,13 @@ class GuestConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._write_at_once()
         self.last_byte = self._loop.time()
+
+    def _write_at_once(self) -> None:
+        """Have ``write`` send what it can: uvloop would do so at the end of its turn only."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         self.last_byte = self._loop.time()
@@ -190,12 +213,24 @@ class GuestConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
             self._lose(f"the guest's answer is not HTTP: {exc}")
             self.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell of each complete answer, at once: the guest waits for what is sent next.
+
+        Not while ``data`` is parsed: what comes with an answer, unasked for, must not be taken for
+        the answer to what is sent now.
+        """
+        complete, self._complete = self._complete, []
+        for ended, answer in complete:
+            ended(answer)
 
     def eof_received(self) -> bool:
         framed = any(name in {"content-length", "transfer-encoding"} for name, _ in self._headers)
         if self._head_done and not framed:  # its end is the connection's end
             self._keep_alive = False
             self.on_message_complete()
+            self._tell()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -213,9 +248,8 @@ class GuestConnection(asyncio.Protocol):
         sent = len(self._waiters) - len(self._outgoing) if dealt_with else 0
         self._outgoing.clear()
         while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(ConnectionLost(why) if sent > 0 else NotSent(why))
+            end = ConnectionLost(why) if sent > 0 else NotSent(why)
+            self._loop.call_soon(self._waiters.popleft(), end)
             sent -= 1
 
     def _said_close(self) -> bool:
@@ -226,6 +260,10 @@ class GuestConnection(asyncio.Protocol):
     # --- httptools
 
     def on_message_begin(self) -> None:
+        if not self._waiters:
+            self._keep_alive = False  # an answer that nobody asked for
+
+    def _fresh(self) -> None:
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._length = 0
@@ -247,12 +285,11 @@ class GuestConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:  # interim: the answer is still to come
-            self.on_message_begin()
+            self._fresh()
             return
         if not self._waiters:
-            self._keep_alive = False  # an answer that nobody asked for
-            return
-        waiter = self._waiters.popleft()
+            return  # an answer that nobody asked for
+        ended = self._waiters.popleft()
         self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
         now = self._loop.time()
         self.prompt = self._keep_alive and now - self._turn <= PROMPT
@@ -263,10 +300,9 @@ class GuestConnection(asyncio.Protocol):
         headers = end_to_end(self._headers)
         if self._length > self._max_answer:
             headers += (("cachemig-write", "answered; its body was too large to keep"),)
-        if not waiter.done():
-            waiter.set_result(GuestAnswer(status, headers, Body.of(b"".join(self._body))))
+        self._complete.append((ended, GuestAnswer(status, headers, Body.of(b"".join(self._body)))))
         if not self._keep_alive:
             # "close" says that what was sent behind it is not dealt with: RFC 9112, section 9.6.
             self._lose("the guest ended the connection", dealt_with=not self._said_close())
             self.close()
-        self.on_message_begin()  # the connection's end must not be taken for another answer
+        self._fresh()  # the connection's end must not be taken for another answer

@@ -97,6 +97,15 @@ class Lanes:
             connection.close()
         return None
 
+    def free(self, connection: guest.GuestConnection) -> bool:
+        """Whether the next write may go out at once where an answer has just come in."""
+        return (
+            self.gate_open
+            and connection.open
+            and connection.target == self.target
+            and len(self._busy.get(connection, ())) <= 1
+        )
+
     def take(self, connection: guest.GuestConnection, write: HeldWrite) -> None:
         """The write goes out on it."""
         if connection in self._idle:
@@ -106,8 +115,9 @@ class Lanes:
     def leave(self, connection: guest.GuestConnection, write: HeldWrite) -> None:
         """The write is answered, or will not be."""
         ahead = self._busy.get(connection, [])
-        if write in ahead:
-            ahead.remove(write)
+        if write not in ahead:
+            return
+        ahead.remove(write)
         if not ahead:
             self._busy.pop(connection, None)
             self._given_up.discard(connection)

@@ -66,6 +66,7 @@ class Line:
         self.moves = 0  # how often something was accepted, has ended, or the gate was opened
         self.backlog = Backlog(
             lambda after, limit: journal.waiting(service.name, after, limit),
+            journal.readable,
             after=0,
             newest=standing.next - 1 if standing.waiting else 0,
         )
@@ -158,13 +159,20 @@ class Line:
         """Whether it is on its way now."""
         return write.position in self._sent
 
+    async def _move(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
+
     async def moved_after(self, moves: int, within: float | None) -> None:
         """Return when :attr:`moves` is greater, at the latest ``within`` seconds from now."""
+        if self.moves != moves:
+            return
+        if within is None:
+            await self._move()
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self.moves == moves:
-                    self._moved.clear()
-                    await self._moved.wait()
+                await self._move()
 
     def touch(self) -> None:
         """Something has changed that may let a write go out."""
@@ -190,11 +198,14 @@ class Line:
         self.touch()
 
     def finish(self, write: HeldWrite, answer: GuestAnswer, told: Told) -> None:
-        """The guest has answered: on disk first, then to the edge, then to whoever waits."""
+        """The guest has answered: on disk first, then to the edge, then to whoever waits.
+
+        The answer is in the progress log already.
+        """
         position = write.position
         asked = position in self._asked_later
         # In a backlog, answers come quicker than the disk syncs: many share one sync.
-        urgent = not self.backlog.ready()
+        urgent = not self.backlog.more()
         keep = asked or write.wants_later or write.client_key
 
         def done(_error: BaseException | None) -> None:
@@ -206,7 +217,7 @@ class Line:
             told(write, answer, lambda: _resolve(waiter, answer))
             self.touch()
 
-        self._journal.answered(write, answer, keep=keep, urgent=urgent, done=done)
+        self._journal.settle(write, answer, keep=keep, urgent=urgent, done=done)
         self._end(position)
         self._settling.add(position)
         self.touch()

@@ -26,6 +26,8 @@ HOP_BY_HOP: Final = frozenset(
 def end_to_end(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return the headers (names in lower case) without those of one connection."""
     kept = tuple(headers)
+    if HOP_BY_HOP.isdisjoint([name for name, _ in kept]):
+        return kept
     named = {
         token.strip().lower()
         for name, value in kept

@@ -119,7 +119,7 @@ class RecordTest(unittest.TestCase):
     @given(st.integers(200, 599), st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary())
     def test_answers(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         answer = GuestAnswer(status, tuple(headers), Body.of(body))
-        self.assertEqual(answer, answer_from_row(answer_to_row(answer)))
+        self.assertEqual(answer, answer_from_row(answer_to_row(answer, "shop", 2, 1)))
 
 
 class EncryptedRecordTest(unittest.TestCase):
@@ -184,7 +184,7 @@ class EncryptedRecordTest(unittest.TestCase):
         self, headers: list[tuple[str, str]], body: bytes, asked: int
     ) -> None:
         answer = GuestAnswer(200, tuple(headers), Body.of(body))
-        row = answer_to_row(answer, "shop", 2, self.cipher) | {"service": "shop"}
+        row = answer_to_row(answer, "shop", 2, 1, self.cipher) | {"service": "shop"}
         if asked == 2:
             self.assertEqual(answer, answer_from_row(row | {"position": 2}, self.cipher))
             return

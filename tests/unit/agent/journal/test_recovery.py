@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from nova_cachemig.agent.journal import progress as progress_module
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.progress import ProgressLog
-from nova_cachemig.agent.journal.record import to_row
+from nova_cachemig.agent.journal.queries import POSITION
+from nova_cachemig.agent.journal.record import answer_to_row, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
 from nova_cachemig.agent.journal.spool import Spool
@@ -75,7 +76,7 @@ class Protocol(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             rows = queries.waiting(connection, "shop", 0, 1000)
         taken = {self.in_flight, *self.unsettled}
-        return [row.position for row in rows if row.position not in taken]
+        return [row[POSITION] for row in rows if row[POSITION] not in taken]
 
     @rule(method=st.sampled_from(["PUT", "POST", "DELETE"]), honours=st.booleans(),
           gate_open=st.booleans())  # fmt: skip
@@ -117,9 +118,9 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(keep=st.booleans())
     def settle(self, keep: bool) -> None:
-        answer = GuestAnswer(200) if keep else None
         with self.engine.begin() as connection:
-            perform(connection, [Answered("shop", p, 1, answer) for p in self.unsettled])
+            row = answer_to_row(GuestAnswer(200), "shop", 1, 1) if keep else None
+            perform(connection, [Answered("shop", p, row) for p in self.unsettled])
         for position in self.unsettled:
             self.log.settled("shop", position)
         self.settled |= set(self.unsettled)

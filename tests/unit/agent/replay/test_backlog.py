@@ -8,12 +8,18 @@ import unittest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nova_cachemig.agent.journal.queries import readable
+from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.model.write import Body, HeldWrite
 
 
 def make(position: int) -> HeldWrite:
     return HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+
+
+def row(position: int) -> tuple[object, ...]:
+    return tuple(to_row(make(position)).values())
 
 
 class BacklogTest(unittest.TestCase):
@@ -29,11 +35,11 @@ class BacklogTest(unittest.TestCase):
         untold: list[int] = []
         taken: list[int] = []
 
-        async def read(after: int, limit: int) -> list[HeldWrite]:
+        async def read(after: int, limit: int) -> list[tuple[object, ...]]:
             await asyncio.sleep(0)
-            return [make(p) for p in disk if p > after][:limit]
+            return [row(p) for p in disk if p > after][:limit]
 
-        backlog = Backlog(read, after=0, newest=before)
+        backlog = Backlog(read, readable, after=0, newest=before)
 
         def tell() -> None:
             while untold:
@@ -61,19 +67,19 @@ class BacklogTest(unittest.TestCase):
         return write.position
 
     def test_nothing_to_take(self) -> None:
-        async def read(after: int, limit: int) -> list[HeldWrite]:
+        async def read(after: int, limit: int) -> list[tuple[object, ...]]:
             return []  # it was discarded meanwhile
 
-        backlog = Backlog(read, after=0, newest=3)
+        backlog = Backlog(read, readable, after=0, newest=3)
         self.assertTrue(backlog.more())
         self.assertIsNone(asyncio.run(backlog.take()))
         self.assertFalse(backlog.more())
 
     def test_memory_is_bounded(self) -> None:
-        async def read(after: int, limit: int) -> list[HeldWrite]:
-            return [make(p) for p in range(after + 1, min(after + limit, 10_000) + 1)]
+        async def read(after: int, limit: int) -> list[tuple[object, ...]]:
+            return [row(p) for p in range(after + 1, min(after + limit, 10_000) + 1)]
 
-        backlog = Backlog(read, after=0, newest=0)
+        backlog = Backlog(read, readable, after=0, newest=0)
         for position in range(1, 10_001):
             backlog.push(make(position))
         self.assertLessEqual(len(backlog._memory), 256)

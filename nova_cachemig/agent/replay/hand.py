@@ -1,0 +1,72 @@
+"""The writes at hand: taken up from the backlog, in their order, not on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from collections.abc import Sequence
+from typing import Final
+
+from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.replay.aside import Aside
+from nova_cachemig.agent.replay.line import Line
+from nova_cachemig.agent.replay.message import head
+from nova_cachemig.model.write import HeldWrite, WriteState
+
+_LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
+
+
+class Hand:
+    """Filled while the guest deals with other writes; the first one's bytes are ready to go."""
+
+    def __init__(self, line: Line, aside: Aside, spool: Spool) -> None:
+        self._line = line
+        self._aside = aside
+        self._spool = spool
+        self._writes: list[HeldWrite] = []
+        self._request: tuple[HeldWrite, bytes] | None = None
+
+    @property
+    def writes(self) -> Sequence[HeldWrite]:
+        """In their order."""
+        return self._writes
+
+    @property
+    def first(self) -> HeldWrite | None:
+        """The one that is before all others."""
+        return self._writes[0] if self._writes else None
+
+    def put(self, write: HeldWrite) -> None:
+        """It waits for its turn."""
+        bisect.insort(self._writes, write, key=lambda held: held.position)
+
+    def drop(self, write: HeldWrite) -> None:
+        """It is on its way."""
+        self._writes.remove(write)
+        self._request = None
+
+    def request(self, write: HeldWrite) -> bytes:
+        """Its bytes, without what is in a spool file."""
+        if self._request is None or self._request[0] is not write:
+            self._request = (write, head(write) + write.body.data)
+        return self._request[1]
+
+    async def fill(self) -> None:
+        """Take up the next write, and those that may go beside it, if there are any."""
+        backlog = self._line.backlog
+        most = 1 if self._line.traffic.total else _LOOKAHEAD
+        while len(self._writes) < most and backlog.more():
+            write = await backlog.take()
+            if isinstance(write, Unreadable):
+                await self._aside.put(write, WriteState.DAMAGED, write.why)
+            elif write is not None and not await self._intact(write):
+                why = f"write {write.name}: its spool file {write.body.spool} is damaged"
+                await self._aside.put(write, WriteState.DAMAGED, why)
+            elif write is not None:
+                self.put(write)
+        if self._writes:
+            self.request(self._writes[0])
+
+    async def _intact(self, write: HeldWrite) -> bool:
+        return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)
