@@ -23,8 +23,9 @@ _LAST_ATTEMPT: Final = 1.0
 _MOST_ATTEMPTS: Final = 4  # open at a time
 # What was on its way when the guest fell silent is lost, and TCP sends it again up to a second
 # after the guest's return, with all later writes behind it. A guest that has it acknowledges it
-# sooner: its kernel puts that off for 40 ms.
-_LOST_AFTER: Final = 0.1  # seconds
+# sooner: its kernel puts that off for 40 ms of the guest's time, and it ran for a while before it
+# was found to answer. (To be wrong costs a repetition of what may be repeated.)
+_LOST_AFTER: Final = 0.03  # seconds
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 
 
