@@ -88,10 +88,14 @@ def _doubled(
 
 
 def _reordered(writes: dict[str, Sent], applied: Sequence[str]) -> tuple[str, ...]:
-    """A write that was acknowledged before another was sent must be applied before it."""
+    """A write that was acknowledged before another was sent must be applied before it.
+
+    What counts is when it was applied first: a repetition is judged by :func:`_doubled`, which lets
+    pass only that of an idempotent one with no other at its URL between, which changes nothing.
+    """
     latest = 0.0
     wrong: list[str] = []
-    for name in applied:
+    for name in dict.fromkeys(applied):
         write = writes[name]
         if write.acknowledged_at is not None and write.acknowledged_at < latest:
             wrong.append(name)

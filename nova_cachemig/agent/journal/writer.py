@@ -70,6 +70,10 @@ class _Unknown(Exception):
     """The connection went away during COMMIT."""
 
 
+class _Away(OSError):
+    """There is no connection to be had: a server that restarts refuses it, or is not ready."""
+
+
 class GroupCommit:
     """The thread and its queue."""
 
@@ -196,7 +200,7 @@ class GroupCommit:
                 if not isinstance(exc, _PASSING):
                     self._alone(steps, exc, unknown=unknown)
                     return
-                lost = isinstance(exc, db_exc.DBConnectionError)
+                lost = isinstance(exc, (db_exc.DBConnectionError, _Away))
                 if not unknown and not (lost and time.monotonic() - began < _GIVE_UP_APPENDS):
                     self._refuse(steps, exc)
                     return
@@ -229,7 +233,7 @@ class GroupCommit:
     def _commit(self, steps: Sequence[Step], *, look_first: bool) -> None:
         began = time.perf_counter()
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = self._connect()
         connection, performed = self._connection, began
         # the failpoint "appended" lies between statements and COMMIT: there must be a COMMIT
         if look_first or self._failpoints.armed("appended") or not perform_alone(connection, steps):
@@ -240,6 +244,12 @@ class GroupCommit:
         self.counts.steps += len(steps)
         self.counts.seconds += time.perf_counter() - began
         self.counts.synced += time.perf_counter() - performed
+
+    def _connect(self) -> sa.Connection:
+        try:
+            return self._engine.connect()
+        except (db_exc.DBError, sa.exc.OperationalError) as exc:
+            raise _Away(str(exc)) from exc
 
     def _transaction(
         self, connection: sa.Connection, steps: Sequence[Step], *, look_first: bool

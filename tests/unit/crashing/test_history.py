@@ -50,7 +50,7 @@ class JudgeTest(unittest.TestCase):
     def test_idempotent_again_after_another_url_changes_nothing(self) -> None:
         sent = [Sent("a", "x", "PUT", 0, url="/a"), Sent("b", "y", "PUT", 1, url="/b")]
         verdict = self.judge(sent, ["a", "b", "a", "b"])
-        self.assertEqual(((), 2), (verdict.doubled, verdict.reapplied))
+        self.assertEqual(((), 2, ()), (verdict.doubled, verdict.reapplied, verdict.reordered))
         self.assertEqual(("a", "b"), self.judge(sent, ["a", "b", "a", "b"], keys=True).doubled)
 
     def test_idempotent_twice_in_a_row_is_no_double_unless_keys_are_honoured(self) -> None:
@@ -68,6 +68,11 @@ class JudgeTest(unittest.TestCase):
         applied = names(count)
         applied[at], applied[at + 1] = applied[at + 1], applied[at]
         self.assertEqual((f"w{at}",), self.judge(history(count), applied).reordered)
+
+    def test_a_repetition_does_not_hide_a_reordering(self) -> None:
+        sent = [Sent("a", "x", "PUT", 0, 0.5, "/a"), Sent("b", "y", "POST", 1, 1.5, "/b")]
+        self.assertEqual(("a",), self.judge(sent, ["b", "a", "a"]).reordered)
+        self.assertEqual((), self.judge(sent, ["a", "b", "a"]).reordered)
 
     def test_concurrent_writes_have_no_order(self) -> None:
         sent = [Sent("a", "x", "PUT", 0.0, 5.0), Sent("b", "y", "PUT", 1.0, 2.0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import unittest
+from unittest import mock
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -98,6 +99,15 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         self.assertIsNone(results[1])
         with self.engine.connect() as connection:
             self.assertEqual(9, connection.execute(sa.select(SERVICES.c.through)).scalar())
+
+    async def test_a_write_waits_for_a_database_that_restarts(self) -> None:
+        writer = await self.begin()
+        refused = sa.exc.OperationalError("", {}, OSError("Connection refused"))
+        answers = [refused, refused, self.engine.connect()]
+        with mock.patch.object(self.engine, "connect", side_effect=answers) as connect:
+            await writer.do(append(1))
+        self.assertEqual(3, connect.call_count)
+        self.assertEqual([1], self.positions())
 
     async def test_nobody_is_told_no_of_what_is_on_disk(self) -> None:
         writer = await self.begin("synced=fail")  # as a connection that breaks during COMMIT
