@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import unittest
-from unittest import mock
 from pathlib import Path
+from unittest import mock
 
 import sqlalchemy as sa
 
