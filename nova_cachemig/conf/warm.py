@@ -140,8 +140,8 @@ _FETCHING = [
         "keep_rate",
         default=20,
         min=1,
-        help="Requests a second at most while memory is copied, for pages that are newly popular, "
-        "were changed by a write, or are about to become unusable.",
+        help="Requests a second at most while memory is copied, for pages that are newly popular "
+        "or about to become unusable. Pages that a write has changed are fetched at once, on top.",
     ),
     cfg.FloatOpt(
         "keep_interval",

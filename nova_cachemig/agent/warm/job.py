@@ -25,6 +25,8 @@ class Job:
     def __init__(self, fetcher: Fetcher, pace: Pace, *, discover: int) -> None:
         """``discover``: how many pages beyond the queue may be found and fetched."""
         self._fetcher, self.pace = fetcher, pace
+        self._changed: dict[PageKey, None] = {}  # by a write, in order
+        self._woken = asyncio.Event()  # one of them has come
         self._known: collections.deque[PageKey] = collections.deque()
         self._found: collections.deque[PageKey] = collections.deque()
         self._queued: set[PageKey] = set()
@@ -46,15 +48,20 @@ class Job:
                 self._known.append(page)
                 self._wanted += 1
 
-    def add_first(self, pages: Iterable[PageKey]) -> None:
-        """Queue pages before all others."""
+    def add_changed(self, pages: Iterable[PageKey]) -> None:
+        """Queue pages that a write has changed before all others, whatever the rate.
+
+        The guest has just answered that write, and its users would ask for the page next: there are
+        no more of them than it takes writes, and what is not fetched before the pause must wait.
+        """
         for page in pages:
             if page in self._queued and page in self._known:
                 self._known.remove(page)
-            else:
+            elif page not in self._changed:
                 self._wanted += 1
             self._queued.add(page)
-            self._known.appendleft(page)
+            self._changed[page] = None
+            self._woken.set()
 
     async def run(self) -> bool:
         """Until nothing is left; False: the cache cannot be reached. May be called again.
@@ -63,31 +70,43 @@ class Job:
         """
         loop = asyncio.get_running_loop()
         try:
-            while (self._known or self._found or self._tasks) and not self._hopeless():
-                now = loop.time()
-                delay: float | None = None
-                while (self._known or self._found) and len(self._tasks) < self.pace.concurrency:
-                    delay = self.pace.wait(now)
-                    if delay > 0:
-                        break
-                    self.pace.sent(now)
-                    delay = None
-                    self._begin((self._known or self._found).popleft())
-                await self._rest(delay)
+            while (self._queued_pages or self._tasks) and not self._hopeless():
+                self._woken.clear()
+                await self._rest(self._begin_some(loop.time()))
         finally:
             await self._cut()
         return self._unreachable < _UNREACHABLE
 
+    @property
+    def _queued_pages(self) -> bool:
+        return bool(self._changed or self._known or self._found)
+
+    def _begin_some(self, now: float) -> float | None:
+        """Begin what may be fetched now; seconds until more may be, None: when one has ended."""
+        while self._queued_pages and len(self._tasks) < self.pace.concurrency:
+            if self._changed:
+                page = next(iter(self._changed))
+                del self._changed[page]
+            elif (delay := self.pace.wait(now)) > 0:
+                return delay
+            else:
+                page = (self._known or self._found).popleft()
+                self.pace.sent(now)
+            self._begin(page)
+        return None
+
     async def _rest(self, delay: float | None) -> None:
         """Until a fetch ends or the next may begin."""
-        if self._tasks:
-            done, self._tasks = await asyncio.wait(
-                self._tasks, timeout=delay, return_when=asyncio.FIRST_COMPLETED
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {*self._tasks, woken}, timeout=delay, return_when=asyncio.FIRST_COMPLETED
             )
-            for task in done:
-                task.result()
-        elif delay is not None:
-            await asyncio.sleep(delay)
+        finally:
+            woken.cancel()
+        for task in done & self._tasks:
+            self._tasks.discard(task)
+            task.result()
 
     async def _cut(self) -> None:
         tasks, self._tasks = self._tasks, set()
@@ -99,7 +118,8 @@ class Job:
         if self._unreachable < _UNREACHABLE:
             return False
         LOG.warning("warming ends early: %s", self._reason)
-        self._failed += len(self._known) + len(self._found)
+        self._failed += len(self._changed) + len(self._known) + len(self._found)
+        self._changed.clear()
         self._known.clear()
         self._found.clear()
         return True

@@ -175,7 +175,7 @@ class CacheWarmer:
         pages = site.fetcher.shelf.void(url, asyncio.get_running_loop().time())
         under_way = site.job or site.keeping
         if under_way is not None:
-            under_way.add_first(pages)
+            under_way.add_changed(pages)
         elif pages:
             site.urgent.update(dict.fromkeys(pages))
             site.wake.set()
@@ -191,6 +191,8 @@ class CacheWarmer:
             site.wake.clear()
             async with site.busy:
                 job = Job(site.fetcher, pace, discover=0)
+                urgent, site.urgent = list(site.urgent), {}
+                job.add_changed(urgent)
                 job.add(self._needed(service, site, loop.time()))
                 try:
                     site.keeping = job
@@ -206,7 +208,6 @@ class CacheWarmer:
     def _needed(self, service: str, site: _Site, now: float) -> list[PageKey]:
         assert site.fetcher is not None
         fetcher = site.fetcher
-        urgent, site.urgent = list(site.urgent), {}
         # So few at a time that the next look comes about when the interval is over.
         most = max(1, int(self._conf.keep_rate * self._conf.keep_interval))
         pages = list(itertools.islice(fetcher.shelf.due(now), most))
@@ -214,4 +215,4 @@ class CacheWarmer:
         fetcher.links.rank(ranked)
         new = (page for page in ranked if fetcher.wants(page, now))
         pages += itertools.islice(new, most - len(pages))
-        return [*urgent, *pages, *fetcher.linked(most - len(pages), now)]
+        return [*pages, *fetcher.linked(most - len(pages), now)]

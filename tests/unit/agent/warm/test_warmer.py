@@ -455,6 +455,33 @@ class KeepWarmTest(WarmerTest):
         self.assertEqual(1, self.cache.urls.count("/a"))
         self.assertNotIn("cache-control", self.cache.requests[-1].headers)
 
+    async def test_changed_pages_do_not_wait_for_the_rate(self):
+        self.set(keep_interval=60.0, keep_rate=1, min_rate=1)
+        urls = [f"/{n}" for n in range(6)]
+        self.popular(*urls)
+        await self.warm()
+        await self.keeping()
+        await asyncio.sleep(0.05)  # it has looked, and waits
+        began = time.monotonic()
+        for url in urls:  # the first wakes it, the others come while it works
+            self.warmer.invalidated(SERVICE, url)
+            await self.until(lambda url=url: self.cache.urls.count(url) == 2)
+        self.assertLess(time.monotonic() - began, 2.0)
+
+    async def test_changed_pages_go_before_those_that_wait_for_the_rate(self):
+        self.set(keep_interval=0.1, keep_rate=1, min_rate=1)
+        self.popular("/a")
+        await self.warm()
+        self.popular("/new")
+        self.warmer.saw(access("/newer"))
+        self.warmer.saw(access("/newest"))
+        await self.keeping()
+        await self.until(lambda: "/new" in self.cache.urls)  # the next of them in a second
+        began = time.monotonic()
+        self.warmer.invalidated(SERVICE, "/a")
+        await self.until(lambda: self.cache.urls.count("/a") == 2)
+        self.assertLess(time.monotonic() - began, 0.5)
+
     async def test_invalidated_of_all_hosts_and_of_none(self):
         for host in ("x.example", "y.example"):
             self.warmer.saw(access("/a", host=host))
