@@ -6,7 +6,7 @@ import openstack
 
 # Nothing of it changes what a guest does or how a migration goes: under emulation each of the
 # kernel's checks costs ten times what it costs on a processor, and so does a timer that is not the
-# processor's own. Together they are a third of what a request costs the guest.
+# processor's own. Together they are a fifth to a third of what a request costs the guest.
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=1 mitigations=off nokaslr nopti "
     "audit=0 random.trust_cpu=on tsc=reliable clocksource=tsc hpet=disable nowatchdog "
