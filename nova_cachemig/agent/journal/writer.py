@@ -302,9 +302,11 @@ class GroupCommit:
         self._untold.extend(results)
 
     def _tell_some(self) -> None:
-        for _ in range(min(_TELL_AT_ONCE, len(self._untold))):
-            step, error = self._untold.popleft()
-            if step.done is not None:
-                step.done(error)
-        if self._untold:
-            asyncio.get_running_loop().call_soon(self._tell_some)
+        try:
+            for _ in range(min(_TELL_AT_ONCE, len(self._untold))):
+                step, error = self._untold.popleft()
+                if step.done is not None:
+                    step.done(error)
+        finally:  # one that raises must not keep the others from being told
+            if self._untold:
+                asyncio.get_running_loop().call_soon(self._tell_some)

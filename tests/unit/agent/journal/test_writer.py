@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import tempfile
 import unittest
 from pathlib import Path
@@ -99,6 +100,27 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         self.assertIsNone(results[1])
         with self.engine.connect() as connection:
             self.assertEqual(9, connection.execute(sa.select(SERVICES.c.through)).scalar())
+
+    async def test_one_whose_end_raises_keeps_no_other_from_being_told(self) -> None:
+        writer = await self.begin()
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: None)
+
+        told: list[int] = []
+        last = asyncio.Event()
+
+        def done(number: int) -> None:
+            if number == 1:
+                raise RuntimeError("planted")
+            told.append(number)
+            if number == 30:
+                last.set()
+
+        for n in range(1, 31):  # in one turn of the loop: they share a commit
+            writer.submit(dataclasses.replace(append(n), done=lambda _error, n=n: done(n)))
+        async with asyncio.timeout(5):
+            await last.wait()
+        self.assertEqual(list(range(2, 31)), told)
+        self.assertEqual(list(range(1, 31)), self.positions())
 
     async def test_a_write_waits_for_a_database_that_restarts(self) -> None:
         writer = await self.begin()
