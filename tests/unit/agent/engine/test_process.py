@@ -100,7 +100,7 @@ class Processes(Case):
 
 
 class Supervision(Case):
-    def supervisor(self, process: Process, ready: float = 0) -> Supervisor:
+    def supervisor(self, process: Process, ready: float = 0, timeout: float = 20) -> Supervisor:
         self.prepared = 0
 
         def prepare() -> None:
@@ -111,7 +111,7 @@ class Supervision(Case):
             assert process.pid is not None
             self.pids.add(process.pid)
 
-        return Supervisor(process, prepare, answers, timeout=0.5)
+        return Supervisor(process, prepare, answers, timeout=timeout)
 
     async def test_what_dies_is_started_again_with_its_files(self) -> None:
         process = self.process(SLEEP, "60")
@@ -135,7 +135,7 @@ class Supervision(Case):
     async def test_one_that_never_answers_is_ended(self) -> None:
         process = self.process(SLEEP, "60")
         with self.assertRaisesRegex(PartError, "did not answer within 0.5 s"):
-            await self.supervisor(process, ready=60).start()
+            await self.supervisor(process, ready=60, timeout=0.5).start()
         self.assertIsNone(process.pid)
 
 
