@@ -12,6 +12,7 @@ from typing import Final, cast
 
 import httptools
 
+from nova_cachemig.agent.replay import path_back
 from nova_cachemig.agent.replay.message import end_to_end
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import Body, GuestAnswer
@@ -125,6 +126,12 @@ class GuestConnection(asyncio.Protocol):
             return False
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
         return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0]) > 0
+
+    def repeat(self) -> bool:
+        """Have TCP send again, now, what the guest has not acknowledged; False: it cannot."""
+        if self._transport is None or self._transport.is_closing() or self._outgoing:
+            return False
+        return path_back.repeat(self._transport.get_extra_info("socket"))
 
     def usable(self, target: Target, idle: float) -> bool:
         """Whether the next request may go here: same guest, open, idle at most ``idle`` s."""

@@ -21,11 +21,16 @@ LOG = logging.getLogger(__name__)
 _FIRST_ATTEMPT: Final = 0.1  # seconds until the next one
 _LAST_ATTEMPT: Final = 1.0
 _MOST_ATTEMPTS: Final = 4  # open at a time
-# What was on its way when the guest fell silent is lost, and TCP sends it again up to a second
-# after the guest's return, with all later writes behind it. A guest that has it acknowledges it
-# sooner: its kernel puts that off for 40 ms of the guest's time, and it ran for a while before it
-# was found to answer. (To be wrong costs a repetition of what may be repeated.)
-_LOST_AFTER: Final = 0.03  # seconds
+# What was on its way when the guest fell silent is lost. TCP is made to repeat it when the guest is
+# back, and again where that is lost too: the switches may still learn where the guest is now.
+_REPEAT_EVERY: Final = 0.02  # seconds
+_REPEAT_FOR: Final = 2.0  # seconds; TCP by itself would have repeated it by then
+# What may be sent twice goes out anew, on another connection, if it is not acknowledged by then.
+_LOST_AFTER: Final = 0.1  # seconds
+# Where TCP cannot be made to: sooner. A guest that has it acknowledges it sooner: its kernel puts
+# that off for 40 ms of the guest's time, and it ran for a while before it was found to answer. (To
+# be wrong costs a repetition of what may be repeated.)
+_LOST_SOON: Final = 0.03  # seconds
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 
 
@@ -52,7 +57,7 @@ class Lanes:
         """The guest answers here."""
         if not self.gate_open:
             self._pipelining = True  # what it did before it moved is forgotten
-            asyncio.get_running_loop().call_later(_LOST_AFTER, self._close_lost)
+            asyncio.get_running_loop().call_soon(self._mend_lost)
         self.target = target
         self.gate_open = True
         self._opened_at = asyncio.get_running_loop().time()
@@ -188,15 +193,36 @@ class Lanes:
             if isinstance(ended, guest.GuestConnection) and ended not in self._idle:
                 ended.close()
 
+    def _mend_lost(self) -> None:
+        """Mend what was on its way when the guest fell silent: it has just come back."""
+        repeated = self._repeat_lost()
+        loop = asyncio.get_running_loop()
+        loop.call_later(_LOST_AFTER if repeated else _LOST_SOON, self._close_lost)
+
+    def _lost(self) -> list[guest.GuestConnection]:
+        """Those that went silent before the guest did, with bytes that it has not acknowledged."""
+        if not self.gate_open:
+            return []
+        return [
+            connection
+            for connection in self._busy
+            if connection.silent_since < self._opened_at and connection.unacknowledged
+        ]
+
+    def _repeat_lost(self) -> bool:
+        """Have TCP repeat what was lost until the guest has it; False where that cannot be done."""
+        loop = asyncio.get_running_loop()
+        repeated = [connection.repeat() for connection in self._lost()]
+        if any(repeated) and loop.time() < self._opened_at + _REPEAT_FOR:
+            loop.call_later(_REPEAT_EVERY, self._repeat_lost)
+        return all(repeated)
+
     def _close_lost(self) -> None:
         """Send anew, on another connection, what was lost when the guest fell silent."""
-        if not self.gate_open:
-            return
-        for connection, writes in tuple(self._busy.items()):
-            before = connection.silent_since < self._opened_at
+        for connection in self._lost():
             # An upload that goes on has bytes under way all the time: TCP mends it by itself.
-            again = all(write.resendable and write.body.spool is None for write in writes)
-            if before and again and connection.unacknowledged:
+            writes = self._busy[connection]
+            if all(write.resendable and write.body.spool is None for write in writes):
                 self._given_up.add(connection)
                 connection.close("lost when the guest fell silent")
 

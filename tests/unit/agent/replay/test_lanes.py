@@ -6,6 +6,7 @@ from unittest import mock
 
 from oslo_config import cfg
 
+from nova_cachemig.agent.replay import lanes as lanes_module
 from nova_cachemig.agent.replay.lanes import Lanes
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Target
@@ -23,7 +24,9 @@ class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
         conf([], default_config_files=[])
         lanes = Lanes(conf, "shop")
         connection = mock.Mock(silent_since=0.0, unacknowledged=True)
+        connection.repeat.return_value = False
         connection.configure_mock(**facts)
+        self.connection = connection
         lanes.take(connection, one)
         lanes.send_to(Target("192.0.2.1", 80))
         await asyncio.sleep(0.15)
@@ -44,3 +47,18 @@ class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
     async def test_not_where_the_guest_has_spoken_since(self):
         later = asyncio.get_running_loop().time() + 60
         self.assertFalse(await self.given_up(write(), silent_since=later))
+
+    async def test_later_where_tcp_repeats_it(self):
+        repeats = {"repeat.return_value": True}
+        with mock.patch.object(lanes_module, "_LOST_AFTER", 60):
+            self.assertFalse(await self.given_up(write(), **repeats))
+        with mock.patch.object(lanes_module, "_LOST_AFTER", 0.01):
+            self.assertTrue(await self.given_up(write(), **repeats))
+
+    async def test_tcp_repeats_what_may_not_be_sent_twice(self):
+        await self.given_up(write("POST"), **{"repeat.return_value": True})
+        self.assertGreater(self.connection.repeat.call_count, 1)  # until the guest has it
+
+    async def test_tcp_repeats_nothing_that_the_guest_has(self):
+        await self.given_up(write("POST"), unacknowledged=False)
+        self.assertFalse(self.connection.repeat.called)

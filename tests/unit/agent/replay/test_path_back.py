@@ -1,0 +1,79 @@
+"""Having the kernel repeat what a guest that was silent has not acknowledged."""
+
+import socket
+import struct
+import unittest
+from unittest import mock
+
+from nova_cachemig.agent.replay import path_back
+
+
+def folded(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+class MessageTest(unittest.TestCase):
+    def message(self, family, here, there):
+        sock = mock.Mock(family=family)
+        sock.getsockname.return_value = here
+        sock.getpeername.return_value = there
+        return path_back._message(sock, 0xFFFFFFF0)
+
+    def test_ipv4_names_the_segment(self):
+        message = self.message(socket.AF_INET, ("192.0.2.1", 4000), ("192.0.2.9", 80))
+        self.assertEqual((3, 1), tuple(message[:2]))  # destination unreachable, host
+        self.assertEqual(0xFFFF, folded(message))  # RFC 1071: a right checksum
+        segment = message[8:]
+        self.assertEqual(0x45, segment[0])
+        self.assertEqual(socket.IPPROTO_TCP, segment[9])
+        self.assertEqual(bytes([192, 0, 2, 1, 192, 0, 2, 9]), segment[12:20])
+        self.assertEqual((4000, 80, 0xFFFFFFF0), struct.unpack("!HHI", segment[20:]))
+
+    def test_ipv6_names_the_segment(self):
+        message = self.message(socket.AF_INET6, ("2001:db8::1", 4000, 0, 0), ("::9", 80, 0, 0))
+        self.assertEqual((1, 0), tuple(message[:2]))  # destination unreachable, no route
+        segment = message[8:]
+        self.assertEqual(6, segment[0] >> 4)
+        self.assertEqual(socket.IPPROTO_TCP, segment[6])
+        self.assertEqual(socket.inet_pton(socket.AF_INET6, "2001:db8::1"), segment[8:24])
+        self.assertEqual((4000, 80, 0xFFFFFFF0), struct.unpack("!HHI", segment[40:]))
+
+
+class RepeatTest(unittest.TestCase):
+    def setUp(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.sock = socket.create_connection(listener.getsockname())
+        self.addCleanup(self.sock.close)
+        self.guest, _ = listener.accept()
+        self.addCleanup(self.guest.close)
+
+    def test_nothing_to_repeat(self):
+        with mock.patch.object(path_back, "_first_unacknowledged") as asked:
+            self.assertFalse(path_back.repeat(self.sock))
+        asked.assert_not_called()
+
+    def test_not_with_bytes_that_were_never_sent(self):
+        self.sock.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                self.sock.send(bytes(1 << 20))
+        with mock.patch.object(path_back, "_first_unacknowledged") as asked:
+            self.assertFalse(path_back.repeat(self.sock))
+        asked.assert_not_called()
+
+    def test_told_once_where_it_may_not(self):
+        path_back._tell_once.cache_clear()
+        self.addCleanup(path_back._tell_once.cache_clear)
+        with (
+            mock.patch.object(path_back, "_queued", side_effect=[1, 0, 1, 0]),
+            mock.patch.object(path_back, "_first_unacknowledged", side_effect=PermissionError),
+            self.assertLogs(path_back.LOG, "WARNING") as logs,
+        ):
+            self.assertFalse(path_back.repeat(self.sock))
+            self.assertFalse(path_back.repeat(self.sock))
+        self.assertEqual(1, len(logs.output))
+        self.assertIn("CAP_NET_RAW", logs.output[0])
