@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from nova_cachemig.agent.engine import sockdiag
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
-from tests.functional.engine.rig import SERVICE, Answer, EngineCase, exchange, until
+from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.engine.servers import Answer, exchange, until
 
 REASON = blackout.unavailable()
 

@@ -14,17 +14,8 @@ from pathlib import Path
 from nova_cachemig.agent.seams import PartError
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
-from tests.functional.engine.rig import (
-    SERVICE,
-    Answer,
-    EngineCase,
-    Intake,
-    config,
-    fetch,
-    free_port,
-    read_head,
-    until,
-)
+from tests.functional.engine.rig import SERVICE, EngineCase, config
+from tests.functional.engine.servers import Answer, Intake, fetch, free_port, read_head, until
 
 
 class Engines(EngineCase):

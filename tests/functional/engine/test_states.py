@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from nova_cachemig.model.phase import EdgeState
-from tests.functional.engine.rig import SERVICE, EngineCase, fetch, until
+from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.engine.servers import fetch, until
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 

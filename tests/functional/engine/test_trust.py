@@ -7,15 +7,8 @@ import asyncio
 from nova_cachemig.agent.engine.warming import Warmed, warm_headers, warmed
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
-from tests.functional.engine.rig import (
-    SERVICE,
-    EngineCase,
-    Guest,
-    fetch,
-    loopback,
-    read_head,
-    until,
-)
+from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.engine.servers import Guest, fetch, loopback, read_head, until
 
 
 class Hosts(EngineCase):

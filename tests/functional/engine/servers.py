@@ -1,0 +1,261 @@
+"""The guest, the intake and the client of the engine's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+from nova_cachemig.model.service import Target
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """As a server saw it; header names in lower case."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+
+Handler = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+
+
+async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *rest = head[:-4].split("\r\n")
+    headers: dict[str, str] = {}
+    for line in rest:
+        name, _, value = line.partition(":")
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+    return first, headers
+
+
+async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+        return body
+    return await reader.readexactly(int(headers.get("content-length", 0)))
+
+
+class Server:
+    """HTTP/1.1 with keep-alive over any listening socket."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.seen: list[Request] = []
+        self.running = asyncio.Event()  # cleared: the process is paused
+        self.running.set()
+        self.gates: dict[str, asyncio.Event] = {}
+
+    async def start(self, sock: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=sock)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                first, headers = await read_head(reader)
+                method, url, _ = first.split(" ", 2)
+                request = Request(method, url, headers, await read_body(reader, headers))
+                self.seen.append(request)
+                status, extra, body = await self._handler(request)
+                head = f"HTTP/1.1 {status} X\r\n"
+                if not any(n.lower() == "content-length" for n in extra) and status not in {
+                    101,
+                    304,
+                }:
+                    head += f"Content-Length: {len(body)}\r\n"
+                head += "".join(f"{n}: {v}\r\n" for n, v in extra.items())
+                await self.running.wait()
+                whole = (
+                    head.encode("latin-1")
+                    + b"\r\n"
+                    + (b"" if method == "HEAD" or status == 101 else body)
+                )
+                if (gate := self.gates.get(url)) is not None:  # stop in the midst of the body
+                    writer.write(whole[:-1])
+                    await gate.wait()
+                    await self.running.wait()
+                    whole = whole[-1:]
+                writer.write(whole)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+class Guest(Server):
+    """Each answer's body is the number of the request; ``rules`` sets headers by path."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.rules: dict[str, dict[str, str]] = {}
+        self.statuses: dict[str, int] = {}
+        self.bodies: dict[str, bytes] = {}
+        self.delays: dict[str, float] = {}
+        self.arrived = asyncio.Event()
+        self.address = "127.0.0.1"
+        self.port = 0
+
+    async def start(self, sock: socket.socket) -> None:
+        self.address, self.port = sock.getsockname()
+        await super().start(sock)
+
+    @property
+    def target(self) -> Target:
+        return Target(self.address, self.port)
+
+    async def asked(self) -> None:
+        """Return when a request has arrived."""
+        async with asyncio.timeout(5):
+            await self.arrived.wait()
+
+    def count(self, url: str) -> int:
+        return Counter(request.url for request in self.seen)[url]
+
+    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        path = request.url.partition("?")[0]
+        number = len(self.seen)
+        self.arrived.set()
+        if path in self.delays:
+            await asyncio.sleep(self.delays[path])
+        body = self.bodies.get(path, f"{number}".encode())
+        return self.statuses.get(path, 200), self.rules.get(path, {}), body
+
+
+class Intake(Server):
+    """Stands for the agent's intake: sends each write on to the guest when the gate is open."""
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__(self._answer)
+        self._guest = guest
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def listen(self, path: str) -> None:
+        sock = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - what a dead agent left
+        sock.bind(path)
+        sock.listen(1024)
+        sock.setblocking(False)
+        await super().start(sock)
+
+    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        await self.gate.wait()
+        answer = await fetch(
+            (self._guest.address, self._guest.port),
+            request.url,
+            method=request.method,
+            headers={"Host": request.headers.get("host", "")},
+            body=request.body,
+        )
+        return answer.status, {"X-From": "intake"}, answer.body
+
+
+async def exchange(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> Answer:
+    began = time.monotonic()
+    lines = {"Host": "shop.example", **(headers or {})}
+    if body or method not in {"GET", "HEAD", "OPTIONS"}:
+        lines.setdefault("Content-Length", str(len(body)))
+    text = "".join(f"{n}: {v}\r\n" for n, v in lines.items() if v)
+    writer.write(f"{method} {url} HTTP/1.1\r\n{text}\r\n".encode() + body)
+    first, got = await read_head(reader)
+    status = int(first.split(" ")[1])
+    length = int(got.get("content-length", 0))
+    whole = b""
+    if method != "HEAD" and status not in {204, 304}:
+        chunked = "transfer-encoding" in got
+        whole = await read_body(reader, got) if chunked else await reader.readexactly(length)
+    return Answer(status, got, whole, time.monotonic() - began)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Wait for what other processes do and nobody tells."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def connect(
+    where: tuple[str, int],
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Never waits for the kernel's own repetition of a SYN, after 1, 3 and 7 s."""
+    while True:
+        try:
+            async with asyncio.timeout(0.1):
+                return await asyncio.open_connection(*where)
+        except TimeoutError:
+            continue
+
+
+async def fetch(
+    where: tuple[str, int] | str,
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    timeout: float = 30,
+) -> Answer:
+    """One request on a connection of its own; ``where`` is an address or a unix socket."""
+    async with asyncio.timeout(timeout):
+        if isinstance(where, str):
+            reader, writer = await asyncio.open_unix_connection(where)
+        else:
+            reader, writer = await connect(where)
+        try:
+            return await exchange(reader, writer, url, method, headers, body)
+        finally:
+            writer.close()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def loopback() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock

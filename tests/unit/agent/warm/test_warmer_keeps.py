@@ -1,0 +1,105 @@
+"""The warmer against a cache on a real socket: what is kept warm until the pause."""
+
+import asyncio
+import time
+
+from tests.unit.agent.warm.case import SERVICE, WarmerTest, access
+from tests.unit.agent.warm.fakes import Reply
+
+
+class KeepWarmTest(WarmerTest):
+    async def test_newly_popular(self):
+        self.popular("/a")
+        await self.warm()
+        await self.keeping()
+        self.popular("/new")
+        await self.until(lambda: "/new" in self.cache.urls)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+
+    async def test_invalidated_at_once(self):
+        self.set(keep_interval=60.0)
+        self.popular("/a", "/b")
+        await self.warm()
+        await self.keeping()
+        await asyncio.sleep(0.05)  # it has looked, and waits
+        self.warmer.invalidated(SERVICE, "/b")
+        await self.until(lambda: self.cache.urls.count("/b") == 2)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+        self.assertNotIn("cache-control", self.cache.requests[-1].headers)
+
+    async def test_changed_pages_do_not_wait_for_the_rate(self):
+        self.set(keep_interval=60.0, keep_rate=1, min_rate=1)
+        urls = [f"/{n}" for n in range(6)]
+        self.popular(*urls)
+        await self.warm()
+        await self.keeping()
+        await asyncio.sleep(0.05)  # it has looked, and waits
+        began = time.monotonic()
+        for url in urls:  # the first wakes it, the others come while it works
+            self.warmer.invalidated(SERVICE, url)
+            await self.until(lambda url=url: self.cache.urls.count(url) == 2)
+        self.assertLess(time.monotonic() - began, 2.0)
+
+    async def test_changed_pages_go_before_those_that_wait_for_the_rate(self):
+        self.set(keep_interval=0.1, keep_rate=1, min_rate=1)
+        self.popular("/a")
+        await self.warm()
+        self.popular("/new")
+        self.warmer.saw(access("/newer"))
+        self.warmer.saw(access("/newest"))
+        await self.keeping()
+        await self.until(lambda: "/new" in self.cache.urls)  # the next of them in a second
+        began = time.monotonic()
+        self.warmer.invalidated(SERVICE, "/a")
+        await self.until(lambda: self.cache.urls.count("/a") == 2)
+        self.assertLess(time.monotonic() - began, 0.9)
+
+    async def test_invalidated_of_all_hosts_and_of_none(self):
+        for host in ("x.example", "y.example"):
+            self.warmer.saw(access("/a", host=host))
+        await self.warm()
+        await self.keeping()
+        self.warmer.invalidated(SERVICE, "/a")
+        self.warmer.invalidated(SERVICE, "/never")
+        self.warmer.invalidated("unknown", "/a")
+        await self.until(lambda: len(self.cache.urls) == 4)
+        self.assertEqual(2, [r.headers["host"] for r in self.cache.requests].count("x.example"))
+
+    async def test_renewed_before_its_end(self):
+        self.cache.answer = lambda request: Reply(
+            b"x",
+            headers={"Cache-Control": "max-age=1, must-revalidate" if request.url == "/short"
+                     else "max-age=600"},
+        )  # fmt: skip
+        self.popular("/short", "/long")
+        await self.warm()
+        began = time.monotonic()
+        await self.keeping()
+        await self.until(lambda: self.cache.urls.count("/short") == 2)
+        self.assertLess(time.monotonic() - began, 1.0)
+        self.assertEqual("no-cache", self.cache.requests[-1].headers["cache-control"])
+        self.assertEqual(1, self.cache.urls.count("/long"))
+
+    async def test_page_that_fails_is_left_alone_for_a_while(self):
+        self.cache.answer = lambda request: Reply(status=503, served="pass")
+        self.popular("/a")
+        await self.warm()
+        self.cache.answer = lambda request: Reply(b"x")
+        await self.keeping()
+        self.popular("/b")
+        await self.until(lambda: "/b" in self.cache.urls)
+        self.assertEqual(1, self.cache.urls.count("/a"))
+
+    async def test_without_a_warming_before(self):
+        self.popular("/a")
+        await self.keeping()
+        await self.until(lambda: self.cache.urls == ["/a"])
+
+    async def test_ends_when_cancelled(self):
+        task = await self.keeping()
+        await asyncio.sleep(0)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.popular("/a")
+        self.assertEqual(1, (await self.warm()).fetched)  # the service is not locked
