@@ -29,7 +29,7 @@ build_guest() {
     local root=$GUEST_DIR/root
     rm -rf "$GUEST_DIR"
     mkdir -p "$root"/{bin,modules,config,proc,sys,dev,tmp}
-    gcc -D_GNU_SOURCE -std=gnu11 -O2 -Wall -Wextra -static -s \
+    gcc -D_GNU_SOURCE -std=gnu11 -O2 -Wall -Wextra -pthread -static -s \
         -o "$root/bin/guestd" "$CM_LIB"/guest/*.c
     cp "$(command -v busybox)" "$root/bin/busybox"
     local tool

@@ -9,7 +9,8 @@ CM_ENTER=()
 niceness() {  # HOST [SERVICE]
     case $1.${2:-} in
         *.vswitchd | *.libvirtd) echo -10 ;;
-        cache.* | client.*) echo -5 ;;
+        cache.*) echo -15 ;;
+        client.*) echo -5 ;;
         *) echo 10 ;;
     esac
 }

@@ -15,7 +15,7 @@ from nova_cachemig.agent.engine import names, render, sockdiag
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.edge import Edge
-from nova_cachemig.agent.engine.tally import Accesses, RingReader, Tally
+from nova_cachemig.agent.engine.tally import LOOK_EVERY, Accesses, RingReader, Tally
 from nova_cachemig.agent.seams import EdgeCounts, PartError
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
@@ -25,6 +25,9 @@ LOG = log.getLogger(__name__)
 
 MOST_EPOCHS = 5000
 """Pages written to in the handovers that are on. HAProxy searches them one by one to change one."""
+
+REST = 0.3
+"""Seconds after the guest's return in which the edge's log waits."""
 
 OPEN = "open"
 """The state that HAProxy itself gives a service whose write it had to send without the agent."""
@@ -235,6 +238,10 @@ class HaproxyVarnish:
         if not generation or mode == OPEN:
             generation = names.new_mark()
         await states.put(word, f"{state.value}:{generation}")
+        if state is EdgeState.REPLAY:
+            # All that waited goes at once; to count it is a third of what the agent has to do.
+            for ring in self._rings:
+                ring.rest(REST)
 
     async def _forget(self, service: str) -> None:
         maps = self._edge.maps
@@ -312,6 +319,9 @@ class HaproxyVarnish:
 
     async def counts(self, service: str) -> EdgeCounts:
         """Counters since the service last left ``pass``."""
+        for ring in self._rings:
+            ring.rest(0)
+        await asyncio.sleep(2 * LOOK_EVERY)  # what they have not taken yet counts
         holding = await self._edge.tracked("holding", names.of_service(service))
         return dataclasses.replace(self._tally.of(service), holding_now=holding)
 

@@ -17,6 +17,8 @@ from nova_cachemig.model.access import AccessRecord
 LOG = log.getLogger(__name__)
 
 RECONNECT_PAUSE = 0.2
+LOOK_EVERY = 0.02
+"""Seconds between looks whether a rest is over."""
 QUEUE = 10000
 """Records that wait for a consumer of the access log; the oldest are lost first."""
 
@@ -68,6 +70,7 @@ class RingReader:
         self._take = take
         self._rate = rate  # records a second; None: all
         self._task: asyncio.Task[None] | None = None
+        self._rest_until = 0.0
         self.connected = asyncio.Event()
         self.lines = 0
         self.malformed = 0
@@ -75,6 +78,10 @@ class RingReader:
     def start(self) -> None:
         """Begin to follow."""
         self._task = asyncio.create_task(self._follow(), name=f"ring {self._ring}")
+
+    def rest(self, seconds: float) -> None:
+        """Take nothing for so long, and then what has come meanwhile; 0: go on now."""
+        self._rest_until = time.monotonic() + seconds
 
     async def restart(self) -> None:
         """Follow the new worker after a reload: the old one would stay for this connection."""
@@ -106,6 +113,8 @@ class RingReader:
         began, taken = time.monotonic(), 0
         try:
             while line := await reader.readline():
+                while time.monotonic() < self._rest_until:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_EVERY)
                 self._line(line.rstrip(b"\n"))
                 if self._rate is None:
                     continue

@@ -77,7 +77,7 @@ const char *log_text(uint32_t offset);
 uint32_t item_last(const char *path); /* seq of the last write, 0: none */
 uint32_t key_seen(const char *key);   /* seq of the first write with it */
 
-/* ---- dirty.c: keeps memory changing at a given rate, in its own process ---- */
+/* ---- dirty.c: keeps memory changing at a given rate, in its own thread ---- */
 void dirty_start(void);
 void dirty_set(long rate_mib, long size_mib);
 void dirty_get(long *rate_mib, long *size_mib);

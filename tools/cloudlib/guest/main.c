@@ -187,7 +187,6 @@ static int parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_IGN);
     struct rlimit files = {65536, 65536};
     setrlimit(RLIMIT_NOFILE, &files);
     dirty_start();

@@ -73,6 +73,32 @@ class HandingOut(unittest.IsolatedAsyncioTestCase):
         self.assertEqual("show events handover -w -n\n", asked[0])
         self.assertEqual((4, 4), (len(got), reader.malformed))
 
+    async def test_a_ring_rests_and_then_takes_what_came(self) -> None:
+        good = line() + b"\n"
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(good * 3)
+            await reader.read()
+            writer.close()
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "a.sock"
+            server = await asyncio.start_unix_server(serve, str(path))
+            got: list[accesslog.EdgeRecord] = []
+            ring = RingReader(path, "handover", got.append)
+            ring.rest(60)
+            ring.start()
+            await ring.connected.wait()
+            await asyncio.sleep(0.1)
+            self.assertEqual([], got)
+            ring.rest(0)
+            async with asyncio.timeout(5):
+                while len(got) < 3:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            await ring.stop()
+            server.close()
+
 
 class Warming(unittest.TestCase):
     def test_headers(self) -> None:
