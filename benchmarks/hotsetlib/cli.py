@@ -31,10 +31,20 @@ def parser() -> argparse.ArgumentParser:
     add("paths", nargs="+", metavar="PATH", type=pathlib.Path, help="access log, or .gz of one")
     add("--instants", type=int, default=1000, metavar="N", help="default %(default)d")
     add("--seed", type=int, default=1, metavar="N", help="of the instants (default %(default)d)")
-    add("--flood", type=int, default=10, metavar="N",
-        help="distinct URLs that nobody else wants, for each real request (default %(default)d)")
-    add("--capacity", type=int, default=500, metavar="N",
-        help="pages that a method may keep during the flood (default %(default)d)")
+    add(
+        "--flood",
+        type=int,
+        default=10,
+        metavar="N",
+        help="distinct URLs that nobody else wants, for each real request (default %(default)d)",
+    )
+    add(
+        "--capacity",
+        type=int,
+        default=500,
+        metavar="N",
+        help="pages that a method may keep during the flood (default %(default)d)",
+    )
     add("--json", type=pathlib.Path, metavar="FILE", help="write all figures there")
     return p
 
@@ -48,8 +58,11 @@ def _flood(each: int, seed: int) -> Callable[[AccessRecord], Sequence[AccessReco
         made += each
         return [
             dataclasses.replace(
-                real, client=f"scanner-{(made + i) // 50}", url=f"/find?q={draw.getrandbits(64):x}",
-                method="GET", status=200,
+                real,
+                client=f"scanner-{(made + i) // 50}",
+                url=f"/find?q={draw.getrandbits(64):x}",
+                method="GET",
+                status=200,
             )
             for i in range(each)
         ]
@@ -60,18 +73,32 @@ def _flood(each: int, seed: int) -> Callable[[AccessRecord], Sequence[AccessReco
 def _plain(records: Sequence[AccessRecord], args: argparse.Namespace) -> list[trials.Cell]:
     return trials.run(
         records,
-        [methods.MostUsed(), methods.Decayed(600.0), methods.Decayed(3600.0), methods.LeastRecent(),
-         methods.Default()],
-        instants=args.instants, sizes=SIZES, windows=WINDOWS, seed=args.seed,
+        [
+            methods.MostUsed(),
+            methods.Decayed(600.0),
+            methods.Decayed(3600.0),
+            methods.LeastRecent(),
+            methods.Default(),
+        ],
+        instants=args.instants,
+        sizes=SIZES,
+        windows=WINDOWS,
+        seed=args.seed,
     )
 
 
 def _flooded(records: Sequence[AccessRecord], args: argparse.Namespace) -> list[trials.Cell]:
     return trials.run(
         records,
-        [methods.SpaceSaving(args.capacity), methods.LeastRecent(args.capacity),
-         methods.Default(Limits(pages_per_service=args.capacity))],
-        instants=args.instants // 5, sizes=(100, trials.ALL), windows=WINDOWS, seed=args.seed,
+        [
+            methods.SpaceSaving(args.capacity),
+            methods.LeastRecent(args.capacity),
+            methods.Default(Limits(pages_per_service=args.capacity)),
+        ],
+        instants=args.instants // 5,
+        sizes=(100, trials.ALL),
+        windows=WINDOWS,
+        seed=args.seed,
         noise=_flood(args.flood, args.seed),
     )
 
@@ -102,17 +129,25 @@ def verdicts(cells: Sequence[trials.Cell]) -> list[dict[str, Any]]:
     found = []
     for mine in (c for c in cells if c.method == methods.Default.name):
         others = [
-            c for c in cells
+            c
+            for c in cells
             if (c.size, c.window) == (mine.size, mine.window) and c.method != mine.method
         ]
         best = max(others, key=lambda c: c.rate)
         low, high = trials.difference(mine, best)
-        found.append({
-            "size": _size(mine.size), "window_s": mine.window, "requests": sum(mine.requests),
-            "default": mine.rate, "best_other": best.method, "best_other_rate": best.rate,
-            "difference": mine.rate - best.rate, "interval_95": [low, high],
-            "verdict": "better" if low > 0 else "worse" if high < 0 else "equal",
-        })
+        found.append(
+            {
+                "size": _size(mine.size),
+                "window_s": mine.window,
+                "requests": sum(mine.requests),
+                "default": mine.rate,
+                "best_other": best.method,
+                "best_other_rate": best.rate,
+                "difference": mine.rate - best.rate,
+                "interval_95": [low, high],
+                "verdict": "better" if low > 0 else "worse" if high < 0 else "equal",
+            }
+        )
     return found
 
 
@@ -121,9 +156,11 @@ def _part(title: str, cells: Sequence[trials.Cell]) -> dict[str, Any]:
     print(f"\n{title}\n{table(cells)}")
     for v in judged:
         low, high = v["interval_95"]
-        print(f"  size {v['size']:>4}, {v['window_s']:>3g} s, {v['requests']} requests: default "
-              f"{v['verdict']} ({100 * v['difference']:+.2f} points on {v['best_other']}, "
-              f"95 %: {100 * low:+.2f} to {100 * high:+.2f})")
+        print(
+            f"  size {v['size']:>4}, {v['window_s']:>3g} s, {v['requests']} requests: default "
+            f"{v['verdict']} ({100 * v['difference']:+.2f} points on {v['best_other']}, "
+            f"95 %: {100 * low:+.2f} to {100 * high:+.2f})"
+        )
     rates = [
         {"method": c.method, "size": _size(c.size), "window_s": c.window, "hit_rate": c.rate}
         for c in cells
@@ -147,14 +184,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         plain = _part(f"{title}. Hit rate, %", _plain(records, args))
         flooded = _part(
             f"{path.name}, room for {args.capacity} pages, {args.flood} random URLs for each "
-            "real request. Hit rate of real requests, %", _flooded(records, args),
+            "real request. Hit rate of real requests, %",
+            _flooded(records, args),
         )
-        out["logs"][path.name] = {"requests": len(records), "plain": plain, "flood": flooded,
-                                  "took_s": round(time.perf_counter() - began, 1)}
+        out["logs"][path.name] = {
+            "requests": len(records),
+            "plain": plain,
+            "flood": flooded,
+            "took_s": round(time.perf_counter() - began, 1),
+        }
     if args.json:
         args.json.write_text(json.dumps(out, indent=1) + "\n", encoding="utf-8")
-    said = [v["verdict"] for log in out["logs"].values() for part in ("plain", "flood")
-            for v in log[part]["verdicts"]]
-    print(f"\ndefault against the best other: {said.count('better')} better, "
-          f"{said.count('equal')} equal, {said.count('worse')} worse")
+    said = [
+        v["verdict"]
+        for log in out["logs"].values()
+        for part in ("plain", "flood")
+        for v in log[part]["verdicts"]
+    ]
+    print(
+        f"\ndefault against the best other: {said.count('better')} better, "
+        f"{said.count('equal')} equal, {said.count('worse')} worse"
+    )
     return 1 if "worse" in said else 0

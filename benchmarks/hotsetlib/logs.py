@@ -16,10 +16,13 @@ _COMBINED = re.compile(
     r'(?P<client>\S+) \S+ .*?\[(?P<at>[^\]]+)\] "(?P<method>[A-Z]+) (?P<url>\S+)[^"]*" '
     r"(?P<status>\d{3}) "
 )
-_MONTHS = dict(zip(
-    ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-    range(1, 13), strict=True,
-))
+_MONTHS = dict(
+    zip(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+        range(1, 13),
+        strict=True,
+    )
+)
 
 
 class LogError(Exception):

@@ -1,4 +1,4 @@
-"""The limit of accept: the same bytes, in the same batches, appended to a file and synced."""
+"""The limit of accept: as many appends of as many bytes to a file, a batch of them a sync."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ class AppendedFile:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+    def commits(self, count: int, appends: int, size: int) -> tuple[float, float]:
+        """Seconds in write(2) and in fdatasync(2): ``appends`` of ``size`` bytes each a sync."""
+        record = os.urandom(size)
+        written = synced = 0.0
+        for _ in range(count):
+            began = time.perf_counter()
+            for _ in range(appends):
+                os.write(self._fd, record)
+            between = time.perf_counter()
+            os.fdatasync(self._fd)
+            written += between - began
+            synced += time.perf_counter() - between
+        return written, synced
 
     def batches(self, count: int, size: int) -> tuple[float, float]:
         """Seconds in write(2) and in fdatasync(2), one of each for a batch of ``size`` bytes."""

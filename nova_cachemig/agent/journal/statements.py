@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -79,11 +80,7 @@ _THIS = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindpara
 _INSERT = sa.insert(WRITES)
 _ROWS: Final = 64  # that one of SQLite's statements inserts at most
 _SQLITE_ROW: Final = f"({', '.join('?' * len(COLUMNS))})"
-_SQLITE_DELETE: Final = "DELETE FROM writes WHERE service = ? AND position = ?"
-_SQLITE_ANSWER: Final = (
-    f"UPDATE writes SET state = '{WriteState.ANSWERED.value}', body = NULL, "
-    f"{', '.join(f'{name} = ?' for name in ANSWER_COLUMNS)} WHERE service = ? AND position = ?"
-)
+_SQLITE_END: Final = f"({', '.join('?' * (len(ANSWER_COLUMNS) + 2))})"
 _INSERT_KEY = sa.insert(KEYS)
 _DELETE_KEY = sa.delete(KEYS).where(
     KEYS.c.service == sa.bindparam("s"), KEYS.c.digest == sa.bindparam("d")
@@ -129,28 +126,47 @@ def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
 def perform_alone(connection: sa.Connection, steps: Sequence[Step]) -> bool:
     """Commit the steps by one statement, outside of a transaction, where that can be.
 
-    It can for SQLite and new writes without anything else, which is what a load of writes brings.
-    The thread lets the interpreter go once then, until all is on disk, and the event loop makes
-    the next records meanwhile. Around each of several statements it would wait for the loop.
+    It can for SQLite and new writes, or answers, without anything else, which is what a load of
+    writes and a replay bring. The thread lets the interpreter go once then, until all is on disk,
+    and the event loop goes on meanwhile. Around each of several statements it would wait for it.
     """
     if connection.dialect.name != "sqlite" or len(steps) > _ROWS:
         return False
-    for step in steps:
-        if not isinstance(step, Append) or step.through is not None or step.key is not None:
-            return False
-    _insert(connection, [step.row for step in steps if isinstance(step, Append)])
-    return True
+    rows = [step.row for step in steps if isinstance(step, Append) and _plain(step)]
+    if len(rows) == len(steps):
+        _insert(connection, rows)
+        return True
+    ends = [step for step in steps if isinstance(step, Answered)]
+    kept = sum(step.row is not None for step in ends)
+    if len(ends) == len(steps) and kept in {0, len(ends)}:
+        _settle(connection, ends)
+        return True
+    return False
+
+
+def _plain(step: Append) -> bool:
+    return step.through is None and step.key is None
 
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     if connection.dialect.name != "sqlite":
         connection.execute(_INSERT, rows)
         return
-    # SQLAlchemy's own ways take two to three times as long a row, which counts on a quick disk
+    _in_few_statements(connection, _sqlite_insert, [tuple(row.values()) for row in rows])
+
+
+def _in_few_statements(
+    connection: sa.Connection, statement: Callable[[int], str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Have SQLite perform ``statement(n)`` on n rows at a time.
+
+    SQLAlchemy's own ways take two to three times as long a row, which counts on a quick disk, and
+    as ``executemany`` they take the interpreter once a row, for which a guest's answer waits.
+    """
     sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
     for start in range(0, len(rows), _ROWS):
         some = rows[start : start + _ROWS]
-        sqlite.execute(_sqlite_insert(len(some)), [v for row in some for v in row.values()])
+        sqlite.execute(statement(len(some)), list(itertools.chain.from_iterable(some)))
 
 
 @functools.cache
@@ -158,17 +174,36 @@ def _sqlite_insert(rows: int) -> str:
     return f"INSERT INTO writes ({', '.join(COLUMNS)}) VALUES {', '.join([_SQLITE_ROW] * rows)}"
 
 
+@functools.cache
+def _sqlite_delete(rows: int) -> str:
+    # not "(service, position) IN (VALUES ...)": for that SQLite looks at every row of the table
+    return (
+        f"WITH ends (s, p) AS (VALUES {', '.join(['(?, ?)'] * rows)}) "
+        "DELETE FROM writes WHERE rowid IN (SELECT w.rowid FROM ends CROSS JOIN writes AS w "
+        "WHERE w.service = ends.s AND w.position = ends.p)"
+    )
+
+
+@functools.cache
+def _sqlite_answer(rows: int) -> str:
+    """``UPDATE ... FROM``: SQLite 3.33, of 2020."""
+    return (
+        f"WITH ends ({', '.join(ANSWER_COLUMNS)}, s, p) "
+        f"AS (VALUES {', '.join([_SQLITE_END] * rows)}) "
+        f"UPDATE writes SET state = '{WriteState.ANSWERED.value}', body = NULL, "
+        f"{', '.join(f'{name} = ends.{name}' for name in ANSWER_COLUMNS)} "
+        "FROM ends WHERE service = ends.s AND position = ends.p"
+    )
+
+
 def _settle(connection: sa.Connection, steps: Sequence[Answered]) -> None:
     gone = [step for step in steps if step.row is None]
     kept = [(step, step.row) for step in steps if step.row is not None]
     if connection.dialect.name == "sqlite":
-        # as _insert; besides, a guest's answer waits while SQLAlchemy has the interpreter
-        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
-        if gone:
-            sqlite.executemany(_SQLITE_DELETE, [(step.service, step.position) for step in gone])
-        if kept:
-            values = [(*row.values(), step.service, step.position) for step, row in kept]
-            sqlite.executemany(_SQLITE_ANSWER, values)
+        these = [(step.service, step.position) for step in gone]
+        _in_few_statements(connection, _sqlite_delete, these)
+        ends = [(*row.values(), step.service, step.position) for step, row in kept]
+        _in_few_statements(connection, _sqlite_answer, ends)
         return
     if gone:
         connection.execute(_DELETE, [{"s": step.service, "p": step.position} for step in gone])

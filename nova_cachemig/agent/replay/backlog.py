@@ -62,6 +62,11 @@ class Backlog:
             self._fill()  # before it is needed
         return taken if taken is None or isinstance(taken, HeldWrite) else self._readable(taken)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the next write is to be had at once."""
+        return bool(self._memory)
+
     def more(self) -> bool:
         """Whether there is a write, if only on disk."""
         return bool(self._memory) or self._on_disk

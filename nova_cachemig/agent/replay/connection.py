@@ -152,11 +152,12 @@ class GuestConnection(asyncio.Protocol):
         self._waiters.append(ended)
         self._outgoing.append(request)
         if at_once:
-            self._flush()
+            self.flush()
         elif len(self._outgoing) == 1:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what this turn of the loop has brought."""
         if self._outgoing and self._transport is not None:
             self._transport.write(b"".join(self._outgoing))
             self._outgoing.clear()

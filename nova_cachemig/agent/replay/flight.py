@@ -1,9 +1,10 @@
 """One write's way: out to the guest, and what becomes of it when the guest has answered, or not.
 
 The guest deals with one write at a time where none may go behind another, so what it waits for is
-the time from its answer to the next write. When an answer comes in, it is logged and the next write
-goes out in the same turn of the loop (:meth:`Flights._follow`); all else that is to be done for the
-answer is done while the guest is busy.
+the time from its answer to the next write. When an answer comes in, it is logged, and the next
+write goes out in the same turn of the loop with all that may go behind it
+(:meth:`Flights._follow`); all else that is to be done for the answer is done while the guest is
+busy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from nova_cachemig.agent.journal.store import Journal
@@ -58,9 +59,7 @@ class Flights:
         """What is in flight stays so: the next start finds it on disk."""
         self._stopped = True
 
-    def begin(
-        self, write: HeldWrite, connection: guest.GuestConnection, *, at_once: bool = False
-    ) -> None:
+    def begin(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
         """Send it. Raises OSError: progress cannot be logged, or the connection is gone (NotSent).
 
         Then it is at hand as before.
@@ -69,7 +68,7 @@ class Flights:
         self._journal.sent(write)
         ended = functools.partial(self._ended, write, connection)
         if write.body.spool is None:
-            connection.send(request, ended, at_once=at_once)
+            connection.send(request, ended)
         else:
             upload = asyncio.ensure_future(connection.upload(request, self._chunks(write)))
             upload.add_done_callback(lambda task: ended(task.exception() or task.result()))
@@ -116,7 +115,7 @@ class Flights:
         ):
             self._ask_until.pop(write.position, None)
             if self._journal.answered(write, answer):
-                self._follow(connection)
+                self._follow(write, connection)
             self._lanes.leave(connection, write)
             self._line.finish(write, answer, self._told)
             return
@@ -125,28 +124,39 @@ class Flights:
         self._line.not_sent(write)
         self._loop.call_later(later, self._wait_again, write)
 
-    def _follow(self, connection: guest.GuestConnection) -> None:
-        """Send the next write where an answer has come in, unless there is something to weigh.
+    def _follow(self, answered: HeldWrite, connection: guest.GuestConnection) -> None:
+        """Send what may go next where an answer has come in, unless there is something to weigh.
 
-        Whatever speaks against it is left to the sender's task: more than one write in flight, a
-        closed gate, a guest that moved, a mark that is not on disk, an upload. Nothing that was in
-        flight is unanswered then, so this sends what the task would have sent next.
+        Whatever speaks against it is left to the sender's task: writes in flight elsewhere, a
+        closed gate, a guest that moved, a mark that is not on disk, an upload. This sends what the
+        task would have sent next, in one packet.
         """
-        line, write = self._line, self._hand.first
-        if (
-            write is None
-            or not line.traffic.total
-            or len(line.traffic) > 1  # the one that was answered is in it
-            or write.position > line.through
-            or line.unsettled >= MAX_UNSETTLED
-            or write.body.spool is not None
-            or not self._lanes.free(connection)
-        ):
+        flying = self._lanes.others(connection, answered)
+        elsewhere = len(self._line.traffic) > len(flying) + 1  # the one that was answered is in it
+        if not self._line.traffic.total or elsewhere or not self._lanes.free(connection):
             return
         try:
-            self.begin(write, connection, at_once=True)
+            while (write := self._next(connection, flying)) is not None:
+                self.begin(write, connection)
+                flying.append(write)
         except OSError as exc:
-            LOG.debug("%s is not sent at once: %s", write.name, exc)
+            LOG.debug("The next write of %s is not sent at once: %s", self._line.service.name, exc)
+        finally:
+            connection.flush()
+
+    def _next(
+        self, connection: guest.GuestConnection, flying: Sequence[HeldWrite]
+    ) -> HeldWrite | None:
+        write = self._hand.first
+        if (
+            write is None
+            or write.position > self._line.through
+            or self._line.unsettled >= MAX_UNSETTLED
+            or write.body.spool is not None
+            or (flying and not self._lanes.takes(connection, write, flying))
+        ):
+            return None
+        return write
 
     def _broken(
         self, write: HeldWrite, connection: guest.GuestConnection, error: BaseException

@@ -15,6 +15,7 @@ from nova_cachemig.agent.replay.message import head
 from nova_cachemig.model.write import HeldWrite, WriteState
 
 _LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
+_RUN: Final = 16  # writes that are there to go behind each other; they are taken only from memory
 
 
 class Hand:
@@ -55,8 +56,11 @@ class Hand:
     async def fill(self) -> None:
         """Take up the next write, and those that may go beside it, if there are any."""
         backlog = self._line.backlog
-        most = 1 if self._line.traffic.total else _LOOKAHEAD
+        total = self._line.traffic.total
+        most = _RUN if total else _LOOKAHEAD
         while len(self._writes) < most and backlog.more():
+            if total and self._writes and not backlog.in_memory:
+                break  # what is there need not wait for the disk
             write = await backlog.take()
             if isinstance(write, Unreadable):
                 await self._aside.put(write, WriteState.DAMAGED, write.why)

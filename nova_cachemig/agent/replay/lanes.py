@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from oslo_config import cfg
@@ -78,20 +79,27 @@ class Lanes:
 
         ``flying``: it must follow just so many, for the total order.
         """
-        if not self._pipelining:
-            return None
         for connection, ahead in self._busy.items():
             if (
-                connection.prompt
-                and connection.open
+                connection.open
                 and connection.target == self.target
                 and connection.silent_since > self._opened_at  # it has come back
-                and len(ahead) < self._depth
                 and (flying is None or flying == len(ahead))
-                and follows(write, ahead)
+                and self.takes(connection, write, ahead)
             ):
                 return connection
         return None
+
+    def takes(
+        self, connection: guest.GuestConnection, write: HeldWrite, ahead: Sequence[HeldWrite]
+    ) -> bool:
+        """Whether it may go out there behind these, which are not answered yet."""
+        prompt = self._pipelining and connection.prompt
+        return prompt and len(ahead) < self._depth and follows(write, ahead)
+
+    def others(self, connection: guest.GuestConnection, write: HeldWrite) -> list[HeldWrite]:
+        """What is on its way on this connection beside a write."""
+        return [other for other in self._busy.get(connection, ()) if other is not write]
 
     def idle(self) -> guest.GuestConnection | None:
         """A connection on which nothing is under way."""
@@ -104,13 +112,8 @@ class Lanes:
         return None
 
     def free(self, connection: guest.GuestConnection) -> bool:
-        """Whether the next write may go out at once where an answer has just come in."""
-        return (
-            self.gate_open
-            and connection.open
-            and connection.target == self.target
-            and len(self._busy.get(connection, ())) <= 1
-        )
+        """Whether writes may go out at once where an answer has just come in."""
+        return self.gate_open and connection.open and connection.target == self.target
 
     def take(self, connection: guest.GuestConnection, write: HeldWrite) -> None:
         """The write goes out on it."""

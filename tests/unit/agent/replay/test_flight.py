@@ -1,6 +1,7 @@
 """The next write goes out in the turn of the answer, unless anything speaks against it."""
 
 import asyncio
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -29,10 +30,12 @@ class Wire(asyncio.Transport):
     def __init__(self, saw):
         super().__init__()
         self.saw, self.written, self.closed = saw, [], False
+        self.packets = 0
 
     def write(self, data):
         self.saw()
-        self.written += [b"POST" + part for part in data.split(b"POST")[1:]]
+        self.packets += 1
+        self.written += re.findall(rb"(?:POST|PUT) [^ ]* HTTP", data)
 
     def is_closing(self):
         return self.closed
@@ -48,7 +51,7 @@ class Wire(asyncio.Transport):
 
 
 class FollowTest(unittest.IsolatedAsyncioTestCase):
-    async def begin(self, count=3, *, parallel=1, window=64, **facts):
+    async def begin(self, count=3, *, methods=(), parallel=1, window=64, **facts):
         """Two or more writes wait, the first is on its way, the second is at hand."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -71,7 +74,8 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(connect.stop)
         self.sender.start()
         self.addAsyncCleanup(self.sender.stop, 0.0)
-        self.answers = [await self.accept(**facts) for _ in range(count)]
+        methods = methods or ["POST"] * count
+        self.answers = [await self.accept(method, **facts) for method in methods]
         self.sender.send_to(HERE)
         await self.until(lambda: self.sent() == 1 and self.sender._hand.first is not None)
 
@@ -82,10 +86,10 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.wires.append(wire)
         return connection
 
-    async def accept(self, **facts):
+    async def accept(self, method, url=None, **facts):
         position = self.line.take_position()
-        write = HeldWrite("shop", position, 1.0, "POST", f"/{position}", "h", (), Body.of(b"x"),
-                          "me", **facts)  # fmt: skip
+        write = HeldWrite("shop", position, 1.0, method, url or f"/{position}", "h", (),
+                          Body.of(b"x"), "me", **facts)  # fmt: skip
         accepted, answer = self.line.append(write, None)
         await accepted
         return answer
@@ -120,6 +124,50 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(self.follows())
         await self.all_go(3)
         self.assertEqual(1, len(self.wires))
+
+    def packets(self):
+        return sum(wire.packets for wire in self.wires)
+
+    async def test_what_may_go_behind_it_goes_in_the_same_packet(self):
+        """A run ends with the first that may not be sent twice."""
+        await self.begin(methods=["POST", "PUT", "PUT", "POST", "PUT", "POST"])
+        await self.until(lambda: len(self.sender._hand.writes) == 5)
+        self.connections[0].data_received(OK)
+        self.assertEqual((4, 2), (self.sent(), self.packets()))
+        self.connections[0].data_received(OK)  # nothing may go behind the POST on its way
+        self.assertEqual((4, 2), (self.sent(), self.packets()))
+        self.connections[0].data_received(OK + OK)
+        self.assertEqual((6, 3), (self.sent(), self.packets()))
+        await self.all_go(6)
+
+    async def test_a_run_goes_on_while_the_guest_deals_with_it(self):
+        await self.begin(methods=["POST"] + ["PUT"] * 20)
+        await self.until(lambda: len(self.sender._hand.writes) == 16)
+        self.connections[0].data_received(OK)
+        self.assertEqual((17, 2), (self.sent(), self.packets()))  # as deep as the pipeline is
+        await self.until(lambda: self.sender._hand.writes)
+        self.connections[0].data_received(OK)
+        self.assertEqual((18, 3), (self.sent(), self.packets()))
+        await self.all_go(21)
+
+    async def test_no_run_of_writes_to_one_page(self):
+        await self.begin(methods=["POST", "PUT", "PUT"], url="/a")
+        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        self.assertTrue(self.follows())
+
+    async def test_no_run_to_a_guest_that_is_slow(self):
+        await self.begin(methods=["POST", "PUT", "PUT"])
+        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        with mock.patch.object(guest, "PROMPT", -1.0):
+            self.assertTrue(self.follows())
+        await self.all_go(3)
+
+    async def test_no_run_beyond_the_mark(self):
+        await self.begin(methods=["POST", "PUT", "PUT"])
+        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        with mock.patch.object(self.line, "through", 2):
+            self.assertTrue(self.follows())
+        await self.all_go(3)
 
     async def test_the_answer_is_logged_before_the_next_goes_out(self):
         await self.begin()
