@@ -137,12 +137,6 @@ class _Agent:
         return Counts(writer.commits, writer.steps, writer.seconds, writer.synced,
                       time.process_time(), waiting, rss_mb())  # fmt: skip
 
-    async def spread(self) -> None:
-        """Have the whole machine from now on, as the agent has on a node of its own."""
-        cores = range(os.cpu_count() or 1)
-        for thread in Path("/proc/self/task").iterdir():  # noqa: ASYNC240
-            os.sched_setaffinity(int(thread.name), cores)
-
     async def replay(self, port: int, count: int, name: str) -> float:
         """Answered writes a second, of ``count`` that wait for the guest of service ``name``."""
         answered = (await self._writes.counts(name)).answered

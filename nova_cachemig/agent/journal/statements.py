@@ -18,7 +18,7 @@ from nova_cachemig.model.write import HeldWrite, WriteState
 Done = Callable[[BaseException | None], Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False)  # frozen, it takes three times as long to make
 class Append:
     """Accept a write; up to ``through`` writes may be sent from now on (None: as before).
 
