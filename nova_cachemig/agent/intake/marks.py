@@ -13,6 +13,9 @@ LOG = logging.getLogger(__name__)
 
 _PATIENCE: Final = 3.0  # seconds for the engine; it answers within milliseconds or is dead
 _RETRY: Final = 0.2  # seconds until it is told again what it could not be told
+# Seconds between two tellings of answers alone. When the guest is back they come one after the
+# other, and an exchange with the engine costs the node more than a write does.
+_GATHER: Final = 0.004
 
 
 class Invalidator(Protocol):
@@ -46,6 +49,7 @@ class EdgeMarks:
         self._untold: set[str] = set()  # keys whose last telling failed
         self._task: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._told_at = 0.0  # loop time at which the engine was last told something
         self.failed = 0
 
     async def accepted(self, host: str, url: str, client: str) -> None:
@@ -90,12 +94,21 @@ class EdgeMarks:
     async def _work(self) -> None:
         try:
             while self._queue:
+                await self._gather()
                 batch, self._queue = self._queue, []
                 await self._apply(batch)
                 for change in batch:
                     change.then()
         finally:
             self._task = None
+
+    async def _gather(self) -> None:
+        """Let answers gather; no new write waits for that but for one that has begun."""
+        loop = asyncio.get_running_loop()
+        rest = self._told_at + _GATHER - loop.time()
+        if rest > 0 and all(change.by < 0 for change in self._queue):
+            await asyncio.sleep(rest)
+        self._told_at = loop.time()
 
     async def _apply(self, batch: list[_Change]) -> None:
         stale: dict[str, dict[str, None]] = {}

@@ -21,7 +21,9 @@ from nova_cachemig.model.write import Body, GuestAnswer
 _TCP_THIN_LINEAR_TIMEOUTS = 16
 _TCP_RTO_MAX_MS = 44  # since Linux 6.15
 _TCP_RTO_MIN_US = 45  # since Linux 6.18
-_TCP_INFO_UNACKED: Final = 24  # bytes: where linux/tcp.h has tcpi_unacked, in segments
+# Bytes: where linux/tcp.h has tcpi_retransmits (in a row, by timer) and tcpi_unacked (segments).
+_TCP_INFO_RETRANSMITS: Final = 2
+_TCP_INFO_UNACKED: Final = 24
 _RTO_MAX = 1000  # ms, the least that the kernel takes: a paused guest's return is seen that soon
 # The switches learn where the guest is now while the first packets go there; one that is lost is
 # repeated after this and not after 200 ms. A guest may put its acknowledgement off for 40 ms.
@@ -119,13 +121,14 @@ class GuestConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and self._keep_alive
 
     @property
-    def unacknowledged(self) -> bool:
-        """Whether the guest's kernel has not said that it has all that was sent."""
+    def stuck(self) -> bool:
+        """Whether TCP has sent something again and the guest has not acknowledged it."""
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
         if sock is None or self._outgoing:
             return False
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
-        return int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0]) > 0
+        unacknowledged = int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0])
+        return unacknowledged > 0 and info[_TCP_INFO_RETRANSMITS] > 0
 
     def repeat(self) -> bool:
         """Have TCP send again, now, what the guest has not acknowledged; False: it cannot."""

@@ -27,6 +27,7 @@ class Hand:
         self._spool = spool
         self._writes: list[HeldWrite] = []
         self._request: tuple[HeldWrite, bytes] | None = None
+        self._sound: HeldWrite | None = None  # the one whose spool file was looked at
 
     @property
     def writes(self) -> Sequence[HeldWrite]:
@@ -54,7 +55,7 @@ class Hand:
         return self._request[1]
 
     async def fill(self) -> None:
-        """Take up the next write, and those that may go beside it, if there are any."""
+        """Take up the next write, and those that may go with it, if there are any."""
         backlog = self._line.backlog
         total = self._line.traffic.total
         most = _RUN if total else _LOOKAHEAD
@@ -64,13 +65,24 @@ class Hand:
             write = await backlog.take()
             if isinstance(write, Unreadable):
                 await self._aside.put(write, WriteState.DAMAGED, write.why)
-            elif write is not None and not await self._intact(write):
-                why = f"write {write.name}: its spool file {write.body.spool} is damaged"
-                await self._aside.put(write, WriteState.DAMAGED, why)
-            elif write is not None:
+            elif write is not None and (total or await self._intact(write)):
                 self.put(write)
+            elif write is not None:
+                await self._leave(write)
+        # In the total order the others wait: each is looked at when it is the next.
+        while total and self._writes and self._sound is not self._writes[0]:
+            write = self._writes[0]
+            if await self._intact(write):
+                self._sound = write
+            else:
+                self._writes.remove(write)
+                await self._leave(write)
         if self._writes:
             self.request(self._writes[0])
+
+    async def _leave(self, write: HeldWrite) -> None:
+        why = f"write {write.name}: its spool file {write.body.spool} is damaged"
+        await self._aside.put(write, WriteState.DAMAGED, why)
 
     async def _intact(self, write: HeldWrite) -> bool:
         return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)

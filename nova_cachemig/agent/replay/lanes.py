@@ -25,7 +25,7 @@ _MOST_ATTEMPTS: Final = 4  # open at a time
 # What was on its way when the guest fell silent is lost. TCP is made to repeat it when the guest is
 # back, and again where that is lost too: the switches may still learn where the guest is now.
 _REPEAT_EVERY: Final = 0.02  # seconds
-_REPEAT_FOR: Final = 2.0  # seconds; TCP by itself would have repeated it by then
+_REPEAT_FOR: Final = 2.0  # seconds after the return; TCP by itself would have done it by then
 # What may be sent twice goes out anew, on another connection, if it is not acknowledged by then.
 _LOST_AFTER: Final = 0.1  # seconds
 # Where TCP cannot be made to: sooner. A guest that has it acknowledges it sooner: its kernel puts
@@ -203,20 +203,16 @@ class Lanes:
         loop.call_later(_LOST_AFTER if repeated else _LOST_SOON, self._close_lost)
 
     def _lost(self) -> list[guest.GuestConnection]:
-        """Those that went silent before the guest did, with bytes that it has not acknowledged."""
+        """Those with bytes that were repeated in vain; the guest may have taken others of them."""
         if not self.gate_open:
             return []
-        return [
-            connection
-            for connection in self._busy
-            if connection.silent_since < self._opened_at and connection.unacknowledged
-        ]
+        return [connection for connection in self._busy if connection.stuck]
 
     def _repeat_lost(self) -> bool:
-        """Have TCP repeat what was lost until the guest has it; False where that cannot be done."""
+        """Have TCP repeat what was lost, and look again; False where that cannot be done."""
         loop = asyncio.get_running_loop()
         repeated = [connection.repeat() for connection in self._lost()]
-        if any(repeated) and loop.time() < self._opened_at + _REPEAT_FOR:
+        if self.gate_open and loop.time() < self._opened_at + _REPEAT_FOR:
             loop.call_later(_REPEAT_EVERY, self._repeat_lost)
         return all(repeated)
 

@@ -36,7 +36,7 @@ _UNREACHABLE: Final = {
     socket.AF_INET: (3, 1),  # destination, host
     socket.AF_INET6: (1, 0),  # destination, no route: the one that Linux heeds for IPv6
 }
-_MOST_DOUBLINGS: Final = 8  # of an interval of 60 ms that ends at 1 s there are five
+_TCP_INFO_BACKOFF: Final = 3  # bytes: where linux/tcp.h has tcpi_backoff, doublings
 
 
 def repeat(sock: socket.socket) -> bool:
@@ -55,7 +55,7 @@ def repeat(sock: socket.socket) -> bool:
         kind = socket.IPPROTO_ICMP if sock.family == socket.AF_INET else socket.IPPROTO_ICMPV6
         with socket.socket(sock.family, socket.SOCK_RAW, kind) as raw:
             here, _, *scope = sock.getsockname()
-            for _ in range(_MOST_DOUBLINGS):
+            for _ in range(_doublings(sock)):
                 raw.sendto(message, (here, 0, *scope))
     except OSError as exc:
         _tell_once(str(exc))
@@ -70,6 +70,12 @@ def _tell_once(why: str) -> None:
         "second after its return (repeating it at once needs CAP_NET_ADMIN and CAP_NET_RAW): %s",
         why,
     )
+
+
+def _doublings(sock: socket.socket) -> int:
+    """How often the interval was doubled; Linux counts on where its upper bound is reached."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BACKOFF + 1)
+    return info[_TCP_INFO_BACKOFF]
 
 
 def _queued(sock: socket.socket, what: int) -> int:

@@ -14,6 +14,7 @@ from nova_cachemig.agent.intake.marks import EdgeMarks
 class Edge:
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
+        self.calls = 0
         self.broken = False
         self.dead = asyncio.Event()
         self.dead.set()
@@ -22,6 +23,7 @@ class Edge:
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         await self.dead.wait()
+        self.calls += 1
         if self.broken:
             raise ConnectionError("engine down")
         self.told += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
@@ -48,6 +50,21 @@ class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
             [("invalidate", "h", "/2", "/also"), ("url:/2", False), ("client:me", False)],
             self.edge.told[-3:],
         )
+
+    async def test_answers_gather_and_new_writes_do_not_wait_for_them(self) -> None:
+        for n in range(10):
+            await self.marks.accepted("h", f"/{n}", "me")
+        with mock.patch.object(marks, "_GATHER", 60):
+            async with asyncio.timeout(5):
+                await self.marks.accepted("h", "/new", "me")
+        before = self.edge.calls
+        with mock.patch.object(marks, "_GATHER", 0.2):
+            for n in range(10):
+                self.marks.answered("h", f"/{n}", "me", (), lambda: None)
+                await asyncio.sleep(0.001)
+            await self.marks.settle()
+        self.assertLessEqual(self.edge.calls - before, 2)
+        self.assertEqual(10, sum(call[1:] == (False,) for call in self.edge.told))
 
     async def test_released_only_when_the_engine_knows(self) -> None:
         await self.marks.accepted("h", "/", "me")

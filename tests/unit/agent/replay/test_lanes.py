@@ -23,7 +23,7 @@ class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
         journal_conf.register(conf)
         conf([], default_config_files=[])
         lanes = Lanes(conf, "shop")
-        connection = mock.Mock(silent_since=0.0, unacknowledged=True)
+        connection = mock.Mock(stuck=True)
         connection.repeat.return_value = False
         connection.configure_mock(**facts)
         self.connection = connection
@@ -39,14 +39,10 @@ class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(await self.given_up(write("POST")))
 
     async def test_not_what_the_guest_has(self):
-        self.assertFalse(await self.given_up(write(), unacknowledged=False))
+        self.assertFalse(await self.given_up(write(), stuck=False))
 
     async def test_not_an_upload(self):
         self.assertFalse(await self.given_up(write(body=Body(spool="x", length=9))))
-
-    async def test_not_where_the_guest_has_spoken_since(self):
-        later = asyncio.get_running_loop().time() + 60
-        self.assertFalse(await self.given_up(write(), silent_since=later))
 
     async def test_later_where_tcp_repeats_it(self):
         repeats = {"repeat.return_value": True}
@@ -60,5 +56,5 @@ class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
         self.assertGreater(self.connection.repeat.call_count, 1)  # until the guest has it
 
     async def test_tcp_repeats_nothing_that_the_guest_has(self):
-        await self.given_up(write("POST"), unacknowledged=False)
+        await self.given_up(write("POST"), stuck=False)
         self.assertFalse(self.connection.repeat.called)
