@@ -36,7 +36,7 @@ _UNREACHABLE: Final = {
     socket.AF_INET: (3, 1),  # destination, host
     socket.AF_INET6: (1, 0),  # destination, no route: the one that Linux heeds for IPv6
 }
-_TCP_INFO_BACKOFF: Final = 3  # bytes: where linux/tcp.h has tcpi_backoff, doublings
+_TCP_INFO_BACKOFF: Final = 4  # bytes: where linux/tcp.h has tcpi_backoff, doublings
 
 
 def repeat(sock: socket.socket) -> bool:
