@@ -4,8 +4,8 @@
 
 CM_ENTER=()
 
-# Two cores carry what has machines of its own in a real cloud: first the switches and
-# the hypervisors, then users and edge, then the control plane.
+# Two cores carry what has machines of its own in a real cloud: first the edge, then the switches
+# and the hypervisors, then users, then the control plane.
 niceness() {  # HOST [SERVICE]
     case $1.${2:-} in
         *.vswitchd | *.libvirtd) echo -10 ;;
