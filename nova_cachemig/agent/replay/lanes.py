@@ -23,15 +23,11 @@ _FIRST_ATTEMPT: Final = 0.1  # seconds until the next one
 _LAST_ATTEMPT: Final = 1.0
 _MOST_ATTEMPTS: Final = 4  # open at a time
 # What was on its way when the guest fell silent is lost. TCP is made to repeat it when the guest is
-# back, and again where that is lost too: the switches may still learn where the guest is now.
+# back, and again where that is lost too: the switches may still learn where the guest is now. The
+# same request is never sent on another connection for being slow: a guest that has it, but has not
+# said so yet, would apply it twice.
 _REPEAT_EVERY: Final = 0.02  # seconds
 _REPEAT_FOR: Final = 2.0  # seconds after the return; TCP by itself would have done it by then
-# What may be sent twice goes out anew, on another connection, if it is not acknowledged by then.
-_LOST_AFTER: Final = 0.1  # seconds
-# Where TCP cannot be made to: sooner. A guest that has it acknowledges it sooner: its kernel puts
-# that off for 40 ms of the guest's time, and it ran for a while before it was found to answer. (To
-# be wrong costs a repetition of what may be repeated.)
-_LOST_SOON: Final = 0.03  # seconds
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 
 
@@ -47,7 +43,6 @@ class Lanes:
         self._depth: int = conf.journal.pipeline
         self._idle: list[guest.GuestConnection] = []
         self._busy: dict[guest.GuestConnection, list[HeldWrite]] = {}
-        self._given_up: set[guest.GuestConnection] = set()  # closed by us, to send anew
         self._opened_at = 0.0
         self._pipelining = True
         self.target: Target | None = None
@@ -58,7 +53,7 @@ class Lanes:
         """The guest answers here."""
         if not self.gate_open:
             self._pipelining = True  # what it did before it moved is forgotten
-            asyncio.get_running_loop().call_soon(self._mend_lost)
+            asyncio.get_running_loop().call_soon(self._repeat_lost)
         self.target = target
         self.gate_open = True
         self._opened_at = asyncio.get_running_loop().time()
@@ -129,14 +124,12 @@ class Lanes:
         ahead.remove(write)
         if not ahead:
             self._busy.pop(connection, None)
-            self._given_up.discard(connection)
             if connection.open:
                 self._idle.append(connection)
 
     def lost(self, connection: guest.GuestConnection) -> None:
         """It broke. A guest, or what stands before it, may not take several requests at once."""
-        ours = connection in self._given_up
-        if self._pipelining and len(self._busy.get(connection, ())) > 1 and not ours:
+        if self._pipelining and len(self._busy.get(connection, ())) > 1:
             LOG.warning("%s: one write at a time on a connection from now on", self._name)
             self._pipelining = False
 
@@ -196,34 +189,16 @@ class Lanes:
             if isinstance(ended, guest.GuestConnection) and ended not in self._idle:
                 ended.close()
 
-    def _mend_lost(self) -> None:
-        """Mend what was on its way when the guest fell silent: it has just come back."""
-        repeated = self._repeat_lost()
-        loop = asyncio.get_running_loop()
-        loop.call_later(_LOST_AFTER if repeated else _LOST_SOON, self._close_lost)
-
-    def _lost(self) -> list[guest.GuestConnection]:
-        """Those with bytes that were repeated in vain; the guest may have taken others of them."""
+    def _repeat_lost(self) -> None:
+        """Have TCP repeat what was repeated in vain, and look again for a while."""
         if not self.gate_open:
-            return []
-        return [connection for connection in self._busy if connection.stuck]
-
-    def _repeat_lost(self) -> bool:
-        """Have TCP repeat what was lost, and look again; False where that cannot be done."""
+            return
+        for connection in self._busy:
+            if connection.stuck:
+                connection.repeat()
         loop = asyncio.get_running_loop()
-        repeated = [connection.repeat() for connection in self._lost()]
-        if self.gate_open and loop.time() < self._opened_at + _REPEAT_FOR:
+        if loop.time() < self._opened_at + _REPEAT_FOR:
             loop.call_later(_REPEAT_EVERY, self._repeat_lost)
-        return all(repeated)
-
-    def _close_lost(self) -> None:
-        """Send anew, on another connection, what was lost when the guest fell silent."""
-        for connection in self._lost():
-            # An upload that goes on has bytes under way all the time: TCP mends it by itself.
-            writes = self._busy[connection]
-            if all(write.resendable and write.body.spool is None for write in writes):
-                self._given_up.add(connection)
-                connection.close("lost when the guest fell silent")
 
     def close_silent(self) -> None:
         """Give up connections on which the guest is silent although it is said to answer."""

@@ -2,7 +2,7 @@
 
 While the guest is paused, TCP repeats what is on its way at ever longer intervals, up to a second
 (``TCP_RTO_MAX_MS``, the least that Linux takes). When the guest is back, the next repetition may be
-that far off, and everything behind a write that may not be sent twice waits for it.
+that far off, and everything behind the write waits for it.
 
 RFC 6069 has the remedy: an ICMP "host unreachable" about the segment says that the path was broken,
 not crowded, and each takes one doubling of the interval back; when the shorter interval is over

@@ -51,8 +51,8 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
     def inside(self, *command):
         return run("ip", "netns", "exec", self.space, *command)
 
-    def pause(self):
-        for hook in ("input", "output"):
+    def pause(self, *hooks):
+        for hook in hooks or ("input", "output"):
             self.inside("nft", "add", "chain", "inet", "pause", hook,
                         f"{{ type filter hook {hook} priority 0; policy drop; }}")  # fmt: skip
 

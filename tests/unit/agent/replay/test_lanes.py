@@ -1,4 +1,4 @@
-"""Which connections are given up when the guest is back."""
+"""What becomes of what was on its way when the guest is back."""
 
 import asyncio
 import unittest
@@ -6,55 +6,36 @@ from unittest import mock
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.replay import lanes as lanes_module
 from nova_cachemig.agent.replay.lanes import Lanes
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import NO_BODY, Body, HeldWrite
-
-
-def write(method="PUT", body=NO_BODY):
-    return HeldWrite("shop", 1, 0.0, method, "/", "h", (), body, "c")
+from nova_cachemig.model.write import NO_BODY, HeldWrite
 
 
 class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
-    async def given_up(self, one, **facts):
+    async def after_return(self, *, stuck):
         conf = cfg.ConfigOpts()
         journal_conf.register(conf)
         conf([], default_config_files=[])
         lanes = Lanes(conf, "shop")
-        connection = mock.Mock(stuck=True)
-        connection.repeat.return_value = False
-        connection.configure_mock(**facts)
-        self.connection = connection
-        lanes.take(connection, one)
+        connection = mock.Mock(stuck=stuck)
+        lanes.take(connection, HeldWrite("shop", 1, 0.0, "PUT", "/", "h", (), NO_BODY, "c"))
         lanes.send_to(Target("192.0.2.1", 80))
         await asyncio.sleep(0.15)
-        return connection.close.called
+        self.assertFalse(connection.close.called)  # the guest may have it
+        return lanes, connection.repeat
 
-    async def test_what_may_be_sent_again(self):
-        self.assertTrue(await self.given_up(write()))
-
-    async def test_not_what_may_not_be_sent_twice(self):
-        self.assertFalse(await self.given_up(write("POST")))
-
-    async def test_not_what_the_guest_has(self):
-        self.assertFalse(await self.given_up(write(), stuck=False))
-
-    async def test_not_an_upload(self):
-        self.assertFalse(await self.given_up(write(body=Body(spool="x", length=9))))
-
-    async def test_later_where_tcp_repeats_it(self):
-        repeats = {"repeat.return_value": True}
-        with mock.patch.object(lanes_module, "_LOST_AFTER", 60):
-            self.assertFalse(await self.given_up(write(), **repeats))
-        with mock.patch.object(lanes_module, "_LOST_AFTER", 0.01):
-            self.assertTrue(await self.given_up(write(), **repeats))
-
-    async def test_tcp_repeats_what_may_not_be_sent_twice(self):
-        await self.given_up(write("POST"), **{"repeat.return_value": True})
-        self.assertGreater(self.connection.repeat.call_count, 1)  # until the guest has it
+    async def test_tcp_repeats_it_until_the_guest_has_it(self):
+        _, repeat = await self.after_return(stuck=True)
+        self.assertGreater(repeat.call_count, 1)
 
     async def test_tcp_repeats_nothing_that_the_guest_has(self):
-        await self.given_up(write("POST"), stuck=False)
-        self.assertFalse(self.connection.repeat.called)
+        _, repeat = await self.after_return(stuck=False)
+        self.assertFalse(repeat.called)
+
+    async def test_tcp_repeats_nothing_to_a_guest_that_is_silent_again(self):
+        lanes, repeat = await self.after_return(stuck=True)
+        lanes.hold()
+        before = repeat.call_count
+        await asyncio.sleep(0.1)
+        self.assertEqual(before, repeat.call_count)
