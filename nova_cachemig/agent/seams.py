@@ -68,6 +68,9 @@ class Engine(Protocol):
     async def writes_in_flight(self, service: str) -> int:
         """Writes that went straight to the guest and have not been answered."""
 
+    async def holding(self, service: str) -> int:
+        """Requests that are held, or were and have not been answered."""
+
     async def counts(self, service: str) -> EdgeCounts:
         """Counters since the service last left ``pass``."""
 

@@ -98,6 +98,14 @@ OPTS = [
         "that waits for the guest's return overruns it by at most this much.",
     ),
     cfg.IntOpt(
+        "fetches_on_return",
+        default=8,
+        min=1,
+        max=10000,
+        help="Reads at a time that go to a guest that has just come back. The others wait for "
+        "their turn, at most half a second. More help a guest that answers many at once.",
+    ),
+    cfg.IntOpt(
         "connect_patience",
         default=60,
         min=1,

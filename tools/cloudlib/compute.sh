@@ -1,32 +1,16 @@
 # shellcheck shell=bash
-# A compute host: Open vSwitch in user space, libvirtd, storage, nova-compute.
+# A compute host: a bridge, libvirtd, storage, nova-compute.
 
-start_ovsdb() {  # HOST
-    local db=$CM_STATE/$1/ovs.db schema=/usr/share/openvswitch/vswitch.ovsschema
-    mkdir -p "$CM_STATE/$1"
-    [[ -f $db ]] || ovsdb-tool create "$db" "$schema"
-    # os-vif looks for it at this TCP address.
-    daemon_start "$1" ovsdb ovsdb-server "$db" \
-        --remote=punix:/run/openvswitch/db.sock \
-        --remote=ptcp:6640:127.0.0.1 --unixctl=/run/openvswitch/ovsdb.ctl
-    wait_daemon "$1.ovsdb" 20 in_host "$1" ovs-vsctl --no-wait --timeout=2 init
-}
-
-start_vswitchd() {  # HOST
-    daemon_start "$1" vswitchd ovs-vswitchd unix:/run/openvswitch/db.sock \
-        --unixctl=/run/openvswitch/vswitchd.ctl
-    in_host "$1" ovs-vsctl --timeout=30 \
-        --may-exist add-br br-int \
-        -- set bridge br-int datapath_type=netdev fail-mode=standalone \
-        -- --may-exist add-port br-int eth0 \
-        -- set interface br-int mtu_request="$CM_MTU" \
-        -- set open_vswitch . "external_ids:started=$EPOCHREALTIME"
-    # That last change makes ovs-vsctl wait for the switch even when the bridge is
-    # in its database already.
-    wait_until 15 ip -n "$CM_NS-$1" link show br-int || die "$1: Open vSwitch makes no br-int"
-    in_host "$1" ethtool -K br-int tx off > /dev/null 2>&1 || true
-    ip -n "$CM_NS-$1" link set br-int up
-    set_address "$CM_NS-$1" br-int "$(cm_ip "$1")"
+# Its address is the bridge's, as the guests' taps and its wire are ports of it.
+ensure_bridge() {  # HOST
+    local ns=$CM_NS-$1
+    if ! ip -n "$ns" link show br-int > /dev/null 2>&1; then
+        ip -n "$ns" link add br-int type bridge
+        ip -n "$ns" link set br-int mtu "$CM_MTU"
+        ip -n "$ns" link set eth0 master br-int
+        ip -n "$ns" link set br-int up
+    fi
+    set_address "$ns" br-int "$(cm_ip "$1")"
     apply_link_speed "$1"
 }
 
@@ -139,8 +123,7 @@ live_migration_wait_for_vif_plug = false
 # A block migration fetches the kernel anew, and Nova takes it for a bad disk.
 disable_deep_image_inspection = true
 CONF
-    for group in nova_sys_admin vif_plug_ovs_privileged \
-        vif_plug_linux_bridge_privileged privsep_osbrick; do
+    for group in nova_sys_admin privsep_osbrick; do
         printf '[%s]\nhelper_command = %s\n' "$group" "$helper"
     done
     cat << CONF

@@ -16,7 +16,7 @@ hosts_of() {  # SERVICE: the hosts that run it
     case $1 in
         mariadb | rabbitmq | keystone | placement | glance | neutron | nova-api | \
             nova-scheduler | nova-conductor) echo control ;;
-        ovsdb | vswitchd | ports | libvirtd | storage | nova-compute) cm_computes ;;
+        ports | libvirtd | storage | nova-compute) cm_computes ;;
         agent) echo cache ;;
         *) die "unknown service $1" ;;
     esac

@@ -4,11 +4,11 @@
 
 CM_ENTER=()
 
-# Two cores carry what has machines of its own in a real cloud: first the edge, then the switches
-# and the hypervisors, then users, then the control plane.
+# Two cores carry what has machines of its own in a real cloud: first the edge, then the hypervisors,
+# then users, then the control plane.
 niceness() {  # HOST [SERVICE]
     case $1.${2:-} in
-        *.vswitchd | *.libvirtd) echo -10 ;;
+        *.libvirtd) echo -10 ;;
         cache.*) echo -15 ;;
         client.*) echo -5 ;;
         *) echo 10 ;;
@@ -72,10 +72,6 @@ ensure_host() {  # HOST
             peer name eth0 mtu "$CM_MTU" netns "$ns"
         ip -n "$CM_NS-net" link set "to-$host" master br0 up
         ip -n "$ns" link set eth0 up
-        # Checksums left to a card that does not exist are dropped by the
-        # user-space switch.
-        ip netns exec "$CM_NS-net" ethtool -K "to-$host" tx off > /dev/null
-        ip netns exec "$ns" ethtool -K eth0 tx off > /dev/null
     fi
     case $host in
         compute*) ;;  # the address goes on br-int

@@ -5,10 +5,9 @@
 # Needed to build the virtual environment: first, so that pip can run while the
 # rest is being installed.
 APT_FIRST=(python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev
-    ca-certificates iproute2 ethtool procps)
+    ca-certificates iproute2 procps)
 APT_REST=(mariadb-server rabbitmq-server
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
-    openvswitch-switch
     cpio genisoimage dosfstools mtools bindfs busybox-static kmod
     varnish haproxy nftables curl git)
 

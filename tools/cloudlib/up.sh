@@ -7,13 +7,13 @@ cmd_up() {
     say "the cloud is in $CM_STATE"
     install_first
     job venv install_venv
-    [[ -z $(apt_missing ethtool iproute2 procps) ]] || die "apt left packages out"
+    [[ -z $(apt_missing iproute2 procps) ]] || die "apt left packages out"
     ensure_network
     job kernel fetch_kernel
     wait_for_apt
     job rabbitmq start_rabbitmq
     start_mariadb
-    say "MariaDB runs; Open vSwitch and libvirt are next"
+    say "MariaDB runs; the hypervisors are next"
     local host
     for host in $(cm_computes); do job "hypervisor-$host" start_hypervisor "$host"; done
     wait_for_venv
@@ -83,8 +83,7 @@ wait_for_venv() {
 }
 
 start_hypervisor() {  # HOST
-    start_ovsdb "$1"
-    start_vswitchd "$1"
+    ensure_bridge "$1"
     start_ports "$1"
     start_libvirtd "$1"
     start_storage "$1"

@@ -317,12 +317,16 @@ class HaproxyVarnish:
         """Writes that went straight to the guest and have not been answered."""
         return await self._edge.tracked("writes", names.of_service(service))
 
+    async def holding(self, service: str) -> int:
+        """Requests that are held, or were and have not been answered."""
+        return await self._edge.tracked("holding", names.of_service(service))
+
     async def counts(self, service: str) -> EdgeCounts:
         """Counters since the service last left ``pass``."""
         for ring in self._rings:
             ring.rest(0)
         await asyncio.sleep(2 * LOOK_EVERY)  # what they have not taken yet counts
-        holding = await self._edge.tracked("holding", names.of_service(service))
+        holding = await self.holding(service)
         return dataclasses.replace(self._tally.of(service), holding_now=holding)
 
     def accesses(self) -> AsyncIterator[AccessRecord]:

@@ -170,7 +170,7 @@ class Edge:
                 return
 
     async def tracked(self, table: str, service: str) -> int:
-        """Requests of a service that are now in ``writes`` or ``holding``."""
+        """Requests of a service that are now in ``writes``, ``fetching`` or ``holding``."""
         said = await self.admin.run(command("show", "table", table, "key", service))
         for line in said.splitlines():
             words = dict(word.split("=", 1) for word in line.split() if "=" in word)

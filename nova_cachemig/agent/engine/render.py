@@ -14,6 +14,8 @@ from nova_cachemig.agent.engine.accesslog import LINE_LENGTH, LOG_FORMAT
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+TURN_MILLISECONDS = 500  # for which a read waits at most until fewer are with the guest
+
 MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs")
 
 
@@ -107,7 +109,11 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         "EPOCHS_MAP": paths.map("epochs"),
     }
     lines = [f'local {name} = "{path}"' for name, path in head.items()]
-    lines.append(f"local HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}")
+    lines += [
+        f"local HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}",
+        f"local FETCHES = {conf.engine.fetches_on_return}",
+        f"local TURN_MILLISECONDS = {TURN_MILLISECONDS}",
+    ]
     return "\n".join([*lines, "", (TEMPLATES / "edge.lua").read_text()])
 
 

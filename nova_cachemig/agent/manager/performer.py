@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -22,6 +23,10 @@ LOG = log.getLogger(__name__)
 SILENCE_INTERVAL = 0.05
 """Seconds between probes while the guest answers: each costs it a connection, and libvirt's word
 mostly comes first."""
+
+LOOK_EVERY = 0.01  # seconds
+LAST_HELD = 0.5
+"""Seconds for which a release waits until the last that were held are answered."""
 
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
@@ -143,7 +148,19 @@ class Performer:
 
     async def _drained(self) -> None:
         await asyncio.gather(*(self._parts.writes.drained(name) for name in self.services))
+        await asyncio.gather(*(self._answered(name) for name in self.services))
         self._event(EventKind.DRAINED)
+
+    async def _answered(self, name: str) -> None:
+        """Let reads that wait for a write go by way of the cache: they are many, of few pages.
+
+        New ones may be held for new writes all the time, so not for long.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LAST_HELD
+        with contextlib.suppress(PartError):  # then nobody knows, and nobody waits
+            while loop.time() < end and await self._parts.engine.holding(name):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY)
 
     # -- edge ----------------------------------------------------------------------------
 

@@ -64,6 +64,10 @@ class Server:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.seen: list[Request] = []
+        self.connections = 0  # so far
+        self.answering = 0
+        self.most = 0  # answered at a time, so far
+        self.closes_idle = False  # just when the next request comes
         self.running = asyncio.Event()  # cleared: the process is paused
         self.running.set()
         self.gates: dict[str, asyncio.Event] = {}
@@ -80,13 +84,23 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.connections += 1
+        reused = False
         try:
             while True:
                 first, headers = await read_head(reader)
                 method, url, _ = first.split(" ", 2)
                 request = Request(method, url, headers, await read_body(reader, headers))
+                if self.closes_idle and reused:
+                    return
+                reused = True
                 self.seen.append(request)
-                status, extra, body = await self._handler(request)
+                self.answering += 1
+                self.most = max(self.most, self.answering)
+                try:
+                    status, extra, body = await self._handler(request)
+                finally:
+                    self.answering -= 1
                 head = f"HTTP/1.1 {status} X\r\n"
                 if not any(n.lower() == "content-length" for n in extra) and status not in {
                     101,

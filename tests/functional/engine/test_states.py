@@ -6,7 +6,7 @@ import asyncio
 
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine.rig import SERVICE, EngineCase
-from tests.functional.engine.servers import fetch, until
+from tests.functional.engine.servers import Answer, fetch, until
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 
@@ -95,6 +95,35 @@ class Reads(EngineCase):
         answers = await asyncio.gather(*waiting)
         self.assertEqual(1, len({answer.body for answer in answers}))
         self.assertLessEqual(self.guest.count("/hot"), 2)  # one, and perhaps a refresh behind it
+
+    async def held_pages(self, number: int, delay: float) -> list[asyncio.Task[Answer]]:
+        await self.flip(EdgeState.SHIELDED)
+        pages = [f"/held/{n}" for n in range(number)]
+        self.guest.delays.update(dict.fromkeys(pages, delay))
+        waiting = [asyncio.create_task(self.get(page)) for page in pages]
+        await self.holding(number)
+        self.guest.connections = self.guest.most = 0
+        await self.flip(EdgeState.REPLAY)
+        return waiting
+
+    async def test_a_guest_that_is_back_gets_few_reads_at_a_time(self) -> None:
+        answers = await asyncio.gather(*await self.held_pages(40, 0.02))
+        self.assertEqual({200}, {answer.status for answer in answers})
+        self.assertEqual(8, self.guest.most)
+        self.assertLess(self.guest.connections, 12)
+
+    async def test_a_slow_guest_gets_them_all_after_a_while(self) -> None:
+        waiting = await self.held_pages(40, 3)
+        await until(lambda: self.guest.answering == 40, 2)
+        answers = await asyncio.gather(*waiting)
+        self.assertEqual({200}, {answer.status for answer in answers})
+
+    async def test_a_read_is_sent_again_where_the_guest_closes_its_connection(self) -> None:
+        self.guest.closes_idle = True
+        await self.flip(EdgeState.REPLAY)
+        answers = [await self.get(f"/{number}") for number in range(20)]
+        self.assertEqual({200}, {answer.status for answer in answers})
+        self.assertEqual(20, self.guest.connections)
 
     async def test_a_client_that_leaves_frees_its_hold(self) -> None:
         await self.flip(EdgeState.SHIELDED)

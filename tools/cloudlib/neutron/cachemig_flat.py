@@ -1,24 +1,16 @@
 """A mechanism driver for a cloud without network agents.
 
-Every port is bound to the host's user-space bridge as soon as it is asked for;
-there is nobody who would report it plugged, so it is active at once.
+Nova makes a tap device for every port, which a daemon of the host (``ports``) joins to the host's
+bridge. There is nobody who would report it plugged, so a port is active as soon as it is bound.
 """
 
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
-DETAILS = {
-    "bridge_name": "br-int",
-    # Without it os-vif turns the bridge back to the kernel's datapath.
-    "datapath_type": "netdev",
-    portbindings.OVS_HYBRID_PLUG: False,
-    portbindings.CAP_PORT_FILTER: False,
-}
-
 
 class FlatDriver(api.MechanismDriver):
-    """Binds any port of a flat network to br-int."""
+    """Binds any port of a flat network."""
 
     def initialize(self):
         """There is nothing to prepare."""
@@ -32,8 +24,8 @@ class FlatDriver(api.MechanismDriver):
             if segment[api.NETWORK_TYPE] == constants.TYPE_FLAT:
                 context.set_binding(
                     segment[api.ID],
-                    portbindings.VIF_TYPE_OVS,
-                    dict(DETAILS),
+                    portbindings.VIF_TYPE_TAP,
+                    {portbindings.CAP_PORT_FILTER: False},
                     status=constants.PORT_STATUS_ACTIVE,
                 )
                 return

@@ -75,6 +75,18 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
     txn:unset_var("txn.holding")
 end, 0)
 
+-- All that was held wants to go to the guest when it is back. A few at a time are answered no later,
+-- and spare it a connection each. A guest that takes long is asked by all at once after a while.
+core.register_action("cachemig_turn", {"http-req"}, function(txn)
+    local service, last = txn:get_var("txn.svc"), milliseconds() + TURN_MILLISECONDS
+    while tonumber(txn.c:table_conn_cur(service, "fetching") or 0) >= FETCHES do
+        if milliseconds() >= last then
+            return
+        end
+        core.msleep(2)
+    end
+end, 0)
+
 -- A client that is named by a cookie: its hash, so that the value is not written anywhere.
 core.register_action("cachemig_client", {"http-req"}, function(txn)
     local wanted = cookies:lookup(txn:get_var("txn.svc"))

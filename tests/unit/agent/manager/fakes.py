@@ -26,6 +26,8 @@ class FakeParts:
         self.nova = MigrationState.UNKNOWN
         self.open_error = None
         self.left = []
+        self.held = 0
+        self.asked_held = 0
 
     def parts(self, **limits):
         values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
@@ -36,6 +38,10 @@ class FakeParts:
 
     async def kill_reads(self, service):
         self.log.append("kill_reads")
+
+    async def holding(self, service):
+        self.asked_held += 1
+        return self.held
 
     async def counts(self, service):
         self.log.append("counts")

@@ -3,8 +3,10 @@
 import asyncio
 import time
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent import seams
+from nova_cachemig.agent.manager import performer
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.manager.parts import MigrationState
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
@@ -178,6 +180,32 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(2, self.fake.log.count("edge drain"))
         self.assertEqual(2, self.fake.log.count("edge replay"))
+
+    async def replayed(self):
+        manager = self.manager()
+        await self.begun(manager)
+        await self.tell(manager, GuestEventKind.PAUSED)
+        self.fake.guest_up.set()
+        await self.until(lambda: "edge replay" in self.fake.log)
+
+    async def test_a_release_waits_for_the_last_that_were_held(self):
+        self.fake.held = 3
+        await self.replayed()
+        await self.until(lambda: self.fake.asked_held > 2)
+        self.assertNotIn("edge drain", self.fake.log)
+        self.fake.held = 0
+        await self.until(lambda: "edge pass" in self.fake.log)
+
+    async def test_a_release_does_not_wait_for_ever_for_those_that_are_held(self):
+        self.fake.held = 3
+        with mock.patch.object(performer, "LAST_HELD", 0.05):
+            await self.replayed()
+            await self.until(lambda: "edge pass" in self.fake.log)
+
+    async def test_a_release_does_not_wait_where_nobody_knows_who_is_held(self):
+        self.fake.holding = mock.AsyncMock(side_effect=seams.PartError("the edge is gone"))
+        await self.replayed()
+        await self.until(lambda: "edge pass" in self.fake.log)
 
     async def test_word_of_a_migration_that_lay_in_the_queue_is_no_news(self):
         manager = self.manager()
