@@ -13,7 +13,7 @@ MIGRATION_OPTIONS=(bandwidth:0 downtime:500 downtime_steps:10
 declare -A PRESETS=(
     [short]='limit=500 link=0 rate=0 size=0 post_copy=false'
     [1s]='limit=1600 link=32 rate=200 size=28 post_copy=false'
-    [5s]='limit=6200 link=16 rate=200 size=72 post_copy=false'
+    [5s]='limit=6200 link=16 rate=200 size=69 post_copy=false'
     [postcopy]='limit=40 link=32 rate=200 size=28 post_copy=true'
 )
 

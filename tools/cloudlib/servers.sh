@@ -2,7 +2,9 @@
 # Guests: boot, migrate, abort. The work is in servers.py, which asks Nova from
 # the client's host as any user would.
 
-server_tool() { with_openrc client "$CM_BIN/python" "$CM_LIB/servers.py" "$@"; }
+server_tool() {
+    with_openrc client "${CM_BEHIND[@]}" "$CM_BIN/python" "$CM_LIB/servers.py" "$@"
+}
 
 cmd_boot() { server_tool boot "$@"; }
 cmd_delete() { server_tool delete "$@"; }

@@ -22,7 +22,7 @@ GUEST: Final = "shop"
 # The users' addresses: each client is a person of its own to the edge, not one behind the others.
 USERS: Final = "10.78.0.0/22"
 CLIENTS: Final = 400
-RATE: Final = 120  # requests per second
+RATE: Final = 105  # requests per second
 WARM_UP: Final = 25.0  # seconds of load before the migration, so that pages are known
 LONGEST: Final = 400.0  # seconds of load, if nothing ends it
 
