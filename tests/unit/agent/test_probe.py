@@ -89,14 +89,14 @@ class RealSocketTest(ProbeTest):
 
     async def test_no_descriptors_are_left(self):
         target, _ = self.nobody()
-        gc.collect()  # what an earlier test has left is not closed in between
-        before = open_files()
+        gc.collect()
+        before = open_files()  # what an earlier test has left may still be closed in between
         task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
         await asyncio.sleep(0.05)
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
-        self.assertEqual(before, open_files())
+        self.assertLessEqual(open_files(), before)  # some fifty attempts were made
 
     async def test_not_an_address(self):
         for address in ("shop.example", "", "1.2.3", "1.2.3.4:80"):
