@@ -234,6 +234,7 @@ class IntakeProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection; a request that is not whole is dropped."""
+        self._drop_upload()  # not when the loss is told: a server that stops waits for this
         if self._transport is not None:
             self._transport.close()
 

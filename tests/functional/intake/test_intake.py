@@ -154,6 +154,17 @@ class IntakeTest(IntakeCase):
         self.addAsyncCleanup(again.stop)
         self.assertEqual({}, await again.unfinished())
 
+    async def test_agent_that_stops_half_way_leaves_no_file(self) -> None:
+        await self.begin()
+        _, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 400000\r\n\r\n" + b"x" * 300_000)
+        await writer.drain()
+        async with asyncio.timeout(10):
+            while not self.spooled():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await self.writes.stop()  # the client is still there
+        self.assertEqual([], self.spooled())
+
     async def test_client_that_stops_half_way(self) -> None:
         await self.begin(body_timeout=0.2)
         reader, writer = await self.connect()
