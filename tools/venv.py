@@ -1,0 +1,29 @@
+"""Commands of this tree run under the environment that ``tools/test`` makes, whoever calls them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+_NEEDED = "oslo_config"  # stands for all requirements: nothing else brings it along
+
+
+def enter() -> None:
+    """Go on as the same command under ``.venv``, unless this interpreter has what is needed.
+
+    Ends the process with a sentence where neither has it. Returns at once in any virtual
+    environment: who activated one means it.
+    """
+    if sys.prefix != sys.base_prefix:
+        return
+    python = Path(__file__).resolve().parents[1] / ".venv/bin/python"
+    if python.exists():
+        os.execv(python, [str(python), *sys.argv])
+    if importlib.util.find_spec(_NEEDED) is None:
+        sys.exit(
+            f"{sys.argv[0]}: {sys.executable} lacks the project's requirements. Run "
+            "`tools/test --only lint` once, which installs them into .venv, or activate an "
+            "environment with requirements.txt and test-requirements.txt."
+        )
