@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 from oslo_config import cfg
@@ -83,6 +84,8 @@ class Agent:
             await self._recover()
             server = self._server()
             server.start()
+            gc.collect()
+            gc.freeze()  # a full collection would stop all for as long as a hit may take
             async with asyncio.TaskGroup() as tasks:
                 work = [
                     tasks.create_task(self._learn()),
