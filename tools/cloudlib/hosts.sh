@@ -6,12 +6,13 @@ CM_ENTER=()
 
 # Two cores carry what has machines of its own in a real cloud: first the edge, then the hypervisors,
 # then users. The control plane runs when nobody else does: niceness alone would let it keep a core
-# for its slice of three milliseconds each time, whoever wakes up meanwhile.
+# for its slice of three milliseconds each time, whoever wakes up meanwhile. The guests' niceness is
+# below -10, which the machine's own daemons may have.
 share() {  # HOST [SERVICE]: the command that starts a process with its share
     case $1.${2:-} in
-        cache.*) echo nice -n -15 ;;
-        *.libvirtd | *.storage | *.ports) echo nice -n -10 ;;
-        client.*) echo nice -n -5 ;;
+        cache.*) echo nice -n -20 ;;
+        *.libvirtd | *.storage | *.ports) echo nice -n -16 ;;
+        client.*) echo nice -n -10 ;;
         *.rabbitmq | *.) echo nice -n 10 ;;
         *) echo "${CM_BEHIND[@]}" ;;
     esac
