@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nova_cachemig.agent.seams import Engine
+from nova_cachemig.agent.ports import Engine
 from nova_cachemig.agent.warm.warmer import CacheWarmer
 
 _URL = "url:"

@@ -20,8 +20,8 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.manager.parts import MigrationState
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.manager.components import MigrationState
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf.nova import GROUP
 
 LOG = log.getLogger(__name__)
@@ -48,11 +48,11 @@ def _of_the_server(exc: BaseException) -> bool:
     return isinstance(exc, novaclient.exceptions.ClientException) and exc.code >= 500
 
 
-class UnknownInstanceError(PartError):
+class UnknownInstanceError(ComponentError):
     """Nova has no such instance, or does not show it to our account."""
 
 
-class NovaUnreachableError(PartError):
+class NovaUnreachableError(ComponentError):
     """Nova or Keystone does not answer, or refuses our account."""
 
 
@@ -67,12 +67,12 @@ class Instance:
     addresses: dict[str, tuple[str, ...]]
 
     def address(self, network: str | None) -> str:
-        """The address on ``network``, or the first of all; PartError if there is none."""
+        """The address on ``network``, or the first of all; ComponentError if there is none."""
         names = [network] if network is not None else sorted(self.addresses)
         for name in names:
             if self.addresses.get(name):
                 return self.addresses[name][0]
-        raise PartError(
+        raise ComponentError(
             f"instance {self.uuid} has no address"
             + (f" on network {network!r}; it has {sorted(self.addresses)}" if network else "")
         )
@@ -93,7 +93,7 @@ class NovaApi:
         """State of the newest live migration; UNKNOWN if Nova does not answer. Never raises."""
         try:
             return await asyncio.to_thread(self._migration_state, instance, since)
-        except PartError as exc:
+        except ComponentError as exc:
             LOG.warning("asked Nova of the migration of %s: %s", instance, exc)
         except Exception:  # the manager's watchdog must go on
             LOG.exception("asked Nova of the migration of %s", instance)

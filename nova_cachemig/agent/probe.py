@@ -22,7 +22,7 @@ from typing import Any, Final
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Target
 
 LOG = log.getLogger(__name__)
@@ -42,7 +42,7 @@ class _Answer(enum.Enum):
 
 
 class TcpProber:
-    """The :class:`~nova_cachemig.agent.seams.Prober` of the agent."""
+    """The :class:`~nova_cachemig.agent.ports.Prober` of the agent."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Reads ``[probe]`` of ``conf``."""
@@ -55,7 +55,7 @@ class TcpProber:
     async def answers(self, target: Target, *, timeout: float) -> bool:
         """One fresh connection; False when refused or not answered within ``timeout`` seconds.
 
-        Raises PartError when the target's address is not an IP address.
+        Raises ComponentError when the target's address is not an IP address.
         """
         family = _family(target)
         try:
@@ -211,7 +211,7 @@ def _family(target: Target) -> socket.AddressFamily:
         except OSError:
             continue
         return family
-    raise PartError(f"cannot probe {target.address!r}: not an IP address")
+    raise ComponentError(f"cannot probe {target.address!r}: not an IP address")
 
 
 def _address(target: Target) -> Any:

@@ -14,11 +14,11 @@ from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.agent.freshness import Freshness
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
+from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.agent.manager.parts import Limits, Parts
 from nova_cachemig.agent.nova import NovaApi
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.probe import TcpProber
-from nova_cachemig.agent.seams import PartError
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
@@ -49,12 +49,12 @@ class Agent:
         )
         self._writes = Writes(conf, edge=Freshness(self._engine, self._warmer))
         self._store = JournalHandoverStore(self._writes.journal)
-        bounds = Limits(
+        bounds = Timeouts(
             warm=conf.agent.warm_time,
             ask_nova_after=conf.agent.ask_nova_after,
             deadline=conf.agent.handover_deadline,
         )
-        parts = Parts(
+        components = Components(
             self._engine,
             self._writes,
             self._warmer,
@@ -69,14 +69,14 @@ class Agent:
             self._apply,
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
         )
-        self._manager = HandoverManager(parts, self._registry.routes_of)
+        self._manager = HandoverManager(components, self._registry.routes_of)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set. Raises PartError if it cannot begin."""
+        """Serve until ``stop`` is set. Raises ComponentError if it cannot begin."""
         await self._writes.start()
         try:
             await self._engine.start()
-        except PartError:
+        except ComponentError:
             await self._writes.stop()
             raise
         try:

@@ -1,4 +1,4 @@
-"""The agent's write path: intake, journal and replay put together (``WritePath`` of the seams)."""
+"""The agent's write path: intake, journal and replay put together (the port ``WritePath``)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.ports import ComponentError, WriteCounts
 from nova_cachemig.agent.replay.line import Line
 from nova_cachemig.agent.replay.sender import Sender
-from nova_cachemig.agent.seams import PartError, WriteCounts
 from nova_cachemig.model.service import Service, Target
 from nova_cachemig.model.write import WriteState
 
@@ -123,10 +123,10 @@ class Writes:
         self.journal.failpoints.hit("sealed")
 
     async def close(self, service: str) -> None:
-        """No more writes come from the edge. Raises PartError if any is still waiting."""
+        """No more writes come from the edge. Raises ComponentError if any is still waiting."""
         line = self._counter(service).line
         if not line.idle:
-            raise PartError(
+            raise ComponentError(
                 f"Service {service} cannot be closed: {line.waiting} writes wait, "
                 f"{line.in_flight} in flight, {line.unsettled} answers not yet on disk"
             )
@@ -143,7 +143,7 @@ class Writes:
         try:
             return self._counters[service]
         except KeyError:
-            raise PartError(f"Service {service} is not open for writes") from None
+            raise ComponentError(f"Service {service} is not open for writes") from None
 
     def _sender(self, service: str) -> Sender:
         self._counter(service)
@@ -160,7 +160,7 @@ class Writes:
                     forget_at = time.monotonic() + _FORGET_EVERY
                     while await self.journal.forget(cutoff.now()):
                         pass
-            except (PartError, db_exc.DBError, sa.exc.SQLAlchemyError) as exc:
+            except (ComponentError, db_exc.DBError, sa.exc.SQLAlchemyError) as exc:
                 LOG.warning("The journal is not tidied for now: %s", exc)
 
     async def _take_up(self) -> None:

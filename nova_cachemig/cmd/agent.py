@@ -10,7 +10,7 @@ import uvloop
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.service import Agent
 from nova_cachemig.conf import setup
 
@@ -37,7 +37,7 @@ def main() -> int:
     log.setup(conf, "nova-cachemig")
     try:
         uvloop.run(_run(conf))  # what benchmarks/journal measures
-    except PartError as exc:
+    except ComponentError as exc:
         LOG.error("%s", exc)
         print(f"nova-cachemig-agent: {exc}", file=sys.stderr)
         return 1

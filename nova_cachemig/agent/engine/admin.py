@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oslo_log import log
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
@@ -28,7 +28,7 @@ LONGEST_LINE = 8000
 """Bytes of commands on one line; HAProxy's buffer has 16 kB."""
 
 
-class AdminError(PartError):
+class AdminError(ComponentError):
     """HAProxy does not answer, or refused a command."""
 
 

@@ -16,7 +16,7 @@ from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.tally import LOOK_EVERY, Accesses, RingReader, Tally
-from nova_cachemig.agent.seams import EdgeCounts, PartError
+from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
@@ -44,20 +44,20 @@ class _Plan:
 
 
 def _plan(routes: Sequence[Route]) -> _Plan:
-    """Raises PartError, in which case nothing was changed."""
+    """Raises ComponentError, in which case nothing was changed."""
     keys: dict[str, str] = {}
     targets: dict[str, str] = {}
     cookies: dict[str, str] = {}
     twice = [n for n, c in Counter(route.service.name for route in routes).items() if c > 1]
     if twice:
-        raise PartError(f"service {twice[0]} is there twice")
+        raise ComponentError(f"service {twice[0]} is there twice")
     for route in routes:
         service = route.service
         word = names.of_service(service.name)
         for key in names.of_routes(service):
             if key in keys:
                 other = names.to_service(keys[key])
-                raise PartError(f"services {other} and {service.name} both claim {key}")
+                raise ComponentError(f"services {other} and {service.name} both claim {key}")
             keys[key] = word
         if route.target is not None:
             targets[word] = names.of_target(route.target)
@@ -65,7 +65,7 @@ def _plan(routes: Sequence[Route]) -> _Plan:
             cookies[word] = _cookie(service.name, service.client_cookie)
     shared = {key.partition("|")[0] for key in keys if "|" in key}
     for key in shared & keys.keys():
-        raise PartError(
+        raise ComponentError(
             f"service {names.to_service(keys[key])} has no host names but shares {key} with others"
         )
     binds = frozenset(names.of_listen(route.service.listen) for route in routes)
@@ -74,12 +74,12 @@ def _plan(routes: Sequence[Route]) -> _Plan:
 
 def _cookie(service: str, cookie: str) -> str:
     if not cookie or not all(c.isalnum() or c in "_.~%-" for c in cookie):
-        raise PartError(f"service {service}: {cookie!r:.80} is not a cookie's name")
+        raise ComponentError(f"service {service}: {cookie!r:.80} is not a cookie's name")
     return cookie
 
 
 class HaproxyVarnish:
-    """Implements :class:`nova_cachemig.agent.seams.Engine`."""
+    """Implements :class:`nova_cachemig.agent.ports.Engine`."""
 
     def __init__(self, conf: cfg.ConfigOpts, *, intake_socket: str) -> None:
         self._conf = conf
@@ -116,11 +116,11 @@ class HaproxyVarnish:
             root.mkdir(parents=True, exist_ok=True)
             root.chmod(0o700)
         except OSError as exc:
-            raise PartError(f"[engine] runtime_dir = {root}: {exc.strerror}") from exc
+            raise ComponentError(f"[engine] runtime_dir = {root}: {exc.strerror}") from exc
         await self._cache.start()
         try:
             taken_over = await self._edge.start()
-        except PartError:
+        except ComponentError:
             await self._cache.stop()
             raise
         self._wanted_binds = frozenset(self._edge.binds)
@@ -156,7 +156,7 @@ class HaproxyVarnish:
     # -- routes ----------------------------------------------------------------------------
 
     async def apply(self, routes: Sequence[Route]) -> None:
-        """Serve just these; all or nothing. See :class:`seams.Engine`."""
+        """Serve just these; all or nothing. See :class:`ports.Engine`."""
         plan = _plan(routes)
         self._edge.check_binds(plan.binds)
         maps = self._edge.maps
@@ -182,7 +182,7 @@ class HaproxyVarnish:
                 self._reload_wanted = False
                 try:
                     await self._edge.listen_on(self._wanted_binds)
-                except PartError:
+                except ComponentError:
                     self._reload_wanted = True
                     raise
                 for ring in self._rings:
@@ -197,7 +197,7 @@ class HaproxyVarnish:
     async def _reload_logged(self) -> None:
         try:
             await self._reload()
-        except PartError as exc:
+        except ComponentError as exc:
             LOG.error("%s", exc)
 
     async def retarget(self, service: str, target: Target) -> None:
@@ -257,7 +257,7 @@ class HaproxyVarnish:
     async def mark(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
-        """Many at once, with few exchanges: see :class:`seams.Engine`."""
+        """Many at once, with few exchanges: see :class:`ports.Engine`."""
         await self._forget_pages(service, stale)
         hashed = {names.of_pending(service, key): on for key, on in pending.items()}
         async with self._pending_lock:

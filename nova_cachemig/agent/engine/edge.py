@@ -19,7 +19,7 @@ from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import Process, check, program
 from nova_cachemig.agent.engine.supervisor import Supervisor
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _FETCH = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
 
 
 def _try_bind(bind: str) -> None:
-    """Raise PartError if this node cannot listen there, before anything is changed for it."""
+    """Raise ComponentError if this node cannot listen there, before anything is changed for it."""
     address, _, port = bind.rpartition(":")
     family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -36,7 +36,7 @@ def _try_bind(bind: str) -> None:
         try:
             sock.bind((address.strip("[]"), int(port)))
         except OSError as exc:
-            raise PartError(f"cannot listen on {bind}: {exc.strerror}") from exc
+            raise ComponentError(f"cannot listen on {bind}: {exc.strerror}") from exc
 
 
 class Edge:
@@ -115,7 +115,7 @@ class Edge:
         return not files.holds(self._paths.haproxy_cfg, text)
 
     def check_binds(self, binds: Set[str]) -> None:
-        """Raise PartError if this node cannot listen on one that is new."""
+        """Raise ComponentError if this node cannot listen on one that is new."""
         for bind in sorted(binds - self.binds):
             _try_bind(bind)
 
@@ -128,7 +128,7 @@ class Edge:
         self._write_maps()
         try:
             await self._reload()
-        except PartError:
+        except ComponentError:
             files.put(self._paths.haproxy_cfg, before)
             raise
         self.binds = set(binds)
@@ -149,7 +149,7 @@ class Edge:
                         LOG.debug("HAProxy reloads: %s", exc)
                     await asyncio.sleep(0.02)
         except TimeoutError as exc:
-            raise PartError(
+            raise ComponentError(
                 f"HAProxy did not reload and goes on as before: {self._process.last_words()}"
             ) from exc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 Validate = Callable[[Path], Awaitable[tuple[int, str]]]
 
@@ -39,7 +39,7 @@ def _complaint(output: str) -> str:
 async def install(path: Path, text: str, validate: Validate) -> bool:
     """Make ``text`` the file if it is valid; False if it already was.
 
-    Raises PartError; the refused text is then beside the file, with the suffix ``.failed``.
+    Raises ComponentError; the refused text is then beside the file, with the suffix ``.failed``.
     """
     if holds(path, text):
         return False
@@ -48,6 +48,6 @@ async def install(path: Path, text: str, validate: Validate) -> bool:
     if status != 0:
         failed = path.with_name(path.name + ".failed")
         draft.replace(failed)
-        raise PartError(f"{path.name} is not valid, see {failed}: {_complaint(output)}")
+        raise ComponentError(f"{path.name} is not valid, see {failed}: {_complaint(output)}")
     draft.replace(path)
     return True

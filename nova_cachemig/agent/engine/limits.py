@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import resource
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 FILES_PER_CLIENT = 6
 """Client, edge to held and back, held to Varnish, Varnish to inner and on to the guest."""
@@ -29,13 +29,15 @@ def hard_limit() -> int:
 
 
 def connections(max_clients: int, files: int) -> Limits:
-    """Check ``max_clients`` against ``files``, or choose it (0). Raises PartError."""
+    """Check ``max_clients`` against ``files``, or choose it (0). Raises ComponentError."""
     possible = (files - SPARE_FILES) // FILES_PER_CLIENT
     if possible < 10:
-        raise PartError(f"the limit of open files, {files}, is too low for HAProxy (ulimit -n)")
+        raise ComponentError(
+            f"the limit of open files, {files}, is too low for HAProxy (ulimit -n)"
+        )
     if max_clients > possible:
         need = max_clients * FILES_PER_CLIENT + SPARE_FILES
-        raise PartError(
+        raise ComponentError(
             f"[engine] max_clients = {max_clients} needs {need} open files and the limit is "
             f"{files} (ulimit -n): raise it or set max_clients to at most {possible}"
         )

@@ -11,7 +11,7 @@ import ipaddress
 import time
 from urllib.parse import quote, unquote
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Service, Target
 
 NOT_YET = "-"
@@ -21,7 +21,7 @@ def of_service(name: str) -> str:
     """The name in maps, headers and logs: of ``A-Z a-z 0-9 _ . ~ - %`` only."""
     word = quote(name, safe="")
     if not word or len(word) > 190:
-        raise PartError(f"service name {name!r:.80} is empty or too long for the engine")
+        raise ComponentError(f"service name {name!r:.80} is empty or too long for the engine")
     return word
 
 
@@ -44,7 +44,7 @@ def of_pending(service: str, key: str) -> str:
     """Key in the map of pending keys: ``url:/path?query`` or ``client:address``."""
     kind, colon, rest = key.partition(":")
     if kind not in {"url", "client"} or not colon or not rest:
-        raise PartError(f"a pending key is url:... or client:..., not {key!r:.80}")
+        raise ComponentError(f"a pending key is url:... or client:..., not {key!r:.80}")
     return _hashed(of_service(service), key)
 
 
@@ -57,12 +57,12 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError as exc:
-        raise PartError(f"{text!r:.80} is not an IP address") from exc
+        raise ComponentError(f"{text!r:.80} is not an IP address") from exc
 
 
 def _port(port: int) -> int:
     if not 1 <= port <= 65535:
-        raise PartError(f"{port} is not a port")
+        raise ComponentError(f"{port} is not a port")
     return port
 
 
@@ -85,7 +85,7 @@ def of_routes(service: Service) -> list[str]:
         return [listen]
     for host in service.hosts:
         if not host or any(c.isspace() or c in "|,;\\" for c in host):
-            raise PartError(f"service {service.name}: {host!r:.80} is not a host name")
+            raise ComponentError(f"service {service.name}: {host!r:.80} is not a host name")
     return [f"{listen}|{host.lower()}" for host in service.hosts]
 
 

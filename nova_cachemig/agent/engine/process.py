@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oslo_log import log
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
@@ -22,10 +22,10 @@ LONGEST_LOG = 8 << 20
 
 
 def program(name: str, option: str) -> str:
-    """The path of a program; raises PartError that names the option if it is missing."""
+    """The path of a program; raises ComponentError that names the option if it is missing."""
     found = shutil.which(name)
     if found is None:
-        raise PartError(f"[engine] {option} = {name}: there is no such program")
+        raise ComponentError(f"[engine] {option} = {name}: there is no such program")
     return found
 
 
@@ -50,7 +50,7 @@ class Process:
         self.pid: int | None = None
 
     def spawn(self) -> None:
-        """Start it in a session of its own. Raises PartError."""
+        """Start it in a session of its own. Raises ComponentError."""
         if self.log_file.exists() and self.log_file.stat().st_size > LONGEST_LOG:
             self.log_file.unlink()
         log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -72,7 +72,7 @@ class Process:
                 setsigdef=back,
             )
         except OSError as exc:
-            raise PartError(f"{self.name} cannot be started: {exc}") from exc
+            raise ComponentError(f"{self.name} cannot be started: {exc}") from exc
         self._pid_file.write_text(json.dumps({"pid": self.pid, "begun": _begun(self.pid)}))
         LOG.info("%s started, pid %d", self.name, self.pid)
 
@@ -153,7 +153,7 @@ class Process:
 
 
 async def check(argv: Sequence[str], timeout: float) -> tuple[int, str]:
-    """Run a short program; its exit status and output. Raises PartError."""
+    """Run a short program; its exit status and output. Raises ComponentError."""
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,
@@ -162,11 +162,11 @@ async def check(argv: Sequence[str], timeout: float) -> tuple[int, str]:
             stderr=asyncio.subprocess.STDOUT,
         )
     except OSError as exc:
-        raise PartError(f"{argv[0]} cannot be started: {exc}") from exc
+        raise ComponentError(f"{argv[0]} cannot be started: {exc}") from exc
     try:
         out, _ = await asyncio.wait_for(child.communicate(), timeout)
     except TimeoutError as exc:
         child.kill()
         await child.wait()
-        raise PartError(f"{argv[0]} did not finish within {timeout:g} s") from exc
+        raise ComponentError(f"{argv[0]} did not finish within {timeout:g} s") from exc
     return child.returncode or 0, out.decode("utf-8", "replace")

@@ -17,7 +17,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -99,7 +99,7 @@ def _open() -> socket.socket:
 
 
 def connections(address: str, port: int) -> list[Connection]:
-    """Established connections of this host to ``address`` and ``port``. Raises PartError."""
+    """Established connections of this host to ``address`` and ``port``. Raises ComponentError."""
     wanted = ipaddress.ip_address(address)
     family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
     anyone = bytes(16)
@@ -110,12 +110,12 @@ def connections(address: str, port: int) -> list[Connection]:
             _send(sock, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, request)
             found = [_parse(body) for body in _messages(sock)]
     except OSError as exc:
-        raise PartError(f"the kernel does not list TCP connections: {exc}") from exc
+        raise ComponentError(f"the kernel does not list TCP connections: {exc}") from exc
     return [c for c in found if c.port == port and c.address == str(wanted)]
 
 
 def destroy(connection: Connection) -> bool:
-    """Cut one; False if it was gone. Raises PartError if this process may not."""
+    """Cut one; False if it was gone. Raises ComponentError if this process may not."""
     request = (
         _REQUEST.pack(connection.family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED)
         + connection.identity
@@ -127,7 +127,7 @@ def destroy(connection: Connection) -> bool:
         except OSError as exc:
             if exc.errno == errno.ENOENT:
                 return False
-            raise PartError(
+            raise ComponentError(
                 f"cannot cut a connection to a guest ({exc}): the agent needs CAP_NET_ADMIN and "
                 "the kernel CONFIG_INET_DIAG_DESTROY"
             ) from exc

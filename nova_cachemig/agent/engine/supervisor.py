@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from oslo_log import log
 
 from nova_cachemig.agent.engine.process import Process
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
@@ -38,12 +38,12 @@ class Supervisor:
         self.restarts = 0
 
     async def start(self) -> None:
-        """Start it and return when it answers. Raises PartError with its last words."""
+        """Start it and return when it answers. Raises ComponentError with its last words."""
         self._prepare()
         self._process.spawn()
         try:
             await self._wait_ready()
-        except PartError:
+        except ComponentError:
             await self._process.end(signal.SIGKILL, 5)
             raise
         self.watch()
@@ -73,11 +73,11 @@ class Supervisor:
                 ready.result()
                 return
             how = "ended at once" if gone.done() else f"did not answer within {self._timeout:g} s"
-            raise PartError(f"{name} {how}: {self._process.last_words()}")
+            raise ComponentError(f"{name} {how}: {self._process.last_words()}")
         finally:
             for task in (ready, gone):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, PartError):
+                with contextlib.suppress(asyncio.CancelledError, ComponentError):
                     await task
 
     async def _keep(self) -> None:
@@ -95,7 +95,7 @@ class Supervisor:
                     self._process.spawn()
                     await self._wait_ready()
                     break
-                except (PartError, OSError) as exc:
+                except (ComponentError, OSError) as exc:
                     LOG.error("%s: %s; again in %g s", self._process.name, exc, pause)
                     self._process.send(signal.SIGKILL)
                 await asyncio.sleep(pause)

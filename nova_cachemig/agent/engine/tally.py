@@ -11,7 +11,7 @@ from pathlib import Path
 from oslo_log import log
 
 from nova_cachemig.agent.engine import accesslog, admin
-from nova_cachemig.agent.seams import EdgeCounts
+from nova_cachemig.agent.ports import EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 
 LOG = log.getLogger(__name__)

@@ -19,7 +19,7 @@ _GATHER: Final = 0.004
 
 
 class Invalidator(Protocol):
-    """The part of the engine (``agent/seams``) that writes need."""
+    """The part of the engine (``agent/ports``) that writes need."""
 
     async def mark(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]

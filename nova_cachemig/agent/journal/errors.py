@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 
-class JournalError(PartError):
+class JournalError(ComponentError):
     """The journal cannot be used; the text says what an operator has to look at."""
 
 

@@ -1,4 +1,4 @@
-"""Handovers on disk, in the journal's database: the ``HandoverStore`` of the seams."""
+"""Handovers on disk, in the journal's database: the the port ``HandoverStore``."""
 
 from __future__ import annotations
 

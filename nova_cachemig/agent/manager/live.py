@@ -8,9 +8,9 @@ import time
 
 from oslo_log import log
 
-from nova_cachemig.agent.manager.parts import Parts
+from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.performer import Performer
-from nova_cachemig.agent.seams import EdgeCounts, PartError, WriteCounts
+from nova_cachemig.agent.ports import ComponentError, EdgeCounts, WriteCounts
 from nova_cachemig.handover import machine
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event, EventKind
@@ -24,11 +24,15 @@ LOG = log.getLogger(__name__)
 class LiveHandover:
     """Runs from its first event until its outcome is on disk."""
 
-    def __init__(self, parts: Parts, record: HandoverRecord, routes: tuple[Route, ...]) -> None:
-        self._parts = parts
+    def __init__(
+        self, components: Components, record: HandoverRecord, routes: tuple[Route, ...]
+    ) -> None:
+        self._components = components
         self._state = machine.Handover()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._performer = Performer(parts, record.id, routes, record.started, self.post, self._note)
+        self._performer = Performer(
+            components, record.id, routes, record.started, self.post, self._note
+        )
         self.record = dataclasses.replace(record, services=self._performer.services)
         self._counted = False
 
@@ -70,7 +74,7 @@ class LiveHandover:
         await self._remember(Decision(time.time(), self.phase, why), True)
 
     async def _next_event(self) -> Event:
-        limits = self._parts.limits
+        limits = self._components.timeouts
         while True:
             try:
                 async with asyncio.timeout(limits.ask_nova_after):
@@ -93,13 +97,13 @@ class LiveHandover:
         try:
             for action in step.actions:
                 await self._performer.perform(action, step.state.phase)
-        except PartError as exc:
+        except ComponentError as exc:
             return await self._unprotected(exc)
         finished = Action.FINISH in step.actions
         await self._remember(step.decision, finished)
         return finished
 
-    async def _unprotected(self, exc: PartError) -> bool:
+    async def _unprotected(self, exc: ComponentError) -> bool:
         """The journal cannot be opened: nothing was flipped, Nova migrates as if we were not."""
         decision = Decision(time.time(), Phase.RELEASED, f"not protected: {exc}")
         LOG.error("handover %s: %s", self.id, decision.sentence)
@@ -125,8 +129,8 @@ class LiveHandover:
             outcome=self._state.outcome if finished else None,
         )
         try:
-            await self._parts.store.save(self.record)
-        except PartError as exc:
+            await self._components.store.save(self.record)
+        except ComponentError as exc:
             LOG.error("handover %s: its record is not on disk: %s", self.id, exc)
 
     async def _count(self) -> None:
@@ -137,9 +141,9 @@ class LiveHandover:
         writes = WriteCounts()
         for name in self.record.services:
             try:
-                edge = _sum_edge(edge, await self._parts.engine.counts(name))
-                writes = _sum_writes(writes, await self._parts.writes.counts(name))
-            except PartError as exc:
+                edge = _sum_edge(edge, await self._components.engine.counts(name))
+                writes = _sum_writes(writes, await self._components.writes.counts(name))
+            except ComponentError as exc:
                 self._note(f"not counted: {exc}")
         counts = {
             "hits": edge.hits,

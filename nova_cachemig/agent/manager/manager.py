@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from oslo_log import log
 
+from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.live import LiveHandover
-from nova_cachemig.agent.manager.parts import Parts
 from nova_cachemig.handover.events import Event, EventKind
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
@@ -40,8 +40,10 @@ _NOT_OURS: dict[str, str | bool] = {
 class HandoverManager:
     """Takes what the hook tells and keeps one :class:`LiveHandover` an instance."""
 
-    def __init__(self, parts: Parts, routes_of: Callable[[str], tuple[Route, ...]]) -> None:
-        self._parts = parts
+    def __init__(
+        self, components: Components, routes_of: Callable[[str], tuple[Route, ...]]
+    ) -> None:
+        self._components = components
         self._routes_of = routes_of
         self._live: dict[str, LiveHandover] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,11 +64,11 @@ class HandoverManager:
 
     async def recover(self) -> None:
         """Take up what a crash left: unfinished handovers, and journals with no handover."""
-        unfinished = await self._parts.store.unfinished()
+        unfinished = await self._components.store.unfinished()
         newest = {record.id.instance: record for record in unfinished}
         for record in newest.values():
             self._start(record, EventKind.RECOVER)
-        waiting = await self._parts.writes.unfinished()
+        waiting = await self._components.writes.unfinished()
         held = {name for record in self.live() for name in record.services}
         for name in sorted(set(waiting) - held):
             LOG.error(
@@ -155,7 +157,7 @@ class HandoverManager:
         return self._start(record, EventKind.RECOVER)
 
     def _start(self, record: HandoverRecord, first: EventKind) -> LiveHandover:
-        live = LiveHandover(self._parts, record, self._routes_of(record.id.instance))
+        live = LiveHandover(self._components, record, self._routes_of(record.id.instance))
         self._live[record.id.instance] = live
         live.post(Event(first, time.time(), f"{record.source} to {record.destination}"))
         self._tasks[record.id.instance] = asyncio.create_task(self._run(live))
@@ -188,7 +190,7 @@ class HandoverManager:
 
     async def _arm_when_due(self, live: LiveHandover) -> None:
         loop = asyncio.get_running_loop()
-        gap = self._parts.limits.poll_gap
+        gap = self._components.timeouts.poll_gap
         while not live.warmed.is_set():
             left = self._polled.get(live.id.instance, 0.0) + gap - loop.time()
             if left <= 0:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from oslo_log import log
 
-from nova_cachemig.agent.manager.parts import MigrationState, Parts
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.manager.components import Components, MigrationState
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event, EventKind
 from nova_cachemig.handover.table import EDGE_OF
@@ -43,14 +43,14 @@ class Performer:
 
     def __init__(
         self,
-        parts: Parts,
+        components: Components,
         handover: HandoverId,
         routes: tuple[Route, ...],
         started: float,
         post: Callable[[Event], None],
         note: Callable[[str], None],
     ) -> None:
-        self._parts = parts
+        self._components = components
         self._id = handover
         self._routes = tuple(r for r in routes if r.target is not None)
         self._started = started
@@ -87,7 +87,7 @@ class Performer:
             return
         try:
             await self._do[action](phase)
-        except PartError as exc:
+        except ComponentError as exc:
             if action is Action.OPEN_WRITES:
                 raise
             LOG.error("handover %s: %s failed: %s", self._id, action, exc)
@@ -114,7 +114,7 @@ class Performer:
     async def _guarded(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
             await work()
-        except PartError as exc:
+        except ComponentError as exc:
             LOG.error("handover %s: %s failed: %s", self._id, name, exc)
             self._note(f"{name} failed: {exc}")
         except Exception:  # a task of ours must not die unseen: the watchdog ends the handover
@@ -132,22 +132,22 @@ class Performer:
 
     async def _open_writes(self, phase: Phase) -> None:
         for route in self._routes:
-            await self._parts.writes.open(route.service)
+            await self._components.writes.open(route.service)
 
     async def _send_writes(self, phase: Phase) -> None:
         for route in self._routes:
             if route.target is not None:
-                await self._parts.writes.send_to(route.service.name, route.target)
+                await self._components.writes.send_to(route.service.name, route.target)
 
     async def _hold_writes(self, phase: Phase) -> None:
         for name in self.services:
-            await self._parts.writes.hold(name)
+            await self._components.writes.hold(name)
 
     async def _wait_drained(self, phase: Phase) -> None:
         self._spawn("drain", self._drained)
 
     async def _drained(self) -> None:
-        await asyncio.gather(*(self._parts.writes.drained(name) for name in self.services))
+        await asyncio.gather(*(self._components.writes.drained(name) for name in self.services))
         await asyncio.gather(*(self._answered(name) for name in self.services))
         self._event(EventKind.DRAINED)
 
@@ -158,34 +158,34 @@ class Performer:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + LAST_HELD
-        with contextlib.suppress(PartError):  # then nobody knows, and nobody waits
-            while loop.time() < end and await self._parts.engine.holding(name):  # noqa: ASYNC110
+        with contextlib.suppress(ComponentError):  # then nobody knows, and nobody waits
+            while loop.time() < end and await self._components.engine.holding(name):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_EVERY)
 
     # -- edge ----------------------------------------------------------------------------
 
     async def _set_edge(self, phase: Phase) -> None:
         for name in self.services:
-            await self._parts.engine.set_state(name, EDGE_OF[phase])
+            await self._components.engine.set_state(name, EDGE_OF[phase])
 
     async def _kill_reads(self, phase: Phase) -> None:
         for name in self.services:
-            await self._parts.engine.kill_reads(name)
+            await self._components.engine.kill_reads(name)
 
     async def _release(self, phase: Phase) -> None:
         self._spawn("drain", self._release_all)
 
     async def _release_all(self) -> None:
-        engine, writes = self._parts.engine, self._parts.writes
+        engine, writes = self._components.engine, self._components.writes
         try:
-            async with asyncio.timeout(self._parts.limits.release):
+            async with asyncio.timeout(self._components.timeouts.release):
                 for name in self.services:
                     await engine.set_state(name, EdgeState.DRAIN)
                     await writes.drained(name)
             for name in self.services:
                 await engine.set_state(name, EdgeState.PASS)
                 await writes.close(name)
-        except (TimeoutError, PartError) as exc:
+        except (TimeoutError, ComponentError) as exc:
             self._event(EventKind.RELEASE_FAILED, str(exc))
         else:
             self._event(EventKind.RELEASE_DONE)
@@ -196,10 +196,10 @@ class Performer:
         self._spawn("warm", self._warm)
 
     async def _warm(self) -> None:
-        deadline = asyncio.get_running_loop().time() + self._parts.limits.warm
+        deadline = asyncio.get_running_loop().time() + self._components.timeouts.warm
         try:
             done = await asyncio.gather(
-                *(self._parts.warmer.warm(name, deadline=deadline) for name in self.services)
+                *(self._components.warmer.warm(name, deadline=deadline) for name in self.services)
             )
             self.pages = sum(counts.fetched for counts in done)
             wanted = sum(counts.wanted for counts in done)
@@ -213,7 +213,7 @@ class Performer:
         self._spawn("warm", self._keep_all_warm)
 
     async def _keep_all_warm(self) -> None:
-        await asyncio.gather(*(self._parts.warmer.keep_warm(name) for name in self.services))
+        await asyncio.gather(*(self._components.warmer.keep_warm(name) for name in self.services))
 
     async def _stop_warm(self, phase: Phase) -> None:
         self.warmed.set()
@@ -227,7 +227,7 @@ class Performer:
     async def _silence(self) -> None:
         await asyncio.gather(
             *(
-                self._parts.prober.wait_silent(target, interval=SILENCE_INTERVAL)
+                self._components.prober.wait_silent(target, interval=SILENCE_INTERVAL)
                 for target in self._targets()
             )
         )
@@ -237,7 +237,9 @@ class Performer:
         self._spawn("probe", self._answers)
 
     async def _answers(self) -> None:
-        waits = [asyncio.ensure_future(self._parts.prober.wait_answers(t)) for t in self._targets()]
+        waits = [
+            asyncio.ensure_future(self._components.prober.wait_answers(t)) for t in self._targets()
+        ]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -256,6 +258,6 @@ class Performer:
         self._spawn("nova", self._ask)
 
     async def _ask(self) -> None:
-        state = await self._parts.nova.migration_state(self._id.instance, self._started)
+        state = await self._components.nova.migration_state(self._id.instance, self._started)
         if state in _EVENT_OF:
             self._event(_EVENT_OF[state], "asked")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from nova_cachemig.agent.journal.queries import Standing, Unreadable
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.ports import WriteCounts
 from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.agent.replay.traffic import Traffic
-from nova_cachemig.agent.seams import WriteCounts
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.write import GuestAnswer, HeldWrite
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import schema
 from nova_cachemig.model.service import Service
 
@@ -21,7 +21,7 @@ MAX_BYTES = 8 << 20
 Stamp = tuple[tuple[str, int, int], ...]
 
 
-class ServicesError(PartError):
+class ServicesError(ComponentError):
     """The files cannot be used; ``errors`` has one sentence for each mistake."""
 
     def __init__(self, errors: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from oslo_log import log
 
 from nova_cachemig.agent.nova import NovaUnreachableError
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Service, Target
@@ -22,14 +22,14 @@ class HasAddress(Protocol):
     """An instance of Nova's, as far as it matters here."""
 
     def address(self, network: str | None) -> str:
-        """Its fixed address on ``network``; raises PartError."""
+        """Its fixed address on ``network``; raises ComponentError."""
 
 
 class KnowsInstances(Protocol):
     """Nova's API, as far as it matters here."""
 
     async def instance(self, uuid: str) -> HasAddress:
-        """The instance; raises PartError."""
+        """The instance; raises ComponentError."""
 
 
 Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
@@ -88,7 +88,7 @@ class ServiceRegistry:
     async def _tell(self) -> None:
         try:
             await self._apply(self.routes())
-        except PartError as exc:
+        except ComponentError as exc:
             self._applied = False  # again at the next look
             if str(exc) != self._apply_error:
                 LOG.error("the services could not be applied: %s", exc)
@@ -146,7 +146,7 @@ class ServiceRegistry:
                     continue
                 LOG.warning("service %s: %s; its guest was last at %s", name, exc, address)
                 target = Target(address, service.port)
-            except PartError as exc:
+            except ComponentError as exc:
                 self._say(name, exc)
                 continue
             self._errors.pop(name, None)
@@ -156,7 +156,7 @@ class ServiceRegistry:
             self._known.keep(self.routes())
         return found
 
-    def _say(self, name: str, exc: PartError) -> None:
+    def _say(self, name: str, exc: ComponentError) -> None:
         if self._errors.get(name) != str(exc):
             LOG.error("service %s: %s", name, exc)
         self._errors[name] = str(exc)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from oslo_log import log
 
-from nova_cachemig.agent.seams import WarmCounts
+from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.answer import FetchError, Verdict
 from nova_cachemig.agent.warm.fetcher import Fetcher
 from nova_cachemig.agent.warm.pace import Pace

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.seams import WarmCounts
+from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
 from nova_cachemig.agent.warm.job import Job
@@ -54,7 +54,7 @@ class _Site:
 
 
 class CacheWarmer:
-    """The :class:`~nova_cachemig.agent.seams.Warmer` of the agent."""
+    """The :class:`~nova_cachemig.agent.ports.Warmer` of the agent."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import setup
 
 DEFAULT_FILE = "/etc/nova-cachemig/nova-cachemig.conf"
@@ -45,7 +45,7 @@ class ManageApp(App):
         """Run one command; what a part could not do is one clear line, not a traceback."""
         try:
             return int(super().run_subcommand(argv) or 0)
-        except PartError as exc:
+        except ComponentError as exc:
             raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
 
     def initialize_app(self, argv: list[str]) -> None:

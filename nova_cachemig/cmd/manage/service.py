@@ -13,7 +13,7 @@ from cliff.show import ShowOne
 from oslo_config import cfg
 
 from nova_cachemig.agent.nova import NovaApi
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files, schema
 from nova_cachemig.cmd.manage.base import conf_of
 from nova_cachemig.model.service import WriteAnswer
@@ -23,7 +23,7 @@ def _directory(conf: cfg.ConfigOpts) -> Path:
     return Path(conf.agent.services_dir)
 
 
-def _stop(exc: PartError) -> SystemExit:
+def _stop(exc: ComponentError) -> SystemExit:
     errors = exc.errors if isinstance(exc, files.ServicesError) else [str(exc)]
     return SystemExit("\n".join(f"nova-cachemig-manage: {error}" for error in errors))
 
@@ -94,7 +94,7 @@ class Add(Command):
                 instance = asyncio.run(NovaApi(conf_of(self)).instance(services[0].instance))
                 instance.address(services[0].network)
             path = files.add(_directory(conf_of(self)), services[0])
-        except PartError as exc:
+        except ComponentError as exc:
             raise _stop(exc) from exc
         self.app.stdout.write(f"{path}\n")
 
@@ -106,7 +106,7 @@ class List(Lister):
         """Return columns and rows."""
         try:
             services = files.read(_directory(conf_of(self)))
-        except PartError as exc:
+        except ComponentError as exc:
             raise _stop(exc) from exc
         entries = [schema.to_entry(service) for service in services]
         columns = ("name", "listen", "hosts", "instance", "port", "writes")
@@ -132,7 +132,7 @@ class Show(ShowOne):
         """Return names and values."""
         try:
             services = {s.name: s for s in files.read(_directory(conf_of(self)))}
-        except PartError as exc:
+        except ComponentError as exc:
             raise _stop(exc) from exc
         if parsed_args.name not in services:
             known = ", ".join(sorted(services)) or "none"
@@ -154,6 +154,6 @@ class Remove(Command):
         """Rewrite or delete the file in which it stands."""
         try:
             path = files.remove(_directory(conf_of(self)), parsed_args.name)
-        except PartError as exc:
+        except ComponentError as exc:
             raise _stop(exc) from exc
         self.app.stdout.write(f"{path}\n")

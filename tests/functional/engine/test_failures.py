@@ -11,7 +11,7 @@ import struct
 import tempfile
 from pathlib import Path
 
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
 from tests.functional.engine.rig import SERVICE, EngineCase, config
@@ -279,7 +279,7 @@ class Routes(EngineCase):
             [self.route(self.a_service(""))],
         ]
         for routes in bad:
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 await self.engine.apply(routes)
             self.assertEqual(200, (await self.get("/a")).status)
 
@@ -323,7 +323,7 @@ class BadInput(EngineCase):
     async def failing(self, **options: object) -> str:
         self.conf = config(self.root, **options)
         engine = self.new_engine()
-        with self.assertRaises(PartError) as caught:
+        with self.assertRaises(ComponentError) as caught:
             await engine.start()
         self.assertEqual([None, None], list(engine.pids.values()))
         return str(caught.exception)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from unittest import mock
 
 from nova_cachemig.agent.journal.recovery import Recovered
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteAnswer
 from tests.functional.replay.guest import LoggingGuest
@@ -67,7 +67,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
                 tasks.append(asyncio.create_task(http.put(f"/n/{number}", content=b"%d" % number)))
                 await reached(writes, "waiting", number + 1)
             self.assertEqual([], self.guest.log)
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 await writes.close("shop")
             await writes.send_to("shop", self.target)
             answers = await asyncio.gather(*tasks)

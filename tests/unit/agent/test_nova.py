@@ -4,9 +4,9 @@ import unittest
 
 import novaclient.exceptions
 
-from nova_cachemig.agent.manager.parts import MigrationState
+from nova_cachemig.agent.manager.components import MigrationState
 from nova_cachemig.agent.nova import NovaApi, NovaUnreachableError, UnknownInstanceError
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 
 class Server:
@@ -58,7 +58,7 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         instance = await self.nova.instance("uuid")
         self.assertEqual("10.0.0.5", instance.address(None))
         self.assertEqual("10.0.1.9", instance.address("b"))
-        with self.assertRaisesRegex(PartError, "no address on network 'c'"):
+        with self.assertRaisesRegex(ComponentError, "no address on network 'c'"):
             instance.address("c")
 
     async def test_an_unknown_instance(self):

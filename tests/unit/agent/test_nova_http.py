@@ -14,7 +14,7 @@ from keystoneauth1 import fixture
 from oslo_config import cfg
 
 from nova_cachemig.agent import nova as nova_module
-from nova_cachemig.agent.manager.parts import MigrationState
+from nova_cachemig.agent.manager.components import MigrationState
 from nova_cachemig.agent.nova import NovaApi, NovaUnreachableError, UnknownInstanceError
 from nova_cachemig.conf import nova as nova_conf
 

@@ -12,7 +12,7 @@ from unittest import mock
 from oslo_config import cfg
 
 from nova_cachemig.agent import probe
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import probe as probe_conf
 from nova_cachemig.model.service import Target
 
@@ -105,7 +105,10 @@ class RealSocketTest(ProbeTest):
                 self.prober.wait_answers(Target(address, 80)),
                 self.prober.wait_silent(Target(address, 80)),
             ):
-                with self.subTest(address), self.assertRaisesRegex(PartError, "not an IP address"):
+                with (
+                    self.subTest(address),
+                    self.assertRaisesRegex(ComponentError, "not an IP address"),
+                ):
                     await call
 
     async def test_refusing_guest_is_not_silent(self):

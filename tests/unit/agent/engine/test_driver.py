@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nova_cachemig.agent.engine.driver import MOST_EPOCHS, HaproxyVarnish, _plan
 from nova_cachemig.agent.engine.maps import EdgeMap
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Service, Target
 from tests.unit.agent.engine.test_maps import FakeAdmin
@@ -40,11 +40,11 @@ class Plans(unittest.TestCase):
         self.assertEqual({"a%20b": "sid"}, plan.cookies)
 
     def test_conflicts_name_the_services(self) -> None:
-        with self.assertRaisesRegex(PartError, "services a and b both claim 10.0.0.1:80"):
+        with self.assertRaisesRegex(ComponentError, "services a and b both claim 10.0.0.1:80"):
             _plan([route("a"), route("b")])
-        with self.assertRaisesRegex(PartError, "service a is there twice"):
+        with self.assertRaisesRegex(ComponentError, "service a is there twice"):
             _plan([route("a"), route("a", listen=("10.0.0.2", 80))])
-        with self.assertRaisesRegex(PartError, "service b has no host names but shares"):
+        with self.assertRaisesRegex(ComponentError, "service b has no host names but shares"):
             _plan([route("a", hosts=("x.example",)), route("b")])
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.engine.admin import command
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Service, Target
 
 
@@ -33,7 +33,7 @@ class Words(unittest.TestCase):
 
     def test_no_name_and_too_long_names_are_refused(self) -> None:
         for name in ("", "é" * 40):
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 names.of_service(name)
 
     @settings(deadline=None)
@@ -41,13 +41,13 @@ class Words(unittest.TestCase):
     def test_pending_keys_are_hashes(self, rest: str) -> None:
         try:
             key = names.of_pending("s", "url:" + rest)
-        except (PartError, UnicodeEncodeError):
+        except (ComponentError, UnicodeEncodeError):
             return
         self.assertRegex(key, "^[0-9A-F]{40}$")
 
     def test_other_pending_keys_are_refused(self) -> None:
         for key in ("", "url", "url:", "ip:1", "journal"):
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 names.of_pending("s", key)
 
     def test_a_page_key_is_what_haproxy_computes(self) -> None:
@@ -72,7 +72,7 @@ class Addresses(unittest.TestCase):
         self.assertEqual("10.0.0.1:80", names.of_listen(("10.0.0.1", 80)))
         self.assertEqual("[::1]:80", names.of_listen(("0:0::1", 80)))
         for listen in (("host", 80), ("10.0.0.1", 0), ("10.0.0.1", 65536), ("10.0.0.1 ", 1)):
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 names.of_listen(listen)
 
     def test_target(self) -> None:
@@ -86,5 +86,5 @@ class Addresses(unittest.TestCase):
             names.of_routes(service(hosts=("A.example", "b.example"))),
         )
         for host in ("", "a b", "a|b", "a\nb", "a;b"):
-            with self.assertRaises(PartError):
+            with self.assertRaises(ComponentError):
                 names.of_routes(service(hosts=(host,)))

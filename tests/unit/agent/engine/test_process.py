@@ -14,7 +14,7 @@ from pathlib import Path
 from nova_cachemig.agent.engine import files
 from nova_cachemig.agent.engine.process import Process, check, program
 from nova_cachemig.agent.engine.supervisor import Supervisor
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 
 SLEEP = shutil.which("sleep") or "/bin/sleep"
 SHELL = shutil.which("sh") or "/bin/sh"
@@ -86,16 +86,16 @@ class Processes(Case):
         self.assertIsNone(process.pid)
 
     def test_a_missing_program_is_named(self) -> None:
-        with self.assertRaisesRegex(PartError, r"\[engine\] haproxy = no-such"):
+        with self.assertRaisesRegex(ComponentError, r"\[engine\] haproxy = no-such"):
             program("no-such", "haproxy")
-        with self.assertRaisesRegex(PartError, "cannot be started"):
+        with self.assertRaisesRegex(ComponentError, "cannot be started"):
             self.process("/no/such").spawn()
 
     async def test_check(self) -> None:
         self.assertEqual((3, "x\n"), await check([SHELL, "-c", "echo x; exit 3"], 5))
-        with self.assertRaisesRegex(PartError, "did not finish"):
+        with self.assertRaisesRegex(ComponentError, "did not finish"):
             await check([SLEEP, "60"], 0.05)
-        with self.assertRaisesRegex(PartError, "cannot be started"):
+        with self.assertRaisesRegex(ComponentError, "cannot be started"):
             await check(["/no/such"], 1)
 
 
@@ -128,13 +128,13 @@ class Supervision(Case):
 
     async def test_one_that_ends_at_once_is_an_error_with_its_words(self) -> None:
         process = self.process(SHELL, "-c", "echo 'bad option'; exit 1")
-        with self.assertRaisesRegex(PartError, "ended at once: bad option"):
+        with self.assertRaisesRegex(ComponentError, "ended at once: bad option"):
             await self.supervisor(process, ready=60).start()
         self.assertIsNone(process.pid)
 
     async def test_one_that_never_answers_is_ended(self) -> None:
         process = self.process(SLEEP, "60")
-        with self.assertRaisesRegex(PartError, "did not answer within 0.5 s"):
+        with self.assertRaisesRegex(ComponentError, "did not answer within 0.5 s"):
             await self.supervisor(process, ready=60, timeout=0.5).start()
         self.assertIsNone(process.pid)
 
@@ -158,7 +158,7 @@ class Installing(Case):
         async def bad(draft: Path) -> tuple[int, str]:
             return 1, "[NOTICE] x\n[ALERT] line 3: no such thing\n"
 
-        with self.assertRaisesRegex(PartError, "line 3: no such thing"):
+        with self.assertRaisesRegex(ComponentError, "line 3: no such thing"):
             await files.install(path, "new", bad)
         self.assertEqual("old", path.read_text())
         self.assertEqual("new", (self.folder / "f.failed").read_text())

@@ -9,7 +9,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine import limits, render
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import engine as options
 
 
@@ -115,7 +115,7 @@ class OptionLimits(unittest.TestCase):
         self.assertEqual(3283, limits.connections(0, 20000).clients)
         self.assertEqual(limits.MOST_CLIENTS, limits.connections(0, 10**6).clients)
         self.assertEqual(100, limits.connections(100, 20000).clients)
-        with self.assertRaisesRegex(PartError, "max_clients = 5000 needs 30300 open files"):
+        with self.assertRaisesRegex(ComponentError, "max_clients = 5000 needs 30300 open files"):
             limits.connections(5000, 20000)
-        with self.assertRaisesRegex(PartError, "too low"):
+        with self.assertRaisesRegex(ComponentError, "too low"):
             limits.connections(0, 256)

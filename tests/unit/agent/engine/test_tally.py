@@ -10,7 +10,7 @@ from pathlib import Path
 from nova_cachemig.agent.engine import accesslog
 from nova_cachemig.agent.engine.tally import QUEUE, Accesses, RingReader, Tally
 from nova_cachemig.agent.engine.warming import Warmed, warm_headers, warmed
-from nova_cachemig.agent.seams import EdgeCounts
+from nova_cachemig.agent.ports import EdgeCounts
 from tests.unit.agent.engine.test_accesslog import line
 
 

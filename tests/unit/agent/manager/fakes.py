@@ -1,9 +1,9 @@
-"""Parts of an agent that only remember what they were told."""
+"""Components of an agent that only remember what they were told."""
 
 import asyncio
 
-from nova_cachemig.agent import seams
-from nova_cachemig.agent.manager.parts import Limits, MigrationState, Parts
+from nova_cachemig.agent import ports
+from nova_cachemig.agent.manager.components import Components, MigrationState, Timeouts
 from nova_cachemig.model.service import Route, Service, Target
 
 SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))
@@ -11,7 +11,7 @@ ROUTE = Route(SERVICE, Target("192.0.2.9", 80))
 
 
 class FakeParts:
-    """All parts in one; ``log`` is the order of the calls."""
+    """All components in one; ``log`` is the order of the calls."""
 
     cache_socket = guest_socket = intake_socket = ""
 
@@ -29,9 +29,9 @@ class FakeParts:
         self.held = 0
         self.asked_held = 0
 
-    def parts(self, **limits):
+    def components(self, **limits):
         values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
-        return Parts(self, self, self, self, self, self, Limits(**values))
+        return Components(self, self, self, self, self, self, Timeouts(**values))
 
     async def set_state(self, service, state):
         self.log.append(f"edge {state.value}")
@@ -45,7 +45,7 @@ class FakeParts:
 
     async def counts(self, service):
         self.log.append("counts")
-        return seams.EdgeCounts()
+        return ports.EdgeCounts()
 
     async def open(self, service):
         if self.open_error:
@@ -66,7 +66,7 @@ class FakeParts:
 
     async def warm(self, service, *, deadline):
         await self.warm_done.wait()
-        return seams.WarmCounts(2, 2)
+        return ports.WarmCounts(2, 2)
 
     async def keep_warm(self, service):
         await asyncio.Event().wait()

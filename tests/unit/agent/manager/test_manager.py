@@ -1,14 +1,14 @@
-"""The manager with parts that remember: what is done, in which order, and that it ends."""
+"""The manager with components that remember: what is done, in which order, and that it ends."""
 
 import asyncio
 import time
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent import seams
+from nova_cachemig.agent import ports
 from nova_cachemig.agent.manager import performer
+from nova_cachemig.agent.manager.components import MigrationState
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.agent.manager.parts import MigrationState
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
@@ -23,14 +23,14 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         self.fake = FakeParts()
 
         async def edge_counts(service):
-            return seams.EdgeCounts(hits=7, longest_wait=0.3)
+            return ports.EdgeCounts(hits=7, longest_wait=0.3)
 
         self.fake_writes = FakeParts()
         self.fake_writes.log = self.fake.log
         self.fake_writes.unfinished = self._no_writes
 
         async def write_counts(service):
-            return seams.WriteCounts(accepted=5, answered=5, longest_wait=0.5)
+            return ports.WriteCounts(accepted=5, answered=5, longest_wait=0.5)
 
         self.fake.counts = edge_counts
         self.fake_writes.counts = write_counts
@@ -39,11 +39,17 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         return {}
 
     def manager(self, **limits):
-        parts = self.fake.parts(**limits)
-        parts = type(parts)(
-            self.fake, self.fake_writes, self.fake, self.fake, self.fake, self.fake, parts.limits
+        components = self.fake.components(**limits)
+        components = type(components)(
+            self.fake,
+            self.fake_writes,
+            self.fake,
+            self.fake,
+            self.fake,
+            self.fake,
+            components.timeouts,
         )
-        manager = HandoverManager(parts, lambda uuid: (ROUTE,) if uuid == "uuid" else ())
+        manager = HandoverManager(components, lambda uuid: (ROUTE,) if uuid == "uuid" else ())
         self.addAsyncCleanup(manager.stop)
         return manager
 
@@ -109,7 +115,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_journal_cannot_be_opened_and_nothing_is_flipped(self):
         manager = self.manager()
-        self.fake_writes.open_error = seams.PartError("the disk is full")
+        self.fake_writes.open_error = ports.ComponentError("the disk is full")
         await manager.begin(ID, "a", "b", time.time())
         await self.until(lambda: self.fake.saved and not manager.live())
         self.assertNotIn("edge armed", self.fake.log)
@@ -203,7 +209,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
             await self.until(lambda: "edge pass" in self.fake.log)
 
     async def test_a_release_does_not_wait_where_nobody_knows_who_is_held(self):
-        self.fake.holding = mock.AsyncMock(side_effect=seams.PartError("the edge is gone"))
+        self.fake.holding = mock.AsyncMock(side_effect=ports.ComponentError("the edge is gone"))
         await self.replayed()
         await self.until(lambda: "edge pass" in self.fake.log)
 

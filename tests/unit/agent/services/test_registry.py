@@ -5,7 +5,7 @@ import tempfile
 import unittest
 
 from nova_cachemig.agent.nova import NovaUnreachableError
-from nova_cachemig.agent.seams import PartError
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
@@ -22,12 +22,12 @@ class FakeNova:
         if self.known is None:
             raise NovaUnreachableError("Nova could not be asked")
         if uuid not in self.known:
-            raise PartError(f"Nova knows no instance {uuid}")
+            raise ComponentError(f"Nova knows no instance {uuid}")
         return self
 
     def address(self, network):
         if network == "wrong":
-            raise PartError("no address on network 'wrong'")
+            raise ComponentError("no address on network 'wrong'")
         return self.known[UUID]
 
 
@@ -102,7 +102,7 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_what_could_not_be_applied_is_told_and_tried_again(self):
         files.add(self.directory, service())
-        refuse = [PartError("the port is taken")]
+        refuse = [ComponentError("the port is taken")]
 
         async def apply(routes):
             if refuse:

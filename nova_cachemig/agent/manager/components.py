@@ -1,4 +1,4 @@
-"""The parts that perform a handover's actions, and the limits that they are given."""
+"""The components that perform a handover's actions, and the limits that they are given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import Protocol
 
-from nova_cachemig.agent import seams
+from nova_cachemig.agent import ports
 
 
 class MigrationState(enum.StrEnum):
@@ -26,7 +26,7 @@ class NovaView(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Timeouts:
     """Seconds, all of them."""
 
     warm: float  # how long warming may last
@@ -37,13 +37,13 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
-    """The agent's parts, as the manager sees them."""
+class Components:
+    """The agent's components, as the manager sees them."""
 
-    engine: seams.Engine
-    writes: seams.WritePath
-    warmer: seams.Warmer
-    prober: seams.Prober
-    store: seams.HandoverStore
+    engine: ports.Engine
+    writes: ports.WritePath
+    warmer: ports.Warmer
+    prober: ports.Prober
+    store: ports.HandoverStore
     nova: NovaView
-    limits: Limits
+    timeouts: Timeouts

@@ -1,7 +1,7 @@
 """What the manager asks of its parts. Each part has one real implementation and fakes in tests.
 
 All methods are coroutines of the agent's one event loop, idempotent, and raise only
-:class:`PartError` (or a subclass), which says in one sentence what failed and whose fault it was.
+:class:`ComponentError` (or a subclass), which says in one sentence what failed and whose fault it was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Service, Target
 
 
-class PartError(Exception):
+class ComponentError(Exception):
     """A part could not do what it was asked; the text is one sentence for an operator."""
 
 
@@ -114,7 +114,7 @@ class WritePath(Protocol):
         """Return at the first instant at which nothing waits and nothing is in flight."""
 
     async def close(self, service: str) -> None:
-        """No more writes come from the edge. Raises PartError if any is still waiting."""
+        """No more writes come from the edge. Raises ComponentError if any is still waiting."""
 
     async def unfinished(self) -> dict[str, int]:
         """Service name → writes on disk that are not answered (after a restart)."""
