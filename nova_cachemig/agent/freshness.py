@@ -21,11 +21,11 @@ class Freshness:
         self._engine = engine
         self._warmer = warmer
 
-    async def mark(
+    async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """As the engine's; and renew the pages to which no write is pending any more."""
-        await self._engine.mark(service, stale, pending)
+        await self._engine.update_barrier(service, stale, pending)
         for key, on in pending.items():
             if not on and key.startswith(_URL):
                 self._warmer.invalidated(service, key.removeprefix(_URL))

@@ -53,7 +53,7 @@ class Engine(Protocol):
     async def retarget(self, service: str, target: Target) -> None:
         """The guest answers at another address from now on."""
 
-    async def mark(
+    async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """What writes do to reads, many at once, in force when this returns.

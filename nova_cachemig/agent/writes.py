@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.intake.desk import Counter, Desk
-from nova_cachemig.agent.intake.marks import EdgeMarks, Invalidator
+from nova_cachemig.agent.intake.barrier import BarrierEngine, ReadBarrier
+from nova_cachemig.agent.intake.handler import RequestHandler, ServiceIntake
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.age import Cutoff
@@ -38,14 +38,14 @@ _FORGET_EVERY = 60.0  # seconds between looks for answers that need not be kept 
 class Writes:
     """All services' writes.
 
-    A service that was closed still has its counter: a request that the edge sent just before it
+    A service that was closed still has its intake: a request that the edge sent just before it
     was told to pass writes straight on is accepted and sent to the guest, not refused.
     """
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
-        edge: Invalidator | None = None,
+        edge: BarrierEngine | None = None,
         failpoints: Failpoints | None = None,
     ) -> None:
         """``edge`` is told which answers a write makes stale and whose reads to hold."""
@@ -55,17 +55,17 @@ class Writes:
         self.recovered = Recovered()
         path = conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")
         self.intake_socket: str = path
-        self._counters: dict[str, Counter] = {}
+        self._intakes: dict[str, ServiceIntake] = {}
         self._senders: dict[str, Sender] = {}
-        self._desk = Desk(self.journal, conf, self._counters)
-        self._server = IntakeServer(conf, self._desk, self.journal.spool, Path(path))
+        self._handler = RequestHandler(self.journal, conf, self._intakes)
+        self._server = IntakeServer(conf, self._handler, self.journal.spool, Path(path))
         self._opening = asyncio.Lock()
         self._tidier: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the journal, take back what a crash left, listen on the socket."""
         self.recovered = await self.journal.open()
-        self._desk.start()
+        self._handler.start()
         await self._server.start()
         self._tidier = asyncio.create_task(self._tidy(), name="journal tidies")
 
@@ -75,39 +75,39 @@ class Writes:
             self._tidier.cancel()
         await self._server.quiesce()
         await asyncio.gather(*(sender.stop(_PATIENCE) for sender in self._senders.values()))
-        self._desk.stop()
+        self._handler.stop()
         await self._server.stop(_PATIENCE)
         await self.journal.close()
 
     async def open(self, service: Service) -> None:
         """Accept writes of this service from now on; none are sent before :meth:`send_to`."""
         async with self._opening:
-            counter = self._counters.get(service.name)
-            if counter is not None:
-                counter.line.reopen(service)
+            intake = self._intakes.get(service.name)
+            if intake is not None:
+                intake.line.reopen(service)
                 self._senders[service.name].hold()
                 return
             standing = await self.journal.standing(service.name)
             parallel = self._conf.journal.parallel
             line = Line(self.journal, service, standing, self._window(service), parallel)
-            marks = EdgeMarks(self._edge, service.name)
+            barrier = ReadBarrier(self._edge, service.name)
             if standing.waiting:
-                await self._recover_marks(service.name, marks)
-            counter = Counter(line, marks, standing.secret)
+                await self._recover_barrier(service.name, barrier)
+            intake = ServiceIntake(line, barrier, standing.secret)
             settle = self._conf.journal.settle if self.recovered.under_way(service.name) else 0.0
-            sender = Sender(self.journal, line, self._conf, counter.told, settle)
+            sender = Sender(self.journal, line, self._conf, intake.told, settle)
             self._senders[service.name] = sender
-            self._counters[service.name] = counter
+            self._intakes[service.name] = intake
             sender.start()
 
     def _window(self, service: Service) -> int:
         window: int = self._conf.journal.send_window
         return max(window, _KEYED_WINDOW) if service.honours_keys else window
 
-    async def _recover_marks(self, service: str, marks: EdgeMarks) -> None:
+    async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
         reads = await self.journal.read(lambda c: queries.held_back_reads(c, service, cipher))
-        await asyncio.gather(*(marks.accepted(*read) for read in reads))
+        await asyncio.gather(*(barrier.accepted(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:
         """The guest answers here: send what waits, in order, and go on as writes arrive."""
@@ -119,12 +119,12 @@ class Writes:
 
     async def drained(self, service: str) -> None:
         """Return at the first instant at which nothing waits and nothing is in flight."""
-        await self._counter(service).line.drained()
+        await self._intake(service).line.drained()
         self.journal.failpoints.hit("sealed")
 
     async def close(self, service: str) -> None:
         """No more writes come from the edge. Raises ComponentError if any is still waiting."""
-        line = self._counter(service).line
+        line = self._intake(service).line
         if not line.idle:
             raise ComponentError(
                 f"Service {service} cannot be closed: {line.waiting} writes wait, "
@@ -137,16 +137,16 @@ class Writes:
 
     async def counts(self, service: str) -> WriteCounts:
         """Where the writes of this service are."""
-        return self._counter(service).line.counts()
+        return self._intake(service).line.counts()
 
-    def _counter(self, service: str) -> Counter:
+    def _intake(self, service: str) -> ServiceIntake:
         try:
-            return self._counters[service]
+            return self._intakes[service]
         except KeyError:
             raise ComponentError(f"Service {service} is not open for writes") from None
 
     def _sender(self, service: str) -> Sender:
-        self._counter(service)
+        self._intake(service)
         return self._senders[service]
 
     async def _tidy(self) -> None:
@@ -164,8 +164,8 @@ class Writes:
                 LOG.warning("The journal is not tidied for now: %s", exc)
 
     async def _take_up(self) -> None:
-        for name, counter in tuple(self._counters.items()):
-            if counter.line.in_doubt == 0:
+        for name, intake in tuple(self._intakes.items()):
+            if intake.line.in_doubt == 0:
                 continue
             cipher = self.journal.spool.cipher
             query = functools.partial(queries.to_resend, service=name, cipher=cipher)
@@ -179,7 +179,7 @@ class Writes:
                     await self.journal.set_aside(name, write.position, damaged, write.why)
                     continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
-                await counter.marks.accepted(write.host, write.url, write.client)
-                counter.line.again(write)
+                await intake.barrier.accepted(write.host, write.url, write.client)
+                intake.line.again(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # they are moved when it is done

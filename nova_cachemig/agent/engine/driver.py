@@ -254,7 +254,7 @@ class HaproxyVarnish:
                 await maps["pending"].clear()
                 await maps["epochs"].clear()
 
-    async def mark(
+    async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """Many at once, with few exchanges: see :class:`ports.Engine`."""
@@ -289,11 +289,11 @@ class HaproxyVarnish:
 
     async def invalidate(self, service: str, host: str, urls: Sequence[str]) -> None:
         """Also what is being fetched at this moment is not served afterwards."""
-        await self.mark(service, {host: urls}, {})
+        await self.update_barrier(service, {host: urls}, {})
 
     async def pending(self, service: str, key: str, on: bool) -> None:
         """Hold reads of a key, or no longer."""
-        await self.mark(service, {}, {key: on})
+        await self.update_barrier(service, {}, {key: on})
 
     # -- guests ----------------------------------------------------------------------------
 

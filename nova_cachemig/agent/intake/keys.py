@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from typing import Final
 
-from nova_cachemig.agent.intake.message import RequestHead
+from nova_cachemig.agent.intake.http import RequestHead
 from nova_cachemig.model.write import Body
 
 HEADER: Final = "idempotency-key"

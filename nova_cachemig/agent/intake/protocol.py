@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from nova_cachemig.agent.intake.message import Reply, RequestHead, problem
+from nova_cachemig.agent.intake.http import RequestHead, Response, problem
 from nova_cachemig.agent.intake.upload import Upload
 from nova_cachemig.model.write import Body
 
@@ -103,7 +103,7 @@ class IntakeProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         method = self._parser.get_method().decode("ascii")
         self._head = RequestHead(method, self._url.decode("latin-1"), tuple(self._fields))
-        refusal = self._server.desk.refuse(self._head)
+        refusal = self._server.handler.refuse(self._head)
         if refusal is not None:
             self._refuse(refusal)
             return
@@ -117,7 +117,7 @@ class IntakeProtocol(asyncio.Protocol):
         due = self._upload.add(data)
         if self._upload.length > self._server.max_body:
             self._drop_upload()
-            self._refuse(self._server.desk.too_large())
+            self._refuse(self._server.handler.too_large())
         elif due and self._flushing is None and self._transport is not None:
             self._transport.pause_reading()
             self._flushing = self._loop.create_task(self._flush(self._upload))
@@ -189,21 +189,21 @@ class IntakeProtocol(asyncio.Protocol):
         finally:
             self.task = None
 
-    async def _decide(self, head: RequestHead, body: Body) -> Reply:
-        outcome = await self._server.desk.serve(head, body)
-        if isinstance(outcome, Reply):
+    async def _decide(self, head: RequestHead, body: Body) -> Response:
+        outcome = await self._server.handler.serve(head, body)
+        if isinstance(outcome, Response):
             return outcome
         del body, head  # it is on disk: thousands of clients may wait here
         self._holding = self._transport is not None
         if not self._holding:
-            self._server.desk.leave(outcome)
+            self._server.handler.leave(outcome)
             raise ConnectionAbortedError
         try:
-            return await self._server.desk.hold(outcome)
+            return await self._server.handler.hold(outcome)
         finally:
             self._holding = False
 
-    async def _send(self, reply: Reply, head: RequestHead, keep_alive: bool) -> None:
+    async def _send(self, reply: Response, head: RequestHead, keep_alive: bool) -> None:
         if self._transport is None:
             return
         bodiless = head.method == "HEAD"
@@ -213,7 +213,7 @@ class IntakeProtocol(asyncio.Protocol):
         if not keep_alive and self._transport is not None:
             self._transport.close()
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, reply: Response) -> None:
         """Answer at once; whatever else comes on this connection is thrown away."""
         self._lingering = True
         self._reading = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.intake.desk import Desk
+from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.protocol import IntakeProtocol
 from nova_cachemig.agent.intake.upload import Upload
 from nova_cachemig.agent.journal.errors import JournalError
@@ -25,8 +25,10 @@ _BACKLOG = 4096  # connections that wait to be taken: the edge opens many at onc
 class IntakeServer:
     """Serves the edge on a unix socket that only the agent's user may use."""
 
-    def __init__(self, conf: cfg.ConfigOpts, desk: Desk, spool: Spool, path: Path) -> None:
-        self.desk = desk
+    def __init__(
+        self, conf: cfg.ConfigOpts, handler: RequestHandler, spool: Spool, path: Path
+    ) -> None:
+        self.handler = handler
         self.max_body: int = conf.journal.max_body
         self.connections: set[IntakeProtocol] = set()
         self._threshold: int = conf.journal.spool_threshold

@@ -224,7 +224,7 @@ class Edge:
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
 
-    async def mark(
+    async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         await asyncio.sleep(0)

@@ -13,15 +13,15 @@ from typing import Any, Final
 from oslo_config import cfg
 
 from nova_cachemig.agent.intake import keys, status
-from nova_cachemig.agent.intake.marks import EdgeMarks
-from nova_cachemig.agent.intake.message import (
+from nova_cachemig.agent.intake.barrier import ReadBarrier
+from nova_cachemig.agent.intake.http import (
     CLIENT,
     OURS,
     SERVICE,
-    Reply,
     RequestHead,
-    guests,
+    Response,
     problem,
+    relay,
     report,
 )
 from nova_cachemig.agent.journal import queries
@@ -38,12 +38,12 @@ _RETRY_AFTER: Final = ("retry-after", "1")
 _DROPPED: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 
 
-class Counter:
+class ServiceIntake:
     """Where one service's writes are taken in."""
 
-    def __init__(self, line: Line, marks: EdgeMarks, secret: bytes) -> None:
+    def __init__(self, line: Line, barrier: ReadBarrier, secret: bytes) -> None:
         self.line = line
-        self.marks = marks
+        self.barrier = barrier
         self.secret = secret
         # digest of a key → the fingerprint of the request that is being taken in with it
         self.keys: dict[str, str] = {}
@@ -53,27 +53,27 @@ class Counter:
     ) -> None:
         """The guest has answered: stored answers to what it changed must go first."""
         also = () if answer is None else _changed(write, answer)
-        self.marks.answered(write.host, write.url, write.client, also, release)
+        self.barrier.answered(write.host, write.url, write.client, also, release)
 
 
 @dataclasses.dataclass(slots=True)
-class Held:
+class HeldClient:
     """A write that is accepted, whose client waits. It keeps no body in memory."""
 
-    counter: Counter
+    intake: ServiceIntake
     position: int
     answer: asyncio.Future[GuestAnswer]
 
 
-class Desk:
-    """The intake's rules. ``counters``: the services of which writes are accepted, by name."""
+class RequestHandler:
+    """The intake's rules. ``intakes``: the services of which writes are accepted, by name."""
 
     def __init__(
-        self, journal: Journal, conf: cfg.ConfigOpts, counters: dict[str, Counter]
+        self, journal: Journal, conf: cfg.ConfigOpts, intakes: dict[str, ServiceIntake]
     ) -> None:
         self._journal = journal
         self._conf = conf.journal
-        self._counters = counters
+        self._intakes = intakes
         self.refused = 0
         self._stopping: asyncio.Future[None] | None = None
 
@@ -86,83 +86,83 @@ class Desk:
         if self._stopping is not None and not self._stopping.done():
             self._stopping.set_result(None)
 
-    def refuse(self, head: RequestHead) -> Reply | None:
+    def refuse(self, head: RequestHead) -> Response | None:
         """Return the refusal of a request whose body is yet to come, None to take it."""
         reply = self._refusal(head)
         if reply is not None:
             self.refused += 1
         return reply
 
-    def _refusal(self, head: RequestHead) -> Reply | None:
+    def _refusal(self, head: RequestHead) -> Response | None:
         length = head.length or 0
         if length > self._conf.max_body:
             return self.too_large()
-        counter = self._counters.get(head.get(SERVICE) or "")
-        if counter is None:
+        intake = self._intakes.get(head.get(SERVICE) or "")
+        if intake is None:
             return problem(503, "No writes of this service are taken in here.", _RETRY_AFTER)
         if head.url.startswith(status.PREFIX):
             return None
-        if counter.line.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
+        if intake.line.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
             detail = "Too many writes wait for the server. This one was not accepted."
             return problem(503, detail, _RETRY_AFTER)
         if not self._journal.has_room():
             return problem(503, "No room on disk. This write was not accepted.", _RETRY_AFTER)
         return None
 
-    def too_large(self) -> Reply:
+    def too_large(self) -> Response:
         """Return the refusal of a body over the limit."""
         detail = f"More than {self._conf.max_body} bytes. This write was not accepted."
         return problem(413, detail, close=True)
 
-    async def serve(self, head: RequestHead, body: Body) -> Reply | Held:
-        """Answer a request that :meth:`refuse` let pass; ``Held`` is for :meth:`hold`.
+    async def serve(self, head: RequestHead, body: Body) -> Response | HeldClient:
+        """Answer a request that :meth:`refuse` let pass; ``HeldClient`` is for :meth:`hold`.
 
         Removes the body's spool file if the write is not accepted.
         """
-        counter = self._counters.get(head.get(SERVICE) or "")
-        if counter is None:
+        intake = self._intakes.get(head.get(SERVICE) or "")
+        if intake is None:
             return await self._unaccepted(body, problem(503, "No longer taken in.", _RETRY_AFTER))
         try:
             if head.url.startswith(status.PREFIX):
-                return await self._unaccepted(body, await self._status(counter, head))
+                return await self._unaccepted(body, await self._status(intake, head))
             key = head.get(keys.HEADER)
             if key is None:
-                return await self._write(counter, head, body, None)
-            return await self._keyed(counter, head, body, key)
+                return await self._write(intake, head, body, None)
+            return await self._keyed(intake, head, body, key)
         except JournalError as exc:
-            LOG.error("A request for %s is refused: %s", counter.line.service.name, exc)
+            LOG.error("A request for %s is refused: %s", intake.line.service.name, exc)
             detail = "The journal cannot be read now. Nothing of this request was taken in."
             return await self._unaccepted(body, problem(503, detail, _RETRY_AFTER))
 
     # --- keys
 
     async def _keyed(
-        self, counter: Counter, head: RequestHead, body: Body, key: str
-    ) -> Reply | Held:
+        self, intake: ServiceIntake, head: RequestHead, body: Body, key: str
+    ) -> Response | HeldClient:
         digest = keys.digest(head, key)
         mark = keys.fingerprint(head, head.get("host") or "", body)
-        if (other := counter.keys.get(digest)) is not None:
+        if (other := intake.keys.get(digest)) is not None:
             return await self._unaccepted(body, _in_flight(same=other == mark))
-        counter.keys[digest] = mark  # before any wait: a second request must find it
+        intake.keys[digest] = mark  # before any wait: a second request must find it
         try:
-            name = counter.line.service.name
+            name = intake.line.service.name
             known = await self._journal.read(lambda c: queries.key_of(c, name, digest))
             if known is not None and known[0] != mark:
                 return await self._unaccepted(body, _in_flight(same=False))
-            if known is not None and (again := await self._again(counter, known[1])) is not None:
+            if known is not None and (again := await self._again(intake, known[1])) is not None:
                 return await self._unaccepted(body, again)
-            return await self._write(counter, head, body, (digest, mark))
+            return await self._write(intake, head, body, (digest, mark))
         finally:
-            del counter.keys[digest]
+            del intake.keys[digest]
 
-    async def _again(self, counter: Counter, position: int) -> Reply | None:
+    async def _again(self, intake: ServiceIntake, position: int) -> Response | None:
         """Return the answer to a request that came before; None where it may be taken anew."""
-        found = await self._journal.find(counter.line.service.name, position)
+        found = await self._journal.find(intake.line.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None
         if found.answer is not None:
-            return guests(found.answer)
-        where = ("location", status.url_of(counter.secret, position))
+            return relay(found.answer)
+        where = ("location", status.url_of(intake.secret, position))
         if found.state is WriteState.ACCEPTED:
             return problem(409, "The first request with this Idempotency-Key is under way.", where)
         return problem(409, "Whether the first request was applied is being looked into.", where)
@@ -170,15 +170,15 @@ class Desk:
     # --- writes
 
     async def _write(
-        self, counter: Counter, head: RequestHead, body: Body, key: tuple[str, str] | None
-    ) -> Reply | Held:
-        line = counter.line
+        self, intake: ServiceIntake, head: RequestHead, body: Body, key: tuple[str, str] | None
+    ) -> Response | HeldClient:
+        line = intake.line
         host, client = head.get("host") or "", head.get(CLIENT) or ""
         headers, later = _for_guest(head)
         applied = later
         later = later or line.service.writes is WriteAnswer.ACCEPT
         self._journal.failpoints.hit("received")
-        await counter.marks.accepted(host, head.url, client)
+        await intake.barrier.accepted(host, head.url, client)
         # No waiting from here to append(): the place in the order is given here.
         write = HeldWrite(
             service=line.service.name,
@@ -200,7 +200,7 @@ class Desk:
         try:
             await accepted
         except NotAccepted as exc:
-            counter.marks.answered(host, head.url, client, (), lambda: None)
+            intake.barrier.answered(host, head.url, client, (), lambda: None)
             LOG.error("%s", exc)
             refusal = problem(503, "This write was not accepted.", _RETRY_AFTER)
             return await self._unaccepted(body, refusal)
@@ -208,12 +208,12 @@ class Desk:
         if later:
             extra = (("preference-applied", "respond-async"),) if applied else ()
             line.nobody_waits(write.position)
-            return self._later(counter, write.position, extra)
-        return Held(counter, write.position, answer)
+            return self._later(intake, write.position, extra)
+        return HeldClient(intake, write.position, answer)
 
-    async def hold(self, held: Held) -> Reply:
+    async def hold(self, held: HeldClient) -> Response:
         """Wait for the guest's answer, at most [journal] hold_timeout or until stop: then 202."""
-        line, position = held.counter.line, held.position
+        line, position = held.intake.line, held.position
         try:
             either: set[asyncio.Future[Any]] = {held.answer}
             if self._stopping is not None:
@@ -226,42 +226,42 @@ class Desk:
             if not held.answer.done() and line.ask_later(position):
                 name = line.service.name
                 await self._journal.run(lambda c: queries.keep_answer(c, name, position))
-                return self._later(held.counter, position, ())
-            return guests(await held.answer)
+                return self._later(held.intake, position, ())
+            return relay(await held.answer)
         except SetAside as exc:
             detail = f"The server may have applied this write, or not: {exc}."
-            where = ("location", status.url_of(held.counter.secret, position))
+            where = ("location", status.url_of(held.intake.secret, position))
             return problem(502, detail, where)
         finally:
             line.nobody_waits(position)
 
-    def leave(self, held: Held) -> None:
+    def leave(self, held: HeldClient) -> None:
         """The client is gone; its write is not."""
-        held.counter.line.nobody_waits(held.position)
+        held.intake.line.nobody_waits(held.position)
 
-    def _later(self, counter: Counter, position: int, extra: Headers) -> Reply:
-        where = status.url_of(counter.secret, position)
+    def _later(self, intake: ServiceIntake, position: int, extra: Headers) -> Response:
+        where = status.url_of(intake.secret, position)
         facts = {"state": WriteState.ACCEPTED.value, "status": where}
         return report(202, facts, ("location", where), _RETRY_AFTER, *extra)
 
-    async def _unaccepted(self, body: Body, reply: Reply) -> Reply:
+    async def _unaccepted(self, body: Body, reply: Response) -> Response:
         if body.spool is not None:
             await asyncio.to_thread(self._journal.spool.remove, body.spool)
         return reply
 
     # --- status
 
-    async def _status(self, counter: Counter, head: RequestHead) -> Reply:
+    async def _status(self, intake: ServiceIntake, head: RequestHead) -> Response:
         if head.method not in {"GET", "HEAD"}:
             return problem(405, "A status can only be read.", ("allow", "GET, HEAD"))
-        position = status.position_of(counter.secret, head.url)
+        position = status.position_of(intake.secret, head.url)
         found = None
         if position is not None:
-            found = await self._journal.find(counter.line.service.name, position)
+            found = await self._journal.find(intake.line.service.name, position)
         if found is None:
             return problem(404, "No such write, or it is no longer kept.")
         if found.answer is not None:
-            return guests(found.answer, ("cachemig-write", found.state.value),
+            return relay(found.answer, ("cachemig-write", found.state.value),
                           ("cache-control", "no-store"))  # fmt: skip
         facts = {"state": found.state.value, "accepted_at": found.accepted_at}
         if found.state is WriteState.ACCEPTED:
@@ -269,7 +269,7 @@ class Desk:
         return report(200, facts)
 
 
-def _in_flight(*, same: bool) -> Reply:
+def _in_flight(*, same: bool) -> Response:
     if same:
         return problem(409, "The first request with this Idempotency-Key is under way.")
     return problem(422, "This Idempotency-Key came with another request before.")

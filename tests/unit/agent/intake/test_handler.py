@@ -1,12 +1,12 @@
-"""Small decisions of the desk that need no socket."""
+"""Small decisions of the handler that need no socket."""
 
 from __future__ import annotations
 
 import unittest
 
 from nova_cachemig.agent.intake import keys
-from nova_cachemig.agent.intake.desk import _changed, _for_guest
-from nova_cachemig.agent.intake.message import Reply, RequestHead, problem
+from nova_cachemig.agent.intake.handler import _changed, _for_guest
+from nova_cachemig.agent.intake.http import RequestHead, Response, problem
 from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
 
 
@@ -59,6 +59,6 @@ class KeysTest(unittest.TestCase):
 
 class ReplyTest(unittest.TestCase):
     def test_heads(self) -> None:
-        self.assertIn(b"HTTP/1.1 599 Unknown\r\n", Reply(599).head(keep_alive=True))
-        self.assertNotIn(b"content-length", Reply(204).head(keep_alive=True))
+        self.assertIn(b"HTTP/1.1 599 Unknown\r\n", Response(599).head(keep_alive=True))
+        self.assertNotIn(b"content-length", Response(204).head(keep_alive=True))
         self.assertIn(b"connection: close", problem(413, "x").head(keep_alive=False))

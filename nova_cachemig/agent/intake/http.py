@@ -39,7 +39,7 @@ class RequestHead:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """What the client gets. ``close``: the connection is of no use after it."""
 
     status: int
@@ -62,23 +62,23 @@ class Reply:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def guests(answer: GuestAnswer, *extra: tuple[str, str]) -> Reply:
+def relay(answer: GuestAnswer, *extra: tuple[str, str]) -> Response:
     """Return the guest's own answer."""
-    return Reply(answer.status, answer.headers + extra, answer.body)
+    return Response(answer.status, answer.headers + extra, answer.body)
 
 
-def problem(status: int, detail: str, *extra: tuple[str, str], close: bool = False) -> Reply:
+def problem(status: int, detail: str, *extra: tuple[str, str], close: bool = False) -> Response:
     """Return an answer of our own, RFC 9457."""
     title = http.HTTPStatus(status).phrase
     headers = (("content-type", "application/problem+json"), ("cache-control", "no-store"), *extra)
     return _json(status, {"title": title, "status": status, "detail": detail}, headers, close)
 
 
-def report(status: int, facts: dict[str, Any], *extra: tuple[str, str]) -> Reply:
+def report(status: int, facts: dict[str, Any], *extra: tuple[str, str]) -> Response:
     """Return facts as JSON."""
     headers = (("content-type", "application/json"), ("cache-control", "no-store"), *extra)
     return _json(status, facts, headers, False)
 
 
-def _json(status: int, facts: dict[str, Any], headers: Headers, close: bool) -> Reply:
-    return Reply(status, headers, Body.of(json.dumps(facts).encode() + b"\n"), close)
+def _json(status: int, facts: dict[str, Any], headers: Headers, close: bool) -> Response:
+    return Response(status, headers, Body.of(json.dumps(facts).encode() + b"\n"), close)

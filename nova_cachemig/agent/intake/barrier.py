@@ -18,10 +18,10 @@ _RETRY: Final = 0.2  # seconds until it is told again what it could not be told
 _GATHER: Final = 0.004
 
 
-class Invalidator(Protocol):
+class BarrierEngine(Protocol):
     """The part of the engine (``agent/ports``) that writes need."""
 
-    async def mark(
+    async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """Stored answers to ``stale`` (host → URLs) are unusable, and reads of ``pending`` keys
@@ -37,10 +37,10 @@ class _Change:
     then: Callable[[], None]
 
 
-class EdgeMarks:
-    """One service's marks. A dead engine stores nothing, so its errors hold nobody up."""
+class ReadBarrier:
+    """One service's barrier. A dead engine stores nothing, so its errors hold nobody up."""
 
-    def __init__(self, edge: Invalidator | None, service: str) -> None:
+    def __init__(self, edge: BarrierEngine | None, service: str) -> None:
         self._edge = edge
         self._service = service
         self._queue: list[_Change] = []
@@ -81,7 +81,7 @@ class EdgeMarks:
         self._untold.update(keys)  # the engine may know, from before the restart, or may not
         self._again_soon()
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Return when the engine has been told everything."""
         while self._task is not None:
             await asyncio.shield(self._task)
@@ -89,7 +89,7 @@ class EdgeMarks:
     def _add(self, change: _Change) -> None:
         self._queue.append(change)
         if self._task is None:
-            self._task = asyncio.create_task(self._work(), name=f"marks {self._service}")
+            self._task = asyncio.create_task(self._work(), name=f"barrier {self._service}")
 
     async def _work(self) -> None:
         try:
@@ -138,7 +138,7 @@ class EdgeMarks:
         assert self._edge is not None
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._edge.mark(self._service, stale, changes)
+                await self._edge.update_barrier(self._service, stale, changes)
         except Exception as exc:
             # Whatever the engine's fault is: the write must not wait for it.
             self.failed += 1
@@ -157,7 +157,7 @@ class EdgeMarks:
         self._retry = None
         if self._task is None and self._untold:
             self._queue.append(_Change("", (), (), 0, lambda: None))
-            self._task = asyncio.create_task(self._work(), name=f"marks {self._service}")
+            self._task = asyncio.create_task(self._work(), name=f"barrier {self._service}")
 
 
 def _keys(url: str, client: str) -> tuple[str, str]:
