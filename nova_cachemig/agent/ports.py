@@ -1,7 +1,8 @@
-"""What the manager asks of its parts. Each part has one real implementation and fakes in tests.
+"""The agent's ports: what the manager needs of each component.
 
-All methods are coroutines of the agent's one event loop, idempotent, and raise only
-:class:`ComponentError` (or a subclass), which says in one sentence what failed and whose fault it was.
+All methods are coroutines of the agent's one event loop. They are idempotent and raise only
+:class:`ComponentError` or a subclass, whose text says in one sentence what failed and whose fault
+it was.
 """
 
 from __future__ import annotations

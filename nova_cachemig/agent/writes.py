@@ -22,7 +22,7 @@ from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import ComponentError, WriteCounts
-from nova_cachemig.agent.replay.line import Line
+from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.model.service import Service, Target
 from nova_cachemig.model.write import WriteState
@@ -84,18 +84,18 @@ class Writes:
         async with self._opening:
             intake = self._intakes.get(service.name)
             if intake is not None:
-                intake.line.reopen(service)
+                intake.queue.reopen(service)
                 self._senders[service.name].hold()
                 return
             standing = await self.journal.standing(service.name)
             parallel = self._conf.journal.parallel
-            line = Line(self.journal, service, standing, self._window(service), parallel)
+            queue = WriteQueue(self.journal, service, standing, self._window(service), parallel)
             barrier = ReadBarrier(self._edge, service.name)
             if standing.waiting:
                 await self._recover_barrier(service.name, barrier)
-            intake = ServiceIntake(line, barrier, standing.secret)
+            intake = ServiceIntake(queue, barrier, standing.secret)
             settle = self._conf.journal.settle if self.recovered.under_way(service.name) else 0.0
-            sender = Sender(self.journal, line, self._conf, intake.told, settle)
+            sender = Sender(self.journal, queue, self._conf, intake.told, settle)
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
             sender.start()
@@ -119,16 +119,16 @@ class Writes:
 
     async def drained(self, service: str) -> None:
         """Return at the first instant at which nothing waits and nothing is in flight."""
-        await self._intake(service).line.drained()
+        await self._intake(service).queue.drained()
         self.journal.failpoints.hit("sealed")
 
     async def close(self, service: str) -> None:
         """No more writes come from the edge. Raises ComponentError if any is still waiting."""
-        line = self._intake(service).line
-        if not line.idle:
+        queue = self._intake(service).queue
+        if not queue.idle:
             raise ComponentError(
-                f"Service {service} cannot be closed: {line.waiting} writes wait, "
-                f"{line.in_flight} in flight, {line.unsettled} answers not yet on disk"
+                f"Service {service} cannot be closed: {queue.waiting} writes wait, "
+                f"{queue.in_flight} in flight, {queue.unrecorded} answers not yet on disk"
             )
 
     async def unfinished(self) -> dict[str, int]:
@@ -137,7 +137,7 @@ class Writes:
 
     async def counts(self, service: str) -> WriteCounts:
         """Where the writes of this service are."""
-        return self._intake(service).line.counts()
+        return self._intake(service).queue.counts()
 
     def _intake(self, service: str) -> ServiceIntake:
         try:
@@ -150,7 +150,7 @@ class Writes:
         return self._senders[service]
 
     async def _tidy(self) -> None:
-        """Forget old answers; take up what a person decided beside us, on the command line."""
+        """Forget old answers; take up what a person decided beside us, on the command queue."""
         cutoff, forget_at = Cutoff(self._conf.journal.keep_answers), 0.0
         while True:
             await asyncio.sleep(_LOOK_EVERY)
@@ -165,7 +165,7 @@ class Writes:
 
     async def _take_up(self) -> None:
         for name, intake in tuple(self._intakes.items()):
-            if intake.line.in_doubt == 0:
+            if intake.queue.in_doubt == 0:
                 continue
             cipher = self.journal.spool.cipher
             query = functools.partial(queries.to_resend, service=name, cipher=cipher)
@@ -180,6 +180,6 @@ class Writes:
                     continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
                 await intake.barrier.accepted(write.host, write.url, write.client)
-                intake.line.again(write)
+                intake.queue.again(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # they are moved when it is done

@@ -90,12 +90,12 @@ class Run:
             self._guest.running.set()
             pipe.send(("send", self._guest.ports[0]))
             pipe.send(("drain",))
-            await self._told(pipe, process)
+            await self._on_response(pipe, process)
             await asyncio.gather(*load)
             pipe.send(("drain",))
-            await self._told(pipe, process)
+            await self._on_response(pipe, process)
             pipe.send(("stop",))
-            await self._told(pipe, process)
+            await self._on_response(pipe, process)
             await asyncio.to_thread(process.join)
         finally:
             stop.set()
@@ -113,10 +113,10 @@ class Run:
         async with self._restarts.there if self._restarts else contextlib.nullcontext():
             process, pipe = self._start(armed)
             if not armed:
-                await self._told(pipe, process)
+                await self._on_response(pipe, process)
             elif self._restarts is not None:  # it is ready, or killed on the way there
                 with contextlib.suppress(EOFError):
-                    await self._told(pipe, process)
+                    await self._on_response(pipe, process)
             return process, pipe
 
     def _start(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
@@ -134,7 +134,7 @@ class Run:
         theirs.close()
         return process, ours
 
-    async def _told(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
+    async def _on_response(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
         there = await asyncio.to_thread(pipe.poll, _START)
         if not there:
             raise TimeoutError(f"nothing from process {process.pid} for {_START} s")

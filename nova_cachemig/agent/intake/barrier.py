@@ -45,7 +45,7 @@ class ReadBarrier:
         self._service = service
         self._queue: list[_Change] = []
         self._pending: collections.Counter[str] = collections.Counter()
-        self._told: set[str] = set()  # keys of which the engine knows that they are pending
+        self._on_response: set[str] = set()  # keys of which the engine knows that they are pending
         self._untold: set[str] = set()  # keys whose last telling failed
         self._task: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -121,12 +121,12 @@ class ReadBarrier:
         changes = {
             key: self._pending[key] > 0
             for key in touched
-            if (self._pending[key] > 0) != (key in self._told) or key in self._untold
+            if (self._pending[key] > 0) != (key in self._on_response) or key in self._untold
         }
         if await self._tell({host: list(urls) for host, urls in stale.items()}, changes):
             self._untold.difference_update(changes)
-            self._told.update(key for key, on in changes.items() if on)
-            self._told.difference_update(key for key, on in changes.items() if not on)
+            self._on_response.update(key for key, on in changes.items() if on)
+            self._on_response.difference_update(key for key, on in changes.items() if not on)
         else:
             self._untold.update(changes)
             self._again_soon()

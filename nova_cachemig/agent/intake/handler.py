@@ -27,8 +27,8 @@ from nova_cachemig.agent.intake.http import (
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay.line import Line, SetAside
-from nova_cachemig.agent.replay.message import end_to_end
+from nova_cachemig.agent.replay.queue import QuarantinedError, WriteQueue
+from nova_cachemig.agent.replay.request import end_to_end
 from nova_cachemig.model.service import WriteAnswer
 from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite, WriteState
 
@@ -41,8 +41,8 @@ _DROPPED: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 class ServiceIntake:
     """Where one service's writes are taken in."""
 
-    def __init__(self, line: Line, barrier: ReadBarrier, secret: bytes) -> None:
-        self.line = line
+    def __init__(self, queue: WriteQueue, barrier: ReadBarrier, secret: bytes) -> None:
+        self.queue = queue
         self.barrier = barrier
         self.secret = secret
         # digest of a key → the fingerprint of the request that is being taken in with it
@@ -102,7 +102,7 @@ class RequestHandler:
             return problem(503, "No writes of this service are taken in here.", _RETRY_AFTER)
         if head.url.startswith(status.PREFIX):
             return None
-        if intake.line.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
+        if intake.queue.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
             detail = "Too many writes wait for the server. This one was not accepted."
             return problem(503, detail, _RETRY_AFTER)
         if not self._journal.has_room():
@@ -130,7 +130,7 @@ class RequestHandler:
                 return await self._write(intake, head, body, None)
             return await self._keyed(intake, head, body, key)
         except JournalError as exc:
-            LOG.error("A request for %s is refused: %s", intake.line.service.name, exc)
+            LOG.error("A request for %s is refused: %s", intake.queue.service.name, exc)
             detail = "The journal cannot be read now. Nothing of this request was taken in."
             return await self._unaccepted(body, problem(503, detail, _RETRY_AFTER))
 
@@ -145,7 +145,7 @@ class RequestHandler:
             return await self._unaccepted(body, _in_flight(same=other == mark))
         intake.keys[digest] = mark  # before any wait: a second request must find it
         try:
-            name = intake.line.service.name
+            name = intake.queue.service.name
             known = await self._journal.read(lambda c: queries.key_of(c, name, digest))
             if known is not None and known[0] != mark:
                 return await self._unaccepted(body, _in_flight(same=False))
@@ -157,7 +157,7 @@ class RequestHandler:
 
     async def _again(self, intake: ServiceIntake, position: int) -> Response | None:
         """Return the answer to a request that came before; None where it may be taken anew."""
-        found = await self._journal.find(intake.line.service.name, position)
+        found = await self._journal.find(intake.queue.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None
         if found.answer is not None:
@@ -172,17 +172,17 @@ class RequestHandler:
     async def _write(
         self, intake: ServiceIntake, head: RequestHead, body: Body, key: tuple[str, str] | None
     ) -> Response | HeldClient:
-        line = intake.line
+        queue = intake.queue
         host, client = head.get("host") or "", head.get(CLIENT) or ""
         headers, later = _for_guest(head)
         applied = later
-        later = later or line.service.writes is WriteAnswer.ACCEPT
+        later = later or queue.service.writes is WriteAnswer.ACCEPT
         self._journal.failpoints.hit("received")
         await intake.barrier.accepted(host, head.url, client)
         # No waiting from here to append(): the place in the order is given here.
         write = HeldWrite(
-            service=line.service.name,
-            position=line.take_position(),
+            service=queue.service.name,
+            position=queue.take_position(),
             accepted_at=time.time(),
             method=head.method,
             url=head.url,
@@ -192,11 +192,11 @@ class RequestHandler:
             client=client,
             key=head.get(keys.HEADER) or keys.fresh(),
             client_key=key is not None,
-            honours_keys=line.service.honours_keys,
+            honours_keys=queue.service.honours_keys,
             framed=head.framed,
             wants_later=later,
         )
-        accepted, answer = line.append(write, key)
+        accepted, answer = queue.append(write, key)
         try:
             await accepted
         except NotAccepted as exc:
@@ -207,13 +207,13 @@ class RequestHandler:
         self._journal.failpoints.hit("acknowledged")
         if later:
             extra = (("preference-applied", "respond-async"),) if applied else ()
-            line.nobody_waits(write.position)
+            queue.nobody_waits(write.position)
             return self._later(intake, write.position, extra)
         return HeldClient(intake, write.position, answer)
 
     async def hold(self, held: HeldClient) -> Response:
         """Wait for the guest's answer, at most [journal] hold_timeout or until stop: then 202."""
-        line, position = held.intake.line, held.position
+        queue, position = held.intake.queue, held.position
         try:
             either: set[asyncio.Future[Any]] = {held.answer}
             if self._stopping is not None:
@@ -223,21 +223,21 @@ class RequestHandler:
                 timeout=self._conf.hold_timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not held.answer.done() and line.ask_later(position):
-                name = line.service.name
+            if not held.answer.done() and queue.ask_later(position):
+                name = queue.service.name
                 await self._journal.run(lambda c: queries.keep_answer(c, name, position))
                 return self._later(held.intake, position, ())
             return relay(await held.answer)
-        except SetAside as exc:
+        except QuarantinedError as exc:
             detail = f"The server may have applied this write, or not: {exc}."
             where = ("location", status.url_of(held.intake.secret, position))
             return problem(502, detail, where)
         finally:
-            line.nobody_waits(position)
+            queue.nobody_waits(position)
 
     def leave(self, held: HeldClient) -> None:
         """The client is gone; its write is not."""
-        held.intake.line.nobody_waits(held.position)
+        held.intake.queue.nobody_waits(held.position)
 
     def _later(self, intake: ServiceIntake, position: int, extra: Headers) -> Response:
         where = status.url_of(intake.secret, position)
@@ -257,7 +257,7 @@ class RequestHandler:
         position = status.position_of(intake.secret, head.url)
         found = None
         if position is not None:
-            found = await self._journal.find(intake.line.service.name, position)
+            found = await self._journal.find(intake.queue.service.name, position)
         if found is None:
             return problem(404, "No such write, or it is no longer kept.")
         if found.answer is not None:

@@ -12,8 +12,8 @@ from typing import Final, cast
 
 import httptools
 
-from nova_cachemig.agent.replay import path_back
-from nova_cachemig.agent.replay.message import end_to_end
+from nova_cachemig.agent.replay import retransmit
+from nova_cachemig.agent.replay.request import end_to_end
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import Body, GuestAnswer
 
@@ -134,7 +134,7 @@ class GuestConnection(asyncio.Protocol):
         """Have TCP send again, now, what the guest has not acknowledged; False: it cannot."""
         if self._transport is None or self._transport.is_closing() or self._outgoing:
             return False
-        return path_back.repeat(self._transport.get_extra_info("socket"))
+        return retransmit.repeat(self._transport.get_extra_info("socket"))
 
     def usable(self, target: Target, idle: float) -> bool:
         """Whether the next request may go here: same guest, open, idle at most ``idle`` s."""

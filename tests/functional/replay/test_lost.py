@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from unittest import mock
 
-from nova_cachemig.agent.replay import path_back
+from nova_cachemig.agent.replay import retransmit
 from nova_cachemig.agent.writes import Writes
 from tests.functional.probe.paused import PausedGuest
 from tests.functional.replay.path import client, conf_for, service
@@ -95,11 +95,11 @@ class LostOnTheWayTest(PausedGuest):
         self.assertLess(await self.after_a_pause(), 0.4)
 
     async def test_where_the_kernel_may_not_be_told_it_waits_for_tcp(self):
-        path_back._tell_once.cache_clear()
-        self.addCleanup(path_back._tell_once.cache_clear)
+        retransmit._tell_once.cache_clear()
+        self.addCleanup(retransmit._tell_once.cache_clear)
         with (
-            mock.patch.object(path_back, "_first_unacknowledged", side_effect=PermissionError),
-            self.assertLogs(path_back.LOG, "WARNING") as logs,
+            mock.patch.object(retransmit, "_first_unacknowledged", side_effect=PermissionError),
+            self.assertLogs(retransmit.LOG, "WARNING") as logs,
         ):
             took = await self.after_a_pause()
         self.assertLess(0.4, took)

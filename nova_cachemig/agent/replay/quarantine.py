@@ -1,4 +1,4 @@
-"""Writes that are left to a person: on disk with the reason, then the line goes on without them."""
+"""Puts writes that an operator must decide about into quarantine, so that the queue goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay.line import Line, Told
+from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.model.write import HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
@@ -16,17 +16,17 @@ LOG = logging.getLogger(__name__)
 _PAUSE: Final = 1.0  # seconds between tries
 
 
-class Aside:
-    """For one line."""
+class Quarantine:
+    """For one queue."""
 
-    def __init__(self, journal: Journal, line: Line, told: Told) -> None:
+    def __init__(self, journal: Journal, queue: WriteQueue, on_response: OnResponse) -> None:
         self._journal = journal
-        self._line = line
-        self._told = told
+        self._queue = queue
+        self._on_response = on_response
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, write: HeldWrite, why: str) -> None:
-        """Nobody knows if it was applied; it keeps its place in the traffic until this is done."""
+        """Nobody knows if it was applied; it keeps its place in the ordering until this is done."""
         task = asyncio.create_task(
             self.put(write, WriteState.IN_DOUBT, why), name=f"set aside {write.name}"
         )
@@ -44,9 +44,9 @@ class Aside:
                 await asyncio.sleep(_PAUSE)
             else:
                 break
-        self._line.abandon(write, why)
+        self._queue.abandon(write, why)
         if isinstance(write, HeldWrite):
-            self._told(write, None, lambda: None)
+            self._on_response(write, None, lambda: None)
 
     async def stop(self) -> None:
         """Give up what is under way: the next start finds it on disk."""

@@ -12,18 +12,18 @@ from nova_cachemig.agent.journal.queries import Standing, Unreadable
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import WriteCounts
 from nova_cachemig.agent.replay.backlog import Backlog
-from nova_cachemig.agent.replay.traffic import Traffic
+from nova_cachemig.agent.replay.ordering import OrderingRules
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.write import GuestAnswer, HeldWrite
 
 
-class SetAside(Exception):
+class QuarantinedError(Exception):
     """Nobody knows whether the guest has applied the write, or its record is damaged."""
 
 
-Told = Callable[[HeldWrite, GuestAnswer | None, Callable[[], None]], None]
-"""What is told of each answer (None: set aside) that is on disk; it calls the third argument when
-the client may see it."""
+OnResponse = Callable[[HeldWrite, GuestAnswer | None, Callable[[], None]], None]
+"""Called with each response that is on disk, or None for a quarantined write; it calls the third
+argument when the client may see the response."""
 
 
 def _resolve(waiter: asyncio.Future[GuestAnswer] | None, answer: GuestAnswer) -> None:
@@ -31,7 +31,7 @@ def _resolve(waiter: asyncio.Future[GuestAnswer] | None, answer: GuestAnswer) ->
         waiter.set_result(answer)
 
 
-class Line:
+class WriteQueue:
     """Positions, counts, who waits for which answer. For the event loop's thread."""
 
     def __init__(
@@ -42,10 +42,10 @@ class Line:
         window: int,
         parallel: int = 1,
     ) -> None:
-        """``parallel``: writes in flight at a time while the guest answers (``traffic.py``)."""
+        """``parallel``: writes in flight at a time while the guest answers (``ordering.py``)."""
         self.service = service
-        self.traffic = Traffic(parallel)
-        self.traffic.alone_through(standing.next - 1)
+        self.ordering = OrderingRules(parallel)
+        self.ordering.alone_through(standing.next - 1)
         self.window = window
         self.gate_open = False  # the guest is said to answer
         self.through = standing.through  # on disk: writes up to here may be sent
@@ -57,7 +57,7 @@ class Line:
         self.longest_wait = 0.0
         self.last_sent = 0
         self._sent: set[int] = set()
-        self._settling: set[int] = set()  # answered, that is not yet on disk
+        self._recording: set[int] = set()  # answered, that is not yet on disk
         self._next = standing.next
         self._journal = journal
         self._waiters: dict[int, asyncio.Future[GuestAnswer]] = {}
@@ -86,10 +86,10 @@ class Line:
     def append(
         self, write: HeldWrite, key: tuple[str, str] | None
     ) -> tuple[asyncio.Future[None], asyncio.Future[GuestAnswer]]:
-        """Put a write on disk and in the line.
+        """Put a write on disk and in the queue.
 
         The first future is done when it is accepted (NotAccepted where it never will be), the
-        second when the guest has answered and the answer is on disk (SetAside where it is not).
+        second when the guest has responded and the response is on disk (QuarantinedError otherwise).
         """
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[None] = loop.create_future()
@@ -117,12 +117,12 @@ class Line:
         return accepted, answer
 
     def again(self, write: HeldWrite) -> None:
-        """A person wants ``write`` sent again: it becomes the newest of the line."""
+        """A person wants ``write`` sent again: it becomes the newest of the queue."""
         moved = dataclasses.replace(write, position=self.take_position())
         self.waiting += 1
         self.waiting_bytes += write.body.length
         self.in_doubt = max(0, self.in_doubt - 1)
-        # the failure of this step is never told: it is tried again until it is done
+        # the failure of this step is never on_response: it is tried again until it is done
         self._journal.move(write.position, moved, lambda _error: self._accept(moved, None))
 
     def _accept(self, write: HeldWrite, through: int | None) -> None:
@@ -134,7 +134,7 @@ class Line:
 
     def ask_later(self, position: int) -> bool:
         """Keep the answer, for a status URL; False where the answer is on its way already."""
-        if position in self._settling:
+        if position in self._recording:
             return False
         self._asked_later.add(position)
         return True
@@ -187,17 +187,17 @@ class Line:
         self.last_sent = max(self.last_sent, write.position)
 
     def not_sent(self, write: HeldWrite) -> None:
-        """It did not go out after all, or is to go out again; it keeps its place in the traffic."""
+        """It did not go out, or must go out again. It keeps its place in the order."""
         self._sent.discard(write.position)
         self.waiting += 1
         self.waiting_bytes += write.body.length
 
     def begin_again(self, write: HeldWrite) -> None:
-        """It leaves its place in the traffic and waits for its turn."""
-        self.traffic.end(write.position)
+        """It leaves its place in the ordering and waits for its turn."""
+        self.ordering.end(write.position)
         self.touch()
 
-    def finish(self, write: HeldWrite, answer: GuestAnswer, told: Told) -> None:
+    def finish(self, write: HeldWrite, answer: GuestAnswer, on_response: OnResponse) -> None:
         """The guest has answered: on disk first, then to the edge, then to whoever waits.
 
         The answer is in the progress log already.
@@ -209,21 +209,21 @@ class Line:
         keep = asked or write.wants_later or write.client_key
 
         def done(_error: BaseException | None) -> None:
-            self._settling.discard(position)
+            self._recording.discard(position)
             self._asked_later.discard(position)
             self.answered += 1
             self.longest_wait = max(self.longest_wait, time.time() - write.accepted_at)
             waiter = self._waiters.pop(position, None)
-            told(write, answer, lambda: _resolve(waiter, answer))
+            on_response(write, answer, lambda: _resolve(waiter, answer))
             self.touch()
 
         self._journal.settle(write, answer, keep=keep, urgent=urgent, done=done)
         self._end(position)
-        self._settling.add(position)
+        self._recording.add(position)
         self.touch()
 
     def abandon(self, write: HeldWrite | Unreadable, why: str) -> None:
-        """It was set aside, on disk: the line goes on without it."""
+        """It was set quarantine, on disk: the queue goes on without it."""
         if isinstance(write, Unreadable) or write.position not in self._sent:
             self.waiting -= 1
             if isinstance(write, HeldWrite):
@@ -235,12 +235,12 @@ class Line:
         self._end(write.position)
         waiter = self._waiters.pop(write.position, None)
         if waiter is not None and not waiter.done():
-            waiter.set_exception(SetAside(why))
+            waiter.set_exception(QuarantinedError(why))
         self.touch()
 
     def _end(self, position: int) -> None:
         self._sent.discard(position)
-        self.traffic.end(position)
+        self.ordering.end(position)
 
     def _leave(self, write: HeldWrite) -> None:
         self.waiting -= 1
@@ -250,24 +250,24 @@ class Line:
     # --- looking
 
     @property
-    def unsettled(self) -> int:
+    def unrecorded(self) -> int:
         """Answers that are not yet on disk."""
-        return len(self._settling)
+        return len(self._recording)
 
     @property
     def idle(self) -> bool:
         """Nothing waits, nothing is in flight, all answers are on disk."""
-        return self.waiting == 0 and self.in_flight == 0 and not self._settling
+        return self.waiting == 0 and self.in_flight == 0 and not self._recording
 
     async def drained(self) -> None:
-        """Return at the first instant at which the line is idle."""
+        """Return at the first instant at which the queue is idle."""
         while not self.idle:
             self._moved.clear()
             await self._moved.wait()
 
     async def quiet(self) -> None:
         """Return when nothing is in flight and all answers are on disk."""
-        while self.in_flight or self._settling:
+        while self.in_flight or self._recording:
             self._moved.clear()
             await self._moved.wait()
 
@@ -276,7 +276,7 @@ class Line:
         return WriteCounts(
             accepted=self.accepted,
             waiting=self.waiting,
-            in_flight=self.in_flight + len(self._settling),
+            in_flight=self.in_flight + len(self._recording),
             in_doubt=self.in_doubt,
             answered=self.answered,
             longest_wait=self.longest_wait,

@@ -27,7 +27,7 @@ from nova_cachemig.model.service import Service, WriteAnswer
 from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
 
 
-class Traffic:
+class OrderingRules:
     """The writes in flight, by position. For the event loop's thread."""
 
     def __init__(self, most: int) -> None:

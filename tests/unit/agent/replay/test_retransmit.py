@@ -5,7 +5,7 @@ import struct
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent.replay import path_back
+from nova_cachemig.agent.replay import retransmit
 
 
 def folded(data):
@@ -20,7 +20,7 @@ class MessageTest(unittest.TestCase):
         sock = mock.Mock(family=family)
         sock.getsockname.return_value = here
         sock.getpeername.return_value = there
-        return path_back._message(sock, 0xFFFFFFF0)
+        return retransmit._message(sock, 0xFFFFFFF0)
 
     def test_ipv4_names_the_segment(self):
         message = self.message(socket.AF_INET, ("192.0.2.1", 4000), ("192.0.2.9", 80))
@@ -52,8 +52,8 @@ class RepeatTest(unittest.TestCase):
         self.addCleanup(self.guest.close)
 
     def test_nothing_to_repeat(self):
-        with mock.patch.object(path_back, "_first_unacknowledged") as asked:
-            self.assertFalse(path_back.repeat(self.sock))
+        with mock.patch.object(retransmit, "_first_unacknowledged") as asked:
+            self.assertFalse(retransmit.repeat(self.sock))
         asked.assert_not_called()
 
     def test_not_with_bytes_that_were_never_sent(self):
@@ -61,19 +61,19 @@ class RepeatTest(unittest.TestCase):
         with self.assertRaises(BlockingIOError):
             while True:
                 self.sock.send(bytes(1 << 20))
-        with mock.patch.object(path_back, "_first_unacknowledged") as asked:
-            self.assertFalse(path_back.repeat(self.sock))
+        with mock.patch.object(retransmit, "_first_unacknowledged") as asked:
+            self.assertFalse(retransmit.repeat(self.sock))
         asked.assert_not_called()
 
     def test_told_once_where_it_may_not(self):
-        path_back._tell_once.cache_clear()
-        self.addCleanup(path_back._tell_once.cache_clear)
+        retransmit._tell_once.cache_clear()
+        self.addCleanup(retransmit._tell_once.cache_clear)
         with (
-            mock.patch.object(path_back, "_queued", side_effect=[1, 0, 1, 0]),
-            mock.patch.object(path_back, "_first_unacknowledged", side_effect=PermissionError),
-            self.assertLogs(path_back.LOG, "WARNING") as logs,
+            mock.patch.object(retransmit, "_queued", side_effect=[1, 0, 1, 0]),
+            mock.patch.object(retransmit, "_first_unacknowledged", side_effect=PermissionError),
+            self.assertLogs(retransmit.LOG, "WARNING") as logs,
         ):
-            self.assertFalse(path_back.repeat(self.sock))
-            self.assertFalse(path_back.repeat(self.sock))
+            self.assertFalse(retransmit.repeat(self.sock))
+            self.assertFalse(retransmit.repeat(self.sock))
         self.assertEqual(1, len(logs.output))
         self.assertIn("CAP_NET_RAW", logs.output[0])

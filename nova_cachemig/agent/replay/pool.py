@@ -10,7 +10,7 @@ from typing import Final
 from oslo_config import cfg
 
 from nova_cachemig.agent.replay import connection as guest
-from nova_cachemig.agent.replay.traffic import follows
+from nova_cachemig.agent.replay.ordering import follows
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import HeldWrite
 
@@ -31,7 +31,7 @@ _REPEAT_FOR: Final = 2.0  # seconds after the return; TCP by itself would have d
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
 
 
-class Lanes:
+class ConnectionPool:
     """For the event loop's thread. ``name``: the service's, for the log."""
 
     def __init__(self, conf: cfg.ConfigOpts, name: str) -> None:

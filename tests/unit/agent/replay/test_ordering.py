@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.replay.traffic import Traffic, follows
+from nova_cachemig.agent.replay.ordering import OrderingRules, follows
 from nova_cachemig.model.service import Service, WriteAnswer
 from nova_cachemig.model.write import Body, HeldWrite
 
@@ -19,13 +19,13 @@ def write(position, client="a", method="POST", url="/orders", **more):
 
 class AdmitsTest(unittest.TestCase):
     def setUp(self):
-        self.traffic = Traffic(4)
+        self.ordering = OrderingRules(4)
 
     def admits(self, *writes, service=HOLD):
         *flying, last = writes
         for one in flying:
-            self.traffic.begin(one)
-        return self.traffic.startable([last], service) == [last]
+            self.ordering.begin(one)
+        return self.ordering.startable([last], service) == [last]
 
     def test_two_clients_go_side_by_side(self):
         self.assertTrue(self.admits(write(1, "a"), write(2, "b")))
@@ -41,9 +41,9 @@ class AdmitsTest(unittest.TestCase):
         self.assertFalse(self.admits(*(write(n, str(n)) for n in range(5))))
 
     def test_what_was_found_on_disk_goes_alone(self):
-        self.traffic.alone_through(1)
+        self.ordering.alone_through(1)
         self.assertFalse(self.admits(write(1, "a"), write(2, "b")))
-        self.traffic.end(1)
+        self.ordering.end(1)
         self.assertTrue(self.admits(write(2, "b"), write(3, "c")))
 
     def test_a_service_that_answers_202_has_one_order(self):
@@ -51,7 +51,7 @@ class AdmitsTest(unittest.TestCase):
 
     def test_a_client_that_got_202_is_not_overtaken(self):
         self.assertFalse(self.admits(write(1, "a", wants_later=True), write(2, "b")))
-        self.traffic.end(1)
+        self.ordering.end(1)
         self.assertFalse(self.admits(write(2, "b"), write(3, "c", wants_later=True)))
 
     @given(
@@ -61,30 +61,30 @@ class AdmitsTest(unittest.TestCase):
         )
     )
     def test_one_at_a_time_is_the_total_order(self, writes):
-        traffic = Traffic(1)
+        ordering = OrderingRules(1)
         for position, (client, method, _) in enumerate(writes, 1):
             one = write(position, client, method)
             waiting = [one, write(position + 1, "z")]
-            self.assertTrue(traffic.total)
-            self.assertIs(one, traffic.next(waiting, HOLD))
-            traffic.begin(one)
-            self.assertEqual(1, len(traffic))
-            traffic.end(position)
+            self.assertTrue(ordering.total)
+            self.assertIs(one, ordering.next(waiting, HOLD))
+            ordering.begin(one)
+            self.assertEqual(1, len(ordering))
+            ordering.end(position)
 
     def test_a_write_that_waits_is_overtaken_by_strangers_only(self):
-        self.traffic.begin(write(1, "a"))
+        self.ordering.begin(write(1, "a"))
         waiting = [
             write(2, "a", url="/x"),
             write(3, "a"),
             write(4, "b", "PUT", "/x"),
             write(5, "c"),
         ]
-        self.assertEqual([5], [w.position for w in self.traffic.startable(waiting, HOLD)])
+        self.assertEqual([5], [w.position for w in self.ordering.startable(waiting, HOLD)])
 
     def test_nobody_overtakes_a_write_that_goes_alone(self):
-        self.traffic.begin(write(1, "a"))
+        self.ordering.begin(write(1, "a"))
         waiting = [write(2, "b", wants_later=True), write(3, "c")]
-        self.assertEqual([], self.traffic.startable(waiting, HOLD))
+        self.assertEqual([], self.ordering.startable(waiting, HOLD))
 
 
 class FollowsTest(unittest.TestCase):

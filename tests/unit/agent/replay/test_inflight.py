@@ -12,8 +12,8 @@ from oslo_config import cfg
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
-from nova_cachemig.agent.replay import flight
-from nova_cachemig.agent.replay.line import Line
+from nova_cachemig.agent.replay import inflight
+from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.conf import agent as agent_conf
 from nova_cachemig.conf import journal as journal_conf
@@ -66,7 +66,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.addAsyncCleanup(self.journal.close)
         standing = await self.journal.standing("shop")
         service = Service("shop", "uuid", 80, ("192.0.2.1", 80))
-        self.line = Line(self.journal, service, standing, window, parallel)
+        self.line = WriteQueue(self.journal, service, standing, window, parallel)
         self.sender = Sender(self.journal, self.line, conf, lambda _write, _answer, then: then())
         self.wires, self.connections, self.saw = [], [], mock.Mock()
         connect = mock.patch.object(guest, "connect", self.connect)
@@ -77,7 +77,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         methods = methods or ["POST"] * count
         self.answers = [await self.accept(method, **facts) for method in methods]
         self.sender.send_to(HERE)
-        await self.until(lambda: self.sent() == 1 and self.sender._hand.first is not None)
+        await self.until(lambda: self.sent() == 1 and self.sender._buffer.first is not None)
 
     async def connect(self, target, **_facts):
         connection, wire = guest.GuestConnection(target, 1 << 20), Wire(self.saw)
@@ -131,7 +131,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
     async def test_what_may_go_behind_it_goes_in_the_same_packet(self):
         """A run ends with the first that may not be sent twice."""
         await self.begin(methods=["POST", "PUT", "PUT", "POST", "PUT", "POST"])
-        await self.until(lambda: len(self.sender._hand.writes) == 5)
+        await self.until(lambda: len(self.sender._buffer.writes) == 5)
         self.connections[0].data_received(OK)
         self.assertEqual((4, 2), (self.sent(), self.packets()))
         self.connections[0].data_received(OK)  # nothing may go behind the POST on its way
@@ -142,29 +142,29 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_run_goes_on_while_the_guest_deals_with_it(self):
         await self.begin(methods=["POST"] + ["PUT"] * 20)
-        await self.until(lambda: len(self.sender._hand.writes) == 16)
+        await self.until(lambda: len(self.sender._buffer.writes) == 16)
         self.connections[0].data_received(OK)
         self.assertEqual((17, 2), (self.sent(), self.packets()))  # as deep as the pipeline is
-        await self.until(lambda: self.sender._hand.writes)
+        await self.until(lambda: self.sender._buffer.writes)
         self.connections[0].data_received(OK)
         self.assertEqual((18, 3), (self.sent(), self.packets()))
         await self.all_go(21)
 
     async def test_no_run_of_writes_to_one_page(self):
         await self.begin(methods=["POST", "PUT", "PUT"], url="/a")
-        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        await self.until(lambda: len(self.sender._buffer.writes) == 2)
         self.assertTrue(self.follows())
 
     async def test_no_run_to_a_guest_that_is_slow(self):
         await self.begin(methods=["POST", "PUT", "PUT"])
-        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        await self.until(lambda: len(self.sender._buffer.writes) == 2)
         with mock.patch.object(guest, "PROMPT", -1.0):
             self.assertTrue(self.follows())
         await self.all_go(3)
 
     async def test_no_run_beyond_the_mark(self):
         await self.begin(methods=["POST", "PUT", "PUT"])
-        await self.until(lambda: len(self.sender._hand.writes) == 2)
+        await self.until(lambda: len(self.sender._buffer.writes) == 2)
         with mock.patch.object(self.line, "through", 2):
             self.assertTrue(self.follows())
         await self.all_go(3)
@@ -213,7 +213,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_not_while_the_guest_still_deals_with_the_first_try(self):
         await self.begin(key='"k"', honours_keys=True)
-        with mock.patch.object(self.sender._lanes, "joined", return_value=None):
+        with mock.patch.object(self.sender._pool, "joined", return_value=None):
             again = b"HTTP/1.1 409 Conflict\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
             before = self.sent()
             self.connections[0].data_received(again)
@@ -230,14 +230,14 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_not_while_too_many_answers_wait_for_the_disk(self):
         await self.begin()
-        with mock.patch.object(flight, "MAX_UNSETTLED", 0):
+        with mock.patch.object(inflight, "MAX_UNRECORDED", 0):
             self.assertFalse(self.follows())
         await self.all_go(3)
 
     async def test_not_an_upload(self):
         await self.begin(count=2)
         spooled = HeldWrite("shop", 0, 1.0, "POST", "/", "h", (), Body(spool="x", length=9), "me")
-        self.sender._hand.put(spooled)
+        self.sender._buffer.put(spooled)
         self.assertFalse(self.follows())
         self.assertFalse(self.line.is_sent(spooled))
         self.sender.hold()
@@ -250,9 +250,9 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
     async def test_not_while_another_keeps_its_place(self):
         await self.begin()
         other = HeldWrite("shop", 99, 1.0, "POST", "/", "h", (), Body(), "me")
-        self.line.traffic.begin(other)  # as one that is being set aside
+        self.line.ordering.begin(other)  # as one that is being set aside
         self.assertFalse(self.follows())
-        self.line.traffic.end(99)
+        self.line.ordering.end(99)
         self.line.touch()
         await self.all_go(3)
 
@@ -271,7 +271,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_not_after_the_end(self):
         await self.begin()
-        self.sender._flights.stop()
+        self.sender._inflight.stop()
         self.assertFalse(self.follows())
 
     async def test_a_connection_that_breaks_then(self):

@@ -1,4 +1,4 @@
-"""The writes at hand: taken up from the backlog, in their order, not on their way."""
+"""The writes at buffer: taken up from the backlog, in their order, not on their way."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Final
 
 from nova_cachemig.agent.journal.queries import Unreadable
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.replay.aside import Aside
-from nova_cachemig.agent.replay.line import Line
-from nova_cachemig.agent.replay.message import head
+from nova_cachemig.agent.replay.quarantine import Quarantine
+from nova_cachemig.agent.replay.queue import WriteQueue
+from nova_cachemig.agent.replay.request import head
 from nova_cachemig.model.write import HeldWrite, WriteState
 
 _LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
 _RUN: Final = 16  # writes that are there to go behind each other; they are taken only from memory
 
 
-class Hand:
+class SendBuffer:
     """Filled while the guest deals with other writes; the first one's bytes are ready to go."""
 
-    def __init__(self, line: Line, aside: Aside, spool: Spool) -> None:
-        self._line = line
-        self._aside = aside
+    def __init__(self, queue: WriteQueue, quarantine: Quarantine, spool: Spool) -> None:
+        self._queue = queue
+        self._quarantine = quarantine
         self._spool = spool
         self._writes: list[HeldWrite] = []
         self._request: tuple[HeldWrite, bytes] | None = None
@@ -56,15 +56,15 @@ class Hand:
 
     async def fill(self) -> None:
         """Take up the next write, and those that may go with it, if there are any."""
-        backlog = self._line.backlog
-        total = self._line.traffic.total
+        backlog = self._queue.backlog
+        total = self._queue.ordering.total
         most = _RUN if total else _LOOKAHEAD
         while len(self._writes) < most and backlog.more():
             if total and self._writes and not backlog.in_memory:
                 break  # what is there need not wait for the disk
             write = await backlog.take()
             if isinstance(write, Unreadable):
-                await self._aside.put(write, WriteState.DAMAGED, write.why)
+                await self._quarantine.put(write, WriteState.DAMAGED, write.why)
             elif write is not None and (total or await self._intact(write)):
                 self.put(write)
             elif write is not None:
@@ -82,7 +82,7 @@ class Hand:
 
     async def _leave(self, write: HeldWrite) -> None:
         why = f"write {write.name}: its spool file {write.body.spool} is damaged"
-        await self._aside.put(write, WriteState.DAMAGED, why)
+        await self._quarantine.put(write, WriteState.DAMAGED, why)
 
     async def _intact(self, write: HeldWrite) -> bool:
         return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)

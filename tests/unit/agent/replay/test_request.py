@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.replay.message import end_to_end, head, under_way
+from nova_cachemig.agent.replay.request import end_to_end, head, under_way
 from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
 
 
