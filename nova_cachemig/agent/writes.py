@@ -16,10 +16,10 @@ from nova_cachemig.agent.intake.barrier import BarrierEngine, ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler, ServiceIntake
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.age import Cutoff
 from nova_cachemig.agent.journal.failpoints import Failpoints
-from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.recovery import Recovered
+from nova_cachemig.agent.journal.retention import Cutoff
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import ComponentError, WriteCounts
 from nova_cachemig.agent.replay.queue import WriteQueue
@@ -87,7 +87,7 @@ class Writes:
                 intake.queue.reopen(service)
                 self._senders[service.name].hold()
                 return
-            standing = await self.journal.standing(service.name)
+            standing = await self.journal.queue_state(service.name)
             parallel = self._conf.journal.parallel
             queue = WriteQueue(self.journal, service, standing, self._window(service), parallel)
             barrier = ReadBarrier(self._edge, service.name)
@@ -106,7 +106,7 @@ class Writes:
 
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
-        reads = await self.journal.read(lambda c: queries.held_back_reads(c, service, cipher))
+        reads = await self.journal.read(lambda c: queries.pending_read_keys(c, service, cipher))
         await asyncio.gather(*(barrier.accepted(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:
@@ -171,12 +171,12 @@ class Writes:
             query = functools.partial(queries.to_resend, service=name, cipher=cipher)
             writes = await self.journal.read(query)
             for write in writes:
-                if isinstance(write, Unreadable):
+                if isinstance(write, UnreadableWrite):
                     LOG.error(
                         "Write %s/%d cannot be sent again: %s", name, write.position, write.why
                     )
                     damaged = WriteState.DAMAGED
-                    await self.journal.set_aside(name, write.position, damaged, write.why)
+                    await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
                 await intake.barrier.accepted(write.host, write.url, write.client)

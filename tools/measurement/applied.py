@@ -14,7 +14,7 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import record
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.reading import engine_of, spool_of
+from nova_cachemig.agent.journal.offline import engine_of, spool_of
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.conf import setup
 from nova_cachemig.model.write import WriteState

@@ -53,7 +53,7 @@ def _missing(connection: sa.Connection, key_id: str, spool: Spool, progress: Pro
     writes = _count(connection, WRITES.c.key_id == key_id, WRITES.c.state.in_(_WANTED))
     answers = _count(connection, WRITES.c.answer_key_id == key_id)
     for (service, position), used in progress.key_ids.items():
-        if used == key_id:  # the log has lines of settled writes, too
+        if used == key_id:  # the log has lines of recorded writes, too
             this = (WRITES.c.service == service, WRITES.c.position == position)
             answers += _count(connection, *this, WRITES.c.state == WriteState.ACCEPTED)
     names = connection.execute(

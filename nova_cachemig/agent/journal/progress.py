@@ -29,7 +29,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
 _SENT, _ANSWERED, _ANSWERED_ENCRYPTED = 1, 2, 3
 _KEEP_BODY = 8192  # bytes; the body of a larger answer is not worth the copy
-_ROOM = 8 << 20  # bytes of the file; when they are used up, lines that are settled are dropped
+_ROOM = 8 << 20  # bytes of the file; when they are used up, lines that are recorded are dropped
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -102,7 +102,7 @@ class ProgressLog:
         self._path = path
         self._map: mmap.mmap | None = None
         self._size = 0  # bytes used
-        self._open_lines: dict[tuple[str, int], bytes] = {}  # not yet settled in the database
+        self._open_lines: dict[tuple[str, int], bytes] = {}  # not yet recorded in the database
         self._cipher = CLEAR
 
     def open(self, cipher: Cipher = CLEAR) -> Progress:
@@ -114,7 +114,7 @@ class ProgressLog:
         return self._read()
 
     def reset(self) -> None:
-        """Begin anew: all that was found is settled in the database. Raises OSError."""
+        """Begin anew: all that was found is recorded in the database. Raises OSError."""
         self._open_lines.clear()
         self._rewrite()
 
@@ -137,7 +137,7 @@ class ProgressLog:
             line = _line(_ANSWERED_ENCRYPTED, service, position, payload)
         self._append((service, position), line)
 
-    def settled(self, service: str, position: int) -> None:
+    def recorded(self, service: str, position: int) -> None:
         """The database has it: the log need not say it any more."""
         self._open_lines.pop((service, position), None)
 

@@ -17,7 +17,7 @@ from nova_cachemig.agent.journal.record import (
     Damaged,
     answer_from_row,
     from_row,
-    whose_reads,
+    read_keys,
 )
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
@@ -27,7 +27,7 @@ _FORGET_AT_ONCE = 1000  # rows a transaction: others wait behind it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
+class QueueState:
     """Where one service stands in the journal."""
 
     secret: bytes  # for status URLs
@@ -39,7 +39,7 @@ class Standing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Stored:
+class StoredWrite:
     """One write as it is in the journal, for status URLs and for people."""
 
     service: str
@@ -54,7 +54,7 @@ class Stored:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableWrite:
     """An accepted write that cannot be sent: its record is damaged."""
 
     service: str
@@ -62,7 +62,7 @@ class Unreadable:
     why: str
 
 
-def standing(connection: sa.Connection, service: str) -> Standing:
+def queue_state(connection: sa.Connection, service: str) -> QueueState:
     """Where the service stands; makes its row (through = 0) if there is none."""
     row = connection.execute(
         sa.select(SERVICES.c.through, SERVICES.c.secret).where(SERVICES.c.service == service)
@@ -90,7 +90,7 @@ def standing(connection: sa.Connection, service: str) -> Standing:
     in_doubt = sum(by_state.get(state.value, (0, 0))[0] for state in _DOUBTFUL)
     # positions up to ``through`` may stand in a progress log: they are never given again
     following = max(int(last or 0), through) + 1
-    return Standing(secret, through, following, waiting_now, size, in_doubt)
+    return QueueState(secret, through, following, waiting_now, size, in_doubt)
 
 
 _WAITING = (
@@ -107,13 +107,13 @@ _SQLITE_WAITING: Final = (
     f"SELECT {', '.join(COLUMNS)} FROM writes WHERE service = ? AND position > ? AND state = "
     f"'{WriteState.ACCEPTED.value}' ORDER BY position LIMIT ?"
 )
-OnDisk = Sequence[Any]
+WriteRow = Sequence[Any]
 """A write's row as :func:`waiting` finds it."""
 POSITION: Final = COLUMNS.index("position")
 """Where its position is."""
 
 
-def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> Sequence[OnDisk]:
+def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> Sequence[WriteRow]:
     """Return up to ``limit`` accepted writes behind position ``after``, in order.
 
     As rows: to make writes of them takes the interpreter for long, so it is done one by one, by
@@ -125,21 +125,21 @@ def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> 
     return connection.execute(_WAITING, {"s": service, "after": after, "most": limit}).all()
 
 
-def readable(row: OnDisk, cipher: Cipher = CLEAR) -> HeldWrite | Unreadable:
+def readable(row: WriteRow, cipher: Cipher = CLEAR) -> HeldWrite | UnreadableWrite:
     """Return the write of a row that :func:`waiting` has found."""
     return _readable(dict(zip(COLUMNS, row, strict=True)), cipher)
 
 
-def _readable(row: Any, cipher: Cipher) -> HeldWrite | Unreadable:
+def _readable(row: Any, cipher: Cipher) -> HeldWrite | UnreadableWrite:
     try:
         return from_row(row, cipher)
     except (Damaged, ValueError, TypeError) as exc:
-        return Unreadable(row["service"], row["position"], str(exc))
+        return UnreadableWrite(row["service"], row["position"], str(exc))
 
 
 def find(
     connection: sa.Connection, service: str, position: int, cipher: Cipher = CLEAR
-) -> Stored | None:
+) -> StoredWrite | None:
     """Return one write, None where there is none (never was, or no longer kept)."""
     row = (
         connection.execute(
@@ -151,18 +151,18 @@ def find(
     return None if row is None else stored(row, cipher)
 
 
-def stored(row: Any, cipher: Cipher = CLEAR) -> Stored:
+def stored(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
     """Return what a row says. An answered row has no body any more, so no checksum to check."""
-    write: HeldWrite | Unreadable | None = None
+    write: HeldWrite | UnreadableWrite | None = None
     answer, why = None, None
     if row["state"] != WriteState.ANSWERED.value:
         write = _readable(row, cipher)
-        why = write.why if isinstance(write, Unreadable) else None
+        why = write.why if isinstance(write, UnreadableWrite) else None
     try:
         answer = answer_from_row(row, cipher)
     except (ValueError, TypeError) as exc:
         why = f"the answer to {row['service']}/{row['position']}: {exc}"
-    return Stored(
+    return StoredWrite(
         service=row["service"],
         position=row["position"],
         state=WriteState(row["state"]),
@@ -228,7 +228,7 @@ def forget(connection: sa.Connection, before_us: int) -> list[str]:
 
 def to_resend(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
-) -> list[HeldWrite | Unreadable]:
+) -> list[HeldWrite | UnreadableWrite]:
     """Return what a person wants sent again, in order."""
     rows = connection.execute(
         sa.select(WRITES)
@@ -238,7 +238,7 @@ def to_resend(
     return [_readable(row, cipher) for row in rows]
 
 
-def held_back_reads(
+def pending_read_keys(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
 ) -> list[tuple[str, str, str]]:
     """Return host, URL and client of each write that waits."""
@@ -251,7 +251,7 @@ def held_back_reads(
     found = []
     for row in rows:
         with contextlib.suppress(ValueError, TypeError):  # whoever sends it will say so
-            found.append(whose_reads(dict(row), cipher))
+            found.append(read_keys(dict(row), cipher))
     return found
 
 

@@ -139,7 +139,7 @@ def _head(row: Mapping[str, Any], cipher: Cipher) -> tuple[str, Headers, str, st
     return url, tuple((name, value) for name, value in pairs), client, key, bytes.fromhex(hexed)
 
 
-def whose_reads(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
+def read_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
     """Return host, URL and client of a row that may lack its body. Raises ValueError."""
     url, _, client, _, _ = _head(row, cipher)
     return row["host"], url, client

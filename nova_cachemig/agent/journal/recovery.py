@@ -12,7 +12,7 @@ from nova_cachemig.agent.journal.progress import Progress
 from nova_cachemig.agent.journal.record import Damaged, answer_to_row, from_row, micros
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.journal.statements import Answered, Mark, Step, perform
+from nova_cachemig.agent.journal.statements import Answered, SetState, Step, perform
 from nova_cachemig.model.write import HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _sort(
             raise Damaged(f"write {write.name}: its spool file {write.body.spool} is damaged")
     except (Damaged, ValueError, TypeError) as exc:
         found.damaged.append(f"{service}/{position}")
-        return Mark(service, position, WriteState.DAMAGED, now, str(exc))
+        return SetState(service, position, WriteState.DAMAGED, now, str(exc))
     return _doubt(write, progress, through, found)
 
 
@@ -124,4 +124,4 @@ def _doubt(
     )
     note = f"{why}; {write.method} may not be sent twice and the service honours no keys"
     at = micros(time.time())
-    return Mark(write.service, write.position, WriteState.IN_DOUBT, at, note)
+    return SetState(write.service, write.position, WriteState.IN_DOUBT, at, note)

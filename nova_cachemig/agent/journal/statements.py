@@ -55,7 +55,7 @@ class Answered:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Mark:
+class SetState:
     """Another state, with the reason for people."""
 
     service: str
@@ -119,7 +119,7 @@ def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
             through[name] = max(step.through, through.get(name, 0))
     if through:
         connection.execute(_EXTEND, [{"s": name, "t": top} for name, top in through.items()])
-    _settle(connection, [step for step in steps if isinstance(step, Answered)])
+    _record_responses(connection, [step for step in steps if isinstance(step, Answered)])
     _change(connection, steps)
 
 
@@ -139,7 +139,7 @@ def perform_alone(connection: sa.Connection, steps: Sequence[Step]) -> bool:
     ends = [step for step in steps if isinstance(step, Answered)]
     kept = sum(step.row is not None for step in ends)
     if len(ends) == len(steps) and kept in {0, len(ends)}:
-        _settle(connection, ends)
+        _record_responses(connection, ends)
         return True
     return False
 
@@ -196,7 +196,7 @@ def _sqlite_answer(rows: int) -> str:
     )
 
 
-def _settle(connection: sa.Connection, steps: Sequence[Answered]) -> None:
+def _record_responses(connection: sa.Connection, steps: Sequence[Answered]) -> None:
     gone = [step for step in steps if step.row is None]
     kept = [(step, step.row) for step in steps if step.row is not None]
     if connection.dialect.name == "sqlite":
@@ -219,7 +219,7 @@ def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
     marks = [
         {"s": s.service, "p": s.position, "st": s.state.value, "at": s.at_us, "n": s.note}
         for s in steps
-        if isinstance(s, Mark)
+        if isinstance(s, SetState)
     ]
     if marks:
         connection.execute(_MARK, marks)

@@ -22,11 +22,11 @@ from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
-from nova_cachemig.agent.journal.queries import OnDisk, Standing, Stored, Unreadable
+from nova_cachemig.agent.journal.queries import QueueState, StoredWrite, UnreadableWrite, WriteRow
 from nova_cachemig.agent.journal.record import answer_to_row, micros, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, Mark, Work
+from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, SetState, Work
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
 
@@ -132,7 +132,7 @@ class Journal:
         self.failpoints.hit("sent")
 
     def answered(self, write: HeldWrite, answer: GuestAnswer) -> bool:
-        """Log that the guest has answered; :meth:`settle` must follow. False: it is not logged."""
+        """Log that the guest has answered; :meth:`record_response` must follow. False: it is not logged."""
         logged = True
         try:
             self._progress.answered(write.service, write.position, answer)
@@ -142,7 +142,7 @@ class Journal:
         self.failpoints.hit("answered")
         return logged
 
-    def settle(
+    def record_response(
         self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, urgent: bool, done: Done
     ) -> None:
         """Put the answer on disk, or just that there is one.
@@ -150,8 +150,8 @@ class Journal:
         ``keep`` the answer where somebody may ask for it later.
         """
 
-        def settled(error: BaseException | None) -> None:
-            self._settled(write.service, write.position)
+        def recorded(error: BaseException | None) -> None:
+            self._recorded(write.service, write.position)
             if write.body.spool is not None:
                 self._reader.submit(self.spool.remove, write.body.spool)
             self.failpoints.hit("marked")
@@ -161,15 +161,15 @@ class Journal:
         if keep:
             at, cipher = micros(time.time()), self.spool.cipher
             row = answer_to_row(answer, write.service, write.position, at, cipher)
-        self.writer.submit(Answered(write.service, write.position, row, settled), urgent=urgent)
+        self.writer.submit(Answered(write.service, write.position, row, recorded), urgent=urgent)
 
-    def _settled(self, service: str, position: int) -> None:
-        self._progress.settled(service, position)
+    def _recorded(self, service: str, position: int) -> None:
+        self._progress.recorded(service, position)
 
-    async def set_aside(self, service: str, position: int, state: WriteState, note: str) -> None:
+    async def quarantine(self, service: str, position: int, state: WriteState, note: str) -> None:
         """Leave a write to a person, with the reason."""
-        await self.writer.do(Mark(service, position, state, micros(time.time()), note))
-        self._settled(service, position)
+        await self.writer.do(SetState(service, position, state, micros(time.time()), note))
+        self._recorded(service, position)
 
     def move(self, old: int, write: HeldWrite, done: Done) -> None:
         """Accept again, at its new position, what a person wants sent again."""
@@ -218,28 +218,28 @@ class Journal:
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, run)
 
-    async def standing(self, service: str) -> Standing:
+    async def queue_state(self, service: str) -> QueueState:
         """Where a service stands; makes its row if it has none."""
-        found: list[Standing] = []
+        found: list[QueueState] = []
 
         def work(connection: sa.Connection) -> None:
-            found[:] = [queries.standing(connection, service)]
+            found[:] = [queries.queue_state(connection, service)]
 
         await self.run(work)
         return found[0]
 
-    async def waiting(self, service: str, after: int, limit: int) -> Sequence[OnDisk]:
+    async def waiting(self, service: str, after: int, limit: int) -> Sequence[WriteRow]:
         """Return accepted writes behind ``after`` in order, for :meth:`readable`.
 
         Raises at once where the database is away: the caller asks again.
         """
         return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
 
-    def readable(self, row: OnDisk) -> HeldWrite | Unreadable:
+    def readable(self, row: WriteRow) -> HeldWrite | UnreadableWrite:
         """Return the write of a row."""
         return queries.readable(row, self.spool.cipher)
 
-    async def find(self, service: str, position: int) -> Stored | None:
+    async def find(self, service: str, position: int) -> StoredWrite | None:
         """Return one write with its state and answer."""
         return await self.read(lambda c: queries.find(c, service, position, self.spool.cipher))
 

@@ -158,7 +158,7 @@ class GroupCommit:
             steps = self._owed + batch
             self._owed = []
             if steps:
-                self._settle(steps)
+                self._record_responses(steps)
             if self._owed:
                 if ending and not batch:
                     LOG.error("%d marks of the journal could not be written", len(self._owed))
@@ -182,7 +182,7 @@ class GroupCommit:
             pass
         return batch, ending
 
-    def _settle(self, steps: list[Step], *, unknown: bool = False) -> None:
+    def _record_responses(self, steps: list[Step], *, unknown: bool = False) -> None:
         """Commit the steps; append what must be tried again to ``_owed``.
 
         ``unknown``: whether they are on disk already.
@@ -213,13 +213,13 @@ class GroupCommit:
         """One of the steps is to blame: let the others pass."""
         if len(steps) > 1:
             for step in steps:
-                self._settle([step], unknown=unknown)
+                self._record_responses([step], unknown=unknown)
             return
         step = steps[0]
         LOG.error("The database does not take a step of the journal: %s", exc)
         if isinstance(step, Answered) and step.row is not None:
             # better without the answer than as a write that is still to be sent
-            self._settle([dataclasses.replace(step, row=None)], unknown=unknown)
+            self._record_responses([dataclasses.replace(step, row=None)], unknown=unknown)
             return
         self._tell([(step, NotAccepted(f"The database does not take it: {exc}"))])
 

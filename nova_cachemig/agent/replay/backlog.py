@@ -7,7 +7,7 @@ import collections
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from nova_cachemig.agent.journal.queries import POSITION, OnDisk, Unreadable
+from nova_cachemig.agent.journal.queries import POSITION, UnreadableWrite, WriteRow
 from nova_cachemig.model.write import HeldWrite
 
 LOG = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ _IN_MEMORY = 256  # writes
 _PAGE = 32  # writes that are read from disk at once: a page must not hold up an answer
 _LOW = 16  # writes in memory at which the next page is read
 
-Reader = Callable[[int, int], Awaitable[Sequence[OnDisk]]]
+Reader = Callable[[int, int], Awaitable[Sequence[WriteRow]]]
 
 
 class Backlog:
@@ -25,7 +25,7 @@ class Backlog:
     def __init__(
         self,
         read: Reader,
-        readable: Callable[[OnDisk], HeldWrite | Unreadable],
+        readable: Callable[[WriteRow], HeldWrite | UnreadableWrite],
         *,
         after: int,
         newest: int,
@@ -36,7 +36,7 @@ class Backlog:
         """
         self._read = read
         self._readable = readable
-        self._memory: collections.deque[HeldWrite | OnDisk] = collections.deque()
+        self._memory: collections.deque[HeldWrite | WriteRow] = collections.deque()
         self._taken = after  # the last position that left, or is in, the memory
         self._newest = newest
         self._on_disk = newest > after
@@ -53,7 +53,7 @@ class Backlog:
         else:
             self._on_disk = True
 
-    async def take(self) -> HeldWrite | Unreadable | None:
+    async def take(self) -> HeldWrite | UnreadableWrite | None:
         """The next write, if there is one; it may be a damaged one."""
         if not self._memory and self._on_disk:
             await self._fill()

@@ -7,7 +7,7 @@ import bisect
 from collections.abc import Sequence
 from typing import Final
 
-from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import WriteQueue
@@ -63,7 +63,7 @@ class SendBuffer:
             if total and self._writes and not backlog.in_memory:
                 break  # what is there need not wait for the disk
             write = await backlog.take()
-            if isinstance(write, Unreadable):
+            if isinstance(write, UnreadableWrite):
                 await self._quarantine.put(write, WriteState.DAMAGED, write.why)
             elif write is not None and (total or await self._intact(write)):
                 self.put(write)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
-from nova_cachemig.agent.journal.queries import Unreadable
+from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.model.write import HeldWrite, WriteState
@@ -33,12 +33,12 @@ class Quarantine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def put(self, write: HeldWrite | Unreadable, state: WriteState, why: str) -> None:
+    async def put(self, write: HeldWrite | UnreadableWrite, state: WriteState, why: str) -> None:
         """Return when it is set aside."""
         LOG.warning("Write %s/%s set aside: %s", write.service, write.position, why)
         while True:
             try:
-                await self._journal.set_aside(write.service, write.position, state, why)
+                await self._journal.quarantine(write.service, write.position, state, why)
             except Exception:
                 LOG.exception("%s/%s: again in 1 s", write.service, write.position)
                 await asyncio.sleep(_PAUSE)

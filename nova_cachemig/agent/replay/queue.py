@@ -8,7 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from nova_cachemig.agent.journal.queries import Standing, Unreadable
+from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import WriteCounts
 from nova_cachemig.agent.replay.backlog import Backlog
@@ -38,7 +38,7 @@ class WriteQueue:
         self,
         journal: Journal,
         service: Service,
-        standing: Standing,
+        standing: QueueState,
         window: int,
         parallel: int = 1,
     ) -> None:
@@ -217,14 +217,14 @@ class WriteQueue:
             on_response(write, answer, lambda: _resolve(waiter, answer))
             self.touch()
 
-        self._journal.settle(write, answer, keep=keep, urgent=urgent, done=done)
+        self._journal.record_response(write, answer, keep=keep, urgent=urgent, done=done)
         self._end(position)
         self._recording.add(position)
         self.touch()
 
-    def abandon(self, write: HeldWrite | Unreadable, why: str) -> None:
+    def abandon(self, write: HeldWrite | UnreadableWrite, why: str) -> None:
         """It was set quarantine, on disk: the queue goes on without it."""
-        if isinstance(write, Unreadable) or write.position not in self._sent:
+        if isinstance(write, UnreadableWrite) or write.position not in self._sent:
             self.waiting -= 1
             if isinstance(write, HeldWrite):
                 self.waiting_bytes -= write.body.length

@@ -8,7 +8,7 @@ from typing import Any
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from nova_cachemig.agent.journal.reading import newest_handovers
+from nova_cachemig.agent.journal.offline import newest_handovers
 from nova_cachemig.cmd.manage.base import conf_of
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.report.handover import SUMMARY_COLUMNS, phase_times, story, summary_row

@@ -12,10 +12,10 @@ from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from nova_cachemig.agent.journal import aside
+from nova_cachemig.agent.journal import quarantine
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.queries import Stored
-from nova_cachemig.agent.journal.reading import engine_of, spool_of
+from nova_cachemig.agent.journal.offline import engine_of, spool_of
+from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.cmd.manage.base import conf_of
 from nova_cachemig.model.write import WriteState
@@ -35,11 +35,11 @@ class List(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        states = aside.ASIDE + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
+        states = quarantine.QUARANTINED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
         conf = conf_of(self)
         cipher = spool_of(conf).cipher
-        found = aside.find_all(engine_of(conf), states, parsed_args.service, cipher)
-        told = (aside.facts(stored, body=False) for stored in found)
+        found = quarantine.find_all(engine_of(conf), states, parsed_args.service, cipher)
+        told = (quarantine.facts(stored, body=False) for stored in found)
         return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in told]
 
 
@@ -66,10 +66,10 @@ class Show(ShowOne):
         """Return names and values."""
         conf = conf_of(self)
         spool = spool_of(conf)
-        stored = aside.show(engine_of(conf), parsed_args.name, spool.cipher)
+        stored = quarantine.show(engine_of(conf), parsed_args.name, spool.cipher)
         if parsed_args.body is not None:
             _write_body(stored, spool, Path(parsed_args.body))
-        facts = aside.facts(stored, body=parsed_args.body is None)
+        facts = quarantine.facts(stored, body=parsed_args.body is None)
         return tuple(facts), tuple(facts.values())
 
 
@@ -78,7 +78,7 @@ class Resend(_OneWrite):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Mark it; the agent sends it within seconds."""
-        aside.resend(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
+        quarantine.resend(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
 
 
 class Discard(_OneWrite):
@@ -86,7 +86,7 @@ class Discard(_OneWrite):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Mark it."""
-        aside.discard(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
+        quarantine.discard(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
 
 
 class Export(Command):
@@ -107,8 +107,8 @@ class Export(Command):
         """Write to standard output."""
         conf = conf_of(self)
         spool = spool_of(conf)
-        for stored in aside.find_all(engine_of(conf), cipher=spool.cipher):
-            facts = aside.facts(stored)
+        for stored in quarantine.find_all(engine_of(conf), cipher=spool.cipher):
+            facts = quarantine.facts(stored)
             if parsed_args.bodies is not None and facts.get("spool") is not None:
                 path = Path(parsed_args.bodies) / f"{stored.service}-{stored.position}"
                 try:
@@ -119,12 +119,12 @@ class Export(Command):
             self.app.stdout.write(json.dumps(facts) + "\n")
 
 
-def _write_body(stored: Stored, spool: Spool, path: Path) -> None:
+def _write_body(stored: StoredWrite, spool: Spool, path: Path) -> None:
     """Write to a new file for the caller alone; none stays where it cannot be had whole."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as file:
-            file.writelines(aside.body(stored, spool))
+            file.writelines(quarantine.body(stored, spool))
     except OSError as exc:
         raise JournalError(f"The body cannot be written to {path}: {exc.strerror}") from exc
     except JournalError:

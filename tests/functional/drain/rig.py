@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 from oslo_config import cfg
 
+from nova_cachemig.agent.journal.offline import engine_of
 from nova_cachemig.agent.journal.queries import unfinished
-from nova_cachemig.agent.journal.reading import engine_of
 from nova_cachemig.conf import setup
 from nova_cachemig.rpc.agent import AgentClient
 from tests.functional.rpc.broker import Broker, free_port

@@ -18,9 +18,9 @@ import httpx
 import sqlalchemy as sa
 
 from nova_cachemig.agent import writes as writes_module
-from nova_cachemig.agent.journal import aside, database
+from nova_cachemig.agent.journal import database, quarantine
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.reading import spool_of
+from nova_cachemig.agent.journal.offline import spool_of
 from nova_cachemig.agent.journal.schema import CIPHER_KEYS, WRITES
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.cmd.manage import app
@@ -236,7 +236,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(files, left)
         states = [row[2] for row in rows]
         self.assertEqual(["damaged", "damaged", "answered"], states)
-        for stored in aside.find_all(self.database()):
+        for stored in quarantine.find_all(self.database()):
             self.assertIn("key 'a', which is not at hand", stored.note or "")
 
     # --- damage
@@ -254,8 +254,8 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         raw[LARGE // 2] ^= 1
         path.write_bytes(raw)
 
-    def set_aside(self) -> list[tuple[str, WriteState]]:
-        found = aside.find_all(self.database(), cipher=spool_of(self.conf()).cipher)
+    def quarantine(self) -> list[tuple[str, WriteState]]:
+        found = quarantine.find_all(self.database(), cipher=spool_of(self.conf()).cipher)
         return [(f"{stored.service}/{stored.position}", stored.state) for stored in found]
 
     async def test_damage_is_found_at_the_start(self) -> None:
@@ -268,7 +268,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             await writes.drained("shop")
         self.assertEqual(bodies[:2] + bodies[4:], self.guest.bodies())
         damaged = WriteState.DAMAGED
-        self.assertEqual([("shop/3", damaged), ("shop/4", damaged)], self.set_aside())
+        self.assertEqual([("shop/3", damaged), ("shop/4", damaged)], self.quarantine())
 
     async def test_a_damaged_file_is_found_before_it_is_sent(self) -> None:
         bodies = [b"1", b"1" * LARGE, b"2", b"2" * LARGE, b"3", b"3" * LARGE]
@@ -279,7 +279,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             await writes.drained("shop")
             self.assertEqual(0, writes._counters["shop"].line.waiting_bytes)
         self.assertEqual(bodies[:3] + bodies[4:], self.guest.bodies())
-        self.assertEqual([("shop/4", WriteState.DAMAGED)], self.set_aside())
+        self.assertEqual([("shop/4", WriteState.DAMAGED)], self.quarantine())
 
     # --- people
 
@@ -336,7 +336,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         await self.in_doubt()
         self.keys("a", "b")
         for name in ("shop/1", "shop/2"):
-            aside.resend(self.database(), name)
+            quarantine.resend(self.database(), name)
         with mock.patch.object(writes_module, "_LOOK_EVERY", 0.01):
             async with self.agent() as writes:
                 await reached(writes, "waiting", 2)

@@ -69,7 +69,7 @@ class ProgressLogTest(unittest.TestCase):
             log.sent("shop", 1)
             for position in range(2, 500):
                 log.sent("shop", position)
-                log.settled("shop", position)
+                log.recorded("shop", position)
         self.assertIn(("shop", 1), ProgressLog(self.path).open().sent)
 
     def test_a_full_log_refuses(self) -> None:
@@ -78,7 +78,7 @@ class ProgressLogTest(unittest.TestCase):
             with self.assertRaises(OSError):
                 for position in range(500):
                     log.sent("shop", position)
-            log.settled("shop", 0)
+            log.recorded("shop", 0)
             log.sent("shop", 501)
 
     def test_a_body_too_long_for_the_log(self) -> None:

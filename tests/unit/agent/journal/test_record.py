@@ -19,8 +19,8 @@ from nova_cachemig.agent.journal.record import (
     answer_from_row,
     answer_to_row,
     from_row,
+    read_keys,
     to_row,
-    whose_reads,
 )
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
@@ -75,7 +75,7 @@ class RecordTest(unittest.TestCase):
         row = to_row(write, cipher)
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
-        self.assertEqual((write.host, write.url, write.client), whose_reads(row, Cipher(KEYS)))
+        self.assertEqual((write.host, write.url, write.client), read_keys(row, Cipher(KEYS)))
 
     @given(WRITE)
     def test_older_records_are_read(self, write: HeldWrite) -> None:

@@ -51,7 +51,7 @@ class Protocol(RuleBasedStateMachine):
         self.writes: dict[int, HeldWrite] = {}
         self.doubtful: set[int] = set()
         self.unsettled: list[int] = []  # answered, not yet committed
-        self.settled: set[int] = set()
+        self.recorded: set[int] = set()
         self.start()
 
     def teardown(self) -> None:
@@ -64,7 +64,7 @@ class Protocol(RuleBasedStateMachine):
         found = self.log.open()
         with self.engine.begin() as connection:
             recovered = recover(connection, found, self.spool)
-            self.standing = queries.standing(connection, "shop")
+            self.standing = queries.queue_state(connection, "shop")
         self.log.reset()
         self.through = self.standing.through
         self.next = self.standing.next
@@ -117,13 +117,13 @@ class Protocol(RuleBasedStateMachine):
         self.in_flight = None
 
     @rule(keep=st.booleans())
-    def settle(self, keep: bool) -> None:
+    def record_response(self, keep: bool) -> None:
         with self.engine.begin() as connection:
             row = answer_to_row(GuestAnswer(200), "shop", 1, 1) if keep else None
             perform(connection, [Answered("shop", p, row) for p in self.unsettled])
         for position in self.unsettled:
-            self.log.settled("shop", position)
-        self.settled |= set(self.unsettled)
+            self.log.recorded("shop", position)
+        self.recorded |= set(self.unsettled)
         self.unsettled = []
 
     @rule()

@@ -64,7 +64,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.journal = Journal(conf)
         await self.journal.open()
         self.addAsyncCleanup(self.journal.close)
-        standing = await self.journal.standing("shop")
+        standing = await self.journal.queue_state("shop")
         service = Service("shop", "uuid", 80, ("192.0.2.1", 80))
         self.line = WriteQueue(self.journal, service, standing, window, parallel)
         self.sender = Sender(self.journal, self.line, conf, lambda _write, _answer, then: then())
@@ -225,7 +225,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(self.line, "through", 1):
             self.assertFalse(self.follows())
         await self.all_go(3)
-        standing = await self.journal.standing("shop")
+        standing = await self.journal.queue_state("shop")
         self.assertEqual(3, standing.through)
 
     async def test_not_while_too_many_answers_wait_for_the_disk(self):

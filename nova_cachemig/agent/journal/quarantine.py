@@ -19,21 +19,21 @@ from oslo_db import exception as db_exc
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.queries import Stored
+from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.record import micros
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.model.write import WriteState
 
-ASIDE = (WriteState.IN_DOUBT, WriteState.DAMAGED)
+QUARANTINED = (WriteState.IN_DOUBT, WriteState.DAMAGED)
 
 
 def find_all(
     engine: sa.Engine,
-    states: tuple[WriteState, ...] = ASIDE,
+    states: tuple[WriteState, ...] = QUARANTINED,
     service: str | None = None,
     cipher: Cipher = CLEAR,
-) -> Iterator[Stored]:
+) -> Iterator[StoredWrite]:
     """Yield the writes in these states, in order. Raises JournalError."""
     query = (
         sa.select(WRITES)
@@ -51,7 +51,7 @@ def find_all(
         raise JournalError(f"The journal's database cannot be read: {exc}") from exc
 
 
-def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> Stored:
+def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
     """Return one write by its name, ``service/position``. Raises JournalError."""
     service, position = _parse(name)
     try:
@@ -71,10 +71,10 @@ def resend(engine: sa.Engine, name: str, reason: str = "") -> None:
 
 def discard(engine: sa.Engine, name: str, reason: str = "") -> None:
     """Drop a write that was set aside. Raises JournalError."""
-    _decide(engine, name, WriteState.DISCARDED, ASIDE, f"discarded by a person. {reason}")
+    _decide(engine, name, WriteState.DISCARDED, QUARANTINED, f"discarded by a person. {reason}")
 
 
-def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
+def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
     """Return a write as primitives, for ``--json`` and ``export``; its body in base64.
 
     The body of one with a spool file is not in it: see :func:`body`.
@@ -107,7 +107,7 @@ def facts(stored: Stored, *, body: bool = True) -> dict[str, Any]:
     return shown
 
 
-def body(stored: Stored, spool: Spool) -> Iterator[bytes]:
+def body(stored: StoredWrite, spool: Spool) -> Iterator[bytes]:
     """Yield the body of a write, wherever it is kept. Raises JournalError."""
     name = f"{stored.service}/{stored.position}"
     write = stored.write

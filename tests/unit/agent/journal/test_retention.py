@@ -7,7 +7,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.journal.age import Cutoff
+from nova_cachemig.agent.journal.retention import Cutoff
 
 KEEP = 100.0
 STEPS = st.sampled_from([0.0, 0.0, 500.0, -500.0, 9e5, -9e5])

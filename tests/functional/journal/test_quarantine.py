@@ -8,7 +8,7 @@ import unittest
 from unittest import mock
 
 from nova_cachemig.agent import writes as writes_module
-from nova_cachemig.agent.journal import aside, database
+from nova_cachemig.agent.journal import database, quarantine
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
@@ -40,36 +40,36 @@ class AsideTest(unittest.IsolatedAsyncioTestCase):
             await http.post("/b", content=b"later")
 
     def names(self) -> list[str]:
-        return [f"{one.service}/{one.position}" for one in aside.find_all(self.engine)]
+        return [f"{one.service}/{one.position}" for one in quarantine.find_all(self.engine)]
 
     async def test_list_show_export(self) -> None:
         self.assertEqual(["shop/1", "shop/2"], self.names())
-        self.assertEqual([], list(aside.find_all(self.engine, service="other")))
-        shown = aside.facts(aside.show(self.engine, "shop/1"))
+        self.assertEqual([], list(quarantine.find_all(self.engine, service="other")))
+        shown = quarantine.facts(quarantine.show(self.engine, "shop/1"))
         self.assertEqual(("POST", "/a", "MQ=="), (shown["method"], shown["url"], shown["body"]))
         self.assertIn("may not be sent twice", shown["note"])
         json.dumps(shown)
         for name in ("shop/99", "shop", "/", "shop/x"):
             with self.subTest(name), self.assertRaises(JournalError):
-                aside.show(self.engine, name)
+                quarantine.show(self.engine, name)
 
     async def test_resend_once(self) -> None:
         for name in ("shop/2", "shop/1"):
-            aside.resend(self.engine, name, "the customer says it is missing")
+            quarantine.resend(self.engine, name, "the customer says it is missing")
             with self.assertRaises(JournalError):
-                aside.resend(self.engine, name)
+                quarantine.resend(self.engine, name)
         await self.guest.took(5)
         await self.writes.drained("shop")
         self.assertEqual({b"1", b"2" * 100_000}, set(self.guest.bodies()[3:]))
         self.assertEqual([], self.names())
         self.assertEqual(0, (await self.writes.counts("shop")).in_doubt)
-        old = aside.show(self.engine, "shop/1")
+        old = quarantine.show(self.engine, "shop/1")
         self.assertEqual(WriteState.DISCARDED, old.state)
         self.assertIn("sent again as shop/", old.note or "")
 
     async def test_discard(self) -> None:
-        aside.discard(self.engine, "shop/1", "seen in the shop's own log")
+        quarantine.discard(self.engine, "shop/1", "seen in the shop's own log")
         self.assertEqual(["shop/2"], self.names())
-        self.assertIn("seen in", aside.show(self.engine, "shop/1").note or "")
+        self.assertIn("seen in", quarantine.show(self.engine, "shop/1").note or "")
         with self.assertRaises(JournalError):
-            aside.resend(self.engine, "shop/1")
+            quarantine.resend(self.engine, "shop/1")
