@@ -14,8 +14,8 @@ from oslo_log import log
 from nova_cachemig.agent.engine import names, render, sockdiag
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.cache import Cache
+from nova_cachemig.agent.engine.counters import LOOK_EVERY, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
-from nova_cachemig.agent.engine.tally import LOOK_EVERY, Accesses, RingReader, Tally
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
@@ -92,12 +92,12 @@ class HaproxyVarnish:
         self._pending_lock = asyncio.Lock()
         self._pending: dict[str, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tally = Tally()
-        self._accesses = Accesses()
+        self._counters = ServiceCounters()
+        self._accesses = AccessLog()
         admin = self._paths.socket("admin")
         self._rings = (
             RingReader(admin, "access", self._accesses.add, conf.engine.access_rate),
-            RingReader(admin, "handover", self._tally.add),
+            RingReader(admin, "handover", self._counters.add),
         )
         self.cache_socket = str(self._paths.socket("cache"))
         self.guest_socket = str(self._paths.socket("guest"))
@@ -125,8 +125,8 @@ class HaproxyVarnish:
             raise
         self._wanted_binds = frozenset(self._edge.binds)
         if taken_over:
-            for name in self.handed_over():
-                self._tally.begin(name)
+            for name in self.in_handover():
+                self._counters.begin(name)
             if self._edge.stale():
                 self._reload_wanted = True
                 self._reload_soon()
@@ -167,18 +167,18 @@ class HaproxyVarnish:
         if plan.binds == frozenset(self._edge.binds) and not self._reload_wanted:
             return
         self._reload_wanted = True
-        if self.handed_over():
+        if self.in_handover():
             LOG.warning("new front addresses wait: a service is being handed over")
             return
         await self._reload()
 
-    def handed_over(self) -> list[str]:
+    def in_handover(self) -> list[str]:
         """Services that are not in ``pass``, also those that an earlier agent left so."""
         return [names.to_service(word) for word in self._edge.maps["state"].entries]
 
     async def _reload(self) -> None:
         async with self._reloads:
-            if self._reload_wanted and not self.handed_over():
+            if self._reload_wanted and not self.in_handover():
                 self._reload_wanted = False
                 try:
                     await self._edge.listen_on(self._wanted_binds)
@@ -189,7 +189,7 @@ class HaproxyVarnish:
                     await ring.restart()
 
     def _reload_soon(self) -> None:
-        if self._reload_wanted and not self.handed_over():
+        if self._reload_wanted and not self.in_handover():
             task = asyncio.create_task(self._reload_logged(), name="reload")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -227,7 +227,7 @@ class HaproxyVarnish:
             async with self._reloads:
                 pass
         if word not in states.entries:
-            self._tally.begin(service)
+            self._counters.begin(service)
         try:
             # HAProxy may have opened the service itself: then nothing stored is trusted.
             await states.read()
@@ -247,7 +247,7 @@ class HaproxyVarnish:
         maps = self._edge.maps
         async with self._pending_lock:
             keys = self._pending.pop(service, set())
-            if self.handed_over():
+            if self.in_handover():
                 await maps["pending"].drop(*keys, names.of_journal(service))
             else:
                 self._pending.clear()
@@ -327,7 +327,7 @@ class HaproxyVarnish:
             ring.rest(0)
         await asyncio.sleep(2 * LOOK_EVERY)  # what they have not taken yet counts
         holding = await self.holding(service)
-        return dataclasses.replace(self._tally.of(service), holding_now=holding)
+        return dataclasses.replace(self._counters.of(service), holding_now=holding)
 
     def accesses(self) -> AsyncIterator[AccessRecord]:
         """The access log as it happens."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import limits
+from nova_cachemig.agent.engine import capacity
 from nova_cachemig.agent.engine.accesslog import LINE_LENGTH, LOG_FORMAT
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +73,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
     sockets = {name: str(paths.socket(name)) for name in _SOCKETS}
     return {
         **{key: opts[key] for key in opts},
-        "limits": limits.connections(opts.max_clients, limits.hard_limit()),
+        "limits": capacity.connections(opts.max_clients, capacity.hard_limit()),
         "sockets": {**sockets, "intake": intake_socket},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},

@@ -169,7 +169,7 @@ class Restart(EngineCase):
         self.engine = self.new_engine()
         await self.engine.start()
         self.assertEqual(pids, self.engine.pids)
-        self.assertEqual([SERVICE], self.engine.handed_over())
+        self.assertEqual([SERVICE], self.engine.in_handover())
         self.assertEqual(EdgeState.SHIELDED, self.engine.state(SERVICE))
         await self.engine.apply([self.route(self.service)])
         self.assertEqual(before.body, (await self.get("/a")).body)

@@ -160,7 +160,7 @@ class ShortHold(EngineCase):
         waiting = asyncio.create_task(self.get("/b"))
         await self.holding(1)
         self.assertEqual(503, (await waiting).status)
-        await until(lambda: self.engine._tally.of(SERVICE).failed)
+        await until(lambda: self.engine._counters.of(SERVICE).failed)
         counts = await self.engine.counts(SERVICE)
         self.assertEqual((2, 1, 1, 1), (counts.hits, counts.misses, counts.held, counts.failed))
         self.assertTrue(0.9 < counts.longest_wait < 1.5, counts.longest_wait)

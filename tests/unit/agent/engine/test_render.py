@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import limits, render
+from nova_cachemig.agent.engine import capacity, render
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import engine as options
 
@@ -112,10 +112,10 @@ class OptionLimits(unittest.TestCase):
             config(runtime_dir="/tmp/a b")
 
     def test_connections(self) -> None:
-        self.assertEqual(3283, limits.connections(0, 20000).clients)
-        self.assertEqual(limits.MOST_CLIENTS, limits.connections(0, 10**6).clients)
-        self.assertEqual(100, limits.connections(100, 20000).clients)
+        self.assertEqual(3283, capacity.connections(0, 20000).clients)
+        self.assertEqual(capacity.MOST_CLIENTS, capacity.connections(0, 10**6).clients)
+        self.assertEqual(100, capacity.connections(100, 20000).clients)
         with self.assertRaisesRegex(ComponentError, "max_clients = 5000 needs 30300 open files"):
-            limits.connections(5000, 20000)
+            capacity.connections(5000, 20000)
         with self.assertRaisesRegex(ComponentError, "too low"):
-            limits.connections(0, 256)
+            capacity.connections(0, 256)

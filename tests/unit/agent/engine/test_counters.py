@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.engine import accesslog
-from nova_cachemig.agent.engine.tally import QUEUE, Accesses, RingReader, Tally
+from nova_cachemig.agent.engine.counters import QUEUE, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.warming import Warmed, warm_headers, warmed
 from nova_cachemig.agent.ports import EdgeCounts
 from tests.unit.agent.engine.test_accesslog import line
@@ -22,7 +22,7 @@ def record(**fields: object) -> accesslog.EdgeRecord:
 
 class Counting(unittest.TestCase):
     def test_only_what_was_begun_is_counted(self) -> None:
-        tally = Tally()
+        tally = ServiceCounters()
         tally.add(record())
         self.assertEqual(EdgeCounts(), tally.of("shop"))
         tally.begin("shop")
@@ -39,7 +39,7 @@ class Counting(unittest.TestCase):
 
 class HandingOut(unittest.IsolatedAsyncioTestCase):
     async def test_all_who_listen_get_each_and_the_slow_lose_the_oldest(self) -> None:
-        accesses = Accesses()
+        accesses = AccessLog()
         one, two = accesses.listen(), accesses.listen()
         for number in range(QUEUE + 5):
             accesses.add(record(url=f"/{number}".encode()))

@@ -15,7 +15,7 @@ MOST_CLIENTS = 10000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Capacity:
     """Connections at once."""
 
     clients: int  # at the edge
@@ -28,7 +28,7 @@ def hard_limit() -> int:
     return 1 << 20 if hard == resource.RLIM_INFINITY else hard
 
 
-def connections(max_clients: int, files: int) -> Limits:
+def connections(max_clients: int, files: int) -> Capacity:
     """Check ``max_clients`` against ``files``, or choose it (0). Raises ComponentError."""
     possible = (files - SPARE_FILES) // FILES_PER_CLIENT
     if possible < 10:
@@ -43,4 +43,4 @@ def connections(max_clients: int, files: int) -> Limits:
         )
     clients = max_clients or min(possible, MOST_CLIENTS)
     # Each client can have a connection at the edge, at "held" or "late", and at "inner".
-    return Limits(clients=clients, accepted=3 * clients + 50)
+    return Capacity(clients=clients, accepted=3 * clients + 50)

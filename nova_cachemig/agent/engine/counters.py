@@ -23,7 +23,7 @@ QUEUE = 10000
 """Records that wait for a consumer of the access log; the oldest are lost first."""
 
 
-class Tally:
+class ServiceCounters:
     """Counts requests by service since each began to be counted."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class RingReader:
             self._take(record)
 
 
-class Accesses:
+class AccessLog:
     """Hands each record to all who listen; those who are slow lose the oldest."""
 
     def __init__(self) -> None:
