@@ -137,7 +137,7 @@ class WarmCounts:
 class Warmer(Protocol):
     """Fills the cache with the pages that users are about to need (``agent/warm``)."""
 
-    def saw(self, record: AccessRecord) -> None:
+    def record_access(self, record: AccessRecord) -> None:
         """Learn from one access; never waits."""
 
     async def warm(self, service: str, *, deadline: float) -> WarmCounts:

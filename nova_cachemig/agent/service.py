@@ -117,7 +117,7 @@ class Agent:
         )
 
     async def _apply(self, routes: tuple[Route, ...]) -> None:
-        self._warmer.told(route.service for route in routes)
+        self._warmer.set_services(route.service for route in routes)
         await self._engine.apply(routes)
 
     async def _learn(self) -> None:
@@ -125,7 +125,7 @@ class Agent:
             # They need the processor more; records are kept.
             while self._manager.users_wait():  # noqa: ASYNC110  the end of a phase sets no event
                 await asyncio.sleep(_LEARN_LATER)
-            self._warmer.saw(record)
+            self._warmer.record_access(record)
             await asyncio.sleep(0)  # many at once must not stop everything else
 
 

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 import httptools
 
-from nova_cachemig.agent.warm.answer import Answer, FetchError
+from nova_cachemig.agent.warm.response import FetchedResponse, FetchError
 
 _HEAD_LIMIT: Final = 64 * 1024  # bytes of status line and headers
 _IDLE: Final = 4.0  # seconds after which a kept connection is not used again; Varnish's are 5
@@ -37,7 +37,7 @@ class CacheClient:
 
     async def get(
         self, url: str, headers: Mapping[str, str], *, timeout: float, keep: KeepBody
-    ) -> Answer:
+    ) -> FetchedResponse:
         """Fetch one page; ``keep(headers)`` says how many bytes of the body are wanted.
 
         Raises FetchError: nothing listens, no answer within ``timeout`` seconds, an answer that is
@@ -54,7 +54,7 @@ class CacheClient:
 
     async def _exchange(
         self, loop: asyncio.AbstractEventLoop, request: bytes, keep: KeepBody
-    ) -> Answer:
+    ) -> FetchedResponse:
         connection = self._kept(loop.time())
         if connection is not None:
             try:
@@ -76,7 +76,7 @@ class CacheClient:
         loop: asyncio.AbstractEventLoop,
         request: bytes,
         keep: KeepBody,
-    ) -> Answer:
+    ) -> FetchedResponse:
         done = False
         try:
             answer = await connection.exchange(request, keep, self._max_object)
@@ -135,7 +135,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport, self.usable = cast(asyncio.Transport, transport), True
 
-    async def exchange(self, request: bytes, keep: KeepBody, max_object: int) -> Answer:
+    async def exchange(self, request: bytes, keep: KeepBody, max_object: int) -> FetchedResponse:
         """Send and wait; raises FetchError or _Unused."""
         if self._transport is None or not self.usable:
             raise _Unused
@@ -173,7 +173,7 @@ class _Exchange:
     """Reads one answer: httptools calls the ``on_`` methods."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, keep: KeepBody, max_object: int) -> None:
-        self.answer: asyncio.Future[Answer] = loop.create_future()
+        self.answer: asyncio.Future[FetchedResponse] = loop.create_future()
         self.reusable = False
         self._loop, self._keep, self._max_object = loop, keep, max_object
         self._began = loop.time()
@@ -236,7 +236,7 @@ class _Exchange:
     def _finish(self) -> None:
         if not self.answer.done():
             self.answer.set_result(
-                Answer(
+                FetchedResponse(
                     status=self._parser.get_status_code(),
                     headers=self._headers,
                     first_byte=self._first - self._began,

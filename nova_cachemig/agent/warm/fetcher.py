@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nova_cachemig.agent.warm import discover
-from nova_cachemig.agent.warm.answer import Answer, FetchError, Verdict
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.links import Links
-from nova_cachemig.agent.warm.shelf import Shelf
+from nova_cachemig.agent.warm.refresh import RefreshQueue
+from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Verdict
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.popularity.hotset import HotSet
 
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class Fetcher:
-    """For one service in one handover: ``shelf`` says what is stored, ``links`` what may be yet."""
+    """For one service in one handover: ``refresh`` says what is stored, ``links`` what may be yet."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Fetcher:
         """``conf``: the [warm] group; ``stale_max``: seconds of grace the engine gives at most."""
         self._conf, self._client, self._hotset = conf, client, hotset
         self._headers_for, self._stale_max = headers_for, stale_max
-        self.shelf = Shelf()
+        self.refresh = RefreshQueue()
         self.links = Links(conf.discover_links_limit, conf.discover_links_size)
         self._never = re.compile(conf.discover_links_never) if follow_links else None
         self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
@@ -62,7 +62,7 @@ class Fetcher:
     async def fetch(self, page: PageKey) -> Outcome:
         """Fetch, whether it is stored or not. Raises FetchError."""
         headers = {"Host": page.host, **_DEFAULTS, **self._headers_for(page.service, page.host)}
-        if page in self.shelf:
+        if page in self.refresh:
             headers["Cache-Control"] = "no-cache"  # a hit would not make it last longer
         began = asyncio.get_running_loop().time()
         try:
@@ -70,7 +70,7 @@ class Fetcher:
                 page.url, headers, timeout=self._conf.fetch_timeout, keep=self._wanted
             )
         except FetchError as exc:
-            self.shelf.take(page)
+            self.refresh.take(page)
             if exc.hopeless:
                 self._hotset.refused(page, time.time())
             elif not exc.unreachable:  # the page itself
@@ -87,14 +87,14 @@ class Fetcher:
             return 0
         return discover.wanted(headers, self._conf.discover_bytes)
 
-    def _remember(self, page: PageKey, answer: Answer, began: float) -> None:
+    def _remember(self, page: PageKey, answer: FetchedResponse, began: float) -> None:
         verdict = answer.verdict
         if verdict in {Verdict.STORED, Verdict.HIT}:
             usable = answer.usable_for(self._stale_max)
-            self.shelf.put(page, began, usable, self._conf.refresh_before)
+            self.refresh.put(page, began, usable, self._conf.refresh_before)
             self.links.stored(page, answer.size)
             return
-        self.shelf.take(page)
+        self.refresh.take(page)
         if verdict is Verdict.UNCACHEABLE or (
             400 <= answer.status < 500 and answer.status not in _LATER
         ):
@@ -107,7 +107,7 @@ class Fetcher:
 
     def wants(self, page: PageKey, now: float) -> bool:
         """Whether the page is not stored, and has not just failed."""
-        if page in self.shelf:
+        if page in self.refresh:
             return False
         if self._again.get(page, now) > now:
             return False
@@ -124,7 +124,7 @@ class Fetcher:
     def _refused(self, page: PageKey) -> bool:
         return self._hotset.is_refused(page, time.time())
 
-    async def _found(self, page: PageKey, answer: Answer) -> tuple[PageKey, ...]:
+    async def _found(self, page: PageKey, answer: FetchedResponse) -> tuple[PageKey, ...]:
         """What the page embeds; to ``links`` what it links to, if users asked for the page."""
         if not answer.body or answer.verdict is Verdict.FAILED:
             return ()
@@ -149,5 +149,5 @@ class Fetcher:
         return tuple(
             p
             for p in pages
-            if p not in self.shelf and not self._hotset.knows(p) and not self._refused(p)
+            if p not in self.refresh and not self._hotset.knows(p) and not self._refused(p)
         )

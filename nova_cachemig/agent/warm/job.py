@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from oslo_log import log
 
 from nova_cachemig.agent.ports import WarmCounts
-from nova_cachemig.agent.warm.answer import FetchError, Verdict
 from nova_cachemig.agent.warm.fetcher import Fetcher
-from nova_cachemig.agent.warm.pace import Pace
+from nova_cachemig.agent.warm.rate import RateLimiter
+from nova_cachemig.agent.warm.response import FetchError, Verdict
 from nova_cachemig.model.access import PageKey
 
 LOG = log.getLogger(__name__)
@@ -19,12 +19,12 @@ LOG = log.getLogger(__name__)
 _UNREACHABLE = 10  # fetches in a row that find no cache at all, after which the job ends
 
 
-class Job:
+class FetchJob:
     """One warming, or one look-after during memory copy: a queue, a pace and counts."""
 
-    def __init__(self, fetcher: Fetcher, pace: Pace, *, discover: int) -> None:
+    def __init__(self, fetcher: Fetcher, rate_limiter: RateLimiter, *, discover: int) -> None:
         """``discover``: how many pages beyond the queue may be found and fetched."""
-        self._fetcher, self.pace = fetcher, pace
+        self._fetcher, self.rate_limiter = fetcher, pace
         self._changed: dict[PageKey, None] = {}  # by a write, in order
         self._woken = asyncio.Event()  # one of them has come
         self._known: collections.deque[PageKey] = collections.deque()
@@ -83,15 +83,15 @@ class Job:
 
     def _begin_some(self, now: float) -> float | None:
         """Begin what may be fetched now; seconds until more may be, None: when one has ended."""
-        while self._queued_pages and len(self._tasks) < self.pace.concurrency:
+        while self._queued_pages and len(self._tasks) < self.rate_limiter.concurrency:
             if self._changed:
                 page = next(iter(self._changed))
                 del self._changed[page]
-            elif (delay := self.pace.wait(now)) > 0:
+            elif (delay := self.rate_limiter.wait(now)) > 0:
                 return delay
             else:
                 page = (self._known or self._found).popleft()
-                self.pace.sent(now)
+                self.rate_limiter.sent(now)
             self._begin(page)
         return None
 
@@ -136,7 +136,7 @@ class Job:
             self._unreachable = self._unreachable + 1 if exc.unreachable else 0
             self._reason = str(exc)
             if not exc.hopeless:
-                self.pace.failed()
+                self.rate_limiter.failed()
             return
         except Exception:
             LOG.exception("warming %s%s", page.host, page.url)
@@ -162,6 +162,6 @@ class Job:
         else:
             self._fetched += 1
         if status >= 500:
-            self.pace.failed()
+            self.rate_limiter.failed()
         elif verdict is not Verdict.HIT:
-            self.pace.answered(first_byte)
+            self.rate_limiter.answered(first_byte)

@@ -14,8 +14,8 @@ from oslo_log import log
 from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
-from nova_cachemig.agent.warm.job import Job
-from nova_cachemig.agent.warm.pace import Pace, Users
+from nova_cachemig.agent.warm.job import FetchJob
+from nova_cachemig.agent.warm.rate import RateLimiter, Users
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.service import Service
 from nova_cachemig.popularity.hotset import HotSet, Limits
@@ -46,8 +46,8 @@ class _Site:
 
     users: Users = dataclasses.field(default_factory=Users)
     fetcher: Fetcher | None = None  # of the last warming
-    job: Job | None = None  # a warming under way
-    keeping: Job | None = None  # fetches under way while memory is copied
+    job: FetchJob | None = None  # a warming under way
+    keeping: FetchJob | None = None  # fetches under way while memory is copied
     busy: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     urgent: dict[PageKey, None] = dataclasses.field(default_factory=dict)
     wake: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -74,7 +74,7 @@ class CacheWarmer:
         self._sites: dict[str, _Site] = {}
         self._follow: dict[str, bool] = {}
 
-    def told(self, services: Iterable[Service]) -> None:
+    def set_services(self, services: Iterable[Service]) -> None:
         """The services in force: some say themselves whether links are to be followed."""
         self._follow = {s.name: s.follow_links for s in services if s.follow_links is not None}
 
@@ -84,7 +84,7 @@ class CacheWarmer:
             site = self._sites[service] = _Site()
         return site
 
-    def saw(self, record: AccessRecord) -> None:
+    def record_access(self, record: AccessRecord) -> None:
         """Learn from one access: which page is needed, and how quickly the guest answers."""
         self._hotset.saw(record)
         if record.method != "GET" or not 200 <= record.status < 400:
@@ -93,7 +93,7 @@ class CacheWarmer:
         if site.job is None:
             site.users.add(record.seconds)
         else:
-            site.job.pace.user(record.seconds)
+            site.job.rate_limiter.user(record.seconds)
 
     def pages(self, service: str, limit: int) -> list[PageKey]:
         """The pages that would be fetched now, the most needed first."""
@@ -116,7 +116,7 @@ class CacheWarmer:
         A second call while one is under way waits for its turn, and then does it again.
         """
         site = self._site(service)
-        job: Job | None = None
+        job: FetchJob | None = None
         try:
             async with asyncio.timeout_at(deadline), site.busy:
                 site.fetcher = self._fetcher(service)
@@ -127,7 +127,7 @@ class CacheWarmer:
                 try:
                     site.job = job
                     while await job.run() and (linked := site.fetcher.links.take(_AT_ONCE)):
-                        job.add(page for page in linked if page not in site.fetcher.shelf)
+                        job.add(page for page in linked if page not in site.fetcher.refresh)
                 finally:
                     site.job = None
         except TimeoutError:
@@ -136,12 +136,12 @@ class CacheWarmer:
         LOG.info("warmed %s: %s", service, counts)
         return counts
 
-    def _job(self, site: _Site, fetcher: Fetcher) -> Job:
+    def _job(self, site: _Site, fetcher: Fetcher) -> FetchJob:
         site.urgent.clear()
         conf = self._conf
-        return Job(
+        return FetchJob(
             fetcher,
-            self._pace(conf.max_rate, conf.max_concurrency, site.users.median()),
+            self._rate_limiter(conf.max_rate, conf.max_concurrency, site.users.median()),
             discover=conf.discover_limit if conf.discover else 0,
         )
 
@@ -155,8 +155,10 @@ class CacheWarmer:
             follow_links=self._follow.get(service, self._conf.discover_links),
         )
 
-    def _pace(self, rate: int, concurrency: int, users_before: float | None = None) -> Pace:
-        return Pace(
+    def _rate_limiter(
+        self, rate: int, concurrency: int, users_before: float | None = None
+    ) -> RateLimiter:
+        return RateLimiter(
             max_rate=rate,
             min_rate=min(self._conf.min_rate, rate),
             max_concurrency=concurrency,
@@ -172,7 +174,7 @@ class CacheWarmer:
         site = self._sites.get(service)
         if site is None or site.fetcher is None:
             return
-        pages = site.fetcher.shelf.void(url, asyncio.get_running_loop().time())
+        pages = site.fetcher.refresh.void(url, asyncio.get_running_loop().time())
         under_way = site.job or site.keeping
         if under_way is not None:
             under_way.add_changed(pages)
@@ -185,12 +187,12 @@ class CacheWarmer:
         site = self._site(service)
         if site.fetcher is None:
             site.fetcher = self._fetcher(service)
-        pace = self._pace(self._conf.keep_rate, _KEEP_CONCURRENCY)
+        rate_limiter = self._rate_limiter(self._conf.keep_rate, _KEEP_CONCURRENCY)
         loop = asyncio.get_running_loop()
         while True:
             site.wake.clear()
             async with site.busy:
-                job = Job(site.fetcher, pace, discover=0)
+                job = FetchJob(site.fetcher, rate_limiter, discover=0)
                 urgent, site.urgent = list(site.urgent), {}
                 job.add_changed(urgent)
                 job.add(self._needed(service, site, loop.time()))
@@ -210,7 +212,7 @@ class CacheWarmer:
         fetcher = site.fetcher
         # So few at a time that the next look comes about when the interval is over.
         most = max(1, int(self._conf.keep_rate * self._conf.keep_interval))
-        pages = list(itertools.islice(fetcher.shelf.due(now), most))
+        pages = list(itertools.islice(fetcher.refresh.due(now), most))
         ranked = self.pages(service, self._conf.max_pages)
         fetcher.links.rank(ranked)
         new = (page for page in ranked if fetcher.wants(page, now))

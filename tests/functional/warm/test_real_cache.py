@@ -33,9 +33,9 @@ class WarmCase(EngineCase):
         )  # fmt: skip
         self.addCleanup(self.warmer.close)
 
-    def saw(self, *urls: str) -> None:
+    def record_access(self, *urls: str) -> None:
         for number, url in enumerate(urls):
-            self.warmer.saw(
+            self.warmer.record_access(
                 AccessRecord(
                     SERVICE, f"10.0.0.{number % 250}", "GET", HOST, url, 200, time.time(), 0.001
                 )
@@ -230,7 +230,7 @@ class SlowGuestTest(WarmCase):
         alone = await self.users(40)
         self.saw(*(f"/{i}" for i in range(200)))
         for seconds in alone:
-            self.warmer.saw(
+            self.warmer.record_access(
                 AccessRecord(SERVICE, "u", "GET", HOST, "/u", 200, time.time(), seconds)
             )
         await self.flip(EdgeState.ARMED)
@@ -249,7 +249,7 @@ class SlowGuestTest(WarmCase):
             answer = await self.get(f"/user?{random.random()}")
             times.append(answer.seconds)
             if learn:
-                self.warmer.saw(
+                self.warmer.record_access(
                     AccessRecord(SERVICE, "u", "GET", HOST, f"/u{i}", 200, time.time(), times[-1])
                 )
             await asyncio.sleep(0.02)

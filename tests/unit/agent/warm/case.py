@@ -48,7 +48,7 @@ class WarmerTest(unittest.IsolatedAsyncioTestCase):
         """The first is the most used."""
         for times, url in enumerate(reversed(urls), start=1):
             for n in range(times):
-                self.warmer.saw(access(url, n))
+                self.warmer.record_access(access(url, n))
 
     async def warm(self, seconds=10.0):
         return await self.warmer.warm(SERVICE, deadline=asyncio.get_running_loop().time() + seconds)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.warm import client as client_module
-from nova_cachemig.agent.warm.answer import FetchError, Verdict
 from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm.response import FetchError, Verdict
 from tests.unit.agent.warm.fakes import FakeCache, Reply
 
 

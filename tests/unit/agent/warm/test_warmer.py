@@ -82,7 +82,7 @@ class WarmTest(WarmerTest):
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
-        ours = {t for t in asyncio.all_tasks() - before if "Job" in repr(t)}
+        ours = {t for t in asyncio.all_tasks() - before if "FetchJob" in repr(t)}
         self.assertEqual(set(), ours)
 
     async def test_cache_is_not_there(self):

@@ -119,7 +119,7 @@ class LinksTest(WarmerTest):
         ):  # fmt: skip
             self.set(discover_links=option)
             self.make()
-            self.warmer.told(
+            self.warmer.set_services(
                 Service(name, "i", 80, ("192.0.2.1", 80), follow_links=value)
                 for name, value in ((SERVICE, says), ("other", False))
             )

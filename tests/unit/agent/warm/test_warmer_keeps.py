@@ -45,8 +45,8 @@ class KeepWarmTest(WarmerTest):
         self.popular("/a")
         await self.warm()
         self.popular("/new")
-        self.warmer.saw(access("/newer"))
-        self.warmer.saw(access("/newest"))
+        self.warmer.record_access(access("/newer"))
+        self.warmer.record_access(access("/newest"))
         await self.keeping()
         await self.until(lambda: "/new" in self.cache.urls)  # the next of them in a second
         began = time.monotonic()
@@ -56,7 +56,7 @@ class KeepWarmTest(WarmerTest):
 
     async def test_invalidated_of_all_hosts_and_of_none(self):
         for host in ("x.example", "y.example"):
-            self.warmer.saw(access("/a", host=host))
+            self.warmer.record_access(access("/a", host=host))
         await self.warm()
         await self.keeping()
         self.warmer.invalidated(SERVICE, "/a")

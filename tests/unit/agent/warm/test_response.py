@@ -5,12 +5,12 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.warm.answer import Answer, Verdict
+from nova_cachemig.agent.warm.response import FetchedResponse, Verdict
 
 
 def answer(status=200, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, named, 0.01, 0, b"")
+    return FetchedResponse(status, named, 0.01, 0, b"")
 
 
 class VerdictTest(unittest.TestCase):
@@ -63,5 +63,5 @@ class UsableTest(unittest.TestCase):
         st.sampled_from(["cache-control", "age", "expires", "date"]), st.text(max_size=60)
     ))  # fmt: skip
     def test_any_header(self, headers):
-        usable = Answer(200, headers, 0.0, 0, b"").usable_for(300.0)
+        usable = FetchedResponse(200, headers, 0.0, 0, b"").usable_for(300.0)
         self.assertGreaterEqual(usable, 0.0)

@@ -40,7 +40,7 @@ class Verdict(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class FetchedResponse:
     """Header names in lower case; ``first_byte`` in seconds since the request; ``size`` in bytes.
 
     ``body`` is as much of it as was asked for, as sent (perhaps compressed).

@@ -11,7 +11,7 @@ from nova_cachemig.model.access import PageKey
 _LEAST = 0.5  # seconds: not sooner, however short a page lasts
 
 
-class Shelf:
+class RefreshQueue:
     """The stored pages of one service, in a present handover. Times are loop time, seconds."""
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ class _Stream:
         return False
 
 
-class Pace:
+class RateLimiter:
     """Told of each answer; asked how many requests may be open and when the next may be sent."""
 
     def __init__(

@@ -2,11 +2,11 @@
 
 import unittest
 
-from nova_cachemig.agent.warm.pace import Pace, Users
+from nova_cachemig.agent.warm.rate import RateLimiter, Users
 
 
 def pace(**more):
-    return Pace(
+    return RateLimiter(
         **{"max_rate": 400.0, "min_rate": 4.0, "max_concurrency": 16, "slow_factor": 2.0, **more}
     )
 
