@@ -17,7 +17,7 @@ from nova_cachemig.agent.journal.statements import Append, Step
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import Body, HeldWrite
 from tests.functional.replay.path import conf_for, service
 
@@ -117,8 +117,8 @@ class _Agent:
 
     async def start(self) -> None:
         await self._writes.start()
-        await self._writes.open(service(writes=WriteAnswer.ACCEPT))
-        await self._writes.open(service(KEYED, writes=WriteAnswer.ACCEPT, honours_keys=True))
+        await self._writes.open(service(writes=WriteMode.ACCEPT))
+        await self._writes.open(service(KEYED, writes=WriteMode.ACCEPT, honours_keys=True))
         for journal in self._alone.values():
             await journal.open()
         file = self._alone["file"]

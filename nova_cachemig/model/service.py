@@ -6,7 +6,7 @@ import dataclasses
 import enum
 
 
-class WriteAnswer(enum.StrEnum):
+class WriteMode(enum.StrEnum):
     """What a client of the service gets for a write that the guest cannot take yet."""
 
     HOLD = "hold"  # the client waits for the guest's own answer
@@ -27,7 +27,7 @@ class Service:
     listen: tuple[str, int]
     hosts: tuple[str, ...] = ()
     network: str | None = None  # whose fixed address of the instance is meant; None: the first
-    writes: WriteAnswer = WriteAnswer.HOLD
+    writes: WriteMode = WriteMode.HOLD
     honours_keys: bool = False  # the application honours Idempotency-Key
     client_cookie: str | None = None  # names the client; None: its address does
     follow_links: bool | None = None  # before a migration; None: as [warm] discover_links says

@@ -43,7 +43,7 @@ NO_BODY: Final = Body()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class GuestAnswer:
+class GuestResponse:
     """What the guest said: status, headers without hop-by-hop ones, body."""
 
     status: int

@@ -29,8 +29,8 @@ from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError, WriteQueue
 from nova_cachemig.agent.replay.request import end_to_end
-from nova_cachemig.model.service import WriteAnswer
-from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite, WriteState
+from nova_cachemig.model.service import WriteMode
+from nova_cachemig.model.write import Body, GuestResponse, Headers, HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class ServiceIntake:
         self.keys: dict[str, str] = {}
 
     def told(
-        self, write: HeldWrite, answer: GuestAnswer | None, release: Callable[[], None]
+        self, write: HeldWrite, answer: GuestResponse | None, release: Callable[[], None]
     ) -> None:
         """The guest has answered: stored answers to what it changed must go first."""
         also = () if answer is None else _changed(write, answer)
@@ -62,7 +62,7 @@ class HeldClient:
 
     intake: ServiceIntake
     position: int
-    answer: asyncio.Future[GuestAnswer]
+    answer: asyncio.Future[GuestResponse]
 
 
 class RequestHandler:
@@ -176,7 +176,7 @@ class RequestHandler:
         host, client = head.get("host") or "", head.get(CLIENT) or ""
         headers, later = _for_guest(head)
         applied = later
-        later = later or queue.service.writes is WriteAnswer.ACCEPT
+        later = later or queue.service.writes is WriteMode.ACCEPT
         self._journal.failpoints.hit("received")
         await intake.barrier.accepted(host, head.url, client)
         # No waiting from here to append(): the place in the order is given here.
@@ -225,7 +225,7 @@ class RequestHandler:
             )
             if not held.answer.done() and queue.ask_later(position):
                 name = queue.service.name
-                await self._journal.run(lambda c: queries.keep_answer(c, name, position))
+                await self._journal.run(lambda c: queries.keep_response(c, name, position))
                 return self._later(held.intake, position, ())
             return relay(await held.answer)
         except QuarantinedError as exc:
@@ -293,7 +293,7 @@ def _for_guest(head: RequestHead) -> tuple[Headers, bool]:
     return tuple((name, value) for name, value in kept if name != "prefer" or value), later
 
 
-def _changed(write: HeldWrite, answer: GuestAnswer) -> tuple[str, ...]:
+def _changed(write: HeldWrite, answer: GuestResponse) -> tuple[str, ...]:
     """Return the URLs that RFC 9111 section 4.4 says are changed too, of the same host."""
     if not 200 <= answer.status < 400:
         return ()

@@ -7,7 +7,7 @@ import http
 import json
 from typing import Any
 
-from nova_cachemig.model.write import NO_BODY, Body, GuestAnswer, Headers
+from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers
 
 SERVICE = "x-cachemig-service"
 CLIENT = "x-cachemig-client"
@@ -62,7 +62,7 @@ class Response:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def relay(answer: GuestAnswer, *extra: tuple[str, str]) -> Response:
+def relay(answer: GuestResponse, *extra: tuple[str, str]) -> Response:
     """Return the guest's own answer."""
     return Response(answer.status, answer.headers + extra, answer.body)
 

@@ -23,7 +23,7 @@ import zlib
 from pathlib import Path
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
-from nova_cachemig.model.write import Body, GuestAnswer, Headers
+from nova_cachemig.model.write import Body, GuestResponse, Headers
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
@@ -39,7 +39,7 @@ class Progress:
 
     whole: bool  # nothing is missing: a write without a line was not sent
     sent: frozenset[tuple[str, int]] = frozenset()
-    answers: dict[tuple[str, int], GuestAnswer] = dataclasses.field(default_factory=dict)
+    answers: dict[tuple[str, int], GuestResponse] = dataclasses.field(default_factory=dict)
     # name of the key with which an answer is encrypted
     key_ids: dict[tuple[str, int], str] = dataclasses.field(default_factory=dict)
 
@@ -55,7 +55,7 @@ def _head(status: int, headers: Headers, length: int) -> bytes:
     return _JSON([status, headers, length]).encode() + b"\n"
 
 
-def _pack(answer: GuestAnswer) -> bytes:
+def _pack(answer: GuestResponse) -> bytes:
     body = answer.body
     kept = body.data if body.length <= _KEEP_BODY else b""
     return _head(answer.status, answer.headers, body.length) + kept
@@ -65,7 +65,7 @@ def _about(service: str, position: int) -> bytes:
     return repr(("progress", service, position)).encode()
 
 
-def _pack_encrypted(cipher: Cipher, service: str, position: int, answer: GuestAnswer) -> bytes:
+def _pack_encrypted(cipher: Cipher, service: str, position: int, answer: GuestResponse) -> bytes:
     assert cipher.key_id is not None
     head = struct.pack("<HB", answer.status, len(cipher.key_id)) + cipher.key_id.encode()
     return head + cipher.encrypt(_pack(answer), _about(service, position))
@@ -73,7 +73,7 @@ def _pack_encrypted(cipher: Cipher, service: str, position: int, answer: GuestAn
 
 def _unpack_encrypted(
     cipher: Cipher, service: str, position: int, payload: bytes
-) -> tuple[GuestAnswer, str]:
+) -> tuple[GuestResponse, str]:
     """Return the answer and the name of its key."""
     status, length = struct.unpack_from("<HB", payload)
     key_id = payload[3 : 3 + length].decode()
@@ -82,17 +82,17 @@ def _unpack_encrypted(
     except Undecipherable as exc:
         # that the guest has answered is known: the write is not sent again
         why = f"answered; the rest of the answer is lost: {exc}"
-        return GuestAnswer(status, (("cachemig-write", why),)), key_id
+        return GuestResponse(status, (("cachemig-write", why),)), key_id
     return _unpack(packed), key_id
 
 
-def _unpack(payload: bytes) -> GuestAnswer:
+def _unpack(payload: bytes) -> GuestResponse:
     head, _, data = payload.partition(b"\n")
     status, headers, length = json.loads(head)
     pairs = tuple((str(name), str(value)) for name, value in headers)
     if len(data) != length:
         pairs += (("cachemig-write", "answered; the body of the answer was lost in a crash"),)
-    return GuestAnswer(status, pairs, Body.of(data))
+    return GuestResponse(status, pairs, Body.of(data))
 
 
 class ProgressLog:
@@ -128,7 +128,7 @@ class ProgressLog:
         """Call before the first byte goes out. Raises OSError: then it must not go out."""
         self._append((service, position), _line(_SENT, service, position))
 
-    def answered(self, service: str, position: int, answer: GuestAnswer) -> None:
+    def answered(self, service: str, position: int, answer: GuestResponse) -> None:
         """Call when the answer is in. Raises OSError: then a crash leaves it in doubt."""
         if self._cipher.key_id is None:
             line = _line(_ANSWERED, service, position, _pack(answer))
@@ -182,7 +182,7 @@ class ProgressLog:
         if not newline or not header.startswith(_MAGIC):
             return Progress(whole=False)
         sent: set[tuple[str, int]] = set()
-        answers: dict[tuple[str, int], GuestAnswer] = {}
+        answers: dict[tuple[str, int], GuestResponse] = {}
         key_ids: dict[tuple[str, int], str] = {}
         at = 0
         while at + 8 <= len(rest):

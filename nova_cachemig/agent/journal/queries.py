@@ -15,12 +15,12 @@ from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
-    answer_from_row,
     from_row,
     read_keys,
+    response_from_row,
 )
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
-from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
 
 _DOUBTFUL = (WriteState.IN_DOUBT, WriteState.RESEND)
 _FORGET_AT_ONCE = 1000  # rows a transaction: others wait behind it
@@ -49,7 +49,7 @@ class StoredWrite:
     ended_at: float | None
     note: str | None
     write: HeldWrite | None  # None where it is damaged
-    answer: GuestAnswer | None
+    answer: GuestResponse | None
     unreadable: str | None = None  # why there is no write, or no answer
 
 
@@ -159,7 +159,7 @@ def stored(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
         write = _readable(row, cipher)
         why = write.why if isinstance(write, UnreadableWrite) else None
     try:
-        answer = answer_from_row(row, cipher)
+        answer = response_from_row(row, cipher)
     except (ValueError, TypeError) as exc:
         why = f"the answer to {row['service']}/{row['position']}: {exc}"
     return StoredWrite(
@@ -283,7 +283,7 @@ def key_of(connection: sa.Connection, service: str, digest: str) -> tuple[str, i
     return None if row is None else (str(row.fingerprint), int(row.position))
 
 
-def keep_answer(connection: sa.Connection, service: str, position: int) -> None:
+def keep_response(connection: sa.Connection, service: str, position: int) -> None:
     """Its client has a status URL from now on."""
     connection.execute(
         sa.update(WRITES)

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
-from nova_cachemig.model.write import Body, GuestAnswer, Headers, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, Headers, HeldWrite
 
 COLUMNS: Final = (
     "service", "position", "state", "accepted_us", "method", "url", "host", "headers", "body",
@@ -31,7 +31,7 @@ ANSWER_COLUMNS: Final = (
     "ended_us", "status", "answer_headers", "answer_body", "answer_spool", "answer_length",
     "answer_key_id",
 )  # fmt: skip
-"""What :func:`answer_to_row` returns, in its order."""
+"""What :func:`response_to_row` returns, in its order."""
 
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
 _LINES = 8  # the record is one of lines
@@ -215,8 +215,8 @@ def _about_answer(service: str, position: int, status: int, part: str) -> bytes:
     return repr((f"answer {part}", service, position, status)).encode()
 
 
-def answer_to_row(
-    answer: GuestAnswer, service: str, position: int, ended_us: int, cipher: Cipher = CLEAR
+def response_to_row(
+    answer: GuestResponse, service: str, position: int, ended_us: int, cipher: Cipher = CLEAR
 ) -> dict[str, Any]:
     """Return the columns of a guest's answer to the write ``service/position``."""
     row: dict[str, Any] = {
@@ -237,7 +237,7 @@ def answer_to_row(
     return row
 
 
-def answer_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestAnswer | None:
+def response_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestResponse | None:
     """Return the guest's answer of a row, None where there is none. Raises ValueError."""
     if row["status"] is None:
         return None
@@ -248,4 +248,4 @@ def answer_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestAnsw
         headers = cipher.decrypt(key_id, sealed, _about_answer(*this, "head"))
         data = cipher.decrypt(key_id, data, _about_answer(*this, "body"))
     body = Body(data=data, spool=row["answer_spool"], length=row["answer_length"] or 0)
-    return GuestAnswer(row["status"], load_headers(headers), body)
+    return GuestResponse(row["status"], load_headers(headers), body)

@@ -9,7 +9,7 @@ import time
 import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.progress import Progress
-from nova_cachemig.agent.journal.record import Damaged, answer_to_row, from_row, micros
+from nova_cachemig.agent.journal.record import Damaged, from_row, micros, response_to_row
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Answered, SetState, Step, perform
@@ -92,7 +92,7 @@ def _sort(
     if answer is not None:
         found.answered += 1
         asked = bool(row["wants_later"]) or bool(row["flags"] & 1)
-        kept = answer_to_row(answer, service, position, now, spool.cipher) if asked else None
+        kept = response_to_row(answer, service, position, now, spool.cipher) if asked else None
         return Answered(service, position, kept)
     try:
         write = from_row(dict(row), spool.cipher)

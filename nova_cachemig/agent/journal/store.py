@@ -23,12 +23,12 @@ from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.queries import QueueState, StoredWrite, UnreadableWrite, WriteRow
-from nova_cachemig.agent.journal.record import answer_to_row, micros, to_row
+from nova_cachemig.agent.journal.record import micros, response_to_row, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, SetState, Work
 from nova_cachemig.agent.journal.writer import GroupCommit
-from nova_cachemig.model.write import GuestAnswer, HeldWrite, WriteState
+from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class Journal:
         self._progress.sent(write.service, write.position)
         self.failpoints.hit("sent")
 
-    def answered(self, write: HeldWrite, answer: GuestAnswer) -> bool:
+    def answered(self, write: HeldWrite, answer: GuestResponse) -> bool:
         """Log that the guest has answered; :meth:`record_response` must follow. False: it is not logged."""
         logged = True
         try:
@@ -143,7 +143,7 @@ class Journal:
         return logged
 
     def record_response(
-        self, write: HeldWrite, answer: GuestAnswer, *, keep: bool, urgent: bool, done: Done
+        self, write: HeldWrite, answer: GuestResponse, *, keep: bool, urgent: bool, done: Done
     ) -> None:
         """Put the answer on disk, or just that there is one.
 
@@ -160,7 +160,7 @@ class Journal:
         row: dict[str, Any] | None = None
         if keep:
             at, cipher = micros(time.time()), self.spool.cipher
-            row = answer_to_row(answer, write.service, write.position, at, cipher)
+            row = response_to_row(answer, write.service, write.position, at, cipher)
         self.writer.submit(Answered(write.service, write.position, row, recorded), urgent=urgent)
 
     def _recorded(self, service: str, position: int) -> None:

@@ -15,7 +15,7 @@ import httptools
 from nova_cachemig.agent.replay import retransmit
 from nova_cachemig.agent.replay.request import end_to_end
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import Body, GuestAnswer
+from nova_cachemig.model.write import Body, GuestResponse
 
 # linux/tcp.h; not in Python's socket module
 _TCP_THIN_LINEAR_TIMEOUTS = 16
@@ -32,7 +32,7 @@ _RTO_MIN = 60_000  # µs
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
 
 
-Ended = Callable[[GuestAnswer | BaseException], None]
+Ended = Callable[[GuestResponse | BaseException], None]
 """What is called with the answer to a request, or with NotSent or ConnectionLost."""
 
 # A guest that answers within this time is sent the next write behind the one that is under way.
@@ -101,7 +101,7 @@ class GuestConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiters: collections.deque[Ended] = collections.deque()
-        self._complete: list[tuple[Ended, GuestAnswer]] = []  # not yet told
+        self._complete: list[tuple[Ended, GuestResponse]] = []  # not yet told
         self._turn = 0.0  # loop time since which the first of them is the guest's turn
         self._outgoing: list[bytes] = []  # requests of the last of them, to go in one packet
         self._writable = asyncio.Event()
@@ -165,14 +165,14 @@ class GuestConnection(asyncio.Protocol):
             self._transport.write(b"".join(self._outgoing))
             self._outgoing.clear()
 
-    async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestAnswer:
+    async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestResponse:
         """Send a request whose body comes in chunks. Raises NotSent or ConnectionLost."""
-        waiter: asyncio.Future[GuestAnswer] = self._loop.create_future()
+        waiter: asyncio.Future[GuestResponse] = self._loop.create_future()
 
-        def ended(end: GuestAnswer | BaseException) -> None:
+        def ended(end: GuestResponse | BaseException) -> None:
             if waiter.done():
                 return
-            if isinstance(end, GuestAnswer):
+            if isinstance(end, GuestResponse):
                 waiter.set_result(end)
             else:
                 waiter.set_exception(end)
@@ -186,7 +186,7 @@ class GuestConnection(asyncio.Protocol):
         return answer
 
     async def _stream(
-        self, chunks: AsyncIterator[bytes], waiter: asyncio.Future[GuestAnswer]
+        self, chunks: AsyncIterator[bytes], waiter: asyncio.Future[GuestResponse]
     ) -> None:
         async for chunk in chunks:
             await self._writable.wait()
@@ -311,7 +311,9 @@ class GuestConnection(asyncio.Protocol):
         headers = end_to_end(self._headers)
         if self._length > self._max_answer:
             headers += (("cachemig-write", "answered; its body was too large to keep"),)
-        self._complete.append((ended, GuestAnswer(status, headers, Body.of(b"".join(self._body)))))
+        self._complete.append(
+            (ended, GuestResponse(status, headers, Body.of(b"".join(self._body))))
+        )
         if not self._keep_alive:
             # "close" says that what was sent behind it is not dealt with: RFC 9112, section 9.6.
             self._lose("the guest ended the connection", dealt_with=not self._said_close())

@@ -22,7 +22,7 @@ from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.agent.replay.request import under_way
-from nova_cachemig.model.write import GuestAnswer, HeldWrite
+from nova_cachemig.model.write import GuestResponse, HeldWrite
 
 LOG = logging.getLogger(__name__)
 
@@ -91,12 +91,12 @@ class InFlightWrites:
         self,
         write: HeldWrite,
         connection: guest.GuestConnection,
-        end: GuestAnswer | BaseException,
+        end: GuestResponse | BaseException,
     ) -> None:
         if self._stopped:
             return
         try:
-            if isinstance(end, GuestAnswer):
+            if isinstance(end, GuestResponse):
                 self._answered(write, connection, end)
             else:
                 self._broken(write, connection, end)
@@ -107,7 +107,7 @@ class InFlightWrites:
             self._quarantine.begin(write, f"the agent failed: {exc!r}")
 
     def _answered(
-        self, write: HeldWrite, connection: guest.GuestConnection, answer: GuestAnswer
+        self, write: HeldWrite, connection: guest.GuestConnection, answer: GuestResponse
     ) -> None:
         later, now = under_way(write, answer), self._loop.time()
         if later is None or now >= self._ask_until.setdefault(

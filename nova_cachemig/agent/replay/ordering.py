@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nova_cachemig.model.service import Service, WriteAnswer
+from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
 
 
@@ -84,7 +84,7 @@ class OrderingRules:
         return chosen
 
     def _alone(self, write: HeldWrite, service: Service) -> bool:
-        early = service.writes is WriteAnswer.ACCEPT or write.wants_later
+        early = service.writes is WriteMode.ACCEPT or write.wants_later
         return early or write.position <= self._alone_through
 
 

@@ -14,19 +14,19 @@ from nova_cachemig.agent.ports import WriteCounts
 from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.agent.replay.ordering import OrderingRules
 from nova_cachemig.model.service import Service
-from nova_cachemig.model.write import GuestAnswer, HeldWrite
+from nova_cachemig.model.write import GuestResponse, HeldWrite
 
 
 class QuarantinedError(Exception):
     """Nobody knows whether the guest has applied the write, or its record is damaged."""
 
 
-OnResponse = Callable[[HeldWrite, GuestAnswer | None, Callable[[], None]], None]
+OnResponse = Callable[[HeldWrite, GuestResponse | None, Callable[[], None]], None]
 """Called with each response that is on disk, or None for a quarantined write; it calls the third
 argument when the client may see the response."""
 
 
-def _resolve(waiter: asyncio.Future[GuestAnswer] | None, answer: GuestAnswer) -> None:
+def _resolve(waiter: asyncio.Future[GuestResponse] | None, answer: GuestResponse) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(answer)
 
@@ -60,7 +60,7 @@ class WriteQueue:
         self._recording: set[int] = set()  # answered, that is not yet on disk
         self._next = standing.next
         self._journal = journal
-        self._waiters: dict[int, asyncio.Future[GuestAnswer]] = {}
+        self._waiters: dict[int, asyncio.Future[GuestResponse]] = {}
         self._asked_later: set[int] = set()
         self._moved = asyncio.Event()
         self.moves = 0  # how often something was accepted, has ended, or the gate was opened
@@ -85,7 +85,7 @@ class WriteQueue:
 
     def append(
         self, write: HeldWrite, key: tuple[str, str] | None
-    ) -> tuple[asyncio.Future[None], asyncio.Future[GuestAnswer]]:
+    ) -> tuple[asyncio.Future[None], asyncio.Future[GuestResponse]]:
         """Put a write on disk and in the queue.
 
         The first future is done when it is accepted (NotAccepted where it never will be), the
@@ -93,7 +93,7 @@ class WriteQueue:
         """
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[None] = loop.create_future()
-        answer: asyncio.Future[GuestAnswer] = loop.create_future()
+        answer: asyncio.Future[GuestResponse] = loop.create_future()
         self.waiting += 1
         self.waiting_bytes += write.body.length
         # While the guest answers, the mark "may be sent" shares the acceptance's fsync.
@@ -197,7 +197,7 @@ class WriteQueue:
         self.ordering.end(write.position)
         self.touch()
 
-    def finish(self, write: HeldWrite, answer: GuestAnswer, on_response: OnResponse) -> None:
+    def finish(self, write: HeldWrite, answer: GuestResponse, on_response: OnResponse) -> None:
         """The guest has answered: on disk first, then to the edge, then to whoever waits.
 
         The answer is in the progress log already.

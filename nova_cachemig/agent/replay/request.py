@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from nova_cachemig.model.write import GuestAnswer, Headers, HeldWrite
+from nova_cachemig.model.write import GuestResponse, Headers, HeldWrite
 
 # RFC 9110 section 7.6.1, and what describes one connection's framing only.
 HOP_BY_HOP: Final = frozenset(
@@ -49,7 +49,7 @@ def head(write: HeldWrite) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def under_way(write: HeldWrite, answer: GuestAnswer) -> float | None:
+def under_way(write: HeldWrite, answer: GuestResponse) -> float | None:
     """Seconds after which to ask again, None for an answer that counts.
 
     A guest that honours keys says 409 with Retry-After while it still deals with the first try of a

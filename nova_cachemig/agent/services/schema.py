@@ -11,7 +11,7 @@ from typing import Any
 import idna
 import jsonschema
 
-from nova_cachemig.model.service import Service, WriteAnswer
+from nova_cachemig.model.service import Service, WriteMode
 
 # \Z, as $ lets a newline through, which would be a line of its own in the engine's files.
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
@@ -34,7 +34,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": 253},
         },
         "network": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NETWORK},
-        "writes": {"enum": [answer.value for answer in WriteAnswer]},
+        "writes": {"enum": [answer.value for answer in WriteMode]},
         "honours_keys": {"type": "boolean"},
         "client_cookie": {"type": "string", "pattern": _COOKIE},
         "follow_links": {"type": "boolean"},
@@ -140,7 +140,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         listen=listen_address(entry["listen"]),
         hosts=hosts,
         network=entry.get("network"),
-        writes=WriteAnswer(entry.get("writes", WriteAnswer.HOLD.value)),
+        writes=WriteMode(entry.get("writes", WriteMode.HOLD.value)),
         honours_keys=entry.get("honours_keys", False),
         client_cookie=entry.get("client_cookie"),
         follow_links=entry.get("follow_links"),

@@ -16,7 +16,7 @@ from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files, schema
 from nova_cachemig.cmd.manage.base import conf_of
-from nova_cachemig.model.service import WriteAnswer
+from nova_cachemig.model.service import WriteMode
 
 
 def _directory(conf: cfg.ConfigOpts) -> Path:
@@ -50,8 +50,8 @@ class Add(Command):
         parser.add_argument("--network", help="whose fixed address of the instance is meant")
         parser.add_argument(
             "--writes",
-            choices=[w.value for w in WriteAnswer],
-            default=WriteAnswer.HOLD.value,
+            choices=[w.value for w in WriteMode],
+            default=WriteMode.HOLD.value,
             help="hold: the client waits for the guest's answer; accept: it gets 202",
         )
         parser.add_argument(

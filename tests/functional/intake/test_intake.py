@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, reached, service
 
@@ -296,7 +296,7 @@ class AnswersTest(IntakeCase):
 
     async def test_accept_service(self) -> None:
         await self.begin(send=False)
-        await self.writes.open(service(writes=WriteAnswer.ACCEPT))
+        await self.writes.open(service(writes=WriteMode.ACCEPT))
         async with client(self.writes.intake_socket) as http:
             answer = await http.post("/x")
             self.assertEqual(202, answer.status_code)

@@ -16,7 +16,7 @@ import httpx
 from nova_cachemig.agent.journal import store
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, service
 
@@ -52,7 +52,7 @@ class DiskFullTest(unittest.IsolatedAsyncioTestCase):
         writes = Writes(conf_for(self.state, **journal))
         await writes.start()
         self.addAsyncCleanup(self.end, writes)
-        await writes.open(service(writes=WriteAnswer.ACCEPT))
+        await writes.open(service(writes=WriteMode.ACCEPT))
         return writes
 
     async def end(self, writes: Writes) -> None:

@@ -24,7 +24,7 @@ from nova_cachemig.agent.journal.offline import spool_of
 from nova_cachemig.agent.journal.schema import CIPHER_KEYS, WRITES
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.cmd.manage import app
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import WriteState
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, reached, service
@@ -59,7 +59,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         writes = Writes(self.conf(**journal))
         await writes.start()
         try:
-            await writes.open(service(writes=WriteAnswer.ACCEPT))
+            await writes.open(service(writes=WriteMode.ACCEPT))
             if sending:
                 await writes.send_to("shop", self.target)
             yield writes

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.conf import agent as agent_conf
 from nova_cachemig.conf import journal as journal_conf
-from nova_cachemig.model.service import Service, WriteAnswer
+from nova_cachemig.model.service import Service, WriteMode
 
 
 def conf_for(directory: str | Path, **journal: Any) -> cfg.ConfigOpts:
@@ -34,7 +34,7 @@ def service(name: str = "shop", **facts: Any) -> Service:
         instance="5f3c0b6a-0000-4000-8000-000000000001",
         port=8080,
         listen=("192.0.2.1", 80),
-        writes=facts.pop("writes", WriteAnswer.HOLD),
+        writes=facts.pop("writes", WriteMode.HOLD),
         **facts,
     )
 

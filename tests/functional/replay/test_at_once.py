@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, reached, service
 
@@ -26,7 +26,7 @@ class AtOnceTest(unittest.IsolatedAsyncioTestCase):
         self.writes = Writes(conf_for(directory.name, send_window=16))
         await self.writes.start()
         self.addAsyncCleanup(self.writes.stop)
-        await self.writes.open(service(writes=WriteAnswer.ACCEPT))
+        await self.writes.open(service(writes=WriteMode.ACCEPT))
 
     async def queue(self, count: int) -> None:
         async with client(self.writes.intake_socket) as http:

@@ -12,7 +12,7 @@ from unittest import mock
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target, WriteAnswer
+from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, reached, service
 
@@ -99,7 +99,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await other.start()
         self.addAsyncCleanup(other.stop)
         writes = await self.begin()
-        await writes.open(service(writes=WriteAnswer.ACCEPT))
+        await writes.open(service(writes=WriteMode.ACCEPT))
         async with client(writes.intake_socket) as http:
             for number in range(20):
                 await http.post("/", content=b"%d" % number)
@@ -151,7 +151,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_accepted_writes_survive_a_restart(self) -> None:
         writes = await self.begin()
-        await writes.open(service(writes=WriteAnswer.ACCEPT))
+        await writes.open(service(writes=WriteMode.ACCEPT))
         async with client(writes.intake_socket) as http:
             accepted = [await http.post("/", content=b"%d" % n) for n in range(300)]
         self.assertEqual({202}, {answer.status_code for answer in accepted})

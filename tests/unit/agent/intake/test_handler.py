@@ -7,7 +7,7 @@ import unittest
 from nova_cachemig.agent.intake import keys
 from nova_cachemig.agent.intake.handler import _changed, _for_guest
 from nova_cachemig.agent.intake.http import RequestHead, Response, problem
-from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 
 class ForGuestTest(unittest.TestCase):
@@ -33,7 +33,7 @@ class ChangedTest(unittest.TestCase):
     WRITE = HeldWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
 
     def changed(self, value: str, status: int = 201) -> tuple[str, ...]:
-        return _changed(self.WRITE, GuestAnswer(status, (("location", value),)))
+        return _changed(self.WRITE, GuestResponse(status, (("location", value),)))
 
     def test_same_host_only(self) -> None:
         self.assertEqual(("/a?b=1",), self.changed("/a?b=1"))

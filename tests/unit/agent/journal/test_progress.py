@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal import progress
 from nova_cachemig.agent.journal.progress import ProgressLog
-from nova_cachemig.model.write import Body, GuestAnswer
+from nova_cachemig.model.write import Body, GuestResponse
 
-ANSWER = GuestAnswer(201, (("x-a", "ü"), ("x-a", "2")), Body.of(b"made\n\0"))
+ANSWER = GuestResponse(201, (("x-a", "ü"), ("x-a", "2")), Body.of(b"made\n\0"))
 
 
 class ProgressLogTest(unittest.TestCase):
@@ -83,7 +83,7 @@ class ProgressLogTest(unittest.TestCase):
 
     def test_a_body_too_long_for_the_log(self) -> None:
         log = self.fresh()
-        log.answered("shop", 1, GuestAnswer(200, (), Body.of(b"x" * 100_000)))
+        log.answered("shop", 1, GuestResponse(200, (), Body.of(b"x" * 100_000)))
         answer = ProgressLog(self.path).open().answers["shop", 1]
         self.assertEqual((200, 0), (answer.status, answer.body.length))
         self.assertIn("lost", answer.header("cachemig-write") or "")

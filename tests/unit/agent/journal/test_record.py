@@ -16,14 +16,14 @@ from nova_cachemig.agent.journal.cipher import Cipher, Undecipherable
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
-    answer_from_row,
-    answer_to_row,
     from_row,
     read_keys,
+    response_from_row,
+    response_to_row,
     to_row,
 )
 from nova_cachemig.agent.journal.schema import WRITES
-from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20)
 BODIES = st.one_of(
@@ -118,8 +118,8 @@ class RecordTest(unittest.TestCase):
 
     @given(st.integers(200, 599), st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary())
     def test_answers(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        answer = GuestAnswer(status, tuple(headers), Body.of(body))
-        self.assertEqual(answer, answer_from_row(answer_to_row(answer, "shop", 2, 1)))
+        answer = GuestResponse(status, tuple(headers), Body.of(body))
+        self.assertEqual(answer, response_from_row(response_to_row(answer, "shop", 2, 1)))
 
 
 class EncryptedRecordTest(unittest.TestCase):
@@ -183,10 +183,10 @@ class EncryptedRecordTest(unittest.TestCase):
     def test_an_answer_belongs_to_its_write(
         self, headers: list[tuple[str, str]], body: bytes, asked: int
     ) -> None:
-        answer = GuestAnswer(200, tuple(headers), Body.of(body))
-        row = answer_to_row(answer, "shop", 2, 1, self.cipher) | {"service": "shop"}
+        answer = GuestResponse(200, tuple(headers), Body.of(body))
+        row = response_to_row(answer, "shop", 2, 1, self.cipher) | {"service": "shop"}
         if asked == 2:
-            self.assertEqual(answer, answer_from_row(row | {"position": 2}, self.cipher))
+            self.assertEqual(answer, response_from_row(row | {"position": 2}, self.cipher))
             return
         with self.assertRaises(Undecipherable):
-            answer_from_row(row | {"position": asked}, self.cipher)
+            response_from_row(row | {"position": asked}, self.cipher)

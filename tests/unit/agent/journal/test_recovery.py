@@ -16,12 +16,12 @@ from nova_cachemig.agent.journal import progress as progress_module
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.queries import POSITION
-from nova_cachemig.agent.journal.record import answer_to_row, to_row
+from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Answered, Append, Extend, perform
-from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 WINDOW = 4
 
@@ -112,14 +112,14 @@ class Protocol(RuleBasedStateMachine):
         assert self.in_flight is not None
         if self.guest[-1:] != [self.in_flight]:
             self.guest.append(self.in_flight)
-        self.log.answered("shop", self.in_flight, GuestAnswer(200))
+        self.log.answered("shop", self.in_flight, GuestResponse(200))
         self.unsettled.append(self.in_flight)
         self.in_flight = None
 
     @rule(keep=st.booleans())
     def record_response(self, keep: bool) -> None:
         with self.engine.begin() as connection:
-            row = answer_to_row(GuestAnswer(200), "shop", 1, 1) if keep else None
+            row = response_to_row(GuestResponse(200), "shop", 1, 1) if keep else None
             perform(connection, [Answered("shop", p, row) for p in self.unsettled])
         for position in self.unsettled:
             self.log.recorded("shop", position)

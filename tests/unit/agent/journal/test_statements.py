@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal import database, migrate
-from nova_cachemig.agent.journal.record import answer_to_row, to_row
+from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.journal.statements import (
     Answered,
@@ -21,7 +21,7 @@ from nova_cachemig.agent.journal.statements import (
     perform,
     perform_alone,
 )
-from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 SERVICES = ("shop", "shöp / 2")
 
@@ -32,8 +32,8 @@ def append(service: str, position: int) -> Append:
 
 
 def answered(service: str, position: int, *, keep: bool) -> Answered:
-    answer = GuestAnswer(201, (("x-seq", str(position)),), Body.of(b"seq %d" % position))
-    row = answer_to_row(answer, service, position, 5) if keep else None
+    answer = GuestResponse(201, (("x-seq", str(position)),), Body.of(b"seq %d" % position))
+    row = response_to_row(answer, service, position, 5) if keep else None
     return Answered(service, position, row)
 
 

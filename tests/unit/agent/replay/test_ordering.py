@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.replay.ordering import OrderingRules, follows
-from nova_cachemig.model.service import Service, WriteAnswer
+from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import Body, HeldWrite
 
 HOLD = Service("shop", "uuid", 80, ("192.0.2.1", 80))
-ACCEPT = Service("shop", "uuid", 80, ("192.0.2.1", 80), writes=WriteAnswer.ACCEPT)
+ACCEPT = Service("shop", "uuid", 80, ("192.0.2.1", 80), writes=WriteMode.ACCEPT)
 
 
 def write(position, client="a", method="POST", url="/orders", **more):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 from nova_cachemig.agent.replay.request import end_to_end, head, under_way
-from nova_cachemig.model.write import Body, GuestAnswer, HeldWrite
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 
 class MessageTest(unittest.TestCase):
@@ -29,14 +29,14 @@ class MessageTest(unittest.TestCase):
 
     def test_a_guest_that_still_deals_with_the_first_try(self) -> None:
         keyed = self.make(key='"k"', honours_keys=True)
-        soon = GuestAnswer(409, (("retry-after", "1"),))
+        soon = GuestResponse(409, (("retry-after", "1"),))
         self.assertEqual(1.0, under_way(keyed, soon))
-        self.assertEqual(5.0, under_way(keyed, GuestAnswer(409, (("retry-after", "900"),))))
-        self.assertEqual(0.1, under_way(keyed, GuestAnswer(409, (("retry-after", "0"),))))
+        self.assertEqual(5.0, under_way(keyed, GuestResponse(409, (("retry-after", "900"),))))
+        self.assertEqual(0.1, under_way(keyed, GuestResponse(409, (("retry-after", "0"),))))
         for other in (
-            GuestAnswer(409),
-            GuestAnswer(409, (("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),)),
-            GuestAnswer(503, (("retry-after", "1"),)),
+            GuestResponse(409),
+            GuestResponse(409, (("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),)),
+            GuestResponse(503, (("retry-after", "1"),)),
         ):
             self.assertIsNone(under_way(keyed, other), other)
         self.assertIsNone(under_way(self.make(key='"k"'), soon))
