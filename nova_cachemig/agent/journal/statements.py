@@ -74,7 +74,7 @@ class Work:
     done: Done | None = None
 
 
-Step = Append | Extend | Answered | Mark | Work
+Step = Append | Extend | Answered | SetState | Work
 
 _THIS = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
 _INSERT = sa.insert(WRITES)

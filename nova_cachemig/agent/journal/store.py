@@ -132,7 +132,7 @@ class Journal:
         self.failpoints.hit("sent")
 
     def answered(self, write: HeldWrite, answer: GuestResponse) -> bool:
-        """Log that the guest has answered; :meth:`record_response` must follow. False: it is not logged."""
+        """Log the response; :meth:`record_response` must follow. False: it is not logged."""
         logged = True
         try:
             self._progress.answered(write.service, write.position, answer)

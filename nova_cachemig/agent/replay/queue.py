@@ -89,7 +89,7 @@ class WriteQueue:
         """Put a write on disk and in the queue.
 
         The first future is done when it is accepted (NotAccepted where it never will be), the
-        second when the guest has responded and the response is on disk (QuarantinedError otherwise).
+        second when the guest has responded and the response is on disk (else QuarantinedError).
         """
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[None] = loop.create_future()

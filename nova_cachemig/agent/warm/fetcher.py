@@ -39,7 +39,7 @@ class Outcome:
 
 
 class Fetcher:
-    """For one service in one handover: ``refresh`` says what is stored, ``links`` what may be yet."""
+    """One service in one handover. ``refresh``: what is stored; ``links``: what may be fetched."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class FetchJob:
 
     def __init__(self, fetcher: Fetcher, rate_limiter: RateLimiter, *, discover: int) -> None:
         """``discover``: how many pages beyond the queue may be found and fetched."""
-        self._fetcher, self.rate_limiter = fetcher, pace
+        self._fetcher, self.rate_limiter = fetcher, rate_limiter
         self._changed: dict[PageKey, None] = {}  # by a write, in order
         self._woken = asyncio.Event()  # one of them has come
         self._known: collections.deque[PageKey] = collections.deque()
