@@ -1,1 +1,1 @@
-"""Outcomes of measured runs → figures, claims, tables, JSON and a page with the timeline. Pure."""
+"""The record of a handover, as tables and text for an operator. Pure."""

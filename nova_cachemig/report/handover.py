@@ -1,4 +1,4 @@
-"""A handover's record as rows for a table and as a story for a person."""
+"""The record of a handover: rows for a table, and a timeline as text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def summary_row(record: HandoverRecord) -> tuple[str, ...]:
 
 
 def story(record: HandoverRecord) -> str:
-    """One line a decision: seconds since the start, the phase, the sentence."""
+    """One line per decision: seconds since the start, the phase, the sentence."""
     return "\n".join(
         f"{decision.at - record.started:+9.3f} s  {decision.phase.value:<12} {decision.sentence}"
         for decision in record.decisions

@@ -16,8 +16,8 @@ import threading
 import time
 import unittest
 
-from nova_cachemig.report.outcome import Run
-from nova_cachemig.report.result import result
+from tools.measurement.analysis.outcome import Run
+from tools.measurement.analysis.result import result
 from tools.measurement.cloud import ROOT, STATE, Cloud, CloudError
 
 GUEST = "scenario"

@@ -23,7 +23,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from nova_cachemig.report.outcome import Audit
+from tools.measurement.analysis.outcome import Audit
 from tools.measurement.guestlog import Applied
 
 _DIGESTS: Final = {32: hashlib.md5, 40: hashlib.sha1, 64: hashlib.sha256}  # hex digits

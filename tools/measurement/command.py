@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nova_cachemig.report.outcome import Run, RunError
-from nova_cachemig.report.page import page
-from nova_cachemig.report.result import in_order, result
-from nova_cachemig.report.table import table
 from tools.measurement import environment, guestlog, phases, plan, reads, session
+from tools.measurement.analysis.outcome import Run, RunError
+from tools.measurement.analysis.page import page
+from tools.measurement.analysis.result import in_order, result
+from tools.measurement.analysis.table import table
 from tools.measurement.load import Manner
 from tools.measurement.target import TargetError, sources
 

@@ -16,8 +16,8 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from nova_cachemig.report.outcome import Request
 from tools.measurement import answers, checker, plan
+from tools.measurement.analysis.outcome import Request
 from tools.measurement.clients import Client, Clients
 from tools.measurement.exchange import IDLE_REUSE, Exchange
 from tools.measurement.target import Target

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from nova_cachemig.report.outcome import Probe
+from tools.measurement.analysis.outcome import Probe
 from tools.measurement.answers import Headers
 from tools.measurement.target import Target
 

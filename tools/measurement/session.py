@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from nova_cachemig.report.outcome import Audit, Run
 from tools.measurement import checker, environment, guestlog, phases, plan, reads
+from tools.measurement.analysis.outcome import Audit, Run
 from tools.measurement.load import Load, Manner
 from tools.measurement.probe import Prober
 from tools.measurement.target import Target

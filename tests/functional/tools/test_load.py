@@ -11,12 +11,12 @@ import time
 import unittest
 from pathlib import Path
 
-from nova_cachemig.report.blackout import blackouts, longest
-from nova_cachemig.report.figures import figures
-from nova_cachemig.report.late import cacheable_paths
-from nova_cachemig.report.outcome import Audit, Run
 from tests.functional.tools.fake_guest import FakeGuest, Faults
 from tools.measurement import plan, session
+from tools.measurement.analysis.blackout import blackouts, longest
+from tools.measurement.analysis.figures import figures
+from tools.measurement.analysis.late import cacheable_paths
+from tools.measurement.analysis.outcome import Audit, Run
 from tools.measurement.load import Manner
 
 

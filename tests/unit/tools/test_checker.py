@@ -6,7 +6,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report.outcome import Audit
+from tools.measurement.analysis.outcome import Audit
 from tools.measurement.checker import Read, Write, audit
 from tools.measurement.guestlog import Applied
 

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
 from tools.measurement.command import main
 
 

@@ -5,10 +5,10 @@ import random
 import re
 import unittest
 
-from nova_cachemig.report.outcome import Run
-from nova_cachemig.report.page import page
-from nova_cachemig.report.result import in_order, result
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.outcome import Run
+from tools.measurement.analysis.page import page
+from tools.measurement.analysis.result import in_order, result
 
 
 class _Tags(html.parser.HTMLParser):

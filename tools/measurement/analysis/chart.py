@@ -12,10 +12,10 @@ from html import escape
 from typing import Final
 
 from nova_cachemig.model.phase import Phase
-from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.depth import Steps, sampled
-from nova_cachemig.report.outcome import Request, Run
-from nova_cachemig.report.scale import Frame, clock, latency_ticks, seconds_ticks
+from tools.measurement.analysis.blackout import Blackout
+from tools.measurement.analysis.depth import Steps, sampled
+from tools.measurement.analysis.outcome import Request, Run
+from tools.measurement.analysis.scale import Frame, clock, latency_ticks, seconds_ticks
 
 # In the order in which they are drawn, the most telling last.
 KINDS: Final = {

@@ -5,8 +5,8 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report import late
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis import late
 
 INTERVALS = st.lists(
     st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda p: (p[0], p[0] + p[1]))

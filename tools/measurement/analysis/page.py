@@ -9,12 +9,12 @@ from typing import Any, Final
 import jinja2
 import markupsafe
 
-from nova_cachemig.report.blackout import Blackout, blackouts, longest
-from nova_cachemig.report.chart import KINDS, Depth, View, chart
-from nova_cachemig.report.depth import Steps, drained, steps
-from nova_cachemig.report.figures import sort
-from nova_cachemig.report.outcome import Run
-from nova_cachemig.report.table import COLUMNS, LEGEND, cell
+from tools.measurement.analysis.blackout import Blackout, blackouts, longest
+from tools.measurement.analysis.chart import KINDS, Depth, View, chart
+from tools.measurement.analysis.depth import Steps, drained, steps
+from tools.measurement.analysis.figures import sort
+from tools.measurement.analysis.outcome import Run
+from tools.measurement.analysis.table import COLUMNS, LEGEND, cell
 
 _WIDTH: Final = 640
 
@@ -104,7 +104,7 @@ def _panels(runs: Sequence[Run], figures: Sequence[Mapping[str, Any]]) -> list[P
 def page(runs: Sequence[Run], result: Mapping[str, Any]) -> str:
     """``runs`` and ``result["runs"]`` are in the same order (:func:`result.in_order`)."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nova_cachemig.report", "."),
+        loader=jinja2.PackageLoader("tools.measurement.analysis", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

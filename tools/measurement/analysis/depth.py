@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.outcome import Request
+from tools.measurement.analysis.blackout import Blackout
+from tools.measurement.analysis.outcome import Request
 
 STEP: Final = 0.1  # seconds between the points that are told
 _USUAL: Final = 0.99  # of the time before the blackout no more than the usual were in flight

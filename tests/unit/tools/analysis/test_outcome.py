@@ -6,8 +6,8 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report.outcome import Request, Run, RunError
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.outcome import Request, Run, RunError
 
 INSTANT = st.floats(0, 1000, allow_nan=False).map(lambda value: round(value, 5))
 REQUEST = st.builds(

@@ -4,10 +4,10 @@ import dataclasses
 import unittest
 from typing import Any
 
-from nova_cachemig.report.claims import claims
-from nova_cachemig.report.figures import figures
-from nova_cachemig.report.outcome import Request
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.claims import claims
+from tools.measurement.analysis.figures import figures
+from tools.measurement.analysis.outcome import Request
 
 PATHS = frozenset({"/page/1"})
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.report.blackout import Blackout, blackouts, gaps, longest
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.blackout import Blackout, blackouts, gaps, longest
 
 
 class BlackoutTest(unittest.TestCase):

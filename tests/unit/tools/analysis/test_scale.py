@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report.scale import FASTEST, Frame, clock, latency_ticks, seconds_ticks
+from tools.measurement.analysis.scale import FASTEST, Frame, clock, latency_ticks, seconds_ticks
 
 FRAME = Frame(left=50, right=150, top=10, bottom=110, start=-1, end=4, slowest=5, origin=20)
 

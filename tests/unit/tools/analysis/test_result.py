@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import unittest
 
-from nova_cachemig.report.result import in_order, result
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.result import in_order, result
 
 
 class ResultTest(unittest.TestCase):

@@ -5,9 +5,9 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.depth import drained, sampled, steps, told, usual
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.blackout import Blackout
+from tools.measurement.analysis.depth import drained, sampled, steps, told, usual
 
 GAP = Blackout(2.0, 3.0)
 SPANS = st.lists(st.tuples(st.floats(0, 20), st.floats(0.001, 20), st.floats(0, 5)))

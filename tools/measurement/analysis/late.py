@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from nova_cachemig.report.outcome import Request, Run
+from tools.measurement.analysis.outcome import Request, Run
 
 LATE: Final = 0.1  # seconds; a wait that a person notices (Nielsen: 0.1 s feels instantaneous)
 Interval = tuple[float, float]

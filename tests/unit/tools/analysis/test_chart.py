@@ -3,11 +3,11 @@ from __future__ import annotations
 import unittest
 import xml.etree.ElementTree as ET
 
-from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.chart import Depth, View, chart, kind
-from nova_cachemig.report.depth import steps
-from nova_cachemig.report.outcome import Run
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.blackout import Blackout
+from tools.measurement.analysis.chart import Depth, View, chart, kind
+from tools.measurement.analysis.depth import steps
+from tools.measurement.analysis.outcome import Run
 
 GAP = Blackout(2.0, 3.0)
 VIEW = View(start=-1, end=3, slowest=5, width=640, height=380, strip=80, detail=True)

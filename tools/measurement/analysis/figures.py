@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nova_cachemig.report import depth, late
-from nova_cachemig.report.blackout import Blackout, blackouts, longest
-from nova_cachemig.report.outcome import Request, Run
+from tools.measurement.analysis import depth, late
+from tools.measurement.analysis.blackout import Blackout, blackouts, longest
+from tools.measurement.analysis.outcome import Request, Run
 
 
 def quantile(values: Iterable[float], share: float) -> float | None:

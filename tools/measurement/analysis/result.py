@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nova_cachemig.report.claims import claims
-from nova_cachemig.report.figures import figures
-from nova_cachemig.report.late import cacheable_paths
-from nova_cachemig.report.outcome import Run
+from tools.measurement.analysis.claims import claims
+from tools.measurement.analysis.figures import figures
+from tools.measurement.analysis.late import cacheable_paths
+from tools.measurement.analysis.outcome import Run
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:

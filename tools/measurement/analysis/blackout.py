@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
-from nova_cachemig.report.outcome import Run
+from tools.measurement.analysis.outcome import Run
 
 SHORTEST: Final = 0.1  # seconds; a shorter gap beside a longer one is jitter
 SHARE: Final = 0.5  # of the longest gap: several migrations in one run have blackouts alike

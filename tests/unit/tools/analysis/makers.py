@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nova_cachemig.report.outcome import Audit, Probe, Request, Run
+from tools.measurement.analysis.outcome import Audit, Probe, Request, Run
 
 CLEAN = Audit(
     writes_acked=10,

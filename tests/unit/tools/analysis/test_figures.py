@@ -5,9 +5,9 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.report.blackout import Blackout
-from nova_cachemig.report.figures import figures, quantile, sort
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.blackout import Blackout
+from tools.measurement.analysis.figures import figures, quantile, sort
 
 NAMED = (
     *("case", "protected", "requests", "failed", "writes_acked", "writes_lost", "writes_doubled"),

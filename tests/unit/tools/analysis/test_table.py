@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.report.result import result
-from nova_cachemig.report.table import cell, rule, table
-from tests.unit.report import makers
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.result import result
+from tools.measurement.analysis.table import cell, rule, table
 
 
 class TableTest(unittest.TestCase):
