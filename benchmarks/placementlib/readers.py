@@ -21,6 +21,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from nova_cachemig.model.load import clamped
+
 Floats = NDArray[np.float64]
 
 SEPARATORS = re.compile(r"[,;\s]+")
@@ -127,6 +129,7 @@ def _number(line: str, index: int) -> float:
         value = float(fields[index])
     except (IndexError, ValueError):
         return math.nan
+    value = clamped(value)
     return value if math.isfinite(value) and value >= 0 else math.nan
 
 

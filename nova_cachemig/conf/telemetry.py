@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 GROUP = cfg.OptGroup("telemetry", title="Where samples of load come from")
 
-_NODE_CPU = 'cpu = 100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[2m])))'
+# clamp_min: the rate of an idle CPU comes out slightly above 1, by the jitter of the scrapes
+_NODE_CPU = (
+    "cpu = clamp_min(100 * (1 - avg by (instance) "
+    '(rate(node_cpu_seconds_total{mode="idle"}[2m]))), 0)'
+)
 _NODE_QUERIES = [
     _NODE_CPU,
     'cpus = count by (instance) (node_cpu_seconds_total{mode="idle"})',
@@ -18,6 +23,58 @@ _NODE_QUERIES = [
     'net.receive = sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[2m]))',
     'net.transmit = sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[2m]))',
 ]
+
+
+class HostNames(types.ConfigType):
+    """``HOST:NAME`` pairs separated by commas.
+
+    A HOST that is an IPv6 address may stand in brackets: ``[2001:db8::11]:cmp1``. Without them it
+    ends at the last colon. Any other HOST ends at the first colon.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(type_name="dict value")
+
+    def __call__(self, value: str | dict[str, str]) -> dict[str, str]:
+        """The name of each host; ValueError for what is not such a list."""
+        if isinstance(value, dict):
+            return value
+        names: dict[str, str] = {}
+        for pair in filter(None, map(str.strip, value.split(","))):
+            host, name = _split(pair)
+            if not host or not name:
+                raise ValueError(f"not HOST:NAME: {pair!r}")
+            if host in names:
+                raise ValueError(f"two names for {host}")
+            names[host] = name
+        return names
+
+    def __repr__(self) -> str:
+        return "HostNames"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HostNames)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _formatter(self, value: dict[str, str]) -> str:
+        return ",".join(
+            f"[{host}]:{name}" if ":" in host else f"{host}:{name}"
+            for host, name in sorted(value.items())
+        )
+
+
+def _split(pair: str) -> tuple[str, str]:
+    if pair.startswith("["):
+        host, _, name = pair[1:].partition("]:")
+        return host.strip(), name.strip()
+    host, _, name = pair.rpartition(":")
+    try:
+        ipaddress.IPv6Address(host.strip())
+    except ValueError:
+        host, _, name = pair.partition(":")
+    return host.strip(), name.strip()
+
 
 OPTS = [
     cfg.ListOpt(
@@ -133,14 +190,15 @@ OPTS = [
     ),
     cfg.StrOpt(
         "prometheus_host_pattern",
-        default=r"^(?P<host>[^:]+)(:\d+)?$",
-        help="Regular expression whose group 'host' is the host's name in that label.",
+        help="Regular expression whose group 'host' is the host's name in that label. "
+        "Unset: the label is HOST, HOST:PORT or [IPV6]:PORT, as Prometheus writes 'instance'.",
     ),
-    cfg.DictOpt(
+    cfg.Opt(
         "prometheus_host_names",
+        type=HostNames(),
         default={},
-        help="What the pattern finds → the name of the host in Nova, where they differ: "
-        "10.0.0.11:cmp1,10.0.0.12:cmp2",
+        help="Nova's name of each host whose name in the label differs: "
+        "10.0.0.11:cmp1,[2001:db8::12]:cmp2. An IPv6 address matches however it is written.",
     ),
     cfg.StrOpt(
         "prometheus_instance_label",

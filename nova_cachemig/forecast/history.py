@@ -1,8 +1,8 @@
 """A cleaned history of load, with window means in constant time a window.
 
-``History.values`` is float64[H, T]; what is not a load (NaN, infinite, negative, or above
-``CEILING``) is a gap. Sums and counts over a window come from running sums, so that a mean over
-any window costs the same.
+``History.values`` is float64[H, T]. What is not a load (NaN, infinite, negative by more than
+rounding, or above ``CEILING``) is a gap. Sums and counts over a window come from running sums, so
+that a mean over any window costs the same.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from nova_cachemig.model.load import CEILING, ROUNDING
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-CEILING = 1e15
-"""A load above this is no measurement (and its square would not be exact): a gap. Any unit."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,8 +30,8 @@ class History:
     def of(cls, values: Floats, step: float) -> History:
         raw = np.asarray(values, dtype=np.float64)
         with np.errstate(invalid="ignore"):
-            good = (raw >= 0) & (raw <= CEILING)
-        return cls(np.where(good, raw, np.nan), step)
+            good = (raw >= -ROUNDING) & (raw <= CEILING)
+            return cls(np.where(good, np.maximum(raw, 0.0), np.nan), step)
 
     @property
     def hosts(self) -> int:

@@ -7,8 +7,9 @@ Three frozen facts pass between telemetry, the forecasters and the scheduler:
 * ``Forecast``: the mean and the quantiles of each host's load over a horizon.
 
 A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is
-never negative. Times are seconds since the epoch. Only primitives go on the wire: no NaN, no
-tuples, no arrays. This module imports no numpy, so that who passes facts on does not load it.
+never negative; ``ROUNDING`` says which negative numbers stand for zero. Times are seconds since the
+epoch. Only primitives go on the wire: no NaN, no tuples, no arrays. This module imports no numpy,
+so that a process that only passes facts on does not load it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,22 @@ if TYPE_CHECKING:
 
 WIRE_VERSION: Final = 1
 """The version of every fact of this module on the wire. A reader refuses any other."""
+
+
+ROUNDING: Final = 1e-6
+"""A number at most this far below zero is a load of zero, in any unit.
+
+Arithmetic on floating-point numbers leaves such remainders: 100 * (1 - rate) of an idle host is
+-2.2e-14 where its rate comes out as 1.0000000000000002. A number further below zero is not a load.
+"""
+
+CEILING: Final = 1e15
+"""A number above this is not a load, in any unit (and its square would not be exact)."""
+
+
+def clamped(value: float) -> float:
+    """Return 0 for a number below zero by no more than ``ROUNDING``, else ``value`` itself."""
+    return 0.0 if -ROUNDING <= value < 0 else value
 
 
 class WireError(ValueError):

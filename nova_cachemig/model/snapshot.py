@@ -13,6 +13,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from nova_cachemig.model.load import clamped
+
 WIRE_VERSION: Final = 1
 """A reader refuses any other."""
 
@@ -101,7 +103,7 @@ class Snapshot:
             )
         except SnapshotError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as exc:
             raise SnapshotError(f"not a snapshot: {exc!r}") from exc
 
 
@@ -131,12 +133,13 @@ def _rising(values: list[float]) -> tuple[float, ...]:
 
 
 def _load(value: Any) -> float:
-    """A load, a time or a level: a finite number that is not negative."""
+    """A load, a time or a level: a finite number from 0; rounding below 0 counts as 0."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SnapshotError(f"not a number: {value!r:.50}")
-    if not math.isfinite(value) or value < 0:
+    number = clamped(float(value))
+    if not math.isfinite(number) or number < 0:
         raise SnapshotError(f"not a finite number from 0: {value!r}")
-    return float(value)
+    return number
 
 
 def _uuid(name: str) -> str:

@@ -19,15 +19,12 @@ from typing import Final
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.model.load import LoadMatrix, Sample
+from nova_cachemig.model.load import CEILING, LoadMatrix, Sample, clamped
 from nova_cachemig.telemetry import history
 from nova_cachemig.telemetry.history import Added, Ring
 from nova_cachemig.telemetry.source import Take
 
 LOG = log.getLogger(__name__)
-
-CEILING: Final = 1e15
-"""A load above this is no measurement, in any unit."""
 
 DAY: Final = 86400.0
 WITNESSES: Final = 5
@@ -154,9 +151,10 @@ class Intake(Take):
     def _sample(self, sample: Sample, now: float, live: bool) -> str:
         if not (math.isfinite(sample.value) and math.isfinite(sample.at)):
             return "not_finite"
-        if sample.value < 0 or sample.at < 0:
+        value = clamped(sample.value)
+        if value < 0 or sample.at < 0:
             return "negative"
-        if sample.value > CEILING:
+        if value > CEILING:
             return "absurd"
         if self._known and sample.host not in self._known:
             self._once(sample.host, "samples of a host that is not known: %s", sample.host)
@@ -170,7 +168,7 @@ class Intake(Take):
         ring = self._ring(sample.metric, of_instances=sample.instance is not None)
         if ring is None:
             return Added.FULL.value
-        added = ring.add(sample.instance or sample.host, at, sample.value, sample.at)
+        added = ring.add(sample.instance or sample.host, at, value, sample.at)
         if sample.instance is not None and added is Added.TAKEN:
             self._where[sample.instance] = sample.host
             if len(self._where) > 2 * self._options.max_instances:

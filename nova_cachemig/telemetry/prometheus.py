@@ -15,6 +15,7 @@ import httpx
 from oslo_config import cfg
 
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry.labels import canonical, host_of
 from nova_cachemig.telemetry.source import Source, SourceError, Take
 
 CHUNK: Final = 360
@@ -34,12 +35,9 @@ class PrometheusSource(Source):
         self._keep = float(options.keep)
         self._hosts = _queries(options.prometheus_host_query, "prometheus_host_query")
         self._instances = _queries(options.prometheus_instance_query, "prometheus_instance_query")
-        try:
-            self._pattern = re.compile(options.prometheus_host_pattern)
-        except re.error as exc:
-            raise SourceError(f"[telemetry] prometheus_host_pattern: {exc}") from exc
-        if "host" not in self._pattern.groupindex:
-            raise SourceError("[telemetry] prometheus_host_pattern has no group 'host'")
+        self._pattern = _pattern(options.prometheus_host_pattern)
+        names: dict[str, str] = options.prometheus_host_names
+        self._names = {canonical(host): name for host, name in names.items()}
         try:
             self._client = httpx.Client(
                 timeout=options.prometheus_timeout,
@@ -126,11 +124,28 @@ class PrometheusSource(Source):
                 yield Sample(host, name, at, value, instance)
 
     def _host(self, labels: dict[str, str]) -> str:
-        found = self._pattern.search(labels[self._options.prometheus_host_label])
-        if found is None or not found["host"]:
-            raise ValueError("the pattern finds no host")
-        names: dict[str, str] = self._options.prometheus_host_names
-        return names.get(found["host"], found["host"])
+        """Nova's name of the host; KeyError without the label, ValueError without a host in it."""
+        label = labels[self._options.prometheus_host_label]
+        if self._pattern is None:
+            host = host_of(label)
+        else:
+            found = self._pattern.search(label)
+            if found is None or not found["host"]:
+                raise ValueError(f"prometheus_host_pattern finds no host in {label!r}")
+            host = canonical(found["host"])
+        return self._names.get(host, host)
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if not text:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as exc:
+        raise SourceError(f"[telemetry] prometheus_host_pattern: {exc}") from exc
+    if "host" not in pattern.groupindex:
+        raise SourceError("[telemetry] prometheus_host_pattern has no group 'host'")
+    return pattern
 
 
 def _queries(lines: list[str], option: str) -> list[tuple[str, str]]:

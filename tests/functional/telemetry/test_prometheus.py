@@ -14,7 +14,8 @@ from tests.unit.telemetry.config import conf
 UUID = "8d6b1f6e-0000-4000-8000-000000000001"
 # "offset": only where the window is full. A series that has just begun has a rate that still rises.
 IDLE = 'node_cpu_seconds_total{mode="idle"}'
-HOST = f"cpu = 100 * (1 - avg by (host) (rate({IDLE}[2s]) and {IDLE} offset 2s))"
+HOST_LOAD = f"100 * (1 - avg by (host) (rate({IDLE}[2s]) and {IDLE} offset 2s))"
+HOST = f"cpu = clamp_min({HOST_LOAD}, 0)"
 CPUS = 'cpus = count by (host) (node_cpu_seconds_total{mode="idle"})'
 USED = "domain_cpu_seconds_total"
 INSTANCE = f"cpu = 100 * sum by (host, instance_id) (rate({USED}[2s]) and {USED} offset 2s)"
@@ -73,6 +74,29 @@ class RealServer(unittest.TestCase):
         self.assertEqual({"cmp1": 4.0, "cmp2.example.org": 2.0}, daemon.intake.latest("cpus", now))
         self.assertEqual({}, daemon.faults.counts())
         self.assertEqual({"taken"}, set(daemon.intake.counts()))
+
+    def test_an_idle_host_with_an_ipv6_address_is_known(self) -> None:
+        """Its load is less than zero by rounding, and by more where nothing clamps the rate."""
+        idle = Exporter("[2001:db8::1]", 0.0, 4, {})
+        self.addCleanup(idle.close)
+        self.server.close()
+        self.server = Prometheus([idle])
+        self.addCleanup(self.server.close)
+        self.server.start()
+        self.server.wait_series("rate(node_cpu_seconds_total{mode='idle'}[2s])", 4)
+        rounding = f"rounding = 0 * {HOST_LOAD} - 2.2e-14"
+        below = f"below = 0 * {HOST_LOAD} - 1"
+        names = {"2001:DB8:0::1": "cmp1"}
+        daemon = self.daemon(
+            prometheus_host_query=[HOST, rounding, below], prometheus_host_names=names
+        )
+        self.polled(daemon, 10)
+        now = daemon.clock()
+        self.assertAlmostEqual(0.0, daemon.intake.latest("cpu", now)["cmp1"], delta=5.0)
+        self.assertEqual({"cmp1": 0.0}, daemon.intake.latest("rounding", now))
+        self.assertEqual({}, daemon.intake.latest("below", now))
+        self.assertEqual({"taken", "negative"}, set(daemon.intake.counts()))
+        self.assertEqual({"cmp1"}, set(daemon.forecast().snapshot.hosts))  # type: ignore[union-attr]
 
     def test_an_outage_is_survived_and_filled(self) -> None:
         daemon = self.daemon()

@@ -21,6 +21,10 @@ class HistoryTest(unittest.TestCase):
         history = History.of(np.array([[1.0, -1.0, np.inf, -np.inf, np.nan, 1e16]]), 300.0)
         self.assertEqual([True, False, False, False, False, False], history.seen[0].tolist())
 
+    def test_rounding_below_zero_is_a_load_of_zero(self):
+        history = History.of(np.array([[-2.2e-14, -0.0, 1.0, -1e-5]]), 300.0)
+        np.testing.assert_array_equal([0.0, 0.0, 1.0, np.nan], history.values[0])
+
     def test_trailing(self):
         means = self.history.trailing(self.origins, 12)
         for h in range(5):

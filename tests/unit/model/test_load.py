@@ -7,7 +7,7 @@ import sys
 import unittest
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nova_cachemig.model import load
@@ -23,6 +23,17 @@ FORECASTS = st.builds(
 def by_wire(wire):
     """What is left after JSON, which knows no NaN here."""
     return json.loads(json.dumps(wire, allow_nan=False))
+
+
+class ClampedTest(unittest.TestCase):
+    @given(st.floats(-load.ROUNDING, load.ROUNDING))
+    def test_rounding_below_zero_is_zero(self, value):
+        self.assertEqual(max(value, 0.0), load.clamped(value))
+
+    @given(st.floats(allow_nan=False))
+    def test_other_numbers_are_left_alone(self, value):
+        assume(not -load.ROUNDING <= value < 0)
+        self.assertEqual(value, load.clamped(value))
 
 
 class SampleTest(unittest.TestCase):

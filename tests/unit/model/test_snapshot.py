@@ -59,6 +59,10 @@ class Wire(unittest.TestCase):
     def test_the_empty_one(self) -> None:
         self.assertEqual(Snapshot.empty(), Snapshot.from_wire(Snapshot.empty().to_wire()))
 
+    def test_rounding_below_zero_is_zero(self) -> None:
+        wire = snapshot().to_wire() | {"instances": {"i": -2.2e-14}}
+        self.assertEqual({"i": 0.0}, Snapshot.from_wire(wire).instances)
+
     def test_nothing_else_is_taken(self) -> None:
         good = snapshot().to_wire()
         for change in (
@@ -68,6 +72,7 @@ class Wire(unittest.TestCase):
             {"names": ["a"]},
             {"mean": [1, 2, -3]},
             {"mean": [1, 2, math.nan]},
+            {"mean": [1, 2, 10**400]},
             {"mean": [1, 2, "3"]},
             {"mean": [1, 2, True]},
             {"mean": None},

@@ -50,6 +50,8 @@ class Refusing(Case):
             (cpu(math.inf), "not_finite"),
             (cpu(1.0, math.nan), "not_finite"),
             (cpu(-0.1), "negative"),
+            (cpu(-1e-5), "negative"),
+            (cpu(-math.inf), "not_finite"),
             (cpu(1.0, -1.0), "negative"),
             (cpu(1e16), "absurd"),
             (cpu(5.0, host="other"), "unknown_host"),
@@ -62,6 +64,12 @@ class Refusing(Case):
         self.assertEqual({"cmp1": 5.0}, intake.latest("cpu", NOW))
         intake.malformed("x")
         self.assertEqual(1, intake.counts()["malformed"])
+
+    def test_rounding_below_zero_is_an_idle_host(self) -> None:
+        intake = self.intake()
+        counts = self.give(intake, cpu(-2.2e-14), cpu(-0.0, host="cmp2"), cpu(-1e-6, host="cmp3"))
+        self.assertEqual({"taken": 3}, counts)
+        self.assertEqual({"cmp1": 0.0, "cmp2": 0.0, "cmp3": 0.0}, intake.latest("cpu", NOW))
 
     def test_hosts_and_metrics_are_bounded(self) -> None:
         intake = self.intake(max_hosts=2)

@@ -84,6 +84,32 @@ class Answers(Case):
         )
         self.assertEqual(3, len(self.noted.bad))
 
+    def hosts(self, *labels: str, **options: Any) -> list[str]:
+        series = [{"metric": {"instance": label}, "values": [[NOW, "1"]]} for label in labels]
+        self.source(lambda form: matrix(*series), **options).poll(NOW - 60, NOW)
+        return [sample.host for sample in self.noted.taken]
+
+    def test_hosts_with_ipv6_addresses(self) -> None:
+        found = self.hosts(
+            "[2001:db8::1]:9100",
+            "[2001:DB8:0::2]:9100",
+            "2001:db8::3",
+            prometheus_host_names={"2001:db8:0:0::1": "cmp1", "[2001:db8::2]": "cmp2"},
+        )
+        self.assertEqual(["cmp1", "cmp2", "2001:db8::3"], found)
+        self.assertEqual([], self.noted.bad)
+
+    def test_a_pattern_of_the_operator(self) -> None:
+        found = self.hosts(
+            "node/cmp1",
+            "node/2001:DB8::2",
+            "cmp3:9100",
+            prometheus_host_pattern="^node/(?P<host>.*)$",
+            prometheus_host_names={"2001:db8::2": "cmp2"},
+        )
+        self.assertEqual(["cmp1", "cmp2"], found)
+        self.assertEqual(1, len(self.noted.bad))
+
     def test_each_instant_is_asked_for_once_and_gaps_are_filled_later(self) -> None:
         down = False
 

@@ -1,0 +1,61 @@
+"""The option that gives hosts their names in Nova."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oslo_config import cfg
+
+from nova_cachemig.conf import telemetry
+from nova_cachemig.conf.telemetry import HostNames
+
+ADDRESSES = st.ip_addresses(v=6).map(str)
+NAMES = st.from_regex(r"[a-z][a-z0-9.-]{0,10}", fullmatch=True)
+
+
+class Parsing(unittest.TestCase):
+    def test_every_form(self) -> None:
+        for text, names in (
+            ("", {}),
+            ("10.0.0.11:cmp1", {"10.0.0.11": "cmp1"}),
+            (
+                "10.0.0.11:cmp1, old:new.example.org",
+                {"10.0.0.11": "cmp1", "old": "new.example.org"},
+            ),
+            ("[2001:db8::11]:cmp1", {"2001:db8::11": "cmp1"}),
+            ("2001:db8::11:cmp1", {"2001:db8::11": "cmp1"}),
+            ("[2001:db8::11]:2001:db8::12", {"2001:db8::11": "2001:db8::12"}),
+            ("cmp1:2001:db8::12", {"cmp1": "2001:db8::12"}),
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(names, HostNames()(text))
+
+    def test_what_is_no_list_of_names(self) -> None:
+        for text in ("cmp1", ":cmp1", "10.0.0.11:", "[2001:db8::11]", "[]:cmp1", "a:b,a:c"):
+            with self.subTest(text=text), self.assertRaises(ValueError):
+                HostNames()(text)
+
+    @given(st.dictionaries(ADDRESSES | NAMES, NAMES, max_size=4))
+    def test_what_is_written_is_read_again(self, names: dict[str, str]) -> None:
+        option = HostNames()
+        self.assertEqual(names, option(option.format_defaults(names)[0]))
+
+    @given(ADDRESSES, NAMES)
+    def test_brackets_may_be_left_out(self, address: str, name: str) -> None:
+        self.assertEqual({address: name}, HostNames()(f"{address}:{name}"))
+
+
+class FromAFile(unittest.TestCase):
+    def test_the_option_reads_a_file(self) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            file.write("[telemetry]\nprometheus_host_names = [2001:db8::11]:cmp1,10.0.0.12:cmp2\n")
+            file.flush()
+            conf = cfg.ConfigOpts()
+            telemetry.register(conf)
+            conf([], default_config_files=[file.name], default_config_dirs=[])
+            self.assertEqual(
+                {"2001:db8::11": "cmp1", "10.0.0.12": "cmp2"}, conf.telemetry.prometheus_host_names
+            )
