@@ -48,6 +48,6 @@ def of_journal(config_file: str, service: str, since: float) -> dict[str, float]
     found: dict[str, float] = {}
     for row in rows:
         with contextlib.suppress(ValueError):  # encrypted: left out
-            headers = record._head(dict(row), cipher)[1]
+            headers = record.read_headers(dict(row), cipher)
             found |= {v: row["ended_us"] / 1_000_000 for name, v in headers if name == _ID and v}
     return found

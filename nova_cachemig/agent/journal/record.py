@@ -145,6 +145,11 @@ def read_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str,
     return row["host"], url, client
 
 
+def read_headers(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> Headers:
+    """Return the request headers of a row that may lack its body. Raises ValueError."""
+    return _head(row, cipher)[1]
+
+
 def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
     """Return the row of a write that has just been accepted."""
     body = write.body

@@ -17,6 +17,7 @@ from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
     from_row,
+    read_headers,
     read_keys,
     response_from_row,
     response_to_row,
@@ -76,6 +77,7 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
         self.assertEqual((write.host, write.url, write.client), read_keys(row, Cipher(KEYS)))
+        self.assertEqual(write.headers, read_headers(row, Cipher(KEYS)))
 
     @given(WRITE)
     def test_older_records_are_read(self, write: HeldWrite) -> None:
