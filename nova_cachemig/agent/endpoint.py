@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any, TypeVar
 
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.agent.ports import HandoverStore
+from nova_cachemig.agent.ports import HandoverReader
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
@@ -34,7 +34,7 @@ class Endpoint:
         self,
         loop: asyncio.AbstractEventLoop,
         manager: HandoverManager,
-        store: HandoverStore,
+        store: HandoverReader,
         host: str,
         registry: ServiceRegistry,
     ) -> None:

@@ -1,30 +1,29 @@
-"""What a write does to stored pages: the engine forgets them, the warmer fetches them again."""
+"""Keeps the cache fresh after a write: the engine drops the page, the warmer fetches it again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nova_cachemig.agent.ports import Engine
-from nova_cachemig.agent.warm.warmer import CacheWarmer
+from nova_cachemig.agent.ports import BarrierEngine, PageRefresher
 
 _URL = "url:"
 
 
 class Freshness:
-    """Stands between the journal and the engine.
+    """The write path's port to the engine, which also informs the warmer.
 
-    A page is fetched again when no write to it is pending any more: earlier it would be the old
-    one.
+    A page is fetched again once no write to it is pending. Fetched earlier, it would be the old
+    page.
     """
 
-    def __init__(self, engine: Engine, warmer: CacheWarmer) -> None:
+    def __init__(self, engine: BarrierEngine, warmer: PageRefresher) -> None:
         self._engine = engine
         self._warmer = warmer
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
-        """As the engine's; and renew the pages to which no write is pending any more."""
+        """Update the engine's barrier, then refresh the pages to which no write is pending."""
         await self._engine.update_barrier(service, stale, pending)
         for key, on in pending.items():
             if not on and key.startswith(_URL):

@@ -20,8 +20,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.manager.components import MigrationState
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 from nova_cachemig.conf.nova import GROUP
 
 LOG = log.getLogger(__name__)
@@ -50,10 +49,6 @@ def _of_the_server(exc: BaseException) -> bool:
 
 class UnknownInstanceError(ComponentError):
     """Nova has no such instance, or does not show it to our account."""
-
-
-class NovaUnreachableError(ComponentError):
-    """Nova or Keystone does not answer, or refuses our account."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,24 +1,36 @@
-"""The agent's ports: what the manager needs of each component.
+"""The agent's ports: what each package of the agent needs of the others.
 
-All methods are coroutines of the agent's one event loop. They are idempotent and raise only
-:class:`ComponentError` or a subclass, whose text says in one sentence what failed and whose fault
-it was.
+A port belongs to its user. It declares what that user calls and nothing else, so one component may
+satisfy several ports. ``tests/unit/agent/test_ports.py`` proves that every declared member is used
+and that every implementation satisfies its ports.
+
+The coroutines run in the agent's one event loop. Commands are idempotent. Unless a docstring says
+otherwise, a method raises only :class:`ComponentError` or a subclass; its text says in one sentence
+what failed and whose fault it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+import enum
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.phase import EdgeState
-from nova_cachemig.model.service import Route, Service, Target
+from nova_cachemig.model.service import Service, Target
 
 
 class ComponentError(Exception):
-    """A part could not do what it was asked; the text is one sentence for an operator."""
+    """A component could not do what it was asked; the text is one sentence for an operator."""
+
+
+class NovaUnreachableError(ComponentError):
+    """Nova or Keystone does not answer, or refuses the agent's account."""
+
+
+# --- what the manager uses --------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,53 +42,23 @@ class EdgeCounts:
     held: int = 0
     holding_now: int = 0
     longest_wait: float = 0.0  # seconds
-    failed: int = 0  # answers of the edge's own making, 5xx
+    failed: int = 0  # responses that the edge made itself, 5xx
 
 
 class Engine(Protocol):
-    """HAProxy and Varnish of this cache node (``agent/engine``)."""
-
-    cache_socket: str  # path of Varnish's unix socket, HTTP/1
-    guest_socket: str  # path of the inner HAProxy's unix socket, towards guests
-
-    async def start(self) -> None:
-        """Render, validate and run both engines; every service is in ``pass``."""
-
-    async def stop(self) -> None:
-        """End the engines that this agent started. Requests in flight are finished first."""
-
-    async def apply(self, routes: Sequence[Route]) -> None:
-        """Serve just these. A reload that is needed waits while any service is not ``pass``."""
+    """The edge of one service during a handover (``agent/engine``)."""
 
     async def set_state(self, service: str, state: EdgeState) -> None:
-        """Flip one service; back within milliseconds, and in force for the next request."""
-
-    async def retarget(self, service: str, target: Target) -> None:
-        """The guest answers at another address from now on."""
-
-    async def update_barrier(
-        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
-    ) -> None:
-        """What writes do to reads, many at once, in force when this returns.
-
-        ``stale``: host → URLs whose stored answers become unusable. ``pending``: key
-        (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads are held.
-        """
+        """Switch one service. In force for the next request when this returns."""
 
     async def kill_reads(self, service: str) -> None:
-        """Cut guest connections on which reads are stuck; the edge sends those reads anew."""
-
-    async def writes_in_flight(self, service: str) -> int:
-        """Writes that went straight to the guest and have not been answered."""
+        """Cut guest connections on which reads are stuck; the edge sends those reads again."""
 
     async def holding(self, service: str) -> int:
-        """Requests that are held, or were and have not been answered."""
+        """Requests that the edge holds, or held and whose response is not complete."""
 
     async def counts(self, service: str) -> EdgeCounts:
         """Counters since the service last left ``pass``."""
-
-    def accesses(self) -> AsyncIterator[AccessRecord]:
-        """The access log as it happens; loses records rather than waits."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,40 +67,32 @@ class WriteCounts:
 
     accepted: int = 0  # since the service was opened
     waiting: int = 0  # on disk, not yet sent
-    in_flight: int = 0  # sent, no answer yet
-    in_doubt: int = 0  # set aside for a person
+    in_flight: int = 0  # sent, no response yet
+    in_doubt: int = 0  # in quarantine until an operator decides
     answered: int = 0  # since the service was opened
-    longest_wait: float = 0.0  # seconds between acceptance and the guest's answer
+    longest_wait: float = 0.0  # seconds between acceptance and the guest's response
 
 
 class WritePath(Protocol):
-    """Intake, journal and replay (``agent/intake``, ``agent/journal``, ``agent/replay``)."""
-
-    intake_socket: str  # path of the unix socket to which the edge sends writes
-
-    async def start(self) -> None:
-        """Open the journal, take back what a crash left, listen on the socket."""
-
-    async def stop(self) -> None:
-        """Accept nothing more; what is accepted stays in the journal."""
+    """Intake, journal and replay (``agent/writes``)."""
 
     async def open(self, service: Service) -> None:
-        """Accept writes of this service from now on; none are sent before :meth:`send_to`."""
+        """Accept writes of this service from now on; none is sent before :meth:`send_to`."""
 
     async def send_to(self, service: str, target: Target) -> None:
-        """The guest answers here: send what waits, in order, and go on as writes arrive."""
+        """The guest is reachable: send what waits, in order, and new writes as they arrive."""
 
     async def hold(self, service: str) -> None:
-        """The guest is silent: send no further write; one in flight keeps waiting."""
+        """The guest is silent: send no further write. A write in flight keeps waiting."""
 
     async def drained(self, service: str) -> None:
         """Return at the first instant at which nothing waits and nothing is in flight."""
 
     async def close(self, service: str) -> None:
-        """No more writes come from the edge. Raises ComponentError if any is still waiting."""
+        """The edge sends no more writes. Raises ComponentError if any still waits."""
 
     async def unfinished(self) -> dict[str, int]:
-        """Service name → writes on disk that are not answered (after a restart)."""
+        """Service name → writes on disk without a response (after a restart)."""
 
     async def counts(self, service: str) -> WriteCounts:
         """Where the writes of this service are."""
@@ -126,7 +100,7 @@ class WritePath(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WarmCounts:
-    """What one warming did."""
+    """What one warming did, in pages."""
 
     wanted: int = 0
     fetched: int = 0
@@ -137,30 +111,21 @@ class WarmCounts:
 class Warmer(Protocol):
     """Fills the cache with the pages that users are about to need (``agent/warm``)."""
 
-    def record_access(self, record: AccessRecord) -> None:
-        """Learn from one access; never waits."""
-
     async def warm(self, service: str, *, deadline: float) -> WarmCounts:
         """Fetch through the cache until done or ``deadline`` (loop time, s); bounded rate."""
 
     async def keep_warm(self, service: str) -> None:
-        """Go on, slowly, with what is newly popular or was invalidated, until cancelled."""
-
-    def pages(self, service: str, limit: int) -> list[PageKey]:
-        """The pages that would be fetched now, the most needed first."""
+        """Fetch newly popular and invalidated pages at a low rate, until cancelled."""
 
 
 class Prober(Protocol):
-    """Finds out whether a guest answers (``agent/probe``)."""
+    """Finds out whether a guest is reachable (``agent/probe``)."""
 
-    async def answers(self, target: Target, *, timeout: float) -> bool:
-        """One fresh TCP connection; ``timeout`` in seconds."""
+    async def wait_answers(self, target: Target, *, interval: float = ...) -> None:
+        """Return once the guest is reachable. ``interval``: seconds between connections."""
 
-    async def wait_answers(self, target: Target, *, interval: float = 0.02) -> None:
-        """Return once the guest answers; a fresh connection every ``interval`` seconds."""
-
-    async def wait_silent(self, target: Target, *, interval: float = 0.02) -> None:
-        """Return once the guest has stopped to answer for several probes in a row."""
+    async def wait_silent(self, target: Target, *, interval: float = ...) -> None:
+        """Return once several probes in a row are overdue. ``interval``: seconds between them."""
 
 
 class HandoverStore(Protocol):
@@ -172,5 +137,84 @@ class HandoverStore(Protocol):
     async def unfinished(self) -> list[HandoverRecord]:
         """Those without an outcome, the oldest first."""
 
+
+class MigrationState(enum.StrEnum):
+    """What Nova says of a migration when it is asked."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"  # error, cancelled, rolled back
+    UNKNOWN = "unknown"  # there is none, or Nova does not answer
+
+
+class Migrations(Protocol):
+    """Live migrations as Nova's API shows them (``agent/nova``)."""
+
+    async def migration_state(self, instance: str, since: float) -> MigrationState:
+        """Of the newest live migration begun after ``since`` (UNIX seconds); never raises."""
+
+
+# --- what the RPC endpoint uses ---------------------------------------------------------------
+
+
+class HandoverReader(Protocol):
+    """Handovers on disk, for those who ask (``agent/journal``)."""
+
     async def newest(self, limit: int) -> list[HandoverRecord]:
-        """The newest first."""
+        """At most ``limit`` records, the newest first."""
+
+
+# --- what the services use --------------------------------------------------------------------
+
+
+class InstanceAddresses(Protocol):
+    """An instance of Nova's and its fixed addresses."""
+
+    def address(self, network: str | None) -> str:
+        """The fixed address on ``network``, or on the first network; raises ComponentError."""
+
+
+class Instances(Protocol):
+    """Instances as Nova's API shows them (``agent/nova``)."""
+
+    async def instance(self, uuid: str) -> InstanceAddresses:
+        """The instance. Raises NovaUnreachableError, or ComponentError if there is none."""
+
+
+# --- what the write path uses -----------------------------------------------------------------
+
+
+class BarrierEngine(Protocol):
+    """What a write does to reads (``agent/engine``)."""
+
+    async def update_barrier(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """Invalidate stored responses and hold reads. In force when this returns.
+
+        ``stale``: host → URLs whose stored responses become unusable. ``pending``: key
+        (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads are held.
+        """
+
+
+class PageRefresher(Protocol):
+    """Fetches pages again that a write has changed (``agent/warm``)."""
+
+    def invalidated(self, service: str, url: str) -> None:
+        """No write to ``url`` is pending any more: fetch its pages again. Never waits."""
+
+
+# --- what the agent's service uses ------------------------------------------------------------
+
+
+class LearningWarmer(Warmer, PageRefresher, Protocol):
+    """A warmer and what it learns from: the access log and the services."""
+
+    def set_services(self, services: Iterable[Service]) -> None:
+        """The services in force."""
+
+    def record_access(self, record: AccessRecord) -> None:
+        """Learn from one access; never waits."""
+
+    def close(self) -> None:
+        """Close the connections to the cache."""

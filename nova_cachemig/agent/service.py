@@ -22,7 +22,7 @@ from nova_cachemig.agent.probe import TcpProber
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
-from nova_cachemig.agent.writes import Writes
+from nova_cachemig.agent.writes import Writes, intake_socket
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
@@ -127,8 +127,3 @@ class Agent:
                 await asyncio.sleep(_LEARN_LATER)
             self._warmer.record_access(record)
             await asyncio.sleep(0)  # many at once must not stop everything else
-
-
-def intake_socket(conf: cfg.ConfigOpts) -> str:
-    """Where the edge hands over writes."""
-    return conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")

@@ -8,11 +8,9 @@ import logging
 import time
 from pathlib import Path
 
-import sqlalchemy as sa
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.intake.barrier import BarrierEngine, ReadBarrier
+from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler, ServiceIntake
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.journal import queries
@@ -21,7 +19,7 @@ from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.journal.retention import Cutoff
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.ports import ComponentError, WriteCounts
+from nova_cachemig.agent.ports import BarrierEngine, ComponentError, WriteCounts
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.model.service import Service, Target
@@ -53,12 +51,13 @@ class Writes:
         self._edge = edge
         self.journal = Journal(conf, failpoints)
         self.recovered = Recovered()
-        path = conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")
-        self.intake_socket: str = path
+        self.intake_socket = intake_socket(conf)
         self._intakes: dict[str, ServiceIntake] = {}
         self._senders: dict[str, Sender] = {}
         self._handler = RequestHandler(self.journal, conf, self._intakes)
-        self._server = IntakeServer(conf, self._handler, self.journal.spool, Path(path))
+        self._server = IntakeServer(
+            conf, self._handler, self.journal.spool, Path(self.intake_socket)
+        )
         self._opening = asyncio.Lock()
         self._tidier: asyncio.Task[None] | None = None
 
@@ -160,7 +159,7 @@ class Writes:
                     forget_at = time.monotonic() + _FORGET_EVERY
                     while await self.journal.forget(cutoff.now()):
                         pass
-            except (ComponentError, db_exc.DBError, sa.exc.SQLAlchemyError) as exc:
+            except ComponentError as exc:
                 LOG.warning("The journal is not tidied for now: %s", exc)
 
     async def _take_up(self) -> None:
@@ -183,3 +182,8 @@ class Writes:
                 intake.queue.again(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # they are moved when it is done
+
+
+def intake_socket(conf: cfg.ConfigOpts) -> str:
+    """Path of the unix socket to which the edge sends writes."""
+    return conf.journal.intake_socket or str(Path(conf.agent.state_dir) / "intake.sock")

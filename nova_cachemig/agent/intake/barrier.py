@@ -6,8 +6,10 @@ import asyncio
 import collections
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from nova_cachemig.agent.ports import BarrierEngine
 
 LOG = logging.getLogger(__name__)
 
@@ -16,16 +18,6 @@ _RETRY: Final = 0.2  # seconds until it is told again what it could not be told
 # Seconds between two tellings of answers alone. When the guest is back they come one after the
 # other, and an exchange with the engine costs the node more than a write does.
 _GATHER: Final = 0.004
-
-
-class BarrierEngine(Protocol):
-    """The part of the engine (``agent/ports``) that writes need."""
-
-    async def update_barrier(
-        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
-    ) -> None:
-        """Stored answers to ``stale`` (host → URLs) are unusable, and reads of ``pending`` keys
-        (``url:/a?b``, ``client:10.0.0.1``) are held or no longer held, before this returns."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

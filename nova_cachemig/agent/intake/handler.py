@@ -28,7 +28,7 @@ from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError, WriteQueue
-from nova_cachemig.agent.replay.request import end_to_end
+from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.service import WriteMode
 from nova_cachemig.model.write import Body, GuestResponse, Headers, HeldWrite, WriteState
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, cast
 
 import httptools
 
+from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import RequestHead, Response, problem
 from nova_cachemig.agent.intake.upload import Upload
 from nova_cachemig.model.write import Body
-
-if TYPE_CHECKING:
-    from nova_cachemig.agent.intake.server import IntakeServer
 
 LOG = logging.getLogger(__name__)
 
@@ -21,10 +20,24 @@ _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's buffers are sma
 _LINGER: Final = 2.0  # seconds for which a refused body is still read, so that the refusal arrives
 
 
+class ConnectionOwner(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    handler: RequestHandler
+    max_body: int  # bytes
+    connections: set[IntakeProtocol]
+
+    def upload(self) -> Upload:
+        """Begin a body."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work for which no connection waits."""
+
+
 class IntakeProtocol(asyncio.Protocol):
     """The state of one connection: reading a request, or answering one, or lingering."""
 
-    def __init__(self, server: IntakeServer) -> None:
+    def __init__(self, server: ConnectionOwner) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None

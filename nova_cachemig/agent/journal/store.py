@@ -231,9 +231,12 @@ class Journal:
     async def waiting(self, service: str, after: int, limit: int) -> Sequence[WriteRow]:
         """Return accepted writes behind ``after`` in order, for :meth:`readable`.
 
-        Raises at once where the database is away: the caller asks again.
+        Raises JournalError at once where the database is away: the caller asks again.
         """
-        return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
+        try:
+            return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
+        except _ERRORS as exc:
+            raise JournalError(f"The journal's database cannot be read: {exc}") from exc
 
     def readable(self, row: WriteRow) -> HeldWrite | UnreadableWrite:
         """Return the write of a row."""

@@ -1,28 +1,10 @@
-"""The components that perform a handover's actions, and the limits that they are given."""
+"""The components that perform a handover's actions, and the timeouts they get."""
 
 from __future__ import annotations
 
 import dataclasses
-import enum
-from typing import Protocol
 
 from nova_cachemig.agent import ports
-
-
-class MigrationState(enum.StrEnum):
-    """What Nova says of a migration when it is asked."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"  # error, cancelled, rolled back
-    UNKNOWN = "unknown"  # none is known, or Nova does not answer
-
-
-class NovaView(Protocol):
-    """How a migration stands, from Nova's API."""
-
-    async def migration_state(self, instance: str, since: float) -> MigrationState:
-        """Of the newest live migration begun after ``since`` (UNIX seconds); never raises."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,5 +27,5 @@ class Components:
     warmer: ports.Warmer
     prober: ports.Prober
     store: ports.HandoverStore
-    nova: NovaView
+    nova: ports.Migrations
     timeouts: Timeouts

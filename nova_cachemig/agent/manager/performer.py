@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from oslo_log import log
 
-from nova_cachemig.agent.manager.components import Components, MigrationState
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.manager.components import Components
+from nova_cachemig.agent.ports import ComponentError, MigrationState
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event, EventKind
 from nova_cachemig.handover.table import EDGE_OF

@@ -13,7 +13,7 @@ from typing import Final, cast
 import httptools
 
 from nova_cachemig.agent.replay import retransmit
-from nova_cachemig.agent.replay.request import end_to_end
+from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import Body, GuestResponse
 

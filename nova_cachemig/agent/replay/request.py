@@ -2,40 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
-
-from nova_cachemig.model.write import GuestResponse, Headers, HeldWrite
-
-# RFC 9110 section 7.6.1, and what describes one connection's framing only.
-HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-
-
-def end_to_end(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return the headers (names in lower case) without those of one connection."""
-    kept = tuple(headers)
-    if HOP_BY_HOP.isdisjoint([name for name, _ in kept]):
-        return kept
-    named = {
-        token.strip().lower()
-        for name, value in kept
-        if name == "connection"
-        for token in value.split(",")
-    }
-    gone = HOP_BY_HOP | named
-    return tuple((name, value) for name, value in kept if name not in gone)
+from nova_cachemig.model.write import GuestResponse, HeldWrite
 
 
 def head(write: HeldWrite) -> bytes:

@@ -5,31 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from oslo_log import log
 
-from nova_cachemig.agent.nova import NovaUnreachableError
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Service, Target
 
 LOG = log.getLogger(__name__)
-
-
-class HasAddress(Protocol):
-    """An instance of Nova's, as far as it matters here."""
-
-    def address(self, network: str | None) -> str:
-        """Its fixed address on ``network``; raises ComponentError."""
-
-
-class KnowsInstances(Protocol):
-    """Nova's API, as far as it matters here."""
-
-    async def instance(self, uuid: str) -> HasAddress:
-        """The instance; raises ComponentError."""
 
 
 Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
@@ -38,9 +23,7 @@ Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
 class ServiceRegistry:
     """Holds the routes; ``apply`` is told of each change of them."""
 
-    def __init__(
-        self, directory: Path, nova: KnowsInstances, apply: Apply, known: AddressBook
-    ) -> None:
+    def __init__(self, directory: Path, nova: Instances, apply: Apply, known: AddressBook) -> None:
         """``known``: addresses from before a restart, for when Nova does not answer then."""
         self._directory = directory
         self._known = known

@@ -4,9 +4,8 @@ import unittest
 
 import novaclient.exceptions
 
-from nova_cachemig.agent.manager.components import MigrationState
-from nova_cachemig.agent.nova import NovaApi, NovaUnreachableError, UnknownInstanceError
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
+from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 
 
 class Server:

@@ -14,8 +14,8 @@ from keystoneauth1 import fixture
 from oslo_config import cfg
 
 from nova_cachemig.agent import nova as nova_module
-from nova_cachemig.agent.manager.components import MigrationState
-from nova_cachemig.agent.nova import NovaApi, NovaUnreachableError, UnknownInstanceError
+from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
+from nova_cachemig.agent.ports import MigrationState, NovaUnreachableError
 from nova_cachemig.conf import nova as nova_conf
 
 UUID = "4f6b9b8c-0d4e-4a52-8f6f-3f1f2b7f5a10"

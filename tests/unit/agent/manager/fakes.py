@@ -3,7 +3,8 @@
 import asyncio
 
 from nova_cachemig.agent import ports
-from nova_cachemig.agent.manager.components import Components, MigrationState, Timeouts
+from nova_cachemig.agent.manager.components import Components, Timeouts
+from nova_cachemig.agent.ports import MigrationState
 from nova_cachemig.model.service import Route, Service, Target
 
 SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))

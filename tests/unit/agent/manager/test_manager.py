@@ -7,8 +7,8 @@ from unittest import mock
 
 from nova_cachemig.agent import ports
 from nova_cachemig.agent.manager import performer
-from nova_cachemig.agent.manager.components import MigrationState
 from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.ports import MigrationState
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase

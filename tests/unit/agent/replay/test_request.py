@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.replay.request import end_to_end, head, under_way
+from nova_cachemig.agent.replay.request import head, under_way
 from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 
 class MessageTest(unittest.TestCase):
-    def test_hop_by_hop_headers_end_here(self) -> None:
-        kept = end_to_end(
-            [("connection", "close, X-Mine"), ("x-mine", "1"), ("te", "trailers"), ("a", "1"),
-             ("transfer-encoding", "chunked"), ("a", "2"), ("keep-alive", "timeout=5")]
-        )  # fmt: skip
-        self.assertEqual((("a", "1"), ("a", "2")), kept)
-
     def make(self, **facts: object) -> HeldWrite:
         return HeldWrite("shop", 1, 1.0, "PUT", "/a?b", "h:8", (("x", "\xe9"),), Body.of(b"abc"),
                          "c", **facts)  # fmt: skip

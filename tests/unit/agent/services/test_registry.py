@@ -4,8 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
-from nova_cachemig.agent.nova import NovaUnreachableError
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
