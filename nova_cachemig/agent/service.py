@@ -16,8 +16,9 @@ from nova_cachemig.agent.freshness import Freshness
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.nova import NovaApi
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, LearningWarmer
 from nova_cachemig.agent.probe import TcpProber
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
@@ -40,13 +41,7 @@ class Agent:
         self._conf = conf
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
-        self._warmer = CacheWarmer(
-            conf,
-            HotSet(limits(conf)),
-            self._engine.cache_socket,
-            warm_headers,
-            stale_max=conf.engine.stale_max,
-        )
+        self._warmer: LearningWarmer = _warmer(conf, self._engine.cache_socket)
         self._writes = Writes(conf, edge=Freshness(self._engine, self._warmer))
         self._store = JournalHandoverStore(self._writes.journal)
         bounds = Timeouts(
@@ -100,6 +95,7 @@ class Agent:
             await self._manager.stop()
             # Users are served on while the agent is away; the next one takes the engines over.
             await self._engine.detach()
+            self._warmer.close()
             await self._writes.stop()
 
     async def _recover(self) -> None:
@@ -127,3 +123,10 @@ class Agent:
                 await asyncio.sleep(_LEARN_LATER)
             self._warmer.record_access(record)
             await asyncio.sleep(0)  # many at once must not stop everything else
+
+
+def _warmer(conf: cfg.ConfigOpts, cache_socket: str) -> LearningWarmer:
+    if conf.warm.driver == "none":
+        return NoWarmer()
+    hotset = HotSet(limits(conf))
+    return CacheWarmer(conf, hotset, cache_socket, warm_headers, stale_max=conf.engine.stale_max)

@@ -220,7 +220,21 @@ _LINKS = [
     ),
 ]
 
-OPTS = _HOT_SET + _FETCHING + _DISCOVERY + _LINKS
+_DRIVER = [
+    cfg.StrOpt(
+        "driver",
+        default="cache",
+        choices=[
+            ("cache", "fetch the pages that users are about to need through the cache"),
+            ("none", "fetch nothing; the cache holds what users ask for during the handover"),
+        ],
+        help="How the cache is filled before and while memory is copied. With none, a migration "
+        "never waits for the cache, no other option of this group has an effect, and guests get "
+        "only the requests that users make. Related: [agent] warm_time.",
+    ),
+]
+
+OPTS = _DRIVER + _HOT_SET + _FETCHING + _DISCOVERY + _LINKS
 
 
 def register(conf: cfg.ConfigOpts) -> None:

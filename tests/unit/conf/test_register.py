@@ -31,7 +31,12 @@ class RegisterTest(unittest.TestCase):
                 f"nova_cachemig.conf.{module}"
             ).list_opts()
             one, other = new_conf(module), new_conf(module)
-            option = next(o for o in options if type(o) in {cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt})
+            option = next(
+                o
+                for o in options
+                if type(o) in {cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt}
+                and not getattr(o.type, "choices", None)
+            )
             name = str(group)
             before = one[name][option.dest]  # other would remember what it was asked
             changed = "another" if isinstance(option, cfg.StrOpt) else (before or 0) + 1

@@ -1,0 +1,146 @@
+"""Components that do nothing, correctly: the no-op twin of each of the agent's components.
+
+Each twin keeps the promises of its ports: it never fails, never waits for anything but a
+cancellation that the port asks for, and reports that nothing happened. ``[warm] driver = none``
+chooses :class:`NoWarmer`; the others let a test run one real component alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nova_cachemig.agent import ports
+from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.service import Service, Target
+
+
+async def _until_cancelled() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+class NoEngine:
+    """An edge through which nobody comes."""
+
+    async def set_state(self, service: str, state: EdgeState) -> None:
+        """Accept any state."""
+
+    async def kill_reads(self, service: str) -> None:
+        """No read is ever stuck."""
+
+    async def holding(self, service: str) -> int:
+        """No request is ever held."""
+        return 0
+
+    async def counts(self, service: str) -> ports.EdgeCounts:
+        """All zero."""
+        return ports.EdgeCounts()
+
+    async def update_barrier(
+        self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
+    ) -> None:
+        """Nothing is stored and nobody reads."""
+
+
+class NoWrites:
+    """A write path to which nobody sends a write."""
+
+    async def open(self, service: Service) -> None:
+        """No write comes."""
+
+    async def send_to(self, service: str, target: Target) -> None:
+        """No write waits."""
+
+    async def hold(self, service: str) -> None:
+        """No write would be sent."""
+
+    async def drained(self, service: str) -> None:
+        """Always so."""
+
+    async def close(self, service: str) -> None:
+        """Always possible."""
+
+    async def unfinished(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    async def counts(self, service: str) -> ports.WriteCounts:
+        """All zero."""
+        return ports.WriteCounts()
+
+
+class NoWarmer:
+    """A warmer that fetches nothing: the cache holds what users ask for during the handover."""
+
+    async def warm(self, service: str, *, deadline: float) -> ports.WarmCounts:
+        """Return at once: a migration never waits."""
+        return ports.WarmCounts()
+
+    async def keep_warm(self, service: str) -> None:
+        """Wait until cancelled."""
+        await _until_cancelled()
+
+    def invalidated(self, service: str, url: str) -> None:
+        """The page is not fetched again."""
+
+    def set_services(self, services: Iterable[Service]) -> None:
+        """No service is warmed."""
+
+    def record_access(self, record: AccessRecord) -> None:
+        """Nothing is learned."""
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+class NoProber:
+    """Sees a guest as always reachable: silence is known from the hypervisor's events only."""
+
+    async def wait_answers(self, target: Target, *, interval: float = 0.0) -> None:
+        """Return at once."""
+
+    async def wait_silent(self, target: Target, *, interval: float = 0.0) -> None:
+        """Wait until cancelled."""
+        await _until_cancelled()
+
+
+class NoHandoverStore:
+    """A store that keeps nothing: a restarted agent knows of no handover."""
+
+    async def save(self, record: HandoverRecord) -> None:
+        """Drop the record."""
+
+    async def unfinished(self) -> list[HandoverRecord]:
+        """None."""
+        return []
+
+    async def newest(self, limit: int) -> list[HandoverRecord]:
+        """None."""
+        return []
+
+
+class NoNova:
+    """A Nova that is never reachable."""
+
+    async def migration_state(self, instance: str, since: float) -> ports.MigrationState:
+        """UNKNOWN: the manager waits for the hook's and the hypervisor's events."""
+        return ports.MigrationState.UNKNOWN
+
+    async def instance(self, uuid: str) -> ports.InstanceAddresses:
+        """Raise NovaUnreachableError."""
+        raise ports.NovaUnreachableError("this agent has no access to Nova")
+
+
+if TYPE_CHECKING:  # each twin satisfies its ports
+    _ENGINE: ports.Engine = NoEngine()
+    _BARRIER: ports.BarrierEngine = NoEngine()
+    _WRITES: ports.WritePath = NoWrites()
+    _WARMER: ports.LearningWarmer = NoWarmer()
+    _PROBER: ports.Prober = NoProber()
+    _STORE: ports.HandoverStore = NoHandoverStore()
+    _READER: ports.HandoverReader = NoHandoverStore()
+    _MIGRATIONS: ports.Migrations = NoNova()
+    _INSTANCES: ports.Instances = NoNova()

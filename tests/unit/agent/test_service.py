@@ -1,0 +1,60 @@
+"""The agent put together: what is chosen by its configuration, and a start that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import unittest
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_cachemig.agent import service
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.noop import NoWarmer
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.warm.warmer import CacheWarmer
+from nova_cachemig.conf import setup
+
+CONFIG = """
+[agent]
+state_dir = {root}/state
+services_dir = {root}/services.d
+[engine]
+runtime_dir = {root}/run
+varnishd = /nonexistent/varnishd
+[warm]
+driver = {driver}
+"""
+
+
+class AgentTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        (self.root / "state").mkdir()
+        (self.root / "services.d").mkdir()
+
+    def conf(self, driver: str = "cache") -> cfg.ConfigOpts:
+        path = self.root / "agent.conf"
+        path.write_text(CONFIG.format(root=self.root, driver=driver))
+        conf = cfg.ConfigOpts()
+        setup.read(conf, [str(path)])
+        return conf
+
+    def test_the_warmer_is_chosen_by_its_driver(self) -> None:
+        for driver, expected in (("cache", CacheWarmer), ("none", NoWarmer)):
+            with self.subTest(driver):
+                warmer = service._warmer(self.conf(driver), "/cache.sock")
+                self.assertIsInstance(warmer, expected)
+                warmer.close()
+
+    async def test_an_engine_that_cannot_start_leaves_no_journal_open(self) -> None:
+        conf = self.conf()
+        with self.assertRaisesRegex(ComponentError, "varnishd"):
+            await service.Agent(conf).run(asyncio.Event())
+        journal = Journal(conf)
+        await journal.open()  # nobody holds its directory
+        await journal.close()
+        self.assertFalse((self.root / "state" / "intake.sock").exists())
