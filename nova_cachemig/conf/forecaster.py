@@ -1,4 +1,4 @@
-"""Options of the forecaster: what is forecast, how often, and who is told."""
+"""Options of the forecaster."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ OPTS = [
     cfg.StrOpt(
         "method",
         default="default",
-        help="Name of an entry point in nova_cachemig.forecasters. 'default' combines several by "
-        "how well each has lately done in this cloud.",
+        help="Forecasting method: the name of an entry point in nova_cachemig.forecasters. "
+        "'default' combines several methods by their recent errors in this cloud.",
     ),
     cfg.StrOpt(
         "metric",
         default="cpu",
-        help="Which metric of the hosts is forecast.",
+        help="Metric of the hosts to forecast.",
     ),
     cfg.IntOpt(
         "horizon",
         default=3600,
         min=60,
         max=7 * 86400,
-        help="Seconds ahead that a forecast is about: about as long as an instance that is placed "
-        "now will matter. 600 is for clouds in which instances move or end within minutes.",
+        help="Forecast horizon in seconds: about as long as the load of a newly placed instance "
+        "matters. Use 600 in clouds where instances move or end within minutes.",
     ),
     cfg.IntOpt(
         "interval",
         default=60,
         min=1,
         max=3600,
-        help="Seconds between forecasts, each of which is sent to all schedulers. Keep "
-        "[cachemig_scheduler] max_age of nova.conf at three times that or more.",
+        help="Seconds between forecasts. Each forecast is sent to all schedulers. Set "
+        "[cachemig_scheduler] max_age in nova.conf to at least three times this value.",
     ),
     cfg.IntOpt(
         "step",
         default=300,
         min=1,
         max=3600,
-        help="Seconds of one column of what the forecaster is given: a multiple of "
-        "[telemetry] resolution, or it is rounded to one.",
+        help="Length in seconds of one column of the history that a method receives. Rounded to "
+        "a multiple of [telemetry] resolution.",
     ),
     cfg.IntOpt(
         "max_silence",
         default=900,
         min=1,
-        help="Seconds after which a host without a sample is left out of the forecasts. "
-        "To the schedulers it is unknown then.",
+        help="Seconds without a sample after which a host is left out of the forecasts. The "
+        "schedulers then treat it as unknown.",
     ),
     cfg.BoolOpt(
         "send_instances",
         default=True,
-        help="Whether the schedulers are told the load of each instance that has samples. "
-        "20 bytes an instance and interval.",
+        help="Whether to send the load of each measured instance to the schedulers: 20 bytes per "
+        "instance and interval.",
     ),
     cfg.FloatOpt(
         "overload_threshold",
         default=90.0,
         min=0.0,
-        help="Load above which a host counts as overloaded, in the unit of the metric, for what "
-        "nova-cachemig-manage shows. Keep it equal to the option of that name in nova.conf.",
+        help="Load above which nova-cachemig-manage shows a host as overloaded, in the unit of "
+        "the metric. Set it to [cachemig_scheduler] overload_threshold in nova.conf.",
     ),
     cfg.HostAddressOpt(
         "host",
@@ -74,14 +74,13 @@ OPTS = [
     cfg.StrOpt(
         "topic",
         default="nova-cachemig-forecaster",
-        help="RPC topic on which forecasters answer. Must equal [cachemig_scheduler] "
-        "forecaster_topic in nova.conf.",
+        help="RPC topic of the forecasters. Must equal [cachemig_scheduler] forecaster_topic in "
+        "nova.conf.",
     ),
     cfg.StrOpt(
         "scheduler_topic",
         default="nova-cachemig-schedulers",
-        help="RPC topic on which all schedulers are told. Must equal [cachemig_scheduler] topic in "
-        "nova.conf.",
+        help="RPC topic of the schedulers. Must equal [cachemig_scheduler] topic in nova.conf.",
     ),
     cfg.StrOpt(
         "transport_url",
@@ -93,14 +92,14 @@ OPTS = [
         default=5.0,
         min=0.1,
         max=60.0,
-        help="Seconds for which nova-cachemig-manage waits for the forecaster's answer.",
+        help="Seconds that nova-cachemig-manage waits for a response of the forecaster.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
-    # By name: a group object keeps what is set, for every configuration it is registered with.
+    """Register the options with ``conf``."""
+    # By name: a group object is shared between configurations, and so are its options.
     conf.register_opts(OPTS, group=GROUP.name)
 
 

@@ -1,4 +1,4 @@
-"""Options of what runs in nova-scheduler. They stand in nova.conf."""
+"""Options of the code that runs in nova-scheduler. They belong in nova.conf."""
 
 from __future__ import annotations
 
@@ -6,42 +6,44 @@ from typing import Any
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("cachemig_scheduler", title="Placing by predicted load")
+GROUP = cfg.OptGroup("cachemig_scheduler", title="Placement by predicted load")
 
 OPTS = [
     cfg.FloatOpt(
         "predicted_load_weight_multiplier",
         default=10.0,
-        help="Multiplier of PredictedLoadWeigher: positive spreads (the host that will be least "
-        "loaded wins), negative stacks. A load of full_load is 1.0, so with 10.0 ten per "
-        "cent of predicted load count as much as the whole range of one of Nova's own weighers. "
-        "The metadata of an aggregate with the same name overrides it for its hosts.",
+        help="Multiplier of PredictedLoadWeigher. Positive values spread (prefer the host with "
+        "the lowest predicted load), negative values stack. The weight covers loads from 0 "
+        "to full_load, so with 10.0 a difference of ten per cent in predicted load counts "
+        "as much as the whole range of one of Nova's own weighers. The metadata of an "
+        "aggregate can override it for its hosts.",
     ),
     cfg.FloatOpt(
         "predicted_overload_weight_multiplier",
         default=10.0,
-        help="Multiplier of PredictedOverloadWeigher: positive avoids hosts that are likely to be "
-        "overloaded within the horizon. The metadata of an aggregate overrides it.",
+        help="Multiplier of PredictedOverloadWeigher. Positive values avoid hosts that will "
+        "probably be overloaded within the horizon. The metadata of an aggregate can "
+        "override it for its hosts.",
     ),
     cfg.FloatOpt(
         "full_load",
         default=100.0,
         min=0.001,
-        help="Load of a host that is full, in the unit of the metric that is forecast.",
+        help="Load of a fully loaded host, in the unit of the metric that is forecast.",
     ),
     cfg.FloatOpt(
         "overload_threshold",
         default=90.0,
         min=0.0,
-        help="Load above which a host is overloaded, in the unit of the metric.",
+        help="Load above which a host is overloaded, in the unit of the metric that is forecast.",
     ),
     cfg.FloatOpt(
         "overload_limit",
         default=0.5,
         min=0.0,
         max=1.0,
-        help="PredictedOverloadFilter refuses a host whose probability of overload within the "
-        "horizon is above this.",
+        help="PredictedOverloadFilter rejects a host whose probability of overload within the "
+        "horizon exceeds this value.",
     ),
     cfg.StrOpt(
         "filter_requests",
@@ -49,70 +51,70 @@ OPTS = [
         choices=[
             (
                 "moves",
-                "live migrations and what looks the same to a filter: cold migrations and "
-                "evacuations. Nova does not tell a filter which of them it is",
+                "live migrations, cold migrations and evacuations: a filter cannot tell them apart",
             ),
-            ("all", "these and new instances"),
+            ("all", "these, and new instances"),
         ],
-        help="Which requests PredictedOverloadFilter looks at.",
+        help="Requests to which PredictedOverloadFilter applies.",
     ),
     cfg.BoolOpt(
         "filter_may_refuse_all",
         default=False,
-        help="Whether PredictedOverloadFilter may leave no host at all, so that the request fails. "
-        "Otherwise, where it would refuse every host, it refuses none.",
+        help="Whether PredictedOverloadFilter may reject every host, so that the request fails. "
+        "If false, it passes every host instead.",
     ),
     cfg.FloatOpt(
-        "settle_time",
+        "pending_time",
+        deprecated_name="settle_time",
         default=1800.0,
         min=0.0,
-        help="Seconds in which the forecasts take in that an instance has come or gone. Until then "
-        "what vcpus_used has gained or lost on a host is added to its forecast, so that "
-        "instances moved in a row do not all go to the same host. 0: not done.",
+        help="Time constant in seconds with which forecasts learn of instances that have arrived "
+        "or left. Until then, the change in a host's vcpus_used is added to its forecast, "
+        "so that a series of migrations does not choose the same host. 0: no addition.",
     ),
     cfg.FloatOpt(
         "max_age",
         default=300.0,
         min=1.0,
-        help="Seconds after its arrival from which on a snapshot counts as stale. Then the "
-        "weighers are neutral and the filter passes every host.",
+        help="Seconds after its arrival when a snapshot becomes stale. The weighers are then "
+        "neutral and the filter passes every host.",
     ),
     cfg.StrOpt(
         "topic",
         default="nova-cachemig-schedulers",
-        help="RPC topic on which snapshots come. Must equal [forecaster] scheduler_topic.",
+        help="RPC topic on which snapshots arrive. Must equal [forecaster] scheduler_topic.",
     ),
     cfg.StrOpt(
         "forecaster_topic",
         default="nova-cachemig-forecaster",
-        help="RPC topic on which the forecaster is asked for the first snapshot. Must equal "
+        help="RPC topic of the forecaster, which is asked for the first snapshot. Must equal "
         "[forecaster] topic.",
     ),
     cfg.StrOpt(
         "transport_url",
         secret=True,
-        help="Message bus of the forecaster. Unset: that of Nova ([DEFAULT] transport_url).",
+        help="Message bus of the forecaster. Unset: Nova's own ([DEFAULT] transport_url).",
     ),
     cfg.FloatOpt(
         "request_timeout",
         default=5.0,
         min=0.1,
         max=60.0,
-        help="Seconds for the forecaster's answer to that. No request of Nova ever waits for it.",
+        help="Seconds to wait for the forecaster's response. Nova's requests never wait for it.",
     ),
     cfg.FloatOpt(
         "request_interval",
         default=30.0,
         min=0.1,
         max=3600.0,
-        help="Seconds after which it is asked again, as long as there is no fresh snapshot.",
+        help="Seconds between requests for a snapshot while there is no fresh one.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
-    # By name: a group object keeps what is set, for every configuration it is registered with.
+    """Register the options with ``conf``."""
+    # By name: a group object is shared between configurations, and so are its options.
     conf.register_opts(OPTS, group=GROUP.name)
 
 

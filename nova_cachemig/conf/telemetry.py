@@ -1,4 +1,4 @@
-"""Options of telemetry: where samples of load come from and how long they are kept."""
+"""Options of telemetry: the sources of samples, and how long samples are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg, types
 
-GROUP = cfg.OptGroup("telemetry", title="Where samples of load come from")
+GROUP = cfg.OptGroup("telemetry", title="Telemetry")
 
 # clamp_min: the rate of an idle CPU comes out slightly above 1, by the jitter of the scrapes
 _NODE_CPU = (
@@ -80,65 +80,67 @@ OPTS = [
     cfg.ListOpt(
         "sources",
         default=["nova"],
-        help="Names of entry points in nova_cachemig.telemetry, all of which are read: nova "
-        "(metrics.update notifications; needs compute_monitors = cpu.virt_driver in the "
-        "nova.conf of the computes), prometheus, none.",
+        help="Sources to read: names of entry points in nova_cachemig.telemetry. nova reads "
+        "Nova's metrics.update notifications and needs compute_monitors = cpu.virt_driver "
+        "in the nova.conf of the compute services; prometheus queries a Prometheus server; "
+        "none reads nothing.",
     ),
     cfg.ListOpt(
         "known_hosts",
         default=[],
-        help="Names of the hosts whose samples are taken, as Nova writes them. "
-        "Empty: those of any host, up to max_hosts.",
+        help="Hosts whose samples are accepted, as Nova names them. Empty: all hosts, up to "
+        "max_hosts.",
     ),
     cfg.IntOpt(
         "max_hosts",
         default=10_000,
         min=1,
         max=1_000_000,
-        help="Hosts of which samples are kept at most. Bounds the memory.",
+        help="Maximum number of hosts whose samples are kept. Limits the memory used.",
     ),
     cfg.IntOpt(
         "max_instances",
         default=50_000,
         min=0,
         max=10_000_000,
-        help="Instances of which samples are kept at most. 0: none.",
+        help="Maximum number of instances whose samples are kept. 0: none.",
     ),
     cfg.IntOpt(
         "resolution",
         default=60,
         min=1,
         max=3600,
-        help="Seconds of one cell of the history of a host. Samples in one cell are averaged. "
-        "Instances have cells five times as long.",
+        help="Length in seconds of a cell of a host's history. The samples of a cell are "
+        "averaged. The cells of instances are five times as long.",
     ),
     cfg.IntOpt(
         "keep",
         default=7 * 86400,
         min=3600,
         max=62 * 86400,
-        help="Seconds of history of the metric that is forecast. A week of 1,000 hosts takes "
-        "50 MB. At least three days let the forecaster find what repeats daily. Of other metrics, "
-        "and of instances, a day is kept at most.",
+        help="Seconds of history of the metric that is forecast. A week of 1,000 hosts takes 50 "
+        "MB. Daily patterns need at least three days. Other metrics, and instances, are "
+        "kept for at most a day.",
     ),
     cfg.StrOpt(
         "history_file",
         default="/var/lib/nova-cachemig/load-history.npz",
-        help="File in which the history survives a restart of the forecaster.",
+        help="File that keeps the history across restarts of the forecaster.",
     ),
     cfg.IntOpt(
         "save_interval",
         default=600,
         min=10,
-        help="Seconds between writes of history_file. It is also written at the end.",
+        help="Seconds between writes of history_file. It is also written on exit.",
     ),
     cfg.FloatOpt(
         "clock_skew",
         default=30.0,
         min=1.0,
         max=3600.0,
-        help="Seconds by which the clock of a host may be off before its samples are moved to the "
-        "time at which they arrive. Only for sources that send by themselves (nova).",
+        help="Maximum error of a host's clock in seconds. The samples of a host with a larger "
+        "error are moved to their time of arrival. Applies only to sources that push "
+        "samples (nova).",
     ),
     cfg.StrOpt(
         "notification_transport_url",
@@ -148,19 +150,20 @@ OPTS = [
     cfg.StrOpt(
         "notification_exchange",
         default="nova",
-        help="Exchange of Nova's notifications: control_exchange of nova.conf, 'nova' by default.",
+        help="Exchange of Nova's notifications: control_exchange of nova.conf, which defaults to "
+        "'nova'.",
     ),
     cfg.ListOpt(
         "notification_topics",
         default=["notifications", "versioned_notifications"],
-        help="Topics of Nova's notifications. What comes on both is taken once.",
+        help="Topics of Nova's notifications. A sample that arrives on several topics counts once.",
     ),
     cfg.StrOpt(
         "notification_pool",
         default="nova-cachemig-forecaster",
-        help="Name of the listener pool, which is the name of its queue. Every pool gets its own "
-        "copy of each message, so that nobody else's are taken. Must not be empty, nor the "
-        "name of another listener's pool.",
+        help="Name of the listener pool, and of its queue. Each pool receives its own copy of "
+        "each notification. The name must not be empty, and no other listener may use it, "
+        "or the listeners would take notifications from each other.",
     ),
     cfg.URIOpt(
         "prometheus_url",
@@ -171,15 +174,15 @@ OPTS = [
     cfg.MultiStrOpt(
         "prometheus_host_query",
         default=_NODE_QUERIES,
-        help="'METRIC = PromQL' that gives one value a host; several lines. The metric named by "
-        "[forecaster] metric is the one that is forecast; 'cpus', how many CPUs the host has, "
-        "tells how much an instance adds to it.",
+        help="'METRIC = PromQL' with one value per host; may be given several times. The metric "
+        "named by [forecaster] metric is forecast. The metric 'cpus', the number of CPUs, "
+        "determines how much load an instance adds to a host.",
     ),
     cfg.MultiStrOpt(
         "prometheus_instance_query",
         default=[],
-        help="'METRIC = PromQL' that gives one value an instance: 'cpu' in per cent of one CPU. "
-        "With inovex' libvirt exporter: cpu = 100 * "
+        help="'METRIC = PromQL' with one value per instance: 'cpu' in per cent of one CPU. With "
+        "the libvirt exporter of inovex: cpu = 100 * "
         "rate(libvirt_domain_info_cpu_time_seconds_total[5m]) * on (instance, domain) "
         "group_left (instance_id) libvirt_domain_openstack_info",
     ),
@@ -190,15 +193,16 @@ OPTS = [
     ),
     cfg.StrOpt(
         "prometheus_host_pattern",
-        help="Regular expression whose group 'host' is the host's name in that label. "
-        "Unset: the label is HOST, HOST:PORT or [IPV6]:PORT, as Prometheus writes 'instance'.",
+        help="Regular expression that finds the host's name in the label, as the group 'host'. "
+        "Unset: the label is HOST, HOST:PORT or [IPV6]:PORT, the usual forms of the label "
+        "'instance'.",
     ),
     cfg.Opt(
         "prometheus_host_names",
         type=HostNames(),
         default={},
-        help="Nova's name of each host whose name in the label differs: "
-        "10.0.0.11:cmp1,[2001:db8::12]:cmp2. An IPv6 address matches however it is written.",
+        help="Names of hosts in Nova that differ from their names in the label: "
+        "10.0.0.11:cmp1,[2001:db8::12]:cmp2. Any notation of an IPv6 address matches.",
     ),
     cfg.StrOpt(
         "prometheus_instance_label",
@@ -210,23 +214,23 @@ OPTS = [
         default=10.0,
         min=0.1,
         max=300.0,
-        help="Seconds for one answer of Prometheus.",
+        help="Seconds to wait for a response of Prometheus.",
     ),
     cfg.StrOpt(
         "prometheus_token_file",
-        help="File with a bearer token for Prometheus, read at each request.",
+        help="File with a bearer token for Prometheus. It is read for each request.",
     ),
     cfg.StrOpt(
         "prometheus_ca_file",
-        help="File with the certificates that Prometheus' own is checked against. "
-        "Unset: the system's.",
+        help="File with the CA certificates that verify Prometheus' certificate. Unset: those of "
+        "the system.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
-    # By name: a group object keeps what is set, for every configuration it is registered with.
+    """Register the options with ``conf``."""
+    # By name: a group object is shared between configurations, and so are its options.
     conf.register_opts(OPTS, group=GROUP.name)
 
 

@@ -1,5 +1,5 @@
-"""The forecaster: telemetry in, forecasts each interval, a snapshot to all schedulers.
+"""The forecaster daemon: collects samples, forecasts at intervals, sends snapshots to schedulers.
 
-Also what ``nova-cachemig-manage`` shows of it. How load goes on is decided in ``forecast``; this
-room runs it, on the level of the agent, and knows nothing of Nova's code.
+It also answers the queries of ``nova-cachemig-manage``. The forecasting methods are in
+``forecast``. Nothing here imports Nova.
 """

@@ -1,7 +1,7 @@
-"""The forecaster's life: poll, forecast, tell, save; each may fail without the others.
+"""The main loop of the forecaster: poll, forecast, send, save. Each step can fail on its own.
 
-One thread makes the forecasts, one for each source polls it (a Prometheus that does not answer
-must not delay what is known from elsewhere), and oslo.messaging has its own.
+One thread makes the forecasts. Each source has a polling thread, so that a Prometheus that does not
+respond delays no other source. oslo.messaging has threads of its own.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from nova_cachemig.model.snapshot import HostLoad, Snapshot
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecast import SchedulersClient
 from nova_cachemig.telemetry import source
-from nova_cachemig.telemetry.intake import Intake
+from nova_cachemig.telemetry.collector import Collector
 
 LOG = log.getLogger(__name__)
 
 NAMESPACE: Final = "nova_cachemig.forecasters"
 CPU: Final = "cpu"
 INSTANCE_SPAN: Final = 3600.0
-"""An instance's load is its mean over that many seconds at most."""
+"""Maximum window over which an instance's load is averaged, in seconds."""
 
 
 class ConfigError(Exception):
-    """The configuration makes no sense; one sentence."""
+    """The configuration is invalid; the text is one sentence."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Made:
-    """One forecast and what it was made of."""
+class Round:
+    """One forecast with its inputs. ``seconds`` is how long it took."""
 
     at: float
     seconds: float
@@ -50,13 +50,13 @@ class Made:
 
 
 class Daemon:
-    """``clock`` gives UNIX seconds. Raises ConfigError; no I/O before :meth:`start`."""
+    """``clock`` returns UNIX seconds. Raises ConfigError. Does no I/O before :meth:`start`."""
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float] = time.time) -> None:
         self.conf = conf
         self.clock = clock
         self.faults = Faults()
-        self.intake = Intake(conf, clock)
+        self.collector = Collector(conf, clock)
         try:
             self.sources = source.load(conf)
         except source.SourceError as exc:
@@ -74,16 +74,16 @@ class Daemon:
         self._sequence = 0
         self._saved_at = clock()
         self._over = threading.Event()
-        self.made: Made | None = None
+        self.latest: Round | None = None
 
     def start(self) -> None:
-        """Take over the history and begin to hear the sources."""
-        self.intake.load()
+        """Load the history and start the sources."""
+        self.collector.load()
         for each in self.sources.values():
-            each.start(self.intake)
+            each.start(self.collector)
 
     def run(self) -> None:
-        """Work until :meth:`stop`; returns when all is put away."""
+        """Forecast until :meth:`stop`, then stop the sources and save the history."""
         interval = float(self.conf.forecaster.interval)
         pollers = [
             threading.Thread(
@@ -104,51 +104,51 @@ class Daemon:
         """End :meth:`run`; safe in a signal handler."""
         self._over.set()
 
-    def step(self) -> Made | None:
-        """One round: poll every source, then :meth:`forecast`."""
+    def step(self) -> Round | None:
+        """Poll every source once, then :meth:`forecast`."""
         for name in self.sources:
             self.poll(name)
         return self.forecast()
 
     def poll(self, name: str) -> None:
-        """Fetch from one source what is new; never raises."""
+        """Fetch new samples from one source; never raises."""
         cause = f"source {name} cannot be read"
         now = self.clock()
-        since = max(self.intake.newest_at(), now - self.conf.telemetry.keep)
+        since = max(self.collector.newest_at(), now - self.conf.telemetry.keep)
         try:
             self.sources[name].poll(since, now)
         except source.SourceError as exc:
             self.faults.note(cause, exc)
-        except Exception as exc:  # a source of somebody else's: the others go on
+        except Exception as exc:  # a third-party source: the others go on
             self.faults.note(cause, exc, trace=True)
         else:
             self.faults.recovered(cause)
 
-    def forecast(self) -> Made | None:
-        """Forecast from what is known, tell the schedulers, save when it is time. Never raises."""
+    def forecast(self) -> Round | None:
+        """Forecast, send the snapshot to the schedulers, save if due. Never raises."""
         try:
-            self.made = made = self._make()
-            self._schedulers.tell(made.wire)
+            self.latest = latest = self._make_round()
+            self._schedulers.tell(latest.wire)
             self.faults.recovered("no forecast could be made")
-        except Exception as exc:  # tomorrow's samples may be better; meanwhile theirs gets stale
+        except Exception as exc:  # later samples may be fine; the snapshot gets stale meanwhile
             self.faults.note("no forecast could be made", exc, trace=True)
-            made = None
+            latest = None
         if self.clock() - self._saved_at >= self.conf.telemetry.save_interval:
             self.save()
-        return made
+        return latest
 
     def save(self) -> None:
         """Write the history to disk; never raises."""
         cause = "the history cannot be saved"
         self._saved_at = self.clock()
         try:
-            self.intake.save()
+            self.collector.save()
             self.faults.recovered(cause)
         except OSError as exc:
             self.faults.note(cause, exc)
 
-    def told(self) -> dict[str, int]:
-        """Snapshots that went to the bus and that were dropped for newer ones."""
+    def send_counts(self) -> dict[str, int]:
+        """Return the number of snapshots sent, and dropped in favour of newer ones."""
         counts = self._schedulers.counts()
         return {"sent": counts.sent, "dropped": counts.dropped}
 
@@ -157,13 +157,13 @@ class Daemon:
             self.poll(name)
             self._over.wait(self.conf.forecaster.interval)
 
-    def _make(self) -> Made:
+    def _make_round(self) -> Round:
         options, now, began = self.conf.forecaster, self.clock(), time.monotonic()
-        matrix = self.intake.matrix(options.metric, now, options.step, options.max_silence)
+        matrix = self.collector.matrix(options.metric, now, options.step, options.max_silence)
         forecast = self.forecaster.forecast(matrix, float(options.horizon))
         self._sequence += 1
         span = min(INSTANCE_SPAN, float(options.horizon))
-        instances = self.intake.instances(CPU, now, span) if options.send_instances else {}
+        instances = self.collector.instances(CPU, now, span) if options.send_instances else {}
         snapshot = Snapshot(
             run=self._run,
             sequence=self._sequence,
@@ -180,11 +180,11 @@ class Daemon:
         LOG.debug("forecast of %d hosts in %.2f s", len(snapshot.hosts), seconds)
         if seconds > options.interval:
             self.faults.note("a forecast took longer than the interval", f"{seconds:.1f} s")
-        return Made(now, seconds, matrix, forecast, snapshot, wire)
+        return Round(now, seconds, matrix, forecast, snapshot, wire)
 
 
 def hosts(forecast: Forecast) -> dict[str, HostLoad]:
-    """What schedulers hold of each host; a host whose forecast is no number is left out."""
+    """Return the forecasts for the schedulers; hosts whose forecast is not finite are left out."""
     kept = {}
     for name, host in forecast.hosts.items():
         if all(math.isfinite(x) for x in (host.mean, *host.peak)):

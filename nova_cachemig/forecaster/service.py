@@ -1,4 +1,4 @@
-"""The forecaster as a process: what ``nova-cachemig-forecaster`` runs."""
+"""The entry point of ``nova-cachemig-forecaster``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configure(args: Sequence[str]) -> cfg.ConfigOpts:
     log.register_options(conf)
     register(conf)
     conf(list(args), project="nova-cachemig", prog="nova-cachemig-forecaster")
-    # oslo.config looks at a value when it is asked for: ask now, not in the middle of the work
+    # oslo.config validates a value when it is read: read all of them now
     for group in (telemetry.GROUP.name, forecaster.GROUP.name):
         for name in conf[group]:
             conf[group][name]
@@ -32,13 +32,13 @@ def configure(args: Sequence[str]) -> cfg.ConfigOpts:
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known that the forecaster needs."""
+    """Register the options of the forecaster."""
     telemetry.register(conf)
     forecaster.register(conf)
 
 
 def run(args: Sequence[str]) -> int:
-    """Until SIGTERM or SIGINT; the exit status. One sentence for what is wrong at the start."""
+    """Run until SIGTERM or SIGINT; return the exit status. Prints one sentence on a bad start."""
     try:
         conf = configure(args)
         daemon = Daemon(conf)

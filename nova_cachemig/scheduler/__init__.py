@@ -1,1 +1,4 @@
-"""Runs in nova-scheduler: weighers and a filter over a snapshot in memory. Never raises, no I/O."""
+"""Weighers and a filter for nova-scheduler, which read forecasts from memory.
+
+No code here raises or does I/O in a request of Nova: an error leaves the request as it was.
+"""

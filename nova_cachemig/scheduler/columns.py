@@ -1,7 +1,7 @@
-"""A snapshot in the form in which a request reads it: columns of numbers, a row a host.
+"""A snapshot as arrays, for fast look-ups in a request.
 
-Made once a snapshot, by the thread that takes it in, so that a request for 1,000 hosts is a
-look-up of their rows and arithmetic on whole columns.
+The listener thread builds the arrays once per snapshot. A request for 1,000 hosts is then a look-up
+of rows and arithmetic on whole arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nova_cachemig.model.snapshot import Snapshot
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """What placing needs of a snapshot. The row after the last is of hosts that are unknown."""
+    """The data of a snapshot that placement needs. The last row stands for unknown hosts."""
 
     run: str
     sequence: int
@@ -46,6 +46,6 @@ class Columns:
         )
 
     def rows(self, names: Sequence[str]) -> Ints:
-        """The rows of these hosts, int[N]."""
+        """Return the rows of these hosts, int[N]; the last row for an unknown host."""
         found = map(self.hosts.get, names, itertools.repeat(len(self.hosts)))
         return np.fromiter(found, np.int64, len(names))

@@ -1,10 +1,9 @@
-"""Fetches snapshots for one scheduler process: fanout, and one call for the first.
+"""Receives snapshots in one scheduler process: by fanout, and by a call for the first one.
 
-Weighers are made before Nova forks its workers, and neither threads nor connections survive a
-fork. So a process begins to listen when it weighs for the first time, or as soon as it has been
-forked, or a few seconds after the weigher was made if nothing was forked until then (Nova may
-work in one process). All of it happens in daemon threads: whatever the bus does, Nova does not
-wait.
+Nova creates the weighers before it forks its workers, and neither threads nor connections survive
+a fork. A process therefore starts to listen at its first request, or right after it was forked, or
+``UNFORKED`` seconds after the weigher was created if there was no fork (Nova can run in one
+process). All of this happens in daemon threads: Nova never waits for the bus.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from oslo_config import cfg
 
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecast import ForecasterClient, SnapshotServer
+from nova_cachemig.scheduler.estimate import Estimator
 from nova_cachemig.scheduler.holder import SnapshotHolder
-from nova_cachemig.scheduler.outlook import Outlook
 
 UNFORKED: Final = 3.0
-"""Seconds after which a process that has not forked is taken for one that will not."""
+"""Seconds without a fork after which a process is taken not to fork at all."""
 
-ASKING: Final = "the forecaster does not answer"
+NO_RESPONSE: Final = "the forecaster does not respond"
 
 
 class Consumer:
-    """Fills a holder; made for one configuration."""
+    """Fills a holder with snapshots; one per configuration and process."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -39,25 +38,25 @@ class Consumer:
         self._stopped = threading.Event()
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
-        self.outlook = Outlook()
+        self.estimator = Estimator()
 
     def ensure(self) -> None:
-        """Listen, if this process does not yet. Cheap when it does; never raises, never waits."""
+        """Start to listen unless this process does already. Cheap, never raises, never waits."""
         if self._server is not None and self._pid == os.getpid():
             return
         try:
             self._begin()
-        except Exception as exc:  # whatever is wrong, Nova schedules
+        except Exception as exc:  # Nova must go on scheduling, whatever the error
             self.faults.note("cannot listen for snapshots", exc, trace=True)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._stopped.set()
         if self._server is not None:
             self._server.stop()
 
     def forked(self) -> None:
-        """This is a new process: nothing of the old one's threads and locks is left."""
+        """Start anew in a forked process: threads and locks of the parent are gone."""
         self._reset()
         self.ensure()
 
@@ -68,7 +67,7 @@ class Consumer:
         self._stopped = threading.Event()
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
-        self.outlook = Outlook()
+        self.estimator = Estimator()
 
     def _begin(self) -> None:
         if self._pid != os.getpid():
@@ -83,11 +82,14 @@ class Consumer:
             )
             self._server.start()
             threading.Thread(
-                target=self._ask, args=(options,), name="cachemig-first-snapshot", daemon=True
+                target=self._request_snapshots,
+                args=(options,),
+                name="cachemig-first-snapshot",
+                daemon=True,
             ).start()
 
-    def _ask(self, options: Any) -> None:
-        """As long as there is no fresh snapshot, ask for one now and then."""
+    def _request_snapshots(self, options: Any) -> None:
+        """Request a snapshot at intervals while there is no fresh one."""
         client = ForecasterClient(
             self._conf,
             options.forecaster_topic,
@@ -96,16 +98,18 @@ class Consumer:
         )
         stopped, server = self._stopped, self._server
         assert server is not None
-        server.started.wait(options.request_timeout)  # so that what comes after it is not missed
+        server.started.wait(
+            options.request_timeout
+        )  # first listen, then ask: no snapshot is missed
         while not stopped.is_set():
             if self.holder.fresh(options.max_age) is None:
                 try:
                     snapshot = client.request_snapshot()
                     if snapshot is not None:
                         self.holder.put(snapshot)
-                    self.faults.recovered(ASKING)
-                except Exception as exc:  # oslo.messaging, the driver, the time being up
-                    self.faults.note(ASKING, f"{type(exc).__name__}: {exc}")
+                    self.faults.recovered(NO_RESPONSE)
+                except Exception as exc:  # oslo.messaging, its driver, or a timeout
+                    self.faults.note(NO_RESPONSE, f"{type(exc).__name__}: {exc}")
             stopped.wait(options.request_interval)
 
 
@@ -114,7 +118,7 @@ _armed: list[threading.Event] = []
 
 
 def shared(conf: cfg.ConfigOpts) -> Consumer:
-    """The one consumer of this process for that configuration."""
+    """Return this process's consumer for the configuration; create it if there is none."""
     consumer = _consumers.get(id(conf))
     if consumer is None:
         consumer = _consumers[id(conf)] = Consumer(conf)
@@ -123,14 +127,14 @@ def shared(conf: cfg.ConfigOpts) -> Consumer:
 
 
 def forget(conf: cfg.ConfigOpts) -> None:
-    """Stop the consumer of that configuration and make a new one next time. For tests."""
+    """Stop and forget the consumer of the configuration. For tests."""
     consumer = _consumers.pop(id(conf), None)
     if consumer is not None:
         consumer.stop()
 
 
 def _arm(consumer: Consumer) -> None:
-    """Begin after a while, unless this process turns out to be the parent of workers."""
+    """Start to listen after ``UNFORKED`` seconds unless this process forks workers."""
     off = threading.Event()
     _armed.append(off)
 

@@ -1,4 +1,4 @@
-"""A filter that refuses hosts that are likely to be overloaded within the horizon. Optional."""
+"""An optional filter that rejects hosts that will probably be overloaded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.holder import STALE
 
 FAILED = "the filter failed and passed every host"
-ALL = "every host will likely be overloaded: none was refused"
+ALL = "every host will probably be overloaded: the filter rejected none"
 
 
 def is_move(spec: Any) -> bool:
-    """Whether an existing instance is moved, which a live migration without a host is.
+    """Whether the request moves an existing instance, as a live migration does.
 
-    Such a request ignores the host that the instance is on and names its cell. So does that of a
-    cold migration and of an evacuation; Nova does not tell a filter which of them it is.
+    Such a request excludes the instance's host and names its cell. This is equally true of cold
+    migrations and evacuations: a filter cannot tell them apart.
     """
     destination = getattr(spec, "requested_destination", None)
     return bool(
@@ -32,9 +32,9 @@ def is_move(spec: Any) -> bool:
 
 
 class PredictedOverloadFilter(filters.BaseHostFilter):
-    """Refuses a host whose probability of overload is above ``overload_limit``.
+    """Rejects a host whose probability of overload is above ``overload_limit``.
 
-    Passes every host when the snapshot is stale, and every host that is unknown.
+    Passes every host while the snapshot is stale, and always passes unknown hosts.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         self._consumer = consumer.shared(self._conf)
 
     def filter_all(self, filter_obj_list: Iterable[Any], spec_obj: Any) -> Iterator[Any]:
-        """Those that pass; all of them where none would, unless that is wanted."""
+        """Yield the hosts that pass; all hosts if none would, unless ``filter_may_refuse_all``."""
         states = list(filter_obj_list)
         try:
             verdicts = self._verdicts(states, spec_obj)
@@ -57,7 +57,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         return iter(passing)
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
-        """Whether one host may take the instance; Nova asks for all at once."""
+        """Whether one host passes. Nova itself calls ``filter_all``."""
         try:
             return self._verdicts([host_state], filter_properties)[0]
         except Exception as exc:
@@ -68,7 +68,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         everyone = [True] * len(states)
         conf = self._conf.cachemig_scheduler
         if utils.request_is_rebuild(spec):
-            return everyone  # it stays where it is
+            return everyone  # the instance stays on its host
         if conf.filter_requests == "moves" and not is_move(spec):
             return everyone
         self._consumer.ensure()
@@ -76,7 +76,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         if snapshot is None:
             self._consumer.faults.note(STALE)
             return everyone
-        hosts = self._consumer.outlook.of(snapshot, states, spec, conf.settle_time)
+        hosts = self._consumer.estimator.of(snapshot, states, spec, conf.pending_time)
         refused = hosts.overload(conf.overload_threshold) > conf.overload_limit
-        verdicts: list[bool] = (~refused).tolist()  # what is unknown (NaN) is not refused
+        verdicts: list[bool] = (~refused).tolist()  # NaN (unknown) compares false: it passes
         return verdicts

@@ -1,6 +1,6 @@
-"""Where samples of load come from: Nova's notifications, Prometheus; and how they are kept.
+"""Samples of load: sources that deliver them, and the history that keeps them.
 
-Sources are entry points in ``nova_cachemig.telemetry``. What they give goes through the intake,
-which knows what is no sample, into the history, which is bounded and survives a restart. No
-forecasting here.
+A source is an entry point in ``nova_cachemig.telemetry``: Nova's notifications, or Prometheus.
+Sources pass samples to the collector, which checks them and stores them in the history. The
+history has a fixed size and survives a restart. This package makes no forecasts.
 """

@@ -1,7 +1,7 @@
-"""The history of loads: one ring of cells a metric, bounded, kept across restarts.
+"""The history of loads: one ring buffer of cells per metric, of fixed size, kept across restarts.
 
-A cell is ``resolution`` seconds of one host or instance and holds the mean of its samples.
-float32 and a count of one byte: 5 bytes a cell.
+A cell covers ``resolution`` seconds of one host or instance and holds the mean of its samples: a
+float32 and a one-byte count, 5 bytes together.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ LOG = log.getLogger(__name__)
 
 FORMAT: Final = 1
 REMEMBERED: Final = 32
-"""Instants of each row by which a repeated sample is known."""
+"""Number of timestamps kept per row to recognise repeated samples."""
 PLACES: Final = "places"
-"""Name of the array in the file that tells where each instance is; it is optional."""
+"""Name of the optional array in the file that maps each instance to its host."""
 _GROWTH: Final = 64
 
 
-class Added(enum.StrEnum):
-    """What became of a sample."""
+class AddResult(enum.StrEnum):
+    """The result of adding a sample."""
 
     TAKEN = "taken"
     DUPLICATE = "duplicate"
     LATE = "late"  # older than the history
-    FULL = "full"  # more hosts or instances than are kept
+    FULL = "full"  # too many hosts or instances
 
 
 class Ring:
-    """Cells of many rows (hosts or instances) of one metric. Not locked: its owner does that."""
+    """Cells of many rows (hosts or instances) of one metric. Not thread-safe: the owner locks."""
 
     def __init__(self, *, resolution: float, width: int, max_rows: int) -> None:
         self.resolution = resolution
         self.width = width
         self.max_rows = max_rows
-        self.newest = -1  # number of the newest cell; a cell's column is its number modulo width
+        self.newest = -1  # number of the newest cell; its column is the number modulo width
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._values: NDArray[np.float32] = np.zeros((0, width), np.float32)
@@ -56,17 +56,17 @@ class Ring:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, name: str, at: float, value: float, stamp: float) -> Added:
-        """One sample measured at ``at``; its source called that ``stamp``, which knows repeats."""
+    def add(self, name: str, at: float, value: float, stamp: float) -> AddResult:
+        """Add a sample measured at ``at``; ``stamp``, the source's own time, identifies repeats."""
         cell = int(at // self.resolution)
         if cell <= self.newest - self.width:
-            return Added.LATE
+            return AddResult.LATE
         row = self._row(name, cell)
         if row is None:
-            return Added.FULL
+            return AddResult.FULL
         seen = self._seen[row]
         if int(stamp) in seen:
-            return Added.DUPLICATE
+            return AddResult.DUPLICATE
         seen.append(int(stamp))
         self.advance(cell)
         column = cell % self.width
@@ -76,10 +76,10 @@ class Ring:
             self._values[row, column] = old + (value - old) / (count + 1)
             self._counts[row, column] = count + 1
         self._last[row] = max(self._last[row], at)
-        return Added.TAKEN
+        return AddResult.TAKEN
 
     def advance(self, cell: int) -> None:
-        """Make ``cell`` the newest, if it is newer; what falls out of the ring is forgotten."""
+        """Make ``cell`` the newest if it is newer; clear the cells that leave the ring."""
         if cell <= self.newest:
             return
         gone = np.arange(max(self.newest + 1, cell - self.width + 1), cell + 1) % self.width
@@ -88,15 +88,15 @@ class Ring:
         self.newest = cell
 
     def last(self) -> dict[str, float]:
-        """When each row was last measured, UNIX s."""
+        """Return the time of each row's newest sample, UNIX s."""
         return {name: float(self._last[row]) for name, row in self._rows.items()}
 
     def newest_at(self) -> float:
-        """When any was last measured; 0 where there is nothing."""
+        """Return the time of the newest sample of all rows, UNIX s; 0 if there is none."""
         return float(self._last.max()) if len(self._last) else 0.0
 
     def matrix(self, now: float, step: float, names: list[str] | None = None) -> LoadMatrix:
-        """All of it up to ``now``, in columns of about ``step`` s of which the last ends now."""
+        """Return the history up to ``now`` in columns of about ``step`` s; the last ends now."""
         end = int(now // self.resolution)
         self.advance(end)
         group = max(1, round(step / self.resolution))
@@ -117,7 +117,7 @@ class Ring:
         return LoadMatrix(tuple(names), start, step, means)
 
     def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """For the disk: copies of the rows in use."""
+        """Return copies of the rows in use, to be saved."""
         rows = np.array(list(self._rows.values()), np.int64)
         head = {
             "names": list(self._rows),
@@ -133,7 +133,7 @@ class Ring:
         }
 
     def take_arrays(self, prefix: str, arrays: Any) -> None:
-        """The inverse, into an empty ring of any width; raises ValueError or KeyError."""
+        """Load saved rows into an empty ring of any width; raises ValueError or KeyError."""
         head = json.loads(arrays[f"{prefix}/head"].tobytes())
         if head["resolution"] != self.resolution:
             raise ValueError(f"cells of {head['resolution']} s, now {self.resolution} s")
@@ -185,7 +185,7 @@ class Ring:
         self._last = np.concatenate([self._last, np.zeros(more)])
 
     def _expire(self, cell: int) -> None:
-        """Forget the rows of which nothing is left in the ring."""
+        """Remove the rows without a cell left in the ring."""
         oldest = (max(cell, self.newest) - self.width + 1) * self.resolution
         for name in [n for n, row in self._rows.items() if self._last[row] < oldest]:
             row = self._rows.pop(name)
@@ -193,38 +193,38 @@ class Ring:
             self._free.append(row)
 
 
-def names(path: Path) -> list[str]:
-    """The rings that are in the file; none where it cannot be read."""
+def ring_names(path: Path) -> list[str]:
+    """Return the names of the rings in the file; an empty list if it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return sorted(key[: -len("/head")] for key in arrays.files if key.endswith("/head"))
-    except Exception as exc:  # zipfile, zlib, numpy: a damaged file raises almost anything
-        LOG.debug("no history in %s: %r", path, exc)  # read() tells why
+    except Exception as exc:  # zipfile, zlib, numpy: a damaged file can raise anything
+        LOG.debug("no history in %s: %r", path, exc)  # read() reports why
         return []
 
 
-def places(path: Path) -> dict[str, str]:
-    """Where each instance was when the file was written; nothing where that cannot be read."""
+def read_instance_hosts(path: Path) -> dict[str, str]:
+    """Return the host of each instance when the file was written; empty if it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = json.loads(arrays[PLACES].tobytes())
         return {str(instance): str(host) for instance, host in found.items()}
-    except Exception as exc:  # as above; and a file of an older release has none
-        LOG.debug("no places of instances in %s: %r", path, exc)
+    except Exception as exc:  # as above; files of older releases lack it
+        LOG.debug("no hosts of instances in %s: %r", path, exc)
         return {}
 
 
-def placed(where: dict[str, str]) -> dict[str, NDArray[Any]]:
-    """The inverse: an array for :func:`save`."""
+def instance_hosts_array(where: dict[str, str]) -> dict[str, NDArray[Any]]:
+    """Return the host of each instance as an array for :func:`save`."""
     return {PLACES: np.frombuffer(json.dumps(where).encode(), np.uint8)}
 
 
 def save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays of :meth:`Ring.to_arrays`."""
+    """Write the arrays of :meth:`Ring.to_arrays` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     with fresh.open("wb") as file:
-        # Not savez_compressed: it takes seconds for what is halved.
+        # Not savez_compressed: it takes seconds, and saves half the space only.
         np.savez(file, allow_pickle=False, format=np.array(FORMAT), **arrays)
         file.flush()
         os.fsync(file.fileno())
@@ -232,9 +232,9 @@ def save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read(path: Path, rings: dict[str, Ring]) -> list[str]:
-    """Fill empty rings from the file; what went wrong, one sentence each. Never raises.
+    """Fill empty rings from the file and return a sentence for each problem. Raises nothing.
 
-    A damaged file is put aside as ``….broken``, so that a person can look at it.
+    A damaged file is renamed to ``….broken``, so that an operator can examine it.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -243,17 +243,17 @@ def read(path: Path, rings: dict[str, Ring]) -> list[str]:
             return [p for name, ring in rings.items() for p in _fill(ring, name, arrays)]
     except FileNotFoundError:
         return []
-    except Exception as exc:  # zipfile, zlib, numpy: a damaged file raises almost anything
+    except Exception as exc:  # zipfile, zlib, numpy: a damaged file can raise anything
         try:
             path.replace(path.with_name(path.name + ".broken"))
         except OSError as error:
-            return [f"{path} is damaged ({exc!r}) and cannot be put aside: {error}"]
-        return [f"{path} is damaged and was put aside: {exc!r}"]
+            return [f"{path} is damaged ({exc!r}) and cannot be renamed: {error}"]
+        return [f"{path} is damaged and was renamed to {path.name}.broken: {exc!r}"]
 
 
 def _fill(ring: Ring, name: str, arrays: Any) -> list[str]:
     try:
         ring.take_arrays(name, arrays)
     except (ValueError, KeyError, TypeError) as exc:
-        return [f"the history of {name} was not taken over: {exc}"]
+        return [f"the history of {name} was not loaded: {exc}"]
     return []

@@ -1,12 +1,13 @@
 """Samples from Nova's ``metrics.update`` notifications.
 
-A compute with ``compute_monitors = cpu.virt_driver`` sends them at each look at its resources,
-about every 60 s: as ``compute.metrics.update`` (publisher ``compute.<node>``; percentages as
-fractions) and, where versioned notifications are on, as ``metrics.update`` (publisher
-``nova-compute:<host>``; whole per cent). Both hold the CPU times since the boot of the host, in
-ns: from two of them follows the load between with more digits than the percentage has, and
-without the mistake that the percentage is the mean since boot when nova-compute has just been
-started.
+A compute service with ``compute_monitors = cpu.virt_driver`` sends one with each resource update,
+about every 60 s, in two forms: ``compute.metrics.update`` (publisher ``compute.<node>``,
+percentages as fractions) and, with versioned notifications, ``metrics.update`` (publisher
+``nova-compute:<host>``, whole per cent).
+
+Both forms hold the CPU times since the host's boot, in ns. The load between two notifications is
+computed from these: it has more digits than the percentage, and it is right after a restart of
+nova-compute, when the percentage is the mean since boot.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from nova_cachemig.model.load import Sample
-from nova_cachemig.telemetry.source import Source, SourceError, Take
+from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
 
 LOG = log.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _BUSY: Final = ("cpu.user.time", "cpu.kernel.time", "cpu.iowait.time")
 _IDLE: Final = "cpu.idle.time"
 _PERCENT: Final = "cpu.percent"
 STOP_LIMIT: Final = 5.0
-"""Seconds that the end of listening may take."""
+"""Maximum time to stop listening, in seconds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ class _Times:
 
 
 class Readings:
-    """Turns payloads into samples; remembers the CPU times of each host."""
+    """Converts payloads to samples; keeps the last CPU times of each host."""
 
     def __init__(self) -> None:
         self._last: dict[str, _Times] = {}
 
     def samples(self, payload: Mapping[str, Any]) -> list[Sample]:
-        """The samples of one notification of either form; ValueError if it is malformed."""
+        """Return the samples of a notification of either form; ValueError if it is malformed."""
         try:
             versioned = "nova_object.data" in payload
             body = payload["nova_object.data"] if versioned else payload
@@ -65,7 +66,7 @@ class Readings:
         return [Sample(host, "cpu", at, self._load(host, at, values))]
 
     def _load(self, host: str, at: float, values: Mapping[str, float]) -> float:
-        """Per cent since the last reading; what the monitor says where there is none."""
+        """Per cent since the last reading; the monitor's own percentage without one."""
         if not all(name in values for name in (*_BUSY, _IDLE)):
             return values[_PERCENT]
         busy = sum(values[name] for name in _BUSY)
@@ -74,12 +75,12 @@ class Readings:
         if before is None or at > before.at:
             self._last[host] = now
         if before is None or at <= before.at or now.total <= before.total or busy < before.busy:
-            return values[_PERCENT]  # first, late or repeated, or the host was booted anew
+            return values[_PERCENT]  # first, late or repeated, or the host has rebooted
         return min(100.0 * (busy - before.busy) / (now.total - before.total), 100.0)
 
 
 def _metrics(items: Iterable[Any], versioned: bool) -> Iterable[tuple[str, float, float]]:
-    """Name, value and UNIX seconds of each metric that has one value."""
+    """Name, value and time (UNIX s) of each metric that has a single value."""
     for item in items:
         metric = item["nova_object.data"] if versioned else item
         name, value = metric["name"], metric.get("value")
@@ -92,40 +93,40 @@ def _metrics(items: Iterable[Any], versioned: bool) -> Iterable[tuple[str, float
 
 
 def _seconds(text: str) -> float:
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.timestamp()
+    time = datetime.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=datetime.UTC)
+    return time.timestamp()
 
 
 class _Endpoint:
-    """Only ``info``: Nova sends these at that priority, and no other queue is bound then."""
+    """Listens at priority ``info`` only, which Nova uses: no other queue is bound."""
 
     filter_rule = oslo_messaging.NotificationFilter(event_type=EVENTS)
 
-    def __init__(self, take: Take) -> None:
-        self._take = take
+    def __init__(self, sink: SampleSink) -> None:
+        self._sink = sink
         self._readings = Readings()
         self._lock = threading.Lock()
 
     def info(
         self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, metadata: Any
     ) -> None:
-        """One notification."""
+        """Handle one notification."""
         try:
             with self._lock:
                 samples = self._readings.samples(payload)
         except ValueError as exc:
-            self._take.malformed(f"{event_type} of {publisher_id}: {exc}")
+            self._sink.malformed(f"{event_type} of {publisher_id}: {exc}")
             return
-        self._take.samples(samples, live=True)
+        self._sink.add(samples, live=True)
 
 
 class NovaSource(Source):
-    """Listens to Nova's notifications in a pool of its own.
+    """Listens to Nova's notifications in its own listener pool.
 
-    A bus that is down delays it. The queue of the pool outlives the forecaster: what was measured
-    while it was away is taken when it comes back (docs: bound it with a policy of RabbitMQ).
+    If the bus is down, it connects later. The pool's queue outlives the forecaster, which reads the
+    backlog after a restart. The operator's guide says how to bound the queue.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -133,19 +134,19 @@ class NovaSource(Source):
         self._options = conf.telemetry
         if not self._options.notification_pool:
             raise SourceError(
-                "[telemetry] notification_pool is empty: messages would be taken from others"
+                "[telemetry] notification_pool is empty: other listeners would lose notifications"
             )
         self._server: Any = None
         self._transport: Any = None
         self._stopped = threading.Event()
 
-    def start(self, take: Take) -> None:
-        """Connect in a thread: with the bus down, connecting waits for ever."""
+    def start(self, sink: SampleSink) -> None:
+        """Connect in a thread: while the bus is down, connecting blocks."""
         threading.Thread(
-            target=self._listen, args=(take,), name="cachemig-notifications", daemon=True
+            target=self._listen, args=(sink,), name="cachemig-notifications", daemon=True
         ).start()
 
-    def _listen(self, take: Take) -> None:
+    def _listen(self, sink: SampleSink) -> None:
         options = self._options
         try:
             self._transport = oslo_messaging.get_notification_transport(
@@ -158,7 +159,7 @@ class NovaSource(Source):
             server = oslo_messaging.get_notification_listener(
                 self._transport,
                 targets,
-                [_Endpoint(take)],
+                [_Endpoint(sink)],
                 executor="threading",
                 pool=options.notification_pool,
             )
@@ -172,10 +173,10 @@ class NovaSource(Source):
             self._end()
 
     def poll(self, since: float, now: float) -> None:
-        """Nothing to do: they come by themselves."""
+        """Do nothing: notifications arrive by themselves."""
 
     def stop(self) -> None:
-        """Give no more."""
+        """Stop listening."""
         self._stopped.set()
         ending = threading.Thread(target=self._end, name="cachemig-notifications", daemon=True)
         ending.start()
@@ -190,4 +191,4 @@ class NovaSource(Source):
             server.wait()
             self._transport.cleanup()
         except Exception:
-            LOG.exception("listening to Nova's notifications did not end cleanly")
+            LOG.exception("the listener for Nova's notifications did not stop cleanly")

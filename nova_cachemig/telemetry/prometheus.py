@@ -1,12 +1,13 @@
 """Samples from Prometheus: node_exporter for hosts, a libvirt exporter for instances.
 
-Range queries, so that what was measured while the forecaster or Prometheus could not be reached
-is fetched later. httpx, since it has timeouts for each phase and pools connections.
+The source sends range queries, so that it fetches later what Prometheus measured while it or the
+forecaster was unreachable.
 """
 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +17,14 @@ from oslo_config import cfg
 
 from nova_cachemig.model.load import Sample
 from nova_cachemig.telemetry.labels import canonical, host_of
-from nova_cachemig.telemetry.source import Source, SourceError, Take
+from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
 
 CHUNK: Final = 360
-"""Points a series in one answer: with 1,000 hosts some 10 MB."""
+"""Points of each series in one response: about 10 MB with 1,000 hosts."""
 
 
 class UnreachableError(SourceError):
-    """There was no answer at all."""
+    """The server did not respond."""
 
 
 class PrometheusSource(Source):
@@ -41,26 +42,26 @@ class PrometheusSource(Source):
         try:
             self._client = httpx.Client(
                 timeout=options.prometheus_timeout,
-                verify=options.prometheus_ca_file or True,
+                verify=ssl.create_default_context(cafile=options.prometheus_ca_file),
                 trust_env=False,
             )
         except OSError as exc:
             raise SourceError(f"[telemetry] prometheus_ca_file: {exc}") from exc
-        self._take: Take | None = None
-        self._reached: dict[str, float] = {}  # query → newest instant fetched
+        self._sink: SampleSink | None = None
+        self._reached: dict[str, float] = {}  # query → newest time fetched, UNIX s
 
-    def start(self, take: Take) -> None:
-        """From now on polls give to ``take``."""
-        self._take = take
+    def start(self, sink: SampleSink) -> None:
+        """Deliver the samples of later polls to ``sink``."""
+        self._sink = sink
 
     def poll(self, since: float, now: float) -> None:
-        """Fetch each query on its own: one that fails keeps no other from being fetched."""
+        """Send each query on its own, so that a failing one does not block the others."""
         failures = []
         for name, query in [*self._hosts, *self._instances]:
             try:
                 self._fetch(name, query, since, now, of_instances=(name, query) in self._instances)
             except UnreachableError:
-                raise  # the next query would wait as long, in vain
+                raise  # the next query would wait just as long
             except SourceError as exc:
                 failures.append(f"{name}: {exc}")
         if failures:
@@ -74,31 +75,31 @@ class PrometheusSource(Source):
         self, name: str, query: str, since: float, now: float, *, of_instances: bool
     ) -> None:
         begin = max(self._reached.get(query, since), now - self._keep)
-        begin = (begin // self._step + 1) * self._step  # on the grid, each instant once
+        begin = (begin // self._step + 1) * self._step  # on the grid: each instant is fetched once
         while begin <= now:
             end = min(begin + (CHUNK - 1) * self._step, now // self._step * self._step)
-            samples = list(self._samples(name, self._ask(query, begin, end), of_instances))
-            if self._take is not None:
-                self._take.samples(samples, live=False)
+            samples = list(self._samples(name, self._query_range(query, begin, end), of_instances))
+            if self._sink is not None:
+                self._sink.add(samples, live=False)
             if samples or end < now - 10 * self._step:
-                self._reached[query] = end  # where nothing came lately, ask again: it may be late
+                self._reached[query] = end  # a recent empty range may be late: ask again
             begin = end + self._step
 
-    def _ask(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
+    def _query_range(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
         form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": self._step}
         url = f"{self._options.prometheus_url.rstrip('/')}/api/v1/query_range"
         try:
-            answer = self._client.post(url, data=form, headers=self._headers())
-            body = answer.json()
+            response = self._client.post(url, data=form, headers=self._headers())
+            body = response.json()
             if body.get("status") != "success":
-                raise SourceError(f"{answer.status_code} {body.get('error', body)!s:.200}")
+                raise SourceError(f"{response.status_code} {body.get('error', body)!s:.200}")
             if body["data"]["resultType"] != "matrix":
-                raise SourceError(f"a {body['data']['resultType']}, not a matrix")
+                raise SourceError(f"the result is a {body['data']['resultType']}, not a matrix")
             result: list[dict[str, Any]] = body["data"]["result"]
         except (httpx.HTTPError, OSError) as exc:
             raise UnreachableError(f"{type(exc).__name__}: {exc}") from exc
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise SourceError(f"not an answer of Prometheus: {exc!r:.200}") from exc
+            raise SourceError(f"not a response of Prometheus: {exc!r:.200}") from exc
         return result
 
     def _headers(self) -> dict[str, str]:
@@ -117,8 +118,8 @@ class PrometheusSource(Source):
                     instance = labels[self._options.prometheus_instance_label]
                 points = [(float(at), float(value)) for at, value in series["values"]]
             except (KeyError, TypeError, ValueError) as exc:
-                if self._take is not None:
-                    self._take.malformed(f"{name} of Prometheus: {exc!r} in {series!r:.200}")
+                if self._sink is not None:
+                    self._sink.malformed(f"{name} of Prometheus: {exc!r} in {series!r:.200}")
                 continue
             for at, value in points:
                 yield Sample(host, name, at, value, instance)
@@ -149,7 +150,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 
 def _queries(lines: list[str], option: str) -> list[tuple[str, str]]:
-    """Metric and query of each line; the same metric may come from several."""
+    """Metric and query of each line. Several lines may give the same metric."""
     queries = []
     for line in lines:
         name, equals, query = (part.strip() for part in line.partition("="))

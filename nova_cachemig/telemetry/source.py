@@ -1,4 +1,4 @@
-"""What a source of samples is, and its twin that gives none."""
+"""The interface of a source of samples, and the source that delivers none."""
 
 from __future__ import annotations
 
@@ -15,50 +15,53 @@ NAMESPACE: Final = "nova_cachemig.telemetry"
 
 
 class SourceError(Exception):
-    """The source cannot be read now, or its options make no sense; one sentence."""
+    """The source cannot be read now, or its options are invalid; the text is one sentence."""
 
 
-class Take:
-    """Where samples go. Called from any thread; never raises for what samples hold."""
+class SampleSink:
+    """Receives samples. Any thread may call it; it raises nothing, whatever the samples hold."""
 
-    def samples(self, samples: Sequence[Sample], *, live: bool) -> None:
-        """``live``: they were sent when they were measured, so lateness may be a wrong clock."""
+    def add(self, samples: Sequence[Sample], *, live: bool) -> None:
+        """Receive samples.
+
+        ``live``: each was sent at the time it was measured, so a late one may mean a wrong clock.
+        """
 
     def malformed(self, what: str) -> None:
-        """Something came that is no sample at all."""
+        """Report input that is not a sample at all; ``what`` describes it."""
 
 
 class Source(abc.ABC):
-    """One source. It is made, started, polled again and again, stopped."""
+    """One source. The forecaster creates it, starts it, polls it repeatedly and stops it."""
 
     @abc.abstractmethod
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        """Read the options; raises SourceError if they make no sense. No I/O."""
+        """Read the options; raises SourceError if they are invalid. Does no I/O."""
 
     @abc.abstractmethod
-    def start(self, take: Take) -> None:
-        """Begin to give samples to ``take``; returns at once, whatever is down."""
+    def start(self, sink: SampleSink) -> None:
+        """Start to deliver samples to ``sink``. Returns at once, even if the server is down."""
 
     @abc.abstractmethod
     def poll(self, since: float, now: float) -> None:
-        """Fetch what was measured in (``since``, ``now``], UNIX s; raises SourceError.
+        """Fetch the samples measured in (``since``, ``now``], UNIX s; raises SourceError.
 
-        ``since`` is the newest sample known when the source was first polled; a source remembers
-        by itself how far it got after that. One that sends by itself does nothing here.
+        ``since`` is the time of the newest sample known. A source keeps its own position after
+        the first poll. A source that receives samples unasked does nothing here.
         """
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """Give no more; within a few seconds."""
+        """Stop delivering samples, within a few seconds."""
 
 
 class NoSource(Source):
-    """Gives nothing: for a forecaster whose history is kept by other means, and for tests."""
+    """Delivers nothing: for tests, and where the history is filled by other means."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         pass
 
-    def start(self, take: Take) -> None:
+    def start(self, sink: SampleSink) -> None:
         pass
 
     def poll(self, since: float, now: float) -> None:
@@ -69,7 +72,7 @@ class NoSource(Source):
 
 
 def load(conf: cfg.ConfigOpts) -> dict[str, Source]:
-    """The sources that are configured, by name; raises SourceError that names the wrong one."""
+    """Return the configured sources by name; SourceError names one that does not exist."""
     sources: dict[str, Source] = {}
     for name in conf.telemetry.sources:
         make: Callable[[cfg.ConfigOpts], Source]

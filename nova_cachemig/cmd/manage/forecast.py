@@ -9,10 +9,10 @@ from typing import Any
 from cliff.lister import Lister
 
 from nova_cachemig.cmd.manage.base import conf_of
-from nova_cachemig.forecaster import ask
+from nova_cachemig.forecaster import query
 
 
-def _stop(exc: ask.AskError) -> SystemExit:
+def _stop(exc: query.QueryError) -> SystemExit:
     return SystemExit(f"nova-cachemig-manage: {exc}")
 
 
@@ -22,8 +22,8 @@ class Show(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         try:
-            return ask.show_table(ask.show(conf_of(self)))
-        except ask.AskError as exc:
+            return query.show_table(query.show(conf_of(self)))
+        except query.QueryError as exc:
             raise _stop(exc) from exc
 
 
@@ -39,8 +39,8 @@ class Explain(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         try:
-            return ask.explain_table(ask.explain(conf_of(self), parsed_args.host))
-        except ask.AskError as exc:
+            return query.explain_table(query.explain(conf_of(self), parsed_args.host))
+        except query.QueryError as exc:
             raise _stop(exc) from exc
 
 
@@ -61,6 +61,6 @@ class Rank(Lister):
         """Return columns and rows."""
         args = parsed_args
         try:
-            return ask.rank_table(ask.rank(conf_of(self), args.instance, args.vcpus, args.plot))
-        except ask.AskError as exc:
+            return query.rank_table(query.rank(conf_of(self), args.instance, args.vcpus, args.plot))
+        except query.QueryError as exc:
             raise _stop(exc) from exc

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nova_cachemig.model.load import Sample
-from nova_cachemig.telemetry.intake import Intake
+from nova_cachemig.telemetry.collector import Collector
 from tests.functional.rpc.broker import Broker
 from tests.unit.telemetry.config import conf
 
@@ -47,13 +47,13 @@ class Commands(unittest.TestCase):
     @classmethod
     def measured(cls) -> None:
         """Three hours of three hosts, and an instance on cmp3, left by a forecaster before."""
-        intake, now = Intake(conf(history_file=f"{cls.home}/h.npz"), time.time), time.time()
+        collector, now = Collector(conf(history_file=f"{cls.home}/h.npz"), time.time), time.time()
         for minute in range(180):
             at = now - 60.0 * minute
             samples = [Sample(host, "cpu", at, x + minute % 3) for host, x in HOSTS.items()]
             samples += [Sample(host, "cpus", at, 10.0) for host in HOSTS]
-            intake.samples([*samples, Sample("cmp3", "cpu", at, 150.0, UUID)], live=False)
-        intake.save()
+            collector.add([*samples, Sample("cmp3", "cpu", at, 150.0, UUID)], live=False)
+        collector.save()
 
     @classmethod
     def begun(cls) -> subprocess.Popen[bytes]:
@@ -121,7 +121,7 @@ class Commands(unittest.TestCase):
         self.ended()
         done = self.manage("forecast", "show")
         self.assertNotEqual(0, done.returncode)
-        self.assertIn("the forecaster does not answer", done.stderr)
+        self.assertIn("the forecaster does not respond", done.stderr)
         self.assertNotIn("Traceback", done.stderr)
 
 

@@ -166,7 +166,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             for compute in self.computes.values():
                 compute.manager.rt._get_host_metrics(admin, compute.host)
                 heard += 2  # notification_format is both here
-            self.assertTrue(daemon.intake.wait_for(heard, 30), daemon.intake.counts())
+            self.assertTrue(daemon.collector.wait_for(heard, 30), daemon.collector.counts())
         for compute in self.computes.values():
             compute.manager.update_available_resource(admin)
 
@@ -223,14 +223,14 @@ class ByForecast(Scenarios):
         self.live_a_day(daemon)
         made = daemon.step()
         assert made is not None
-        self.assertEqual(set(HOSTS), set(made.snapshot.hosts), daemon.intake.counts())
+        self.assertEqual(set(HOSTS), set(made.snapshot.hosts), daemon.collector.counts())
         self.assertTrue(ear.holder.wait_for(lambda held: len(held.hosts) == 3, 20))
-        now = daemon.intake.latest("cpu", self.schedule.now)
+        now = daemon.collector.latest("cpu", self.schedule.now)
         self.assertLess(now[IDLE_NOW] + 30.0, now[BUSY_NOW])
         forecast = {host: load.mean for host, load in made.snapshot.hosts.items()}
         self.assertLess(forecast[BUSY_NOW] + 30.0, forecast[IDLE_NOW])
         self.assertEqual(BUSY_NOW, self.migrate())
-        counts = daemon.intake.counts()
+        counts = daemon.collector.counts()
         self.assertGreater(counts["taken"], 3 * 280)
         self.assertGreater(counts["duplicate"], 3 * 280)  # each comes in two forms
 

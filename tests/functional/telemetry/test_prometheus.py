@@ -54,8 +54,8 @@ class RealServer(unittest.TestCase):
     def polled(self, daemon: Daemon, number: int) -> None:
         """Poll until so many samples were taken."""
         deadline = time.monotonic() + 90
-        while daemon.intake.counts().get("taken", 0) < number:
-            self.assertLess(time.monotonic(), deadline, daemon.intake.counts())
+        while daemon.collector.counts().get("taken", 0) < number:
+            self.assertLess(time.monotonic(), deadline, daemon.collector.counts())
             daemon.poll("prometheus")
             time.sleep(0.2)  # time has to pass for Prometheus to have more
 
@@ -69,11 +69,13 @@ class RealServer(unittest.TestCase):
         self.assertAlmostEqual(30.0, hosts["cmp1"].mean, delta=5.0)
         self.assertAlmostEqual(70.0, hosts["cmp2.example.org"].mean, delta=5.0)
         self.assertAlmostEqual(90.0, made.snapshot.instances[UUID], delta=10.0)
-        self.assertEqual("cmp1", daemon.intake.host_of(UUID))
+        self.assertEqual("cmp1", daemon.collector.host_of(UUID))
         now = daemon.clock()
-        self.assertEqual({"cmp1": 4.0, "cmp2.example.org": 2.0}, daemon.intake.latest("cpus", now))
+        self.assertEqual(
+            {"cmp1": 4.0, "cmp2.example.org": 2.0}, daemon.collector.latest("cpus", now)
+        )
         self.assertEqual({}, daemon.faults.counts())
-        self.assertEqual({"taken"}, set(daemon.intake.counts()))
+        self.assertEqual({"taken"}, set(daemon.collector.counts()))
 
     def test_an_idle_host_with_an_ipv6_address_is_known(self) -> None:
         """Its load is less than zero by rounding, and by more where nothing clamps the rate."""
@@ -92,10 +94,10 @@ class RealServer(unittest.TestCase):
         )
         self.polled(daemon, 10)
         now = daemon.clock()
-        self.assertAlmostEqual(0.0, daemon.intake.latest("cpu", now)["cmp1"], delta=5.0)
-        self.assertEqual({"cmp1": 0.0}, daemon.intake.latest("rounding", now))
-        self.assertEqual({}, daemon.intake.latest("below", now))
-        self.assertEqual({"taken", "negative"}, set(daemon.intake.counts()))
+        self.assertAlmostEqual(0.0, daemon.collector.latest("cpu", now)["cmp1"], delta=5.0)
+        self.assertEqual({"cmp1": 0.0}, daemon.collector.latest("rounding", now))
+        self.assertEqual({}, daemon.collector.latest("below", now))
+        self.assertEqual({"taken", "negative"}, set(daemon.collector.counts()))
         self.assertEqual({"cmp1"}, set(daemon.forecast().snapshot.hosts))  # type: ignore[union-attr]
 
     def test_an_outage_is_survived_and_filled(self) -> None:
@@ -108,13 +110,13 @@ class RealServer(unittest.TestCase):
         self.assertIsNotNone(daemon.forecast(), "what is known is still forecast")
         self.server.start()
         self.server.wait_series("rate(node_cpu_seconds_total{mode='idle'}[2s])", 6)
-        self.polled(daemon, daemon.intake.counts()["taken"] + 10)
+        self.polled(daemon, daemon.collector.counts()["taken"] + 10)
 
     def test_a_wrong_query_keeps_no_other(self) -> None:
         daemon = self.daemon(prometheus_host_query=["memory = wrong(", HOST])
         self.polled(daemon, 5)
         self.assertGreater(daemon.faults.counts()["source prometheus cannot be read"], 0)
-        self.assertEqual(2, len(daemon.intake.latest("cpu", daemon.clock())))
+        self.assertEqual(2, len(daemon.collector.latest("cpu", daemon.clock())))
 
     def test_a_host_that_dies_becomes_unknown(self) -> None:
         daemon = self.daemon()

@@ -104,7 +104,7 @@ class Pool(unittest.TestCase):
     def heard(self, daemon: Daemon, nova: Nova) -> None:
         """Send until the first is heard: from then on the pool's queue is bound."""
         deadline = time.monotonic() + 30
-        while not daemon.intake.wait_for(1, 0.3):
+        while not daemon.collector.wait_for(1, 0.3):
             self.assertLess(time.monotonic(), deadline)
             nova.measured("warm-up", 1)
 
@@ -132,14 +132,14 @@ class Pool(unittest.TestCase):
         self.assertTrue(another.wait(before + 60), len(another.heard) - before)
         for daemon in (first, second):
             deadline = time.monotonic() + 20
-            while len(daemon.intake.latest("cpu", time.time())) < 21:
-                self.assertLess(time.monotonic(), deadline, daemon.intake.counts())
-                daemon.intake.wait_for(10**6, 0.1)
-            found = daemon.intake.latest("cpu", time.time())
+            while len(daemon.collector.latest("cpu", time.time())) < 21:
+                self.assertLess(time.monotonic(), deadline, daemon.collector.counts())
+                daemon.collector.wait_for(10**6, 0.1)
+            found = daemon.collector.latest("cpu", time.time())
             del found["warm-up"]
             self.assertEqual({f"cmp{n}": float(n) for n in range(20)}, found)
-            self.assertNotIn("malformed", daemon.intake.counts())
-            self.assertGreaterEqual(daemon.intake.counts()["duplicate"], 20)
+            self.assertNotIn("malformed", daemon.collector.counts())
+            self.assertGreaterEqual(daemon.collector.counts()["duplicate"], 20)
 
     def test_what_was_sent_meanwhile_is_taken_after_a_restart(self) -> None:
         nova, daemon = Nova(), self.daemon("pool-3")
@@ -148,9 +148,9 @@ class Pool(unittest.TestCase):
         nova.measured("meanwhile", 42)
         again = self.daemon("pool-3")
         deadline = time.monotonic() + 20
-        while again.intake.latest("cpu", time.time()).get("meanwhile") != 42.0:
-            self.assertLess(time.monotonic(), deadline, again.intake.counts())
-            again.intake.wait_for(10**6, 0.1)
+        while again.collector.latest("cpu", time.time()).get("meanwhile") != 42.0:
+            self.assertLess(time.monotonic(), deadline, again.collector.counts())
+            again.collector.wait_for(10**6, 0.1)
 
 
 class Snapshots(unittest.TestCase):
@@ -186,7 +186,7 @@ class Snapshots(unittest.TestCase):
         broker.start()
         deadline = time.monotonic() + 60
         while not ear.holder.wait_for(lambda held: held.sequence > 5, 1.0):
-            self.assertLess(time.monotonic(), deadline, daemon.told())
+            self.assertLess(time.monotonic(), deadline, daemon.send_counts())
             daemon.forecast()
 
     def consumer(self) -> Consumer:

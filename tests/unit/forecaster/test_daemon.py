@@ -12,7 +12,7 @@ from unittest import mock
 from nova_cachemig.forecaster.daemon import ConfigError, Daemon, hosts
 from nova_cachemig.model.load import Forecast, HostForecast, Sample
 from nova_cachemig.model.snapshot import Snapshot
-from nova_cachemig.telemetry.source import Source, SourceError, Take
+from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
 from tests.unit.telemetry.config import conf
 
 START = 1_772_366_400.0
@@ -26,8 +26,8 @@ class Scripted(Source):
         self.spans: list[tuple[float, float]] = []
         self.stopped = False
 
-    def start(self, take: Take) -> None:
-        self.take = take
+    def start(self, sink: SampleSink) -> None:
+        self.sink = sink
 
     def poll(self, since: float, now: float) -> None:
         self.spans.append((since, now))
@@ -36,7 +36,7 @@ class Scripted(Source):
         samples = [Sample("cmp1", "cpu", now, 20.0), Sample("cmp2", "cpu", now, 60.0)]
         samples += [Sample("cmp1", "cpu", now, 150.0, "i1"), Sample("cmp1", "cpus", now, 16.0)]
         samples += [Sample("cmp2", "cpu", now, math.nan), Sample("cmp2", "cpu", now, -5.0)]
-        self.take.samples(samples, live=False)
+        self.sink.add(samples, live=False)
 
     def stop(self) -> None:
         self.stopped = True
@@ -75,7 +75,7 @@ class Rounds(Case):
         self.assertAlmostEqual(60.0, snapshot.hosts["cmp2"].mean, delta=1.0)
         self.assertEqual({"i1": 150.0}, snapshot.instances)
         self.assertEqual(list(range(1, 91)), [wire["sequence"] for wire in self.told])
-        counts = daemon.intake.counts()
+        counts = daemon.collector.counts()
         self.assertEqual((90, 90), (counts["not_finite"], counts["negative"]))
 
     def test_a_source_that_is_down_leaves_its_hosts_unknown_in_the_end(self) -> None:
@@ -116,7 +116,7 @@ class Rounds(Case):
         self.assertEqual(self.now - 600.0, self.scripted.spans[-1][0])
         again.step()
         self.assertEqual(["cmp1", "cmp2"], self.told[-1]["names"])
-        self.assertGreater(again.made.matrix.values.shape[1], 12)  # type: ignore[union-attr]
+        self.assertGreater(again.latest.matrix.values.shape[1], 12)  # type: ignore[union-attr]
         self.assertNotEqual(self.told[0]["run"], self.told[-1]["run"])
 
     def test_it_is_saved_now_and_then_and_a_full_disk_is_no_end(self) -> None:

@@ -14,7 +14,7 @@ from nova_cachemig.conf import scheduler as options
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecast import ForecasterServer, SchedulersClient
 from nova_cachemig.scheduler import consumer
-from nova_cachemig.scheduler.consumer import ASKING, Consumer
+from nova_cachemig.scheduler.consumer import NO_RESPONSE, Consumer
 from tests.unit.scheduler.fakes import snapshot
 
 
@@ -74,7 +74,7 @@ class Listening(unittest.TestCase):
             while not note.called and deadline:
                 ear._stopped.wait(0.05)
                 deadline -= 1
-        self.assertIn(ASKING, ear.faults.counts())
+        self.assertIn(NO_RESPONSE, ear.faults.counts())
         self.assertIsNone(ear.holder.fresh(60.0))
 
     def test_whatever_is_wrong_it_does_not_raise(self) -> None:

@@ -97,10 +97,10 @@ class ByLoad(Case):
 
     def test_aggregates_are_not_kept_without_bound(self) -> None:
         weigher = PredictedLoadWeigher()
-        with mock.patch.object(weights, "MOST_AGGREGATES", 3):
+        with mock.patch.object(weights, "MAX_AGGREGATES", 3):
             for _ in range(10):
                 weigher.weight_multiplier(state("a", zone="x"))
-        self.assertLessEqual(len(weigher._silent), 3)
+        self.assertLessEqual(len(weigher._unset), 3)
 
     def test_a_host_that_is_unknown_is_neither_preferred_nor_avoided(self) -> None:
         self.hold({"a": 10.0, "b": 30.0})

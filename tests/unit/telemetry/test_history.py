@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.telemetry import history
-from nova_cachemig.telemetry.history import Added, Ring
+from nova_cachemig.telemetry.history import AddResult, Ring
 
 NOW = 1_772_366_400.0
 
@@ -22,13 +22,13 @@ def ring(width: int = 10, rows: int = 5) -> Ring:
 
 
 class Adding(unittest.TestCase):
-    def add(self, to: Ring, at: float, value: float, name: str = "a") -> Added:
+    def add(self, to: Ring, at: float, value: float, name: str = "a") -> AddResult:
         return to.add(name, at, value, at)
 
     def test_samples_of_one_cell_are_averaged_and_gaps_stay_gaps(self) -> None:
         cells = ring()
         for at, value in ((NOW, 10.0), (NOW + 20, 20.0), (NOW + 130, 50.0)):
-            self.assertEqual(Added.TAKEN, self.add(cells, at, value))
+            self.assertEqual(AddResult.TAKEN, self.add(cells, at, value))
         matrix = cells.matrix(NOW + 130, 60.0)
         np.testing.assert_array_equal([[15.0, np.nan, 50.0]], matrix.values)
         self.assertEqual(NOW + 130, matrix.end)
@@ -36,14 +36,14 @@ class Adding(unittest.TestCase):
     def test_a_repeat_is_known_by_its_instant(self) -> None:
         cells = ring()
         self.add(cells, NOW, 10.0)
-        self.assertEqual(Added.DUPLICATE, self.add(cells, NOW + 0.3, 10.0))
-        self.assertEqual(Added.TAKEN, self.add(cells, NOW + 0.3, 10.0, "b"))
+        self.assertEqual(AddResult.DUPLICATE, self.add(cells, NOW + 0.3, 10.0))
+        self.assertEqual(AddResult.TAKEN, self.add(cells, NOW + 0.3, 10.0, "b"))
 
     def test_a_late_sample_finds_its_column_and_one_too_late_is_refused(self) -> None:
         cells = ring(width=3)
         self.add(cells, NOW, 1.0)
-        self.assertEqual(Added.TAKEN, self.add(cells, NOW - 120, 3.0))
-        self.assertEqual(Added.LATE, self.add(cells, NOW - 180, 3.0))
+        self.assertEqual(AddResult.TAKEN, self.add(cells, NOW - 120, 3.0))
+        self.assertEqual(AddResult.LATE, self.add(cells, NOW - 180, 3.0))
         np.testing.assert_array_equal([[3.0, np.nan, 1.0]], cells.matrix(NOW, 60.0).values)
 
     def test_what_falls_out_does_not_come_back(self) -> None:
@@ -56,9 +56,9 @@ class Adding(unittest.TestCase):
         cells = ring(width=3, rows=2)
         self.add(cells, NOW, 1.0, "a")
         self.add(cells, NOW, 1.0, "b")
-        self.assertEqual(Added.FULL, self.add(cells, NOW, 1.0, "c"))
+        self.assertEqual(AddResult.FULL, self.add(cells, NOW, 1.0, "c"))
         self.add(cells, NOW + 300, 2.0, "b")
-        self.assertEqual(Added.TAKEN, self.add(cells, NOW + 300, 3.0, "c"))
+        self.assertEqual(AddResult.TAKEN, self.add(cells, NOW + 300, 3.0, "c"))
         self.assertEqual({"b", "c"}, set(cells.last()))
         matrix = cells.matrix(NOW + 300, 60.0, ["c"])
         np.testing.assert_array_equal([[3.0]], matrix.values)
@@ -89,8 +89,8 @@ class Adding(unittest.TestCase):
         for number, (cell, name, value) in enumerate(samples):
             at = cell * 60.0
             added = cells.add(name, at, value, float(number))
-            newest = max(newest, cell) if added is Added.TAKEN else newest
-            if added is Added.TAKEN:
+            newest = max(newest, cell) if added is AddResult.TAKEN else newest
+            if added is AddResult.TAKEN:
                 taken.setdefault((name, cell), []).append(value)
             else:
                 self.assertLessEqual(cell, newest - 8)
@@ -121,7 +121,7 @@ class Restart(unittest.TestCase):
         return cells
 
     def read(self, into: Ring) -> list[str]:
-        self.assertEqual(["host:cpu"], history.names(self.path))
+        self.assertEqual(["host:cpu"], history.ring_names(self.path))
         return history.read(self.path, {"host:cpu": into})
 
     def test_it_is_the_same_afterwards(self) -> None:
@@ -132,8 +132,8 @@ class Restart(unittest.TestCase):
         self.assertEqual(expected.hosts, found.hosts)
         np.testing.assert_array_equal(expected.values, found.values)
         self.assertEqual(before.last(), after.last())
-        self.assertEqual(Added.DUPLICATE, after.add("a", NOW + 540, 1.0, NOW + 540))
-        self.assertEqual(Added.TAKEN, after.add("new", NOW + 540, 1.0, NOW + 540))
+        self.assertEqual(AddResult.DUPLICATE, after.add("a", NOW + 540, 1.0, NOW + 540))
+        self.assertEqual(AddResult.TAKEN, after.add("new", NOW + 540, 1.0, NOW + 540))
 
     def test_into_a_shorter_and_a_longer_one(self) -> None:
         self.saved()
@@ -148,14 +148,14 @@ class Restart(unittest.TestCase):
         [problem] = self.read(Ring(resolution=30.0, width=5, max_rows=5))
         self.assertIn("60.0 s, now 30.0 s", problem)
 
-    def test_a_damaged_file_is_put_aside(self) -> None:
+    def test_a_damaged_file_is_renamed(self) -> None:
         self.saved()
         whole = self.path.read_bytes()
         for damaged in (b"", b"nonsense", whole[: len(whole) // 2]):
             self.path.write_bytes(damaged)
             after = ring()
             [problem] = history.read(self.path, {"host:cpu": after})
-            self.assertIn("put aside", problem)
+            self.assertIn("was renamed to", problem)
             self.assertEqual(0, len(after))
             self.assertFalse(self.path.exists())
             self.assertEqual([], history.read(self.path, {"host:cpu": after}))

@@ -12,18 +12,18 @@ import httpx
 
 from nova_cachemig.model.load import Sample
 from nova_cachemig.telemetry.prometheus import PrometheusSource
-from nova_cachemig.telemetry.source import SourceError, Take
+from nova_cachemig.telemetry.source import SampleSink, SourceError
 from tests.unit.telemetry.config import conf
 
 NOW = 1_772_366_400.0
 
 
-class Noted(Take):
+class Noted(SampleSink):
     def __init__(self) -> None:
         self.taken: list[Sample] = []
         self.bad: list[str] = []
 
-    def samples(self, samples: Sequence[Sample], *, live: bool) -> None:
+    def add(self, samples: Sequence[Sample], *, live: bool) -> None:
         assert not live  # they are stamped by the server, not by the host
         self.taken += samples
 

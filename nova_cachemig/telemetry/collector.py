@@ -1,10 +1,12 @@
-"""What comes from the sources, cleaned and counted, into the history.
+"""Checks samples, counts them and stores them in the history.
 
-A sample is refused, and counted by its reason, if it is not finite, negative or absurd, of a host
-that is not known, from the future, older than the history, or a repeat. A host whose clock is
-wrong by more than is allowed is noticed by its live samples all arriving about equally early or
-late; then they are moved to when they arrived. A backlog that is delivered in one go is late by
-less and less, and is left as it is.
+A sample is rejected if it is not finite, negative, absurdly large, of an unknown host, from the
+future, older than the history, or a repeat. Each reason has its own count. A negative load that is
+only rounding is stored as 0.
+
+A host's clock is considered wrong when its last live samples all arrived early or late by about the
+same amount, and by more than ``clock_skew``. Its samples are then moved by that amount. A backlog
+delivered in one go has falling delays, and stays where it is.
 """
 
 from __future__ import annotations
@@ -21,24 +23,24 @@ from oslo_log import log
 
 from nova_cachemig.model.load import CEILING, LoadMatrix, Sample, clamped
 from nova_cachemig.telemetry import history
-from nova_cachemig.telemetry.history import Added, Ring
-from nova_cachemig.telemetry.source import Take
+from nova_cachemig.telemetry.history import AddResult, Ring
+from nova_cachemig.telemetry.source import SampleSink
 
 LOG = log.getLogger(__name__)
 
 DAY: Final = 86400.0
 WITNESSES: Final = 5
-"""So many live samples in a row must agree on how wrong a clock is."""
+"""Number of consecutive live samples that must agree on a clock's error."""
 
 INSTANCE_CELLS: Final = 5
-"""A cell of an instance is so many of a host."""
+"""Length of an instance's cell, in cells of a host."""
 
 METRICS: Final = 16
-"""Metrics of hosts, and of instances, that are kept at most."""
+"""Maximum number of metrics kept, for hosts and for instances each."""
 
 
-class Intake(Take):
-    """Takes samples from any thread. ``clock`` gives UNIX seconds."""
+class Collector(SampleSink):
+    """Stores samples in the history; thread-safe. ``clock`` returns UNIX seconds."""
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], float]) -> None:
         self._options = conf.telemetry
@@ -55,8 +57,8 @@ class Intake(Take):
         self._logged: set[str] = set()
         self._path = Path(self._options.history_file)
 
-    def samples(self, samples: Sequence[Sample], *, live: bool) -> None:
-        """Take them, or count why not."""
+    def add(self, samples: Sequence[Sample], *, live: bool) -> None:
+        """Store each sample, or count the reason for rejecting it."""
         now = self._clock()
         with self._lock:
             for sample in samples:
@@ -64,24 +66,24 @@ class Intake(Take):
             self._arrived.notify_all()
 
     def malformed(self, what: str) -> None:
-        """Count it; the first is logged."""
+        """Count malformed input and log the first occurrence."""
         with self._lock:
             self._counts["malformed"] += 1
             self._arrived.notify_all()
-            self._once("malformed", "what came is no sample: %s", what)
+            self._once("malformed", "malformed sample: %s", what)
 
     def counts(self) -> dict[str, int]:
-        """How many were taken, and how many were refused for which reason."""
+        """Return the number of samples taken, and the number rejected for each reason."""
         with self._lock:
             return dict(self._counts)
 
     def wait_for(self, number: int, timeout: float) -> bool:
-        """Wait until that many samples were taken or refused."""
+        """Wait until ``number`` samples were taken or rejected; False after ``timeout`` seconds."""
         with self._arrived:
             return self._arrived.wait_for(lambda: self._counts.total() >= number, timeout)
 
     def matrix(self, metric: str, now: float, step: float, max_silence: float) -> LoadMatrix:
-        """Histories of the hosts that were heard of within ``max_silence`` seconds."""
+        """Return the history of each host that has a sample from the last ``max_silence`` s."""
         with self._lock:
             ring = self._hosts.get(metric)
             if ring is None:
@@ -90,7 +92,7 @@ class Intake(Take):
             return ring.matrix(now, step, sorted(alive))
 
     def instances(self, metric: str, now: float, span: float) -> dict[str, float]:
-        """Mean load of each instance over the last ``span`` seconds in which it was measured."""
+        """Return the mean load of each instance over the last ``span`` seconds."""
         with self._lock:
             ring = self._instances.get(metric)
             if ring is None or not len(ring):
@@ -102,32 +104,32 @@ class Intake(Take):
         return {name: value for name, value in pairs if math.isfinite(value)}
 
     def host_of(self, instance: str) -> str | None:
-        """Where the instance was last measured."""
+        """Return the host of the instance's newest sample; None if there is none."""
         with self._lock:
             return self._where.get(instance)
 
     def latest(self, metric: str, now: float, span: float = 900.0) -> dict[str, float]:
-        """Mean of each host over the last ``span`` seconds, where there is one."""
+        """Return the mean load of each host that has samples from the last ``span`` seconds."""
         matrix = self.matrix(metric, now, span, span)
         column = matrix.values[:, -1].tolist() if matrix.values.size else []
         pairs = zip(matrix.hosts, column, strict=False)
         return {host: value for host, value in pairs if math.isfinite(value)}
 
     def silent(self, metric: str, now: float, max_silence: float) -> dict[str, float]:
-        """Hosts that were not heard of for longer, and when they last were."""
+        """Return the hosts without a recent sample, with the time of their newest one, UNIX s."""
         with self._lock:
             ring = self._hosts.get(metric)
             last = ring.last() if ring is not None else {}
         return {host: at for host, at in last.items() if at < now - max_silence}
 
     def newest_at(self) -> float:
-        """When the newest sample of a host was measured; 0 if there is none."""
+        """Return the time of the newest sample of any host, UNIX s; 0 if there is none."""
         with self._lock:
             return max((ring.newest_at() for ring in self._hosts.values()), default=0.0)
 
     def load(self) -> None:
-        """Take the history over from before the restart."""
-        kept, where = history.names(self._path), history.places(self._path)
+        """Load the history from disk. Damage is logged; it raises nothing."""
+        kept, where = history.ring_names(self._path), history.read_instance_hosts(self._path)
         with self._lock:
             rings = {name: self._ring_named(name) for name in kept[: 2 * METRICS]}
             problems = history.read(self._path, rings)
@@ -145,7 +147,7 @@ class Intake(Take):
                 for name, ring in rings.items()
                 for key, value in ring.to_arrays(f"{kind}:{name}").items()
             }
-            arrays |= history.placed(self._where)
+            arrays |= history.instance_hosts_array(self._where)
         history.save(self._path, arrays)
 
     def _sample(self, sample: Sample, now: float, live: bool) -> str:
@@ -157,19 +159,17 @@ class Intake(Take):
         if value > CEILING:
             return "absurd"
         if self._known and sample.host not in self._known:
-            self._once(sample.host, "samples of a host that is not known: %s", sample.host)
+            self._once(sample.host, "samples of an unknown host: %s", sample.host)
             return "unknown_host"
         at = self._corrected(sample, now) if live else sample.at
         if at > now + self._options.clock_skew:
-            self._once(
-                sample.host, "samples from the future; is the clock of %s right?", sample.host
-            )
+            self._once(sample.host, "samples from the future: check the clock of %s", sample.host)
             return "future"
         ring = self._ring(sample.metric, of_instances=sample.instance is not None)
         if ring is None:
-            return Added.FULL.value
+            return AddResult.FULL.value
         added = ring.add(sample.instance or sample.host, at, value, sample.at)
-        if sample.instance is not None and added is Added.TAKEN:
+        if sample.instance is not None and added is AddResult.TAKEN:
             self._where[sample.instance] = sample.host
             if len(self._where) > 2 * self._options.max_instances:
                 known = {name for ring in self._instances.values() for name in ring.last()}
@@ -177,7 +177,7 @@ class Intake(Take):
         return added.value
 
     def _corrected(self, sample: Sample, now: float) -> float:
-        """When it was measured by our clock."""
+        """Return the time of the measurement by our clock, UNIX s."""
         if sample.host not in self._lags and len(self._lags) >= self._options.max_hosts:
             return sample.at
         lags = self._lags.setdefault(sample.host, collections.deque(maxlen=WITNESSES))
@@ -186,7 +186,7 @@ class Intake(Take):
         if abs(skew) <= allowed or len(lags) < WITNESSES or max(lags) - min(lags) > allowed:
             return sample.at
         self._counts["skewed"] += 1
-        self._once(f"{sample.host} skew", "the clock of %s is wrong by %.0f s", sample.host, -skew)
+        self._once(f"{sample.host} skew", "the clock of %s is off by %.0f s", sample.host, -skew)
         return sample.at + skew
 
     def _ring(self, metric: str, *, of_instances: bool) -> Ring | None:
@@ -205,7 +205,7 @@ class Intake(Take):
         return Ring(resolution=cell, width=max(int(span // cell), 2), max_rows=rows)
 
     def _ring_named(self, name: str) -> Ring:
-        """The ring of a name in the file: ``host:cpu``."""
+        """Return the ring for a name in the file, such as ``host:cpu``."""
         kind, _, metric = name.partition(":")
         rings = self._instances if kind == "instance" else self._hosts
         return rings.setdefault(metric, self._new_ring(metric, of_instances=kind == "instance"))

@@ -1,4 +1,4 @@
-"""What an instance adds to a host, and that one outlook serves a whole request."""
+"""What an instance adds to a host, and that one estimator serves a whole request."""
 
 from __future__ import annotations
 
@@ -16,25 +16,33 @@ from hypothesis import strategies as st
 from nova_cachemig.forecast.overload import exceedance
 from nova_cachemig.model.snapshot import Snapshot
 from nova_cachemig.scheduler.columns import Columns
-from nova_cachemig.scheduler.outlook import MOST_REQUESTS, Expected, Outlook, Place, expected
+from nova_cachemig.scheduler.estimate import (
+    MAX_REQUESTS,
+    Candidates,
+    Estimator,
+    HostEstimates,
+    estimate,
+)
 from tests.unit.scheduler.fakes import LEVELS, snapshot, spec, state
 
 
-def look(held: Snapshot, states: Sequence[Any], request: Any, came: Sequence[float]) -> Expected:
+def look(
+    held: Snapshot, states: Sequence[Any], request: Any, pending: Sequence[float]
+) -> HostEstimates:
     names, vcpus = [state.host for state in states], [state.vcpus_total for state in states]
-    return expected(
-        Place.of(Columns.of(held), names, vcpus),
+    return estimate(
+        Candidates.of(Columns.of(held), names, vcpus),
         request,
         np.array([state.vcpus_used for state in states], dtype=np.float64),
-        np.array(came, dtype=np.float64),
+        np.array(pending, dtype=np.float64),
     )
 
 
 class Instance(unittest.TestCase):
     def added(
-        self, held: Snapshot, states: list[Any], request: Any, came: list[float]
+        self, held: Snapshot, states: list[Any], request: Any, pending: list[float]
     ) -> list[float]:
-        found = look(held, states, request, came)
+        found = look(held, states, request, pending)
         for host, known, added in zip(states, found.load, found.added, strict=True):
             if host.host in held.hosts:
                 self.assertAlmostEqual(held.hosts[host.host].mean + added, known)
@@ -60,7 +68,7 @@ class Instance(unittest.TestCase):
         self.assertEqual([0.0], self.added(held, [state("a", used=0)], spec(vcpus=4), [0.0]))
         self.assertEqual([0.0], self.added(held, [state("a", cpus=0, used=1)], None, [4.0]))
 
-    def test_what_came_counts_and_what_went_too(self) -> None:
+    def test_what_pending_counts_and_what_went_too(self) -> None:
         held = snapshot({"a": 50.0, "b": 50.0}, instances={"i1": 0.0})
         states = [state("a", used=16), state("b", used=16)]
         self.assertEqual([12.5, -12.5], self.added(held, states, spec(), [4.0, -4.0]))
@@ -79,7 +87,7 @@ class AsThePlainFormula(unittest.TestCase):
                 st.lists(st.integers(0, 130), min_size=4, max_size=4).map(sorted),
                 st.integers(0, 64),  # CPUs
                 st.integers(0, 200),  # vCPUs used
-                st.integers(-16, 16),  # vCPUs that came
+                st.integers(-16, 16),  # vCPUs that pending
                 st.booleans(),  # known?
             ),
             min_size=1,
@@ -134,7 +142,7 @@ class OncePerRequest(unittest.TestCase):
     """Weighers of one request share it; another request, or vCPUs that changed, do not."""
 
     def test_it_is_made_anew_when_anything_changed(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0, "b": 50.0})), Outlook(lambda: 0.0)
+        held, look = Columns.of(snapshot({"a": 50.0, "b": 50.0})), Estimator(lambda: 0.0)
         states, request = [state("a", used=16), state("b", used=16)], spec()
         first = look.of(held, states, request, 1800.0)
         self.assertIs(first, look.of(held, list(states), request, 1800.0))
@@ -151,7 +159,7 @@ class OncePerRequest(unittest.TestCase):
         self.assertAlmostEqual(5.0, found.load[0] - found.added[0])
 
     def test_host_states_are_not_kept_longer_than_the_request(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0})), Outlook(lambda: 0.0)
+        held, look = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
         states, request = [Weak("a")], spec()
         alive = weakref.ref(states[0])
         first = look.of(held, states, request, 1800.0)
@@ -162,14 +170,14 @@ class OncePerRequest(unittest.TestCase):
         self.assertIsNone(alive())
 
     def test_requests_that_somebody_keeps_are_no_leak(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0})), Outlook(lambda: 0.0)
-        kept = [spec() for _ in range(3 * MOST_REQUESTS)]
+        held, look = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
+        kept = [spec() for _ in range(3 * MAX_REQUESTS)]
         for request in kept:
             look.of(held, [state("a")], request, 1800.0)
-        self.assertLessEqual(len(look._made), MOST_REQUESTS)
+        self.assertLessEqual(len(look._made), MAX_REQUESTS)
 
     def test_hosts_with_other_cpus_are_looked_at_anew(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0}, instances={"i1": 160.0})), Outlook()
+        held, look = Columns.of(snapshot({"a": 50.0}, instances={"i1": 160.0})), Estimator()
         for cpus, added in ((16, 10.0), (4, 40.0)):
             found = look.of(held, [state("a", cpus=cpus)], spec(), 1800.0)
             self.assertEqual(added, found.added[0])

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.scheduler.settling import Settling
+from nova_cachemig.scheduler.pending import PendingPlacements
 
 
 def vcpus(*used: float) -> np.ndarray:
@@ -19,10 +19,10 @@ def vcpus(*used: float) -> np.ndarray:
 class Coming(unittest.TestCase):
     def test_it_settles(self) -> None:
         now = 0.0
-        settling = Settling(lambda: now)
+        pending = PendingPlacements(lambda: now)
 
         def unknown(used: int) -> float:
-            return float(settling.unknown(["a"], vcpus(used), 1800.0)[0])
+            return float(pending.vcpus(["a"], vcpus(used), 1800.0)[0])
 
         self.assertEqual(0.0, unknown(10))
         now = 60.0
@@ -34,15 +34,15 @@ class Coming(unittest.TestCase):
         self.assertAlmostEqual(-4.0, unknown(10), places=3)
 
     def test_switched_off(self) -> None:
-        settling = Settling(lambda: 0.0)
-        settling.unknown(["a"], vcpus(1), 0.0)
-        self.assertEqual([0.0], settling.unknown(["a"], vcpus(9), 0.0).tolist())
+        pending = PendingPlacements(lambda: 0.0)
+        pending.vcpus(["a"], vcpus(1), 0.0)
+        self.assertEqual([0.0], pending.vcpus(["a"], vcpus(9), 0.0).tolist())
 
     def test_hosts_come_in_any_order_and_number(self) -> None:
-        settling = Settling(lambda: 0.0)
-        self.assertEqual([0.0, 0.0], settling.unknown(["a", "b"], vcpus(4, 8), 1800.0).tolist())
-        self.assertEqual([3.0, 0.0], settling.unknown(["b", "c"], vcpus(11, 2), 1800.0).tolist())
-        found = settling.unknown(["c", "a", "b"], vcpus(1, 4, 11), 1800.0)
+        pending = PendingPlacements(lambda: 0.0)
+        self.assertEqual([0.0, 0.0], pending.vcpus(["a", "b"], vcpus(4, 8), 1800.0).tolist())
+        self.assertEqual([3.0, 0.0], pending.vcpus(["b", "c"], vcpus(11, 2), 1800.0).tolist())
+        found = pending.vcpus(["c", "a", "b"], vcpus(1, 4, 11), 1800.0)
         self.assertEqual([-1.0, 0.0, 3.0], found.tolist())
 
     @given(
@@ -56,11 +56,11 @@ class Coming(unittest.TestCase):
     )
     def test_as_the_plain_formula(self, requests: list[tuple[float, dict[str, int]]]) -> None:
         now = 0.0
-        settling = Settling(lambda: now)
+        pending = PendingPlacements(lambda: now)
         known: dict[str, tuple[float, float, float]] = {}
         for later, used in requests:
             now += later
-            found = settling.unknown(list(used), vcpus(*used.values()), 600.0)
+            found = pending.vcpus(list(used), vcpus(*used.values()), 600.0)
             for (host, seen_now), unknown in zip(used.items(), found.tolist(), strict=True):
                 level, seen, at = known.get(host, (seen_now, seen_now, now))
                 level += (seen - level) * (1.0 - math.exp((at - now) / 600.0))
