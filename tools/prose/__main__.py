@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
 
     rules = Rules.read(known=check.acronyms_of(ROOT / check.GLOSSARY))
     findings = list(check.check(ROOT, rules, args.paths or rules.enforced))
+    findings += check.check_references(ROOT, args.paths or rules.enforced)
     if not args.paths:
         findings += commits.check_subjects(ROOT, rules)
     if args.count:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tools.prose import markup, source
+from tools.prose.references import References
 from tools.prose.rules import Finding, Rules
 from tools.prose.text import Block, Kind
 
@@ -78,6 +79,18 @@ def check(root: Path, rules: Rules, wanted: Iterable[str]) -> Iterator[Finding]:
         if Path(exception["path"]) in paths and number not in used:
             use = "excuses nothing any longer; delete it"
             yield Finding("tools/prose/rules.yml", 1, "exception", exception["text"], use)
+
+
+def check_references(root: Path, wanted: Iterable[str]) -> Iterator[Finding]:
+    """Yield each reference of documentation and Python files to something that does not exist.
+
+    Release notes are history and tests use examples: both may name other things.
+    """
+    references = References(root)
+    for path in tracked(root, wanted):
+        readable = path.suffix in {".rst", ".md", ".py"} and path.parts[0] != "tests"
+        if readable and (root / path).is_file():
+            yield from references.check(path)
 
 
 def _excuse(rules: Rules, finding: Finding) -> int | None:
