@@ -1,4 +1,4 @@
-"""wrk, and what its report says."""
+"""Runs wrk and parses its report."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Result:
 
     requests: int
     failed: int
-    rate: float  # requests a second
+    rate: float  # requests per second
     p50_ms: float
     p99_ms: float
-    cpu_us: float  # of the engines for one request
+    cpu_us: float  # CPU time of the engines per request
 
 
 def _latency(report: str, percent: int) -> float:
@@ -31,7 +31,7 @@ def _latency(report: str, percent: int) -> float:
 
 
 def parse(report: str, cpu: float) -> Result:
-    """Raises ValueError for anything that is no report of ``wrk --latency``."""
+    """Return the results. Raises ValueError if it is not a report of ``wrk --latency``."""
     total = re.search(r"^\s+(\d+) requests in", report, re.M)
     rate = re.search(r"^Requests/sec:\s+([\d.]+)$", report, re.M)
     if total is None or rate is None:
@@ -50,7 +50,7 @@ def parse(report: str, cpu: float) -> Result:
 
 
 async def wrk(url: str, *, connections: int, seconds: int, pids: list[int]) -> Result:
-    """Closed loop: each connection asks again when it has its answer."""
+    """Run a closed loop: each connection sends a request after each response."""
     before = cpu_seconds(pids)
     child = await asyncio.create_subprocess_exec(
         *("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "20", url),

@@ -1,4 +1,4 @@
-"""The edge, a guest that is as quick as possible, and what they cost."""
+"""The edge, a guest that is as fast as possible, and their CPU time."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ defaults
     timeout http-keep-alive 60s
 frontend guest
     bind 127.0.0.1:{port}
-    http-request return status 200 {answer}
+    http-request return status 200 {response}
 """
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has now."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of these processes so far."""
+    """Return the user and system time of these processes so far."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -54,14 +54,14 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children."""
+    """Return a process and its children."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [pid, *(int(child) for child in text.split())]
 
 
 @dataclasses.dataclass(frozen=True)
 class Rig:
-    """Everything that runs, by address and pid."""
+    """The running processes, by address and pid."""
 
     engine: HaproxyVarnish
     service: str
@@ -70,11 +70,11 @@ class Rig:
     guest_pid: int
 
     def engine_pids(self) -> list[int]:
-        """HAProxy's and Varnish's processes."""
+        """Return the pids of HAProxy's and Varnish's processes."""
         return [p for pid in self.engine.pids.values() if pid is not None for p in family(pid)]
 
 
-async def _answers(port: int) -> None:
+async def _wait_ready(port: int) -> None:
     until = time.monotonic() + 5
     while True:
         try:
@@ -90,7 +90,7 @@ async def _answers(port: int) -> None:
 
 @contextlib.asynccontextmanager
 async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
-    """Run it; ``services`` in the maps, answers of ``body`` bytes."""
+    """Run the edge and the guest: ``services`` in the maps, responses of ``body`` bytes."""
     root = Path(tempfile.mkdtemp(prefix="edgebench"))
     conf = cfg.ConfigOpts()
     options.register(conf)
@@ -98,13 +98,13 @@ async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
     conf.set_override("runtime_dir", str(root / "run"), group="engine")
     conf.set_override("threads", threads, group="engine")
     guest_port, edge_port = free_port(), free_port()
-    answer = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
-    (root / "guest.cfg").write_text(GUEST.format(port=guest_port, answer=answer))
+    response = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
+    (root / "guest.cfg").write_text(GUEST.format(port=guest_port, response=response))
     guest = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(root / "guest.cfg"))
     intake = await asyncio.start_unix_server(lambda r, w: w.close(), str(root / "intake.sock"))
     engine = HaproxyVarnish(conf, intake_socket=str(root / "intake.sock"))
     try:
-        await _answers(guest_port)
+        await _wait_ready(guest_port)
         await engine.start()
         listen = ("127.0.0.1", edge_port)
         target = Target("127.0.0.1", guest_port)

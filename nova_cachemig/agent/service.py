@@ -101,7 +101,7 @@ class Agent:
     async def _recover(self) -> None:
         """Take up handovers; what the edge still shields without one goes back to pass."""
         await self._manager.recover()
-        for name in set(self._engine.in_handover()) - self._manager.migrating():
+        for name in set(self._engine.services_in_handover()) - self._manager.migrating():
             LOG.warning("service %s: the edge was left in a handover that is over", name)
             await self._engine.set_state(name, EdgeState.PASS)
 

@@ -1,23 +1,27 @@
-"""Renders, validates and runs HAProxy and Varnish, and flips their state at run time.
+"""Renders, validates and runs HAProxy and Varnish, and changes their state at run time.
 
-``driver`` is what the manager sees, ``warming`` what the warmer needs. The rest, from the bottom:
+``driver`` is the port that the manager uses, ``warming`` the interface for the warmer. The other
+modules, from the bottom up:
 
-* ``names``: how services, pages and addresses are written where a word must be a word;
-* ``files``, ``render``, ``limits``: the engines' files and what they may open;
-* ``process``, ``supervisor``: their processes; ``edge``, ``cache``: HAProxy and Varnish;
-* ``admin``, ``maps``: HAProxy's run-time interface; ``accesslog``, ``tally``: its log;
-* ``sockdiag``: cutting connections that are stuck.
+* ``names``: the form of services, pages and addresses in maps, headers and logs;
+* ``files``, ``render``, ``capacity``: the engines' files and the limits of their connections;
+* ``process``, ``supervisor``: the engines' processes; ``edge`` and ``cache``: HAProxy and Varnish;
+* ``admin``, ``maps``: HAProxy's run-time interface; ``accesslog``, ``counters``: its log;
+* ``routes``, ``barrier``: the contents of the maps: which service is where, and which reads
+  must not use the cache or must wait;
+* ``sockdiag``: cuts connections that are stuck.
 
-What the edge does when parts are missing (the rules are in ``templates/haproxy.cfg.j2``):
+The edge's behaviour when a component is missing (the rules are in ``templates/haproxy.cfg.j2``):
 
-* **Varnish is gone**: reads go straight to the guest; while shielded they are held.
-* **The agent is gone** (its intake refuses connections): nobody could end a hold, so shielded is
-  taken for armed: hits are served, the rest goes to the guest and waits for it there. The first
-  write that comes goes straight, and from then on so do all requests of the service (mode
-  ``open``), since nobody says any more what a write made stale.
-* **The agent is gone and writes wait in its journal** (the mark beside the pending keys): a write
-  waits for the agent's return, then gets 503 with Retry-After. It never overtakes them.
-* **HAProxy is gone**: the agent starts it again, with the maps from its memory.
+* **Varnish is gone**: reads go directly to the guest. While shielded they are held.
+* **The agent is gone** (its intake refuses connections): nothing could end a hold, so the edge
+  treats *shielded* as *armed*. It serves hits; the other requests go to the guest and wait there.
+  The first write goes directly to the guest. From then on all requests of that service do (mode
+  ``open``), because no agent records any longer which pages a write made stale.
+* **The agent is gone and writes wait in its journal** (the map of pending keys has the journal
+  key): a write waits for the agent's return. If the agent stays away, the client gets 503 with
+  Retry-After. The write never overtakes the journal.
+* **HAProxy is gone**: the agent restarts it, with the maps from its own memory.
 
-A write is sent once: connections that could not be made are tried again, nothing else.
+A write is sent once. Only a connection that could not be made is tried again.
 """

@@ -1,8 +1,8 @@
-"""The edge's log lines: their format, and what a line says.
+"""The edge's log lines: their format and their parser.
 
-A line has a fixed number of words. What a client chose (method, Host, URL) is in base64, so it can
-be neither a blank nor a line break nor another field. A line that was cut off lacks the last word
-and is not used.
+A line has a fixed number of fields. Text that a client chose (method, Host, URL) is in base64, so
+that it cannot contain a blank, a line break or another field. A truncated line lacks the last field
+and is skipped.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import dataclasses
 from nova_cachemig.agent.engine import names
 from nova_cachemig.model.access import AccessRecord
 
-LINE_LENGTH = 16384
-"""Bytes; longer lines (URLs of more than some 10 kB) are cut off by HAProxy and then skipped."""
+MAX_LINE_LENGTH = 16384
+"""Bytes. HAProxy truncates longer lines (URLs above about 10 kB), and the agent skips them."""
 
 LOG_FORMAT = " ".join(
     [
@@ -24,10 +24,10 @@ LOG_FORMAT = " ".join(
         "%[src]",
         "%ST",
         "%[date(0,us)]",
-        "%Ta",  # ms from the request to the last byte
-        "%Tw",  # ms in rules (a hold among them) and queues; -1: never left them
-        "%Tc",  # ms until connected, all tries together
-        "%Tr",  # ms from then to the head of the answer; -1: none came
+        "%Ta",
+        "%Tw",
+        "%Tc",
+        "%Tr",
         "%ts",
         "%[var(txn.served)]",
         "%[var(txn.error)]",
@@ -40,64 +40,72 @@ LOG_FORMAT = " ".join(
     ]
 )
 
-_WORDS = LOG_FORMAT.count(" ") + 1
+"""Fields of a line. The four times are in milliseconds:
+
+* ``%Ta``: from the request to the last byte;
+* ``%Tw``: in rules (a hold is one) and queues; -1: the request never left them;
+* ``%Tc``: until connected, all attempts together;
+* ``%Tr``: from the connection to the head of the response; -1: no response.
+"""
+
+_FIELDS = LOG_FORMAT.count(" ") + 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EdgeRecord:
-    """One request as the edge saw it."""
+    """One request as the edge logged it."""
 
     access: AccessRecord
-    served: str  # hit, stale, stored, pass, none; "" when the cache was not asked
-    error: str  # guest, hold, cache: whose fault an answer of the edge's own was; "": none
+    served: str  # hit, stale, stored, pass, none; "": the request did not reach the cache
+    error: str  # guest, hold, cache: the cause of an error response of the edge; "": no error
     held: bool
-    wait: float  # seconds from the request to the head of its answer
+    wait: float  # seconds from the request to the head of the response
 
 
-class NotALine(ValueError):
-    """Not one whole line of this format."""
+class LogLineError(ValueError):
+    """The text is not one complete line of this format."""
 
 
-def _text(word: bytes) -> str:
-    if word == b"-":
+def _decode(field: bytes) -> str:
+    if field == b"-":
         return ""
     try:
-        return base64.b64decode(word, validate=True).decode("utf-8", "surrogateescape")
+        return base64.b64decode(field, validate=True).decode("utf-8", "surrogateescape")
     except binascii.Error as exc:
-        raise NotALine(f"{word!r:.80} is not base64") from exc
+        raise LogLineError(f"{field!r:.80} is not base64") from exc
 
 
-def _word(word: bytes) -> str:
-    return "" if word == b"-" else word.decode("ascii", "replace")
+def _plain(field: bytes) -> str:
+    return "" if field == b"-" else field.decode("ascii", "replace")
 
 
 def parse(line: bytes) -> EdgeRecord | None:
-    """What a line says; None where no service was found (421). Raises NotALine."""
-    words = line.split(b" ")
-    if len(words) != _WORDS or words[0] != b"v1" or words[-1] != b"end":
-        raise NotALine(f"{len(words)} words: {line!r:.80}")
-    if words[1] == b"-":
+    """Return the record of a line; None if no service matched (421). Raises LogLineError."""
+    fields = line.split(b" ")
+    if len(fields) != _FIELDS or fields[0] != b"v1" or fields[-1] != b"end":
+        raise LogLineError(f"{len(fields)} fields: {line!r:.80}")
+    if fields[1] == b"-":
         return None
     try:
-        total, queued, connected, answered = (int(word) for word in words[5:9])
+        total, queued, connected, responded = (int(field) for field in fields[5:9])
         access = AccessRecord(
-            service=names.to_service(_word(words[1])),
-            client=_word(words[2]),
-            method=_text(words[14]),
-            host=_text(words[15]),
-            url=_text(words[16]),
-            status=int(words[3]),
-            at=int(words[4]) / 1e6,
+            service=names.decode_service(_plain(fields[1])),
+            client=_plain(fields[2]),
+            method=_decode(fields[14]),
+            host=_decode(fields[15]),
+            url=_decode(fields[16]),
+            status=int(fields[3]),
+            at=int(fields[4]) / 1e6,
             seconds=total / 1e3,
-            has_cookie=words[13] not in (b"-", b"0"),
+            has_cookie=fields[13] not in (b"-", b"0"),
         )
     except ValueError as exc:
-        raise NotALine(str(exc)) from exc
-    waited = total if answered < 0 else max(queued, 0) + max(connected, 0) + answered
+        raise LogLineError(str(exc)) from exc
+    wait = total if responded < 0 else max(queued, 0) + max(connected, 0) + responded
     return EdgeRecord(
         access,
-        served=_word(words[10]),
-        error=_word(words[11]),
-        held=words[12] != b"-",
-        wait=waited / 1e3,
+        served=_plain(fields[10]),
+        error=_plain(fields[11]),
+        held=fields[12] != b"-",
+        wait=wait / 1e3,
     )

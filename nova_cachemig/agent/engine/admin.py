@@ -1,7 +1,8 @@
-"""HAProxy's admin socket: one lasting connection, many commands.
+"""HAProxy's admin socket: one persistent connection for all commands.
 
-Only this process writes commands, from words made by :mod:`names`. A word with any other character
-is refused here, whatever a caller passes, since a line break or a semicolon begins a command.
+Only this process sends commands, built from words that :mod:`names` makes. A line break or a
+semicolon would begin another command, so :func:`command` refuses a word with any other character,
+whatever the caller passes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from oslo_log import log
-
 from nova_cachemig.agent.ports import ComponentError
-
-LOG = log.getLogger(__name__)
 
 _WORD = re.compile(r"[A-Za-z0-9_.~%|:/\[\]@#=-]+")
 
@@ -24,16 +21,16 @@ _PROMPT = b"\n> "
 RETRY_PAUSE = 0.01
 """Seconds."""
 
-LONGEST_LINE = 8000
-"""Bytes of commands on one line; HAProxy's buffer has 16 kB."""
+MAX_BATCH = 8000
+"""Bytes of commands in one exchange. HAProxy's buffer has 16 kB."""
 
 
 class AdminError(ComponentError):
-    """HAProxy does not answer, or refused a command."""
+    """HAProxy did not respond, or refused a command."""
 
 
 def command(*words: str) -> str:
-    """One command. Raises AdminError for a word that could be more than a word."""
+    """Return one command. Raises AdminError for a word that could be more than one word."""
     for word in words:
         if not _WORD.fullmatch(word):
             raise AdminError(f"{word!r:.80} is not a word for HAProxy's admin socket")
@@ -41,93 +38,97 @@ def command(*words: str) -> str:
 
 
 class Admin:
-    """Commands one after the other; reconnects when the connection is lost (a reload, a crash)."""
+    """Runs commands one after the other; reconnects after a lost connection (a reload, a crash)."""
 
     def __init__(self, path: Path, timeout: float) -> None:
+        """``path`` is the admin socket; ``timeout`` the limit of one exchange in seconds."""
         self._path = path
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, *commands: str) -> str:
-        """Run them in order; what HAProxy printed, stripped. Raises AdminError."""
-        return "\n".join(said for said in await self.ask(*commands) if said)
+        """Run commands in order; return their output, stripped. Raises AdminError."""
+        return "\n".join(output for output in await self.exchange(*commands) if output)
 
-    async def ask(self, *commands: str) -> list[str]:
-        """Run them in order; what HAProxy printed for each, stripped. Raises AdminError.
+    async def exchange(self, *commands: str) -> list[str]:
+        """Run commands in order; return the output of each, stripped. Raises AdminError.
 
-        Only commands that may be repeated: a lost connection (a reload, a crash) is tried again
-        until the timeout.
+        The commands must be repeatable: after a lost connection (a reload, a crash) all of them are
+        sent again, until the timeout.
         """
-        line = "\n".join(commands)
-        if any("\n" in one or ";" in one for one in commands) or len(line) > LONGEST_LINE:
-            raise AdminError("the command for HAProxy's admin socket is too long or broken")
-        why: Exception | None = None
+        batch = "\n".join(commands)
+        if any("\n" in one or ";" in one for one in commands) or len(batch) > MAX_BATCH:
+            raise AdminError("a command for HAProxy's admin socket is too long or malformed")
+        cause: Exception | None = None
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout):
                     while True:
                         try:
-                            return await self._exchange(line, len(commands))
+                            return await self._send(batch, len(commands))
                         except (OSError, EOFError) as exc:
-                            self._drop()
-                            why = exc
+                            self._disconnect()
+                            cause = exc
                         await asyncio.sleep(RETRY_PAUSE)
             except TimeoutError as exc:
-                self._drop()
+                self._disconnect()
                 raise AdminError(
-                    f"HAProxy does not answer on {self._path}: {why or 'timeout'}"
+                    f"HAProxy does not respond on {self._path}: {cause or 'timeout'}"
                 ) from exc
             except asyncio.CancelledError:
-                self._drop()  # its answer would be taken for that of the next command
+                self._disconnect()  # the next command would read the output of this one
                 raise
 
-    async def run_all(self, commands: Sequence[str]) -> None:
-        """Run any number; raises AdminError with the first thing that HAProxy printed."""
-        said = next((one for one in await self.ask_all(commands) if one), "")
-        if said:
-            raise AdminError(f"HAProxy refused a command: {said.splitlines()[0]}")
+    async def apply(self, commands: Sequence[str]) -> None:
+        """Run any number of commands that print nothing when they succeed.
 
-    async def ask_all(self, commands: Sequence[str]) -> list[str]:
-        """As :meth:`ask`, for any number: as many at once as HAProxy's buffer takes."""
-        said: list[str] = []
-        some: list[str] = []
+        Raises AdminError with the first line that HAProxy printed.
+        """
+        output = next((one for one in await self.exchange_all(commands) if one), "")
+        if output:
+            raise AdminError(f"HAProxy refused a command: {output.splitlines()[0]}")
+
+    async def exchange_all(self, commands: Sequence[str]) -> list[str]:
+        """Like :meth:`exchange` for any number of commands, in as few exchanges as possible."""
+        outputs: list[str] = []
+        batch: list[str] = []
         size = 0
         for one in commands:
-            if some and size + len(one) + 1 > LONGEST_LINE:
-                said += await self.ask(*some)
-                some, size = [], 0
-            some.append(one)
+            if batch and size + len(one) + 1 > MAX_BATCH:
+                outputs += await self.exchange(*batch)
+                batch, size = [], 0
+            batch.append(one)
             size += len(one) + 1
-        return said + (await self.ask(*some) if some else [])
+        return outputs + (await self.exchange(*batch) if batch else [])
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection; the next command opens another."""
         async with self._lock:
-            self._drop()
+            self._disconnect()
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
-    async def _exchange(self, lines: str, number: int) -> list[str]:
+    async def _send(self, batch: str, number: int) -> list[str]:
         if self._streams is None:
             reader, writer = await asyncio.open_unix_connection(str(self._path), limit=64 << 20)
             self._streams = reader, writer
             writer.write(b"prompt\n")
             await reader.readuntil(_PROMPT)
         reader, writer = self._streams
-        writer.write(lines.encode() + b"\n")
-        said = [await reader.readuntil(_PROMPT) for _ in range(number)]  # one prompt a command
-        return [one[: -len(_PROMPT)].decode("utf-8", "replace").strip() for one in said]
+        writer.write(batch.encode() + b"\n")
+        outputs = [await reader.readuntil(_PROMPT) for _ in range(number)]
+        return [one[: -len(_PROMPT)].decode("utf-8", "replace").strip() for one in outputs]
 
 
-async def events(path: Path, ring: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection on which each new line of a ring arrives. Raises AdminError."""
+async def follow_ring(path: Path, ring: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection that delivers each new line of a ring. Raises AdminError."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 20)
     except OSError as exc:
-        raise AdminError(f"HAProxy does not answer on {path}: {exc}") from exc
+        raise AdminError(f"HAProxy does not respond on {path}: {exc}") from exc
     writer.write(f"{command('show', 'events', ring, '-w', '-n')}\n".encode())
     return reader, writer

@@ -1,4 +1,4 @@
-"""Varnish: its file and its process. It is told nothing while it runs."""
+"""Varnish: its file and its process. Nothing of it changes while it runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from oslo_config import cfg
 from oslo_log import log
 
 from nova_cachemig.agent.engine import files, render
-from nova_cachemig.agent.engine.process import Process, check, program
+from nova_cachemig.agent.engine.process import Process, find_program, run_to_end
 from nova_cachemig.agent.engine.supervisor import Supervisor
 
 LOG = log.getLogger(__name__)
 
 PARAMETERS = {
-    "default_ttl": "0.001",  # no freshness information: stale at once, see the VCL
+    "default_ttl": "0.001",  # no freshness information: stale from the start, see the VCL
     "default_grace": "0",
     "default_keep": "0",
-    # A request holds a thread only while it is worked on or waits for its own fetch. HAProxy holds
-    # the others.
+    # A request occupies a thread only while Varnish works on it or waits for its fetch. HAProxy
+    # holds all others.
     "thread_pools": "1",
     "thread_pool_min": "50",
     "thread_pool_max": "4000",
@@ -28,7 +28,7 @@ PARAMETERS = {
     "thread_pool_stack": "64k",
     "workspace_client": "128k",
     "workspace_backend": "128k",
-    # As much as HAProxy lets through.
+    # The limits of HAProxy.
     "http_max_hdr": "192",
     "http_req_hdr_len": "16k",
     "http_req_size": "48k",
@@ -49,12 +49,12 @@ class Cache:
 
     @property
     def pid(self) -> int | None:
-        """Of Varnish's manager process."""
+        """The pid of Varnish's manager process."""
         return self._process.pid if self._process else None
 
     def _argv(self) -> list[str]:
         opts = self._conf.engine
-        argv = [program(opts.varnishd, "varnishd"), *opts.varnishd_args, "-F"]
+        argv = [find_program(opts.varnishd, "varnishd"), *opts.varnishd_args, "-F"]
         argv += ["-n", str(self._paths.varnish_dir), "-f", str(self._paths.vcl)]
         argv += ["-a", f"edge={self._paths.socket('varnish')},HTTP,mode=600"]
         argv += ["-s", f"malloc,{opts.cache_size}", "-T", "none"]
@@ -63,20 +63,20 @@ class Cache:
         return argv
 
     async def start(self) -> None:
-        """Take over a Varnish that runs as this agent would run it, or start one."""
+        """Adopt a running Varnish if its configuration is the same; otherwise start one."""
         argv = self._argv()
         self._process = Process("varnishd", argv, self._paths.root)
         self._supervisor = Supervisor(
-            self._process, lambda: None, self._answers, self._conf.engine.start_timeout
+            self._process, lambda: None, self._wait_ready, self._conf.engine.start_timeout
         )
         changed = await self._install()
         if self._process.adopt():
-            if not changed and self._process.command() == argv:
+            if not changed and self._process.command_line() == argv:
                 self._supervisor.watch()
-                LOG.info("took over Varnish, pid %s", self._process.pid)
+                LOG.info("adopted the running Varnish, pid %s", self._process.pid)
                 return
-            LOG.info("Varnish runs with another configuration: starting it anew")
-            await self._process.end(signal.SIGTERM, 5)
+            LOG.info("Varnish runs with another configuration: restarting it")
+            await self._process.terminate(signal.SIGTERM, 5)
         await self._supervisor.start()
 
     async def _install(self) -> bool:
@@ -84,9 +84,9 @@ class Cache:
 
         async def validate(draft: Path) -> tuple[int, str]:
             scratch = self._paths.root / "varnish.check"
-            return await check(
+            return await run_to_end(
                 [
-                    program(opts.varnishd, "varnishd"),
+                    find_program(opts.varnishd, "varnishd"),
                     *opts.varnishd_args,
                     *("-C", "-f", str(draft), "-n", str(scratch)),
                 ],
@@ -97,8 +97,8 @@ class Cache:
             self._paths.vcl, render.varnish(self._conf, self._paths), validate
         )
 
-    async def _answers(self) -> None:
-        """Return once it answers: a request that is not from the edge gets 400."""
+    async def _wait_ready(self) -> None:
+        """Return once Varnish responds: a request without the edge's headers gets 400."""
         path = str(self._paths.socket("varnish"))
         while True:
             try:
@@ -110,17 +110,17 @@ class Cache:
                 finally:
                     writer.close()
             except OSError as exc:
-                LOG.debug("Varnish does not answer yet: %s", exc)
+                LOG.debug("Varnish does not respond yet: %s", exc)
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """End it. HAProxy should be gone before."""
+        """Stop Varnish. HAProxy should have stopped before."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()
         if self._process is not None:
-            await self._process.end(signal.SIGTERM, 5)
+            await self._process.terminate(signal.SIGTERM, 5)
 
     async def detach(self) -> None:
-        """Let it run on without an agent."""
+        """Leave Varnish running without an agent."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()

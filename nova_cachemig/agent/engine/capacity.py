@@ -1,4 +1,4 @@
-"""What HAProxy may open, from the limit of open files."""
+"""HAProxy's limits of connections, derived from the limit of open files."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import resource
 from nova_cachemig.agent.ports import ComponentError
 
 FILES_PER_CLIENT = 6
-"""Client, edge to held and back, held to Varnish, Varnish to inner and on to the guest."""
+"""Client; edge to ``held``, both ends; ``held`` to Varnish; Varnish to ``inner``; the guest."""
 
 SPARE_FILES = 300
-MOST_CLIENTS = 10000
+MAX_CLIENTS = 10000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Capacity:
-    """Connections at once."""
+    """Limits of concurrent connections."""
 
     clients: int  # at the edge
-    accepted: int  # at the edge and between the inner hops
+    connections: int  # at the edge and between the inner hops
 
 
-def hard_limit() -> int:
-    """Files that a child of this process may open; a child may raise its soft limit to this."""
+def open_file_limit() -> int:
+    """Return the hard limit of open files; a child process may raise its soft limit to it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return 1 << 20 if hard == resource.RLIM_INFINITY else hard
 
 
-def connections(max_clients: int, files: int) -> Capacity:
-    """Check ``max_clients`` against ``files``, or choose it (0). Raises ComponentError."""
-    possible = (files - SPARE_FILES) // FILES_PER_CLIENT
+def for_clients(max_clients: int, open_files: int) -> Capacity:
+    """Check ``max_clients`` against ``open_files``; 0 chooses it. Raises ComponentError."""
+    possible = (open_files - SPARE_FILES) // FILES_PER_CLIENT
     if possible < 10:
         raise ComponentError(
-            f"the limit of open files, {files}, is too low for HAProxy (ulimit -n)"
+            f"the limit of open files, {open_files}, is too low for HAProxy (ulimit -n)"
         )
     if max_clients > possible:
         need = max_clients * FILES_PER_CLIENT + SPARE_FILES
         raise ComponentError(
             f"[engine] max_clients = {max_clients} needs {need} open files and the limit is "
-            f"{files} (ulimit -n): raise it or set max_clients to at most {possible}"
+            f"{open_files} (ulimit -n): raise it or set max_clients to at most {possible}"
         )
-    clients = max_clients or min(possible, MOST_CLIENTS)
-    # Each client can have a connection at the edge, at "held" or "late", and at "inner".
-    return Capacity(clients=clients, accepted=3 * clients + 50)
+    clients = max_clients or min(possible, MAX_CLIENTS)
+    # A client can have one connection at the edge, one at "held" or "late", and one at "inner".
+    return Capacity(clients=clients, connections=3 * clients + 50)

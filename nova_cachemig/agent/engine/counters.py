@@ -1,4 +1,4 @@
-"""Reads the edge's log rings: the counts of each handover, and the access log for the warmer."""
+"""Reads the edge's log rings: counters of each handover, and the access log for the warmer."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from nova_cachemig.model.access import AccessRecord
 LOG = log.getLogger(__name__)
 
 RECONNECT_PAUSE = 0.2
-LOOK_EVERY = 0.02
-"""Seconds between looks whether a rest is over."""
-QUEUE = 10000
-"""Records that wait for a consumer of the access log; the oldest are lost first."""
+PAUSE_POLL = 0.02
+"""Seconds between checks whether a pause of a ring is over."""
+QUEUE_SIZE = 10000
+"""Records that wait for one subscriber of the access log; the oldest are dropped first."""
 
 
 class ServiceCounters:
-    """Counts requests by service since each began to be counted."""
+    """Counts the requests of each service whose counters were started."""
 
     def __init__(self) -> None:
         self._counts: dict[str, EdgeCounts] = {}
 
-    def begin(self, service: str) -> None:
-        """Count anew from now on."""
+    def start(self, service: str) -> None:
+        """Reset the counters of the service to zero and count from now on."""
         self._counts[service] = EdgeCounts()
 
-    def of(self, service: str) -> EdgeCounts:
-        """The counts; zeros if it was never begun."""
+    def get(self, service: str) -> EdgeCounts:
+        """Return the counters; zeros for a service that was never started."""
         return self._counts.get(service, EdgeCounts())
 
-    def add(self, record: accesslog.EdgeRecord) -> None:
-        """Count one request, if its service is counted."""
+    def record(self, record: accesslog.EdgeRecord) -> None:
+        """Count one request if its service is counted."""
         service = record.access.service
         old = self._counts.get(service)
         if old is None:
@@ -56,41 +56,44 @@ class ServiceCounters:
 
 
 class RingReader:
-    """Follows one ring over connections of its own, and connects again when one is lost."""
+    """Follows one log ring of HAProxy, and reconnects when the connection is lost."""
 
     def __init__(
         self,
         path: Path,
         ring: str,
-        take: Callable[[accesslog.EdgeRecord], None],
+        on_record: Callable[[accesslog.EdgeRecord], None],
         rate: int | None = None,
     ) -> None:
+        """``path`` is the admin socket; ``rate`` limits records per second, None reads all."""
         self._path = path
         self._ring = ring
-        self._take = take
-        self._rate = rate  # records a second; None: all
+        self._on_record = on_record
+        self._rate = rate
         self._task: asyncio.Task[None] | None = None
-        self._rest_until = 0.0
+        self._paused_until = 0.0
         self.connected = asyncio.Event()
-        self.lines = 0
         self.malformed = 0
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow the ring."""
         self._task = asyncio.create_task(self._follow(), name=f"ring {self._ring}")
 
-    def rest(self, seconds: float) -> None:
-        """Take nothing for so long, and then what has come meanwhile; 0: go on now."""
-        self._rest_until = time.monotonic() + seconds
+    def pause(self, seconds: float) -> None:
+        """Handle no record for ``seconds``; those that arrive meanwhile are handled afterwards.
+
+        0 ends a pause.
+        """
+        self._paused_until = time.monotonic() + seconds
 
     async def restart(self) -> None:
-        """Follow the new worker after a reload: the old one would stay for this connection."""
+        """Follow the new worker after a reload; this connection would keep the old one alive."""
         if self._task is not None:
             await self.stop()
             self.start()
 
     async def stop(self) -> None:
-        """End."""
+        """Close the connection."""
         self.connected.clear()
         if self._task is not None:
             self._task.cancel()
@@ -108,60 +111,59 @@ class RingReader:
             await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _read(self) -> None:
-        reader, writer = await admin.events(self._path, self._ring)
+        reader, writer = await admin.follow_ring(self._path, self._ring)
         self.connected.set()
-        began, taken = time.monotonic(), 0
+        began, handled = time.monotonic(), 0
         try:
             while line := await reader.readline():
-                while time.monotonic() < self._rest_until:  # noqa: ASYNC110
-                    await asyncio.sleep(LOOK_EVERY)
-                self._line(line.rstrip(b"\n"))
+                while time.monotonic() < self._paused_until:  # noqa: ASYNC110
+                    await asyncio.sleep(PAUSE_POLL)
+                self._handle(line.rstrip(b"\n"))
                 if self._rate is None:
                     continue
-                taken += 1
-                if taken >= self._rate:
-                    # Not reading is how HAProxy is told to drop: it never waits for a reader.
+                handled += 1
+                if handled >= self._rate:
+                    # HAProxy never waits for a reader: it drops the lines that are not read.
                     await asyncio.sleep(max(0.0, began + 1 - time.monotonic()))
-                    began, taken = time.monotonic(), 0
+                    began, handled = time.monotonic(), 0
         finally:
             writer.close()
 
-    def _line(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> None:
         if not line:
             return
-        self.lines += 1
         try:
             record = accesslog.parse(line)
-        except accesslog.NotALine as exc:
+        except accesslog.LogLineError as exc:
             self.malformed += 1
             LOG.debug("ring %s: %s", self._ring, exc)
             return
         if record is not None:
-            self._take(record)
+            self._on_record(record)
 
 
 class AccessLog:
-    """Hands each record to all who listen; those who are slow lose the oldest."""
+    """Passes each record to every subscriber; a slow subscriber loses the oldest records."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[AccessRecord]] = set()
-        self.lost = 0
+        self.dropped = 0
 
-    def add(self, record: accesslog.EdgeRecord) -> None:
-        """Hand out one record."""
+    def publish(self, record: accesslog.EdgeRecord) -> None:
+        """Pass one record to all subscribers."""
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()
-                self.lost += 1
+                self.dropped += 1
             queue.put_nowait(record.access)
 
-    def listen(self) -> AsyncIterator[AccessRecord]:
-        """Records from this call on, until the iterator is closed."""
-        queue: asyncio.Queue[AccessRecord] = asyncio.Queue(QUEUE)
+    def subscribe(self) -> AsyncIterator[AccessRecord]:
+        """Return the records from this call on, until the iterator is closed."""
+        queue: asyncio.Queue[AccessRecord] = asyncio.Queue(QUEUE_SIZE)
         self._queues.add(queue)
-        return self._drain(queue)
+        return self._iterate(queue)
 
-    async def _drain(self, queue: asyncio.Queue[AccessRecord]) -> AsyncIterator[AccessRecord]:
+    async def _iterate(self, queue: asyncio.Queue[AccessRecord]) -> AsyncIterator[AccessRecord]:
         try:
             while True:
                 yield await queue.get()

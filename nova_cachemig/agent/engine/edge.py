@@ -1,4 +1,4 @@
-"""HAProxy: its files, its process, its maps."""
+"""HAProxy: its files, its process and its maps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from oslo_log import log
 from nova_cachemig.agent.engine import files, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
-from nova_cachemig.agent.engine.process import Process, check, program
+from nova_cachemig.agent.engine.process import Process, find_program, run_to_end
 from nova_cachemig.agent.engine.supervisor import Supervisor
 from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
-
-_FETCH = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
+_FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
 
 
 def _try_bind(bind: str) -> None:
-    """Raise ComponentError if this node cannot listen there, before anything is changed for it."""
+    """Raise ComponentError if this node cannot listen on the address."""
     address, _, port = bind.rpartition(":")
     family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -40,7 +39,7 @@ def _try_bind(bind: str) -> None:
 
 
 class Edge:
-    """One HAProxy. ``maps`` are edited by the driver, through :class:`EdgeMap`."""
+    """One HAProxy. The driver edits its ``maps``, each an :class:`EdgeMap`."""
 
     def __init__(self, conf: cfg.ConfigOpts, paths: render.Paths, intake_socket: str) -> None:
         self._conf = conf
@@ -55,144 +54,145 @@ class Edge:
 
     @property
     def pid(self) -> int | None:
-        """Of HAProxy's master process."""
+        """The pid of HAProxy's master process."""
         return self._process.pid if self._process else None
 
     async def start(self) -> bool:
-        """Take over a HAProxy that runs, or start one that serves nobody; True if taken over."""
+        """Adopt a running HAProxy, or start one without services; return whether it adopted."""
         opts = self._conf.engine
-        path = program(opts.haproxy, "haproxy")
+        path = find_program(opts.haproxy, "haproxy")
         argv = [path, *opts.haproxy_args, "-W", "-f", str(self._paths.haproxy_cfg)]
         self._process = Process("haproxy", argv, self._paths.root)
         self._supervisor = Supervisor(
-            self._process, self._write_maps, self._answers, opts.start_timeout
+            self._process, self._save_maps, self._wait_ready, opts.start_timeout
         )
         if self._process.adopt():
             try:
-                await self._take_over()
+                await self._load_state()
             except AdminError as exc:
-                LOG.error("the HAProxy that runs cannot be taken over, ending it: %s", exc)
-                await self._process.end(signal.SIGTERM, 2)
+                LOG.error("the running HAProxy cannot be adopted, stopping it: %s", exc)
+                await self._process.terminate(signal.SIGTERM, 2)
             else:
                 self._supervisor.watch()
-                LOG.info("took over HAProxy, pid %s", self._process.pid)
+                LOG.info("adopted the running HAProxy, pid %s", self._process.pid)
                 return True
         self.binds = set()
         for one in self.maps.values():
             one.entries = {}
-        self._write_maps()
+        self._save_maps()
         await self._install(self.binds)
         await self._supervisor.start()
         return False
 
-    async def _take_over(self) -> None:
-        await self._worker()
+    async def _load_state(self) -> None:
+        await self.worker_pid()
         with contextlib.suppress(OSError, ValueError):
             self.binds = set(json.loads(self._binds_file.read_text()))
         for one in self.maps.values():
-            await one.read()
+            await one.load()
 
-    def _write_maps(self) -> None:
+    def _save_maps(self) -> None:
         for one in self.maps.values():
-            one.write()
+            one.save()
 
     async def _install(self, binds: Set[str]) -> bool:
         opts = self._conf.engine
-        files.put(self._paths.lua, render.lua(self._conf, self._paths))
+        files.write(self._paths.lua, render.lua(self._conf, self._paths))
         text = render.haproxy(self._conf, self._paths, self._intake_socket, sorted(binds))
 
         async def validate(draft: Path) -> tuple[int, str]:
-            return await check(
-                [program(opts.haproxy, "haproxy"), "-c", "-q", "-f", str(draft)],
+            return await run_to_end(
+                [find_program(opts.haproxy, "haproxy"), "-c", "-q", "-f", str(draft)],
                 opts.start_timeout,
             )
 
         return await files.install(self._paths.haproxy_cfg, text, validate)
 
-    def stale(self) -> bool:
-        """Whether HAProxy runs with another configuration than this agent would write."""
+    def config_differs(self) -> bool:
+        """Return whether HAProxy's configuration differs from the one of this agent."""
         text = render.haproxy(self._conf, self._paths, self._intake_socket, sorted(self.binds))
-        return not files.holds(self._paths.haproxy_cfg, text)
+        return not files.has_content(self._paths.haproxy_cfg, text)
 
     def check_binds(self, binds: Set[str]) -> None:
-        """Raise ComponentError if this node cannot listen on one that is new."""
+        """Raise ComponentError if this node cannot listen on one of the new addresses."""
         for bind in sorted(binds - self.binds):
             _try_bind(bind)
 
-    async def listen_on(self, binds: Set[str]) -> None:
-        """Reload with these front addresses. Nothing may be handed over meanwhile."""
+    async def rebind(self, binds: Set[str]) -> None:
+        """Reload with these front addresses. No service may be in a handover meanwhile."""
         before = self._paths.haproxy_cfg.read_text()
         if not await self._install(binds):
             self.binds = set(binds)
             return
-        self._write_maps()
+        self._save_maps()
         try:
             await self._reload()
         except ComponentError:
-            files.put(self._paths.haproxy_cfg, before)
+            files.write(self._paths.haproxy_cfg, before)
             raise
         self.binds = set(binds)
         self._binds_file.write_text(json.dumps(sorted(binds)))
 
     async def _reload(self) -> None:
         assert self._process is not None, "started before"
-        old = await self._worker()
-        self._process.send(signal.SIGUSR2)
+        old = await self.worker_pid()
+        self._process.send_signal(signal.SIGUSR2)
         try:
             async with asyncio.timeout(self._conf.engine.start_timeout):
                 while True:
                     await self.admin.close()
                     try:
-                        if await self._worker() != old:
+                        if await self.worker_pid() != old:
                             return
                     except AdminError as exc:
-                        LOG.debug("HAProxy reloads: %s", exc)
+                        LOG.debug("HAProxy is reloading: %s", exc)
                     await asyncio.sleep(0.02)
         except TimeoutError as exc:
             raise ComponentError(
-                f"HAProxy did not reload and goes on as before: {self._process.last_words()}"
+                f"HAProxy did not reload; the old worker continues: {self._process.log_tail()}"
             ) from exc
 
-    async def _worker(self) -> str:
-        said = await self.admin.run(command("show", "info"))
-        rows = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+    async def worker_pid(self) -> str:
+        """Return the pid of the worker that responds on the admin socket."""
+        output = await self.admin.run(command("show", "info"))
+        rows = dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
         return rows.get("Pid", "")
 
-    async def _answers(self) -> None:
-        """Return when it answers on the admin socket; the supervisor's patience is the limit."""
+    async def _wait_ready(self) -> None:
+        """Return once HAProxy responds on the admin socket; the supervisor limits the wait."""
         await self.admin.close()
         while True:
             try:
-                await self._worker()
+                await self.worker_pid()
             except AdminError as exc:
                 LOG.debug("HAProxy has not started yet: %s", exc)
             else:
                 return
 
-    async def tracked(self, table: str, service: str) -> int:
-        """Requests of a service that are now in ``writes``, ``fetching`` or ``holding``."""
-        said = await self.admin.run(command("show", "table", table, "key", service))
-        for line in said.splitlines():
-            words = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            if words.get("key") == service:
-                return int(words.get("conn_cur", 0))
+    async def open_requests(self, table: str, service: str) -> int:
+        """Return the requests of a service in ``writes``, ``fetching`` or ``holding``."""
+        output = await self.admin.run(command("show", "table", table, "key", service))
+        for line in output.splitlines():
+            fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
+            if fields.get("key") == service:
+                return int(fields.get("conn_cur", 0))
         return 0
 
     async def fetch_ports(self) -> set[int]:
-        """Local ports of the connections to guests on which reads of handed over services go."""
-        said = await self.admin.run(command("show", "fd"))
-        return {int(port) for port in _FETCH.findall(said)}
+        """Return the local ports of connections to guests that carry reads during a handover."""
+        output = await self.admin.run(command("show", "fd"))
+        return {int(port) for port in _FETCH_PORT.findall(output)}
 
     async def stop(self, patience: float) -> None:
-        """End it; requests in flight may finish within ``patience`` seconds."""
+        """Stop HAProxy; requests in flight may finish within ``patience`` seconds."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()
         await self.admin.close()
         if self._process is not None:
-            await self._process.end(signal.SIGUSR1, patience)
+            await self._process.terminate(signal.SIGUSR1, patience)
 
     async def detach(self) -> None:
-        """Let it run on without an agent."""
+        """Leave HAProxy running without an agent."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()
         await self.admin.close()

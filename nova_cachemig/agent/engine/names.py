@@ -1,7 +1,7 @@
-"""How services, pages and addresses are written in the engines' maps, headers and logs.
+"""The form of services, pages and addresses in the engines' maps, headers and logs.
 
-Whatever a client or an operator chose is quoted or hashed here, so that it cannot be more than a
-word in a map, a line of the log or a command on the admin socket.
+Text that a client or an operator chose is quoted or hashed here. The result is a single word, safe
+in a map, a log line or a command on the admin socket.
 """
 
 from __future__ import annotations
@@ -14,43 +14,41 @@ from urllib.parse import quote, unquote
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Service, Target
 
-NOT_YET = "-"
 
-
-def of_service(name: str) -> str:
-    """The name in maps, headers and logs: of ``A-Z a-z 0-9 _ . ~ - %`` only."""
-    word = quote(name, safe="")
-    if not word or len(word) > 190:
+def encode_service(name: str) -> str:
+    """Return the service's name in the characters ``A-Z a-z 0-9 _ . ~ - %``."""
+    encoded = quote(name, safe="")
+    if not encoded or len(encoded) > 190:
         raise ComponentError(f"service name {name!r:.80} is empty or too long for the engine")
-    return word
+    return encoded
 
 
-def to_service(word: str) -> str:
-    """The inverse of :func:`of_service`."""
-    return unquote(word)
+def decode_service(encoded: str) -> str:
+    """Return the name that :func:`encode_service` encoded."""
+    return unquote(encoded)
 
 
-def _hashed(*parts: str) -> str:
-    # As HAProxy's converters "sha1,hex" print it. It names; nothing is secret here.
+def _hash(*parts: str) -> str:
+    # The output of HAProxy's converters "sha1,hex". A name, not a secret.
     return hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest().upper()
 
 
-def of_page(service: str, host: str, url: str) -> str:
-    """Key in the map of epochs."""
-    return _hashed(of_service(service), host.lower(), url)
+def page_key(service: str, host: str, url: str) -> str:
+    """Return the page's key in the map of epochs."""
+    return _hash(encode_service(service), host.lower(), url)
 
 
-def of_pending(service: str, key: str) -> str:
-    """Key in the map of pending keys: ``url:/path?query`` or ``client:address``."""
-    kind, colon, rest = key.partition(":")
-    if kind not in {"url", "client"} or not colon or not rest:
+def pending_key(service: str, key: str) -> str:
+    """Return the map key of a pending key ``url:/path?query`` or ``client:address``."""
+    kind, colon, value = key.partition(":")
+    if kind not in {"url", "client"} or not colon or not value:
         raise ComponentError(f"a pending key is url:... or client:..., not {key!r:.80}")
-    return _hashed(of_service(service), key)
+    return _hash(encode_service(service), key)
 
 
-def of_journal(service: str) -> str:
-    """Key in the map of pending keys that says that any is set for the service."""
-    return _hashed(of_service(service), "journal")
+def journal_key(service: str) -> str:
+    """Return the key in the map of pending keys that is set while the service has any."""
+    return _hash(encode_service(service), "journal")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -66,29 +64,32 @@ def _port(port: int) -> int:
     return port
 
 
-def of_listen(listen: tuple[str, int]) -> str:
-    """A front address as HAProxy's ``bind`` takes it, which is also the bind's name."""
+def bind_address(listen: tuple[str, int]) -> str:
+    """Return a front address in the form of HAProxy's ``bind``, which is also the bind's name."""
     address = _address(listen[0])
     text = f"[{address}]" if address.version == 6 else str(address)
     return f"{text}:{_port(listen[1])}"
 
 
-def of_target(target: Target) -> str:
-    """A guest's address in the map of targets."""
+def target_value(target: Target) -> str:
+    """Return a guest's address in the form of the map of targets."""
     return f"{_address(target.address)}|{_port(target.port)}"
 
 
-def of_routes(service: Service) -> list[str]:
-    """Keys in the map of routes: the front address, or that with each host name."""
-    listen = of_listen(service.listen)
+def route_keys(service: Service) -> list[str]:
+    """Return the service's keys in the map of routes: the bind alone, or with each host name."""
+    bind = bind_address(service.listen)
     if not service.hosts:
-        return [listen]
+        return [bind]
     for host in service.hosts:
         if not host or any(c.isspace() or c in "|,;\\" for c in host):
             raise ComponentError(f"service {service.name}: {host!r:.80} is not a host name")
-    return [f"{listen}|{host.lower()}" for host in service.hosts]
+    return [f"{bind}|{host.lower()}" for host in service.hosts]
 
 
-def new_mark() -> str:
-    """A word that was never used before: for generations and epochs, also across restarts."""
+def new_token() -> str:
+    """Return a word that was never used before, also across restarts.
+
+    It names a generation or an epoch.
+    """
     return f"{time.time_ns():x}"

@@ -1,4 +1,4 @@
-"""The engines' processes. They live in sessions of their own and outlive an agent that dies."""
+"""The engines' processes. Each has its own session and survives the agent's death."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
-LONGEST_LOG = 8 << 20
-"""Bytes of a child's output that are kept when it is started again."""
+MAX_LOG_SIZE = 8 << 20
+"""Bytes. A larger log file of a process is deleted before the next start."""
 
 
-def program(name: str, option: str) -> str:
-    """The path of a program; raises ComponentError that names the option if it is missing."""
+def find_program(name: str, option: str) -> str:
+    """Return the path of a program; raises ComponentError that names the option if missing."""
     found = shutil.which(name)
     if found is None:
         raise ComponentError(f"[engine] {option} = {name}: there is no such program")
     return found
 
 
-def _begun(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot; None if there is none or it is a zombie."""
+def _start_time(pid: int) -> int | None:
+    """Return a process's start in clock ticks since boot; None if it ended or is a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -40,9 +40,10 @@ def _begun(pid: int) -> int | None:
 
 
 class Process:
-    """One program, of which at most one process is ours."""
+    """One program, and the at most one process of it that belongs to this agent."""
 
     def __init__(self, name: str, argv: Sequence[str], directory: Path) -> None:
+        """``directory`` gets the pid file and the log file."""
         self.name = name
         self._argv = list(argv)
         self._pid_file = directory / f"{name}.pid"
@@ -50,8 +51,8 @@ class Process:
         self.pid: int | None = None
 
     def spawn(self) -> None:
-        """Start it in a session of its own. Raises ComponentError."""
-        if self.log_file.exists() and self.log_file.stat().st_size > LONGEST_LOG:
+        """Start the process in its own session. Raises ComponentError."""
+        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_SIZE:
             self.log_file.unlink()
         log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         actions = [
@@ -59,8 +60,8 @@ class Process:
             (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), log_flags, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
-        # An agent's blocked or ignored signals are none of the child's.
-        back = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+        # The child must not inherit signals that the agent blocks or ignores.
+        defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
         try:
             self.pid = os.posix_spawn(
                 self._argv[0],
@@ -69,48 +70,48 @@ class Process:
                 file_actions=actions,
                 setsid=True,
                 setsigmask=[],
-                setsigdef=back,
+                setsigdef=defaults,
             )
         except OSError as exc:
             raise ComponentError(f"{self.name} cannot be started: {exc}") from exc
-        self._pid_file.write_text(json.dumps({"pid": self.pid, "begun": _begun(self.pid)}))
+        self._pid_file.write_text(json.dumps({"pid": self.pid, "begun": _start_time(self.pid)}))
         LOG.info("%s started, pid %d", self.name, self.pid)
 
     def adopt(self) -> bool:
-        """Take over the process that an earlier agent started, if it still runs."""
+        """Adopt the process that an earlier agent started; return False if it has ended."""
         try:
             saved = json.loads(self._pid_file.read_text())
-            pid, begun = int(saved["pid"]), saved["begun"]
+            pid, started = int(saved["pid"]), saved["begun"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if begun is None or _begun(pid) != begun:
+        if started is None or _start_time(pid) != started:
             return False
         self.pid = pid
         return True
 
-    def command(self) -> list[str]:
-        """The command line with which it runs; empty if it is gone."""
+    def command_line(self) -> list[str]:
+        """Return the arguments of the running process; empty if it has ended."""
         try:
             return Path(f"/proc/{self.pid}/cmdline").read_text().split("\0")[:-1]
         except OSError:
             return []
 
-    def alive(self) -> bool:
-        """Whether it runs."""
+    def is_running(self) -> bool:
+        """Return whether the process runs. Reaps it if it ended."""
         if self.pid is None:
             return False
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        return _begun(self.pid) is not None
+        return _start_time(self.pid) is not None
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal; no error if it is gone."""
-        if self.pid is not None and self.alive():
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal; does nothing if the process has ended."""
+        if self.pid is not None and self.is_running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def exited(self) -> None:
-        """Return once it has ended; it need not be a child of this process."""
+    async def wait(self) -> None:
+        """Return once the process has ended, also if it is not a child of this agent."""
         if self.pid is None:
             return
         try:
@@ -125,26 +126,22 @@ class Process:
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-            self.alive()  # reaps it
+            self.is_running()  # reaps it
 
-    async def end(self, first: signal.Signals, patience: float) -> None:
-        """End it: ``first``, after ``patience`` seconds SIGTERM, after 2 more SIGKILL."""
+    async def terminate(self, first: signal.Signals, patience: float) -> None:
+        """Send ``first``, after ``patience`` seconds SIGTERM, after 2 more seconds SIGKILL."""
         for number, wait in ((first, patience), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-            if not self.alive():
+            if not self.is_running():
                 break
-            self.send(number)
+            self.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.exited(), wait)
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing runs any more, or it is to run on without us."""
-        if not self.alive():
+                await asyncio.wait_for(self.wait(), wait)
+        if not self.is_running():
             self._pid_file.unlink(missing_ok=True)
         self.pid = None
 
-    def last_words(self) -> str:
-        """The last lines that it wrote, for an error message."""
+    def log_tail(self) -> str:
+        """Return the last four lines of output, for an error message."""
         try:
             lines = self.log_file.read_text(errors="replace").strip().splitlines()
         except OSError:
@@ -152,8 +149,11 @@ class Process:
         return " / ".join(lines[-4:])
 
 
-async def check(argv: Sequence[str], timeout: float) -> tuple[int, str]:
-    """Run a short program; its exit status and output. Raises ComponentError."""
+async def run_to_end(argv: Sequence[str], timeout: float) -> tuple[int, str]:
+    """Run a short program; return its exit status and output.
+
+    Raises ComponentError if it cannot start or does not end within ``timeout`` seconds.
+    """
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,

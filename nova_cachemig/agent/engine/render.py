@@ -1,4 +1,4 @@
-"""The engines' files, from the templates beside this module."""
+"""Renders the engines' files from the templates beside this module."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import jinja2
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine import capacity
-from nova_cachemig.agent.engine.accesslog import LINE_LENGTH, LOG_FORMAT
+from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-TURN_MILLISECONDS = 500  # for which a read waits at most until fewer are with the guest
+MAX_TURN_WAIT = 500
+"""Milliseconds that a read waits at most until the guest has fewer reads to respond to."""
 
 MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Paths:
-    """Everything that the engines have on disk."""
+    """The paths of the engines' files and sockets."""
 
     root: Path
 
@@ -32,7 +33,7 @@ class Paths:
 
     @property
     def lua(self) -> Path:
-        """HAProxy's Lua."""
+        """HAProxy's Lua script."""
         return self.root / "edge.lua"
 
     @property
@@ -46,11 +47,11 @@ class Paths:
         return self.root / "varnish"
 
     def map(self, name: str) -> Path:
-        """A map of HAProxy's."""
+        """Return the file of a map."""
         return self.root / f"{name}.map"
 
     def socket(self, name: str) -> Path:
-        """A unix socket: admin, held, late, guest, cache, varnish."""
+        """Return a unix socket: admin, held, late, guest, cache or varnish."""
         return self.root / f"{name}.sock"
 
 
@@ -64,7 +65,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # no HTML, and every value is checked before it gets here
+        autoescape=False,  # not HTML, and every value is checked by the callers
     )
 
 
@@ -73,16 +74,16 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
     sockets = {name: str(paths.socket(name)) for name in _SOCKETS}
     return {
         **{key: opts[key] for key in opts},
-        "limits": capacity.connections(opts.max_clients, capacity.hard_limit()),
+        "capacity": capacity.for_clients(opts.max_clients, capacity.open_file_limit()),
         "sockets": {**sockets, "intake": intake_socket},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
-        "log_length": LINE_LENGTH,
+        "log_length": MAX_LINE_LENGTH,
         "log_format": LOG_FORMAT,
         "ring_size": 4 << 20,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
-        "spare_refresh": 30,  # seconds: popular pages were refreshed until the guest was paused
+        "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
         "max_object": opts.max_object << 20,
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),
         "fetch_retries": -(-opts.connect_patience * 1000 // opts.fetch_connect_timeout),
@@ -90,33 +91,33 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
 
 
 def haproxy(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str, binds: Sequence[str]) -> str:
-    """HAProxy's configuration for these front addresses."""
+    """Return HAProxy's configuration for these front addresses."""
     values = _values(conf, paths, intake_socket)
     return _environment().get_template("haproxy.cfg.j2").render(values, binds=sorted(binds))
 
 
 def varnish(conf: cfg.ConfigOpts, paths: Paths) -> str:
-    """Varnish's configuration: one for all services."""
+    """Return Varnish's configuration, the same for all services."""
     return _environment().get_template("cache.vcl.j2").render(_values(conf, paths, ""))
 
 
 def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
-    """The Lua that holds requests."""
-    head = {
+    """Return the Lua script that holds requests."""
+    paths_of_maps = {
         "STATE_MAP": paths.map("state"),
         "PENDING_MAP": paths.map("pending"),
         "COOKIES_MAP": paths.map("cookies"),
         "EPOCHS_MAP": paths.map("epochs"),
     }
-    lines = [f'local {name} = "{path}"' for name, path in head.items()]
+    lines = [f'local {name} = "{path}"' for name, path in paths_of_maps.items()]
     lines += [
-        f"local HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}",
-        f"local FETCHES = {conf.engine.fetches_on_return}",
-        f"local TURN_MILLISECONDS = {TURN_MILLISECONDS}",
+        f"local MAX_HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}",
+        f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
+        f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
     ]
     return "\n".join([*lines, "", (TEMPLATES / "edge.lua").read_text()])
 
 
 def map_text(entries: Mapping[str, str]) -> str:
-    """A map's file. Keys and values come from :mod:`names`: no blanks, no line breaks."""
+    """Return the text of a map's file. :mod:`names` made the keys and values single words."""
     return "".join(f"{key} {value}\n" for key, value in entries.items())

@@ -1,9 +1,10 @@
-"""Cuts TCP connections whose request the guest has not acknowledged, by netlink's sock_diag.
+"""Cuts TCP connections with an unacknowledged request, through netlink's sock_diag.
 
-While a guest is paused its kernel acknowledges nothing, and the sender's retransmissions come at
-0.2, 0.4, 0.8 ... s: a request sent just before the pause can wait for twice the pause. Cutting such
-a connection makes HAProxy answer 502 to Varnish, which asks again on a new one. A connection whose
-request was acknowledged needs no help: the guest's own kernel sends the answer when it runs again.
+The kernel of a paused guest acknowledges nothing, and the sender retransmits after 0.2, 0.4, 0.8 …
+seconds. A request sent just before the pause can therefore wait for twice the pause. When its
+connection is cut, HAProxy responds 502 to Varnish, which sends the request on a new connection.
+A connection with an acknowledged request is left alone: the guest's kernel sends the response when
+the guest runs again.
 
 Needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY. The structures are those of linux/inet_diag.h.
 """
@@ -37,7 +38,7 @@ _ID_SIZE = _ID.size + _ID_TAIL.size
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Connection:
-    """An established connection as the kernel shows it."""
+    """An established connection as the kernel lists it."""
 
     family: int
     identity: bytes  # struct inet_diag_sockid
@@ -49,7 +50,7 @@ class Connection:
 
     @property
     def stuck(self) -> bool:
-        """Whether something was sent again and is still not acknowledged."""
+        """Whether data was retransmitted and is still not acknowledged."""
         return self.unacknowledged > 0 and self.retransmissions > 0
 
 
@@ -71,7 +72,7 @@ def _parse(body: bytes) -> Connection:
 
 
 def _messages(sock: socket.socket) -> Iterator[bytes]:
-    """Bodies of the answer; raises OSError for an error, ends at its acknowledgement or end."""
+    """Yield the bodies of the reply, until its end or acknowledgement. Raises OSError."""
     while True:
         data = sock.recv(1 << 18)
         while data:
@@ -99,11 +100,11 @@ def _open() -> socket.socket:
 
 
 def connections(address: str, port: int) -> list[Connection]:
-    """Established connections of this host to ``address`` and ``port``. Raises ComponentError."""
+    """Return this host's established connections to an address. Raises ComponentError."""
     wanted = ipaddress.ip_address(address)
     family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
-    anyone = bytes(16)
-    identity = _ID.pack(0, port, anyone, anyone) + _ID_TAIL.pack(0, b"\xff" * 8)
+    any_address = bytes(16)
+    identity = _ID.pack(0, port, any_address, any_address) + _ID_TAIL.pack(0, b"\xff" * 8)
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED) + identity
     try:
         with _open() as sock:
@@ -115,7 +116,7 @@ def connections(address: str, port: int) -> list[Connection]:
 
 
 def destroy(connection: Connection) -> bool:
-    """Cut one; False if it was gone. Raises ComponentError if this process may not."""
+    """Cut a connection; return False if it had ended. Raises ComponentError without permission."""
     request = (
         _REQUEST.pack(connection.family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED)
         + connection.identity

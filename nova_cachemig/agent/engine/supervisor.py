@@ -1,4 +1,4 @@
-"""Keeps one engine running: started or adopted, started again when it dies."""
+"""Keeps one engine running: starts or adopts it, and restarts it when it ends."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+MIN_PAUSE, MAX_PAUSE = 0.05, 5.0
+"""Seconds between two failed starts; the pause doubles each time."""
 HEALTHY_AFTER = 10.0
-"""Seconds after which an engine that dies is started again at once."""
+"""Seconds after which an engine counts as healthy: its next restart begins with MIN_PAUSE."""
 
 
 class Supervisor:
-    """``prepare`` puts the files in place; ``ready`` returns once the engine answers."""
+    """Supervises one process."""
 
     def __init__(
         self,
@@ -30,6 +31,10 @@ class Supervisor:
         ready: Callable[[], Awaitable[None]],
         timeout: float,
     ) -> None:
+        """``prepare`` writes the files before a start; ``ready`` returns once the engine responds.
+
+        ``timeout`` limits ``ready``, in seconds.
+        """
         self._process = process
         self._prepare = prepare
         self._ready = ready
@@ -38,23 +43,25 @@ class Supervisor:
         self.restarts = 0
 
     async def start(self) -> None:
-        """Start it and return when it answers. Raises ComponentError with its last words."""
+        """Start the engine; return when it responds. Raises ComponentError with its last output."""
         self._prepare()
         self._process.spawn()
         try:
             await self._wait_ready()
         except ComponentError:
-            await self._process.end(signal.SIGKILL, 5)
+            await self._process.terminate(signal.SIGKILL, 5)
             raise
         self.watch()
 
     def watch(self) -> None:
-        """From now on start it again when it dies."""
+        """Restart the engine from now on whenever it ends."""
         if self._task is None:
-            self._task = asyncio.create_task(self._keep(), name=f"keep {self._process.name}")
+            self._task = asyncio.create_task(
+                self._restart_forever(), name=f"supervise {self._process.name}"
+            )
 
     async def unwatch(self) -> None:
-        """Let it end."""
+        """No longer restart the engine."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -64,31 +71,31 @@ class Supervisor:
     async def _wait_ready(self) -> None:
         name = self._process.name
         ready = asyncio.ensure_future(self._ready())
-        gone = asyncio.ensure_future(self._process.exited())
+        ended = asyncio.ensure_future(self._process.wait())
         try:
             await asyncio.wait(
-                {ready, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED
+                {ready, ended}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED
             )
             if ready.done():
                 ready.result()
                 return
-            how = "ended at once" if gone.done() else f"did not answer within {self._timeout:g} s"
-            raise ComponentError(f"{name} {how}: {self._process.last_words()}")
+            fault = "ended" if ended.done() else f"did not respond within {self._timeout:g} s"
+            raise ComponentError(f"{name} {fault}: {self._process.log_tail()}")
         finally:
-            for task in (ready, gone):
+            for task in (ready, ended):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ComponentError):
                     await task
 
-    async def _keep(self) -> None:
-        pause = FIRST_PAUSE
+    async def _restart_forever(self) -> None:
+        pause = MIN_PAUSE
         while True:
-            since = time.monotonic()
-            await self._process.exited()
+            started = time.monotonic()
+            await self._process.wait()
             self.restarts += 1
-            LOG.error("%s ended: %s", self._process.name, self._process.last_words())
-            if time.monotonic() - since > HEALTHY_AFTER:
-                pause = FIRST_PAUSE
+            LOG.error("%s ended: %s", self._process.name, self._process.log_tail())
+            if time.monotonic() - started > HEALTHY_AFTER:
+                pause = MIN_PAUSE
             while True:
                 try:
                     self._prepare()
@@ -96,7 +103,7 @@ class Supervisor:
                     await self._wait_ready()
                     break
                 except (ComponentError, OSError) as exc:
-                    LOG.error("%s: %s; again in %g s", self._process.name, exc, pause)
-                    self._process.send(signal.SIGKILL)
+                    LOG.error("%s: %s; next attempt in %g s", self._process.name, exc, pause)
+                    self._process.send_signal(signal.SIGKILL)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)

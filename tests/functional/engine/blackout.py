@@ -1,6 +1,7 @@
-"""A network namespace in which a guest lives, and whose packets can be dropped both ways.
+"""A network namespace for a guest, in which all packets can be dropped in both directions.
 
-To the edge this is a paused guest: its kernel acknowledges nothing. SIGSTOP is not the same.
+To the edge this looks like a paused guest: the guest's kernel acknowledges nothing. With SIGSTOP
+it would.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ _numbers = itertools.count(1)
 
 
 def unavailable() -> str | None:
-    """Why no namespace can be made here; None if one can."""
+    """Return the reason why no namespace can be created; None if it can."""
     if os.geteuid() != 0:
-        return "needs root for a network namespace of its own"
+        return "needs root for a network namespace"
     missing = [name for name in ("ip", "nft") if shutil.which(name) is None]
     if missing:
         return f"needs {' and '.join(missing)}"
     name = f"cmprobe{os.getpid()}"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        return "cannot make a network namespace here"
+        return "cannot create a network namespace"
     subprocess.run(["ip", "netns", "del", name], check=True)
     return None
 
@@ -38,7 +39,7 @@ def _run(*argv: str, stdin: str | None = None) -> None:
 
 
 class Namespace:
-    """A namespace joined to this one by a veth pair; the guest's address is ``address``."""
+    """A namespace that a veth pair connects to this one; ``address`` is the guest's."""
 
     def __init__(self) -> None:
         number = (os.getpid() * 8 + next(_numbers)) % 16384
@@ -67,7 +68,7 @@ class Namespace:
         _run("ip", "netns", "exec", self.name, "nft", "-f", "-", stdin=rules)
 
     async def pause(self) -> None:
-        """From when this returns no packet goes in or out."""
+        """Drop every packet, in and out, from when this returns."""
         await asyncio.to_thread(
             self._nft,
             "add chain inet pause in { type filter hook input priority -300; policy drop; }\n"
@@ -75,14 +76,14 @@ class Namespace:
         )
 
     async def resume(self) -> None:
-        """Packets go again."""
+        """Let packets pass again."""
         await asyncio.to_thread(
             self._nft,
             "flush table inet pause\ndelete chain inet pause in\ndelete chain inet pause out\n",
         )
 
     def listen(self) -> socket.socket:
-        """A listening socket inside, usable from any thread."""
+        """Return a listening socket inside, usable from any thread."""
         made: list[socket.socket] = []
 
         def enter() -> None:
@@ -100,7 +101,7 @@ class Namespace:
             sock.setblocking(False)
             made.append(sock)
 
-        thread = threading.Thread(target=enter)  # the namespace is the thread's own
+        thread = threading.Thread(target=enter)  # only the thread enters the namespace
         thread.start()
         thread.join()
         return made[0]

@@ -1,4 +1,4 @@
-"""A real HAProxy and a real Varnish under the driver, a guest, an intake, and a client."""
+"""A real HAProxy and a real Varnish with the driver, a guest, an intake and a client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.conf import engine as options
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Service
-from tests.functional.engine.servers import Answer, Guest, Intake, fetch, free_port, loopback, until
+from tests.functional.engine.servers import (
+    Guest,
+    Intake,
+    Response,
+    fetch,
+    free_port,
+    loopback,
+    until,
+)
 
 SERVICE = "shop / één"  # names are free text
 INSTANCE = "6f70656e-7374-4163-8b21-000000000001"
@@ -37,12 +45,12 @@ def config(root: Path, **overrides: object) -> cfg.ConfigOpts:
 @unittest.skipUnless(shutil.which("haproxy"), "needs haproxy")
 @unittest.skipUnless(shutil.which("varnishd"), "needs varnishd")
 class EngineCase(unittest.IsolatedAsyncioTestCase):
-    """``self.engine`` serves ``self.guest`` on ``self.edge``; overridden by ``options``."""
+    """``self.engine`` serves ``self.guest`` on ``self.edge``; ``options`` sets its options."""
 
     options: dict[str, object] = {}
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it is slower than what is measured
+        asyncio.get_running_loop().set_debug(False)  # it would dominate the measured times
         self.root = Path(tempfile.mkdtemp(prefix="cmeng"))
         self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         self.conf = config(self.root, **self.options)
@@ -68,8 +76,8 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
         return HaproxyVarnish(self.conf, intake_socket=self.intake_socket)
 
     def a_service(self, name: str = SERVICE, **fields: object) -> Service:
-        given = {"instance": INSTANCE, "port": 80, "listen": self.edge, **fields}
-        return Service(name=name, **given)  # type: ignore[arg-type]
+        values = {"instance": INSTANCE, "port": 80, "listen": self.edge, **fields}
+        return Service(name=name, **values)  # type: ignore[arg-type]
 
     async def _end(self) -> None:
         await self.engine.detach()
@@ -88,33 +96,39 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
                 return False
         return Path(f"/proc/{pid}").exists()
 
-    async def get(self, url: str, **kwargs: object) -> Answer:
+    async def get(self, url: str, **kwargs: object) -> Response:
         return await fetch(self.edge, url, **kwargs)  # type: ignore[arg-type]
 
     async def flip(self, state: EdgeState) -> None:
         await self.engine.set_state(self.service.name, state)
 
+    async def invalidate(self, host: str, urls: list[str], service: str = SERVICE) -> None:
+        await self.engine.update_barrier(service, {host: urls}, {})
+
+    async def set_pending(self, key: str, on: bool, service: str = SERVICE) -> None:
+        await self.engine.update_barrier(service, {}, {key: on})
+
     def route(self, service: Service) -> Route:
         return Route(service, self.guest.target)
 
     async def holding(self, number: int) -> None:
-        """Wait until just so many requests are held."""
+        """Wait until exactly this number of requests is held."""
         async with asyncio.timeout(5):
             while (await self.engine.counts(self.service.name)).holding_now != number:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
-    async def engine_listens(self) -> None:
-        """Wait until the driver follows the edge's log."""
+    async def log_is_read(self) -> None:
+        """Wait until the driver reads the edge's log."""
         async with asyncio.timeout(5):
             await asyncio.gather(*(ring.connected.wait() for ring in self.engine._rings))
-        await asyncio.sleep(0.05)  # connected is before HAProxy has attached it
+        await asyncio.sleep(0.05)  # HAProxy attaches the reader shortly after
 
     async def server_is(self, server: str, state: str) -> None:
-        """Wait until HAProxy's health check says UP or DOWN."""
+        """Wait until HAProxy's health check reports UP or DOWN."""
         async with asyncio.timeout(5):
             while True:
-                said = await self.engine._edge.admin.run("show stat -1 4 -1")
-                for line in said.splitlines():
+                output = await self.engine._edge.admin.run("show stat -1 4 -1")
+                for line in output.splitlines():
                     row = line.split(",")
                     if "/".join(row[:2]) == server and row[17].startswith(state):
                         return

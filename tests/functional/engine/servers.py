@@ -16,7 +16,7 @@ from nova_cachemig.model.service import Target
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """As a server saw it; header names in lower case."""
+    """A request that a server received; header names in lower case."""
 
     method: str
     url: str
@@ -25,7 +25,7 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -65,9 +65,9 @@ class Server:
         self._writers: set[asyncio.StreamWriter] = set()
         self.seen: list[Request] = []
         self.connections = 0  # so far
-        self.answering = 0
-        self.most = 0  # answered at a time, so far
-        self.closes_idle = False  # just when the next request comes
+        self.responding = 0  # requests in progress
+        self.most = 0  # requests in progress at the same time, so far
+        self.closes_idle = False  # when the next request arrives
         self.running = asyncio.Event()  # cleared: the process is paused
         self.running.set()
         self.gates: dict[str, asyncio.Event] = {}
@@ -95,12 +95,12 @@ class Server:
                     return
                 reused = True
                 self.seen.append(request)
-                self.answering += 1
-                self.most = max(self.most, self.answering)
+                self.responding += 1
+                self.most = max(self.most, self.responding)
                 try:
                     status, extra, body = await self._handler(request)
                 finally:
-                    self.answering -= 1
+                    self.responding -= 1
                 head = f"HTTP/1.1 {status} X\r\n"
                 if not any(n.lower() == "content-length" for n in extra) and status not in {
                     101,
@@ -114,7 +114,7 @@ class Server:
                     + b"\r\n"
                     + (b"" if method == "HEAD" or status == 101 else body)
                 )
-                if (gate := self.gates.get(url)) is not None:  # stop in the midst of the body
+                if (gate := self.gates.get(url)) is not None:  # stop in the middle of the body
                     writer.write(whole[:-1])
                     await gate.wait()
                     await self.running.wait()
@@ -129,10 +129,10 @@ class Server:
 
 
 class Guest(Server):
-    """Each answer's body is the number of the request; ``rules`` sets headers by path."""
+    """Each response's body is the number of the request; ``rules`` sets headers by path."""
 
     def __init__(self) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._respond)
         self.rules: dict[str, dict[str, str]] = {}
         self.statuses: dict[str, int] = {}
         self.bodies: dict[str, bytes] = {}
@@ -157,7 +157,7 @@ class Guest(Server):
     def count(self, url: str) -> int:
         return Counter(request.url for request in self.seen)[url]
 
-    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+    async def _respond(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         path = request.url.partition("?")[0]
         number = len(self.seen)
         self.arrived.set()
@@ -168,10 +168,10 @@ class Guest(Server):
 
 
 class Intake(Server):
-    """Stands for the agent's intake: sends each write on to the guest when the gate is open."""
+    """Replaces the agent's intake: sends each write to the guest while the gate is open."""
 
     def __init__(self, guest: Guest) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._respond)
         self._guest = guest
         self.gate = asyncio.Event()
         self.gate.set()
@@ -179,22 +179,22 @@ class Intake(Server):
     async def listen(self, path: str) -> None:
         sock = socket.socket(socket.AF_UNIX)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108 - what a dead agent left
+            os.unlink(path)  # noqa: PTH108 - left by a dead agent
         sock.bind(path)
         sock.listen(1024)
         sock.setblocking(False)
         await super().start(sock)
 
-    async def _answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+    async def _respond(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         await self.gate.wait()
-        answer = await fetch(
+        response = await fetch(
             (self._guest.address, self._guest.port),
             request.url,
             method=request.method,
             headers={"Host": request.headers.get("host", "")},
             body=request.body,
         )
-        return answer.status, {"X-From": "intake"}, answer.body
+        return response.status, {"X-From": "intake"}, response.body
 
 
 async def exchange(
@@ -204,7 +204,7 @@ async def exchange(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
-) -> Answer:
+) -> Response:
     began = time.monotonic()
     lines = {"Host": "shop.example", **(headers or {})}
     if body or method not in {"GET", "HEAD", "OPTIONS"}:
@@ -218,11 +218,11 @@ async def exchange(
     if method != "HEAD" and status not in {204, 304}:
         chunked = "transfer-encoding" in got
         whole = await read_body(reader, got) if chunked else await reader.readexactly(length)
-    return Answer(status, got, whole, time.monotonic() - began)
+    return Response(status, got, whole, time.monotonic() - began)
 
 
 async def until(condition: Callable[[], object], seconds: float = 5) -> None:
-    """Wait for what other processes do and nobody tells."""
+    """Wait for a change in another process, which sends no event."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -231,7 +231,7 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 async def connect(
     where: tuple[str, int],
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Never waits for the kernel's own repetition of a SYN, after 1, 3 and 7 s."""
+    """Connect without the kernel's retransmissions of SYN, which come after 1, 3 and 7 s."""
     while True:
         try:
             async with asyncio.timeout(0.1):
@@ -248,8 +248,8 @@ async def fetch(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     timeout: float = 30,
-) -> Answer:
-    """One request on a connection of its own; ``where`` is an address or a unix socket."""
+) -> Response:
+    """Send one request on a new connection; ``where`` is an address or a unix socket."""
     async with asyncio.timeout(timeout):
         if isinstance(where, str):
             reader, writer = await asyncio.open_unix_connection(where)

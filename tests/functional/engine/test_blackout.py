@@ -1,4 +1,4 @@
-"""A guest whose packets are dropped: what its clients see, request by request."""
+"""A guest whose packets are dropped: the effect on each request of its clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nova_cachemig.agent.engine import sockdiag
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
 from tests.functional.engine.rig import SERVICE, EngineCase
-from tests.functional.engine.servers import Answer, exchange, until
+from tests.functional.engine.servers import Response, exchange, until
 
 REASON = blackout.unavailable()
 
@@ -27,7 +27,7 @@ def p99(values: list[float]) -> float:
 
 
 class Lag:
-    """How late this machine runs things, seconds: added to each limit, since others use it too."""
+    """How late this machine runs tasks, in seconds: added to each limit on a busy machine."""
 
     def __init__(self) -> None:
         self.late: list[float] = []
@@ -43,13 +43,13 @@ class Lag:
 
 
 class Load:
-    """Open loop: a request every ``gap`` seconds, whatever became of those before."""
+    """Open loop: a request every ``gap`` seconds, independent of the responses."""
 
     def __init__(self, case: EngineCase, gap: float) -> None:
         self._case = case
         self._gap = gap
         self._tasks: list[asyncio.Task[None]] = []
-        self.done: list[tuple[str, float, float, Answer | Exception]] = []  # kind, due, end
+        self.done: list[tuple[str, float, float, Response | Exception]] = []  # kind, due, end
 
     async def run(self, until: asyncio.Event) -> None:
         due = time.monotonic()
@@ -66,17 +66,17 @@ class Load:
         get = self._case.get
         try:
             if kind == "hit":
-                answer = await get(random.choice(PAGES))
+                response = await get(random.choice(PAGES))
             elif kind == "miss":
-                answer = await get(f"/miss/{number}")
+                response = await get(f"/miss/{number}")
             else:
-                answer = await get("/write", method="POST", body=str(number).encode())
+                response = await get("/write", method="POST", body=str(number).encode())
         except Exception as exc:
             self.done.append((kind, due, time.monotonic(), exc))
         else:
-            self.done.append((kind, due, time.monotonic(), answer))
+            self.done.append((kind, due, time.monotonic(), response))
 
-    def failures(self) -> list[tuple[str, Answer | Exception]]:
+    def failures(self) -> list[tuple[str, Response | Exception]]:
         return [
             (kind, result)
             for kind, _, _, result in self.done
@@ -93,13 +93,13 @@ class BlackoutCase(EngineCase):
         return self.namespace.listen()
 
     async def pause(self) -> None:
-        # The program stops as well: what it answers to a request from before is sent afterwards,
-        # not lost and then sent again by the guest's kernel, whose clock stands still as well.
+        # The program stops too. Otherwise its response would be lost and later retransmitted by the
+        # guest's kernel, whose clock does not stop here, unlike that of a paused guest.
         self.guest.running.clear()
         await self.namespace.pause()
 
     async def agent_sees(self, back: asyncio.Event) -> None:
-        """What the manager does when the guest answers a fresh connection."""
+        """Do as the manager does once the guest accepts a new connection."""
         while True:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -117,7 +117,7 @@ class BlackoutCase(EngineCase):
 
     @contextlib.asynccontextmanager
     async def blackout(self, seconds: float, shield: bool = True) -> AsyncIterator[list[float]]:
-        """Pause; the body runs meanwhile; resume ``seconds`` later. Yields [from, to]."""
+        """Pause, run the body, and resume ``seconds`` after the pause. Yields [from, to]."""
         span = [time.monotonic()]
         back = asyncio.Event()
         await self.pause()
@@ -167,7 +167,7 @@ class Shielded(BlackoutCase):
         )
         self.assertLess(hits, 0.05 + lag.allowance())
         self.assertLess(reads, 0.15 + lag.allowance())
-        self.assertLess(writes, 0.3 + lag.allowance())  # mostly this test's own intake
+        self.assertLess(writes, 0.3 + lag.allowance())  # mostly the intake of this test
         self.assertLess(flight, 0.3 + lag.allowance())
         bodies = [request.body for request in self.guest.seen if request.method == "POST"]
         self.assertEqual(len(bodies), len(set(bodies)))
@@ -178,7 +178,7 @@ class Shielded(BlackoutCase):
     async def test_five_seconds(self) -> None:
         await self.carried(5.0)
 
-    async def test_reads_in_flight_at_the_pause_are_asked_anew(self) -> None:
+    async def test_reads_in_flight_at_the_pause_are_sent_again(self) -> None:
         await self.flip(EdgeState.ARMED)
         await asyncio.gather(*(self.get(f"/warm/{n}") for n in range(8)))  # kept connections
         await self.pause()
@@ -188,9 +188,9 @@ class Shielded(BlackoutCase):
         await until(self.stuck)
         async with self.blackout(began + 1.5 - time.monotonic()) as span:
             pass
-        answers = await asyncio.gather(*reads)
+        responses = await asyncio.gather(*reads)
         overrun = time.monotonic() - span[1]
-        self.assertEqual({200}, {answer.status for answer in answers})
+        self.assertEqual({200}, {response.status for response in responses})
         print(f"in-flight reads over a blackout of 1.5 s: overrun {overrun * 1e3:.0f} ms")
         self.assertLess(overrun, 0.3)
         self.assertEqual(200, (await write).status)
@@ -202,23 +202,23 @@ class Shielded(BlackoutCase):
 
 
 class Unattended(BlackoutCase):
-    """Nobody told the edge anything."""
+    """The edge receives no change of state."""
 
-    async def test_new_connections_outlive_the_blackout_also_for_writes(self) -> None:
+    async def test_new_connections_survive_the_blackout_also_for_writes(self) -> None:
         async with self.blackout(1.5, shield=False) as span:
             tasks = [asyncio.create_task(self.get(f"/r/{n}")) for n in range(10)]
             tasks += [
                 asyncio.create_task(self.get(f"/w/{n}", method="POST", body=b"x"))
                 for n in range(10)
             ]
-        answers = await asyncio.gather(*tasks)
+        responses = await asyncio.gather(*tasks)
         overrun = time.monotonic() - span[1]
-        self.assertEqual({200}, {answer.status for answer in answers})
+        self.assertEqual({200}, {response.status for response in responses})
         self.assertLess(overrun, 0.6)
         self.assertEqual(20, len({request.url for request in self.guest.seen}))
         self.assertEqual(20, len(self.guest.seen))
 
-    async def test_armed_alone_answers_hits_at_once(self) -> None:
+    async def test_armed_alone_serves_hits_during_the_blackout(self) -> None:
         await self.flip(EdgeState.ARMED)
         for page in PAGES:
             await self.get(page)

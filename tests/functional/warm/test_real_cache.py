@@ -49,10 +49,10 @@ class WarmCase(EngineCase):
         found = []
         for url in urls:
             try:
-                answer = await self.get(url, timeout=0.5)
+                response = await self.get(url, timeout=0.5)
             except TimeoutError:
                 continue
-            if "cachemig; hit" in answer.headers.get("cache-status", ""):
+            if "cachemig; hit" in response.headers.get("cache-status", ""):
                 found.append(url)
         return found
 
@@ -65,7 +65,7 @@ class WarmCase(EngineCase):
 class WarmTest(WarmCase):
     async def test_every_known_page_is_answered_without_the_guest(self) -> None:
         urls = [f"/page/{i}?q={i}" for i in range(300)]
-        self.saw(*urls)
+        self.record_access(*urls)
         await self.flip(EdgeState.ARMED)
         began = time.monotonic()
         counts = await self.warm()
@@ -86,7 +86,7 @@ class WarmTest(WarmCase):
         self.guest.rules = {
             "/": {"Content-Type": "text/html"}, "/s.css": {"Content-Type": "text/css"},
         }  # fmt: skip
-        self.saw("/")
+        self.record_access("/")
         await self.flip(EdgeState.ARMED)
         counts = await self.warm()
         self.assertEqual(4, counts.fetched)
@@ -105,7 +105,7 @@ class WarmTest(WarmCase):
         }
         self.guest.rules = dict.fromkeys(self.guest.bodies, html)
         self.guest.rules["/private"] = {"Cache-Control": "private"}
-        self.saw("/page/1", "/page/2", "/page/3")
+        self.record_access("/page/1", "/page/2", "/page/3")
         await self.flip(EdgeState.ARMED)
         counts = await self.warm()
         self.assertEqual((6, 5, 1), (counts.wanted, counts.fetched, counts.uncacheable))
@@ -123,7 +123,7 @@ class WarmTest(WarmCase):
             "/private": {"Cache-Control": "private"}, "/cookie": {"Set-Cookie": "a=b"},
         }  # fmt: skip
         self.guest.statuses = {"/gone": 404, "/broken": 500}
-        self.saw("/ok", "/private", "/cookie", "/gone", "/broken")
+        self.record_access("/ok", "/private", "/cookie", "/gone", "/broken")
         await self.flip(EdgeState.ARMED)
         counts = await self.warm()
         self.assertEqual((5, 1, 2, 2), (counts.wanted, counts.fetched, counts.failed,
@@ -132,7 +132,7 @@ class WarmTest(WarmCase):
         self.assertEqual({"/ok", "/broken"}, left)
 
     async def test_not_being_handed_over(self) -> None:
-        self.saw(*(f"/{i}" for i in range(50)))
+        self.record_access(*(f"/{i}" for i in range(50)))
         counts = await self.warm()
         self.assertEqual((50, 0, 50), (counts.wanted, counts.fetched, counts.failed))
         self.assertEqual([], self.guest.seen)
@@ -154,18 +154,18 @@ class KeepWarmTest(WarmCase):
         self.addAsyncCleanup(end)
 
     async def test_changed_page_is_the_new_one(self) -> None:
-        self.saw("/a")
+        self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
         await self.keeping()
-        await self.engine.invalidate(SERVICE, HOST, ["/a"])
+        await self.invalidate(HOST, ["/a"])
         self.guest.bodies["/a"] = b"new"
         self.warmer.invalidated(SERVICE, "/a")
         await self.guest_got("/a", 2)
         await self.flip(EdgeState.SHIELDED)
-        answer = await self.get("/a", timeout=1.0)
-        self.assertEqual(b"new", answer.body)
-        self.assertIn("hit", answer.headers["cache-status"])
+        response = await self.get("/a", timeout=1.0)
+        self.assertEqual(b"new", response.body)
+        self.assertIn("hit", response.headers["cache-status"])
 
     async def test_page_found_by_a_link_is_kept_as_others_are(self) -> None:
         self.guest.bodies["/a"] = b"<a href=/linked>"
@@ -173,26 +173,26 @@ class KeepWarmTest(WarmCase):
             "/a": {"Content-Type": "text/html"},
             "/linked": {"Cache-Control": "max-age=2, must-revalidate"},
         }
-        self.saw("/a")
+        self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
         await self.keeping()
         for _ in range(9):  # longer than it is fresh
             self.assertEqual(["/linked"], await self.hits("/linked"))
             await asyncio.sleep(0.3)
-        await self.engine.invalidate(SERVICE, HOST, ["/linked"])
+        await self.invalidate(HOST, ["/linked"])
         self.guest.bodies["/linked"] = b"new"
         before = self.guest.count("/linked")
         self.warmer.invalidated(SERVICE, "/linked")
         await self.guest_got("/linked", before + 1)
         await self.flip(EdgeState.SHIELDED)
-        answer = await self.get("/linked", timeout=1.0)
-        self.assertEqual(b"new", answer.body)
-        self.assertIn("hit", answer.headers["cache-status"])
+        response = await self.get("/linked", timeout=1.0)
+        self.assertEqual(b"new", response.body)
+        self.assertIn("hit", response.headers["cache-status"])
 
     async def test_page_that_must_be_revalidated_is_always_there(self) -> None:
         self.guest.rules["/a"] = {"Cache-Control": "max-age=2, must-revalidate"}
-        self.saw("/a")
+        self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
         await self.keeping()
@@ -204,7 +204,7 @@ class KeepWarmTest(WarmCase):
 
     async def test_error_at_renewal_does_not_cost_the_page(self) -> None:
         self.guest.rules["/a"] = {"Cache-Control": "max-age=600, must-revalidate"}
-        self.saw("/a")
+        self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
         self.guest.statuses["/a"] = 503
@@ -219,16 +219,16 @@ class SlowGuestTest(WarmCase):
     async def test_users_do_not_suffer(self) -> None:
         """A guest that does one thing at a time: warming must not fill its queue."""
         one = asyncio.Lock()
-        answer = self.guest._answer
+        response = self.guest._respond
 
         async def slowly(request):
             async with one:
                 await asyncio.sleep(0.01)
-            return await answer(request)
+            return await response(request)
 
         self.guest._handler = slowly
         alone = await self.users(40)
-        self.saw(*(f"/{i}" for i in range(200)))
+        self.record_access(*(f"/{i}" for i in range(200)))
         for seconds in alone:
             self.warmer.record_access(
                 AccessRecord(SERVICE, "u", "GET", HOST, "/u", 200, time.time(), seconds)
@@ -246,8 +246,8 @@ class SlowGuestTest(WarmCase):
     async def users(self, number: int, learn: bool = False) -> list[float]:
         times = []
         for i in range(number):
-            answer = await self.get(f"/user?{random.random()}")
-            times.append(answer.seconds)
+            response = await self.get(f"/user?{random.random()}")
+            times.append(response.seconds)
             if learn:
                 self.warmer.record_access(
                     AccessRecord(SERVICE, "u", "GET", HOST, f"/u{i}", 200, time.time(), times[-1])

@@ -1,5 +1,5 @@
--- Holding requests at the edge, and what a plain map lookup cannot do.
--- The paths of the maps are given by the agent, which renders the first lines.
+-- Holds requests at the edge, and does what a map lookup alone cannot do.
+-- The agent renders the first lines, which define the paths of the maps and the limits.
 
 local state = Map.new(STATE_MAP, Map._str)
 local pending = Map.new(PENDING_MAP, Map._str)
@@ -19,14 +19,14 @@ local function is_pending(txn, name)
     return key ~= nil and pending:lookup(key) ~= nil
 end
 
--- Each kind of request: must it still wait?
+-- For each kind of request: whether it must still wait.
 local function read_waits(txn, mode)
     return (mode == "shielded" and agent_is_up(txn))
         or is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
 end
 
 local waits = {
-    page = function(txn)  -- the cache itself says whether it must be held while shielded
+    page = function(txn)  -- while shielded, Varnish decides whether to hold it
         return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
     end,
     held = read_waits,
@@ -38,12 +38,11 @@ local waits = {
         if agent_is_up(txn) then
             return mode == "drain"
         end
-        -- Older writes wait in the journal of an agent that is gone: none may overtake them.
+        -- The agent is gone and older writes wait in its journal: do not overtake them.
         return is_pending(txn, "txn.journal")
     end,
 }
 
--- An error here must not hold anybody: the request goes on.
 local function must_wait(txn, service, kind)
     local value = state:lookup(service)
     return value ~= nil and waits[kind](txn, value:sub(1, value:find(":", 1, true) - 1))
@@ -51,14 +50,15 @@ end
 
 core.register_action("cachemig_hold", {"http-req"}, function(txn)
     local service, kind = txn:get_var("txn.svc"), txn:get_var("txn.kind")
-    local deadline = (txn:get_var("txn.since") or milliseconds()) + HOLD_MILLISECONDS
+    local deadline = (txn:get_var("txn.since") or milliseconds()) + MAX_HOLD_MILLISECONDS
     local nap = 4
     while true do
-        local sound, wait = pcall(must_wait, txn, service, kind)
-        if not sound then
+        -- After an error the request continues: it must not be held for ever.
+        local ok, wait = pcall(must_wait, txn, service, kind)
+        if not ok then
             core.Alert("cachemig_hold: " .. tostring(wait))
         end
-        if not sound or not wait then
+        if not ok or not wait then
             break
         end
         if milliseconds() >= deadline then
@@ -75,19 +75,19 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
     txn:unset_var("txn.holding")
 end, 0)
 
--- All that was held wants to go to the guest when it is back. A few at a time are answered no later,
--- and spare it a connection each. A guest that takes long is asked by all at once after a while.
+-- When the guest returns, all held reads become due. A few at a time take no longer in total and need
+-- fewer connections. If the guest is slow, the others stop waiting after MAX_TURN_MILLISECONDS.
 core.register_action("cachemig_turn", {"http-req"}, function(txn)
-    local service, last = txn:get_var("txn.svc"), milliseconds() + TURN_MILLISECONDS
-    while tonumber(txn.c:table_conn_cur(service, "fetching") or 0) >= FETCHES do
-        if milliseconds() >= last then
+    local service, deadline = txn:get_var("txn.svc"), milliseconds() + MAX_TURN_MILLISECONDS
+    while tonumber(txn.c:table_conn_cur(service, "fetching") or 0) >= MAX_FETCHES do
+        if milliseconds() >= deadline then
             return
         end
         core.msleep(2)
     end
 end, 0)
 
--- A client that is named by a cookie: its hash, so that the value is not written anywhere.
+-- Identifies a client by the hash of a cookie, so that no log or journal contains the cookie's value.
 core.register_action("cachemig_client", {"http-req"}, function(txn)
     local wanted = cookies:lookup(txn:get_var("txn.svc"))
     local headers = txn.http:req_get_headers()["cookie"]
@@ -115,25 +115,25 @@ local function same_site_path(txn, value)
     return nil
 end
 
-local function forget(txn, url)
+local function renew_epoch(txn, url)
     local page = txn:get_var("txn.svc") .. "|" .. (txn:get_var("txn.host") or "") .. "|" .. url
     local now = core.now()
     local epoch = string.format("%x%05x%04x", now.sec, now.usec, math.random(0, 65535))
     core.set_map(EPOCHS_MAP, txn.c:hex(txn.c:sha1(page)), epoch)
 end
 
--- RFC 9111, section 4.4: what an answered unsafe request makes stale.
+-- RFC 9111, section 4.4: the response to an unsafe request invalidates these URLs.
 core.register_action("cachemig_written", {"http-res"}, function(txn)
     local status = txn.f:status()
     if status >= 400 then
         return
     end
-    forget(txn, txn:get_var("txn.url"))
+    renew_epoch(txn, txn:get_var("txn.url"))
     local headers = txn.http:res_get_headers()
     for _, name in ipairs({"location", "content-location"}) do
         local path = headers[name] and same_site_path(txn, headers[name][0])
         if path then
-            forget(txn, path)
+            renew_epoch(txn, path)
         end
     end
 end, 0)

@@ -1,4 +1,4 @@
-"""Log lines: nobody forges a field."""
+"""Log lines: parsing, and that a client cannot forge a field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nova_cachemig.agent.engine import accesslog, names
 
 
 def line(**fields: object) -> bytes:
-    """As HAProxy writes it."""
+    """Return a line in the form in which HAProxy writes it."""
     values: dict[str, object] = {
         "svc": "shop",
         "src": "10.0.0.9",
@@ -22,7 +22,7 @@ def line(**fields: object) -> bytes:
         "total": 1500,
         "queued": 2,
         "connected": 3,
-        "answered": 40,
+        "responded": 40,
         "end": "--",
         "served": "-",
         "error": "-",
@@ -33,16 +33,18 @@ def line(**fields: object) -> bytes:
         "url": b"/a?b=c",
         **fields,
     }
-    words = [
+    fields_ = [
         (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
         for v in values.values()
     ]
-    return f"v1 {' '.join(words)} end".encode()
+    return f"v1 {' '.join(fields_)} end".encode()
 
 
 class Parse(unittest.TestCase):
     def test_every_field(self) -> None:
-        record = accesslog.parse(line(svc=names.of_service("my shop"), served="stale", cookies=1))
+        record = accesslog.parse(
+            line(svc=names.encode_service("my shop"), served="stale", cookies=1)
+        )
         assert record is not None
         access = record.access
         self.assertEqual(("my shop", "10.0.0.9"), (access.service, access.client))
@@ -54,15 +56,15 @@ class Parse(unittest.TestCase):
         self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
         self.assertAlmostEqual(0.045, record.wait)
 
-    def test_the_wait_of_an_answer_of_the_edges_own(self) -> None:
-        record = accesslog.parse(line(queued=-1, connected=-1, answered=-1, error="hold", wait=1))
+    def test_the_wait_of_a_response_of_the_edge(self) -> None:
+        record = accesslog.parse(line(queued=-1, connected=-1, responded=-1, error="hold", wait=1))
         assert record is not None
         self.assertEqual((1.5, "hold", True), (record.wait, record.error, record.held))
 
     def test_no_service_is_no_record(self) -> None:
         self.assertIsNone(accesslog.parse(line(svc="-", status=421)))
 
-    def test_what_is_cut_off_or_odd_is_refused(self) -> None:
+    def test_truncated_and_malformed_lines_are_refused(self) -> None:
         whole = line()
         for bad in (
             b"",
@@ -74,13 +76,13 @@ class Parse(unittest.TestCase):
             line(status="x"),
             line(url="%%%"),
         ):
-            with self.assertRaises(accesslog.NotALine):
+            with self.assertRaises(accesslog.LogLineError):
                 accesslog.parse(bad)
 
     @settings(deadline=None)
     @given(st.binary(max_size=300))
     def test_any_bytes_are_a_record_or_refused(self, data: bytes) -> None:
-        with contextlib.suppress(accesslog.NotALine):
+        with contextlib.suppress(accesslog.LogLineError):
             accesslog.parse(data)
 
     @settings(deadline=None)
@@ -91,5 +93,5 @@ class Parse(unittest.TestCase):
         self.assertEqual(url, record.access.url.encode("utf-8", "surrogateescape"))
         self.assertEqual(("shop", 200), (record.access.service, record.access.status))
 
-    def test_the_format_has_as_many_words_as_a_line(self) -> None:
+    def test_the_format_has_as_many_fields_as_a_line(self) -> None:
         self.assertEqual(len(line().split(b" ")), len(accesslog.LOG_FORMAT.split(" ")))

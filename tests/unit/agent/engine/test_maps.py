@@ -1,4 +1,4 @@
-"""Maps: memory, file and edits stay equal."""
+"""Maps: memory, file and HAProxy stay equal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ KEYS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("123"), max_si
 
 
 class FakeAdmin(Admin):
-    """Does to a list of rows what HAProxy does; says what HAProxy says."""
+    """Edits a list of rows as HAProxy edits a map, with the same output."""
 
     def __init__(self) -> None:
         super().__init__(Path("/none"), 1)
         self.rows: list[tuple[str, str]] = []
+        self.failing = False
 
-    async def ask(self, *commands: str) -> list[str]:
+    async def exchange(self, *commands: str) -> list[str]:
+        if self.failing:
+            raise AdminError("HAProxy does not respond")
         return [self._one(one.split(" ")) for one in commands]
 
     def _one(self, words: list[str]) -> str:
@@ -55,40 +58,56 @@ class Edits(unittest.TestCase):
 
     @settings(deadline=None)
     @given(st.lists(KEYS, max_size=5))
-    def test_become_makes_all_three_equal(self, wanted: list[dict[str, str]]) -> None:
+    def test_replace_makes_memory_file_and_haproxy_equal(
+        self, wanted: list[dict[str, str]]
+    ) -> None:
         for entries in wanted:
-            asyncio.run(self.map.become(entries))
+            asyncio.run(self.map.replace(entries))
             self.assertEqual(sorted(entries.items()), sorted(self.admin.rows))
             self.assertEqual(entries, self.map.entries)
             lines = self.path.read_text().splitlines()
             self.assertEqual(sorted(f"{k} {v}" for k, v in entries.items()), sorted(lines))
 
-    def test_put_drop_clear(self) -> None:
+    def test_set_remove_clear(self) -> None:
         async def steps() -> None:
-            await self.map.put("a", "1")
-            await self.map.put("a", "1")
-            await self.map.put("a", "2")
+            await self.map.set("a", "1")
+            await self.map.set("a", "1")
+            await self.map.set("a", "2")
             self.assertEqual([("a", "2")], self.admin.rows)
-            await self.map.drop("a", "never")
+            await self.map.remove("a", "never")
             self.assertEqual([], self.admin.rows)
-            await self.map.put("b", "1")
+            await self.map.set("b", "1")
             await self.map.clear()
             self.assertEqual(([], {}), (self.admin.rows, self.map.entries))
 
         asyncio.run(steps())
 
-    def test_entries_that_haproxy_made_are_set_and_not_doubled(self) -> None:
+    def test_upsert_does_not_duplicate_the_entries_that_haproxy_added(self) -> None:
         self.admin.rows = [("a", "old")]
-        asyncio.run(self.map.put_unseen({"a": "new"}))
-        asyncio.run(self.map.put_unseen({"b": "new"}))
+        asyncio.run(self.map.upsert({"a": "new"}))
+        asyncio.run(self.map.upsert({"b": "new"}))
         self.assertEqual([("a", "new"), ("b", "new")], self.admin.rows)
 
-    def test_read(self) -> None:
+    def test_load(self) -> None:
         self.admin.rows = [("a", "1"), ("b", "2")]
-        asyncio.run(self.map.read())
+        asyncio.run(self.map.load())
         self.assertEqual({"a": "1", "b": "2"}, self.map.entries)
 
-    def test_hostile_values_are_refused_before_anything_is_sent(self) -> None:
+    def test_a_hostile_value_is_refused_before_a_command_is_sent(self) -> None:
         with self.assertRaises(AdminError):
-            asyncio.run(self.map.put("a", "1;shutdown sessions"))
+            asyncio.run(self.map.set("a", "1;shutdown sessions"))
         self.assertEqual([], self.admin.rows)
+
+    def test_an_update_after_an_error_first_corrects_haproxy(self) -> None:
+        async def steps() -> None:
+            await self.map.update({"a": "1", "b": "1"})
+            self.admin.failing = True
+            with self.assertRaises(AdminError):
+                await self.map.update({"a": "2", "b": None})
+            self.admin.failing = False
+            self.admin.rows.append(("c", "9"))
+            await self.map.update({"d": "1"})
+
+        asyncio.run(steps())
+        self.assertEqual([("a", "2"), ("d", "1")], self.admin.rows)
+        self.assertEqual({"a": "2", "d": "1"}, self.map.entries)

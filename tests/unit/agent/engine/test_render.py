@@ -1,4 +1,4 @@
-"""The rendered files."""
+"""The rendered configuration files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import capacity, render
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.engine import render
 from nova_cachemig.conf import engine as options
 
 
@@ -35,7 +34,7 @@ class Haproxy(unittest.TestCase):
     def setUp(self) -> None:
         self.text = render.haproxy(config(), PATHS, "/run/i.sock", ["10.0.0.2:80", "10.0.0.1:80"])
 
-    def test_a_bind_for_each_front_address_with_its_name(self) -> None:
+    def test_each_front_address_has_a_bind_of_its_name(self) -> None:
         binds = re.findall(r"^    bind (\S+) name (\S+)$", self.text, re.M)
         self.assertEqual([("10.0.0.1:80",) * 2, ("10.0.0.2:80",) * 2], binds)
 
@@ -43,7 +42,7 @@ class Haproxy(unittest.TestCase):
         again = render.haproxy(config(), PATHS, "/run/i.sock", ["10.0.0.1:80", "10.0.0.2:80"])
         self.assertEqual(self.text, again)
 
-    def test_clients_headers_go_before_anything_looks_at_them(self) -> None:
+    def test_the_first_rule_deletes_the_clients_headers(self) -> None:
         rules = re.findall(r"^    http-request (.*)$", section(self.text, "listen edge"), re.M)
         self.assertEqual("del-header X-Cachemig- -m beg", rules[0])
 
@@ -53,19 +52,19 @@ class Haproxy(unittest.TestCase):
             self.assertIn("http-reuse never", text)
             self.assertEqual(["conn-failure"], re.findall(r"retry-on (.*)", text))
 
-    def test_only_the_cache_asks_anew(self) -> None:
+    def test_only_the_cache_retries_more_than_connections(self) -> None:
         found = re.findall(r"^    retry-on (.*)$", self.text, re.M)
         self.assertEqual(
             ["conn-failure empty-response 425"], [f for f in found if f != "conn-failure"]
         )
 
-    def test_nothing_inside_listens_on_the_network(self) -> None:
+    def test_the_inner_listeners_are_unix_sockets(self) -> None:
         for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
             self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
         self.assertNotIn("stats enable", self.text)
         self.assertEqual(4, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
 
-    def test_patience_is_as_many_tries(self) -> None:
+    def test_the_patience_is_a_number_of_retries(self) -> None:
         text = render.haproxy(
             config(connect_patience=10, connect_timeout=300, fetch_connect_timeout=100),
             PATHS,
@@ -84,7 +83,7 @@ class Others(unittest.TestCase):
     def test_the_lua_knows_the_maps(self) -> None:
         text = render.lua(config(hold_timeout=7), PATHS)
         self.assertIn('local STATE_MAP = "/run/x/state.map"', text)
-        self.assertIn("local HOLD_MILLISECONDS = 7000", text)
+        self.assertIn("local MAX_HOLD_MILLISECONDS = 7000", text)
 
     def test_the_vcl_does_not_grow_with_services_and_is_all_rendered(self) -> None:
         text = render.varnish(config(stale_max=123), PATHS)
@@ -110,12 +109,3 @@ class OptionLimits(unittest.TestCase):
                 config(**{name: value})
         with self.assertRaises(ValueError):
             config(runtime_dir="/tmp/a b")
-
-    def test_connections(self) -> None:
-        self.assertEqual(3283, capacity.connections(0, 20000).clients)
-        self.assertEqual(capacity.MOST_CLIENTS, capacity.connections(0, 10**6).clients)
-        self.assertEqual(100, capacity.connections(100, 20000).clients)
-        with self.assertRaisesRegex(ComponentError, "max_clients = 5000 needs 30300 open files"):
-            capacity.connections(5000, 20000)
-        with self.assertRaisesRegex(ComponentError, "too low"):
-            capacity.connections(0, 256)

@@ -1,4 +1,4 @@
-"""sock_diag on connections of this test's own."""
+"""sock_diag on connections that the test opens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Listing(unittest.TestCase):
             try:
                 server, client, _ = self.pair(family, address)
             except OSError:
-                continue  # no IPv6 loopback here
+                continue  # this machine has no IPv6 loopback
             port = server.getsockname()[1]
             found = sockdiag.connections(address, port)
             self.assertEqual([client.getsockname()[1]], [c.source_port for c in found])
@@ -36,7 +36,7 @@ class Listing(unittest.TestCase):
             self.assertFalse(found[0].stuck)
             self.assertEqual([], sockdiag.connections(address, 1))
 
-    def test_stuck_is_sent_again_and_not_acknowledged(self) -> None:
+    def test_stuck_means_retransmitted_and_unacknowledged(self) -> None:
         def one(retransmissions: int, unacknowledged: int) -> sockdiag.Connection:
             return sockdiag.Connection(2, b"", 1, 2, "a", retransmissions, unacknowledged)
 
@@ -52,7 +52,7 @@ class Listing(unittest.TestCase):
             self.assertTrue(sockdiag.destroy(found[0]))
         except sockdiag.ComponentError as exc:
             self.assertIn("CAP_NET_ADMIN", str(exc))
-            self.skipTest("may not cut connections here")
+            return  # without the capability, only the error can be checked
         with self.assertRaises(OSError):
             client.recv(1)
         self.assertFalse(sockdiag.destroy(found[0]))

@@ -1,0 +1,76 @@
+"""Writes and reads: invalidated pages, and reads that wait for a write."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nova_cachemig.model.phase import EdgeState
+from tests.functional.engine.rig import EngineCase
+
+
+class Barrier(EngineCase):
+    async def test_an_invalidation_applies_to_all_cookies(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        jars = [{}, {"Cookie": "a=1"}, {"Cookie": "a=2"}]
+        before = [(await self.get("/a?q=1", headers=jar)).body for jar in jars]
+        await self.invalidate("Shop.example", ["/a?q=1", "/never-seen"])
+        after = [(await self.get("/a?q=1", headers=jar)).body for jar in jars]
+        self.assertFalse(set(before) & set(after))
+        again = [(await self.get("/a?q=1", headers=jar)).body for jar in jars]
+        self.assertEqual(after, again)
+
+    async def test_an_earlier_fetch_does_not_store_the_old_page(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.delays["/a"] = 0.4
+        self.guest.arrived.clear()
+        old = asyncio.create_task(self.get("/a"))
+        await self.guest.asked()
+        await self.invalidate("shop.example", ["/a"])
+        first = await old
+        self.assertNotEqual(first.body, (await self.get("/a")).body)
+
+    async def test_pending_holds_reads_of_the_key_only(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        for key in ("url:/a?x=;|\\ <<", "client:127.0.0.1"):
+            with self.subTest(key=key):
+                await self.set_pending(key, True)
+                await self.set_pending(key, True)
+                url = "/plain" if key.startswith("client") else "/a?x=;|\\%20<<"
+                if key.startswith("url"):
+                    await self.set_pending("url:" + url, True)
+                    self.assertEqual(200, (await self.get("/free")).status)
+                waiting = asyncio.create_task(self.get(url))
+                await self.holding(1)
+                await self.set_pending("url:" + url, False)
+                await self.set_pending(key, False)
+                self.assertEqual(200, (await waiting).status)
+
+    async def test_pending_ends_with_the_handover(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        await self.set_pending("url:/a", True)
+        await self.flip(EdgeState.PASS)
+        self.assertEqual(200, (await self.get("/a", timeout=2)).status)
+        await self.flip(EdgeState.ARMED)
+        self.assertEqual(200, (await self.get("/a", timeout=2)).status)
+
+    async def test_a_cookie_can_identify_a_client(self) -> None:
+        service = self.a_service(client_cookie="sid")
+        await self.engine.apply([self.route(service)])
+        await self.flip(EdgeState.ARMED)
+        await self.get("/w", method="POST", body=b"x", headers={"Cookie": "b=2; sid=secret; c=3"})
+        client = self.intake.seen[0].headers["x-cachemig-client"]
+        self.assertRegex(client, "^cookie-[0-9a-f]{40}$")
+        await self.set_pending(f"client:{client}", True)
+        self.assertEqual(200, (await self.get("/a", headers={"Cookie": "sid=other"})).status)
+        waiting = asyncio.create_task(self.get("/a", headers={"Cookie": "sid=secret"}))
+        await self.holding(1)
+        await self.set_pending(f"client:{client}", False)
+        self.assertEqual(200, (await waiting).status)
+
+    async def test_very_many_written_pages_clear_the_cache(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        before = await self.get("/a")
+        for start in range(0, 5200, 400):
+            urls = [f"/p{n}" for n in range(start, start + 400)]
+            await self.invalidate("shop.example", urls)
+        self.assertNotEqual(before.body, (await self.get("/a")).body)

@@ -1,0 +1,74 @@
+"""Epochs and pending keys of the services in a handover."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from nova_cachemig.agent.engine import names
+from nova_cachemig.agent.engine.barrier import MAX_EPOCHS, BarrierMaps
+from nova_cachemig.agent.engine.maps import EdgeMap
+from tests.unit.agent.engine.test_maps import FakeAdmin
+
+
+class BarrierTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.admins = {name: FakeAdmin() for name in ("state", "pending", "epochs")}
+        self.maps = {n: EdgeMap(Path(folder.name) / n, a) for n, a in self.admins.items()}
+        self.barrier = BarrierMaps(*self.maps.values())
+
+    def pending(self) -> set[str]:
+        return {key for key, _ in self.admins["pending"].rows}
+
+    async def hold(self, key: str, on: bool, service: str = "s") -> None:
+        await self.barrier.update(service, {}, {key: on})
+
+    async def test_the_journal_key_is_set_while_a_key_is_pending(self) -> None:
+        await self.hold("url:/a", True)
+        await self.hold("client:1", True)
+        a, one = names.pending_key("s", "url:/a"), names.pending_key("s", "client:1")
+        self.assertEqual({a, one, names.journal_key("s")}, self.pending())
+        await self.hold("url:/a", False)
+        self.assertEqual({one, names.journal_key("s")}, self.pending())
+        await self.hold("client:1", False)
+        await self.hold("client:1", False)
+        self.assertEqual(set(), self.pending())
+
+    async def test_a_write_gives_each_of_its_pages_a_new_epoch(self) -> None:
+        await self.barrier.update("s", {"h": ["/x", "/y"]}, {})
+        first = dict(self.admins["epochs"].rows)
+        self.assertEqual({names.page_key("s", "h", url) for url in ("/x", "/y")}, first.keys())
+        await self.barrier.update("s", {"h": ["/x"]}, {})
+        second = dict(self.admins["epochs"].rows)
+        changed = {key for key in first if first[key] != second[key]}
+        self.assertEqual({names.page_key("s", "h", "/x")}, changed)
+
+    async def test_one_handovers_end_leaves_the_keys_of_another(self) -> None:
+        await self.maps["state"].set("t", "armed:1")
+        for name in ("s", "t"):
+            await self.hold("url:/a", True, name)
+        await self.barrier.update("t", {"h": ["/x"]}, {})
+        await self.barrier.end("s")
+        self.assertEqual({names.pending_key("t", "url:/a"), names.journal_key("t")}, self.pending())
+        self.assertEqual(1, len(self.admins["epochs"].rows))
+
+    async def test_the_last_end_clears_also_the_entries_of_haproxy(self) -> None:
+        self.admins["epochs"].rows = [("by Lua", "1")]
+        await self.hold("url:/a", True)
+        await self.barrier.end("s")
+        self.assertEqual(([], set()), (self.admins["epochs"].rows, self.pending()))
+
+    async def test_too_many_epochs_become_new_generations(self) -> None:
+        for name in ("s", "t"):
+            await self.maps["state"].set(name, "armed:1")
+        self.maps["epochs"].entries = {str(n): "1" for n in range(MAX_EPOCHS)}
+        with self.assertLogs("nova_cachemig.agent.engine.barrier", "WARNING"):
+            await self.barrier.update("s", {"h": ["/x"]}, {})
+        after = dict(self.admins["state"].rows)
+        self.assertEqual({"s", "t"}, after.keys())
+        for entry in after.values():
+            self.assertRegex(entry, "^armed:(?!1$)")
+        self.assertEqual({}, self.maps["epochs"].entries)

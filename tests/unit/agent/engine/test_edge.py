@@ -1,0 +1,81 @@
+"""HAProxy's output, its configuration and its addresses, without HAProxy."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import unittest
+from pathlib import Path
+
+from nova_cachemig.agent.engine import render
+from nova_cachemig.agent.engine.admin import Admin
+from nova_cachemig.agent.engine.edge import Edge
+from nova_cachemig.agent.ports import ComponentError
+from tests.unit.agent.engine.test_render import config
+
+TABLE = """# table: writes, type: string, size:102400, used:2
+0x7f01: key=shop use=1 exp=0 conn_cur=3
+0x7f02: key=shop2 use=1 exp=0 conn_cur=9"""
+
+DESCRIPTORS = """\
+ 12 : st=0x20 cl fe=edge mode=http lport=80 rport=5000
+ 13 : st=0x21 cl back=1 lport=41001 rport=8080 px=fetch sv=fetch/guest sc=1
+ 14 : st=0x21 cl back=1 lport=41002 rport=8080 px=guest_write sv=guest_write/guest sc=1
+ 15 : st=0x21 cl back=1 lport=41003 rport=8080 px=fetch sv=fetch/guest sc=1"""
+
+
+class ScriptedAdmin(Admin):
+    """Responds to each command with a text of the test."""
+
+    def __init__(self, outputs: dict[str, str]) -> None:
+        super().__init__(Path("/none"), 1)
+        self._outputs = outputs
+
+    async def exchange(self, *commands: str) -> list[str]:
+        return [self._outputs[one] for one in commands]
+
+
+class EdgeTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.paths = render.Paths(Path(folder.name))
+        self.conf = config()
+        self.edge = Edge(self.conf, self.paths, "/i")
+
+    def script(self, command: str, output: str) -> None:
+        self.edge.admin = ScriptedAdmin({command: output})
+
+    async def test_open_requests_of_exactly_one_service(self) -> None:
+        self.script("show table writes key shop", TABLE)
+        self.assertEqual(3, await self.edge.open_requests("writes", "shop"))
+        self.script("show table writes key sho", TABLE)
+        self.assertEqual(0, await self.edge.open_requests("writes", "sho"))
+
+    async def test_fetch_ports_are_those_of_reads_only(self) -> None:
+        self.script("show fd", DESCRIPTORS)
+        self.assertEqual({41001, 41003}, await self.edge.fetch_ports())
+
+    async def test_worker_pid(self) -> None:
+        self.script("show info", "Name: HAProxy\nPid: 77\nnode:")
+        self.assertEqual("77", await self.edge.worker_pid())
+
+    def test_a_changed_option_makes_the_configuration_differ(self) -> None:
+        self.assertTrue(self.edge.config_differs())
+        self.paths.haproxy_cfg.write_text(render.haproxy(self.conf, self.paths, "/i", []))
+        self.assertFalse(self.edge.config_differs())
+        self.conf.set_override("retry_after", 77, group="engine")
+        self.assertTrue(self.edge.config_differs())
+
+    def test_an_address_in_use_or_of_another_node_is_refused(self) -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.listen()
+            bind = f"127.0.0.1:{sock.getsockname()[1]}"
+            with self.assertRaisesRegex(ComponentError, f"cannot listen on {bind}"):
+                self.edge.check_binds({bind})
+            self.edge.binds = {bind}
+            self.edge.check_binds({bind})  # HAProxy itself listens there
+        with self.assertRaisesRegex(ComponentError, "192.0.2.7:80"):
+            self.edge.check_binds({"192.0.2.7:80"})
+        self.edge.check_binds({bind} - self.edge.binds | {"[::1]:0", "127.0.0.1:0"})
