@@ -13,7 +13,7 @@ from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
-from nova_cachemig.rpc.endpoint import Context
+from nova_cachemig.rpc.bus import Context
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ KEPT = 1000
 
 
 class Endpoint:
-    """Implements :class:`nova_cachemig.rpc.endpoint.AgentEndpoint`."""
+    """Implements :class:`nova_cachemig.rpc.agent.AgentEndpoint`."""
 
     def __init__(
         self,

@@ -27,7 +27,8 @@ from nova_cachemig.agent.writes import Writes, intake_socket
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
-from nova_cachemig.rpc.server import AgentServer
+from nova_cachemig.rpc import agent as contract
+from nova_cachemig.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
 
@@ -105,10 +106,10 @@ class Agent:
             LOG.warning("service %s: the edge was left in a handover that is over", name)
             await self._engine.set_state(name, EdgeState.PASS)
 
-    def _server(self) -> AgentServer:
+    def _server(self) -> RpcServer:
         loop = asyncio.get_running_loop()
         endpoint = Endpoint(loop, self._manager, self._store, self._conf.agent.host, self._registry)
-        return AgentServer(
+        return contract.server(
             self._conf, endpoint, host=self._conf.agent.host, topic=self._conf.agent.topic
         )
 

@@ -13,8 +13,9 @@ from oslo_log import log
 
 from nova_cachemig.compute.notification import Moment, MomentKind
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
-from nova_cachemig.rpc.agent import SLICE, AgentRefusedError, AgentUnreachableError, WarmAnswer
-from nova_cachemig.rpc.courier import Parcel
+from nova_cachemig.rpc.agent import SLICE, WarmResponse
+from nova_cachemig.rpc.cast_queue import QueuedCast
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from nova_cachemig.rpc.faults import Faults
 
 LOG = log.getLogger(__name__)
@@ -45,13 +46,13 @@ class Agent(Protocol):
         source: str | None,
         destination: str | None,
         at: float,
-    ) -> Parcel: ...
+    ) -> QueuedCast: ...
 
-    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> Parcel: ...
+    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> QueuedCast: ...
 
     def wait_warm(
         self, ctxt: dict[str, str], instance: str, request: str, wait: float, *, timeout: float
-    ) -> WarmAnswer: ...
+    ) -> WarmResponse: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ class MigrationHook:
         self._wall = wall
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._begun: collections.OrderedDict[tuple[str, str], Parcel] = collections.OrderedDict()
+        self._begun: collections.OrderedDict[tuple[str, str], QueuedCast] = (
+            collections.OrderedDict()
+        )
         self._silent_until = float("-inf")
 
     def saw(self, moment: Moment) -> None:
@@ -100,7 +103,7 @@ class MigrationHook:
             self._tell(moment)
 
     def _begin(self, moment: Moment) -> None:
-        parcel = self._agent.begin(
+        cast = self._agent.begin(
             _context(moment),
             moment.instance,
             moment.request,
@@ -109,7 +112,7 @@ class MigrationHook:
             self._wall(),
         )
         with self._lock:
-            self._begun[moment.instance, moment.request] = parcel
+            self._begun[moment.instance, moment.request] = cast
             while len(self._begun) > _KEPT:
                 self._begun.popitem(last=False)
 
@@ -129,24 +132,24 @@ class MigrationHook:
     def _wait(self, moment: Moment) -> None:
         began = self._clock()
         with self._lock:
-            parcel = self._begun.pop((moment.instance, moment.request), None)
+            cast = self._begun.pop((moment.instance, moment.request), None)
         try:
-            outcome = self._outcome(moment, parcel, began + self._limits.warm)
-        except (AgentUnreachableError, AgentRefusedError) as exc:
+            outcome = self._outcome(moment, cast, began + self._limits.warm)
+        except (UnreachableError, RefusedError) as exc:
             self._silent_until = self._clock() + self._limits.retry_after
             self._faults.note("a migration does not wait for the agent", exc)
             outcome = f"the agent is not waited for: {exc}"
         took = self._clock() - began
         LOG.info("cachemig: instance %s, after %.2f s: %s", moment.instance, took, outcome)
 
-    def _outcome(self, moment: Moment, parcel: Parcel | None, deadline: float) -> str:
+    def _outcome(self, moment: Moment, cast: QueuedCast | None, deadline: float) -> str:
         """Wait; the sentence to log. Raises if the agent is silent or refuses."""
         if self._limits.warm <= 0:
             return "migrations are never delayed ([cachemig] warm_timeout = 0)"
         if self._clock() < self._silent_until:
             return "the agent did not answer a short while ago and is not waited for"
-        if parcel is not None and not parcel.delivered(self._patience(deadline)):
-            raise AgentUnreachableError(parcel.error or "the message bus does not take messages")
+        if cast is not None and not cast.delivered(self._patience(deadline)):
+            raise UnreachableError(cast.error or "the message bus does not take messages")
         wait = 0.0  # the first question is whether anybody is there
         while True:
             asked = self._clock()
@@ -160,7 +163,7 @@ class MigrationHook:
                 self._sleep(min(early, _PACE))  # an agent that does not wait must not be drummed on
             wait = max(0.0, min(SLICE, deadline - self._clock() - _ANSWER_TIME))
 
-    def _ask(self, moment: Moment, wait: float, deadline: float) -> WarmAnswer | None:
+    def _ask(self, moment: Moment, wait: float, deadline: float) -> WarmResponse | None:
         """One slice; None if the time was up before an answer was due."""
         due = wait + self._limits.answer
         timeout = max(0.0, min(due, deadline - self._clock()))
@@ -168,7 +171,7 @@ class MigrationHook:
             return self._agent.wait_warm(
                 _context(moment), moment.instance, moment.request, wait, timeout=timeout
             )
-        except AgentUnreachableError:
+        except UnreachableError:
             if timeout < due:
                 return None
             raise

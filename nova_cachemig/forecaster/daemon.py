@@ -21,7 +21,7 @@ from stevedore import driver, exception
 from nova_cachemig.model.load import Forecast, LoadMatrix
 from nova_cachemig.model.snapshot import HostLoad, Snapshot
 from nova_cachemig.rpc.faults import Faults
-from nova_cachemig.rpc.forecast import SchedulersClient
+from nova_cachemig.rpc.snapshots import SchedulersClient
 from nova_cachemig.telemetry import source
 from nova_cachemig.telemetry.collector import Collector
 
@@ -128,7 +128,7 @@ class Daemon:
         """Forecast, send the snapshot to the schedulers, save if due. Never raises."""
         try:
             self.latest = latest = self._make_round()
-            self._schedulers.tell(latest.wire)
+            self._schedulers.send(latest.wire)
             self.faults.recovered("no forecast could be made")
         except Exception as exc:  # later samples may be fine; the snapshot gets stale meanwhile
             self.faults.note("no forecast could be made", exc, trace=True)

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import oslo_messaging
 from oslo_config import cfg
 
 from nova_cachemig.forecaster.plot import draw
-from nova_cachemig.rpc.calls import OverdueError
-from nova_cachemig.rpc.forecast import ForecasterClient
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from nova_cachemig.rpc.forecaster import ForecasterClient
 
 Wire = dict[str, Any]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
@@ -98,16 +97,8 @@ def _call(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) ->
     client = ForecasterClient(conf, options.topic, options.transport_url, options.rpc_timeout)
     try:
         return question(client)
-    except ValueError as exc:
-        raise QueryError(_sentence(exc)) from exc
-    except oslo_messaging.RemoteError as exc:
-        raise QueryError(_sentence(exc.value or exc.exc_type)) from exc
-    except (oslo_messaging.MessagingException, OverdueError, OSError) as exc:
-        raise QueryError(
-            f"the forecaster does not respond on topic {options.topic}: {exc}"
-        ) from exc
-
-
-def _sentence(said: object) -> str:
-    """The first line; oslo.messaging appends the forecaster's traceback."""
-    return str(said).partition("\n")[0]
+    except RefusedError as exc:
+        raise QueryError(str(exc)) from exc
+    except UnreachableError as exc:
+        text = f"the forecaster does not respond on topic {options.topic}: {exc}"
+        raise QueryError(text) from exc

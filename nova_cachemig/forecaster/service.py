@@ -12,7 +12,7 @@ from oslo_log import log
 from nova_cachemig.conf import forecaster, telemetry
 from nova_cachemig.forecaster.daemon import ConfigError, Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
-from nova_cachemig.rpc.forecast import ForecasterServer
+from nova_cachemig.rpc import forecaster as contract
 
 LOG = log.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run(args: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     options = conf.forecaster
-    server = ForecasterServer(
+    server = contract.server(
         conf, options.topic, options.host, options.transport_url, Endpoint(daemon)
     )
     daemon.start()

@@ -1,58 +1,86 @@
-"""The client of the agent's RPC interface."""
+"""The contract of the agent: what nova-compute tells it and what operators ask it.
+
+Every command is idempotent, keyed by instance and by Nova's request id. The agent handles requests
+on several threads, so it may handle two that follow each other closely in the other order.
+
+Version history:
+
+* 1.0 - begin, wait_warm, guest_event, handovers, handover, services, reload, ping
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import threading
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import oslo_messaging
 from oslo_config import cfg
 
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
-from nova_cachemig.rpc import wire
-from nova_cachemig.rpc.calls import BoundedCalls, OverdueError
-from nova_cachemig.rpc.courier import Courier, CourierCounts, Parcel
+from nova_cachemig.rpc import bus, checks
+from nova_cachemig.rpc.cast_queue import CastCounts, QueuedCast
+from nova_cachemig.rpc.client import RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.server import RpcServer
 
+VERSION: Final = "1.0"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
-
-
-class AgentUnreachableError(Exception):
-    """No answer in time: the bus is down, no agent listens, or it is too busy."""
-
-
-class AgentRefusedError(Exception):
-    """The agent answered with an error; the text is its own."""
+HANDOVERS_LIMIT: Final = 1000
+_RECONNECT_WITHIN: Final = 2
+"""Seconds, at most, between attempts of the agent to reconnect (oslo.messaging's default: 30)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class WarmAnswer:
-    """What the agent says of one handover. ``ready``: the migration need not wait for us."""
+class WarmResponse:
+    """The response to ``wait_warm``. ``ready``: the migration need not wait for the cache."""
 
     ready: bool
     phase: str
     reason: str
 
 
+class AgentEndpoint(Protocol):
+    """Plain functions, idempotent; several run at once. A ValueError goes back to the caller."""
+
+    def begin(
+        self,
+        ctxt: bus.Context,
+        handover: HandoverId,
+        source: str | None,
+        destination: str | None,
+        at: float,
+    ) -> None:
+        """Nova prepares a live migration. ``at``: UNIX seconds."""
+
+    def wait_warm(self, ctxt: bus.Context, handover: HandoverId, wait: float) -> dict[str, Any]:
+        """Return within ``wait`` seconds: ``{"ready": bool, "phase": str, "reason": str}``."""
+
+    def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> None:
+        """An event of a live migration."""
+
+    def handovers(self, ctxt: bus.Context, limit: int) -> list[HandoverRecord]:
+        """The newest handovers, the newest first."""
+
+    def handover(self, ctxt: bus.Context, handover: HandoverId) -> HandoverRecord | None:
+        """One handover, or None if it is not known."""
+
+    def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
+        """name, listen, hosts, instance, port, address, state and error of each service."""
+
+    def reload(self, ctxt: bus.Context) -> list[str]:
+        """Read the service files now; the errors."""
+
+    def ping(self, ctxt: bus.Context) -> dict[str, Any]:
+        """host and version."""
+
+
 class AgentClient:
-    """Tells the agent of a migration and asks it things.
+    """The agent, for nova-compute and for ``nova-cachemig-manage``.
 
-    Casts never wait: they return a :class:`~.courier.Parcel`. Calls wait at most as long as they
-    are told to and raise :class:`AgentUnreachableError` or :class:`AgentRefusedError`. Every
-    command is idempotent, keyed by instance and by Nova's request id. The agent handles messages
-    on several threads: of two that follow each other at once the second may be first.
-
-    The connection is made with the first message, in the process that sends it: after a fork
-    the child makes its own.
-
-    API version history:
-
-    * 1.0 - begin, wait_warm, guest_event, handovers, handover, services, reload, ping
+    Casts never wait: they return a :class:`~.cast_queue.QueuedCast`. Calls wait at most for their
+    timeout and raise :class:`~.client.UnreachableError` or :class:`~.client.RefusedError`.
     """
 
     def __init__(
@@ -64,31 +92,33 @@ class AgentClient:
         rpc_timeout: float = 2.0,
         faults: Faults | None = None,
     ) -> None:
-        self._conf = conf
-        self._url = transport_url
-        self._target = wire.target(topic)
+        self._rpc = RpcClient(
+            conf,
+            bus.target(topic, "1.0"),
+            peer="agent",
+            url=transport_url,
+            timeout=rpc_timeout,
+            faults=faults,
+        )
         self._timeout = rpc_timeout
-        self.faults = faults or Faults()
-        self._lock = threading.Lock()
-        self._made_by: int | None = None
-        self._made: oslo_messaging.RPCClient | None = None
-        self._transport: oslo_messaging.RPCTransport | None = None
-        self._inherited: oslo_messaging.RPCTransport | None = None
-        self._courier = Courier(self._send, self.faults)
-        self._calls = BoundedCalls()
+
+    @property
+    def faults(self) -> Faults:
+        """What went wrong, by cause."""
+        return self._rpc.faults
 
     # -- casts: never wait -----------------------------------------------------------------
 
     def begin(
         self,
-        ctxt: Mapping[str, Any],
+        ctxt: bus.Context,
         instance: str,
         request: str,
         source: str | None,
         destination: str | None,
         at: float,
-    ) -> Parcel:
-        """A live migration is being prepared. ``at``: UNIX seconds. Since 1.0."""
+    ) -> QueuedCast:
+        """Nova prepares a live migration. ``at``: UNIX seconds. Since 1.0."""
         arguments = {
             "instance": instance,
             "request": request,
@@ -96,27 +126,27 @@ class AgentClient:
             "destination": destination,
             "at": at,
         }
-        return self._cast(ctxt, "begin", arguments)
+        return self._rpc.cast("begin", arguments, ctxt)
 
-    def guest_event(self, ctxt: Mapping[str, Any], event: GuestEvent) -> Parcel:
-        """A moment of a live migration. Since 1.0."""
-        return self._cast(ctxt, "guest_event", {"event": event.to_wire()})
+    def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> QueuedCast:
+        """An event of a live migration. Since 1.0."""
+        return self._rpc.cast("guest_event", {"event": event.to_wire()}, ctxt)
 
-    def warm_up(self) -> Parcel:
+    def warm_up(self) -> QueuedCast:
         """Open the connection, so that the next cast need not."""
-        return self._cast({}, "ping", {})
+        return self._rpc.cast("ping", {})
 
     # -- calls: wait, but not for long ------------------------------------------------------
 
     def wait_warm(
         self,
-        ctxt: Mapping[str, Any],
+        ctxt: bus.Context,
         instance: str,
         request: str,
         wait: float,
         *,
         timeout: float | None = None,
-    ) -> WarmAnswer:
+    ) -> WarmResponse:
         """Wait up to ``wait`` seconds (at most :data:`SLICE`) for the cache to be warm. Since 1.0.
 
         ``timeout``: seconds after which this returns or raises, come what may.
@@ -124,122 +154,134 @@ class AgentClient:
         wait = max(0.0, min(wait, SLICE))
         limit = wait + self._timeout if timeout is None else timeout
         arguments = {"instance": instance, "request": request, "wait": wait}
-        told = self._call(ctxt, "wait_warm", arguments, limit)
-        if not isinstance(told, dict) or "ready" not in told:
-            raise AgentRefusedError(f"not an answer to wait_warm: {told!r:.200}")
-        return WarmAnswer(
-            ready=bool(told["ready"]),
-            phase=str(told.get("phase", "")),
-            reason=str(told.get("reason", "")),
+        found = self._rpc.call("wait_warm", arguments, ctxt, timeout=limit)
+        if not isinstance(found, dict) or "ready" not in found:
+            raise RefusedError(f"not a response to wait_warm: {found!r:.200}")
+        return WarmResponse(
+            ready=bool(found["ready"]),
+            phase=str(found.get("phase", "")),
+            reason=str(found.get("reason", "")),
         )
 
-    def handovers(self, ctxt: Mapping[str, Any], limit: int) -> list[HandoverRecord]:
+    def handovers(self, ctxt: bus.Context, limit: int) -> list[HandoverRecord]:
         """The newest handovers, the newest first. Since 1.0."""
-        told = self._call(ctxt, "handovers", {"limit": limit})
-        return [HandoverRecord.from_wire(one) for one in told]
+        found = self._rpc.call("handovers", {"limit": limit}, ctxt)
+        return [HandoverRecord.from_wire(one) for one in found]
 
-    def handover(self, ctxt: Mapping[str, Any], handover: HandoverId) -> HandoverRecord | None:
-        """One handover, or None if the agent knows none of that name. Since 1.0."""
+    def handover(self, ctxt: bus.Context, handover: HandoverId) -> HandoverRecord | None:
+        """One handover, or None if the agent does not know it. Since 1.0."""
         arguments = {"instance": handover.instance, "request": handover.request}
-        told = self._call(ctxt, "handover", arguments)
-        return None if told is None else HandoverRecord.from_wire(told)
+        found = self._rpc.call("handover", arguments, ctxt)
+        return None if found is None else HandoverRecord.from_wire(found)
 
-    def services(self, ctxt: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
         """name, listen, hosts, instance, port, address, state, error of each. Since 1.0."""
-        return list(self._call(ctxt, "services", {}))
+        return list(self._rpc.call("services", {}, ctxt))
 
-    def reload(self, ctxt: Mapping[str, Any]) -> list[str]:
+    def reload(self, ctxt: bus.Context) -> list[str]:
         """Read the service files now; the errors, if any: then nothing changed. Since 1.0."""
-        return [str(error) for error in self._call(ctxt, "reload", {})["errors"]]
+        return [str(error) for error in self._rpc.call("reload", {}, ctxt)["errors"]]
 
-    def ping(self, ctxt: Mapping[str, Any]) -> dict[str, Any]:
-        """What the agent says of itself: host and version. Since 1.0."""
-        return dict(self._call(ctxt, "ping", {}))
+    def ping(self, ctxt: bus.Context) -> dict[str, Any]:
+        """host and version of the agent. Since 1.0."""
+        return dict(self._rpc.call("ping", {}, ctxt))
 
     # ---------------------------------------------------------------------------------------
 
-    def counts(self) -> CourierCounts:
-        """How many casts went, were lost, wait."""
-        return self._courier.counts()
+    def counts(self) -> CastCounts:
+        """How many casts were sent, were dropped, and wait."""
+        return self._rpc.counts()
 
     def close(self, timeout: float = 1.0) -> None:
-        """Send what waits, then let go of the connection; both within about ``timeout``."""
-        self._courier.stop(timeout)
-        with self._lock:
-            made, self._transport, self._made, self._made_by = self._transport, None, None, None
-        if made is not None:
-            # A reply queue's connection that is still being made would keep this waiting.
-            closing = threading.Thread(target=made.cleanup, name="cachemig-close", daemon=True)
-            closing.start()
-            closing.join(timeout)
+        """Send what is queued, then close the connection; each within ``timeout`` seconds."""
+        self._rpc.close(timeout)
 
-    def _client(self) -> oslo_messaging.RPCClient:
-        with self._lock:
-            if self._made is None or self._made_by != os.getpid():
-                # Of a parent process: its sockets are still in use there, so they are not closed.
-                self._inherited = self._transport
-                self._transport = wire.transport(self._conf, self._url)
-                self._made = oslo_messaging.get_rpc_client(
-                    self._transport,
-                    self._target,
-                    version_cap=wire.VERSION,
-                    serializer=wire.PrimitiveSerializer(),
-                    # The broker says at once if no agent has ever listened.
-                    transport_options=oslo_messaging.TransportOptions(at_least_once=True),
-                )
-                self._made_by = os.getpid()
-            return self._made
 
-    def _cast(self, ctxt: Mapping[str, Any], method: str, arguments: dict[str, Any]) -> Parcel:
-        wire.check_primitive(arguments)  # here, where the caller can still be blamed
-        return self._courier.post(method, {"ctxt": dict(ctxt), "arguments": arguments})
+class Dispatch:
+    """Turns what came over the wire into the model's types, or raises ValueError."""
 
-    def _send(self, method: str, letter: dict[str, Any]) -> None:
-        prepared = self._client().prepare(retry=0)
-        try:
-            prepared.cast(letter["ctxt"], method, **letter["arguments"])
-        except oslo_messaging.MessageUndeliverable as exc:
-            raise AgentUnreachableError(self._nobody()) from exc
+    target = oslo_messaging.Target(version=VERSION)
 
-    def _nobody(self) -> str:
-        return f"no agent listens on topic {self._target.topic}"
+    def __init__(self, endpoint: AgentEndpoint) -> None:
+        self._endpoint = endpoint
 
-    def _call(
+    @oslo_messaging.expected_exceptions(ValueError)
+    def begin(
         self,
-        ctxt: Mapping[str, Any],
-        method: str,
-        arguments: dict[str, Any],
-        timeout: float | None = None,
-    ) -> Any:
-        wire.check_primitive(arguments)
-        limit = self._timeout if timeout is None else timeout
+        ctxt: bus.Context,
+        instance: Any,
+        request: Any,
+        source: Any,
+        destination: Any,
+        at: Any,
+    ) -> None:
+        """See :class:`AgentEndpoint`, also for the others."""
+        self._endpoint.begin(
+            ctxt,
+            _handover_id(instance, request),
+            checks.optional_name(source, "source"),
+            checks.optional_name(destination, "destination"),
+            checks.number(at, "at"),
+        )
 
-        def work() -> Any:
-            prepared = self._client().prepare(retry=0, timeout=limit)
-            return prepared.call(ctxt, method, **arguments)
+    @oslo_messaging.expected_exceptions(ValueError)
+    def wait_warm(
+        self, ctxt: bus.Context, instance: Any, request: Any, wait: Any
+    ) -> dict[str, Any]:
+        seconds = checks.between(wait, "wait", 0.0, SLICE)
+        return self._endpoint.wait_warm(ctxt, _handover_id(instance, request), seconds)
 
-        try:
-            return self._calls.run(work, limit)
-        except OverdueError as exc:
-            raise AgentUnreachableError(f"{method}: {exc}") from exc
-        except oslo_messaging.MessageUndeliverable as exc:
-            raise AgentUnreachableError(f"{method}: {self._nobody()}") from exc
-        except oslo_messaging.MessagingTimeout as exc:
-            raise AgentUnreachableError(f"{method}: no answer within {limit:.1f} s") from exc
-        except (oslo_messaging.MessageDeliveryFailure, oslo_messaging.ClientSendError) as exc:
-            raise AgentUnreachableError(f"{method}: {exc}") from exc
-        except oslo_messaging.RemoteError as exc:
-            raise AgentRefusedError(f"{exc.exc_type}: {exc.value}") from exc
-        except Exception as exc:
-            text = f"{type(exc).__name__.removesuffix('_Remote')}: {str(exc).partition(chr(10))[0]}"
-            if _of_the_bus(exc):
-                raise AgentUnreachableError(f"{method}: {text}") from exc
-            # An exception of the agent's comes as RemoteError or, if its class is one of Python's
-            # own, as that, with the traceback behind the first line.
-            raise AgentRefusedError(text) from exc
+    @oslo_messaging.expected_exceptions(ValueError)
+    def guest_event(self, ctxt: bus.Context, event: Any) -> None:
+        self._endpoint.guest_event(ctxt, GuestEvent.from_wire(event))
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def handovers(self, ctxt: bus.Context, limit: Any) -> list[dict[str, Any]]:
+        most = int(checks.between(limit, "limit", 0, HANDOVERS_LIMIT))
+        return [record.to_wire() for record in self._endpoint.handovers(ctxt, most)]
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def handover(self, ctxt: bus.Context, instance: Any, request: Any) -> dict[str, Any] | None:
+        record = self._endpoint.handover(ctxt, _handover_id(instance, request))
+        return None if record is None else record.to_wire()
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
+        return self._endpoint.services(ctxt)
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def reload(self, ctxt: bus.Context) -> dict[str, list[str]]:
+        return {"errors": self._endpoint.reload(ctxt)}
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def ping(self, ctxt: bus.Context) -> dict[str, Any]:
+        return self._endpoint.ping(ctxt)
 
 
-def _of_the_bus(exc: Exception) -> bool:
-    """oslo.messaging lets some errors of its connections through as they are."""
-    package = type(exc).__module__.partition(".")[0]
-    return isinstance(exc, OSError) or package in {"kombu", "amqp"}
+def server(
+    conf: cfg.ConfigOpts,
+    endpoint: AgentEndpoint,
+    *,
+    host: str,
+    topic: str,
+    transport_url: str | None = None,
+) -> RpcServer:
+    """The server of the agent named ``host``. ``conf`` is the agent's own: a default changes."""
+
+    def reconnect_soon() -> None:
+        if "oslo_messaging_rabbit" in conf:
+            group = "oslo_messaging_rabbit"
+            conf.set_default("rabbit_interval_max", _RECONNECT_WITHIN, group=group)
+
+    return RpcServer(
+        conf,
+        bus.target(topic, VERSION, host),
+        [Dispatch(endpoint)],
+        url=transport_url,
+        self_check=True,
+        prepare=reconnect_soon,
+    )
+
+
+def _handover_id(instance: Any, request: Any) -> HandoverId:
+    return HandoverId(checks.name(instance, "instance"), checks.name(request, "request"))

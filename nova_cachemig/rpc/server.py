@@ -1,11 +1,10 @@
-"""How the agent serves its RPC interface."""
+"""The server of any contract: listens on a topic, and tries again for ever until it can."""
 
 from __future__ import annotations
 
-import contextlib
-import math
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import oslo_messaging
@@ -13,160 +12,263 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_messaging.rpc import dispatcher
 
-from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.model.handover import HandoverId
-from nova_cachemig.rpc import wire
-from nova_cachemig.rpc.agent import SLICE
-from nova_cachemig.rpc.endpoint import AgentEndpoint, Context
+from nova_cachemig.rpc import bus
+from nova_cachemig.rpc.bounded import BoundedCalls
+from nova_cachemig.rpc.faults import Faults
 
 LOG = log.getLogger(__name__)
 
-HANDOVERS_LIMIT: Final = 1000
+BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between attempts to listen; the last value repeats."""
+CHECK_EVERY: Final = 10.0
+"""Seconds between casts that the server sends to itself, to learn whether it still listens."""
+CHECK_TIMEOUT: Final = 5.0
+SLOW_START: Final = 5.0
+"""Seconds after which an attempt that has not ended counts as a failure. It goes on all the same:
+with the bus down, oslo.messaging itself tries for ever to connect."""
+
+_REMEDIES: Final = (
+    (
+        "PRECONDITION_FAILED",
+        "another program has declared this exchange or queue with other flags: give "
+        "[oslo_messaging_rabbit] amqp_durable_queues, rabbit_quorum_queue and amqp_auto_delete the "
+        "same values in every file that names this topic",
+    ),
+    (
+        "ACCESS_REFUSED",
+        "RabbitMQ refuses the user of transport_url: check the password, and grant it configure, "
+        "write and read on ^nova-cachemig.*$ and write on amq.default",
+    ),
+    (
+        "NOT_ALLOWED",
+        "RabbitMQ refuses the virtual host of transport_url: create it, or grant its user access",
+    ),
+)
+_NO_BUS: Final = (
+    "check transport_url, that RabbitMQ runs, and that no firewall stands between this host and it"
+)
 
 
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value or len(value) > 255:
-        raise ValueError(f"{name} is not a name: {value!r:.100}")
-    return value
+def remedy(error: object) -> str:
+    """What an operator should do about an error of the bus: one clause."""
+    text = str(error)
+    return next((advice for code, advice in _REMEDIES if code in text), _NO_BUS)
 
 
-def _number(value: Any, name: str) -> float:
-    if not isinstance(value, bool) and isinstance(value, int | float):
-        with contextlib.suppress(OverflowError):
-            if math.isfinite(number := float(value)):
-                return number
-    raise ValueError(f"{name} is not a number: {value!r:.100}")
+class _Echo:
+    """Receives the casts that a server sends to itself."""
+
+    target = oslo_messaging.Target(namespace=bus.ECHO, version="1.0")
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def echo(self, ctxt: bus.Context) -> None:
+        self.heard.set()
 
 
-class Dispatch:
-    """Turns what came over the wire into the model's types, or raises ValueError."""
+class RpcServer:
+    """Serves ``endpoints`` on ``target``, which names a topic and a server.
 
-    target = oslo_messaging.Target(version=wire.VERSION)
+    :meth:`start` returns at once. Nothing that the bus does ends the server or raises: it logs one
+    line that names the remedy, waits, and tries again until :meth:`stop`. ``self_check``: also send
+    itself a request now and then, so that :attr:`listening` is true only while requests arrive.
 
-    def __init__(self, endpoint: AgentEndpoint) -> None:
-        self._endpoint = endpoint
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def begin(
-        self, ctxt: Context, instance: Any, request: Any, source: Any, destination: Any, at: Any
-    ) -> None:
-        """See :class:`AgentEndpoint`, also for the rest."""
-        self._endpoint.begin(
-            ctxt,
-            HandoverId(_text(instance, "instance"), _text(request, "request")),
-            None if source is None else _text(source, "source"),
-            None if destination is None else _text(destination, "destination"),
-            _number(at, "at"),
-        )
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def wait_warm(self, ctxt: Context, instance: Any, request: Any, wait: Any) -> dict[str, Any]:
-        handover = HandoverId(_text(instance, "instance"), _text(request, "request"))
-        wait = max(0.0, min(_number(wait, "wait"), SLICE))
-        return self._endpoint.wait_warm(ctxt, handover, wait)
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def guest_event(self, ctxt: Context, event: Any) -> None:
-        self._endpoint.guest_event(ctxt, GuestEvent.from_wire(event))
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def handovers(self, ctxt: Context, limit: Any) -> list[dict[str, Any]]:
-        limit = max(0, min(int(_number(limit, "limit")), HANDOVERS_LIMIT))
-        return [record.to_wire() for record in self._endpoint.handovers(ctxt, limit)]
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def handover(self, ctxt: Context, instance: Any, request: Any) -> dict[str, Any] | None:
-        handover = HandoverId(_text(instance, "instance"), _text(request, "request"))
-        record = self._endpoint.handover(ctxt, handover)
-        return None if record is None else record.to_wire()
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def services(self, ctxt: Context) -> list[dict[str, Any]]:
-        return self._endpoint.services(ctxt)
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def reload(self, ctxt: Context) -> dict[str, list[str]]:
-        return {"errors": self._endpoint.reload(ctxt)}
-
-    @oslo_messaging.expected_exceptions(ValueError)
-    def ping(self, ctxt: Context) -> dict[str, Any]:
-        return self._endpoint.ping(ctxt)
-
-
-class AgentServer:
-    """Listens on ``topic``. A bus that is down delays it, and stops nothing else.
-
-    ``started`` is set once the agent can be reached.
+    ``prepare`` is called before each attempt to listen, once the bus's driver has registered its
+    options. ``executor`` None: the kind of threads that the process has.
     """
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
-        endpoint: AgentEndpoint,
+        target: oslo_messaging.Target,
+        endpoints: Sequence[object],
         *,
-        host: str,
-        topic: str,
-        transport_url: str | None = None,
+        url: str | None = None,
+        executor: str | None = "threading",
+        self_check: bool = False,
+        faults: Faults | None = None,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        self._transport = wire.transport(conf, transport_url)
-        if "oslo_messaging_rabbit" in conf:
-            # How late, at most, a bus that was down is noticed to be back (oslo's default: 30 s).
-            conf.set_default("rabbit_interval_max", 2, group="oslo_messaging_rabbit")
-        self._server = oslo_messaging.get_rpc_server(
-            self._transport,
-            wire.target(topic, host),
-            [Dispatch(endpoint)],
-            executor="threading",
-            serializer=wire.PrimitiveSerializer(),
-            access_policy=dispatcher.DefaultRPCAccessPolicy,
-        )
-        self.started = threading.Event()
-        self._stopping = False
+        self._conf = conf
+        self._target = target
+        self._echo = _Echo()
+        self._endpoints = [*endpoints, self._echo]
+        self._url = url
+        self._executor = executor
+        self._self_check = self_check
+        self._prepare = prepare
+        self.faults = faults or Faults()
+        self._cause = f"cannot listen on topic {target.topic}"
+        self._listening = threading.Event()
+        self._stopping = threading.Event()
+        self._wake = threading.Event()  # an attempt is over, or the server is to stop
         self._over = threading.Event()
+        self._calls = BoundedCalls()
         self._thread: threading.Thread | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether requests reach this server now, as far as it knows."""
+        return self._listening.is_set()
+
+    def wait_listening(self, timeout: float) -> bool:
+        """Wait until the server listens, at most ``timeout`` seconds; whether it does."""
+        return self._listening.wait(timeout)
 
     def start(self) -> None:
         """Begin to listen; returns at once, whatever the bus does."""
         if self._thread is None:
-            self._thread = self._spawn(self._start)
+            self._thread = _spawn(self._run)
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Take nothing more and finish what is under way; whether that took < ``timeout`` s."""
-        self._stopping = True
-        if not self.started.is_set():
+        """Accept no more and finish what is in progress; whether that took < ``timeout`` s."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is None:
             self._over.set()
-            return True
-        ending = self._spawn(self._end)
-        ending.join(timeout)
-        return not ending.is_alive()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has been stopped."""
         return self._over.wait(timeout)
 
-    def _start(self) -> None:
-        try:
-            self._server.start()
-        except Exception:  # the agent does its work without a bus too
-            LOG.exception("the RPC server could not be started")
-            return
-        self.started.set()
-        LOG.info("listening on the message bus")
-        if self._stopping:
-            self._end()
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has been stopped."""
+        return self._over.wait(timeout)
 
-    def _end(self) -> None:
+    # -- the supervising thread --------------------------------------------------------------
+
+    def _run(self) -> None:
+        pauses = itertools.chain(BACKOFF, itertools.repeat(BACKOFF[-1]))
+        try:
+            while not self._stopping.is_set():
+                attempt = _Attempt(self._make, self._wake.set)
+                if self._await(attempt):
+                    self._serve(attempt)
+                    return
+                self._stopping.wait(next(pauses))
+        finally:
+            self._listening.clear()
+            self._over.set()
+
+    def _make(self) -> tuple[Any, Any]:
+        transport = bus.transport(self._conf, self._url)
+        self._prepare()
+        server = oslo_messaging.get_rpc_server(
+            transport,
+            self._target,
+            self._endpoints,
+            executor=self._executor,
+            serializer=bus.PrimitiveSerializer(),
+            access_policy=dispatcher.DefaultRPCAccessPolicy,
+        )
+        return transport, server
+
+    def _await(self, attempt: _Attempt) -> bool:
+        """Whether an attempt to listen succeeded; notes what is wrong while it does not."""
+        while not self._wake.wait(SLOW_START):
+            self.faults.note(self._cause, f"the message bus does not respond: {_NO_BUS}")
+        if self._stopping.is_set():
+            attempt.abandon()
+            return False
+        self._wake.clear()
+        if attempt.error is not None:
+            self.faults.note(self._cause, f"{remedy(attempt.error)} ({_short(attempt.error)})")
+            return False
+        return True
+
+    def _serve(self, attempt: _Attempt) -> None:
+        self._listening.set()
+        self.faults.recovered(self._cause)
+        LOG.info("listening on topic %s of the message bus", self._target.topic)
+        while not self._stopping.wait(CHECK_EVERY):
+            if self._self_check:
+                self._check(attempt)
+        self._listening.clear()
+        attempt.end()
+
+    def _check(self, attempt: _Attempt) -> None:
+        """Send a cast to this very server. It needs no rights beyond those of a server."""
+        self._echo.heard.clear()
+        why = "it was sent, but did not arrive"
+        try:
+            self._calls.run(lambda: attempt.cast_echo(self._target), CHECK_TIMEOUT)
+        except Exception as exc:  # of oslo.messaging, the driver, or the deadline
+            why = f"{remedy(exc)} ({_short(exc)})"
+        if self._echo.heard.wait(CHECK_TIMEOUT):
+            self._listening.set()
+            self.faults.recovered(self._cause)
+        else:
+            self._listening.clear()
+            self.faults.note(self._cause, f"a request to itself failed: {why}")
+
+
+class _Attempt:
+    """One attempt to listen, in a thread of its own: with the bus down it may block for ever."""
+
+    def __init__(self, make: Callable[[], tuple[Any, Any]], done: Callable[[], None]) -> None:
+        self._make = make
+        self._done = done
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._transport: Any = None
+        self._server: Any = None
+        self.over = threading.Event()
+        self.error: Exception | None = None
+        _spawn(self._run)
+
+    def _run(self) -> None:
+        try:
+            self._transport, self._server = self._make()
+            self._server.start()
+        except Exception as exc:
+            self.error = exc
+            self._clean_up()
+        with self._lock:
+            self.over.set()
+            abandoned = self._abandoned
+        self._done()
+        if abandoned and self.error is None:
+            self.end()
+
+    def cast_echo(self, server: oslo_messaging.Target) -> None:
+        """Send a cast to ``server``; blocks as long as the bus likes."""
+        client = oslo_messaging.get_rpc_client(
+            self._transport,
+            bus.target(server.topic, "1.0", server.server, namespace=bus.ECHO),
+            serializer=bus.PrimitiveSerializer(),
+            transport_options=oslo_messaging.TransportOptions(at_least_once=True),
+        )
+        client.prepare(retry=0).cast({}, "echo")
+
+    def abandon(self) -> None:
+        """Nobody waits any more: if the attempt succeeds later, end what it began."""
+        with self._lock:
+            self._abandoned = True
+            over = self.over.is_set()
+        if over and self.error is None:
+            self.end()
+
+    def end(self) -> None:
+        """Stop listening and finish what is in progress."""
         try:
             self._server.stop()
             self._server.wait()
+        except Exception:
+            LOG.exception("listening on the message bus did not end cleanly")
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._transport is None:
+            return
+        try:
             self._transport.cleanup()
         except Exception:
-            LOG.exception("the RPC server did not end cleanly")
-        finally:
-            self._over.set()
+            LOG.exception("a connection to the message bus was not closed cleanly")
 
-    @staticmethod
-    def _spawn(work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=work, name="cachemig-rpc-server", daemon=True)
-        thread.start()
-        return thread
+
+def _short(error: object) -> str:
+    return str(error).strip().partition("\n")[0][:300]
+
+
+def _spawn(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="cachemig-rpc-server", daemon=True)
+    thread.start()
+    return thread

@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from oslo_config import cfg
 
+from nova_cachemig.rpc import snapshots
 from nova_cachemig.rpc.faults import Faults
-from nova_cachemig.rpc.forecast import ForecasterClient, SnapshotServer
+from nova_cachemig.rpc.forecaster import ForecasterClient
+from nova_cachemig.rpc.server import RpcServer
 from nova_cachemig.scheduler.estimate import Estimator
 from nova_cachemig.scheduler.holder import SnapshotHolder
 
@@ -34,7 +36,7 @@ class Consumer:
         self._conf = conf
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._server: SnapshotServer | None = None
+        self._server: RpcServer | None = None
         self._stopped = threading.Event()
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
@@ -77,7 +79,7 @@ class Consumer:
                 return
             options = self._conf.cachemig_scheduler
             name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-            self._server = SnapshotServer(
+            self._server = snapshots.server(
                 self._conf, options.topic, name, options.transport_url, self.holder.put
             )
             self._server.start()
@@ -98,9 +100,8 @@ class Consumer:
         )
         stopped, server = self._stopped, self._server
         assert server is not None
-        server.started.wait(
-            options.request_timeout
-        )  # first listen, then ask: no snapshot is missed
+        # First listen, then ask: no snapshot is missed.
+        server.wait_listening(options.request_timeout)
         while not stopped.is_set():
             if self.holder.fresh(options.max_age) is None:
                 try:

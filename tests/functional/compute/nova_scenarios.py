@@ -29,7 +29,7 @@ from oslo_messaging.notify import notifier as oslo_notifier
 
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
-from nova_cachemig.rpc.server import AgentServer
+from nova_cachemig.rpc import agent as contract
 
 CONF = nova.conf.CONF
 NOTIFICATIONS = "oslo_messaging_notifications"
@@ -152,9 +152,9 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
     def agent(self) -> Iterator[RecordingAgent]:
         """An agent on Nova's own (fake) bus."""
         agent = RecordingAgent()
-        server = AgentServer(CONF, agent, host="cache1", topic=CONF.cachemig.topic)
+        server = contract.server(CONF, agent, host="cache1", topic=CONF.cachemig.topic)
         server.start()
-        self.assertTrue(server.started.wait(10))
+        self.assertTrue(server.wait_listening(10))
         try:
             yield agent
         finally:

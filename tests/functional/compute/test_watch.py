@@ -119,19 +119,19 @@ sys.exit(watch_process.main())
 
 class EndToEnd(unittest.TestCase):
     def test_from_a_pause_to_the_agent_in_milliseconds(self) -> None:
-        from nova_cachemig.rpc.server import AgentServer
+        from nova_cachemig.rpc import agent as contract
 
         broker, libvirtd, endpoint = Broker(), Libvirtd(), NotingEndpoint()
         self.addCleanup(broker.close)
         self.addCleanup(libvirtd.close)
         broker.start()
         libvirtd.start()
-        server = AgentServer(
+        server = contract.server(
             new_conf(), endpoint, host="cache1", topic="end-to-end", transport_url=broker.url
         )
         server.start()
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(LIMIT))
+        self.assertTrue(server.wait_listening(LIMIT))
         settings = watcher.WatchSettings(
             "host-a", libvirtd.uri(read_only=True), "end-to-end", broker.url
         )

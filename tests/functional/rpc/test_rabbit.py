@@ -12,8 +12,10 @@ from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.compute.notification import Moment, MomentKind
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId
-from nova_cachemig.rpc.agent import AgentClient, AgentUnreachableError
-from nova_cachemig.rpc.server import AgentServer
+from nova_cachemig.rpc import agent as contract
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.client import UnreachableError
+from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import RECORD, NotingEndpoint, new_conf
 
@@ -49,8 +51,8 @@ class OnRabbit(unittest.TestCase):
         self.addCleanup(client.close)
         return client
 
-    def serve(self) -> AgentServer:
-        server = AgentServer(
+    def serve(self) -> RpcServer:
+        server = contract.server(
             new_conf(),
             self.endpoint,
             host="cache1",
@@ -59,7 +61,7 @@ class OnRabbit(unittest.TestCase):
         )
         server.start()
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(20))
+        self.assertTrue(server.wait_listening(20))
         return server
 
     def hook(self, client: AgentClient, warm: float = 30.0) -> MigrationHook:
@@ -117,16 +119,16 @@ class Works(OnRabbit):
 class AgentIsDown(OnRabbit):
     def test_where_none_has_ever_listened_it_costs_nothing(self) -> None:
         client = self.client()
-        with self.assertRaisesRegex(AgentUnreachableError, "no agent listens"):
+        with self.assertRaisesRegex(UnreachableError, "no agent listens"):
             client.ping({})
         told, waited = self.migrate(self.hook(client))
         self.assertLess(told, 0.1)
         self.assertLess(waited, SLACK)
 
     def test_what_was_said_before_the_agent_came_is_heard(self) -> None:
-        parcel = self.client().begin({}, "uuid-1", "req-1", "a", "b", 1.0)
-        self.assertFalse(parcel.delivered(5))
-        self.assertIn("no agent listens", str(parcel.error))
+        cast = self.client().begin({}, "uuid-1", "req-1", "a", "b", 1.0)
+        self.assertFalse(cast.delivered(5))
+        self.assertIn("no agent listens", str(cast.error))
         self.serve()
         self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told), 10))
 
@@ -165,7 +167,7 @@ class BusIsDown(OnRabbit):
     def _answers(self, client: AgentClient) -> bool:
         try:
             return bool(client.ping({}))
-        except AgentUnreachableError:
+        except UnreachableError:
             return False
 
     def test_it_stops_while_a_migration_waits(self) -> None:

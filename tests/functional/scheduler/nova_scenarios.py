@@ -36,8 +36,9 @@ from nova_cachemig.forecaster import service
 from nova_cachemig.forecaster.daemon import Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
 from nova_cachemig.model.snapshot import HostLoad, Snapshot
+from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.rpc.faults import Faults
-from nova_cachemig.rpc.forecast import ForecasterServer, SchedulersClient
+from nova_cachemig.rpc.snapshots import SchedulersClient
 from nova_cachemig.scheduler import consumer
 
 CONF = nova.conf.CONF
@@ -238,12 +239,12 @@ class ByForecast(Scenarios):
         daemon = self.forecaster()
         self.live_a_day(daemon)
         self.assertIsNotNone(daemon.step())
-        server = ForecasterServer(
+        server = contract.server(
             CONF, CONF.cachemig_scheduler.forecaster_topic, "cache1", "fake:/", Endpoint(daemon)
         )
         server.start()
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(10))
+        self.assertTrue(server.wait_listening(10))
         consumer.forget(CONF)  # as if it had heard nothing
         for weigher in self.scheduler_service.manager.host_manager.weighers:
             if hasattr(weigher, "_consumer"):
@@ -268,9 +269,9 @@ class AsPlainNova(Scenarios):
         """Send something by fanout and wait until the scheduler has refused it."""
         ear = self.snapshots()
         assert ear._server is not None
-        self.assertTrue(ear._server.started.wait(10))
+        self.assertTrue(ear._server.wait_listening(10))
         client = SchedulersClient(CONF, CONF.cachemig_scheduler.topic, "fake:/", Faults(), 60.0)
-        client.tell(wire)
+        client.send(wire)
         deadline = time.monotonic() + 10
         while not any("refused" in cause for cause in ear.faults.counts()):
             self.assertLess(time.monotonic(), deadline)

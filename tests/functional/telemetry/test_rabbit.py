@@ -18,7 +18,7 @@ from oslo_messaging import transport as oslo_transport
 from nova_cachemig.conf import scheduler as scheduler_options
 from nova_cachemig.forecaster.daemon import Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
-from nova_cachemig.rpc.forecast import ForecasterServer
+from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.scheduler.consumer import Consumer
 from tests.functional.rpc.broker import Broker
 from tests.unit.telemetry.config import conf
@@ -166,10 +166,10 @@ class Snapshots(unittest.TestCase):
         daemon = Daemon(
             conf(forecaster=options, sources=["none"], history_file=f"{directory.name}/h.npz")
         )
-        server = ForecasterServer(daemon.conf, "f-outage", "f1", broker.url, Endpoint(daemon))
+        server = contract.server(daemon.conf, "f-outage", "f1", broker.url, Endpoint(daemon))
         server.start()
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(30))
+        self.assertTrue(server.wait_listening(30))
         daemon.forecast()
         ear = self.consumer()
         ear.ensure()

@@ -7,13 +7,14 @@ from typing import Any
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.compute.notification import Moment, MomentKind
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
-from nova_cachemig.rpc.agent import AgentRefusedError, AgentUnreachableError, WarmAnswer
-from nova_cachemig.rpc.courier import Parcel
+from nova_cachemig.rpc.agent import WarmResponse
+from nova_cachemig.rpc.cast_queue import QueuedCast
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from nova_cachemig.rpc.faults import Faults
 
 LOGGER = "nova_cachemig.compute.hook"
-READY = WarmAnswer(True, "armed", "warm")
-NOT_YET = WarmAnswer(False, "warming", "warming")
+READY = WarmResponse(True, "armed", "warm")
+NOT_YET = WarmResponse(False, "warming", "warming")
 
 
 class ScriptedAgent:
@@ -23,30 +24,30 @@ class ScriptedAgent:
         self.test = test
         self.told: list[Any] = []
         self.asked: list[tuple[float, float]] = []
-        self.answers: list[WarmAnswer | Exception] = []
+        self.answers: list[WarmResponse | Exception] = []
         self.hasty = False  # answers at once, whatever it was asked to wait
         self.delivered = True
         self.error: str | None = None
 
-    def begin(self, *arguments: Any) -> Parcel:
+    def begin(self, *arguments: Any) -> QueuedCast:
         self.told.append(("begin", *arguments[1:]))
-        parcel = Parcel("begin", {}, 0.0)
+        cast = QueuedCast("begin", {}, 0.0)
         if self.delivered:
-            parcel.succeeded()
+            cast.succeeded()
         elif self.error:
-            parcel.failed(self.error)
-        return parcel
+            cast.failed(self.error)
+        return cast
 
-    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> Parcel:
+    def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> QueuedCast:
         self.told.append(event)
-        return Parcel("guest_event", {}, 0.0)
+        return QueuedCast("guest_event", {}, 0.0)
 
     def wait_warm(
         self, ctxt: dict[str, str], instance: str, request: str, wait: float, *, timeout: float
-    ) -> WarmAnswer:
+    ) -> WarmResponse:
         self.asked.append((wait, timeout))
         answer = self.answers.pop(0) if self.answers else NOT_YET
-        if isinstance(answer, AgentUnreachableError):
+        if isinstance(answer, UnreachableError):
             self.test.now += timeout
         elif not self.hasty:
             self.test.now += wait
@@ -140,13 +141,13 @@ class HookTest(unittest.TestCase):
         self.assertLess(len(self.agent.asked), 150)
 
     def test_no_question_may_outlive_the_limit(self) -> None:
-        self.agent.answers = [NOT_YET] * 14 + [AgentUnreachableError("late")] * 9
+        self.agent.answers = [NOT_YET] * 14 + [UnreachableError("late")] * 9
         took, _sentence = self.wait()
         self.assertLessEqual(took, 30)
 
     def test_an_answer_too_late_is_no_silent_agent(self) -> None:
         self.hook = self.new_hook(HookLimits(warm=3, answer=2, retry_after=30))
-        self.agent.answers = [NOT_YET, AgentUnreachableError("late")]
+        self.agent.answers = [NOT_YET, UnreachableError("late")]
         took, sentence = self.wait()
         self.assertIn("not warm", sentence)
         self.assertEqual(3.0, took)
@@ -154,7 +155,7 @@ class HookTest(unittest.TestCase):
         self.assertIn("warm (armed)", self.wait("req-2")[1])
 
     def test_a_silent_agent_costs_one_answer_and_then_nothing_for_a_while(self) -> None:
-        self.agent.answers = [AgentUnreachableError("nobody")]
+        self.agent.answers = [UnreachableError("nobody")]
         took, sentence = self.wait()
         self.assertEqual(2.0, took)
         self.assertIn("nobody", sentence)
@@ -167,7 +168,7 @@ class HookTest(unittest.TestCase):
         self.assertEqual(2, len(self.agent.asked))
 
     def test_an_agent_that_refuses_is_not_waited_for(self) -> None:
-        self.agent.answers = [AgentRefusedError("ValueError: no")]
+        self.agent.answers = [RefusedError("ValueError: no")]
         took, sentence = self.wait()
         self.assertEqual(0.0, took)
         self.assertIn("ValueError: no", sentence)

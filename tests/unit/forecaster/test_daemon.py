@@ -55,7 +55,7 @@ class Case(unittest.TestCase):
         made = conf(forecaster=forecaster, sources=["none"], history_file=str(self.path))
         daemon = Daemon(made, lambda: self.now)
         daemon.sources = {"scripted": self.scripted}
-        daemon._schedulers.tell = self.told.append  # type: ignore[method-assign]
+        daemon._schedulers.send = self.told.append  # type: ignore[method-assign]
         daemon.start()
         return daemon
 

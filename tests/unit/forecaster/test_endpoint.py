@@ -13,8 +13,8 @@ from nova_cachemig.forecaster.daemon import Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
 from nova_cachemig.forecaster.plot import draw
 from nova_cachemig.model.load import Sample
-from nova_cachemig.rpc.forecast import ForecasterServer
-from nova_cachemig.rpc.wire import check_primitive
+from nova_cachemig.rpc import forecaster as contract
+from nova_cachemig.rpc.bus import check_primitive
 from tests.unit.telemetry.config import conf
 
 NOW = 1_772_366_400.0
@@ -144,10 +144,10 @@ class Asking(Case):
 
     def serve(self) -> None:
         options = self.daemon.conf.forecaster
-        server = ForecasterServer(self.daemon.conf, options.topic, "f", "fake:/", self.endpoint)
+        server = contract.server(self.daemon.conf, options.topic, "f", "fake:/", self.endpoint)
         server.start()
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(10))
+        self.assertTrue(server.wait_listening(10))
 
     def test_over_the_bus(self) -> None:
         self.made()

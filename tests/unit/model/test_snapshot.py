@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.model.snapshot import HostLoad, Snapshot, SnapshotError
-from nova_cachemig.rpc.wire import check_primitive
+from nova_cachemig.rpc.bus import check_primitive
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 

@@ -11,8 +11,9 @@ from oslo_config import cfg
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
+from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.agent import AgentClient
-from nova_cachemig.rpc.server import AgentServer
+from nova_cachemig.rpc.server import RpcServer
 
 RECORD = HandoverRecord(
     id=HandoverId("uuid-1", "req-1"),
@@ -102,14 +103,14 @@ class OnFakeBus(unittest.TestCase):
         self.addCleanup(self.endpoint.gate.set)
         self.topic = self.id()
 
-    def serve(self) -> AgentServer:
-        server = AgentServer(
+    def serve(self) -> RpcServer:
+        server = contract.server(
             new_conf(), self.endpoint, host="cache1", topic=self.topic, transport_url="fake://"
         )
         server.start()
         # To the end: the fake bus is one a process, and the end of a server empties it.
         self.addCleanup(server.stop)
-        self.assertTrue(server.started.wait(5))
+        self.assertTrue(server.wait_listening(5))
         return server
 
     def client(self, **options: Any) -> AgentClient:

@@ -1,16 +1,23 @@
 import inspect
+import math
 import os
 import threading
 import time
 import unittest
 from typing import Any
 
+import oslo_messaging
+from hypothesis import given
+from hypothesis import strategies as st
+
 from nova_cachemig.model.guest import GuestEvent, GuestEventKind
 from nova_cachemig.model.handover import HandoverId
-from nova_cachemig.rpc import agent, wire
-from nova_cachemig.rpc.agent import AgentRefusedError, AgentUnreachableError
-from tests.unit.rpc.endpoints import RECORD, OnFakeBus, new_conf
+from nova_cachemig.rpc import agent, bus
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from tests.unit.rpc.endpoints import RECORD, NotingEndpoint, OnFakeBus, new_conf
 
+JUNK = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
+NAMES = st.text(min_size=1, max_size=255)
 EVENT = GuestEvent("uuid-1", GuestEventKind.PAUSED, 12.25, "host-a", None, "suspended_migrated")
 
 
@@ -18,8 +25,8 @@ class Casts(OnFakeBus):
     def test_begin_arrives_as_it_was_sent(self) -> None:
         self.serve()
         ctxt = {"request_id": "req-1", "auth_token": "secret"}
-        parcel = self.client().begin(ctxt, "uuid-1", "req-1", "a", None, 3.5)
-        self.assertTrue(parcel.delivered(5))
+        cast = self.client().begin(ctxt, "uuid-1", "req-1", "a", None, 3.5)
+        self.assertTrue(cast.delivered(5))
         self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told)))
         self.assertEqual(
             [("begin", HandoverId("uuid-1", "req-1"), "a", None, 3.5, {"request_id": "req-1"})],
@@ -33,7 +40,7 @@ class Casts(OnFakeBus):
         self.assertEqual([("guest_event", EVENT)], self.endpoint.told)
 
     def test_what_is_no_primitive_is_the_callers_fault(self) -> None:
-        with self.assertRaises(wire.NotPrimitiveError):
+        with self.assertRaises(bus.NotPrimitiveError):
             self.client().begin({}, "uuid-1", "req-1", b"a", None, 1.0)  # type: ignore[arg-type]
 
     def test_warming_up_opens_the_connection(self) -> None:
@@ -52,7 +59,7 @@ class Calls(OnFakeBus):
         self.assertEqual(["shop.yaml: no port"], client.reload({}))
         self.assertEqual("cache1", client.ping({})["host"])
         warm = client.wait_warm({}, "uuid-1", "req-1", 0.0)
-        self.assertEqual(agent.WarmAnswer(True, "armed", "warm"), warm)
+        self.assertEqual(agent.WarmResponse(True, "armed", "warm"), warm)
 
     def test_a_slice_is_never_longer_than_allowed(self) -> None:
         self.serve()
@@ -62,20 +69,20 @@ class Calls(OnFakeBus):
     def test_an_answer_that_is_none_is_refused(self) -> None:
         self.serve()
         self.endpoint.warm = {"phase": "armed"}
-        with self.assertRaisesRegex(AgentRefusedError, "not an answer"):
+        with self.assertRaisesRegex(RefusedError, "not a response"):
             self.client().wait_warm({}, "uuid-1", "req-1", 0.0)
 
     def test_an_error_of_the_agent_comes_as_its_sentence(self) -> None:
         self.serve()
         self.endpoint.error = ValueError("no such thing")
-        with self.assertRaises(AgentRefusedError) as caught:
+        with self.assertRaises(RefusedError) as caught:
             self.client().ping({})
         self.assertIn("no such thing", str(caught.exception))
         self.assertNotIn("Traceback", str(caught.exception))
 
     def test_nobody_listening_costs_the_timeout_and_no_more(self) -> None:
         began = time.monotonic()
-        with self.assertRaises(AgentUnreachableError):
+        with self.assertRaises(UnreachableError):
             self.client(rpc_timeout=0.3).ping({})
         self.assertLess(time.monotonic() - began, 0.3 + 1.0)
 
@@ -83,38 +90,86 @@ class Calls(OnFakeBus):
         self.serve()
         self.endpoint.gate.clear()
         began = time.monotonic()
-        with self.assertRaises(AgentUnreachableError):
+        with self.assertRaises(UnreachableError):
             self.client().wait_warm({}, "uuid-1", "req-1", 0.0, timeout=0.3)
         self.assertLess(time.monotonic() - began, 0.3 + 1.0)
+
+
+class WhatComesOverTheWire(unittest.TestCase):
+    def setUp(self) -> None:
+        self.endpoint = NotingEndpoint()
+        self.dispatch = agent.Dispatch(self.endpoint)
+
+    @given(JUNK, JUNK, JUNK, JUNK, JUNK)
+    def test_begin_is_either_understood_or_a_value_error(
+        self, instance: Any, request: Any, source: Any, destination: Any, at: Any
+    ) -> None:
+        try:
+            self.dispatch.begin({}, instance, request, source, destination, at)
+        except oslo_messaging.ExpectedException as exc:
+            self.assertIs(ValueError, exc.exc_info[0])
+        else:
+            self.assertTrue(isinstance(instance, str) and instance)
+            self.assertTrue(isinstance(request, str) and request)
+            self.assertNotIsInstance(at, bool)
+
+    @given(JUNK | st.dictionaries(st.sampled_from(["instance", "kind", "at"]), JUNK))
+    def test_an_event_is_either_understood_or_a_value_error(self, junk: Any) -> None:
+        try:
+            self.dispatch.guest_event({}, junk)
+        except oslo_messaging.ExpectedException as exc:
+            self.assertIs(ValueError, exc.exc_info[0])
+        else:
+            self.assertIsInstance(self.endpoint.told[-1][1], GuestEvent)
+
+    @given(NAMES, NAMES, st.floats(allow_nan=False))
+    def test_an_event_survives_the_wire(self, instance: str, host: str, at: float) -> None:
+        event = GuestEvent(instance, GuestEventKind.RESUMED, at, host)
+        self.dispatch.guest_event({}, event.to_wire())
+        self.assertEqual(event, self.endpoint.told[-1][1])
+
+    @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70))
+    def test_the_time_to_wait_is_bounded_here_too(self, wait: float) -> None:
+        self.dispatch.wait_warm({}, "uuid-1", "req-1", wait)
+        self.assertTrue(0.0 <= self.endpoint.told[-1][2] <= agent.SLICE)
+
+    def test_what_is_no_number_of_seconds_is_refused(self) -> None:
+        for junk in ("1", None, True, math.nan, math.inf, 10**400):
+            with self.subTest(junk), self.assertRaises(oslo_messaging.ExpectedException):
+                self.dispatch.begin({}, "uuid-1", "req-1", None, None, junk)
+
+    def test_a_list_is_bounded(self) -> None:
+        self.dispatch.handovers({}, 10**9)
+        self.assertEqual(("handovers", agent.HANDOVERS_LIMIT), self.endpoint.told[-1])
 
 
 class Lazy(OnFakeBus):
     def test_nothing_is_opened_before_the_first_message(self) -> None:
         before = threading.active_count()
         client = self.client()
-        self.assertIsNone(client._transport)
+        self.assertIsNone(client._rpc._transport)
         self.assertEqual(before, threading.active_count())
 
     def test_after_a_fork_the_child_has_a_connection_and_threads_of_its_own(self) -> None:
         self.serve()
         client = self.client()
         self.assertTrue(client.begin({}, "uuid-1", "req-1", "a", "b", 1.0).delivered(5))
-        of_parent = client._transport
+        of_parent = client._rpc._transport
         pid = os.fork()
         if pid == 0:  # the fake bus does not reach over, so nobody listens here
             try:
-                parcel = client.begin({}, "uuid-1", "req-2", "a", "b", 2.0)
-                ok = parcel.delivered(5) and client._transport is not of_parent
+                cast = client.begin({}, "uuid-1", "req-2", "a", "b", 2.0)
+                ok = cast.delivered(5) and client._rpc._transport is not of_parent
             except BaseException:
                 ok = False
             os._exit(0 if ok else 1)
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-        self.assertIs(of_parent, client._transport)
+        self.assertIs(of_parent, client._rpc._transport)
 
 
 class Contract(unittest.TestCase):
     def test_the_history_names_the_version_in_force(self) -> None:
-        self.assertIn(f"* {wire.VERSION} - ", inspect.getdoc(agent.AgentClient) or "")
+        self.assertIn(f"* {agent.VERSION} - ", inspect.getdoc(agent) or "")
 
     def test_the_error_of_an_unreachable_bus_names_no_password(self) -> None:
         client = agent.AgentClient(
@@ -122,10 +177,10 @@ class Contract(unittest.TestCase):
         )
         self.addCleanup(client.close)
         errors: list[Any] = []
-        parcel = client.begin({}, "uuid-1", "req-1", "a", "b", 1.0)
-        parcel.delivered(10)
-        errors.append(parcel.error)
-        with self.assertRaises(AgentUnreachableError) as caught:
+        cast = client.begin({}, "uuid-1", "req-1", "a", "b", 1.0)
+        cast.delivered(10)
+        errors.append(cast.error)
+        with self.assertRaises(UnreachableError) as caught:
             client.ping({})
         errors.append(caught.exception)
         self.assertTrue(all(errors), errors)

@@ -1,84 +1,30 @@
-import math
+import logging
 import threading
 import unittest
 from typing import Any
+from unittest import mock
 
-import oslo_messaging
-from hypothesis import given
-from hypothesis import strategies as st
+from nova_cachemig.rpc import bus, server
+from nova_cachemig.rpc.client import RefusedError
+from nova_cachemig.rpc.server import RpcServer
+from tests.unit.rpc.endpoints import OnFakeBus, new_conf
 
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
-from nova_cachemig.rpc import server
-from nova_cachemig.rpc.agent import AgentRefusedError
-from tests.unit.rpc.endpoints import NotingEndpoint, OnFakeBus, new_conf
-
-JUNK = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
-NAMES = st.text(min_size=1, max_size=255)
-
-
-class WhatComesOverTheWire(unittest.TestCase):
-    def setUp(self) -> None:
-        self.endpoint = NotingEndpoint()
-        self.dispatch = server.Dispatch(self.endpoint)
-
-    @given(JUNK, JUNK, JUNK, JUNK, JUNK)
-    def test_begin_is_either_understood_or_a_value_error(
-        self, instance: Any, request: Any, source: Any, destination: Any, at: Any
-    ) -> None:
-        try:
-            self.dispatch.begin({}, instance, request, source, destination, at)
-        except oslo_messaging.ExpectedException as exc:
-            self.assertIs(ValueError, exc.exc_info[0])
-        else:
-            self.assertTrue(isinstance(instance, str) and instance)
-            self.assertTrue(isinstance(request, str) and request)
-            self.assertNotIsInstance(at, bool)
-
-    @given(JUNK | st.dictionaries(st.sampled_from(["instance", "kind", "at"]), JUNK))
-    def test_an_event_is_either_understood_or_a_value_error(self, junk: Any) -> None:
-        try:
-            self.dispatch.guest_event({}, junk)
-        except oslo_messaging.ExpectedException as exc:
-            self.assertIs(ValueError, exc.exc_info[0])
-        else:
-            self.assertIsInstance(self.endpoint.told[-1][1], GuestEvent)
-
-    @given(NAMES, NAMES, st.floats(allow_nan=False))
-    def test_an_event_survives_the_wire(self, instance: str, host: str, at: float) -> None:
-        event = GuestEvent(instance, GuestEventKind.RESUMED, at, host)
-        self.dispatch.guest_event({}, event.to_wire())
-        self.assertEqual(event, self.endpoint.told[-1][1])
-
-    @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70))
-    def test_the_time_to_wait_is_bounded_here_too(self, wait: float) -> None:
-        self.dispatch.wait_warm({}, "uuid-1", "req-1", wait)
-        self.assertTrue(0.0 <= self.endpoint.told[-1][2] <= server.SLICE)
-
-    def test_what_is_no_number_of_seconds_is_refused(self) -> None:
-        for junk in ("1", None, True, math.nan, math.inf, 10**400):
-            with self.subTest(junk), self.assertRaises(oslo_messaging.ExpectedException):
-                self.dispatch.begin({}, "uuid-1", "req-1", None, None, junk)
-
-    def test_a_list_is_bounded(self) -> None:
-        self.dispatch.handovers({}, 10**9)
-        self.assertEqual(("handovers", server.HANDOVERS_LIMIT), self.endpoint.told[-1])
+PRECONDITION = "Exchange.declare: (406) PRECONDITION_FAILED - inequivalent arg 'durable'"
 
 
 class Serving(OnFakeBus):
-    def test_a_newer_client_is_told_so(self) -> None:
+    def test_a_newer_client_learns_that_the_server_is_older(self) -> None:
         self.serve()
         client = self.client()
-        prepared = client._client()
-        prepared.version_cap = "2.0"
-        with self.assertRaisesRegex(Exception, "does not support RPC version 2.0"):
-            prepared.prepare(version="2.0", timeout=5).call({}, "ping")
+        with self.assertRaisesRegex(RefusedError, "does not support RPC version 2.0"):
+            client._rpc.call("ping", {}, version="2.0")
 
-    def test_what_is_not_in_the_interface_cannot_be_called(self) -> None:
+    def test_what_is_not_in_the_contract_cannot_be_called(self) -> None:
         self.serve()
         client = self.client()
         for method in ("_note", "__init__", "nothing"):
-            with self.assertRaises(AgentRefusedError):
-                client._call({}, method, {})
+            with self.assertRaises(RefusedError):
+                client._rpc.call(method, {})
         self.assertEqual([], self.endpoint.told)
 
     def test_several_are_served_at_once(self) -> None:
@@ -97,18 +43,140 @@ class Serving(OnFakeBus):
     def test_stopping_ends_it(self) -> None:
         served = self.serve()
         self.assertFalse(served.wait(0))
+        self.assertTrue(served.listening)
         self.assertTrue(served.stop())
         self.assertTrue(served.wait(5))
+        self.assertFalse(served.listening)
+
+    def test_one_that_was_never_started_stops(self) -> None:
+        self.assertTrue(RpcServer(new_conf(), bus.target("t", "1.0", "s"), []).stop())
+
+
+class Failing(unittest.TestCase):
+    """The bus does not let the server listen."""
+
+    def setUp(self) -> None:
+        self.topic = self.id()
+        backoff = mock.patch.object(server, "BACKOFF", (0.0,))
+        backoff.start()
+        self.addCleanup(backoff.stop)
+
+    def server(self, url: str = "fake://", **options: Any) -> RpcServer:
+        target = bus.target(self.topic, "1.0", "cache1")
+        served = RpcServer(new_conf(), target, [], url=url, **options)
+        self.addCleanup(served.stop)
+        return served
+
+    def test_it_tries_again_until_it_may_and_logs_one_line_with_the_remedy(self) -> None:
+        made = bus.transport
+        errors: list[Exception] = [OSError(PRECONDITION)] * 3
+
+        def transport(*arguments: Any) -> Any:
+            if errors:
+                raise errors.pop()
+            return made(*arguments)
+
+        with (
+            self.assertLogs("nova_cachemig.rpc", "INFO") as logged,
+            mock.patch.object(bus, "transport", transport),
+        ):
+            served = self.server()
+            served.start()
+            self.assertTrue(served.wait_listening(5))
+            self.assertTrue(served.stop())
+        warnings = [r.getMessage() for r in logged.records if r.levelno >= logging.WARNING]
+        self.assertEqual(1, len(warnings), logged.output)
+        self.assertIn("[oslo_messaging_rabbit] amqp_durable_queues", warnings[0])
+        self.assertIn(f"cannot listen on topic {self.topic}", warnings[0])
+        self.assertEqual([3], list(served.faults.counts().values()))
 
     def test_with_the_bus_down_it_neither_blocks_nor_fails(self) -> None:
-        served = server.AgentServer(
-            new_conf(),
-            self.endpoint,
-            host="cache1",
-            topic=self.topic,
-            transport_url="rabbit://guest:guest@127.0.0.1:1/",
-        )
-        served.start()
-        self.assertFalse(served.started.wait(0.2))
-        self.assertTrue(served.stop())
-        self.assertTrue(served.wait(1))
+        for name in ("oslo_messaging", "oslo.messaging"):
+            logger = logging.getLogger(name)
+            self.addCleanup(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        with (
+            mock.patch.object(server, "SLOW_START", 0.05),
+            self.assertLogs("nova_cachemig.rpc", "WARNING") as logged,
+        ):
+            served = self.server("rabbit://guest:guest@127.0.0.1:1/")
+            served.start()
+            self.assertFalse(served.wait_listening(0.3))
+            self.assertFalse(served.listening)
+            self.assertTrue(served.stop())
+        self.assertIn("check transport_url", logged.output[0])
+
+    def test_an_attempt_that_succeeds_too_late_is_ended(self) -> None:
+        gate, ended = threading.Event(), threading.Event()
+
+        class Slow:
+            def start(self) -> None:
+                gate.wait(5)
+
+            def stop(self) -> None:
+                ended.set()
+
+            def wait(self) -> None:
+                pass
+
+        with mock.patch.object(server.oslo_messaging, "get_rpc_server", lambda *a, **k: Slow()):
+            served = self.server()
+            served.start()
+            self.assertTrue(served.stop())
+        self.assertFalse(ended.is_set())
+        gate.set()
+        self.assertTrue(ended.wait(5))
+
+
+class SelfCheck(unittest.TestCase):
+    def setUp(self) -> None:
+        for name, value in (("CHECK_EVERY", 0.01), ("CHECK_TIMEOUT", 0.2)):
+            patch = mock.patch.object(server, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+        target = bus.target(self.id(), "1.0", "cache1")
+        self.served = RpcServer(new_conf(), target, [], url="fake://", self_check=True)
+        self.addCleanup(self.served.stop)
+
+    def test_a_server_that_hears_itself_goes_on_listening(self) -> None:
+        self.served.start()
+        self.assertTrue(self.served._echo.heard.wait(5))
+        self.assertTrue(self.served.listening)
+        self.assertEqual({}, self.served.faults.counts())
+
+    def test_a_server_that_does_not_hear_itself_does_not_listen_until_it_does(self) -> None:
+        deaf = threading.Event()
+        lost = threading.Event()
+
+        def cast(attempt: Any, target: Any) -> None:
+            if deaf.is_set():
+                lost.set()
+                raise OSError(PRECONDITION)
+            return sent(attempt, target)
+
+        sent = server._Attempt.cast_echo
+        with (
+            mock.patch.object(server._Attempt, "cast_echo", cast),
+            self.assertLogs("nova_cachemig.rpc", "WARNING") as logged,
+        ):
+            self.served.start()
+            self.assertTrue(self.served.wait_listening(5))
+            deaf.set()
+            self.assertTrue(lost.wait(5))
+            lost.clear()
+            self.assertTrue(lost.wait(5))  # the second check: the first is over
+            self.assertFalse(self.served.listening)
+            deaf.clear()
+            self.assertTrue(self.served.wait_listening(5))
+        self.assertIn("amqp_durable_queues", logged.output[0])
+
+
+class Remedy(unittest.TestCase):
+    def test_each_error_of_the_bus_has_its_own(self) -> None:
+        for error, advice in (
+            (PRECONDITION, "amqp_durable_queues"),
+            ("Connection.open: (403) ACCESS_REFUSED - Login was refused", "password"),
+            ("(530) NOT_ALLOWED - access to vhost 'x' refused", "virtual host"),
+            ("[Errno 111] ECONNREFUSED", "firewall"),
+        ):
+            self.assertIn(advice, server.remedy(OSError(error)))

@@ -11,8 +11,9 @@ from unittest import mock
 from oslo_config import cfg
 
 from nova_cachemig.conf import scheduler as options
+from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.rpc.faults import Faults
-from nova_cachemig.rpc.forecast import ForecasterServer, SchedulersClient
+from nova_cachemig.rpc.snapshots import SchedulersClient
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.consumer import NO_RESPONSE, Consumer
 from tests.unit.scheduler.fakes import snapshot
@@ -53,7 +54,7 @@ class Listening(unittest.TestCase):
     def test_a_late_one_asks_and_then_hears_by_fanout(self) -> None:
         made = conf(self.id())
         group = made.cachemig_scheduler
-        server = ForecasterServer(made, group.forecaster_topic, "f", "fake:/", Answering(4))  # type: ignore[arg-type]
+        server = contract.server(made, group.forecaster_topic, "f", "fake:/", Answering(4))  # type: ignore[arg-type]
         server.start()
         self.addCleanup(server.stop)
         ears = [self.consumer(made), self.consumer(made)]
@@ -62,7 +63,7 @@ class Listening(unittest.TestCase):
             self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 4, 10))
         client = SchedulersClient(made, group.topic, "fake:/", Faults(), 60.0)
         self.addCleanup(client.stop)
-        client.tell(snapshot({"a": 1.0}, sequence=5).to_wire())
+        client.send(snapshot({"a": 1.0}, sequence=5).to_wire())
         for ear in ears:  # fanout: each of them
             self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 5, 10))
 
@@ -79,7 +80,7 @@ class Listening(unittest.TestCase):
 
     def test_whatever_is_wrong_it_does_not_raise(self) -> None:
         ear = self.consumer(conf(self.id()))
-        with mock.patch.object(consumer, "SnapshotServer", side_effect=OSError("no bus")):
+        with mock.patch.object(consumer.snapshots, "server", side_effect=OSError("no bus")):
             ear.ensure()
         self.assertEqual({"cannot listen for snapshots": 1}, ear.faults.counts())
 

@@ -2,12 +2,12 @@ import threading
 import time
 import unittest
 
-from nova_cachemig.rpc import calls
+from nova_cachemig.rpc import bounded
 
 
 class BoundedCallsTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.calls = calls.BoundedCalls()
+        self.calls = bounded.BoundedCalls()
         self.gate = threading.Event()
         self.addCleanup(self.gate.set)
 
@@ -26,25 +26,24 @@ class BoundedCallsTest(unittest.TestCase):
         def leave() -> None:
             raise SystemExit
 
-        with self.assertRaises(calls.OverdueError):
+        with self.assertRaises(bounded.OverdueError):
             self.calls.run(leave, 5)
 
     def test_the_caller_is_free_when_its_time_is_up(self) -> None:
         began = time.monotonic()
-        with self.assertRaises(calls.OverdueError):
+        with self.assertRaises(bounded.OverdueError):
             self.calls.run(self._hang, 0.1)
         self.assertLess(time.monotonic() - began, 0.1 + 1.0)
 
     def test_while_one_is_stuck_no_other_is_begun(self) -> None:
-        with self.assertRaises(calls.OverdueError):
-            self.calls.run(self._hang, -calls.GRACE)
-        self.assertEqual(1, self.calls.stuck())
-        with self.assertRaisesRegex(calls.OverdueError, "still waiting"):
+        with self.assertRaises(bounded.OverdueError):
+            self.calls.run(self._hang, -bounded.GRACE)
+        with self.assertRaisesRegex(bounded.OverdueError, "still waits"):
             self.calls.run(lambda: self.fail("it was begun"), 5)
 
     def test_when_the_stuck_one_comes_free_all_is_well_again(self) -> None:
-        with self.assertRaises(calls.OverdueError):
-            self.calls.run(self._hang, -calls.GRACE)
+        with self.assertRaises(bounded.OverdueError):
+            self.calls.run(self._hang, -bounded.GRACE)
         [stuck] = self.calls._running
         self.gate.set()
         self.assertTrue(stuck.over.wait(5))

@@ -3,7 +3,7 @@ import threading
 import unittest
 from typing import Any
 
-from nova_cachemig.rpc.courier import Courier
+from nova_cachemig.rpc.cast_queue import CastQueue
 from nova_cachemig.rpc.faults import Faults
 
 
@@ -25,97 +25,97 @@ class Bus:
         self.taken.append(method)
 
 
-class CourierTest(unittest.TestCase):
+class CastQueueTest(unittest.TestCase):
     def setUp(self) -> None:
         logging.getLogger("nova_cachemig.rpc.faults").setLevel(logging.CRITICAL)
         self.addCleanup(logging.getLogger("nova_cachemig.rpc.faults").setLevel, logging.NOTSET)
         self.bus = Bus()
         self.faults = Faults()
 
-    def courier(self, **options: Any) -> Courier:
-        courier = Courier(self.bus.send, self.faults, **options)
-        self.addCleanup(courier.stop)
-        return courier
+    def queue(self, **options: Any) -> CastQueue:
+        queue = CastQueue(self.bus.send, self.faults, **options)
+        self.addCleanup(queue.stop)
+        return queue
 
     def test_messages_arrive_in_their_order(self) -> None:
-        courier = self.courier()
-        parcels = [courier.post(str(number), {}) for number in range(100)]
-        self.assertTrue(parcels[-1].delivered(5))
+        queue = self.queue()
+        casts = [queue.put(str(number), {}) for number in range(100)]
+        self.assertTrue(casts[-1].delivered(5))
         self.assertEqual([str(number) for number in range(100)], self.bus.taken)
-        self.assertEqual(100, courier.counts().sent)
+        self.assertEqual(100, queue.counts().sent)
 
     def test_posting_never_waits_for_a_bus_that_hangs(self) -> None:
         self.bus.gate.clear()
-        courier = self.courier()
-        parcel = courier.post("begin", {})
+        queue = self.queue()
+        cast = queue.put("begin", {})
         self.assertTrue(self.bus.busy.wait(5))
         for _ in range(50):
-            courier.post("event", {})  # comes back, or the test never ends
-        self.assertFalse(parcel.delivered(0.01))
-        self.assertIsNone(parcel.error)
+            queue.put("event", {})  # comes back, or the test never ends
+        self.assertFalse(cast.delivered(0.01))
+        self.assertIsNone(cast.error)
         self.bus.gate.set()
-        self.assertTrue(parcel.delivered(5))
+        self.assertTrue(cast.delivered(5))
 
     def test_who_waits_learns_at_once_that_it_failed_and_it_is_tried_again(self) -> None:
         self.bus.error = ConnectionError("refused")
-        courier = self.courier()
-        parcel = courier.post("begin", {})
-        self.assertFalse(parcel.delivered(30))
-        self.assertIn("refused", str(parcel.error))
+        queue = self.queue()
+        cast = queue.put("begin", {})
+        self.assertFalse(cast.delivered(30))
+        self.assertIn("refused", str(cast.error))
         self.bus.error = None
-        later = courier.post("event", {})
+        later = queue.put("event", {})
         self.assertTrue(later.delivered(5))
-        self.assertTrue(parcel.sent)
+        self.assertTrue(cast.sent)
         self.assertEqual(["begin", "event"], self.bus.taken)
         self.assertEqual(1, sum(self.faults.counts().values()))
 
     def test_of_a_full_queue_the_oldest_is_dropped_and_counted(self) -> None:
         self.bus.gate.clear()
-        courier = self.courier(limit=3)
-        first = courier.post("0", {})
+        queue = self.queue(limit=3)
+        first = queue.put("0", {})
         self.assertTrue(self.bus.busy.wait(5))
-        parcels = [courier.post(str(number), {}) for number in range(1, 6)]
-        self.assertEqual(3, courier.counts().waiting)
-        self.assertEqual(3, courier.counts().dropped)
+        casts = [queue.put(str(number), {}) for number in range(1, 6)]
+        self.assertEqual(3, queue.counts().waiting)
+        self.assertEqual(3, queue.counts().dropped)
         self.bus.gate.set()
-        self.assertTrue(parcels[-1].delivered(5))
+        self.assertTrue(casts[-1].delivered(5))
         # The first was in the sender's hands and went all the same.
         self.assertEqual(["0", "3", "4", "5"], self.bus.taken)
-        self.assertFalse(parcels[0].delivered(0))
-        self.assertIn("full", str(parcels[0].error))
-        self.assertTrue(first.settled.is_set())
+        self.assertFalse(casts[0].delivered(0))
+        self.assertIn("full", str(casts[0].error))
+        self.assertTrue(first.tried.is_set())
 
     def test_what_cannot_be_sent_for_long_is_dropped(self) -> None:
         self.bus.error = ConnectionError("refused")
-        courier = self.courier(max_age=0.0)
-        parcel = courier.post("begin", {})
-        self.assertFalse(parcel.delivered(5))
+        queue = self.queue(max_age=0.0)
+        cast = queue.put("begin", {})
+        self.assertFalse(cast.delivered(5))
         self.bus.error = None
-        self.assertTrue(courier.post("event", {}).delivered(5))
+        self.assertTrue(queue.put("event", {}).delivered(5))
         self.assertEqual(["event"], self.bus.taken)
-        self.assertEqual(1, courier.counts().dropped)
+        self.assertEqual(1, queue.counts().dropped)
 
     def test_the_thread_survives_what_is_no_exception(self) -> None:
         self.bus.error = SystemExit("from a library")
-        courier = self.courier(max_age=0.0)
-        self.assertFalse(courier.post("begin", {}).delivered(5))
+        queue = self.queue(max_age=0.0)
+        self.assertFalse(queue.put("begin", {}).delivered(5))
         self.bus.error = None
-        self.assertTrue(courier.post("event", {}).delivered(5))
+        self.assertTrue(queue.put("event", {}).delivered(5))
 
     def test_stopping_sends_what_waits(self) -> None:
         self.bus.gate.clear()
-        courier = self.courier()
-        courier.post("a", {})
-        courier.post("b", {})
+        queue = self.queue()
+        queue.put("a", {})
+        queue.put("b", {})
         self.bus.gate.set()
-        courier.stop(5)
+        queue.stop(5)
         self.assertEqual(["a", "b"], self.bus.taken)
 
     def test_stopping_does_not_wait_for_a_bus_that_is_down(self) -> None:
         self.bus.error = ConnectionError("refused")
-        courier = self.courier()
-        parcel = courier.post("a", {})
-        self.assertFalse(parcel.delivered(5))
-        courier.stop(5)
-        names = [thread.name for thread in threading.enumerate() if thread is courier._thread]
+        queue = self.queue()
+        cast = queue.put("a", {})
+        self.assertFalse(cast.delivered(5))
+        queue.stop(5)
+        names = [thread.name for thread in threading.enumerate() if thread is queue._thread]
         self.assertEqual([], names)

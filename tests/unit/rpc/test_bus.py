@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_config import cfg
 
-from nova_cachemig.rpc import wire
+from nova_cachemig.rpc import bus
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -24,28 +24,28 @@ class Colour(enum.StrEnum):
 class Primitives(unittest.TestCase):
     @given(JSON)
     def test_what_json_gives_back_unchanged_is_let_through(self, value: Any) -> None:
-        wire.check_primitive(value)
+        bus.check_primitive(value)
         self.assertEqual(value, json.loads(json.dumps(value)))
 
     @given(JSON, st.sampled_from([b"", (1,), {1}, Colour.RED, object()]))
     def test_anything_else_is_refused_wherever_it_hides(self, value: Any, odd: Any) -> None:
         for hidden in (odd, [value, odd], {"key": odd}, {"a": [value, {"b": odd}]}):
-            with self.assertRaises(wire.NotPrimitiveError):
-                wire.check_primitive(hidden)
+            with self.assertRaises(bus.NotPrimitiveError):
+                bus.check_primitive(hidden)
 
     def test_the_place_is_named(self) -> None:
-        with self.assertRaisesRegex(wire.NotPrimitiveError, r"value\['a'\]\[1\] is a Colour"):
-            wire.check_primitive({"a": [0, Colour.RED]})
-        with self.assertRaisesRegex(wire.NotPrimitiveError, "key that is a int"):
-            wire.check_primitive({1: "a"})
+        with self.assertRaisesRegex(bus.NotPrimitiveError, r"value\['a'\]\[1\] is a Colour"):
+            bus.check_primitive({"a": [0, Colour.RED]})
+        with self.assertRaisesRegex(bus.NotPrimitiveError, "key that is a int"):
+            bus.check_primitive({1: "a"})
 
     def test_nan_is_a_float_like_any_other(self) -> None:
-        wire.check_primitive(math.nan)
+        bus.check_primitive(math.nan)
 
 
 class Context(unittest.TestCase):
     def test_only_the_request_id_is_sent(self) -> None:
-        serializer = wire.PrimitiveSerializer()
+        serializer = bus.PrimitiveSerializer()
         full = {"request_id": "req-1", "auth_token": "secret", "user": "me"}
         self.assertEqual({"request_id": "req-1"}, serializer.serialize_context(full))
         self.assertEqual({}, serializer.serialize_context({"auth_token": "secret"}))
@@ -56,9 +56,9 @@ class Bus(unittest.TestCase):
         # oslo.messaging registers the options of these groups on cfg.CONF only.
         conf = cfg.ConfigOpts()
         conf([])
-        wire.transport(conf, "fake://")
+        bus.transport(conf, "fake://")
         self.assertIn("oslo_messaging_metrics", conf)
 
     def test_the_exchange_does_not_depend_on_control_exchange(self) -> None:
-        self.assertEqual("nova-cachemig", wire.target("topic").exchange)
-        self.assertEqual("cache1", wire.target("topic", "cache1").server)
+        self.assertEqual("nova-cachemig", bus.target("topic", "1.0").exchange)
+        self.assertEqual("cache1", bus.target("topic", "1.0", "cache1").server)

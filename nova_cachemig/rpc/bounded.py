@@ -1,10 +1,10 @@
-"""Calls that are over when their time is, whatever the bus does.
+"""Calls that end at their deadline, whatever the bus does.
 
-The timeout of oslo.messaging begins once it is connected, and with RabbitMQ down its rabbit driver
-tries for ever to connect before the first call: the connection of the reply queue ignores ``retry``
-(oslo_messaging/_drivers/amqpdriver.py, ``_get_reply_q``). So each call runs in a daemon thread that
-its caller leaves behind when the time is up; while one is left behind no other is begun. Works
-with native threads and where eventlet has put green ones in their place.
+oslo.messaging's timeout begins once it is connected. With RabbitMQ down, its rabbit driver tries
+for ever to connect before the first call: the connection of the reply queue ignores ``retry``
+(oslo_messaging/_drivers/amqpdriver.py, ``_get_reply_q``). So each call runs in a daemon thread,
+which its caller leaves behind at the deadline. While one is left behind, no other begins. Works
+with native threads and with eventlet's green threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GRACE: Final = 0.25
 
 
 class OverdueError(Exception):
-    """No result in time, or an earlier call is still stuck."""
+    """No result before the deadline, or an earlier call is still stuck."""
 
 
 class _Call:
@@ -34,7 +34,7 @@ class _Call:
     def run(self) -> None:
         try:
             self.result = self._work()
-        except BaseException as exc:  # it is raised again in the caller's thread
+        except BaseException as exc:  # raised again in the caller's thread
             self.error = exc
         finally:
             self.over.set()
@@ -49,26 +49,20 @@ class BoundedCalls:
         self._running: set[_Call] = set()
 
     def run(self, work: Callable[[], Any], timeout: float) -> Any:
-        """The result of ``work``, or its exception; :class:`OverdueError` when the time is up."""
+        """The result of ``work``, or its exception; :class:`OverdueError` at the deadline."""
         if self._pid != os.getpid():
             self.__init__()  # type: ignore[misc]  # threads do not survive a fork
         call = _Call(work, time.monotonic() + timeout + GRACE)
         with self._lock:
             self._running = {known for known in self._running if not known.over.is_set()}
             if any(known.deadline < time.monotonic() for known in self._running):
-                raise OverdueError("an earlier call is still waiting for the message bus")
+                raise OverdueError("an earlier call still waits for the message bus")
             self._running.add(call)
         threading.Thread(target=call.run, name="cachemig-call", daemon=True).start()
         if not call.over.wait(timeout):
-            raise OverdueError(f"no answer within {timeout:.1f} s")
+            raise OverdueError(f"no response within {timeout:.1f} s")
         if call.error is not None:
             if isinstance(call.error, Exception):
                 raise call.error
             raise OverdueError(f"the call ended with {call.error!r}")
         return call.result
-
-    def stuck(self) -> int:
-        """Calls that were left behind and have not ended."""
-        now = time.monotonic()
-        with self._lock:
-            return sum(not c.over.is_set() and c.deadline < now for c in self._running)

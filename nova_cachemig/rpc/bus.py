@@ -1,7 +1,7 @@
-"""Names, versions and types on the message bus.
+"""The message bus: transport, exchange, targets, and the types that may travel.
 
-The exchange is set here and not taken from ``control_exchange``, which is 'nova' in nova.conf
-and 'openstack' in a file of ours: both sides must name the same one whatever their files say.
+The exchange has a fixed name. ``control_exchange`` is not used: it is 'nova' in nova.conf and
+'openstack' in a file of ours, and both sides must name the same exchange.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import oslo_messaging
 from oslo_config import cfg
 
 EXCHANGE: Final = "nova-cachemig"
-VERSION: Final = "1.0"
-"""The newest version of the agent's interface; its history: :class:`.agent.AgentClient`."""
 
+ECHO: Final = "cachemig.echo"
+"""The namespace of the casts that a server sends to itself."""
 
-# Read by oslo.messaging from the conf it is given, but registered by it on cfg.CONF only.
+Context = Mapping[str, Any]
+"""The context of a request. Only ``request_id`` travels."""
+
+# oslo.messaging reads these groups from the configuration it is given but registers them on
+# cfg.CONF only.
 _GLOBAL_GROUPS: Final = {
     "oslo_messaging_metrics": "oslo_messaging._metrics.client",
     "oslo_messaging_tracing": "oslo_messaging._tracing.client",
@@ -27,24 +31,31 @@ _GLOBAL_GROUPS: Final = {
 
 
 class NotPrimitiveError(TypeError):
-    """Something other than JSON's own types was about to be sent: the caller's fault."""
+    """The caller tried to send something that is not a primitive of JSON."""
 
 
-def target(topic: str, server: str | None = None) -> oslo_messaging.Target:
-    """Where the agent is reached; with ``server``, where it listens."""
-    return oslo_messaging.Target(exchange=EXCHANGE, topic=topic, version=VERSION, server=server)
+def target(
+    topic: str, version: str, server: str | None = None, *, namespace: str | None = None
+) -> oslo_messaging.Target:
+    """The address of ``topic``; with ``server``, the address of one server on it."""
+    return oslo_messaging.Target(
+        exchange=EXCHANGE, topic=topic, version=version, server=server, namespace=namespace
+    )
 
 
 def transport(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.RPCTransport:
-    """A transport of our own, so that nothing of ours ever waits for a connection of Nova's."""
+    """A new transport, so that nothing of ours waits for a connection of Nova's.
+
+    ``url`` None: [DEFAULT] transport_url of ``conf``.
+    """
     for group, module in _GLOBAL_GROUPS.items():
-        with contextlib.suppress(ImportError):  # it is younger than the oldest release we allow
+        with contextlib.suppress(ImportError):  # newer than the oldest release that we support
             conf.register_opts(getattr(importlib.import_module(module), group), group=group)
     return oslo_messaging.get_rpc_transport(conf, url=url)
 
 
 def check_primitive(value: Any, where: str = "value") -> None:
-    """Raise :class:`NotPrimitiveError` that names the place, if ``value`` is more than JSON."""
+    """Raise :class:`NotPrimitiveError`, which names the place, if ``value`` is more than JSON."""
     if value is None or isinstance(value, bool | int | float | str):
         # An enum that is also a str would pass json.dumps and come back as a plain str.
         if type(value) not in {type(None), bool, int, float, str}:
@@ -62,14 +73,14 @@ def check_primitive(value: Any, where: str = "value") -> None:
 
 
 class PrimitiveSerializer(oslo_messaging.NoOpSerializer):
-    """Refuses what oslo.messaging would otherwise turn into something similar, unseen."""
+    """Refuses values that oslo.messaging would convert silently."""
 
     def serialize_entity(self, ctxt: Any, entity: Any) -> Any:
-        """The entity as it is; raises :class:`NotPrimitiveError`."""
+        """The entity unchanged; raises :class:`NotPrimitiveError`."""
         check_primitive(entity)
         return entity
 
-    def serialize_context(self, ctxt: Mapping[str, Any]) -> dict[str, Any]:
-        """Only the request id: no token, no user ever goes to the agent."""
+    def serialize_context(self, ctxt: Context) -> dict[str, Any]:
+        """Only the request id: no token and no user is ever sent."""
         request = ctxt.get("request_id")
         return {"request_id": str(request)} if request else {}
