@@ -93,7 +93,9 @@ class Writes:
             if standing.waiting:
                 await self._recover_barrier(service.name, barrier)
             intake = ServiceIntake(queue, barrier, standing.secret)
-            settle = self._conf.journal.settle if self.recovered.under_way(service.name) else 0.0
+            settle = (
+                self._conf.journal.settle if self.recovered.may_be_in_flight(service.name) else 0.0
+            )
             sender = Sender(self.journal, queue, self._conf, intake.told, settle)
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
@@ -157,7 +159,7 @@ class Writes:
                 await self._take_up()
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + _FORGET_EVERY
-                    while await self.journal.forget(cutoff.now()):
+                    while await self.journal.delete_expired(cutoff.now()):
                         pass
             except ComponentError as exc:
                 LOG.warning("The journal is not tidied for now: %s", exc)

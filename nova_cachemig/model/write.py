@@ -1,4 +1,4 @@
-"""A write that the journal holds: what the client sent, and what the guest said to it."""
+"""A write in the journal: the client's request and the guest's response."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import enum
 from typing import Final
 
 Headers = tuple[tuple[str, str], ...]
-"""Names in lower case, values as latin-1 text, in the order in which they came."""
+"""Names in lower case, values as latin-1 text, in the order of arrival."""
 
-# RFC 9110 section 9.2.2. The safe methods never come to the journal unless a client insists.
+# RFC 9110, section 9.2.2. The edge sends no safe methods to the journal.
 IDEMPOTENT = frozenset({"PUT", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class WriteState(enum.StrEnum):
-    """Where one write stands. ``sent`` is not a state on disk: see ``agent/journal``."""
+    """The state of a write on disk. "Sent" is not such a state: see ``agent/journal``."""
 
-    ACCEPTED = "accepted"  # on disk, in its place in the order, not answered
-    ANSWERED = "answered"  # the guest's answer is on disk
-    IN_DOUBT = "in_doubt"  # sent, no answer known, not to be sent again unasked: a person decides
-    DAMAGED = "damaged"  # its checksum is wrong: never sent, a person decides
-    RESEND = "resend"  # was in doubt; a person wants it sent again
-    DISCARDED = "discarded"  # a person decided against it, or it went on under another position
+    ACCEPTED = "accepted"  # on disk, at its position in the order, no response yet
+    ANSWERED = "answered"  # the guest has responded, which is on disk
+    IN_DOUBT = "in_doubt"  # sent, response unknown, must not be sent twice: the operator decides
+    DAMAGED = "damaged"  # wrong checksum, never sent: the operator decides
+    RESEND = "resend"  # was in doubt; the operator wants it sent again
+    DISCARDED = "discarded"  # the operator discarded it, or it was sent again at another position
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Body:
-    """A body: in memory (``data``) or in a spool file (``spool``, its name), never both."""
+    """A body: either in memory (``data``) or in the spool file named ``spool``."""
 
     data: bytes = b""
     spool: str | None = None
     length: int = 0  # bytes
-    digest: bytes = b""  # of a spool file's content
+    digest: bytes = b""  # of the content; set for a spool file only
 
     @classmethod
     def of(cls, data: bytes) -> Body:
-        """Return a body that is in memory."""
+        """Return a body in memory."""
         return cls(data=data, length=len(data))
 
 
@@ -44,42 +44,42 @@ NO_BODY: Final = Body()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestResponse:
-    """What the guest said: status, headers without hop-by-hop ones, body."""
+    """The guest's response, without hop-by-hop header fields."""
 
     status: int
     headers: Headers = ()
     body: Body = NO_BODY
 
     def header(self, name: str) -> str | None:
-        """Return the first value of the header ``name`` (lower case)."""
+        """Return the first value of the header field ``name`` (lower case)."""
         return next((value for key, value in self.headers if key == name), None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeldWrite:
-    """One write in the journal. ``position`` is its place in the total order of its service."""
+    """One write in the journal. ``position`` numbers the writes of a service in order."""
 
     service: str
     position: int
     accepted_at: float  # UNIX seconds
     method: str
-    url: str  # path and query as sent
+    url: str  # path and query, as the client sent them
     host: str
-    headers: Headers  # end-to-end headers, without Host and Content-Length
+    headers: Headers  # end-to-end fields, without Host and Content-Length
     body: Body
-    client: str  # who sent it: the configured cookie, else an address
-    key: str | None = None  # Idempotency-Key that goes to the guest
+    client: str  # identifies the client: the configured cookie, else the address
+    key: str | None = None  # Idempotency-Key for the guest
     client_key: bool = False  # the client chose ``key``
-    honours_keys: bool = False  # the service honoured keys when this was accepted
-    framed: bool = True  # the client sent a body, if only an empty one
-    wants_later: bool = False  # the client has (or will get) a 202: keep the answer for it
+    honours_keys: bool = False  # the service honoured keys when the write was accepted
+    framed: bool = True  # the request had a body, possibly empty
+    has_status_url: bool = False  # the client gets a 202 with a status URL: keep the response
 
     @property
     def name(self) -> str:
-        """Name for people: ``service/position``."""
+        """Name for the operator: ``service/position``."""
         return f"{self.service}/{self.position}"
 
     @property
     def resendable(self) -> bool:
-        """Whether it may be sent again when nobody knows if the guest applied it."""
+        """Whether it may be sent again although the guest may have applied it."""
         return self.method in IDEMPOTENT or (self.honours_keys and self.key is not None)

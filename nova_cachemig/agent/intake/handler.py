@@ -146,7 +146,7 @@ class RequestHandler:
         intake.keys[digest] = mark  # before any wait: a second request must find it
         try:
             name = intake.queue.service.name
-            known = await self._journal.read(lambda c: queries.key_of(c, name, digest))
+            known = await self._journal.read(lambda c: queries.find_key(c, name, digest))
             if known is not None and known[0] != mark:
                 return await self._unaccepted(body, _in_flight(same=False))
             if known is not None and (again := await self._again(intake, known[1])) is not None:
@@ -160,8 +160,8 @@ class RequestHandler:
         found = await self._journal.find(intake.queue.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None
-        if found.answer is not None:
-            return relay(found.answer)
+        if found.response is not None:
+            return relay(found.response)
         where = ("location", status.url_of(intake.secret, position))
         if found.state is WriteState.ACCEPTED:
             return problem(409, "The first request with this Idempotency-Key is under way.", where)
@@ -194,7 +194,7 @@ class RequestHandler:
             client_key=key is not None,
             honours_keys=queue.service.honours_keys,
             framed=head.framed,
-            wants_later=later,
+            has_status_url=later,
         )
         accepted, answer = queue.append(write, key)
         try:
@@ -260,8 +260,8 @@ class RequestHandler:
             found = await self._journal.find(intake.queue.service.name, position)
         if found is None:
             return problem(404, "No such write, or it is no longer kept.")
-        if found.answer is not None:
-            return relay(found.answer, ("cachemig-write", found.state.value),
+        if found.response is not None:
+            return relay(found.response, ("cachemig-write", found.state.value),
                           ("cache-control", "no-store"))  # fmt: skip
         facts = {"state": found.state.value, "accepted_at": found.accepted_at}
         if found.state is WriteState.ACCEPTED:

@@ -42,7 +42,7 @@ class Upload:
         try:
             return await asyncio.to_thread(file.seal)
         except OSError:
-            await asyncio.to_thread(file.abandon)
+            await asyncio.to_thread(file.delete)
             raise
 
     async def abandon(self) -> None:
@@ -50,7 +50,7 @@ class Upload:
         file, self._file = self._file, None
         self._chunks.clear()
         if file is not None:
-            await asyncio.to_thread(file.abandon)
+            await asyncio.to_thread(file.delete)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:

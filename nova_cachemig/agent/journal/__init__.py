@@ -1,17 +1,19 @@
-"""Writes and handovers on disk: what is accepted here survives whatever dies.
+"""Writes and handovers on disk: what the journal has accepted survives every crash.
 
 Belongs here: the database and its tables, group commit, spool files, the progress log, recovery.
 Not here: HTTP (``agent/intake``, ``agent/replay``).
 
-How "accepted means applied, once, in order" is kept without an fsync between two writes:
+An accepted write is applied once and in order, although there is no fsync between two writes:
 
-* A write is accepted when its row is committed. One thread commits all that waits in one go.
-* The row does not say *sent*. Per service, one number says through which position writes *may*
-  have been sent (``through``). It is committed ahead, ``[journal] send_window`` writes at a time,
-  and together with the acceptance while the guest answers: no fsync of its own.
-* Before a write goes out, and when its answer is in, a line is added to the *progress log*, a
-  file that is not synced. A crash of the agent loses nothing of it, so exactly the writes in
-  flight are in doubt then. A power failure may lose lines, which the boot id tells; then all up to
-  ``through`` without an answer are in doubt.
-* An answer is committed before its client sees it.
+* A write is accepted when its row is committed. One thread commits all waiting steps together
+  (group commit).
+* The row does not record that the write was sent. Instead, each service has one number, the *send
+  limit*: writes up to this position *may* have been sent. It is committed ahead of need,
+  ``[journal] send_window`` writes at a time. While the guest is reachable it is committed together
+  with the acceptance, so it costs no fsync of its own.
+* Before a write is sent, and again when its response arrives, the agent appends an entry to the
+  *progress log*, a file that is never synced. A crash of the agent loses none of these entries, so
+  exactly the writes in flight are in doubt afterwards. A power failure may lose entries; the boot
+  id shows that it happened. Then every write up to the send limit without a response is in doubt.
+* A response is committed before the client sees it.
 """

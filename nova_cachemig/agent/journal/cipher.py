@@ -1,9 +1,9 @@
-"""Encryption of what the journal keeps: AES-256-GCM, each text bound to what it belongs to.
+"""Encrypts the journal's content with AES-256-GCM. Each text is bound to the place it belongs to.
 
 Random nonces of 96 bits are safe for 2^32 texts under one key, which a busy cache node reaches
-within days. So no text is encrypted with the operator's key itself: each start of the agent, and
-each spool file, derives one of its own from it and a random salt (HKDF-SHA256) and counts its
-nonces. The salt stands beside the text; the key's name is kept by the caller.
+within days. Therefore no text is encrypted with the operator's key itself. Each start of the agent,
+and each spool file, derives a key of its own from that key and a random salt (HKDF-SHA256), and
+uses a counter as nonce. The salt is stored with the text; the caller stores the key's name.
 """
 
 from __future__ import annotations
@@ -27,62 +27,65 @@ _INFO: Final = b"nova-cachemig journal 1"
 _PROVED: Final = b"this key"
 
 
-class Undecipherable(ValueError):
-    """Encrypted with a key that is not at hand, or not what was encrypted for this place."""
+class DecryptionError(ValueError):
+    """The key is not available, or the text was not encrypted with it for this place."""
 
 
 class Cipher:
-    """The keys at hand. Without ``key_id``, what is new is kept in the clear."""
+    """The available keys. Without ``key_id``, new content is stored unencrypted."""
 
     def __init__(self, keys: Mapping[str, bytes] | None = None, key_id: str | None = None) -> None:
-        """``key_id`` names the key for what is new."""
+        """``key_id`` names the key that encrypts new content."""
         self._keys = dict(keys or {})
         self.key_id = key_id
         self._salt = os.urandom(SALT_LENGTH)
-        self._count = itertools.count()  # next() is one step for all threads
+        self._counter = itertools.count()  # next() is atomic for all threads
         self.derived = functools.lru_cache(maxsize=64)(self._derive)
-        self._own = None if key_id is None else self.derived(key_id, self._salt)
+        self._session_key = None if key_id is None else self.derived(key_id, self._salt)
 
     @property
     def key_ids(self) -> Collection[str]:
-        """Names of the keys at hand."""
+        """Names of the available keys."""
         return self._keys.keys()
 
     def _derive(self, key_id: str, salt: bytes) -> AESGCM:
         key = self._keys.get(key_id)
         if key is None:
-            raise Undecipherable(f"it is encrypted with key {key_id!r}, which is not at hand")
+            raise DecryptionError(f"it is encrypted with key {key_id!r}, which is not available")
         return AESGCM(HKDF(SHA256(), KEY_LENGTH, salt, _INFO).derive(key))
 
-    def encrypt(self, text: bytes, about: bytes) -> bytes:
-        """Encrypt with the key ``key_id``. ``about``: where it belongs; not kept with it."""
-        assert self._own is not None, "there is no key to encrypt with"
-        nonce = next(self._count).to_bytes(NONCE_LENGTH, "big")
-        return self._salt + nonce + self._own.encrypt(nonce, text, about)
+    def encrypt(self, text: bytes, place: bytes) -> bytes:
+        """Encrypt with a key derived from ``key_id``.
 
-    def decrypt(self, key_id: str, data: bytes, about: bytes) -> bytes:
-        """Return the text. Raises Undecipherable, with the reason."""
+        ``place`` says where the text belongs: the associated data, which is not stored with it.
+        """
+        assert self._session_key is not None, "there is no key to encrypt with"
+        nonce = next(self._counter).to_bytes(NONCE_LENGTH, "big")
+        return self._salt + nonce + self._session_key.encrypt(nonce, text, place)
+
+    def decrypt(self, key_id: str, data: bytes, place: bytes) -> bytes:
+        """Return the text that :meth:`encrypt` got. Raises DecryptionError with the reason."""
         salt, nonce = data[:SALT_LENGTH], data[SALT_LENGTH : SALT_LENGTH + NONCE_LENGTH]
         rest = data[SALT_LENGTH + NONCE_LENGTH :]
         key = self.derived(key_id, salt)
         try:
-            return key.decrypt(nonce, rest, about)
+            return key.decrypt(nonce, rest, place)
         except (InvalidTag, ValueError) as exc:
-            why = f"it is not what was encrypted with key {key_id!r} for this place"
-            raise Undecipherable(why) from exc
+            why = f"it was not encrypted with key {key_id!r} for this place, or it is damaged"
+            raise DecryptionError(why) from exc
 
     def proof(self) -> bytes:
-        """Return what tells this ``key_id``'s key from another of the same name."""
+        """Return what distinguishes the key ``key_id`` from another key of the same name."""
         assert self.key_id is not None
         return self.encrypt(_PROVED, self.key_id.encode())
 
     def proves(self, key_id: str, proof: bytes) -> bool:
-        """Whether the key of this name is the one that made ``proof``."""
+        """Whether the available key of this name is the one that made ``proof``."""
         try:
             return self.decrypt(key_id, proof, key_id.encode()) == _PROVED
-        except Undecipherable:
+        except DecryptionError:
             return False
 
 
 CLEAR: Final = Cipher()
-"""No keys: nothing is encrypted, and nothing that is can be read."""
+"""No keys: encrypts nothing, and cannot decrypt."""

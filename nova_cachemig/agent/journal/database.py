@@ -1,4 +1,4 @@
-"""The database's engine, by oslo.db: SQLite unless a URL says otherwise."""
+"""The database engine, from oslo.db: SQLite unless the operator configures a URL."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from nova_cachemig.agent.journal.errors import JournalError
 
-# Pages of the write-ahead log (4 KiB each) after which SQLite copies it into the database file.
-# The default of 1000 does that every few hundred milliseconds under load.
+# Pages (4 KiB each) of the write-ahead log after which SQLite checkpoints it into the database
+# file. The default of 1000 does so every few hundred milliseconds under load.
 _CHECKPOINT_PAGES = 4000
 
 
@@ -24,9 +24,9 @@ def url_for(connection: str | None, state_dir: Path) -> str:
 
 
 def create_engine(url: str) -> sa.Engine:
-    """Connect. Raises JournalError with the database's reason."""
+    """Return the engine after a test connection. Raises JournalError with the reason."""
     try:
-        # pre-ping would cost a round trip a commit; a lost connection shows anyway (writer.py)
+        # Pre-ping would cost a round trip per commit; committer.py handles lost connections.
         engine = engines.create_engine(
             url, max_retries=0, thread_checkin=False, mysql_sql_mode="TRADITIONAL"
         )
@@ -40,24 +40,24 @@ def create_engine(url: str) -> sa.Engine:
 
 
 def _durable_sqlite(dbapi: Any, _record: Any) -> None:
-    # FULL: in WAL mode every commit is synced; NORMAL would lose the last ones at a power failure
+    # FULL syncs every commit in WAL mode; NORMAL would lose the last ones in a power failure.
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
         f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
         "busy_timeout=10000",
-        # what is deleted is not zeroed where that takes a write of its own: the log keeps it anyway
+        # Deleted content is not zeroed if that takes an extra write: the log keeps it anyway.
         "secure_delete=FAST",
-        "cache_size=-8192",  # KiB; memory stays flat with a long queue
+        "cache_size=-8192",  # KiB; memory stays bounded with a long queue
     ):
         dbapi.execute(f"PRAGMA {pragma}")
 
 
 def begin(connection: sa.Connection) -> sa.RootTransaction:
-    """Begin a transaction, to be used as ``connection.begin()`` is."""
+    """Begin a transaction. Use the result like that of ``connection.begin()``."""
     if connection.dialect.name == "sqlite":
-        # oslo.db does it by way of SQLAlchemy, which takes a tenth of a whole group commit
+        # oslo.db does it through SQLAlchemy, which takes a tenth of the time of a group commit.
         sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
         sqlite.execute("BEGIN")
-        connection.info["in_transaction"] = True  # oslo.db's own mark, so it leaves it at that
+        connection.info["in_transaction"] = True  # oslo.db's own flag: it then begins none itself
     return connection.begin()

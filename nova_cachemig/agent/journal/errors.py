@@ -1,4 +1,4 @@
-"""What can go wrong with the journal, and whose fault it is."""
+"""The journal's errors. Each says whose fault it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nova_cachemig.agent.ports import ComponentError
 
 
 class JournalError(ComponentError):
-    """The journal cannot be used; the text says what an operator has to look at."""
+    """The journal cannot be used. The text tells the operator what to look at."""
 
 
 class NotAccepted(JournalError):

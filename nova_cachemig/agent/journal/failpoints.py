@@ -1,4 +1,4 @@
-"""Places at which a test may kill the process or make a step fail. None is armed by itself."""
+"""Points at which a test can kill the process or make a step fail. None is armed by default."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ POINTS: Final = frozenset(
 
 
 class FailpointHit(OSError):
-    """Raised where a test asked for a failure."""
+    """Raised at a point that a test has armed to fail."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Armed:
     action: str  # kill or fail
-    after: int  # hits that pass before it acts
+    after: int  # number of the hit at which it acts, counting down
 
 
 class Failpoints:
-    """``name=kill`` or ``name=fail``, with ``@n`` for the n-th time: ``sent=kill@7``."""
+    """Armed by ``name=kill`` or ``name=fail``; ``@n`` means the n-th hit: ``sent=kill@7``."""
 
     def __init__(self, armed: Iterable[str] = ()) -> None:
-        """Raises ValueError for what is not such a text."""
+        """Raises ValueError for a malformed text."""
         self._armed: dict[str, _Armed] = {}
         for text in armed:
             name, _, rest = text.partition("=")
@@ -37,11 +37,11 @@ class Failpoints:
             self._armed[name] = _Armed(action, int(nth or "1"))
 
     def armed(self, name: str) -> bool:
-        """Whether the point ``name`` will act."""
+        """Whether the point ``name`` is armed."""
         return name in self._armed
 
     def hit(self, name: str) -> None:
-        """Pass the point ``name``. Raises FailpointHit, or kills this process, if so armed."""
+        """Pass the point ``name``. Raises FailpointHit or kills this process, as it was armed."""
         if not self._armed:
             return
         armed = self._armed.get(name)

@@ -1,8 +1,9 @@
-"""An encrypted file: frames of AES-256-GCM, so that neither end needs the whole in memory.
+"""The format of encrypted files: frames of AES-256-GCM, so that no reader needs the whole file.
 
-The layout: the length of the key's name (one byte), the name, a salt, then frames of 256 KiB of
-text (the last one shorter) with a tag each. A frame's nonce is its number and whether it is the
-last, and the file's name is bound to each: frames cannot be cut off, moved or exchanged.
+The layout is: the length of the key's name (one byte), the name, a salt, then frames of 256 KiB of
+text (the last one may be shorter) with a tag each. A frame's nonce consists of its number and of
+whether it is the last; its associated data is the file's name. So frames cannot be cut off, moved
+or exchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import BinaryIO, Final
 
 from cryptography.exceptions import InvalidTag
 
-from nova_cachemig.agent.journal.cipher import SALT_LENGTH, TAG_LENGTH, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import SALT_LENGTH, TAG_LENGTH, Cipher, DecryptionError
 
 FRAME: Final = 256 * 1024  # bytes of text
 
@@ -23,7 +24,7 @@ def _nonce(number: int, *, last: bool) -> bytes:
 
 
 class Encryptor:
-    """Turns the text of the file ``name`` into what is written."""
+    """Encrypts the text of the file ``name`` frame by frame."""
 
     def __init__(self, cipher: Cipher, name: str) -> None:
         assert cipher.key_id is not None, "there is no key to encrypt with"
@@ -32,12 +33,12 @@ class Encryptor:
         self._name = name.encode()
         self._number = 0
         self._text = bytearray()
-        self._header = bytes([len(key_id)]) + key_id.encode() + salt  # until it is out
+        self._header = bytes([len(key_id)]) + key_id.encode() + salt  # empty once written
 
     def add(self, data: bytes) -> Iterator[bytes]:
-        """Yield what is to be written: the frames that are full."""
+        """Take text; yield the frames that are full, to be written."""
         self._text += data
-        while len(self._text) > FRAME:  # not >=: the last one must be marked
+        while len(self._text) > FRAME:  # not >=: the last frame must be marked as such
             yield self._frame(bytes(self._text[:FRAME]), last=False)
             del self._text[:FRAME]
 
@@ -52,18 +53,18 @@ class Encryptor:
         return header + self._key.encrypt(nonce, text, self._name)
 
 
-def key_of(file: BinaryIO) -> str:
-    """Read the key's name. Raises Undecipherable."""
+def read_key_id(file: BinaryIO) -> str:
+    """Read the key's name from the beginning of a file. Raises DecryptionError."""
     length = file.read(1)
     try:
         return file.read(length[0]).decode("ascii")
     except (IndexError, UnicodeDecodeError) as exc:
-        raise Undecipherable("its file does not begin with the name of a key") from exc
+        raise DecryptionError("its file does not begin with a key name") from exc
 
 
 def decrypted(cipher: Cipher, name: str, file: BinaryIO) -> Iterator[bytes]:
-    """Yield the text of the file ``name``. Raises Undecipherable, also when some is out."""
-    key_id = key_of(file)
+    """Yield the text of the file ``name``. May raise DecryptionError after some of it."""
+    key_id = read_key_id(file)
     key = cipher.derived(key_id, file.read(SALT_LENGTH))
     number, frame = 0, file.read(FRAME + TAG_LENGTH)
     while True:
@@ -71,8 +72,8 @@ def decrypted(cipher: Cipher, name: str, file: BinaryIO) -> Iterator[bytes]:
         try:
             yield key.decrypt(_nonce(number, last=not following), frame, name.encode())
         except (InvalidTag, ValueError) as exc:
-            why = f"its file is not what was encrypted with key {key_id!r} under this name"
-            raise Undecipherable(why) from exc
+            why = f"its file was not encrypted with key {key_id!r} under this name, or is damaged"
+            raise DecryptionError(why) from exc
         if not following:
             return
         number, frame = number + 1, following

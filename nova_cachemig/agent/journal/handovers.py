@@ -1,4 +1,4 @@
-"""Handovers on disk, in the journal's database: the the port ``HandoverStore``."""
+"""Handovers on disk, in the journal's database: implements the port ``HandoverStore``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LOG = logging.getLogger(__name__)
 
 
 class JournalHandoverStore:
-    """Every method needs the journal open."""
+    """Stores handovers. The journal must be open."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     async def save(self, record: HandoverRecord) -> None:
-        """Durable when it returns."""
+        """Insert or update a handover. It is durable when this returns."""
         row = {
             "instance": record.id.instance,
             "request": record.id.request,
@@ -29,21 +29,21 @@ class JournalHandoverStore:
             "unfinished": record.outcome is None,
             "record": json.dumps(record.to_wire()),
         }
-        this = (
+        where = (
             HANDOVERS.c.instance == record.id.instance,
             HANDOVERS.c.request == record.id.request,
         )
 
         def work(connection: sa.Connection) -> None:
-            if not connection.execute(sa.select(HANDOVERS.c.started).where(*this)).first():
+            if not connection.execute(sa.select(HANDOVERS.c.started).where(*where)).first():
                 connection.execute(sa.insert(HANDOVERS), [row])
             else:
-                connection.execute(sa.update(HANDOVERS).where(*this).values(row))
+                connection.execute(sa.update(HANDOVERS).where(*where).values(row))
 
         await self._journal.run(work)
 
     async def unfinished(self) -> list[HandoverRecord]:
-        """Those without an outcome, the oldest first."""
+        """Return the handovers without an outcome, the oldest first."""
         query = (
             sa.select(HANDOVERS.c.record)
             .where(HANDOVERS.c.unfinished.is_(True))
@@ -52,7 +52,7 @@ class JournalHandoverStore:
         return await self._journal.read(lambda connection: _records(connection, query))
 
     async def newest(self, limit: int) -> list[HandoverRecord]:
-        """The newest first."""
+        """Return up to ``limit`` handovers, the newest first."""
         query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
         return await self._journal.read(lambda connection: _records(connection, query))
 
@@ -63,5 +63,5 @@ def _records(connection: sa.Connection, query: sa.Select[tuple[str]]) -> list[Ha
         try:
             records.append(HandoverRecord.from_wire(json.loads(text)))
         except (KeyError, TypeError, ValueError) as exc:
-            LOG.error("A handover on disk is damaged and left out (%s): %.200s", exc, text)
+            LOG.error("Ignoring a damaged handover record (%s): %.200s", exc, text)
     return records

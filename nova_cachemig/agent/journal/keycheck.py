@@ -1,8 +1,8 @@
-"""Before the journal is used: are the keys those with which it was encrypted?
+"""Checks at the start that the available keys are the ones with which the journal was encrypted.
 
-Each key leaves a proof in the database when it is first used. So a key that is missing, or that is
-another one of the same name, is found before any record is looked at, and nothing is set aside for
-an operator's slip.
+Each key leaves a proof in the database when it is first used. A missing key, or another key of the
+same name, is therefore found before any record is read. So an operator's mistake with keys puts no
+write into quarantine.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from nova_cachemig.model.write import WriteState
 
 LOG = logging.getLogger(__name__)
 
-_WANTED = (WriteState.ACCEPTED, WriteState.IN_DOUBT, WriteState.RESEND)
+_STILL_NEEDED = (WriteState.ACCEPTED, WriteState.IN_DOUBT, WriteState.RESEND)
 
 
 def check(
     connection: sa.Connection, lost: Collection[str], spool: Spool, progress: Progress
 ) -> None:
-    """Compare the keys at hand (``spool.cipher``) with the journal's, in one transaction.
+    """Compare the available keys (``spool.cipher``) with the journal's, in one transaction.
 
-    Raises JournalError. A key that nothing needs any more is forgotten; a new one is recorded.
+    ``lost``: names of keys that the operator has given up. A key that nothing needs any more is
+    removed from the database; a new key is recorded. Raises JournalError.
     """
     cipher = spool.cipher
     known = {
@@ -38,33 +39,38 @@ def check(
         if key_id in lost:
             continue
         if key_id not in cipher.key_ids:
-            _missing(connection, key_id, spool, progress)
+            _check_missing_key(connection, key_id, spool, progress)
         elif not cipher.proves(key_id, proof):
             raise JournalError(
-                f"The key {key_id!r} that the agent was given is not the key {key_id!r} with "
-                "which its journal was encrypted. Give it that one back; a new key needs a new name"
+                f"The configured key {key_id!r} is not the key {key_id!r} that encrypted the "
+                "journal. Restore that key; a new key needs a new name"
             )
     if cipher.key_id is not None and cipher.key_id not in known:
         row = {"key_id": cipher.key_id, "proof": cipher.proof()}
         connection.execute(sa.insert(CIPHER_KEYS), [row])
 
 
-def _missing(connection: sa.Connection, key_id: str, spool: Spool, progress: Progress) -> None:
-    writes = _count(connection, WRITES.c.key_id == key_id, WRITES.c.state.in_(_WANTED))
-    answers = _count(connection, WRITES.c.answer_key_id == key_id)
+def _check_missing_key(
+    connection: sa.Connection, key_id: str, spool: Spool, progress: Progress
+) -> None:
+    """Raise JournalError if something is encrypted with the key; else remove its proof."""
+    writes = _count(connection, WRITES.c.key_id == key_id, WRITES.c.state.in_(_STILL_NEEDED))
+    responses = _count(connection, WRITES.c.answer_key_id == key_id)
     for (service, position), used in progress.key_ids.items():
-        if used == key_id:  # the log has lines of recorded writes, too
-            this = (WRITES.c.service == service, WRITES.c.position == position)
-            answers += _count(connection, *this, WRITES.c.state == WriteState.ACCEPTED)
+        if used == key_id:  # the log also has entries of writes that are recorded by now
+            this_write = (WRITES.c.service == service, WRITES.c.position == position)
+            responses += _count(connection, *this_write, WRITES.c.state == WriteState.ACCEPTED)
     names = connection.execute(
-        sa.select(WRITES.c.spool).where(WRITES.c.spool.is_not(None), WRITES.c.state.in_(_WANTED))
+        sa.select(WRITES.c.spool).where(
+            WRITES.c.spool.is_not(None), WRITES.c.state.in_(_STILL_NEEDED)
+        )
     ).scalars()
     files = spool.encrypted_with(key_id, names)
-    if writes or answers or files:
+    if writes or responses or files:
         raise JournalError(
-            f"The key {key_id!r} is missing: {writes} writes, {answers} answers and {files} spool "
-            "files of the journal are encrypted with it. Put it back. Only if it is gone for good, "
-            "name it in [journal] lost_keys: those writes are then set aside"
+            f"The key {key_id!r} is missing: {writes} writes, {responses} responses and {files} "
+            "spool files of the journal are encrypted with it. Restore the key. Only if it is lost "
+            "for good, name it in [journal] lost_keys; these writes are then quarantined"
         )
     connection.execute(sa.delete(CIPHER_KEYS).where(CIPHER_KEYS.c.key_id == key_id))
     LOG.info("Nothing in the journal is encrypted with key %r any more", key_id)

@@ -1,4 +1,4 @@
-"""Where the keys come from: a file, or a key manager (Barbican, Vault) through castellan."""
+"""Loads the encryption keys: from a file, or from a key manager (Barbican, Vault) by castellan."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _EXTRA: Final = "nova-cachemig[castellan]"
 
 
 def load(conf: cfg.ConfigOpts) -> Cipher:
-    """Return the keys that [journal] encryption asks for.
+    """Return a cipher with the keys that [journal] encryption needs.
 
-    With ``none``, keys that are named all the same decrypt what was encrypted before. Raises
-    JournalError, which names what is wrong.
+    With ``none``, configured keys still decrypt what was encrypted earlier. Raises JournalError,
+    which says what is wrong.
     """
     options = conf.journal
     keys: dict[str, bytes] = {}
@@ -33,7 +33,7 @@ def load(conf: cfg.ConfigOpts) -> Cipher:
         keys = _from_file(options.key_file)
     newest = list(keys)[-1] if options.encryption != "none" else None
     if newest in options.lost_keys:
-        raise JournalError(f"[journal] lost_keys names {newest!r}, which is to encrypt new writes")
+        raise JournalError(f"[journal] lost_keys names {newest!r}, the key for new writes")
     kept = {name: key for name, key in keys.items() if name not in options.lost_keys}
     return Cipher(kept, newest)
 
@@ -47,12 +47,12 @@ def _from_file(path: str | None) -> dict[str, bytes]:
             mode = stat.S_IMODE(Path(path).stat().st_mode)
             if mode & 0o027:
                 raise JournalError(
-                    f"{where} has mode {mode:04o}: others may read it, or the group may write it. "
-                    "Make it 0640 or less"
+                    f"{where} has mode {mode:04o}: others can read it, or the group can write it. "
+                    "Set mode 0640 or stricter"
                 )
             text = file.read().decode("ascii")
     except OSError as exc:
-        raise JournalError(f"{where} cannot be read: {exc.strerror}") from exc
+        raise JournalError(f"Cannot read {where}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise JournalError(f"{where} is not text: a line is a name and 32 bytes in base64") from exc
     keys: dict[str, bytes] = {}
@@ -66,18 +66,18 @@ def _from_file(path: str | None) -> dict[str, bytes]:
             key = b""
         _add(keys, name, key, f"{where}, line {number}")
     if not keys:
-        raise JournalError(f"{where} has no key")
+        raise JournalError(f"{where} contains no key")
     return keys
 
 
 def _add(keys: dict[str, bytes], name: str, key: bytes, where: str) -> None:
-    # never the text itself in the error: it may be a key
+    # The error never contains the text itself: it may be a key.
     if not _NAME.fullmatch(name):
-        raise JournalError(f"{where}: a key's name is 1 to 64 letters, digits, dots, dashes")
+        raise JournalError(f"{where}: a key name is 1 to 64 letters, digits, and '._-'")
     if len(key) != KEY_LENGTH:
         raise JournalError(f"{where}: key {name!r} is not {KEY_LENGTH} bytes in base64")
     if name in keys:
-        raise JournalError(f"{where}: there is another key {name!r}")
+        raise JournalError(f"{where}: duplicate key name {name!r}")
     keys[name] = key
 
 
@@ -96,16 +96,16 @@ def _from_castellan(conf: cfg.ConfigOpts, names: Sequence[str]) -> dict[str, byt
     try:
         manager = key_manager.API(conf)
         conf.register_opts(utils.credential_opts, group="key_manager")
-        # Vault's driver has credentials of its own and only wants to see some context
-        asked = conf.key_manager.auth_type is not None
-        who = utils.credential_factory(conf) if asked else context.RequestContext()
+        # Vault's driver has its own credentials and only needs a context object.
+        configured = conf.key_manager.auth_type is not None
+        who = utils.credential_factory(conf) if configured else context.RequestContext()
         for name in names:
             found = manager.get(who, name).get_encoded()
             _add(keys, name, found or b"", "[journal] key_ids")
     except JournalError:
         raise
-    except Exception as exc:  # drivers raise their clients' own errors
+    except Exception as exc:  # each driver raises its client library's errors
         kind = type(exc).__name__
-        why = f"Key {name!r} of [journal] key_ids cannot be had from the key manager"
+        why = f"Cannot get key {name!r} of [journal] key_ids from the key manager"
         raise JournalError(f"{why} ({kind}): {exc}") from exc
     return keys

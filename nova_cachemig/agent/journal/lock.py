@@ -1,4 +1,4 @@
-"""One agent a state directory: two would send the same writes."""
+"""One agent per state directory: two agents would send the same writes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from nova_cachemig.agent.journal.errors import JournalError, JournalLocked
 
 
 class DirectoryLock:
-    """An flock on ``journal.lock``; the kernel drops it when the process dies, however it dies."""
+    """An flock on ``journal.lock``. The kernel releases it however the process ends."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "journal.lock"
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Raises JournalLocked if another process has it, JournalError if it cannot be made."""
+        """Lock the directory. Raises JournalLocked if another process has it, else JournalError."""
         try:
             self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise JournalError(f"The state directory cannot be used: {exc}") from exc
+            raise JournalError(f"Cannot use the state directory: {exc}") from exc
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -37,7 +37,7 @@ class DirectoryLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let another agent have the directory."""
+        """Unlock the directory."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

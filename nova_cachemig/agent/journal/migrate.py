@@ -1,4 +1,4 @@
-"""Brings the tables up to date, by alembic."""
+"""Upgrades the tables with alembic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD: Final = "0003"
 
 
 def configuration(connection: sa.Connection) -> Config:
-    """Return alembic's configuration, without an alembic.ini."""
+    """Return alembic's configuration. There is no alembic.ini."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -27,9 +27,9 @@ def configuration(connection: sa.Connection) -> Config:
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Create or change the tables as this version needs them.
+    """Create the tables, or upgrade them to the newest revision.
 
-    Raises JournalError, for tables of a newer version too: they are left as they are.
+    Raises JournalError. Tables of a newer version are an error too; they are left unchanged.
     """
     try:
         with engine.begin() as connection:
@@ -37,7 +37,7 @@ def upgrade(engine: sa.Engine) -> None:
                 command.upgrade(configuration(connection), "head")
     except CommandError as exc:
         raise JournalError(
-            f"The journal's tables are of a version that this agent does not know: {exc}"
+            f"This agent does not know the version of the journal's tables: {exc}"
         ) from exc
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"The journal's tables cannot be brought up to date: {exc}") from exc
+        raise JournalError(f"Cannot upgrade the journal's tables: {exc}") from exc

@@ -1,4 +1,4 @@
-"""A look at the database beside the agent, for the command line: nothing is locked or changed."""
+"""Read access to the journal without the agent, for the command line. Takes no lock."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ LOG = logging.getLogger(__name__)
 
 
 def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
-    """Connect to the agent's database; raises JournalError if there is none yet."""
+    """Connect to the agent's database. Raises JournalError if there is none yet."""
     path = Path(conf.agent.state_dir) / "journal.sqlite"
     if not conf.journal.connection and not path.exists():
-        raise JournalError(f"There is no journal yet at {path}: has the agent run here?")
+        raise JournalError(f"There is no journal at {path}: has the agent run on this node?")
     return database.create_engine(database.url_for(conf.journal.connection, path.parent))
 
 
 def spool_of(conf: cfg.ConfigOpts) -> Spool:
-    """The spool files, with the keys that are at hand; what is in the clear needs none."""
+    """Return the spool, with the available keys. Without a key only plaintext can be read."""
     try:
         cipher = keyring.load(conf)
     except JournalError as exc:
-        LOG.warning("What is encrypted cannot be read: %s", exc)
+        LOG.warning("Cannot read encrypted writes: %s", exc)
         cipher = CLEAR
     return Spool(Path(conf.agent.state_dir) / "spool", cipher)
 
 
 def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
-    """The newest first. Raises JournalError."""
+    """Return up to ``limit`` handovers, the newest first. Raises JournalError."""
     query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
     try:
         with engine_of(conf).connect() as connection:
             rows = connection.execute(query).all()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
     return [HandoverRecord.from_wire(json.loads(row[0])) for row in rows]

@@ -1,13 +1,13 @@
-"""The progress log: which write went out and which was answered, to the very last one.
+"""The progress log: which writes were sent and which got a response, up to the very last one.
 
-Lines are put into a mapped file that is never synced: the kernel keeps them when the process is
-killed, and loses some when the machine loses power. So a line that is there is always true; that a
-line is *not* there says something only while the machine has not been booted since (``boot_id``).
-Each line carries a CRC; the first wrong one ends the log (a torn tail).
+Entries go into a memory-mapped file that is never synced. The kernel keeps them if the process is
+killed, and may lose some if the machine loses power. So an entry that exists is always true; a
+*missing* entry means something only if the machine has not been rebooted since (``boot_id``). Each
+entry has a CRC; the first wrong one ends the log (a torn tail).
 
-A mapping and not write(2), because a system call lets another thread take the interpreter, which
-costs more than all else between two replayed writes. Its room is allocated beforehand: no line can
-meet a full disk.
+A mapping replaces write(2) because a system call lets another thread take the interpreter, which
+costs more than all else between two replayed writes. The file is allocated in advance, so no entry
+can fail on a full disk.
 """
 
 from __future__ import annotations
@@ -20,68 +20,69 @@ import mmap
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.model.write import Body, GuestResponse, Headers
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"cachemig-progress-1 "
-_SENT, _ANSWERED, _ANSWERED_ENCRYPTED = 1, 2, 3
-_KEEP_BODY = 8192  # bytes; the body of a larger answer is not worth the copy
-_ROOM = 8 << 20  # bytes of the file; when they are used up, lines that are recorded are dropped
+_SENT, _RESPONSE, _ENCRYPTED_RESPONSE = 1, 2, 3  # kinds of entries
+_MAX_BODY = 8192  # bytes; a larger body of a response is not logged
+_SIZE = 8 << 20  # bytes of the file; when they are used up, obsolete entries are dropped
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """What the log said when it was opened."""
+    """The content of the log when it was opened."""
 
-    whole: bool  # nothing is missing: a write without a line was not sent
+    complete: bool  # no entry is missing: a write without an entry was not sent
     sent: frozenset[tuple[str, int]] = frozenset()
-    answers: dict[tuple[str, int], GuestResponse] = dataclasses.field(default_factory=dict)
-    # name of the key with which an answer is encrypted
+    responses: dict[tuple[str, int], GuestResponse] = dataclasses.field(default_factory=dict)
+    # names of the keys with which the responses are encrypted
     key_ids: dict[tuple[str, int], str] = dataclasses.field(default_factory=dict)
 
 
-def _line(kind: int, service: str, position: int, payload: bytes = b"") -> bytes:
+def _entry(kind: int, service: str, position: int, payload: bytes = b"") -> bytes:
     name = service.encode()
     tail = struct.pack("<BHQ", kind, len(name), position) + name + payload
     return struct.pack("<II", len(tail), zlib.crc32(tail)) + tail
 
 
-@functools.lru_cache(maxsize=16)  # of one second, a guest's answers often have the same
+@functools.lru_cache(maxsize=16)  # a guest's responses of one second are often alike
 def _head(status: int, headers: Headers, length: int) -> bytes:
     return _JSON([status, headers, length]).encode() + b"\n"
 
 
-def _pack(answer: GuestResponse) -> bytes:
-    body = answer.body
-    kept = body.data if body.length <= _KEEP_BODY else b""
-    return _head(answer.status, answer.headers, body.length) + kept
+def _pack(response: GuestResponse) -> bytes:
+    body = response.body
+    kept = body.data if body.length <= _MAX_BODY else b""
+    return _head(response.status, response.headers, body.length) + kept
 
 
-def _about(service: str, position: int) -> bytes:
+def _place(service: str, position: int) -> bytes:
     return repr(("progress", service, position)).encode()
 
 
-def _pack_encrypted(cipher: Cipher, service: str, position: int, answer: GuestResponse) -> bytes:
+def _pack_encrypted(cipher: Cipher, service: str, position: int, response: GuestResponse) -> bytes:
     assert cipher.key_id is not None
-    head = struct.pack("<HB", answer.status, len(cipher.key_id)) + cipher.key_id.encode()
-    return head + cipher.encrypt(_pack(answer), _about(service, position))
+    head = struct.pack("<HB", response.status, len(cipher.key_id)) + cipher.key_id.encode()
+    return head + cipher.encrypt(_pack(response), _place(service, position))
 
 
 def _unpack_encrypted(
     cipher: Cipher, service: str, position: int, payload: bytes
 ) -> tuple[GuestResponse, str]:
-    """Return the answer and the name of its key."""
+    """Return the response and the name of its key."""
     status, length = struct.unpack_from("<HB", payload)
     key_id = payload[3 : 3 + length].decode()
     try:
-        packed = cipher.decrypt(key_id, payload[3 + length :], _about(service, position))
-    except Undecipherable as exc:
-        # that the guest has answered is known: the write is not sent again
-        why = f"answered; the rest of the answer is lost: {exc}"
+        packed = cipher.decrypt(key_id, payload[3 + length :], _place(service, position))
+    except DecryptionError as exc:
+        # The guest has responded, that is known: the write is not sent again.
+        why = f"answered; the rest of the response is lost: {exc}"
         return GuestResponse(status, (("cachemig-write", why),)), key_id
     return _unpack(packed), key_id
 
@@ -91,78 +92,76 @@ def _unpack(payload: bytes) -> GuestResponse:
     status, headers, length = json.loads(head)
     pairs = tuple((str(name), str(value)) for name, value in headers)
     if len(data) != length:
-        pairs += (("cachemig-write", "answered; the body of the answer was lost in a crash"),)
+        pairs += (("cachemig-write", "answered; the body of the response was lost in a crash"),)
     return GuestResponse(status, pairs, Body.of(data))
 
 
 class ProgressLog:
-    """Opened once by the agent that owns the directory."""
+    """The log of the agent that owns the directory. Open it once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._map: mmap.mmap | None = None
         self._size = 0  # bytes used
-        self._open_lines: dict[tuple[str, int], bytes] = {}  # not yet recorded in the database
+        self._entries: dict[tuple[str, int], bytes] = {}  # still needed, by service and position
         self._cipher = CLEAR
 
     def open(self, cipher: Cipher = CLEAR) -> Progress:
-        """Return what is there; answers are encrypted from now on where ``cipher`` has a key.
+        """Return the log's content. Call :meth:`reset` before the first new entry.
 
-        Call :meth:`reset` before the first line.
+        New responses are encrypted if ``cipher`` has a key for new content.
         """
         self._cipher = cipher
         return self._read()
 
     def reset(self) -> None:
-        """Begin anew: all that was found is recorded in the database. Raises OSError."""
-        self._open_lines.clear()
+        """Empty the log, whose content is recorded in the database by now. Raises OSError."""
+        self._entries.clear()
         self._rewrite()
 
     def close(self) -> None:
-        """Close the file; it stays for the next start."""
+        """Close the file. It stays for the next start."""
         if self._map is not None:
             self._map.close()
             self._map = None
 
-    def sent(self, service: str, position: int) -> None:
-        """Call before the first byte goes out. Raises OSError: then it must not go out."""
-        self._append((service, position), _line(_SENT, service, position))
+    def log_sent(self, service: str, position: int) -> None:
+        """Call before the first byte is sent. Raises OSError: then nothing must be sent."""
+        self._append((service, position), _entry(_SENT, service, position))
 
-    def answered(self, service: str, position: int, answer: GuestResponse) -> None:
-        """Call when the answer is in. Raises OSError: then a crash leaves it in doubt."""
+    def log_response(self, service: str, position: int, response: GuestResponse) -> None:
+        """Call when the response has arrived. Raises OSError: a crash now leaves doubt."""
         if self._cipher.key_id is None:
-            line = _line(_ANSWERED, service, position, _pack(answer))
+            entry = _entry(_RESPONSE, service, position, _pack(response))
         else:
-            payload = _pack_encrypted(self._cipher, service, position, answer)
-            line = _line(_ANSWERED_ENCRYPTED, service, position, payload)
-        self._append((service, position), line)
+            payload = _pack_encrypted(self._cipher, service, position, response)
+            entry = _entry(_ENCRYPTED_RESPONSE, service, position, payload)
+        self._append((service, position), entry)
 
-    def recorded(self, service: str, position: int) -> None:
-        """The database has it: the log need not say it any more."""
-        self._open_lines.pop((service, position), None)
+    def forget(self, service: str, position: int) -> None:
+        """Let the next rewrite drop a write's entry: the database has its outcome."""
+        self._entries.pop((service, position), None)
 
-    def _append(self, name: tuple[str, int], line: bytes) -> None:
+    def _append(self, name: tuple[str, int], entry: bytes) -> None:
         assert self._map is not None, "the progress log is not open"
-        if self._size + len(line) > _ROOM:
+        if self._size + len(entry) > _SIZE:
             self._rewrite()
-        end = self._size + len(line)
-        if end > _ROOM:
-            raise OSError(errno.ENOSPC, "too many writes are under way for the progress log")
-        self._map[self._size : end] = line
+        end = self._size + len(entry)
+        if end > _SIZE:
+            raise OSError(errno.ENOSPC, "too many writes in flight for the progress log")
+        self._map[self._size : end] = entry
         self._size = end
-        self._open_lines[name] = line
+        self._entries[name] = entry
 
     def _rewrite(self) -> None:
-        """Take a fresh file with the lines that still matter. Raises OSError; the old one stays."""
-        content = b"".join(
-            [_MAGIC, _BOOT_ID.read_bytes().strip(), b"\n", *self._open_lines.values()]
-        )
+        """Switch to a new file with the needed entries. Raises OSError; then the old one stays."""
+        content = b"".join([_MAGIC, _BOOT_ID.read_bytes().strip(), b"\n", *self._entries.values()])
         fresh = self._path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, _ROOM)
-            mapped = mmap.mmap(fd, _ROOM)
+            os.posix_fallocate(fd, 0, _SIZE)
+            mapped = mmap.mmap(fd, _SIZE)
         finally:
             os.close(fd)
         mapped[: len(content)] = content
@@ -175,30 +174,34 @@ class ProgressLog:
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
-            # never used, or lost: only a database without unsent writes makes this harmless
-            return Progress(whole=False)
+            # Never used, or lost. This is harmless only if the database has no unsent writes.
+            return Progress(complete=False)
         header, newline, rest = data.partition(b"\n")
-        whole = bool(newline) and header == _MAGIC + _BOOT_ID.read_bytes().strip()
+        complete = bool(newline) and header == _MAGIC + _BOOT_ID.read_bytes().strip()
         if not newline or not header.startswith(_MAGIC):
-            return Progress(whole=False)
+            return Progress(complete=False)
         sent: set[tuple[str, int]] = set()
-        answers: dict[tuple[str, int], GuestResponse] = {}
+        responses: dict[tuple[str, int], GuestResponse] = {}
         key_ids: dict[tuple[str, int], str] = {}
-        at = 0
-        while at + 8 <= len(rest):
-            length, crc = struct.unpack_from("<II", rest, at)
-            tail = rest[at + 8 : at + 8 + length]
-            if len(tail) != length or zlib.crc32(tail) != crc or length < 11:
-                break
-            kind, name_length, position = struct.unpack_from("<BHQ", tail)
-            name = tail[11 : 11 + name_length].decode()
+        for kind, name, position, payload in _entries_of(rest):
             sent.add((name, position))
-            payload = tail[11 + name_length :]
-            if kind == _ANSWERED:
-                answers[name, position] = _unpack(payload)
-            elif kind == _ANSWERED_ENCRYPTED:
-                answer, key_id = _unpack_encrypted(self._cipher, name, position, payload)
-                answers[name, position] = answer
+            if kind == _RESPONSE:
+                responses[name, position] = _unpack(payload)
+            elif kind == _ENCRYPTED_RESPONSE:
+                response, key_id = _unpack_encrypted(self._cipher, name, position, payload)
+                responses[name, position] = response
                 key_ids[name, position] = key_id
-            at += 8 + length
-        return Progress(whole, frozenset(sent), answers, key_ids)
+        return Progress(complete, frozenset(sent), responses, key_ids)
+
+
+def _entries_of(data: bytes) -> Iterator[tuple[int, str, int, bytes]]:
+    """Yield kind, service, position and payload of each entry, up to the first wrong one."""
+    at = 0
+    while at + 8 <= len(data):
+        length, crc = struct.unpack_from("<II", data, at)
+        tail = data[at + 8 : at + 8 + length]
+        if len(tail) != length or zlib.crc32(tail) != crc or length < 11:
+            return
+        kind, name_length, position = struct.unpack_from("<BHQ", tail)
+        yield kind, tail[11 : 11 + name_length].decode(), position, tail[11 + name_length :]
+        at += 8 + length

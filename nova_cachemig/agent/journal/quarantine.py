@@ -1,9 +1,9 @@
-"""What a person decides about writes: for ``nova-cachemig-manage journal``.
+"""The operator's decisions about quarantined writes, for ``nova-cachemig-manage journal``.
 
-Every function takes the database's engine and works beside a running agent. What is encrypted is
-shown to those who have its key (``cipher``), and is said to be unreadable to others. A write that
-is to be sent again is only marked here; the agent takes it up within seconds, as the newest of its
-service: later writes have gone on, so it cannot have its old place back.
+Every function takes the database engine and works beside a running agent. Encrypted content is
+shown if ``cipher`` has its key, and reported as unreadable if not. "Resend" only changes the
+write's state. The agent picks it up within seconds, as the newest write of its service: later
+writes have been sent already, so it cannot get its old position back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.record import micros
@@ -34,7 +34,7 @@ def find_all(
     service: str | None = None,
     cipher: Cipher = CLEAR,
 ) -> Iterator[StoredWrite]:
-    """Yield the writes in these states, in order. Raises JournalError."""
+    """Yield the writes in these states, by service and position. Raises JournalError."""
     query = (
         sa.select(WRITES)
         .where(WRITES.c.state.in_([state.value for state in states]))
@@ -46,9 +46,9 @@ def find_all(
         with engine.connect() as connection:
             rows = connection.execution_options(yield_per=100).execute(query).mappings()
             for row in rows:
-                yield queries.stored(dict(row), cipher)
+                yield queries.stored_write(dict(row), cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
 
 
 def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
@@ -58,26 +58,26 @@ def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
         with engine.connect() as connection:
             found = queries.find(connection, service, position, cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
     if found is None:
-        raise JournalError(f"There is no write {name} in the journal (any more)")
+        raise JournalError(f"The journal has no write {name}, or no longer")
     return found
 
 
 def resend(engine: sa.Engine, name: str, reason: str = "") -> None:
-    """Have a write that is in doubt sent again. Raises JournalError."""
+    """Let the agent send a write in doubt again. Raises JournalError."""
     _decide(engine, name, WriteState.RESEND, (WriteState.IN_DOUBT,), f"to be sent again. {reason}")
 
 
 def discard(engine: sa.Engine, name: str, reason: str = "") -> None:
-    """Drop a write that was set aside. Raises JournalError."""
-    _decide(engine, name, WriteState.DISCARDED, QUARANTINED, f"discarded by a person. {reason}")
+    """Discard a quarantined write. Raises JournalError."""
+    _decide(engine, name, WriteState.DISCARDED, QUARANTINED, f"discarded by the operator. {reason}")
 
 
 def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
     """Return a write as primitives, for ``--json`` and ``export``; its body in base64.
 
-    The body of one with a spool file is not in it: see :func:`body`.
+    A body in a spool file is not included: see :func:`body`.
     """
     shown: dict[str, Any] = {
         "write": f"{stored.service}/{stored.position}",
@@ -102,30 +102,30 @@ def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
         if body:
             shown["headers"] = [list(pair) for pair in write.headers]
             shown["body"] = base64.b64encode(write.body.data).decode()
-    if stored.answer is not None:
-        shown["status"] = stored.answer.status
+    if stored.response is not None:
+        shown["status"] = stored.response.status
     return shown
 
 
 def body(stored: StoredWrite, spool: Spool) -> Iterator[bytes]:
-    """Yield the body of a write, wherever it is kept. Raises JournalError."""
+    """Yield the body of a write, from its row or its spool file. Raises JournalError."""
     name = f"{stored.service}/{stored.position}"
     write = stored.write
     if write is None:
-        raise JournalError(f"The body of {name} is not to be had: {stored.unreadable or 'no body'}")
+        raise JournalError(f"Cannot read the body of {name}: {stored.unreadable or 'no body'}")
     if write.body.spool is None:
         yield write.body.data
         return
     try:
         yield from spool.read(write.body.spool)
-    except (OSError, Undecipherable) as exc:
-        raise JournalError(f"The body of {name} is not to be had: {exc}") from exc
+    except (OSError, DecryptionError) as exc:
+        raise JournalError(f"Cannot read the body of {name}: {exc}") from exc
 
 
 def _parse(name: str) -> tuple[str, int]:
     service, _, position = name.rpartition("/")
     if not service or not position.isdigit():
-        raise JournalError(f"Not the name of a write: {name!r}; it looks like service/12")
+        raise JournalError(f"{name!r} is not the name of a write, which looks like service/12")
     return service, int(position)
 
 
@@ -151,7 +151,7 @@ def _decide(
         with engine.begin() as connection:
             changed = connection.execute(change).rowcount
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"The journal's database cannot be written: {exc}") from exc
+        raise JournalError(f"Cannot write to the journal's database: {exc}") from exc
     if not changed:
         words = " or ".join(one.value for one in allowed)
-        raise JournalError(f"Write {name} is {found.state.value}; it would have to be {words}")
+        raise JournalError(f"Write {name} is {found.state.value}; this needs {words}")

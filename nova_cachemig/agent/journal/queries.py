@@ -1,4 +1,4 @@
-"""What is asked of the tables."""
+"""Queries and statements on the tables."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from nova_cachemig.agent.journal.record import (
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
 
-_DOUBTFUL = (WriteState.IN_DOUBT, WriteState.RESEND)
-_FORGET_AT_ONCE = 1000  # rows a transaction: others wait behind it
+_IN_DOUBT = (WriteState.IN_DOUBT, WriteState.RESEND)
+_DELETE_CHUNK = 1000  # rows per transaction, because other steps wait behind it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class QueueState:
-    """Where one service stands in the journal."""
+    """The journal's state of one service."""
 
     secret: bytes  # for status URLs
-    through: int  # writes up to here may have been sent
-    next: int  # the next position
-    waiting: int
+    send_limit: int  # writes up to this position may have been sent
+    next: int  # the next free position
+    waiting: int  # writes
     waiting_bytes: int
     in_doubt: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredWrite:
-    """One write as it is in the journal, for status URLs and for people."""
+    """One write as it is in the journal, for status URLs and for the operator."""
 
     service: str
     position: int
@@ -48,9 +48,9 @@ class StoredWrite:
     accepted_at: float
     ended_at: float | None
     note: str | None
-    write: HeldWrite | None  # None where it is damaged
-    answer: GuestResponse | None
-    unreadable: str | None = None  # why there is no write, or no answer
+    write: HeldWrite | None  # None if it is damaged, or answered
+    response: GuestResponse | None
+    unreadable: str | None = None  # why the write or the response is missing
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,15 +63,15 @@ class UnreadableWrite:
 
 
 def queue_state(connection: sa.Connection, service: str) -> QueueState:
-    """Where the service stands; makes its row (through = 0) if there is none."""
+    """Return the state of a service. Inserts its row, with send limit 0, if there is none."""
     row = connection.execute(
         sa.select(SERVICES.c.through, SERVICES.c.secret).where(SERVICES.c.service == service)
     ).first()
     if row is None:
-        secret, through = secrets.token_bytes(32), 0
+        secret, send_limit = secrets.token_bytes(32), 0
         connection.execute(sa.insert(SERVICES).values(service=service, through=0, secret=secret))
     else:
-        secret, through = bytes(row.secret), int(row.through)
+        secret, send_limit = bytes(row.secret), int(row.through)
     last = connection.execute(
         sa.select(sa.func.max(WRITES.c.position)).where(WRITES.c.service == service)
     ).scalar()
@@ -81,16 +81,16 @@ def queue_state(connection: sa.Connection, service: str) -> QueueState:
             sa.select(WRITES.c.state, sa.func.count(), sa.func.sum(WRITES.c.length))
             .where(
                 WRITES.c.service == service,
-                WRITES.c.state.in_([state.value for state in (WriteState.ACCEPTED, *_DOUBTFUL)]),
+                WRITES.c.state.in_([state.value for state in (WriteState.ACCEPTED, *_IN_DOUBT)]),
             )
             .group_by(WRITES.c.state)
         )
     }
     waiting_now, size = by_state.get(WriteState.ACCEPTED.value, (0, 0))
-    in_doubt = sum(by_state.get(state.value, (0, 0))[0] for state in _DOUBTFUL)
-    # positions up to ``through`` may stand in a progress log: they are never given again
-    following = max(int(last or 0), through) + 1
-    return QueueState(secret, through, following, waiting_now, size, in_doubt)
+    in_doubt = sum(by_state.get(state.value, (0, 0))[0] for state in _IN_DOUBT)
+    # Positions up to the send limit may be in a progress log: they are never used again.
+    following = max(int(last or 0), send_limit) + 1
+    return QueueState(secret, send_limit, following, waiting_now, size, in_doubt)
 
 
 _WAITING = (
@@ -108,29 +108,29 @@ _SQLITE_WAITING: Final = (
     f"'{WriteState.ACCEPTED.value}' ORDER BY position LIMIT ?"
 )
 WriteRow = Sequence[Any]
-"""A write's row as :func:`waiting` finds it."""
+"""A write's row as :func:`waiting` returns it."""
 POSITION: Final = COLUMNS.index("position")
-"""Where its position is."""
+"""Index of the position in such a row."""
 
 
 def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> Sequence[WriteRow]:
-    """Return up to ``limit`` accepted writes behind position ``after``, in order.
+    """Return up to ``limit`` accepted writes behind position ``after``, in order, as rows.
 
-    As rows: to make writes of them takes the interpreter for long, so it is done one by one, by
-    :func:`readable`, when each is wanted.
+    Parsing a page would hold the interpreter for long. So the caller parses each row when it needs
+    it, with :func:`write_from_row`.
     """
-    if connection.dialect.name == "sqlite":  # a third of what it takes by way of SQLAlchemy
+    if connection.dialect.name == "sqlite":  # a third of the time that SQLAlchemy takes
         sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
         return sqlite.execute(_SQLITE_WAITING, (service, after, limit)).fetchall()
     return connection.execute(_WAITING, {"s": service, "after": after, "most": limit}).all()
 
 
-def readable(row: WriteRow, cipher: Cipher = CLEAR) -> HeldWrite | UnreadableWrite:
-    """Return the write of a row that :func:`waiting` has found."""
-    return _readable(dict(zip(COLUMNS, row, strict=True)), cipher)
+def write_from_row(row: WriteRow, cipher: Cipher = CLEAR) -> HeldWrite | UnreadableWrite:
+    """Return the write of a row of :func:`waiting`."""
+    return _parse(dict(zip(COLUMNS, row, strict=True)), cipher)
 
 
-def _readable(row: Any, cipher: Cipher) -> HeldWrite | UnreadableWrite:
+def _parse(row: Any, cipher: Cipher) -> HeldWrite | UnreadableWrite:
     try:
         return from_row(row, cipher)
     except (Damaged, ValueError, TypeError) as exc:
@@ -140,7 +140,7 @@ def _readable(row: Any, cipher: Cipher) -> HeldWrite | UnreadableWrite:
 def find(
     connection: sa.Connection, service: str, position: int, cipher: Cipher = CLEAR
 ) -> StoredWrite | None:
-    """Return one write, None where there is none (never was, or no longer kept)."""
+    """Return one write; None if it never existed or is no longer kept."""
     row = (
         connection.execute(
             sa.select(WRITES).where(WRITES.c.service == service, WRITES.c.position == position)
@@ -148,20 +148,20 @@ def find(
         .mappings()
         .first()
     )
-    return None if row is None else stored(row, cipher)
+    return None if row is None else stored_write(row, cipher)
 
 
-def stored(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
-    """Return what a row says. An answered row has no body any more, so no checksum to check."""
+def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
+    """Return a row's content. An answered write has no body any more, so no valid checksum."""
     write: HeldWrite | UnreadableWrite | None = None
-    answer, why = None, None
+    response, why = None, None
     if row["state"] != WriteState.ANSWERED.value:
-        write = _readable(row, cipher)
+        write = _parse(row, cipher)
         why = write.why if isinstance(write, UnreadableWrite) else None
     try:
-        answer = response_from_row(row, cipher)
+        response = response_from_row(row, cipher)
     except (ValueError, TypeError) as exc:
-        why = f"the answer to {row['service']}/{row['position']}: {exc}"
+        why = f"the response to {row['service']}/{row['position']}: {exc}"
     return StoredWrite(
         service=row["service"],
         position=row["position"],
@@ -170,13 +170,13 @@ def stored(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
         ended_at=None if row["ended_us"] is None else row["ended_us"] / 1_000_000,
         note=row["note"],
         write=write if isinstance(write, HeldWrite) else None,
-        answer=answer,
+        response=response,
         unreadable=why,
     )
 
 
 def unfinished(connection: sa.Connection) -> dict[str, int]:
-    """Return service → writes that wait."""
+    """Return service → number of waiting writes."""
     rows = connection.execute(
         sa.select(WRITES.c.service, sa.func.count())
         .where(WRITES.c.state == WriteState.ACCEPTED.value)
@@ -186,7 +186,7 @@ def unfinished(connection: sa.Connection) -> dict[str, int]:
 
 
 def spool_names(connection: sa.Connection) -> set[str]:
-    """Return the names of all spool files that a record needs."""
+    """Return the names of the spool files that records need."""
     rows = connection.execute(
         sa.select(WRITES.c.spool, WRITES.c.answer_spool, WRITES.c.state).where(
             sa.or_(WRITES.c.spool.is_not(None), WRITES.c.answer_spool.is_not(None))
@@ -201,20 +201,20 @@ def spool_names(connection: sa.Connection) -> set[str]:
     return names
 
 
-def forget(connection: sa.Connection, before_us: int) -> list[str]:
-    """Take away what ended before ``before_us``; returns the spool files that go with it."""
+def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
+    """Delete writes that ended before ``before_us`` (µs); return the names of their spool files."""
     rows = connection.execute(
         sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.answer_spool)
         .where(
             WRITES.c.state.in_([WriteState.ANSWERED.value, WriteState.DISCARDED.value]),
             WRITES.c.ended_us < before_us,
         )
-        .limit(_FORGET_AT_ONCE)
+        .limit(_DELETE_CHUNK)
     ).all()
-    this = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
+    this_write = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
     if rows:
         gone = [{"s": row.service, "p": row.position} for row in rows]
-        connection.execute(sa.delete(WRITES).where(*this), gone)
+        connection.execute(sa.delete(WRITES).where(*this_write), gone)
     connection.execute(
         sa.delete(KEYS).where(
             KEYS.c.accepted_us < before_us,
@@ -229,19 +229,19 @@ def forget(connection: sa.Connection, before_us: int) -> list[str]:
 def to_resend(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
 ) -> list[HeldWrite | UnreadableWrite]:
-    """Return what a person wants sent again, in order."""
+    """Return the writes that the operator wants sent again, in order."""
     rows = connection.execute(
         sa.select(WRITES)
         .where(WRITES.c.service == service, WRITES.c.state == WriteState.RESEND.value)
         .order_by(WRITES.c.position)
     ).mappings()
-    return [_readable(row, cipher) for row in rows]
+    return [_parse(row, cipher) for row in rows]
 
 
 def pending_read_keys(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
 ) -> list[tuple[str, str, str]]:
-    """Return host, URL and client of each write that waits."""
+    """Return host, URL and client of each waiting write."""
     columns = [column for column in WRITES.columns if "body" not in column.name]
     rows = connection.execute(
         sa.select(*columns).where(
@@ -250,18 +250,18 @@ def pending_read_keys(
     ).mappings()
     found = []
     for row in rows:
-        with contextlib.suppress(ValueError, TypeError):  # whoever sends it will say so
+        with contextlib.suppress(ValueError, TypeError):  # damaged: sending it reports that
             found.append(read_keys(dict(row), cipher))
     return found
 
 
 def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -> None:
-    """Put a write that a person wants sent again at its new position, once."""
-    this = (WRITES.c.service == row["service"], WRITES.c.position == old)
+    """Insert a write to be sent again at its new position. A second call changes nothing."""
+    old_write = (WRITES.c.service == row["service"], WRITES.c.position == old)
     note = f"sent again as {row['service']}/{row['position']}"
     changed = connection.execute(
         sa.update(WRITES)
-        .where(*this, WRITES.c.state == WriteState.RESEND.value)
+        .where(*old_write, WRITES.c.state == WriteState.RESEND.value)
         .values(state=WriteState.DISCARDED.value, note=note, spool=None, ended_us=at_us)
     )
     if changed.rowcount:
@@ -273,8 +273,8 @@ def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -
         )
 
 
-def key_of(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:
-    """Return fingerprint and position of the request that came with this key."""
+def find_key(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:
+    """Return fingerprint and position of the request that first used this key."""
     row = connection.execute(
         sa.select(KEYS.c.fingerprint, KEYS.c.position).where(
             KEYS.c.service == service, KEYS.c.digest == digest
@@ -284,7 +284,7 @@ def key_of(connection: sa.Connection, service: str, digest: str) -> tuple[str, i
 
 
 def keep_response(connection: sa.Connection, service: str, position: int) -> None:
-    """Its client has a status URL from now on."""
+    """Keep the response once it arrives: the client gets a status URL."""
     connection.execute(
         sa.update(WRITES)
         .where(WRITES.c.service == service, WRITES.c.position == position)

@@ -1,12 +1,13 @@
-"""Between a :class:`HeldWrite` and its row, with the checksum that tells a damaged row.
+"""Converts between a :class:`HeldWrite` and its row. A checksum detects a damaged row.
 
-Where a row is encrypted, all that stays readable (its place, method, host, size, flags, the name of
-its spool file) is bound to what is not: parts of records cannot be exchanged. The checksum is of
-the row as it is on disk, so damage is found without a key.
+In an encrypted row, the readable columns (service, position, time, method, host, spool file,
+length, flags) are the associated data of the encrypted ones: parts of records cannot be exchanged.
+The checksum covers the row as it is on disk, so damage is detected without a key.
 
-Making records is most of what an accepted write costs beside the disk, so one in the clear has its
-URL, client, key and headers as lines of one text (in the column ``headers``). Made of JSON and of
-columns of their own, as older and unusual ones are, a record takes half as long again.
+Next to the disk, making the record is the largest cost of an accepted write. So an unencrypted
+record has URL, client, key and headers as lines of one text, in the column ``headers``. Older
+records, and those that do not fit into lines, use JSON and separate columns. Making these takes
+half as long again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.model.write import Body, GuestResponse, Headers, HeldWrite
 
 COLUMNS: Final = (
@@ -26,23 +27,23 @@ COLUMNS: Final = (
     "spool", "spool_digest", "length", "client", "idempotency_key", "flags", "wants_later",
     "key_id", "checksum",
 )  # fmt: skip
-"""What :func:`to_row` returns, in its order."""
-ANSWER_COLUMNS: Final = (
+"""The columns that :func:`to_row` returns, in this order."""
+RESPONSE_COLUMNS: Final = (
     "ended_us", "status", "answer_headers", "answer_body", "answer_spool", "answer_length",
     "answer_key_id",
 )  # fmt: skip
-"""What :func:`response_to_row` returns, in its order."""
+"""The columns that :func:`response_to_row` returns, in this order."""
 
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
-_LINES = 8  # the record is one of lines
+_LINES = 8  # flag: the record consists of lines
 
 
 class Damaged(ValueError):
-    """A row that is not what was written: the disk's fault, or somebody's who edited it."""
+    """The row is not what was written: the disk damaged it, or somebody edited it."""
 
 
 def micros(at: float) -> int:
-    """Return UNIX seconds as whole microseconds."""
+    """Convert UNIX seconds to whole microseconds."""
     return round(at * 1_000_000)
 
 
@@ -50,20 +51,20 @@ _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def load_headers(text: str | bytes) -> Headers:
-    """Return the headers of a row. Raises ValueError for what is not a list of pairs."""
+    """Return the headers of a row. Raises ValueError if the text is not a list of pairs."""
     return tuple((str(name), str(value)) for name, value in json.loads(text))
 
 
 def _lines(write: HeldWrite) -> str | None:
-    """Return URL, client, key and headers as lines, None where they do not fit into lines."""
+    """Return URL, client, key and headers as lines; None if they do not fit into lines."""
     headers, key = write.headers, write.key
     text = "\n".join((
         write.url, write.client, "" if key is None else f"={key}",
         *itertools.chain.from_iterable(headers),
     ))  # fmt: skip
-    whole = text.count("\n") == 2 + 2 * len(headers)
-    # what is not ASCII, and NUL, not every database gives back: JSON has escapes for them
-    return text if whole and text.isascii() and "\0" not in text else None
+    fits = text.count("\n") == 2 + 2 * len(headers)
+    # Not every database returns non-ASCII characters and NUL unchanged; JSON escapes them.
+    return text if fits and text.isascii() and "\0" not in text else None
 
 
 def _from_lines(text: str) -> tuple[str, Headers, str, str | None]:
@@ -87,7 +88,7 @@ def _lines_checksum(
 def _checksum(row: Mapping[str, Any]) -> bytes:
     if row["flags"] & _LINES:
         if row["url"] or row["client"] or row["idempotency_key"] or row["key_id"]:
-            return b""  # no right one: a record of lines has none of these
+            return b""  # matches no checksum: a record of lines has none of these
         return _lines_checksum(
             row["service"], row["position"], row["accepted_us"], row["method"], row["host"],
             row["headers"], row["body"], row["spool"], row["spool_digest"], row["length"],
@@ -106,7 +107,8 @@ def _checksum(row: Mapping[str, Any]) -> bytes:
     return digest.digest()
 
 
-def _about(row: Mapping[str, Any], part: str) -> bytes:
+def _place(row: Mapping[str, Any], part: str) -> bytes:
+    """Return the associated data of an encrypted part of a write."""
     return repr((
         part, row["service"], row["position"], row["accepted_us"], row["method"], row["host"],
         row["spool"], row["length"], row["flags"],
@@ -116,12 +118,12 @@ def _about(row: Mapping[str, Any], part: str) -> bytes:
 def _encrypt(row: dict[str, Any], write: HeldWrite, cipher: Cipher) -> None:
     digest = (row["spool_digest"] or b"").hex()
     head = _dump((write.url, write.headers, write.client, write.key, digest)).encode()
-    sealed = cipher.encrypt(head, _about(row, "head"))
-    row["headers"] = base64.b64encode(sealed).decode()
+    encrypted = cipher.encrypt(head, _place(row, "head"))
+    row["headers"] = base64.b64encode(encrypted).decode()
     row["url"] = row["client"] = ""
     row["idempotency_key"] = row["spool_digest"] = None
     if row["body"] is not None:
-        row["body"] = cipher.encrypt(row["body"], _about(row, "body"))
+        row["body"] = cipher.encrypt(row["body"], _place(row, "body"))
     row["key_id"] = cipher.key_id
 
 
@@ -133,20 +135,20 @@ def _head(row: Mapping[str, Any], cipher: Cipher) -> tuple[str, Headers, str, st
         headers = load_headers(row["headers"])
         digest = bytes(row["spool_digest"] or b"")
         return row["url"], headers, row["client"], row["idempotency_key"], digest
-    sealed = base64.b64decode(row["headers"], validate=True)
-    text = cipher.decrypt(row["key_id"], sealed, _about(row, "head"))
+    encrypted = base64.b64decode(row["headers"], validate=True)
+    text = cipher.decrypt(row["key_id"], encrypted, _place(row, "head"))
     url, pairs, client, key, hexed = json.loads(text)
     return url, tuple((name, value) for name, value in pairs), client, key, bytes.fromhex(hexed)
 
 
 def read_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
-    """Return host, URL and client of a row that may lack its body. Raises ValueError."""
+    """Return host, URL and client of a row, which may lack its body. Raises ValueError."""
     url, _, client, _, _ = _head(row, cipher)
     return row["host"], url, client
 
 
 def read_headers(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> Headers:
-    """Return the request headers of a row that may lack its body. Raises ValueError."""
+    """Return the request headers of a row, which may lack its body. Raises ValueError."""
     return _head(row, cipher)[1]
 
 
@@ -176,7 +178,7 @@ def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
         "client": write.client if lines is None else "",
         "idempotency_key": write.key if lines is None else None,
         "flags": flags,
-        "wants_later": write.wants_later,
+        "wants_later": write.has_status_url,
         "key_id": None,
     }
     if cipher.key_id is not None:
@@ -186,7 +188,7 @@ def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
-    """Return the write of a row. Raises Damaged, with its name and what is wrong."""
+    """Return the write of a row. Raises Damaged with the write's name and the reason."""
     name = f"{row['service']}/{row['position']}"
     if bytes(row["checksum"]) != _checksum(row):
         raise Damaged(f"write {name}: its checksum is wrong")
@@ -194,8 +196,8 @@ def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
     try:
         url, headers, client, key, digest = _head(row, cipher)
         if row["key_id"] is not None and row["spool"] is None:
-            data = cipher.decrypt(row["key_id"], data, _about(row, "body"))
-    except Undecipherable as exc:
+            data = cipher.decrypt(row["key_id"], data, _place(row, "body"))
+    except DecryptionError as exc:
         raise Damaged(f"write {name}: {exc}") from exc
     body = Body(data=data, spool=row["spool"], length=row["length"], digest=digest)
     return HeldWrite(
@@ -212,45 +214,46 @@ def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
         client_key=bool(flags & _CLIENT_KEY),
         honours_keys=bool(flags & _HONOURS_KEYS),
         framed=bool(flags & _FRAMED),
-        wants_later=bool(row["wants_later"]),
+        has_status_url=bool(row["wants_later"]),
     )
 
 
-def _about_answer(service: str, position: int, status: int, part: str) -> bytes:
+def _response_place(service: str, position: int, status: int, part: str) -> bytes:
+    """Return the associated data of an encrypted part of a response."""
     return repr((f"answer {part}", service, position, status)).encode()
 
 
 def response_to_row(
-    answer: GuestResponse, service: str, position: int, ended_us: int, cipher: Cipher = CLEAR
+    response: GuestResponse, service: str, position: int, ended_us: int, cipher: Cipher = CLEAR
 ) -> dict[str, Any]:
-    """Return the columns of a guest's answer to the write ``service/position``."""
+    """Return the columns of the guest's response to the write ``service/position``."""
     row: dict[str, Any] = {
         "ended_us": ended_us,
-        "status": answer.status,
-        "answer_headers": _dump(answer.headers),
-        "answer_body": None if answer.body.spool else answer.body.data,
-        "answer_spool": answer.body.spool,
-        "answer_length": answer.body.length,
+        "status": response.status,
+        "answer_headers": _dump(response.headers),
+        "answer_body": None if response.body.spool else response.body.data,
+        "answer_spool": response.body.spool,
+        "answer_length": response.body.length,
         "answer_key_id": cipher.key_id,
     }
     if cipher.key_id is not None:
-        about = _about_answer(service, position, answer.status, "head")
-        sealed = cipher.encrypt(row["answer_headers"].encode(), about)
-        row["answer_headers"] = base64.b64encode(sealed).decode()
-        about = _about_answer(service, position, answer.status, "body")
-        row["answer_body"] = cipher.encrypt(answer.body.data, about)
+        place = _response_place(service, position, response.status, "head")
+        encrypted = cipher.encrypt(row["answer_headers"].encode(), place)
+        row["answer_headers"] = base64.b64encode(encrypted).decode()
+        place = _response_place(service, position, response.status, "body")
+        row["answer_body"] = cipher.encrypt(response.body.data, place)
     return row
 
 
 def response_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestResponse | None:
-    """Return the guest's answer of a row, None where there is none. Raises ValueError."""
+    """Return the guest's response of a row; None if there is none. Raises ValueError."""
     if row["status"] is None:
         return None
     headers, data = row["answer_headers"], bytes(row["answer_body"] or b"")
     if (key_id := row["answer_key_id"]) is not None:
-        this = (row["service"], row["position"], row["status"])
-        sealed = base64.b64decode(headers, validate=True)
-        headers = cipher.decrypt(key_id, sealed, _about_answer(*this, "head"))
-        data = cipher.decrypt(key_id, data, _about_answer(*this, "body"))
+        name = (row["service"], row["position"], row["status"])
+        encrypted = base64.b64decode(headers, validate=True)
+        headers = cipher.decrypt(key_id, encrypted, _response_place(*name, "head"))
+        data = cipher.decrypt(key_id, data, _response_place(*name, "body"))
     body = Body(data=data, spool=row["answer_spool"], length=row["answer_length"] or 0)
     return GuestResponse(row["status"], load_headers(headers), body)

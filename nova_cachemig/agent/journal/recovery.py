@@ -1,10 +1,11 @@
-"""What a crash left: which writes wait, were answered, are in doubt, are damaged."""
+"""Sorts the writes that a crash left: waiting, answered, in doubt, damaged."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -12,26 +13,26 @@ from nova_cachemig.agent.journal.progress import Progress
 from nova_cachemig.agent.journal.record import Damaged, from_row, micros, response_to_row
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.journal.statements import Answered, SetState, Step, perform
+from nova_cachemig.agent.journal.statements import RecordResponse, SetState, Step, perform
 from nova_cachemig.model.write import HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
-_AT_ONCE = 500  # rows in memory
+_PAGE = 500  # rows in memory at a time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recovered:
-    """Names (``service/position``) of what was set aside; counts of the rest."""
+    """The result. Quarantined writes by name (``service/position``), the others as counts."""
 
     waiting: int = 0
-    answered: int = 0  # known from the progress log only
-    resent: tuple[str, ...] = ()  # may have been sent; will be sent (again) without harm
+    answered: int = 0  # their response was in the progress log only
+    resent: tuple[str, ...] = ()  # may have been sent; sending them again is harmless
     in_doubt: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
 
-    def under_way(self, service: str) -> bool:
-        """Whether the guest may still deal with writes of this service that it got before."""
+    def may_be_in_flight(self, service: str) -> bool:
+        """Whether the guest may still be processing writes that were sent before the crash."""
         return any(name.rpartition("/")[0] == service for name in (*self.resent, *self.in_doubt))
 
 
@@ -45,35 +46,17 @@ class _Found:
 
 
 def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Recovered:
-    """Sort every accepted write, in the connection's transaction."""
+    """Sort every accepted write in the connection's transaction."""
     rows = connection.execute(sa.select(SERVICES.c.service, SERVICES.c.through))
-    through = {str(service): int(top) for service, top in rows}
+    send_limits = {str(service): int(limit) for service, limit in rows}
     found = _Found()
     service, position = "", 0
-    while True:
-        page = (
-            connection.execute(
-                sa.select(WRITES)
-                .where(
-                    WRITES.c.state == WriteState.ACCEPTED.value,
-                    sa.or_(
-                        WRITES.c.service > service,
-                        sa.and_(WRITES.c.service == service, WRITES.c.position > position),
-                    ),
-                )
-                .order_by(WRITES.c.service, WRITES.c.position)
-                .limit(_AT_ONCE)
-            )
-            .mappings()
-            .all()
-        )
-        if not page:
-            break
-        steps = [_sort(row, progress, through, spool, found) for row in page]
+    while page := _accepted_after(connection, service, position):
+        steps = [_sort(row, progress, send_limits, spool, found) for row in page]
         perform(connection, [step for step in steps if step is not None])
         service, position = page[-1]["service"], page[-1]["position"]
     for name in found.in_doubt + found.damaged:
-        LOG.warning("Write %s was set aside; see nova-cachemig-manage journal list", name)
+        LOG.warning("Write %s is quarantined; see nova-cachemig-manage journal list", name)
     return Recovered(
         found.waiting,
         found.answered,
@@ -83,17 +66,37 @@ def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Reco
     )
 
 
+def _accepted_after(
+    connection: sa.Connection, service: str, position: int
+) -> Sequence[sa.RowMapping]:
+    """Return the next page of accepted writes after ``service/position``."""
+    query = (
+        sa.select(WRITES)
+        .where(
+            WRITES.c.state == WriteState.ACCEPTED.value,
+            sa.or_(
+                WRITES.c.service > service,
+                sa.and_(WRITES.c.service == service, WRITES.c.position > position),
+            ),
+        )
+        .order_by(WRITES.c.service, WRITES.c.position)
+        .limit(_PAGE)
+    )
+    return connection.execute(query).mappings().all()
+
+
 def _sort(
-    row: sa.RowMapping, progress: Progress, through: dict[str, int], spool: Spool, found: _Found
+    row: sa.RowMapping, progress: Progress, send_limits: dict[str, int], spool: Spool, found: _Found
 ) -> Step | None:
+    """Count one write in ``found``; return the step that changes its row, if any."""
     service, position = str(row["service"]), int(row["position"])
     now = micros(time.time())
-    answer = progress.answers.get((service, position))
-    if answer is not None:
+    response = progress.responses.get((service, position))
+    if response is not None:
         found.answered += 1
-        asked = bool(row["wants_later"]) or bool(row["flags"] & 1)
-        kept = response_to_row(answer, service, position, now, spool.cipher) if asked else None
-        return Answered(service, position, kept)
+        keep = bool(row["wants_later"]) or bool(row["flags"] & 1)
+        kept = response_to_row(response, service, position, now, spool.cipher) if keep else None
+        return RecordResponse(service, position, kept)
     try:
         write = from_row(dict(row), spool.cipher)
         if write.body.spool is not None and not spool.intact(write.body):
@@ -101,15 +104,15 @@ def _sort(
     except (Damaged, ValueError, TypeError) as exc:
         found.damaged.append(f"{service}/{position}")
         return SetState(service, position, WriteState.DAMAGED, now, str(exc))
-    return _doubt(write, progress, through, found)
+    return _sort_intact(write, progress, send_limits, found)
 
 
-def _doubt(
-    write: HeldWrite, progress: Progress, through: dict[str, int], found: _Found
+def _sort_intact(
+    write: HeldWrite, progress: Progress, send_limits: dict[str, int], found: _Found
 ) -> Step | None:
-    known = (write.service, write.position) in progress.sent
-    maybe = not progress.whole and write.position <= through.get(write.service, 0)
-    if not known and not maybe:
+    sent = (write.service, write.position) in progress.sent
+    maybe_sent = not progress.complete and write.position <= send_limits.get(write.service, 0)
+    if not sent and not maybe_sent:
         found.waiting += 1
         return None
     if write.resendable:
@@ -118,10 +121,10 @@ def _doubt(
         return None
     found.in_doubt.append(write.name)
     why = (
-        "the agent died between sending it and its answer"
-        if known
+        "the agent died after sending it and before its response"
+        if sent
         else "the cache node lost power, or its progress log, and it may have been sent"
     )
-    note = f"{why}; {write.method} may not be sent twice and the service honours no keys"
+    note = f"{why}; {write.method} must not be sent twice and the service honours no keys"
     at = micros(time.time())
     return SetState(write.service, write.position, WriteState.IN_DOUBT, at, note)

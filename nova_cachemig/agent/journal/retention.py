@@ -1,4 +1,4 @@
-"""How old records are, when the wall clock may have stepped."""
+"""The age of records, although the wall clock may step."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from collections.abc import Callable
 class Cutoff:
     """The wall-clock time before which records are older than ``keep`` seconds.
 
-    A clock that steps forward makes no record older: the step counts only once ``keep`` seconds
-    have really passed since. A clock that steps back makes records last longer.
+    If the clock steps forward, no record ages: the step counts only after ``keep`` seconds of
+    monotonic time. If the clock steps back, records are kept longer.
     """
 
     def __init__(
         self,
         keep: float,
         wall: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keep = keep
         self._wall = wall
-        self._steady = steady
-        # when it was looked at, and how far the wall clock was ahead of the steady one
-        self._seen: collections.deque[tuple[float, float]] = collections.deque()
+        self._monotonic = monotonic
+        # (monotonic time of a look, how far the wall clock was ahead of the monotonic clock)
+        self._offsets: collections.deque[tuple[float, float]] = collections.deque()
         self.now()
 
     def now(self) -> float:
-        """Return UNIX seconds. Steps that are undone between two calls are not seen."""
-        steady = self._steady()
-        self._seen.append((steady, self._wall() - steady))
-        # the first one before the span stays: records of the span's begin were made under it
-        while len(self._seen) > 1 and self._seen[1][0] <= steady - self._keep:
-            self._seen.popleft()
-        return steady + min(offset for _, offset in self._seen) - self._keep
+        """Return the cutoff in UNIX seconds. It misses a step that is undone between two calls."""
+        now = self._monotonic()
+        self._offsets.append((now, self._wall() - now))
+        # Keep the last offset before the period: it stamped the records of the period's beginning.
+        while len(self._offsets) > 1 and self._offsets[1][0] <= now - self._keep:
+            self._offsets.popleft()
+        return now + min(offset for _, offset in self._offsets) - self._keep

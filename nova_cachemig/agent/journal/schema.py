@@ -13,10 +13,10 @@ METADATA: Final = sa.MetaData()
 _BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 _TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
-NAME_LENGTH: Final = 190  # of a service; what MySQL can have in a key with utf8mb4
+NAME_LENGTH: Final = 190  # of a service name: the limit of a MySQL key with utf8mb4
 
-# One row a write. Times are microseconds since 1970 as whole numbers: the checksum covers them,
-# and floats do not come back from every database as they went in.
+# One row per write. Times are whole microseconds since 1970: the checksum covers them, and not
+# every database returns a float unchanged.
 WRITES: Final = sa.Table(
     "writes",
     METADATA,
@@ -27,8 +27,8 @@ WRITES: Final = sa.Table(
     sa.Column("method", sa.String(32), nullable=False),
     sa.Column("url", _TEXT, nullable=False),
     sa.Column("host", sa.String(512), nullable=False),
-    sa.Column("headers", _TEXT, nullable=False),  # JSON list of pairs
-    sa.Column("body", _BLOB),  # NULL where it is in a spool file
+    sa.Column("headers", _TEXT, nullable=False),  # format: agent/journal/record.py
+    sa.Column("body", _BLOB),  # NULL if it is in a spool file
     sa.Column("spool", sa.String(64)),
     sa.Column("spool_digest", sa.LargeBinary(16)),
     sa.Column("length", sa.BigInteger, nullable=False),
@@ -36,26 +36,26 @@ WRITES: Final = sa.Table(
     sa.Column("idempotency_key", _TEXT),
     sa.Column("flags", sa.Integer, nullable=False),  # bits: agent/journal/record.py
     sa.Column("wants_later", sa.Boolean, nullable=False),
-    # Name of the key with which url, headers, client, key and body are encrypted; NULL: none.
-    # url, client and idempotency_key are empty then: they stand in headers.
+    # Name of the key that encrypts url, headers, client, key and body; NULL: no encryption. url,
+    # client and idempotency_key are empty then; headers contains them.
     sa.Column("key_id", sa.String(64)),
     sa.Column("checksum", sa.LargeBinary(8), nullable=False),
     sa.Column("ended_us", sa.BigInteger),
-    sa.Column("note", _TEXT),  # why it was set aside, for people
+    sa.Column("note", _TEXT),  # why it is quarantined, for the operator
     sa.Column("status", sa.Integer),
     sa.Column("answer_headers", _TEXT),
     sa.Column("answer_body", _BLOB),
     sa.Column("answer_spool", sa.String(64)),
     sa.Column("answer_length", sa.BigInteger),
-    sa.Column("answer_key_id", sa.String(64)),  # as key_id, of the answer's headers and body
+    sa.Column("answer_key_id", sa.String(64)),  # like key_id, for the response
     sa.Index("ix_writes_state", "state", "service", "position"),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
-    # utf8mb4's default collation takes "a" for "A": service names are compared as bytes
+    # utf8mb4's default collation ignores case, but service names are compared as bytes.
     mysql_collate="utf8mb4_bin",
 )
 
-# One row a service: writes up to ``through`` may have been sent.
+# One row per service. ``through`` is the send limit: writes up to it may have been sent.
 SERVICES: Final = sa.Table(
     "services",
     METADATA,
@@ -67,7 +67,7 @@ SERVICES: Final = sa.Table(
     mysql_collate="utf8mb4_bin",
 )
 
-# Keys that clients chose: the same key with the same request gets the same answer.
+# Idempotency keys chosen by clients: the same key with the same request gets the same response.
 KEYS: Final = sa.Table(
     "idempotency_keys",
     METADATA,
@@ -81,7 +81,7 @@ KEYS: Final = sa.Table(
     mysql_collate="utf8mb4_bin",
 )
 
-# Keys that encrypt something here, each with what tells it from another one of its name.
+# Encryption keys in use. The proof distinguishes a key from another key of the same name.
 CIPHER_KEYS: Final = sa.Table(
     "cipher_keys",
     METADATA,

@@ -1,4 +1,4 @@
-"""Large bodies in files of their own, synced with their directory before they count."""
+"""Large bodies in files of their own. File and directory are synced before the body counts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nova_cachemig.agent.journal import frames
-from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.model.write import Body
 
 _CHUNK = 256 * 1024
-_ENCRYPTED = ".enc"  # ends the names of encrypted files; records are bound to the name
+_ENCRYPTED = ".enc"  # suffix of encrypted files; a record is bound to the name
 
 
 class SpoolFile:
-    """A body that is being written. Blocking: call it from a thread."""
+    """A body that is being written. All methods block: call them in a thread."""
 
     def __init__(self, directory: Path, cipher: Cipher = CLEAR) -> None:
         self.name = uuid.uuid4().hex + (_ENCRYPTED if cipher.key_id is not None else "")
@@ -31,28 +31,28 @@ class SpoolFile:
             self._encryptor = frames.Encryptor(cipher, self.name)
 
     def write(self, data: bytes) -> None:
-        """Append. Raises OSError (a full disk)."""
+        """Append. Raises OSError, e.g. if the disk is full."""
         for part in [data] if self._encryptor is None else self._encryptor.add(data):
-            self._put(part)
+            self._write_all(part)
         self._digest.update(data)
         self._length += len(data)
 
-    def _put(self, data: bytes) -> None:
+    def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
 
     def seal(self) -> Body:
-        """Sync the file and its directory; the body is safe when this returns."""
+        """Sync the file and its directory. The body is durable when this returns."""
         if self._encryptor is not None:
-            self._put(self._encryptor.end())
+            self._write_all(self._encryptor.end())
         os.fsync(self._file.fileno())
         self._file.close()
         sync_directory(self._path.parent)
         return Body(spool=self.name, length=self._length, digest=self._digest.digest())
 
-    def abandon(self) -> None:
-        """Take the file away: nothing of it was accepted."""
+    def delete(self) -> None:
+        """Close and delete the file: the write was not accepted."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -65,15 +65,15 @@ class Spool:
         self.cipher = cipher
 
     def prepare(self) -> None:
-        """Make the directory, readable by the agent alone."""
+        """Make the directory. Only the agent's user can read it."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self) -> SpoolFile:
-        """Begin a body."""
+        """Begin a body. Blocking."""
         return SpoolFile(self.directory, self.cipher)
 
     def read(self, name: str) -> Iterator[bytes]:
-        """Yield the content by chunks. Blocking. Raises OSError, Undecipherable."""
+        """Yield the content in chunks. Blocking. Raises OSError or DecryptionError."""
         with (self.directory / name).open("rb") as file:
             if name.endswith(_ENCRYPTED):
                 yield from frames.decrypted(self.cipher, name, file)
@@ -82,41 +82,41 @@ class Spool:
                 yield chunk
 
     def intact(self, body: Body) -> bool:
-        """Whether the file is there, whole, and what was written. Blocking."""
+        """Whether the file exists and has the content that was written. Blocking."""
         digest = hashlib.blake2b(digest_size=16)
         try:
             for chunk in self.read(body.spool or ""):
                 digest.update(chunk)
-        except (OSError, Undecipherable):
+        except (OSError, DecryptionError):
             return False
         return digest.digest() == body.digest
 
     def encrypted_with(self, key_id: str, names: Iterable[str]) -> int:
-        """How many of these files are encrypted with this key. Blocking."""
+        """Return how many of these files are encrypted with this key. Blocking."""
         found = 0
         for name in names:
             if name.endswith(_ENCRYPTED):
                 try:
                     with (self.directory / name).open("rb") as file:
-                        found += frames.key_of(file) == key_id
-                except (OSError, Undecipherable):
-                    continue  # damaged: recovery names it
+                        found += frames.read_key_id(file) == key_id
+                except (OSError, DecryptionError):
+                    continue  # damaged: recovery reports it
         return found
 
     def remove(self, name: str) -> None:
-        """Take a file away that nobody needs any more."""
+        """Delete a file that no write needs any more."""
         (self.directory / name).unlink(missing_ok=True)
 
-    def sweep(self, wanted: set[str]) -> int:
-        """Take away what no record names (uploads that a crash cut). Returns how many."""
-        strays = [path for path in self.directory.iterdir() if path.name not in wanted]
-        for path in strays:
+    def remove_orphans(self, needed: set[str]) -> int:
+        """Delete the files that no record names (uploads cut by a crash). Return their number."""
+        orphans = [path for path in self.directory.iterdir() if path.name not in needed]
+        for path in orphans:
             path.unlink(missing_ok=True)
-        return len(strays)
+        return len(orphans)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the entries of a directory durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""The steps that a group commit takes, and the few statements that perform many of them at once."""
+"""The steps of a group commit, and the few statements that perform many of them at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from nova_cachemig.agent.journal.record import ANSWER_COLUMNS, COLUMNS
+from nova_cachemig.agent.journal.record import COLUMNS, RESPONSE_COLUMNS
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import HeldWrite, WriteState
 
@@ -20,32 +20,33 @@ Done = Callable[[BaseException | None], Any]
 
 @dataclasses.dataclass(slots=True, eq=False)  # frozen, it takes three times as long to make
 class Append:
-    """Accept a write; up to ``through`` writes may be sent from now on (None: as before).
+    """Accept a write. With ``send_limit``, also raise the service's send limit to that position.
 
-    ``row`` is made beforehand, while the thread that commits waits for the disk.
+    ``row`` is made by the caller, while the committing thread waits for the disk.
     """
 
     write: HeldWrite
     row: dict[str, Any]
-    through: int | None = None
-    key: tuple[str, str] | None = None  # digest, fingerprint: where the client chose a key
+    send_limit: int | None = None
+    key: tuple[str, str] | None = None  # digest and fingerprint, if the client chose a key
     done: Done | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Extend:
-    """Writes up to ``through`` may be sent from now on."""
+class RaiseSendLimit:
+    """Writes up to position ``send_limit`` may be sent once this is committed."""
 
     service: str
-    through: int
+    send_limit: int
     done: Done | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Answered:
-    """The guest has answered. ``row``: the answer; without it nobody can ask for it: the row goes.
+class RecordResponse:
+    """Record that the guest has responded, and keep the response if ``row`` has it.
 
-    Made beforehand, as an append's is.
+    Without ``row`` no client can ask for the response later, so the write's row is deleted. As for
+    an append, the caller makes ``row``.
     """
 
     service: str
@@ -56,7 +57,7 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class SetState:
-    """Another state, with the reason for people."""
+    """Change a write's state. ``note`` gives the operator the reason."""
 
     service: str
     position: int
@@ -67,37 +68,37 @@ class SetState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Work:
-    """Any other statements, which can be performed twice without harm."""
+class Execute:
+    """Run any other statements. They must be idempotent: they may be run twice."""
 
     run: Callable[[sa.Connection], Any]
     done: Done | None = None
 
 
-Step = Append | Extend | Answered | SetState | Work
+Step = Append | RaiseSendLimit | RecordResponse | SetState | Execute
 
-_THIS = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
+_THIS_WRITE = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
 _INSERT = sa.insert(WRITES)
-_ROWS: Final = 64  # that one of SQLite's statements inserts at most
+_MAX_ROWS: Final = 64  # of one SQLite statement
 _SQLITE_ROW: Final = f"({', '.join('?' * len(COLUMNS))})"
-_SQLITE_END: Final = f"({', '.join('?' * (len(ANSWER_COLUMNS) + 2))})"
+_SQLITE_RESPONSE: Final = f"({', '.join('?' * (len(RESPONSE_COLUMNS) + 2))})"
 _INSERT_KEY = sa.insert(KEYS)
 _DELETE_KEY = sa.delete(KEYS).where(
     KEYS.c.service == sa.bindparam("s"), KEYS.c.digest == sa.bindparam("d")
 )
-_DELETE = sa.delete(WRITES).where(*_THIS)
-_ANSWER = (
+_DELETE = sa.delete(WRITES).where(*_THIS_WRITE)
+_RECORD_RESPONSE = (
     sa.update(WRITES)
-    .where(*_THIS)
+    .where(*_THIS_WRITE)
     .values(state=WriteState.ANSWERED.value, body=None)
-    .values({name: sa.bindparam(f"a_{name}") for name in ANSWER_COLUMNS})
+    .values({name: sa.bindparam(f"a_{name}") for name in RESPONSE_COLUMNS})
 )
-_MARK = (
+_SET_STATE = (
     sa.update(WRITES)
-    .where(*_THIS)
+    .where(*_THIS_WRITE)
     .values(state=sa.bindparam("st"), ended_us=sa.bindparam("at"), note=sa.bindparam("n"))
 )
-_EXTEND = (
+_RAISE_SEND_LIMIT = (
     sa.update(SERVICES)
     .where(SERVICES.c.service == sa.bindparam("s"), SERVICES.c.through < sa.bindparam("t"))
     .values(through=sa.bindparam("t"))
@@ -105,68 +106,72 @@ _EXTEND = (
 
 
 def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
-    """Perform the steps in the connection's transaction: appends first, then what changes rows."""
+    """Perform the steps in the connection's transaction: appends first, then changes of rows."""
     appends = [step for step in steps if isinstance(step, Append)]
     if appends:
         _insert(connection, [step.row for step in appends])
-        _keys(connection, appends)
-    through: dict[str, int] = {}
+        _insert_keys(connection, appends)
+    limits: dict[str, int] = {}
     for step in steps:
-        if isinstance(step, Extend):
-            through[step.service] = max(step.through, through.get(step.service, 0))
-        elif isinstance(step, Append) and step.through is not None:
+        if isinstance(step, RaiseSendLimit):
+            limits[step.service] = max(step.send_limit, limits.get(step.service, 0))
+        elif isinstance(step, Append) and step.send_limit is not None:
             name = step.write.service
-            through[name] = max(step.through, through.get(name, 0))
-    if through:
-        connection.execute(_EXTEND, [{"s": name, "t": top} for name, top in through.items()])
-    _record_responses(connection, [step for step in steps if isinstance(step, Answered)])
-    _change(connection, steps)
+            limits[name] = max(step.send_limit, limits.get(name, 0))
+    if limits:
+        rows = [{"s": name, "t": limit} for name, limit in limits.items()]
+        connection.execute(_RAISE_SEND_LIMIT, rows)
+    _record_responses(connection, [step for step in steps if isinstance(step, RecordResponse)])
+    _set_states(connection, steps)
+    for step in steps:
+        if isinstance(step, Execute):
+            step.run(connection)
 
 
-def perform_alone(connection: sa.Connection, steps: Sequence[Step]) -> bool:
-    """Commit the steps by one statement, outside of a transaction, where that can be.
+def perform_in_one_statement(connection: sa.Connection, steps: Sequence[Step]) -> bool:
+    """Commit the steps with one statement, without a transaction. False: these steps need more.
 
-    It can for SQLite and new writes, or answers, without anything else, which is what a load of
-    writes and a replay bring. The thread lets the interpreter go once then, until all is on disk,
-    and the event loop goes on meanwhile. Around each of several statements it would wait for it.
+    Possible with SQLite, if all steps are plain appends or all are responses, which is what a load
+    of writes and a replay consist of. The thread then releases the interpreter once, until all is
+    on disk, while the event loop goes on. Each further statement would wait for the interpreter.
     """
-    if connection.dialect.name != "sqlite" or len(steps) > _ROWS:
+    if connection.dialect.name != "sqlite" or len(steps) > _MAX_ROWS:
         return False
-    rows = [step.row for step in steps if isinstance(step, Append) and _plain(step)]
+    rows = [step.row for step in steps if isinstance(step, Append) and _is_plain(step)]
     if len(rows) == len(steps):
         _insert(connection, rows)
         return True
-    ends = [step for step in steps if isinstance(step, Answered)]
-    kept = sum(step.row is not None for step in ends)
-    if len(ends) == len(steps) and kept in {0, len(ends)}:
-        _record_responses(connection, ends)
+    responses = [step for step in steps if isinstance(step, RecordResponse)]
+    kept = sum(step.row is not None for step in responses)
+    if len(responses) == len(steps) and kept in {0, len(responses)}:
+        _record_responses(connection, responses)
         return True
     return False
 
 
-def _plain(step: Append) -> bool:
-    return step.through is None and step.key is None
+def _is_plain(step: Append) -> bool:
+    return step.send_limit is None and step.key is None
 
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     if connection.dialect.name != "sqlite":
         connection.execute(_INSERT, rows)
         return
-    _in_few_statements(connection, _sqlite_insert, [tuple(row.values()) for row in rows])
+    _execute_in_chunks(connection, _sqlite_insert, [tuple(row.values()) for row in rows])
 
 
-def _in_few_statements(
+def _execute_in_chunks(
     connection: sa.Connection, statement: Callable[[int], str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Have SQLite perform ``statement(n)`` on n rows at a time.
+    """Execute SQLite's ``statement(n)`` for up to 64 rows at a time; n is their number.
 
-    SQLAlchemy's own ways take two to three times as long a row, which counts on a quick disk, and
-    as ``executemany`` they take the interpreter once a row, for which a guest's answer waits.
+    SQLAlchemy takes two to three times as long per row, which matters on a fast disk. Like
+    ``executemany``, it also takes the interpreter once per row, and a guest's response waits.
     """
     sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
-    for start in range(0, len(rows), _ROWS):
-        some = rows[start : start + _ROWS]
-        sqlite.execute(statement(len(some)), list(itertools.chain.from_iterable(some)))
+    for start in range(0, len(rows), _MAX_ROWS):
+        chunk = rows[start : start + _MAX_ROWS]
+        sqlite.execute(statement(len(chunk)), list(itertools.chain.from_iterable(chunk)))
 
 
 @functools.cache
@@ -176,59 +181,56 @@ def _sqlite_insert(rows: int) -> str:
 
 @functools.cache
 def _sqlite_delete(rows: int) -> str:
-    # not "(service, position) IN (VALUES ...)": for that SQLite looks at every row of the table
+    # Not "(service, position) IN (VALUES ...)": for that SQLite scans the whole table.
     return (
-        f"WITH ends (s, p) AS (VALUES {', '.join(['(?, ?)'] * rows)}) "
-        "DELETE FROM writes WHERE rowid IN (SELECT w.rowid FROM ends CROSS JOIN writes AS w "
-        "WHERE w.service = ends.s AND w.position = ends.p)"
+        f"WITH done (s, p) AS (VALUES {', '.join(['(?, ?)'] * rows)}) "
+        "DELETE FROM writes WHERE rowid IN (SELECT w.rowid FROM done CROSS JOIN writes AS w "
+        "WHERE w.service = done.s AND w.position = done.p)"
     )
 
 
 @functools.cache
-def _sqlite_answer(rows: int) -> str:
-    """``UPDATE ... FROM``: SQLite 3.33, of 2020."""
+def _sqlite_record_response(rows: int) -> str:
+    """``UPDATE ... FROM`` needs SQLite 3.33 (2020)."""
     return (
-        f"WITH ends ({', '.join(ANSWER_COLUMNS)}, s, p) "
-        f"AS (VALUES {', '.join([_SQLITE_END] * rows)}) "
+        f"WITH done ({', '.join(RESPONSE_COLUMNS)}, s, p) "
+        f"AS (VALUES {', '.join([_SQLITE_RESPONSE] * rows)}) "
         f"UPDATE writes SET state = '{WriteState.ANSWERED.value}', body = NULL, "
-        f"{', '.join(f'{name} = ends.{name}' for name in ANSWER_COLUMNS)} "
-        "FROM ends WHERE service = ends.s AND position = ends.p"
+        f"{', '.join(f'{name} = done.{name}' for name in RESPONSE_COLUMNS)} "
+        "FROM done WHERE service = done.s AND position = done.p"
     )
 
 
-def _record_responses(connection: sa.Connection, steps: Sequence[Answered]) -> None:
-    gone = [step for step in steps if step.row is None]
+def _record_responses(connection: sa.Connection, steps: Sequence[RecordResponse]) -> None:
+    not_kept = [step for step in steps if step.row is None]
     kept = [(step, step.row) for step in steps if step.row is not None]
     if connection.dialect.name == "sqlite":
-        these = [(step.service, step.position) for step in gone]
-        _in_few_statements(connection, _sqlite_delete, these)
-        ends = [(*row.values(), step.service, step.position) for step, row in kept]
-        _in_few_statements(connection, _sqlite_answer, ends)
+        names = [(step.service, step.position) for step in not_kept]
+        _execute_in_chunks(connection, _sqlite_delete, names)
+        responses = [(*row.values(), step.service, step.position) for step, row in kept]
+        _execute_in_chunks(connection, _sqlite_record_response, responses)
         return
-    if gone:
-        connection.execute(_DELETE, [{"s": step.service, "p": step.position} for step in gone])
+    if not_kept:
+        connection.execute(_DELETE, [{"s": step.service, "p": step.position} for step in not_kept])
     if kept:
         rows = [
             {"s": step.service, "p": step.position} | {f"a_{name}": row[name] for name in row}
             for step, row in kept
         ]
-        connection.execute(_ANSWER, rows)
+        connection.execute(_RECORD_RESPONSE, rows)
 
 
-def _change(connection: sa.Connection, steps: Sequence[Step]) -> None:
-    marks = [
+def _set_states(connection: sa.Connection, steps: Sequence[Step]) -> None:
+    rows = [
         {"s": s.service, "p": s.position, "st": s.state.value, "at": s.at_us, "n": s.note}
         for s in steps
         if isinstance(s, SetState)
     ]
-    if marks:
-        connection.execute(_MARK, marks)
-    for step in steps:
-        if isinstance(step, Work):
-            step.run(connection)
+    if rows:
+        connection.execute(_SET_STATE, rows)
 
 
-def _keys(connection: sa.Connection, appends: Sequence[Append]) -> None:
+def _insert_keys(connection: sa.Connection, appends: Sequence[Append]) -> None:
     rows = [
         {
             "service": step.write.service,
@@ -240,20 +242,20 @@ def _keys(connection: sa.Connection, appends: Sequence[Append]) -> None:
         for step in appends
         if step.key is not None
     ]
-    if rows:  # an expired key may be chosen again
+    if rows:  # a client may use an expired key again
         connection.execute(_DELETE_KEY, [{"s": r["service"], "d": r["digest"]} for r in rows])
         connection.execute(_INSERT_KEY, rows)
 
 
-def appended(connection: sa.Connection, steps: Sequence[Step]) -> set[Step]:
+def already_appended(connection: sa.Connection, steps: Sequence[Step]) -> set[Step]:
     """Return the appends of ``steps`` that the database has already."""
-    there: set[Step] = set()
+    present: set[Step] = set()
     for step in steps:
         if isinstance(step, Append):
-            query = sa.select(WRITES.c.position).where(*_THIS)
+            query = sa.select(WRITES.c.position).where(*_THIS_WRITE)
             found = connection.execute(
                 query, {"s": step.write.service, "p": step.write.position}
             ).first()
             if found is not None:
-                there.add(step)
-    return there
+                present.add(step)
+    return present

@@ -1,10 +1,9 @@
-"""The journal as the rest of the agent sees it: accept, send, answer, look up, recover."""
+"""The journal's interface for the rest of the agent: accept, log, record, look up, recover."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import logging
 import os
 import time
@@ -26,20 +25,27 @@ from nova_cachemig.agent.journal.queries import QueueState, StoredWrite, Unreada
 from nova_cachemig.agent.journal.record import micros, response_to_row, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.journal.statements import Answered, Append, Done, Extend, SetState, Work
+from nova_cachemig.agent.journal.statements import (
+    Append,
+    Done,
+    Execute,
+    RaiseSendLimit,
+    RecordResponse,
+    SetState,
+)
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_FREE_EVERY = 0.5  # seconds between looks at the free space of the disk
-_GIVE_UP_READS = 5.0  # seconds for which a query waits for a database that cannot be reached
+_FREE_INTERVAL = 0.5  # seconds between checks of the disk's free space
+_GIVE_UP_READS = 5.0  # seconds for which a query waits for an unreachable database
 _ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError)
 
 
 class Journal:
-    """One agent's journal. All methods are for the event loop's thread."""
+    """One agent's journal. Call all methods in the event loop's thread."""
 
     def __init__(self, conf: cfg.ConfigOpts, failpoints: Failpoints | None = None) -> None:
         self._conf = conf
@@ -51,20 +57,20 @@ class Journal:
         self._reader = concurrent.futures.ThreadPoolExecutor(1, "journal-reader")
         self._engine: sa.Engine | None = None
         self._writer: GroupCommit | None = None
-        self._free_at = 0.0
-        self._free = True
+        self._checked_at = 0.0  # monotonic time of the last check of the free space
+        self._has_room = True
 
     async def open(self) -> Recovered:
-        """Take the directory, bring the tables up to date, sort what a crash left.
+        """Lock the directory, upgrade the tables, sort the writes that a crash left.
 
-        Raises JournalError (JournalLocked for a second agent) and leaves nothing half open.
+        Raises JournalError (JournalLocked for a second agent); then nothing stays open.
         """
         self._lock.take()
         try:
             recovered = await asyncio.to_thread(self._open)
-        except OSError as exc:  # a full disk: all that is there stays for the next start
+        except OSError as exc:  # e.g. a full disk; the content stays for the next start
             self._lock.release()
-            raise JournalError(f"The journal in {self.state_dir} cannot be opened: {exc}") from exc
+            raise JournalError(f"Cannot open the journal in {self.state_dir}: {exc}") from exc
         except BaseException:
             self._lock.release()
             raise
@@ -84,25 +90,25 @@ class Journal:
             recovered = recover(connection, progress, self.spool)
         self._progress.reset()
         with self._engine.connect() as connection:
-            strays = self.spool.sweep(queries.spool_names(connection))
-        if strays:
-            LOG.info("Took away %d spool files that no accepted write names", strays)
+            orphans = self.spool.remove_orphans(queries.spool_names(connection))
+        if orphans:
+            LOG.info("Deleted %d spool files that belong to no accepted write", orphans)
         return recovered
 
     @property
     def engine(self) -> sa.Engine:
-        """The database's engine; only while the journal is open."""
+        """The database engine. Only while the journal is open."""
         assert self._engine is not None, "the journal is not open"
         return self._engine
 
     @property
     def writer(self) -> GroupCommit:
-        """The group commit; only while the journal is open."""
+        """The group commit. Only while the journal is open."""
         assert self._writer is not None, "the journal is not open"
         return self._writer
 
     async def close(self) -> None:
-        """Commit what is under way and let the directory go."""
+        """Commit what was submitted, close the database and unlock the directory."""
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
@@ -113,45 +119,48 @@ class Journal:
             self._engine = None
         self._lock.release()
 
-    # --- what changes the journal -------------------------------------------------------------
+    # --- changes
 
     def append(
-        self, write: HeldWrite, through: int | None, key: tuple[str, str] | None, done: Done
+        self, write: HeldWrite, send_limit: int | None, key: tuple[str, str] | None, done: Done
     ) -> None:
-        """Accept a write: ``done(None)`` once on disk, ``done(NotAccepted)`` if it never is."""
+        """Accept a write. Calls ``done(None)`` once it is on disk, else ``done(NotAccepted)``.
+
+        ``key``: digest and fingerprint, if the client chose an Idempotency-Key.
+        """
         row = to_row(write, self.spool.cipher)
-        self.writer.submit(Append(write, row, through, key, done))
+        self.writer.submit(Append(write, row, send_limit, key, done))
 
-    def extend(self, service: str, through: int, done: Done) -> None:
-        """Let writes up to ``through`` be sent: ``done(None)`` once that is on disk."""
-        self.writer.submit(Extend(service, through, done))
+    def raise_send_limit(self, service: str, send_limit: int, done: Done) -> None:
+        """Allow writes up to ``send_limit`` to be sent. Calls ``done(None)`` once durable."""
+        self.writer.submit(RaiseSendLimit(service, send_limit, done))
 
-    def sent(self, write: HeldWrite) -> None:
-        """Call before its first byte goes out. Raises OSError: then it must not go out."""
-        self._progress.sent(write.service, write.position)
+    def log_sent(self, write: HeldWrite) -> None:
+        """Call before a write's first byte is sent. Raises OSError: then it must not be sent."""
+        self._progress.log_sent(write.service, write.position)
         self.failpoints.hit("sent")
 
-    def answered(self, write: HeldWrite, answer: GuestResponse) -> bool:
-        """Log the response; :meth:`record_response` must follow. False: it is not logged."""
+    def log_response(self, write: HeldWrite, response: GuestResponse) -> bool:
+        """Log the response; :meth:`record_response` must follow. False: logging failed."""
         logged = True
         try:
-            self._progress.answered(write.service, write.position, answer)
+            self._progress.log_response(write.service, write.position, response)
         except OSError as exc:
             logged = False
-            LOG.warning("Progress of %s not logged (a crash now leaves doubt): %s", write.name, exc)
+            LOG.warning("Response to %s not logged; a crash now leaves doubt: %s", write.name, exc)
         self.failpoints.hit("answered")
         return logged
 
     def record_response(
-        self, write: HeldWrite, answer: GuestResponse, *, keep: bool, urgent: bool, done: Done
+        self, write: HeldWrite, response: GuestResponse, *, keep: bool, can_wait: bool, done: Done
     ) -> None:
-        """Put the answer on disk, or just that there is one.
+        """Record on disk that the guest has responded; with ``keep``, also the response itself.
 
-        ``keep`` the answer where somebody may ask for it later.
+        Keep it if a client may ask for it later. ``can_wait``: see :meth:`GroupCommit.submit`.
         """
 
         def recorded(error: BaseException | None) -> None:
-            self._recorded(write.service, write.position)
+            self._progress.forget(write.service, write.position)
             if write.body.spool is not None:
                 self._reader.submit(self.spool.remove, write.body.spool)
             self.failpoints.hit("marked")
@@ -160,46 +169,48 @@ class Journal:
         row: dict[str, Any] | None = None
         if keep:
             at, cipher = micros(time.time()), self.spool.cipher
-            row = response_to_row(answer, write.service, write.position, at, cipher)
-        self.writer.submit(Answered(write.service, write.position, row, recorded), urgent=urgent)
-
-    def _recorded(self, service: str, position: int) -> None:
-        self._progress.recorded(service, position)
+            row = response_to_row(response, write.service, write.position, at, cipher)
+        step = RecordResponse(write.service, write.position, row, recorded)
+        self.writer.submit(step, can_wait=can_wait)
 
     async def quarantine(self, service: str, position: int, state: WriteState, note: str) -> None:
-        """Leave a write to a person, with the reason."""
-        await self.writer.do(SetState(service, position, state, micros(time.time()), note))
-        self._recorded(service, position)
+        """Put a write into quarantine; ``note`` tells the operator why. Raises JournalError."""
+        step = SetState(service, position, state, micros(time.time()), note)
+        await self.writer.submit_and_wait(step)
+        self._progress.forget(service, position)
 
     def move(self, old: int, write: HeldWrite, done: Done) -> None:
-        """Accept again, at its new position, what a person wants sent again."""
+        """Accept a write that the operator wants sent again, at its new position."""
         row, at = to_row(write, self.spool.cipher), micros(time.time())
-        self.writer.submit(Work(lambda c: queries.move(c, old, row, at), done))
+        self.writer.submit(Execute(lambda c: queries.move(c, old, row, at), done))
 
     async def run(self, work: Callable[[sa.Connection], Any]) -> None:
-        """Perform statements, which may be performed twice, in the next group commit."""
-        await self.writer.do(Work(work))
+        """Run idempotent statements in the next group commit: they may be run twice."""
+        await self.writer.submit_and_wait(Execute(work))
 
-    async def forget(self, older_than: float) -> int:
-        """Take away answered writes that ended before ``older_than`` (UNIX s), and their keys."""
+    async def delete_expired(self, older_than: float) -> int:
+        """Delete the writes that ended before ``older_than`` (UNIX s), and their keys.
+
+        Returns the number of deleted spool files.
+        """
         names: list[str] = []
 
         def work(connection: sa.Connection) -> None:
-            names[:] = queries.forget(connection, micros(older_than))
+            names[:] = queries.delete_expired(connection, micros(older_than))
 
         await self.run(work)
         for name in names:
             self.spool.remove(name)
         return len(names)
 
-    # --- what reads it ------------------------------------------------------------------------
+    # --- reads
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """Run a query in the reader's thread; it sees what is committed.
+        """Run a query in the reader thread. It sees what is committed.
 
-        Raises JournalError where the database stays away for 5 s.
+        Raises JournalError if the database is unreachable for 5 s.
         """
-        # A connection of the pool is dead after a restart of the server: the next is a new one.
+        # After a restart of the server the pooled connection is dead; the next try gets a new one.
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_delay(_GIVE_UP_READS),
             wait=tenacity.wait_fixed(0.2),
@@ -209,7 +220,7 @@ class Journal:
         try:
             return await retrying(self._read_once, query)
         except _ERRORS as exc:
-            raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+            raise JournalError(f"Cannot read the journal's database: {exc}") from exc
 
     async def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
@@ -219,7 +230,7 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._reader, run)
 
     async def queue_state(self, service: str) -> QueueState:
-        """Where a service stands; makes its row if it has none."""
+        """Return the state of a service. Inserts its row if there is none."""
         found: list[QueueState] = []
 
         def work(connection: sa.Connection) -> None:
@@ -229,41 +240,36 @@ class Journal:
         return found[0]
 
     async def waiting(self, service: str, after: int, limit: int) -> Sequence[WriteRow]:
-        """Return accepted writes behind ``after`` in order, for :meth:`readable`.
+        """Return the rows of accepted writes behind position ``after``, in order.
 
-        Raises JournalError at once where the database is away: the caller asks again.
+        Raises JournalError immediately if the database is unreachable: the caller tries again.
         """
         try:
             return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
         except _ERRORS as exc:
-            raise JournalError(f"The journal's database cannot be read: {exc}") from exc
+            raise JournalError(f"Cannot read the journal's database: {exc}") from exc
 
-    def readable(self, row: WriteRow) -> HeldWrite | UnreadableWrite:
-        """Return the write of a row."""
-        return queries.readable(row, self.spool.cipher)
+    def write_from_row(self, row: WriteRow) -> HeldWrite | UnreadableWrite:
+        """Return the write of a row of :meth:`waiting`."""
+        return queries.write_from_row(row, self.spool.cipher)
 
     async def find(self, service: str, position: int) -> StoredWrite | None:
-        """Return one write with its state and answer."""
+        """Return one write with its state and response; None if there is none."""
         return await self.read(lambda c: queries.find(c, service, position, self.spool.cipher))
 
     async def unfinished(self) -> dict[str, int]:
-        """Return service → writes that wait to be sent."""
+        """Return service → number of writes that wait to be sent."""
         return await self.read(queries.unfinished)
 
     def has_room(self) -> bool:
-        """Whether the disk has the room that [journal] min_free asks for. Looks twice a second."""
+        """Whether the disk has [journal] min_free bytes left. Checks at most twice a second."""
         now = time.monotonic()
-        if now - self._free_at > _FREE_EVERY:
-            self._free_at = now
+        if now - self._checked_at > _FREE_INTERVAL:
+            self._checked_at = now
             stat = os.statvfs(self.state_dir)
-            free = stat.f_bavail * stat.f_frsize >= self._conf.journal.min_free
-            if free != self._free:
-                word = "has" if free else "has no"
+            has_room = stat.f_bavail * stat.f_frsize >= self._conf.journal.min_free
+            if has_room != self._has_room:
+                word = "has" if has_room else "has no"
                 LOG.warning("%s %s room for new writes", self.state_dir, word)
-            self._free = free
-        return self._free
-
-
-def later(write: HeldWrite) -> HeldWrite:
-    """Return the write with a client that will ask for the answer later."""
-    return dataclasses.replace(write, wants_later=True)
+            self._has_room = has_room
+        return self._has_room

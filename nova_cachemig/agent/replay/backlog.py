@@ -67,7 +67,7 @@ class Backlog:
         """Whether the next write is to be had at once."""
         return bool(self._memory)
 
-    def more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether there is a write, if only on disk."""
         return bool(self._memory) or self._on_disk
 

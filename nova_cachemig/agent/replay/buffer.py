@@ -59,7 +59,7 @@ class SendBuffer:
         backlog = self._queue.backlog
         total = self._queue.ordering.total
         most = _RUN if total else _LOOKAHEAD
-        while len(self._writes) < most and backlog.more():
+        while len(self._writes) < most and backlog.has_more():
             if total and self._writes and not backlog.in_memory:
                 break  # what is there need not wait for the disk
             write = await backlog.take()

@@ -65,7 +65,7 @@ class InFlightWrites:
         Then it is at hand as before.
         """
         request = self._buffer.request(write)
-        self._journal.sent(write)
+        self._journal.log_sent(write)
         ended = functools.partial(self._ended, write, connection)
         if write.body.spool is None:
             connection.send(request, ended)
@@ -114,7 +114,7 @@ class InFlightWrites:
             write.position, now + self._answer_timeout
         ):
             self._ask_until.pop(write.position, None)
-            if self._journal.answered(write, answer):
+            if self._journal.log_response(write, answer):
                 self._follow(write, connection)
             self._pool.leave(connection, write)
             self._queue.finish(write, answer, self._on_response)
@@ -152,7 +152,7 @@ class InFlightWrites:
         write = self._buffer.first
         if (
             write is None
-            or write.position > self._queue.through
+            or write.position > self._queue.send_limit
             or self._queue.unrecorded >= MAX_UNRECORDED
             or write.body.spool is not None
             or (flying and not self._pool.takes(connection, write, flying))

@@ -84,7 +84,7 @@ class OrderingRules:
         return chosen
 
     def _alone(self, write: HeldWrite, service: Service) -> bool:
-        early = service.writes is WriteMode.ACCEPT or write.wants_later
+        early = service.writes is WriteMode.ACCEPT or write.has_status_url
         return early or write.position <= self._alone_through
 
 

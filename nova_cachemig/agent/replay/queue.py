@@ -48,7 +48,7 @@ class WriteQueue:
         self.ordering.alone_through(standing.next - 1)
         self.window = window
         self.gate_open = False  # the guest is said to answer
-        self.through = standing.through  # on disk: writes up to here may be sent
+        self.send_limit = standing.send_limit  # on disk: writes up to here may be sent
         self.waiting = standing.waiting
         self.waiting_bytes = standing.waiting_bytes
         self.in_doubt = standing.in_doubt
@@ -66,7 +66,7 @@ class WriteQueue:
         self.moves = 0  # how often something was accepted, has ended, or the gate was opened
         self.backlog = Backlog(
             lambda after, limit: journal.waiting(service.name, after, limit),
-            journal.readable,
+            journal.write_from_row,
             after=0,
             newest=standing.next - 1 if standing.waiting else 0,
         )
@@ -98,11 +98,11 @@ class WriteQueue:
         self.waiting_bytes += write.body.length
         # While the guest answers, the mark "may be sent" shares the acceptance's fsync.
         soon = self.gate_open and write.position <= self.last_sent + self.window
-        through = write.position if soon and write.position > self.through else None
+        send_limit = write.position if soon and write.position > self.send_limit else None
 
         def done(error: BaseException | None) -> None:
             if error is None:
-                self._accept(write, through)
+                self._accept(write, send_limit)
             else:
                 self._leave(write)
             if accepted.cancelled():  # the client is gone
@@ -113,7 +113,7 @@ class WriteQueue:
             else:
                 accepted.set_exception(error)
 
-        self._journal.append(write, through, key, done)
+        self._journal.append(write, send_limit, key, done)
         return accepted, answer
 
     def again(self, write: HeldWrite) -> None:
@@ -125,10 +125,10 @@ class WriteQueue:
         # the failure of this step is never on_response: it is tried again until it is done
         self._journal.move(write.position, moved, lambda _error: self._accept(moved, None))
 
-    def _accept(self, write: HeldWrite, through: int | None) -> None:
+    def _accept(self, write: HeldWrite, send_limit: int | None) -> None:
         self.accepted += 1
-        if through is not None:
-            self.through = max(self.through, through)
+        if send_limit is not None:
+            self.send_limit = max(self.send_limit, send_limit)
         self.backlog.push(write)
         self.touch()
 
@@ -205,8 +205,8 @@ class WriteQueue:
         position = write.position
         asked = position in self._asked_later
         # In a backlog, answers come quicker than the disk syncs: many share one sync.
-        urgent = not self.backlog.more()
-        keep = asked or write.wants_later or write.client_key
+        can_wait = self.backlog.has_more()
+        keep = asked or write.has_status_url or write.client_key
 
         def done(_error: BaseException | None) -> None:
             self._recording.discard(position)
@@ -217,7 +217,7 @@ class WriteQueue:
             on_response(write, answer, lambda: _resolve(waiter, answer))
             self.touch()
 
-        self._journal.record_response(write, answer, keep=keep, urgent=urgent, done=done)
+        self._journal.record_response(write, answer, keep=keep, can_wait=can_wait, done=done)
         self._end(position)
         self._recording.add(position)
         self.touch()

@@ -158,10 +158,10 @@ class Sender:
         queue, pool = self._queue, self._pool
         if not pool.gate_open or queue.unrecorded >= MAX_UNRECORDED:
             return None
-        if write.position > queue.through:
+        if write.position > queue.send_limit:
             await asyncio.gather(self._extend(write.position), self._first_connection())
             return None
-        if queue.through - write.position < queue.window // 4 and queue.backlog.more():
+        if queue.send_limit - write.position < queue.window // 4 and queue.backlog.has_more():
             self._extend(write.position)  # ahead of need: nobody waits for it
         if queue.ordering.total and len(queue.ordering):
             return pool.joined(write, len(queue.ordering))
@@ -189,14 +189,14 @@ class Sender:
         top = position + queue.window - 1
 
         def done(_error: BaseException | None) -> None:
-            queue.through = max(queue.through, top)
+            queue.send_limit = max(queue.send_limit, top)
             queue.touch()
             self._extending = None
             if not future.done():
                 future.set_result(None)
 
         self._extending, self._extending_to = future, top
-        self._journal.extend(queue.service.name, top, done)
+        self._journal.raise_send_limit(queue.service.name, top, done)
         return future
 
     # --- the rest

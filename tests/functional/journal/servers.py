@@ -29,7 +29,7 @@ class Server:
 
     @classmethod
     def missing(cls) -> str | None:
-        """Why it cannot be had."""
+        """Return why it is not installed, None if it is."""
         raise NotImplementedError
 
     @property
@@ -88,7 +88,7 @@ class PostgreSQL(Server):
 
     @classmethod
     def missing(cls) -> str | None:
-        """Why it cannot be had."""
+        """Return why it is not installed, None if it is."""
         return None if (cls.BIN / "initdb").exists() else "PostgreSQL is not installed"
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class MariaDB(Server):
 
     @classmethod
     def missing(cls) -> str | None:
-        """Why it cannot be had."""
+        """Return why it is not installed, None if it is."""
         found = shutil.which("mariadbd") and shutil.which("mariadb-install-db")
         return None if found else "MariaDB is not installed"
 

@@ -197,14 +197,14 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         async with self.agent() as writes:
             await self.put(writes, b"small", b"l" * LARGE)
         self.keys("b")
-        await self.refused("key 'a' is missing: 2 writes, 0 answers and 1 spool files")
+        await self.refused("key 'a' is missing: 2 writes, 0 responses and 1 spool files")
         await self.refused("key 'a' is missing", encryption="none", key_file=None)
         right = self.made["a"]
         self.made["a"] = self.made["c"]
         self.keys("a")
         await self.refused("is not the key 'a' with which")
         self.key_file.unlink()
-        await self.refused("cannot be read: No such file")
+        await self.refused("Cannot read .*: No such file")
         self.made["a"] = right
         self.keys("a")
         async with self.agent(sending=True) as writes:
@@ -217,7 +217,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             (answer,) = await self.put(writes, b"small")
             await writes.drained("shop")
         self.keys("b")
-        await self.refused("key 'a' is missing: 0 writes, 1 answers")
+        await self.refused("key 'a' is missing: 0 writes, 1 responses")
         async with self.agent(lost_keys=["a"]) as writes, client(writes.intake_socket) as http:
             status = await http.get(answer.headers["location"])
             self.assertEqual((200, "answered"), (status.status_code, status.json()["state"]))
@@ -237,7 +237,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         states = [row[2] for row in rows]
         self.assertEqual(["damaged", "damaged", "answered"], states)
         for stored in quarantine.find_all(self.database()):
-            self.assertIn("key 'a', which is not at hand", stored.note or "")
+            self.assertIn("key 'a', which is not available", stored.note or "")
 
     # --- damage
 
@@ -325,11 +325,11 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             with self.subTest(command[0]):
                 text, errors = self.manage(*command)
                 self.assertIn("shop/1", text)
-                self.assertIn(f"key_file {self.key_file} cannot be read", errors)
+                self.assertIn(f"Cannot read [journal] key_file {self.key_file}", errors)
                 if command[0] != "list":
-                    self.assertIn("key 'a', which is not at hand", text)
+                    self.assertIn("key 'a', which is not available", text)
         _, errors = self.manage("show", "shop/1", "--body", str(self.base / "body"), code=1)
-        self.assertRegex(errors, "body of shop/1 is not to be had.*not at hand")
+        self.assertRegex(errors, "Cannot read the body of shop/1.*not available")
         self.assertFalse((self.base / "body").exists())
 
     async def test_resend_across_a_rotation(self) -> None:
@@ -342,7 +342,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
                 await reached(writes, "waiting", 2)
             # the large one's record has the new key, its file the old one
             self.keys("b")
-            await self.refused("key 'a' is missing: 0 writes, 0 answers and 1 spool files")
+            await self.refused("key 'a' is missing: 0 writes, 0 responses and 1 spool files")
             self.keys("a", "b")
             async with self.agent(sending=True) as writes:
                 await writes.drained("shop")

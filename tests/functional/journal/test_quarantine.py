@@ -1,4 +1,4 @@
-"""A person's decisions about writes in doubt, beside a running agent."""
+"""The operator's decisions about writes in doubt, beside a running agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that ``migrate.py`` gives it."""
+"""Alembic's entry point. It runs on the connection that ``migrate.py`` passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=METADATA,
-    render_as_batch=connection.dialect.name == "sqlite",  # it cannot alter a column in place
+    render_as_batch=connection.dialect.name == "sqlite",  # SQLite cannot alter a column in place
     compare_type=True,
 )
 with context.begin_transaction():

@@ -1,4 +1,4 @@
-"""What is encrypted comes back for its own place and key alone."""
+"""A text can be decrypted only with its own key and for its own place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nova_cachemig.agent.journal.cipher import (
     NONCE_LENGTH,
     SALT_LENGTH,
     Cipher,
-    Undecipherable,
+    DecryptionError,
 )
 
 OLD, NEW = b"\1" * 32, b"\2" * 32
@@ -32,7 +32,7 @@ class CipherTest(unittest.TestCase):
     def test_another_place(self, text: bytes, about: bytes, other: bytes) -> None:
         assume(about != other)
         cipher = Cipher({"old": OLD}, "old")
-        with self.assertRaises(Undecipherable):
+        with self.assertRaises(DecryptionError):
             cipher.decrypt("old", cipher.encrypt(text, about), other)
 
     @given(st.binary(), st.data())
@@ -43,14 +43,14 @@ class CipherTest(unittest.TestCase):
         cut = raw[: data.draw(st.integers(0, len(raw) - 1))]
         raw[bit // 8] ^= 1 << bit % 8
         for damaged in (raw, cut):
-            with self.assertRaises(Undecipherable):
+            with self.assertRaises(DecryptionError):
                 cipher.decrypt("old", bytes(damaged), b"here")
 
     def test_another_key_of_the_name_and_no_key(self) -> None:
         data = Cipher({"old": OLD}, "old").encrypt(b"text", b"here")
-        with self.assertRaisesRegex(Undecipherable, "not what was encrypted with key 'old'"):
+        with self.assertRaisesRegex(DecryptionError, "not encrypted with key 'old'"):
             Cipher({"old": NEW}).decrypt("old", data, b"here")
-        with self.assertRaisesRegex(Undecipherable, "key 'old', which is not at hand"):
+        with self.assertRaisesRegex(DecryptionError, "key 'old', which is not available"):
             CLEAR.decrypt("old", data, b"here")
 
     def test_a_proof_tells_a_key_from_another_of_its_name(self) -> None:

@@ -1,4 +1,4 @@
-"""The engine of the journal: what SQLite is told, and transactions that are begun by hand."""
+"""The journal's database engine: SQLite's settings, and explicit transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failpoints act once, where they were armed, and nowhere else."""
+"""A failpoint acts once, at the armed point only."""
 
 from __future__ import annotations
 

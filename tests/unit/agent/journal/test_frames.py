@@ -1,4 +1,4 @@
-"""An encrypted file comes back whole, under its own name, or not at all."""
+"""An encrypted file is decrypted completely and under its own name, or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal import frames
-from nova_cachemig.agent.journal.cipher import SALT_LENGTH, TAG_LENGTH, Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import SALT_LENGTH, TAG_LENGTH, Cipher, DecryptionError
 
 KEYS = {"k": b"\1" * 32}
 CIPHER = Cipher(KEYS, "k")
@@ -46,13 +46,13 @@ class FramesTest(unittest.TestCase):
         raw = bytearray(encrypt([text]))
         bit = data.draw(st.integers(0, len(raw) * 8 - 1))
         raw[bit // 8] ^= 1 << bit % 8
-        with self.assertRaises(Undecipherable):
+        with self.assertRaises(DecryptionError):
             decrypt(bytes(raw))
 
     @given(st.binary(max_size=40), st.data())
     def test_a_cut_end(self, text: bytes, data: st.DataObject) -> None:
         raw = encrypt([text])
-        with self.assertRaises(Undecipherable):
+        with self.assertRaises(DecryptionError):
             decrypt(raw[: data.draw(st.integers(0, len(raw) - 1))])
 
     def test_frames_that_are_cut_off_repeated_or_exchanged(self) -> None:
@@ -62,7 +62,7 @@ class FramesTest(unittest.TestCase):
         a, b, c = (rest[at : at + size] for at in (0, size, 2 * size))
         self.assertEqual(b"a" * FRAME + b"b" * FRAME + b"c" * FRAME, decrypt(head + a + b + c))
         for wrong in ([a, b], [a], [], [b, a, c], [a, b, b, c], [a, c], [a, b, c, c], [c]):
-            with self.assertRaises(Undecipherable):
+            with self.assertRaises(DecryptionError):
                 decrypt(head + b"".join(wrong))
 
     def test_another_name_and_another_key(self) -> None:
@@ -72,11 +72,11 @@ class FramesTest(unittest.TestCase):
             lambda: decrypt(raw, cipher=Cipher({"k": b"\2" * 32})),
             lambda: decrypt(raw, cipher=Cipher()),
         ):
-            with self.assertRaises(Undecipherable):
+            with self.assertRaises(DecryptionError):
                 wrong()
 
     def test_the_key_is_named_in_the_file(self) -> None:
-        self.assertEqual("k", frames.key_of(io.BytesIO(encrypt([]))))
+        self.assertEqual("k", frames.read_key_id(io.BytesIO(encrypt([]))))
         for wrong in (b"", b"\2\xff\xff"):
-            with self.assertRaises(Undecipherable):
-                frames.key_of(io.BytesIO(wrong))
+            with self.assertRaises(DecryptionError):
+                frames.read_key_id(io.BytesIO(wrong))

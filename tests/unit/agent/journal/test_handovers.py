@@ -1,4 +1,4 @@
-"""Handovers come back as they were saved."""
+"""Stored handovers are returned unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys from a file and from a key manager: what is wrong with them is named, never shown.
+"""Keys from a file and from a key manager. Errors name the problem and never show a key.
 
 Barbican is not here: castellan's own in-memory key manager, which its package ships for tests,
 answers in its place, behind the same interface and loaded by the same configuration.
@@ -23,7 +23,7 @@ from oslo_config import cfg
 from oslo_context.context import RequestContext
 
 from nova_cachemig.agent.journal import keyring
-from nova_cachemig.agent.journal.cipher import Undecipherable
+from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.conf import journal as journal_conf
 
@@ -72,16 +72,16 @@ class FileTest(unittest.TestCase):
     def test_what_is_wrong_is_named_and_no_key_is_shown(self) -> None:
         short = base64.b64encode(b"\7" * 31).decode()
         for text, mode, words in (
-            ("", 0o600, "has no key"),
-            ("# none\n", 0o600, "has no key"),
+            ("", 0o600, "contains no key"),
+            ("# none\n", 0o600, "contains no key"),
             (f"one {ONE}\n", 0o644, "mode 0644"),
             (f"one {ONE}\n", 0o604, "mode 0604"),
             (f"one {ONE}\n", 0o660, "mode 0660"),
-            (f"{ONE}\n", 0o600, "line 1: a key's name"),
-            (f"one {ONE}\none {TWO}\n", 0o600, "line 2: there is another key 'one'"),
+            (f"{ONE}\n", 0o600, "line 1: a key name"),
+            (f"one {ONE}\none {TWO}\n", 0o600, "line 2: duplicate key name 'one'"),
             (f"one {short}\n", 0o600, "line 1: key 'one' is not 32 bytes"),
             ("one not!base64\n", 0o600, "key 'one' is not 32 bytes"),
-            (f"{'x' * 65} {ONE}\n", 0o600, "a key's name"),
+            (f"{'x' * 65} {ONE}\n", 0o600, "a key name"),
         ):
             with self.subTest(words):
                 self.write(text, mode)
@@ -105,7 +105,7 @@ class FileTest(unittest.TestCase):
         self.assertEqual({"two"}, set(self.load(lost_keys=["one"]).key_ids))
         with self.assertRaisesRegex(JournalError, "lost_keys names 'two'"):
             self.load(lost_keys=["two"])
-        with self.assertRaises(Undecipherable):
+        with self.assertRaises(DecryptionError):
             self.load(encryption="none", lost_keys=["two"]).decrypt("two", data, b"")
 
 

@@ -1,4 +1,4 @@
-"""The progress log: what it says after a kill, after a power failure, with a torn tail."""
+"""The progress log after a kill, after a power failure, and with a torn tail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ProgressLogTest(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name) / "progress.log"
-        room = mock.patch.object(progress, "_ROOM", 1 << 17)  # quicker to allocate
+        room = mock.patch.object(progress, "_SIZE", 1 << 17)  # quicker to allocate
         room.start()
         self.addCleanup(room.stop)
 
@@ -34,57 +34,57 @@ class ProgressLogTest(unittest.TestCase):
         return log
 
     def test_nothing_is_known_without_a_file(self) -> None:
-        self.assertFalse(ProgressLog(self.path).open().whole)
+        self.assertFalse(ProgressLog(self.path).open().complete)
 
     def test_what_was_logged_is_there_after_a_kill(self) -> None:
         log = self.fresh()
-        log.sent("shop", 1)
-        log.answered("shop", 1, ANSWER)
-        log.sent("shop", 2)
+        log.log_sent("shop", 1)
+        log.log_response("shop", 1, ANSWER)
+        log.log_sent("shop", 2)
         found = ProgressLog(self.path).open()  # the first one was never closed
-        self.assertTrue(found.whole)
+        self.assertTrue(found.complete)
         self.assertEqual({("shop", 1), ("shop", 2)}, found.sent)
-        self.assertEqual({("shop", 1): ANSWER}, found.answers)
+        self.assertEqual({("shop", 1): ANSWER}, found.responses)
 
     def test_lines_of_another_boot_are_true_and_not_whole(self) -> None:
-        self.fresh().sent("shop", 1)
+        self.fresh().log_sent("shop", 1)
         other = Path(self.path.parent / "boot_id")
         other.write_text("another\n")
         with mock.patch.object(progress, "_BOOT_ID", other):
             found = ProgressLog(self.path).open()
-        self.assertFalse(found.whole)
+        self.assertFalse(found.complete)
         self.assertEqual({("shop", 1)}, found.sent)
 
     def test_reset_forgets_the_lines(self) -> None:
         log = self.fresh()
-        log.sent("shop", 1)
+        log.log_sent("shop", 1)
         log.reset()
         self.assertEqual(frozenset(), ProgressLog(self.path).open().sent)
 
     def test_lines_that_are_not_settled_survive_a_rewrite(self) -> None:
         log = self.fresh()
-        log.sent("shop", 1)
-        with mock.patch.object(progress, "_ROOM", 4096):
+        log.log_sent("shop", 1)
+        with mock.patch.object(progress, "_SIZE", 4096):
             log.reset()
-            log.sent("shop", 1)
+            log.log_sent("shop", 1)
             for position in range(2, 500):
-                log.sent("shop", position)
-                log.recorded("shop", position)
+                log.log_sent("shop", position)
+                log.forget("shop", position)
         self.assertIn(("shop", 1), ProgressLog(self.path).open().sent)
 
     def test_a_full_log_refuses(self) -> None:
-        with mock.patch.object(progress, "_ROOM", 4096):
+        with mock.patch.object(progress, "_SIZE", 4096):
             log = self.fresh()
             with self.assertRaises(OSError):
                 for position in range(500):
-                    log.sent("shop", position)
-            log.recorded("shop", 0)
-            log.sent("shop", 501)
+                    log.log_sent("shop", position)
+            log.forget("shop", 0)
+            log.log_sent("shop", 501)
 
     def test_a_body_too_long_for_the_log(self) -> None:
         log = self.fresh()
-        log.answered("shop", 1, GuestResponse(200, (), Body.of(b"x" * 100_000)))
-        answer = ProgressLog(self.path).open().answers["shop", 1]
+        log.log_response("shop", 1, GuestResponse(200, (), Body.of(b"x" * 100_000)))
+        answer = ProgressLog(self.path).open().responses["shop", 1]
         self.assertEqual((200, 0), (answer.status, answer.body.length))
         self.assertIn("lost", answer.header("cachemig-write") or "")
 
@@ -95,7 +95,7 @@ class ProgressLogTest(unittest.TestCase):
         starts = []
         for position in range(count + 1):
             starts.append(log._size)
-            log.answered("shop", position, ANSWER)
+            log.log_response("shop", position, ANSWER)
         end = log._size
         log.close()
         cut = data.draw(st.integers(starts[-1], end - 1))
@@ -104,10 +104,10 @@ class ProgressLogTest(unittest.TestCase):
         self.path.write_bytes(raw)
         found = ProgressLog(self.path).open()
         self.assertLessEqual({("shop", n) for n in range(count)}, found.sent)
-        self.assertLessEqual(len(found.answers), count + 1)
+        self.assertLessEqual(len(found.responses), count + 1)
 
     @settings(deadline=None)
     @given(st.binary(max_size=400))
     def test_garbage_is_no_error(self, raw: bytes) -> None:
         self.path.write_bytes(raw)
-        self.assertFalse(ProgressLog(self.path).open().whole)
+        self.assertFalse(ProgressLog(self.path).open().complete)

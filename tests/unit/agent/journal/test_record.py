@@ -1,4 +1,4 @@
-"""Writes come back from their rows as they went in, or are called damaged."""
+"""A write is read from its row unchanged, or reported as damaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal import record
-from nova_cachemig.agent.journal.cipher import Cipher, Undecipherable
+from nova_cachemig.agent.journal.cipher import Cipher, DecryptionError
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
@@ -47,7 +47,7 @@ WRITE = st.builds(
     client_key=st.booleans(),
     honours_keys=st.booleans(),
     framed=st.booleans(),
-    wants_later=st.booleans(),
+    has_status_url=st.booleans(),
 )
 
 
@@ -86,7 +86,7 @@ class RecordTest(unittest.TestCase):
     def test_an_older_record_as_it_was_on_disk(self) -> None:
         write = HeldWrite(
             "shop", 7, 1.5, "PUT", "/a?b", "h", (("x", "1"),), Body.of(b"body"), "c", key='"k"',
-            wants_later=True,
+            has_status_url=True,
         )  # fmt: skip
         self.assertEqual("3475b92f514d1a69", older_row(write)["checksum"].hex())
 
@@ -141,7 +141,7 @@ class EncryptedRecordTest(unittest.TestCase):
         assume((one.service, one.position) != (other.service, other.position))
         row, donor = to_row(one, self.cipher), to_row(other, self.cipher)
         assume(row[part] is not None and donor[part] is not None)
-        with self.assertRaisesRegex(Damaged, "not what was encrypted"):
+        with self.assertRaisesRegex(Damaged, "not encrypted"):
             from_row(self.forged(row, **{part: donor[part]}), self.cipher)
 
     @given(WRITE, st.data())
@@ -178,7 +178,7 @@ class EncryptedRecordTest(unittest.TestCase):
 
     def test_without_the_key_it_is_named(self) -> None:
         write = HeldWrite("shop", 7, 1.0, "PUT", "/", "h", (), Body.of(b"x"), "c")
-        with self.assertRaisesRegex(Damaged, "write shop/7: .* key 'k', which is not at hand"):
+        with self.assertRaisesRegex(Damaged, "write shop/7: .* key 'k', which is not available"):
             from_row(to_row(write, self.cipher))
 
     @given(st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary(), st.integers(1, 3))
@@ -190,5 +190,5 @@ class EncryptedRecordTest(unittest.TestCase):
         if asked == 2:
             self.assertEqual(answer, response_from_row(row | {"position": 2}, self.cipher))
             return
-        with self.assertRaises(Undecipherable):
+        with self.assertRaises(DecryptionError):
             response_from_row(row | {"position": asked}, self.cipher)

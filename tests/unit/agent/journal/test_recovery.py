@@ -1,4 +1,4 @@
-"""Order and once, as a state machine: whatever dies, every accepted write has one of few ends."""
+"""A state machine of the write path: after any crash, order holds and no write is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
 from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.agent.journal.statements import Answered, Append, Extend, perform
+from nova_cachemig.agent.journal.statements import Append, RaiseSendLimit, RecordResponse, perform
 from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
 WINDOW = 4
@@ -40,7 +40,7 @@ class Protocol(RuleBasedStateMachine):
         path = Path(self.directory.name)
         self.boot = path / "boot_id"
         self.boot.write_text("0")
-        self.patch = mock.patch.multiple(progress_module, _BOOT_ID=self.boot, _ROOM=1 << 16)
+        self.patch = mock.patch.multiple(progress_module, _BOOT_ID=self.boot, _SIZE=1 << 16)
         self.patch.start()
         self.engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
         METADATA.create_all(self.engine)
@@ -50,7 +50,7 @@ class Protocol(RuleBasedStateMachine):
         self.guest: list[int] = []  # positions, in the order of application
         self.writes: dict[int, HeldWrite] = {}
         self.doubtful: set[int] = set()
-        self.unsettled: list[int] = []  # answered, not yet committed
+        self.unrecorded: list[int] = []  # answered, not yet committed
         self.recorded: set[int] = set()
         self.start()
 
@@ -64,30 +64,30 @@ class Protocol(RuleBasedStateMachine):
         found = self.log.open()
         with self.engine.begin() as connection:
             recovered = recover(connection, found, self.spool)
-            self.standing = queries.queue_state(connection, "shop")
+            self.state = queries.queue_state(connection, "shop")
         self.log.reset()
-        self.through = self.standing.through
-        self.next = self.standing.next
+        self.send_limit = self.state.send_limit
+        self.next = self.state.next
         self.in_flight: int | None = None
-        self.unsettled = []
+        self.unrecorded = []
         return recovered
 
     def waiting(self) -> list[int]:
         with self.engine.begin() as connection:
             rows = queries.waiting(connection, "shop", 0, 1000)
-        taken = {self.in_flight, *self.unsettled}
+        taken = {self.in_flight, *self.unrecorded}
         return [row[POSITION] for row in rows if row[POSITION] not in taken]
 
     @rule(method=st.sampled_from(["PUT", "POST", "DELETE"]), honours=st.booleans(),
           gate_open=st.booleans())  # fmt: skip
     def accept(self, method: str, honours: bool, gate_open: bool) -> None:
         write = make(self.next, method, honours=honours)
-        through = self.next if gate_open else None
+        send_limit = self.next if gate_open else None
         with self.engine.begin() as connection:
-            perform(connection, [Append(write, to_row(write), through)])
+            perform(connection, [Append(write, to_row(write), send_limit)])
         self.writes[self.next] = write
-        if through is not None:
-            self.through = max(self.through, through)
+        if send_limit is not None:
+            self.send_limit = max(self.send_limit, send_limit)
         self.next += 1
 
     @precondition(lambda self: self.in_flight is None)
@@ -97,11 +97,11 @@ class Protocol(RuleBasedStateMachine):
         if not waiting:
             return
         position = waiting[0]
-        if position > self.through:
-            self.through = position + WINDOW - 1
+        if position > self.send_limit:
+            self.send_limit = position + WINDOW - 1
             with self.engine.begin() as connection:
-                perform(connection, [Extend("shop", self.through)])
-        self.log.sent("shop", position)
+                perform(connection, [RaiseSendLimit("shop", self.send_limit)])
+        self.log.log_sent("shop", position)
         self.in_flight = position
         if applied:
             self.guest.append(position)
@@ -112,19 +112,19 @@ class Protocol(RuleBasedStateMachine):
         assert self.in_flight is not None
         if self.guest[-1:] != [self.in_flight]:
             self.guest.append(self.in_flight)
-        self.log.answered("shop", self.in_flight, GuestResponse(200))
-        self.unsettled.append(self.in_flight)
+        self.log.log_response("shop", self.in_flight, GuestResponse(200))
+        self.unrecorded.append(self.in_flight)
         self.in_flight = None
 
     @rule(keep=st.booleans())
     def record_response(self, keep: bool) -> None:
         with self.engine.begin() as connection:
             row = response_to_row(GuestResponse(200), "shop", 1, 1) if keep else None
-            perform(connection, [Answered("shop", p, row) for p in self.unsettled])
-        for position in self.unsettled:
-            self.log.recorded("shop", position)
-        self.recorded |= set(self.unsettled)
-        self.unsettled = []
+            perform(connection, [RecordResponse("shop", p, row) for p in self.unrecorded])
+        for position in self.unrecorded:
+            self.log.forget("shop", position)
+        self.recorded |= set(self.unrecorded)
+        self.unrecorded = []
 
     @rule()
     def kill(self) -> None:
@@ -142,8 +142,8 @@ class Protocol(RuleBasedStateMachine):
         raw[max(0, size - lost) : size] = b"\0" * min(lost, size)
         path.write_bytes(raw)
         self.boot.write_text(self.boot.read_text() + "1")
-        before = set(self.waiting()) | {self.in_flight, *self.unsettled} - {None}
-        self.after(self.start(), {p for p in before if p is not None and p <= self.through})
+        before = set(self.waiting()) | {self.in_flight, *self.unrecorded} - {None}
+        self.after(self.start(), {p for p in before if p is not None and p <= self.send_limit})
 
     def after(self, recovered: Recovered, may_be_in_doubt: set[int | None]) -> None:
         new = {int(name.split("/")[1]) for name in recovered.in_doubt}
@@ -161,7 +161,7 @@ class Protocol(RuleBasedStateMachine):
     def the_guest_saw_the_accepted_order(self) -> None:
         assert list(dict.fromkeys(self.guest)) == sorted(set(self.guest))
         # After a power failure idempotent writes can be repeated. Nothing that was applied after
-        # one of them may be left behind it: it comes again too, or a person is asked.
+        # one of them may be left behind it: it is sent again too, or the operator is asked.
         last = {position: turn for turn, position in enumerate(self.guest)}
         again = {*self.waiting(), self.in_flight, *self.doubtful}
         for position, turn in last.items():
@@ -172,7 +172,7 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def every_write_is_somewhere(self) -> None:
-        there = set(self.waiting()) | {self.in_flight} | set(self.unsettled) | self.doubtful
+        there = set(self.waiting()) | {self.in_flight} | set(self.unrecorded) | self.doubtful
         for position in self.writes:
             assert position in there or position in self.guest, position
 
@@ -193,13 +193,13 @@ class DamageTest(unittest.TestCase):
 
     def recover(self) -> Recovered:
         with self.engine.begin() as connection:
-            return recover(connection, progress_module.Progress(whole=True), self.spool)
+            return recover(connection, progress_module.Progress(complete=True), self.spool)
 
     def append(self, *writes: HeldWrite) -> None:
         with self.engine.begin() as connection:
             perform(connection, [Append(write, to_row(write)) for write in writes])
 
-    def test_a_damaged_record_is_set_aside_and_named(self) -> None:
+    def test_a_damaged_record_is_quarantined_with_a_note(self) -> None:
         self.append(make(1, "PUT"), make(2, "PUT"), make(3, "PUT"))
         with self.engine.begin() as connection:
             change = sa.update(WRITES).where(WRITES.c.position == 2).values(body=b"y")
@@ -227,9 +227,9 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(1202, self.recover().waiting)
 
 
-class UnderWayTest(unittest.TestCase):
+class MayBeInFlightTest(unittest.TestCase):
     def test_of_this_service_only(self) -> None:
         found = Recovered(resent=("a/b/1",), in_doubt=("shop/7",))
         for name, wanted in (("a/b", True), ("shop", True), ("a", False), ("sho", False)):
             with self.subTest(name):
-                self.assertEqual(wanted, found.under_way(name))
+                self.assertEqual(wanted, found.may_be_in_flight(name))

@@ -1,4 +1,4 @@
-"""No step of the wall clock makes a record old before its time."""
+"""No step of the wall clock makes a record expire early."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ STEPS = st.sampled_from([0.0, 0.0, 500.0, -500.0, 9e5, -9e5])
 
 class CutoffTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.steady, self.offset = 5.0, 1e9
-        self.cutoff = Cutoff(KEEP, lambda: self.steady + self.offset, lambda: self.steady)
+        self.monotonic, self.offset = 5.0, 1e9
+        self.cutoff = Cutoff(KEEP, lambda: self.monotonic + self.offset, lambda: self.monotonic)
 
     def test_without_steps(self) -> None:
-        self.steady += 30
-        self.assertEqual(self.steady + self.offset - KEEP, self.cutoff.now())
+        self.monotonic += 30
+        self.assertEqual(self.monotonic + self.offset - KEEP, self.cutoff.now())
 
     def test_a_forward_step_counts_after_its_time(self) -> None:
-        made = self.steady + self.offset
+        made = self.monotonic + self.offset
         self.offset += 1e6
         for _ in range(9):
-            self.steady += 10
+            self.monotonic += 10
             self.assertLess(self.cutoff.now(), made)
-        self.steady += 20
+        self.monotonic += 20
         self.cutoff.now()
-        self.steady += KEEP
-        self.assertEqual(self.steady + self.offset - KEEP, self.cutoff.now())
+        self.monotonic += KEEP
+        self.assertEqual(self.monotonic + self.offset - KEEP, self.cutoff.now())
 
     @given(st.lists(st.tuples(st.floats(0, 50), STEPS), max_size=40))
     def test_none_goes_early(self, moves: list[tuple[float, float]]) -> None:
         self.setUp()
         records: list[tuple[float, float]] = []  # when really, when by the wall clock
         for passed, step in moves:
-            self.steady += passed
+            self.monotonic += passed
             self.offset += step
             cutoff = self.cutoff.now()
             for really, stamped in records:
-                if self.steady - really < KEEP:
+                if self.monotonic - really < KEEP:
                     self.assertGreaterEqual(stamped + 1e-3, cutoff)
-            records.append((self.steady, self.steady + self.offset))
+            records.append((self.monotonic, self.monotonic + self.offset))

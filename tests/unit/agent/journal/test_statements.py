@@ -1,4 +1,4 @@
-"""The few statements that perform many steps: what they do, and which steps may go alone."""
+"""The statements that perform many steps, and which steps need no transaction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nova_cachemig.agent.journal import database, migrate
 from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.journal.statements import (
-    Answered,
     Append,
-    Extend,
+    RaiseSendLimit,
+    RecordResponse,
     Step,
     perform,
-    perform_alone,
+    perform_in_one_statement,
 )
 from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
 
@@ -31,10 +31,10 @@ def append(service: str, position: int) -> Append:
     return Append(write, to_row(write))
 
 
-def answered(service: str, position: int, *, keep: bool) -> Answered:
+def answered(service: str, position: int, *, keep: bool) -> RecordResponse:
     answer = GuestResponse(201, (("x-seq", str(position)),), Body.of(b"seq %d" % position))
     row = response_to_row(answer, service, position, 5) if keep else None
-    return Answered(service, position, row)
+    return RecordResponse(service, position, row)
 
 
 class StatementsTest(unittest.TestCase):
@@ -76,8 +76,8 @@ class StatementsTest(unittest.TestCase):
         expected = self.rows()
         self.fill(range(1, 71))
         with self.engine.connect() as connection:
-            self.assertTrue(perform_alone(connection, steps))
-            self.assertTrue(perform_alone(connection, steps))  # twice is as once
+            self.assertTrue(perform_in_one_statement(connection, steps))
+            self.assertTrue(perform_in_one_statement(connection, steps))  # twice is as once
         self.assertEqual(expected, self.rows())
         gone = {end for end in ends if 1 <= end[1] <= 70}
         self.assertEqual(140 - (0 if keep else len(gone)), len(expected))
@@ -85,8 +85,8 @@ class StatementsTest(unittest.TestCase):
     def test_what_it_leaves(self) -> None:
         self.fill(range(1, 4))
         with self.engine.connect() as connection:
-            perform_alone(connection, [answered("shop", 2, keep=True)])
-            perform_alone(connection, [answered("shop", 3, keep=False)])
+            perform_in_one_statement(connection, [answered("shop", 2, keep=True)])
+            perform_in_one_statement(connection, [answered("shop", 3, keep=False)])
         with self.engine.connect() as connection:
             query = sa.select(WRITES).where(WRITES.c.service == "shop")
             one, two = connection.execute(query.order_by(WRITES.c.position)).mappings()
@@ -98,11 +98,11 @@ class StatementsTest(unittest.TestCase):
         alone: list[list[Step]] = [
             [append("shop", 1), answered("shop", 1, keep=True)],
             [answered("shop", 1, keep=True), answered("shop", 2, keep=False)],
-            [Extend("shop", 9)],
-            [Append(append("shop", 1).write, append("shop", 1).row, through=1)],
+            [RaiseSendLimit("shop", 9)],
+            [Append(append("shop", 1).write, append("shop", 1).row, send_limit=1)],
             [answered("shop", n, keep=True) for n in range(65)],
         ]
         with self.engine.connect() as connection:
             for steps in alone:
-                self.assertFalse(perform_alone(connection, steps))
+                self.assertFalse(perform_in_one_statement(connection, steps))
         self.assertEqual([], self.rows())

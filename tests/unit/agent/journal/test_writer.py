@@ -1,4 +1,4 @@
-"""Group commit: order, sharing, and what a failure means to whom."""
+"""Group commit: the order of steps, shared commits, and what a failure means for each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
-from nova_cachemig.agent.journal.statements import Append, Extend, Work
+from nova_cachemig.agent.journal.statements import Append, Execute, RaiseSendLimit
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.model.write import Body, HeldWrite
 
@@ -68,50 +68,52 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(1, writer.counts.commits)
         self.assertEqual(list(range(1, 101)), self.positions())
 
-    async def test_lazy_steps_are_committed_with_the_next_urgent_one(self) -> None:
+    async def test_a_step_that_can_wait_shares_the_next_commit(self) -> None:
         writer = await self.begin()
         order: list[str] = []
-        writer.submit(Work(lambda _: order.append("lazy")), urgent=False)
-        await writer.do(Work(lambda _: order.append("urgent")))
-        self.assertEqual((["lazy", "urgent"], 1), (order, writer.counts.commits))
+        writer.submit(Execute(lambda _: order.append("can wait")), can_wait=True)
+        await writer.submit_and_wait(Execute(lambda _: order.append("cannot wait")))
+        self.assertEqual((["can wait", "cannot wait"], 1), (order, writer.counts.commits))
 
-    async def test_lazy_steps_do_not_wait_for_ever(self) -> None:
+    async def test_a_step_that_can_wait_is_committed_soon(self) -> None:
         writer = await self.begin()
         done = asyncio.Event()
-        writer.submit(Work(lambda _: None, lambda _: done.set()), urgent=False)
+        writer.submit(Execute(lambda _: None, lambda _: done.set()), can_wait=True)
         async with asyncio.timeout(10):
             await done.wait()
 
     async def test_a_failed_append_is_not_on_disk_and_the_next_one_is(self) -> None:
         writer = await self.begin("appended=fail")
         with self.assertRaises(NotAccepted):
-            await writer.do(append(1))
-        await writer.do(append(2))
+            await writer.submit_and_wait(append(1))
+        await writer.submit_and_wait(append(2))
         self.assertEqual([2], self.positions())
 
-    async def test_marks_are_tried_again_when_appends_are_refused(self) -> None:
+    async def test_other_steps_are_tried_again_when_appends_are_refused(self) -> None:
         writer = await self.begin("appended=fail")
         with self.engine.begin() as connection:
             connection.execute(sa.insert(SERVICES).values(service="shop", through=0, secret=b""))
         results = await asyncio.gather(
-            writer.do(append(1)), writer.do(Extend("shop", 9)), return_exceptions=True
+            writer.submit_and_wait(append(1)),
+            writer.submit_and_wait(RaiseSendLimit("shop", 9)),
+            return_exceptions=True,
         )
         self.assertIsInstance(results[0], NotAccepted)
         self.assertIsNone(results[1])
         with self.engine.connect() as connection:
             self.assertEqual(9, connection.execute(sa.select(SERVICES.c.through)).scalar())
 
-    async def test_one_whose_end_raises_keeps_no_other_from_being_told(self) -> None:
+    async def test_a_callback_that_raises_does_not_stop_the_others(self) -> None:
         writer = await self.begin()
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: None)
 
-        told: list[int] = []
+        called: list[int] = []
         last = asyncio.Event()
 
         def done(number: int) -> None:
             if number == 1:
                 raise RuntimeError("planted")
-            told.append(number)
+            called.append(number)
             if number == 30:
                 last.set()
 
@@ -119,7 +121,7 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
             writer.submit(dataclasses.replace(append(n), done=lambda _error, n=n: done(n)))
         async with asyncio.timeout(5):
             await last.wait()
-        self.assertEqual(list(range(2, 31)), told)
+        self.assertEqual(list(range(2, 31)), called)
         self.assertEqual(list(range(1, 31)), self.positions())
 
     async def test_a_write_waits_for_a_database_that_restarts(self) -> None:
@@ -127,25 +129,26 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         refused = sa.exc.OperationalError("", {}, OSError("Connection refused"))
         answers = [refused, refused, self.engine.connect()]
         with mock.patch.object(self.engine, "connect", side_effect=answers) as connect:
-            await writer.do(append(1))
+            await writer.submit_and_wait(append(1))
         self.assertEqual(3, connect.call_count)
         self.assertEqual([1], self.positions())
 
-    async def test_nobody_is_told_no_of_what_is_on_disk(self) -> None:
+    async def test_no_write_on_disk_is_reported_as_not_accepted(self) -> None:
         writer = await self.begin("synced=fail")  # as a connection that breaks during COMMIT
-        await writer.do(append(1))
+        await writer.submit_and_wait(append(1))
         self.assertEqual([1], self.positions())
 
     async def test_stop_commits_what_was_submitted(self) -> None:
         writer = await self.begin()
-        writer.submit(append(1), urgent=False)
+        writer.submit(append(1), can_wait=True)
         await writer.stop()
         self.assertEqual([1], self.positions())
 
-    async def test_writes_alone_share_a_statement_and_a_bad_one_stops_no_other(self) -> None:
+    async def test_appends_share_a_statement_and_a_bad_one_stops_no_other(self) -> None:
         writer = await self.begin()
         results = await asyncio.gather(
-            *(writer.do(append(position)) for position in (1, 2, 2, 3)), return_exceptions=True
+            *(writer.submit_and_wait(append(position)) for position in (1, 2, 2, 3)),
+            return_exceptions=True,
         )
         self.assertEqual([True, True, False, True], [one is None for one in results])
         self.assertEqual([1, 2, 3], self.positions())
@@ -156,8 +159,8 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
             connection.execute(sa.insert(SERVICES).values(service="shop", through=0, secret=b""))
         one, other = append(1), append(2)
         await asyncio.gather(
-            writer.do(Append(one.write, one.row, through=7)),
-            writer.do(Append(other.write, other.row, key=("digest", "fingerprint"))),
+            writer.submit_and_wait(Append(one.write, one.row, send_limit=7)),
+            writer.submit_and_wait(Append(other.write, other.row, key=("digest", "fingerprint"))),
         )
         with self.engine.connect() as connection:
             self.assertEqual(7, connection.execute(sa.select(SERVICES.c.through)).scalar())
@@ -171,11 +174,11 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
             raise TypeError("a mistake of ours")
 
         results = await asyncio.gather(
-            writer.do(append(1)),
-            writer.do(Work(broken)),
-            writer.do(append(2)),
-            writer.do(append(2)),  # its place is taken
-            writer.do(append(3)),
+            writer.submit_and_wait(append(1)),
+            writer.submit_and_wait(Execute(broken)),
+            writer.submit_and_wait(append(2)),
+            writer.submit_and_wait(append(2)),  # its place is taken
+            writer.submit_and_wait(append(3)),
             return_exceptions=True,
         )
         self.assertEqual([True, False, True, False, True], [one is None for one in results])

@@ -8,7 +8,7 @@ import unittest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.journal.queries import readable
+from nova_cachemig.agent.journal.queries import write_from_row
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.model.write import Body, HeldWrite
@@ -39,7 +39,7 @@ class BacklogTest(unittest.TestCase):
             await asyncio.sleep(0)
             return [row(p) for p in disk if p > after][:limit]
 
-        backlog = Backlog(read, readable, after=0, newest=before)
+        backlog = Backlog(read, write_from_row, after=0, newest=before)
 
         def tell() -> None:
             while untold:
@@ -62,7 +62,7 @@ class BacklogTest(unittest.TestCase):
 
     async def take(self, backlog: Backlog) -> int:
         while (write := await backlog.take()) is None:
-            self.assertTrue(backlog.more())
+            self.assertTrue(backlog.has_more())
         assert isinstance(write, HeldWrite)
         return write.position
 
@@ -70,16 +70,16 @@ class BacklogTest(unittest.TestCase):
         async def read(after: int, limit: int) -> list[tuple[object, ...]]:
             return []  # it was discarded meanwhile
 
-        backlog = Backlog(read, readable, after=0, newest=3)
-        self.assertTrue(backlog.more())
+        backlog = Backlog(read, write_from_row, after=0, newest=3)
+        self.assertTrue(backlog.has_more())
         self.assertIsNone(asyncio.run(backlog.take()))
-        self.assertFalse(backlog.more())
+        self.assertFalse(backlog.has_more())
 
     def test_memory_is_bounded(self) -> None:
         async def read(after: int, limit: int) -> list[tuple[object, ...]]:
             return [row(p) for p in range(after + 1, min(after + limit, 10_000) + 1)]
 
-        backlog = Backlog(read, readable, after=0, newest=0)
+        backlog = Backlog(read, write_from_row, after=0, newest=0)
         for position in range(1, 10_001):
             backlog.push(make(position))
         self.assertLessEqual(len(backlog._memory), 256)

@@ -165,7 +165,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
     async def test_no_run_beyond_the_mark(self):
         await self.begin(methods=["POST", "PUT", "PUT"])
         await self.until(lambda: len(self.sender._buffer.writes) == 2)
-        with mock.patch.object(self.line, "through", 2):
+        with mock.patch.object(self.line, "send_limit", 2):
             self.assertTrue(self.follows())
         await self.all_go(3)
 
@@ -218,15 +218,15 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
             before = self.sent()
             self.connections[0].data_received(again)
             self.assertEqual(before, self.sent())
-            self.assertEqual({}, ProgressLog(self.path / "progress.log").open().answers)
+            self.assertEqual({}, ProgressLog(self.path / "progress.log").open().responses)
 
     async def test_not_beyond_the_mark(self):
         await self.begin(window=1)
-        with mock.patch.object(self.line, "through", 1):
+        with mock.patch.object(self.line, "send_limit", 1):
             self.assertFalse(self.follows())
         await self.all_go(3)
         standing = await self.journal.queue_state("shop")
-        self.assertEqual(3, standing.through)
+        self.assertEqual(3, standing.send_limit)
 
     async def test_not_while_too_many_answers_wait_for_the_disk(self):
         await self.begin()
@@ -259,13 +259,13 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
     async def test_not_when_it_cannot_be_logged(self):
         await self.begin()
         log = self.journal._progress
-        with mock.patch.object(log, "sent", side_effect=OSError("full")):
+        with mock.patch.object(log, "log_sent", side_effect=OSError("full")):
             self.assertFalse(self.follows())
         await self.all_go(3)
 
     async def test_not_when_the_answer_cannot_be_logged(self):
         await self.begin()
-        with mock.patch.object(self.journal._progress, "answered", side_effect=OSError("full")):
+        with mock.patch.object(self.journal._progress, "log_response", side_effect=OSError("full")):
             self.assertFalse(self.follows())
         await self.all_go(3)
 

@@ -50,9 +50,9 @@ class AdmitsTest(unittest.TestCase):
         self.assertFalse(self.admits(write(1, "a"), write(2, "b"), service=ACCEPT))
 
     def test_a_client_that_got_202_is_not_overtaken(self):
-        self.assertFalse(self.admits(write(1, "a", wants_later=True), write(2, "b")))
+        self.assertFalse(self.admits(write(1, "a", has_status_url=True), write(2, "b")))
         self.ordering.end(1)
-        self.assertFalse(self.admits(write(2, "b"), write(3, "c", wants_later=True)))
+        self.assertFalse(self.admits(write(2, "b"), write(3, "c", has_status_url=True)))
 
     @given(
         st.lists(
@@ -83,7 +83,7 @@ class AdmitsTest(unittest.TestCase):
 
     def test_nobody_overtakes_a_write_that_goes_alone(self):
         self.ordering.begin(write(1, "a"))
-        waiting = [write(2, "b", wants_later=True), write(3, "c")]
+        waiting = [write(2, "b", has_status_url=True), write(3, "c")]
         self.assertEqual([], self.ordering.startable(waiting, HOLD))
 
 

@@ -23,7 +23,7 @@ _MYSQL: dict[str, Any] = {
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "writes",
         sa.Column("service", sa.String(190), primary_key=True),

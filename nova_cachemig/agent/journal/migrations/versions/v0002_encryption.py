@@ -1,4 +1,4 @@
-"""Which key a record is encrypted with."""
+"""Add the name of the key that encrypts a record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns, empty: what is there is in the clear."""
+    """Add the columns, empty: existing records are not encrypted."""
     op.add_column("writes", sa.Column("key_id", sa.String(64)))
     op.add_column("writes", sa.Column("answer_key_id", sa.String(64)))
     op.create_table(

@@ -1,4 +1,4 @@
-"""Records of lines: the tables stay as they are, but an older agent would call these damaged."""
+"""Records as lines of text: no new columns, but an older agent would call them damaged."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Change nothing: what is there is read as before."""
+    """Change nothing: existing records stay readable."""
