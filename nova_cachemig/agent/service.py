@@ -65,7 +65,7 @@ class Agent:
             self._apply,
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
         )
-        self._manager = HandoverManager(components, self._registry.routes_of)
+        self._manager = HandoverManager(components, self._registry.routes_for)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises ComponentError if it cannot begin."""

@@ -1,4 +1,5 @@
-"""Which front address stands before which instance: files in, validated services out.
+"""The services: which front address belongs to which instance and port.
 
-Belongs here: the schema, reading and writing the files, and finding the guests' addresses.
+This package has the schema of the services files, reads and writes these files, and looks up the
+guests' addresses in Nova.
 """

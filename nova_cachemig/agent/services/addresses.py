@@ -1,4 +1,4 @@
-"""The guests' addresses as Nova told them last, on disk for a restart while Nova is away."""
+"""The last known addresses of the guests, on disk for a restart while Nova is unreachable."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ LOG = log.getLogger(__name__)
 
 
 class AddressBook:
-    """One small file. A damaged one is as none: Nova is asked anyway."""
+    """One small file. A damaged file counts as empty, because Nova has the addresses too."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def find(self, service: Service) -> str | None:
-        """The last known address of the service's guest."""
-        known = self._read().get(service.name)
-        if not isinstance(known, dict) or known.get("instance") != service.instance:
+        """Return the last known address of the service's guest; None if there is none."""
+        entry = self._read().get(service.name)
+        if not isinstance(entry, dict) or entry.get("instance") != service.instance:
             return None
-        address = known.get("address")
+        address = entry.get("address")
         return address if isinstance(address, str) else None
 
-    def keep(self, routes: Iterable[Route]) -> None:
-        """Remember the addresses of these and no others."""
+    def save(self, routes: Iterable[Route]) -> None:
+        """Replace the file with the addresses of these routes."""
         book = {
             route.service.name: {
                 "instance": route.service.instance,
@@ -41,7 +41,7 @@ class AddressBook:
         try:
             write_text(self._path, json.dumps(book))
         except ServicesError as exc:
-            LOG.error("the guests' addresses: %s", exc)
+            LOG.error("the guests' addresses were not saved: %s", exc)
 
     def _read(self) -> dict[str, object]:
         try:

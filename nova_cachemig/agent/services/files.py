@@ -1,4 +1,4 @@
-"""The services directory: read whole, written a file at a time, atomically."""
+"""The services directory: read completely, written one file at a time, atomically."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from nova_cachemig.model.service import Service
 
 SUFFIXES = (".yaml", ".yml")
 MAX_BYTES = 8 << 20
-"""Size of one file: 20,000 services take about 4 MiB."""
+"""Limit of one file's size. 20,000 services take about 4 MiB."""
 
-Stamp = tuple[tuple[str, int, int], ...]
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""Name, modification time (ns) and size (bytes) of each file."""
 
 
 class ServicesError(ComponentError):
-    """The files cannot be used; ``errors`` has one sentence for each mistake."""
+    """The files are not valid; ``errors`` has one sentence for each mistake."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("; ".join(errors[:5]) + ("; …" if len(errors) > 5 else ""))
@@ -30,7 +31,7 @@ class ServicesError(ComponentError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases (a few lines of them can stand for gigabytes) and double keys."""
+    """Safe YAML without duplicate keys and aliases: a few aliases can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -42,12 +43,12 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} stands twice")
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} is there twice")
         return super().construct_mapping(node, deep=deep)
 
 
-def stamp(directory: Path) -> Stamp:
-    """What changes when a file does: names, times in ns, sizes. Raises ServicesError."""
+def fingerprint(directory: Path) -> Fingerprint:
+    """Return a value that changes when a file changes. Raises ServicesError."""
     found = []
     for path in _paths(directory):
         with contextlib.suppress(FileNotFoundError):
@@ -65,10 +66,13 @@ def read(directory: Path) -> list[Service]:
 
 
 def add(directory: Path, service: Service) -> Path:
-    """Write ``NAME.yaml`` if the whole would be right; raises ServicesError and writes nothing."""
+    """Write ``NAME.yaml`` if all services together stay valid.
+
+    Raises ServicesError otherwise, and writes nothing.
+    """
     services, errors = _read(directory)
     path = directory / f"{service.name}.yaml"
-    errors += schema.clashes([*services, (str(path), service)])
+    errors += schema.conflicts([*services, (str(path), service)])
     if not errors and path.exists():
         errors = [f"{path} exists already"]
     if errors:
@@ -78,17 +82,17 @@ def add(directory: Path, service: Service) -> Path:
 
 
 def remove(directory: Path, name: str) -> Path:
-    """Take the service out of its file; the file goes with its last one. Raises ServicesError."""
+    """Remove the service from its file, or a file without other services. Raises ServicesError."""
     services, errors = _read(directory)
     if errors:
         raise ServicesError(errors)
-    places = {service.name: Path(where) for where, service in services}
-    if name not in places:
-        raise ServicesError([f"no service is named {name!r}; there are: {sorted(places)}"])
-    path = places[name]
-    left = [s for where, s in services if Path(where) == path and s.name != name]
-    if left:
-        _write(path, {"services": [schema.to_entry(service) for service in left]})
+    paths = {service.name: Path(where) for where, service in services}
+    if name not in paths:
+        raise ServicesError([f"no service is named {name!r}; existing services: {sorted(paths)}"])
+    path = paths[name]
+    others = [s for where, s in services if Path(where) == path and s.name != name]
+    if others:
+        _write(path, {"services": [schema.to_entry(service) for service in others]})
     else:
         path.unlink()
         _sync(path.parent)
@@ -106,10 +110,10 @@ def _read(directory: Path) -> tuple[list[tuple[str, Service]], list[str]]:
     services: list[tuple[str, Service]] = []
     errors: list[str] = []
     for path in _paths(directory):
-        found, wrong = _read_one(path)
+        found, mistakes = _read_one(path)
         services += [(str(path), service) for service in found]
-        errors += wrong
-    return services, errors or schema.clashes(services)
+        errors += mistakes
+    return services, errors or schema.conflicts(services)
 
 
 def _read_one(path: Path) -> tuple[list[Service], list[str]]:

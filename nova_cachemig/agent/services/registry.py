@@ -1,4 +1,4 @@
-"""The services in force and where their guests are; kept up to date with the directory."""
+"""The active services and their guests' addresses, kept up to date with the directory."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
 
 
 class ServiceRegistry:
-    """Holds the routes; ``apply`` is told of each change of them."""
+    """Holds the routes; passes them to ``apply`` after each change."""
 
-    def __init__(self, directory: Path, nova: Instances, apply: Apply, known: AddressBook) -> None:
-        """``known``: addresses from before a restart, for when Nova does not answer then."""
+    def __init__(
+        self, directory: Path, nova: Instances, apply: Apply, address_book: AddressBook
+    ) -> None:
+        """``address_book``: addresses from before a restart, in case Nova is unreachable."""
         self._directory = directory
-        self._known = known
+        self._address_book = address_book
         self._nova = nova
         self._apply = apply
-        self._stamp: files.Stamp | None = None
+        self._fingerprint: files.Fingerprint | None = None
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._errors: dict[str, str] = {}
@@ -39,40 +41,43 @@ class ServiceRegistry:
         self.file_errors: list[str] = []
 
     def routes(self) -> tuple[Route, ...]:
-        """All services, those without a known guest among them."""
+        """Return the routes of all services, also of those without a known guest."""
         return tuple(self._routes.values())
 
-    def routes_of(self, instance: str) -> tuple[Route, ...]:
-        """The services of one instance whose guest's address is known."""
+    def routes_for(self, instance: str) -> tuple[Route, ...]:
+        """Return the routes of one instance's services with a known guest."""
         return tuple(
             r for r in self._routes.values() if r.service.instance == instance and r.target
         )
 
     def error(self, service: str) -> str | None:
-        """Why the guest of the service is not known."""
+        """Return the reason why the service's guest is unknown; None if it is known."""
         return self._errors.get(service)
 
     async def watch(self, interval: float) -> None:
-        """Look at the directory every ``interval`` seconds until cancelled."""
+        """Refresh every ``interval`` seconds until cancelled."""
         while True:
             await self.refresh()
             await asyncio.sleep(interval)
 
     async def refresh(self, *, force: bool = False) -> list[str]:
-        """Read the files if they changed; ask Nova for guests not yet known; the errors."""
+        """Read the files if they changed, look up unknown guests in Nova, and return the errors.
+
+        ``force`` reads the files also if they did not change.
+        """
         async with self._lock:
             changed = await self._read(force)
-            found = await self._find_guests()
+            found = await self._look_up_guests()
             if changed or found or not self._applied:
-                await self._tell()
-            own = [self._apply_error] if self._apply_error else []
-            return [*self.file_errors, *self._errors.values(), *own]
+                await self._apply_routes()
+            applying = [self._apply_error] if self._apply_error else []
+            return [*self.file_errors, *self._errors.values(), *applying]
 
-    async def _tell(self) -> None:
+    async def _apply_routes(self) -> None:
         try:
             await self._apply(self.routes())
         except ComponentError as exc:
-            self._applied = False  # again at the next look
+            self._applied = False  # try again at the next refresh
             if str(exc) != self._apply_error:
                 LOG.error("the services could not be applied: %s", exc)
             self._apply_error = str(exc)
@@ -81,30 +86,30 @@ class ServiceRegistry:
 
     async def _read(self, force: bool) -> bool:
         try:
-            stamp = await asyncio.to_thread(files.stamp, self._directory)
-            if stamp == self._stamp and not force:
+            fingerprint = await asyncio.to_thread(files.fingerprint, self._directory)
+            if fingerprint == self._fingerprint and not force:
                 return False
-            self._stamp = stamp
+            self._fingerprint = fingerprint
             services = tuple(await asyncio.to_thread(files.read, self._directory))
         except files.ServicesError as exc:
             if exc.errors != self.file_errors:
                 for error in exc.errors:
-                    LOG.error("services: %s; those in force stay", error)
+                    LOG.error("services: %s; the active services stay", error)
             self.file_errors = exc.errors
             return False
         self.file_errors = []
         if services == self._services:
             return False
-        LOG.info("services: %d in force", len(services))
+        LOG.info("services: %d active", len(services))
         before = {r.service.name: r for r in self._routes.values()}
         self._services = services
         self._errors = {}
-        self._routes = {s.name: self._kept(s, before.get(s.name)) for s in services}
+        self._routes = {s.name: self._updated_route(s, before.get(s.name)) for s in services}
         return True
 
     @staticmethod
-    def _kept(service: Service, before: Route | None) -> Route:
-        """The address that is known stays unless another instance or network is meant."""
+    def _updated_route(service: Service, before: Route | None) -> Route:
+        """Keep the known address unless the instance or the network changed."""
         if before is None or before.target is None:
             return Route(service, None)
         same = (before.service.instance, before.service.network) == (
@@ -113,7 +118,7 @@ class ServiceRegistry:
         )
         return Route(service, Target(before.target.address, service.port) if same else None)
 
-    async def _find_guests(self) -> bool:
+    async def _look_up_guests(self) -> bool:
         found = False
         for name, route in list(self._routes.items()):
             if route.target is not None:
@@ -123,29 +128,31 @@ class ServiceRegistry:
                 instance = await self._nova.instance(service.instance)
                 target = Target(instance.address(service.network), service.port)
             except NovaUnreachableError as exc:
-                address = self._known.find(service)
+                address = self._address_book.find(service)
                 if address is None:
-                    self._say(name, exc)
+                    self._report(name, exc)
                     continue
-                LOG.warning("service %s: %s; its guest was last at %s", name, exc, address)
+                LOG.warning(
+                    "service %s: %s; using the guest's last known address, %s", name, exc, address
+                )
                 target = Target(address, service.port)
             except ComponentError as exc:
-                self._say(name, exc)
+                self._report(name, exc)
                 continue
             self._errors.pop(name, None)
             self._routes[name] = Route(service, target)
             found = True
         if found:
-            self._known.keep(self.routes())
+            self._address_book.save(self.routes())
         return found
 
-    def _say(self, name: str, exc: ComponentError) -> None:
+    def _report(self, name: str, exc: ComponentError) -> None:
         if self._errors.get(name) != str(exc):
             LOG.error("service %s: %s", name, exc)
         self._errors[name] = str(exc)
 
     def describe(self, state: Callable[[str], str]) -> list[dict[str, Any]]:
-        """Primitives for RPC and the command line; ``state`` names a service's state."""
+        """Return primitives for RPC and the command line; ``state`` returns a service's state."""
         return [
             {
                 "name": route.service.name,

@@ -1,4 +1,4 @@
-"""The form of a services file, and what is checked beyond it."""
+"""The JSON schema of a services file, and the checks that it cannot express."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import jsonschema
 
 from nova_cachemig.model.service import Service, WriteMode
 
-# \Z, as $ lets a newline through, which would be a line of its own in the engine's files.
+# \Z, because $ allows a final newline, which would start another line in the engine's files.
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 _COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z"
 _NETWORK = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
@@ -34,7 +34,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": 253},
         },
         "network": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NETWORK},
-        "writes": {"enum": [answer.value for answer in WriteMode]},
+        "writes": {"enum": [mode.value for mode in WriteMode]},
         "honours_keys": {"type": "boolean"},
         "client_cookie": {"type": "string", "pattern": _COOKIE},
         "follow_links": {"type": "boolean"},
@@ -52,7 +52,7 @@ _VALIDATOR = jsonschema.Draft202012Validator(FILE_SCHEMA)
 
 
 def parse(document: object, where: str) -> tuple[list[Service], list[str]]:
-    """Return the services of one file and its errors, which name ``where`` and the field."""
+    """Return the services of one file and its errors. An error names ``where`` and the field."""
     errors = [
         f"{where}: {_path(error)}: {error.message[:200]}"
         for error in _VALIDATOR.iter_errors(document)
@@ -68,33 +68,36 @@ def parse(document: object, where: str) -> tuple[list[Service], list[str]]:
     return services, errors
 
 
-def clashes(services: list[tuple[str, Service]]) -> list[str]:
-    """Return what two services of any files cannot both have; ``(where, service)`` each."""
+def conflicts(services: list[tuple[str, Service]]) -> list[str]:
+    """Return one error for each name, host or address that two services claim.
+
+    ``services`` are pairs ``(where, service)`` from any files.
+    """
     errors: list[str] = []
     names: dict[str, str] = {}
     fronts: dict[tuple[tuple[str, int], str | None], str] = {}
-    alone: dict[tuple[str, int], bool] = {}
+    exclusive: dict[tuple[str, int], bool] = {}
     for where, service in services:
         if service.name in names:
             errors.append(f"{where}: name {service.name!r} is taken in {names[service.name]}")
         names[service.name] = where
-        front = _show(service.listen)
+        front = _format_listen(service.listen)
         for host in service.hosts or (None,):
             taken = fronts.setdefault((service.listen, host), service.name)
             if taken != service.name:
                 what = f"host {host!r} on {front}" if host else front
                 errors.append(f"{where}: {service.name}: {what} is taken by service {taken!r}")
-        shared = alone.setdefault(service.listen, not service.hosts)
-        if shared != (not service.hosts):
+        owned = exclusive.setdefault(service.listen, not service.hosts)
+        if owned != (not service.hosts):
             errors.append(
-                f"{where}: {service.name}: {front} is owned whole by a service without hosts; "
-                "give every service on it hosts, or it an address of its own"
+                f"{where}: {service.name}: a service without hosts owns {front} exclusively; "
+                "give each service on this address hosts, or use another address"
             )
     return errors
 
 
-def listen_address(text: str) -> tuple[str, int]:
-    """``192.0.2.1:80`` or ``[2001:db8::1]:80`` → address, port; ValueError says what is wrong."""
+def parse_listen(text: str) -> tuple[str, int]:
+    """Parse ``192.0.2.1:80`` or ``[2001:db8::1]:80`` into address and port. Raises ValueError."""
     address, colon, port = text.rpartition(":")
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
@@ -111,12 +114,12 @@ def listen_address(text: str) -> tuple[str, int]:
     return str(parsed), int(port)
 
 
-def host_name(text: str) -> str:
-    """The name as it stands in a Host header: lower case, A-labels; ValueError if it is none."""
+def normalize_host(text: str) -> str:
+    """Return a host name in the form of a Host header: lower case, A-labels. Raises ValueError."""
     try:
         name = text.removesuffix(".").lower()
         if not name.isascii():
-            # As browsers do; Python's own codec is of 2003 and makes another name of "ß".
+            # As browsers do. Python's codec implements IDNA 2003, which maps "ß" to another name.
             name = idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except UnicodeError as exc:
         raise ValueError(f"host {text!r} is not a host name: {exc}") from exc
@@ -130,14 +133,14 @@ def _service(entry: Mapping[str, Any]) -> Service:
         instance = str(uuid.UUID(entry["instance"]))
     except ValueError as exc:
         raise ValueError(f"instance {entry['instance']!r} is not a UUID") from exc
-    hosts = tuple(host_name(host) for host in entry.get("hosts", ()))
+    hosts = tuple(normalize_host(host) for host in entry.get("hosts", ()))
     if len(set(hosts)) != len(hosts):
-        raise ValueError("hosts: a name stands twice")
+        raise ValueError("hosts: a name is there twice")
     return Service(
         name=entry["name"],
         instance=instance,
-        port=int(entry["port"]),  # 80.0 is an integer to JSON Schema
-        listen=listen_address(entry["listen"]),
+        port=int(entry["port"]),  # JSON Schema accepts 80.0 as an integer
+        listen=parse_listen(entry["listen"]),
         hosts=hosts,
         network=entry.get("network"),
         writes=WriteMode(entry.get("writes", WriteMode.HOLD.value)),
@@ -148,12 +151,12 @@ def _service(entry: Mapping[str, Any]) -> Service:
 
 
 def to_entry(service: Service) -> dict[str, Any]:
-    """Return the service as it stands in a file."""
+    """Return the service as an entry of a services file."""
     entry: dict[str, Any] = {
         "name": service.name,
         "instance": service.instance,
         "port": service.port,
-        "listen": _show(service.listen),
+        "listen": _format_listen(service.listen),
         "writes": service.writes.value,
     }
     if service.hosts:
@@ -169,7 +172,7 @@ def to_entry(service: Service) -> dict[str, Any]:
     return entry
 
 
-def _show(listen: tuple[str, int]) -> str:
+def _format_listen(listen: tuple[str, int]) -> str:
     address, port = listen
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 

@@ -1,4 +1,4 @@
-"""The services directory: validated whole, changed a file at a time."""
+"""The services directory: validated as a whole, changed one file at a time."""
 
 import pathlib
 import tempfile
@@ -47,13 +47,13 @@ class FilesTest(unittest.TestCase):
         files.remove(self.directory, "shop")
         self.assertEqual(["other"], [s.name for s in files.read(self.directory)])
 
-    def test_an_add_that_clashes_writes_nothing(self):
+    def test_a_conflicting_service_is_not_written(self):
         files.add(self.directory, service())
         with self.assertRaises(files.ServicesError):
             files.add(self.directory, service(name="b"))
         self.assertEqual(["shop.yaml"], [p.name for p in self.directory.iterdir()])
 
-    def test_an_add_beside_a_broken_file_writes_nothing(self):
+    def test_beside_an_invalid_file_no_service_is_written(self):
         self.write("services: [")
         with self.assertRaises(files.ServicesError):
             files.add(self.directory, service())
@@ -65,26 +65,26 @@ class FilesTest(unittest.TestCase):
                 self.write(text)
                 self.assertIn("a.yaml: not YAML", self.errors()[0])
 
-    def test_a_bomb_is_refused(self):
+    def test_aliases_are_refused(self):
         self.write("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
         self.assertIn("aliases are not allowed", self.errors()[0])
 
-    def test_a_key_that_stands_twice(self):
+    def test_a_duplicate_key_is_refused(self):
         self.write("services: []\nservices: []\n")
-        self.assertIn("'services' stands twice", self.errors()[0])
+        self.assertIn("'services' is there twice", self.errors()[0])
 
     def test_not_utf8(self):
         (self.directory / "a.yaml").write_bytes(b"\xff\xfe\x00services")
         self.assertIn("not YAML", self.errors()[0])
 
-    def test_every_mistake_of_every_file_is_told(self):
+    def test_the_mistakes_of_all_files_are_reported(self):
         self.write("services: [{name: A}]")
         self.write("x: 1", "b.yaml")
-        told = "\n".join(self.errors())
-        self.assertIn("a.yaml", told)
-        self.assertIn("b.yaml", told)
+        errors = "\n".join(self.errors())
+        self.assertIn("a.yaml", errors)
+        self.assertIn("b.yaml", errors)
 
-    def test_a_directory_that_is_not_there(self):
+    def test_a_missing_directory(self):
         with self.assertRaises(files.ServicesError) as caught:
             files.read(self.directory / "none")
         self.assertIn("cannot be read: No such file or directory", str(caught.exception))
@@ -94,7 +94,7 @@ class FilesTest(unittest.TestCase):
         self.write("not yaml: [", "README.txt")
         self.assertEqual([], files.read(self.directory))
 
-    def test_the_stamp_changes_with_a_file(self):
-        before = files.stamp(self.directory)
+    def test_the_fingerprint_changes_with_a_file(self):
+        before = files.fingerprint(self.directory)
         self.write("services: []")
-        self.assertNotEqual(before, files.stamp(self.directory))
+        self.assertNotEqual(before, files.fingerprint(self.directory))

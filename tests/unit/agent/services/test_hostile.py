@@ -1,4 +1,4 @@
-"""What must never reach the engine's files."""
+"""Values that must never reach the engine's files."""
 
 import unittest
 
@@ -41,7 +41,7 @@ class HostileTest(unittest.TestCase):
                 self.assertEqual(1, len(errors))
                 self.assertIn(field.removesuffix("s"), errors[0])
 
-    def test_host_names_as_browsers_send_them(self):
+    def test_host_names_have_the_form_that_browsers_send(self):
         services, errors = parse(hosts=["BÜCHER.example.", "straße.example", "a_b.example"])
         self.assertEqual([], errors)
         self.assertEqual(
@@ -60,7 +60,7 @@ class HostileTest(unittest.TestCase):
             "client_cookie": st.text(max_size=5),
         },
     ))  # fmt: skip
-    def test_no_control_characters_whatever_comes(self, fields):
+    def test_no_control_character_is_accepted(self, fields):
         services, errors = parse(**fields)
         self.assertNotEqual(bool(services), bool(errors))
         for service in services:

@@ -1,4 +1,4 @@
-"""The services in force: the last good set stays, and guests are found in Nova."""
+"""The active services: the last valid set stays, and Nova has the guests' addresses."""
 
 import pathlib
 import tempfile
@@ -47,15 +47,15 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         files.add(self.directory, service())
         self.assertEqual([], await self.registry.refresh())
         self.assertEqual(Target("10.0.0.5", 80), self.applied[-1][0].target)
-        self.assertEqual(1, len(self.registry.routes_of(UUID)))
+        self.assertEqual(1, len(self.registry.routes_for(UUID)))
 
-    async def test_nothing_new_is_not_applied_again(self):
+    async def test_without_a_change_the_routes_are_not_applied_again(self):
         files.add(self.directory, service())
         await self.registry.refresh()
         await self.registry.refresh()
         self.assertEqual(1, len(self.applied))
 
-    async def test_a_broken_file_keeps_those_in_force_and_says_so(self):
+    async def test_an_invalid_file_is_reported_and_the_services_stay(self):
         files.add(self.directory, service())
         await self.registry.refresh()
         (self.directory / "b.yaml").write_text("services: [")
@@ -65,27 +65,27 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         (self.directory / "b.yaml").unlink()
         self.assertEqual([], await self.registry.refresh())
 
-    async def test_an_unknown_instance_is_told_and_found_later(self):
+    async def test_an_unknown_instance_is_reported_and_found_later(self):
         known, self.nova.known = self.nova.known, {}
         files.add(self.directory, service())
         self.assertIn("knows no instance", (await self.registry.refresh())[0])
-        self.assertEqual((), self.registry.routes_of(UUID))
+        self.assertEqual((), self.registry.routes_for(UUID))
         self.nova.known = known
         self.assertEqual([], await self.registry.refresh())
-        self.assertEqual(1, len(self.registry.routes_of(UUID)))
+        self.assertEqual(1, len(self.registry.routes_for(UUID)))
 
-    async def test_a_wrong_network_is_told(self):
+    async def test_a_wrong_network_is_reported(self):
         files.add(self.directory, service(network="wrong"))
         self.assertIn("wrong", (await self.registry.refresh())[0])
 
-    async def test_a_removed_service_is_applied_away(self):
+    async def test_a_removed_service_is_no_longer_applied(self):
         files.add(self.directory, service())
         await self.registry.refresh()
         files.remove(self.directory, "shop")
         await self.registry.refresh()
         self.assertEqual((), self.applied[-1])
 
-    async def test_nova_is_away_after_a_restart_and_the_last_address_serves(self):
+    async def test_while_nova_is_unreachable_the_last_address_is_used(self):
         files.add(self.directory, service())
         await self.registry.refresh()
         self.nova.known = None
@@ -93,13 +93,13 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([], await again.refresh())
         self.assertEqual(Target("10.0.0.5", 80), again.routes()[0].target)
 
-    async def test_a_damaged_address_book_is_as_none(self):
+    async def test_a_damaged_address_book_counts_as_empty(self):
         files.add(self.directory, service())
         (self.directory / "addresses.json").write_text("{")
         self.nova.known = None
         self.assertIn("could not be asked", (await self.registry.refresh())[0])
 
-    async def test_what_could_not_be_applied_is_told_and_tried_again(self):
+    async def test_a_failed_apply_is_reported_and_repeated(self):
         files.add(self.directory, service())
         refuse = [ComponentError("the port is taken")]
 

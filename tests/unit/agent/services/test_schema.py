@@ -1,4 +1,4 @@
-"""What a services file may say, and what is said of one that is wrong."""
+"""Valid services files, and the errors of invalid ones."""
 
 import unittest
 
@@ -11,7 +11,7 @@ UUID = "4f6b9b8c-0d4e-4a52-8f6f-3f1f2b7f5a10"
 
 
 def entry(**changes):
-    """A right entry, with changes."""
+    """Return a valid entry with changes."""
     return {"name": "shop", "instance": UUID, "port": 80, "listen": "192.0.2.1:80"} | changes
 
 
@@ -20,7 +20,7 @@ def parse(*entries):
 
 
 class ParseTest(unittest.TestCase):
-    def test_a_right_one(self):
+    def test_a_valid_entry(self):
         services, errors = parse(entry(hosts=["Shop.Example.ORG.", "bücher.example"]))
         self.assertEqual([], errors)
         self.assertEqual(("shop.example.org", "xn--bcher-kva.example"), services[0].hosts)
@@ -38,8 +38,8 @@ class ParseTest(unittest.TestCase):
         self.assertEqual([], errors)
         self.assertEqual(services, again)
 
-    def test_each_mistake_is_named_with_file_and_field(self):
-        wrong = {
+    def test_each_error_names_the_file_and_the_field(self):
+        invalid = {
             "follow_links": ["no", 0, None],
             "port": [0, 65536, "80", True, None],
             "name": ["", "A", "a" * 64, "-a", "a/b", 7],
@@ -50,7 +50,7 @@ class ParseTest(unittest.TestCase):
             "client_cookie": ["a b", "a;b"],
             "unknown": [1],
         }
-        for field, values in wrong.items():
+        for field, values in invalid.items():
             for value in values:
                 with self.subTest(field=field, value=value):
                     services, errors = parse(entry(**{field: value}))
@@ -60,35 +60,35 @@ class ParseTest(unittest.TestCase):
                     self.assertIn("host" if field == "hosts" else field, errors[0])
 
     @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
-    def test_anything_else_is_an_error_and_never_an_exception(self, document):
+    def test_any_other_document_is_an_error_and_never_an_exception(self, document):
         services, errors = schema.parse(document, "f.yaml")
         self.assertEqual([], services)
         self.assertTrue(errors)
 
 
-class ClashesTest(unittest.TestCase):
-    def clashes(self, *entries):
+class ConflictsTest(unittest.TestCase):
+    def conflicts(self, *entries):
         services, errors = parse(*entries)
         self.assertEqual([], errors)
-        return schema.clashes([(f"{n}.yaml", s) for n, s in enumerate(services)])
+        return schema.conflicts([(f"{n}.yaml", s) for n, s in enumerate(services)])
 
     def test_two_names_on_one_address(self):
         self.assertEqual(
-            [], self.clashes(entry(hosts=["a.example"]), entry(name="b", hosts=["b.example"]))
+            [], self.conflicts(entry(hosts=["a.example"]), entry(name="b", hosts=["b.example"]))
         )
 
     def test_the_same_name(self):
         self.assertIn(
-            "name 'shop' is taken", self.clashes(entry(), entry(listen="192.0.2.2:80"))[0]
+            "name 'shop' is taken", self.conflicts(entry(), entry(listen="192.0.2.2:80"))[0]
         )
 
     def test_the_same_host_on_the_same_address(self):
-        found = self.clashes(entry(hosts=["a.example"]), entry(name="b", hosts=["A.example"]))
+        found = self.conflicts(entry(hosts=["a.example"]), entry(name="b", hosts=["A.example"]))
         self.assertIn("taken by service 'shop'", found[0])
 
-    def test_one_that_owns_the_address_whole(self):
-        found = self.clashes(entry(), entry(name="b", hosts=["b.example"]))
-        self.assertIn("owned whole", found[0])
+    def test_an_exclusive_and_a_shared_use_of_an_address(self):
+        found = self.conflicts(entry(), entry(name="b", hosts=["b.example"]))
+        self.assertIn("exclusively", found[0])
 
-    def test_two_that_own_the_address_whole(self):
-        self.assertIn("is taken by", self.clashes(entry(), entry(name="b"))[0])
+    def test_two_exclusive_uses_of_an_address(self):
+        self.assertIn("is taken by", self.conflicts(entry(), entry(name="b"))[0])
