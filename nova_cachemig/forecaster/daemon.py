@@ -1,7 +1,7 @@
 """The main loop of the forecaster: poll, forecast, send, save. Each step can fail on its own.
 
 One thread makes the forecasts. Each source has a polling thread, so that a Prometheus that does not
-respond delays no other source. oslo.messaging has threads of its own.
+respond delays no other source. oslo.messaging has its own threads.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Endpoint:
 def _moved(host: HostForecast, added: float, cpus: float, *, source: bool) -> HostForecast:
     """Return the host's forecast after the move of an instance with load ``added``.
 
-    ``added`` is in per cent of one CPU. As in the schedulers, it has no uncertainty of its own.
+    ``added`` is in per cent of one CPU. As in the schedulers, it adds no uncertainty.
     """
     if not cpus:
         return host

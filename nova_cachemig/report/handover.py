@@ -26,7 +26,7 @@ def _moment(at: float) -> str:
 
 
 def summary_row(record: HandoverRecord) -> tuple[str, ...]:
-    """One row under :data:`SUMMARY_COLUMNS`; what is not known yet is a dash."""
+    """Return one row under :data:`SUMMARY_COLUMNS`, with a dash for unknown values."""
     counts = record.counts
     return (
         record.id.instance,

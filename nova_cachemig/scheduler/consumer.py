@@ -1,9 +1,9 @@
 """Receives snapshots in one scheduler process: by fanout, and by a call for the first one.
 
 Nova creates the weighers before it forks its workers, and neither threads nor connections survive
-a fork. A process therefore starts to listen at its first request, or right after it was forked, or
-``UNFORKED`` seconds after the weigher was created if there was no fork (Nova can run in one
-process). All of this happens in daemon threads: Nova never waits for the bus.
+a fork. A process therefore starts to listen at its first request, or right after it was forked.
+Nova can also run in one process: without a fork, it starts ``UNFORKED`` seconds after the weigher was
+created. All of this happens in daemon threads: Nova never waits for the bus.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Consumer:
             self._server.stop()
 
     def forked(self) -> None:
-        """Start anew in a forked process: threads and locks of the parent are gone."""
+        """Start again in a forked process: threads and locks of the parent are gone."""
         self._reset()
         self.ensure()
 

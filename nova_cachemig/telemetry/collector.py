@@ -177,7 +177,7 @@ class Collector(SampleSink):
         return added.value
 
     def _corrected(self, sample: Sample, now: float) -> float:
-        """Return the time of the measurement by our clock, UNIX s."""
+        """Return the time of the measurement by the local clock, UNIX s."""
         if sample.host not in self._lags and len(self._lags) >= self._options.max_hosts:
             return sample.at
         lags = self._lags.setdefault(sample.host, collections.deque(maxlen=WITNESSES))

@@ -1,12 +1,12 @@
 """Samples from Nova's ``metrics.update`` notifications.
 
 A compute service with ``compute_monitors = cpu.virt_driver`` sends one with each resource update,
-about every 60 s, in two forms: ``compute.metrics.update`` (publisher ``compute.<node>``,
+about every 60 s. There are two forms: ``compute.metrics.update`` (publisher ``compute.<node>``,
 percentages as fractions) and, with versioned notifications, ``metrics.update`` (publisher
 ``nova-compute:<host>``, whole per cent).
 
 Both forms hold the CPU times since the host's boot, in ns. The load between two notifications is
-computed from these: it has more digits than the percentage, and it is right after a restart of
+computed from these. This has more digits than the percentage. It is also correct after a restart of
 nova-compute, when the percentage is the mean since boot.
 """
 
@@ -173,7 +173,7 @@ class NovaSource(Source):
             self._end()
 
     def poll(self, since: float, now: float) -> None:
-        """Do nothing: notifications arrive by themselves."""
+        """Do nothing: Nova sends the notifications."""
 
     def stop(self) -> None:
         """Stop listening."""

@@ -40,7 +40,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def start(self, sink: SampleSink) -> None:
-        """Start to deliver samples to ``sink``. Returns at once, even if the server is down."""
+        """Start to deliver samples to ``sink``. Returns immediately, even if the server is down."""
 
     @abc.abstractmethod
     def poll(self, since: float, now: float) -> None:
