@@ -2,8 +2,8 @@
 
 Nova creates the weighers before it forks its workers, and neither threads nor connections survive
 a fork. A process therefore starts to listen at its first request, or right after it was forked.
-Nova can also run in one process: without a fork, it starts ``UNFORKED`` seconds after the weigher was
-created. All of this happens in daemon threads: Nova never waits for the bus.
+Nova can also run in one process: without a fork, it starts ``UNFORKED`` seconds after the weigher
+was created. All of this happens in daemon threads: Nova never waits for the bus.
 """
 
 from __future__ import annotations

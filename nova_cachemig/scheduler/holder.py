@@ -18,7 +18,7 @@ DAMAGED = "a snapshot was rejected"
 class SnapshotHolder:
     """Stores snapshots from one thread; other threads read the newest without a lock.
 
-    ``clock`` is monotonic, in seconds: a snapshot's age counts from its arrival, by the local clock.
+    ``clock`` is monotonic, in seconds. A snapshot's age counts from its arrival, by this clock.
     """
 
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
