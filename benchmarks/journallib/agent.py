@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.journallib.peers import BODY
+from nova_cachemig.agent.journal.committer import Committer
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.statements import Append, Step
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import Body, HeldWrite
@@ -77,14 +77,14 @@ async def _serve(directory: Path, pipe: Connection) -> None:
     await agent.stop()
 
 
-class _FileCommit(GroupCommit):
-    """The same group commit with a file in the database's place."""
+class _FileCommitter(Committer):
+    """Commits to a file instead of the database."""
 
-    def to(self, path: Path) -> _FileCommit:
+    def to(self, path: Path) -> _FileCommitter:
         self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         return self
 
-    def _commit(self, steps: Sequence[Step], *, look_first: bool) -> None:
+    def _try_commit(self, steps: Sequence[Step], *, look_first: bool) -> None:
         began = time.perf_counter()
         records = []
         for step in steps:
@@ -94,10 +94,10 @@ class _FileCommit(GroupCommit):
         os.write(self._fd, b"".join(records))
         performed = time.perf_counter()
         os.fdatasync(self._fd)
-        self.counts.commits += 1
-        self.counts.steps += len(steps)
-        self.counts.seconds += time.perf_counter() - began
-        self.counts.synced += time.perf_counter() - performed
+        self._counts.commits += 1
+        self._counts.steps += len(steps)
+        self._counts.transaction_time += time.perf_counter() - began
+        self._counts.commit_time += time.perf_counter() - performed
 
 
 def _bytes(value: object) -> bytes:
@@ -123,8 +123,10 @@ class _Agent:
             await journal.open()
         file = self._alone["file"]
         await file.writer.stop()
-        file._writer = _FileCommit(file.engine, file.failpoints).to(file.state_dir / "appended")
-        file.writer.start()
+        writer = file.writer
+        committer = _FileCommitter(file.engine, file.failpoints, writer.counts, writer._report)
+        writer._committer = committer.to(file.state_dir / "appended")
+        writer.start()
 
     async def stop(self) -> None:
         await self._writes.stop()
@@ -134,21 +136,21 @@ class _Agent:
     async def counts(self) -> Counts:
         writer = self._writes.journal.writer.counts
         waiting = (await self._writes.counts("shop")).waiting
-        return Counts(writer.commits, writer.steps, writer.seconds, writer.synced,
+        return Counts(writer.commits, writer.steps, writer.transaction_time, writer.commit_time,
                       time.process_time(), waiting, rss_mb())  # fmt: skip
 
     async def replay(self, port: int, count: int, name: str) -> float:
         """Answered writes a second, of ``count`` that wait for the guest of service ``name``."""
         answered = (await self._writes.counts(name)).answered
-        line = self._writes._counters[name].line
+        queue = self._writes._intakes[name].queue
         began = time.perf_counter()
         await self._writes.send_to(name, Target("127.0.0.1", port))
-        while line.answered - answered < count:  # noqa: ASYNC110 (an event a write costs too much)
+        while queue.answered - answered < count:  # noqa: ASYNC110 (an event a write costs too much)
             await asyncio.sleep(_LOOK)
         seconds = time.perf_counter() - began
-        done = line.answered - answered
+        done = queue.answered - answered
         await self._writes.hold(name)
-        await line.quiet()
+        await queue.quiet()
         return done / seconds
 
     async def bytes_a_write(self) -> int:
@@ -178,8 +180,8 @@ class _Agent:
             commits=counts.commits - before.commits,
             writes=len(writes),
             seconds=time.perf_counter() - began,
-            in_commits=counts.seconds - before.seconds,
-            in_sync=counts.synced - before.synced,
+            in_commits=counts.transaction_time - before.transaction_time,
+            in_sync=counts.commit_time - before.commit_time,
         )
 
     def _batch(self, journal: Journal, writes: list[HeldWrite]) -> asyncio.Future[None]:

@@ -176,7 +176,7 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.saw.side_effect = lambda: found.append(ProgressLog(log).open())
         self.assertTrue(self.follows())
         self.assertEqual({("shop", 1), ("shop", 2)}, found[0].sent)
-        self.assertEqual([("shop", 1)], list(found[0].answers))
+        self.assertEqual([("shop", 1)], list(found[0].responses))
 
     async def test_not_when_the_gate_is_closed(self):
         await self.begin()
