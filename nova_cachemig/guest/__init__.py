@@ -1,8 +1,7 @@
-"""RUNS IN A GUEST'S APPLICATION: honours Idempotency-Key, so that a write may safely come again.
+"""RUNS IN A GUEST'S APPLICATION: honours Idempotency-Key, so that writes can be repeated.
 
-Belongs here: the WSGI and the ASGI middleware, what they decide by, where keys are kept. Not here:
-anything of ours or of OpenStack: the room imports Python's standard library and itself only, so
-that a guest can install it without any dependency.
+Belongs here: the WSGI and the ASGI middleware, their decisions, and the store of keys. The package
+imports only itself and the standard library, so that a guest can install it without dependencies.
 """
 
 from nova_cachemig.guest.answer import Answer

@@ -1,4 +1,4 @@
-"""An answer that is kept, and the answers of our own (RFC 9457)."""
+"""The stored response to a request, and the error responses of the middleware (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client gets. ``whole``: False where the body was too large to keep."""
+    """A response. ``whole`` is False if the body was too large to store."""
 
     status: int
     reason: str = ""
@@ -21,24 +21,24 @@ class Answer:
     whole: bool = True
 
     def has(self, name: str) -> bool:
-        """Whether there is a header ``name`` (lower case)."""
+        """Return whether there is a header ``name`` (lower case)."""
         return any(key.lower() == name for key, _ in self.headers)
 
     def framed(self) -> Answer:
-        """Return it with Content-Length, where it has none and may have one."""
+        """Return it with Content-Length, unless it has one or must not have one."""
         if self.status < 200 or self.status in {204, 304} or self.has("content-length"):
             return self
         length = ("Content-Length", str(len(self.body)))
         return dataclasses.replace(self, headers=(*self.headers, length))
 
     def replayed(self) -> Answer:
-        """Return it marked as one that was given before."""
+        """Return it marked as a repetition."""
         mark = ("Idempotent-Replayed", "true")
         return dataclasses.replace(self, headers=(*self.headers, mark)).framed()
 
 
 def phrase(status: int) -> str:
-    """Return the usual reason phrase."""
+    """Return the standard reason phrase."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
@@ -48,7 +48,7 @@ def phrase(status: int) -> str:
 def problem(
     status: int, code: str, detail: str, *extra: tuple[str, str], first: int | None = None
 ) -> Answer:
-    """Return an error. ``code`` names it for programs; ``first``: the first request's status."""
+    """Return an error response. ``code`` is for programs, ``first`` the first status."""
     facts: dict[str, object] = {
         "title": phrase(status),
         "status": status,

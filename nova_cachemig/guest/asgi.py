@@ -26,8 +26,8 @@ _CHUNK: Final = 64 << 10  # bytes
 class AsgiIdempotency:
     """Wraps an application: ``app.add_middleware(AsgiIdempotency, store="/var/lib/shop/keys")``.
 
-    A request with Idempotency-Key is read in whole before the application is called, and its
-    answer is kept before the client gets the first byte of it.
+    The middleware reads a request with Idempotency-Key completely before it calls the application.
+    It stores the response before the client gets the first byte.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class AsgiIdempotency:
         store: Store | str | os.PathLike[str],
         settings: Settings = DEFAULT,
     ) -> None:
-        """``store``: where keys are kept; a path is that of a file of SQLite."""
+        """``store``: a store of keys, or the path of an SQLite file."""
         self._app = app
         self._ledger = Ledger(store, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Deal with one request, or a connection of another kind, which passes."""
+        """Handle one request. Other kinds of connection pass."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,7 +94,7 @@ class AsgiIdempotency:
 
 
 class _Channel:
-    """What the server called us with."""
+    """The arguments of the server's call."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -116,7 +116,7 @@ class _Headers:
 
 
 class _Exchange:
-    """One call of the application, and the answer that it gives."""
+    """One call of the application, and its response."""
 
     def __init__(self, ledger: Ledger, key: str, body: Body, channel: _Channel) -> None:
         self._ledger = ledger
@@ -129,14 +129,14 @@ class _Exchange:
         self._chunks: list[bytes] = []
         self._length = 0
         self._settled = False
-        self._passing = asyncio.Event()  # the answer is on its way
+        self._passing = asyncio.Event()  # the client gets the response
 
     async def run(self, app: App) -> None:
-        """Call the application, and remember what comes of it."""
+        """Call the application and store its response."""
         try:
             await app(self._scope(), self.receive, self.send)
             if not self._settled:
-                raise RuntimeError("the application returned before its answer was complete")
+                raise RuntimeError("the application returned before its response was complete")
         except Exception:
             if not self._settled:
                 await _finish(self._ledger.failed, self._key)
@@ -148,7 +148,7 @@ class _Exchange:
 
     def _scope(self) -> Scope:
         scope = dict(self._channel.scope)
-        # Answers that do not go through send() as bytes could not be kept.
+        # The middleware can store only responses that pass through send() as bytes.
         offered = scope.get("extensions") or {}
         scope["extensions"] = {
             name: value for name, value in offered.items() if not name.startswith("http.response.")
@@ -157,19 +157,19 @@ class _Exchange:
         return scope
 
     async def receive(self) -> Message:
-        """The body again, for the application."""
+        """Give the body to the application."""
         if not self._body_told:
             chunk = self._body.file.read(_CHUNK)
             self._left -= len(chunk)
             self._body_told = self._left <= 0
             return {"type": "http.request", "body": chunk, "more_body": not self._body_told}
-        # That its client is gone would make an application leave off. The answer is for the next
-        # try.
+        # If it learned that its client has left, an application could stop. The next attempt needs
+        # the response.
         await self._passing.wait()
         return await self._channel.receive()
 
     async def send(self, message: Message) -> None:
-        """Collect the answer; keep it, then let it go."""
+        """Collect the response, store it, then send it."""
         kind = message["type"]
         if self._settled or kind not in {"http.response.start", "http.response.body"}:
             await self._channel.send(message)
@@ -206,12 +206,12 @@ class _Exchange:
 
 
 async def _finish(call: Callable[..., None], *args: Any) -> None:
-    """Have the store called whatever happens to this task."""
+    """Call the store even if this task is cancelled."""
     await asyncio.shield(asyncio.create_task(asyncio.to_thread(call, *args)))
 
 
 async def _take(receive: Receive, body: Body) -> bool:
-    """Read the body; False where the client has gone half-way. Raises TooLarge or NoRoom."""
+    """Read the body. Return False if the client has left. Raises TooLarge or NoRoom."""
     more = True
     while more:
         message = await receive()

@@ -1,4 +1,4 @@
-"""A request's body, taken in before the application sees the request."""
+"""The body of a request, read completely before the application sees the request."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 import tempfile
 from typing import Final
 
-_IN_MEMORY: Final = 64 << 10  # bytes; the rest is in a file without a name
+_IN_MEMORY: Final = 64 << 10  # bytes; a longer body goes to an unnamed file
 
 
 class TooLarge(Exception):
-    """More than the limit."""
+    """The body is larger than the limit."""
 
 
 class NoRoom(Exception):
@@ -18,17 +18,17 @@ class NoRoom(Exception):
 
 
 class Body:
-    """Bytes as they come in; their digest and their number. Close it."""
+    """Collects the bytes of a body, with their digest and number. The user must close it."""
 
     def __init__(self, limit: int) -> None:
-        """``limit``: bytes."""
+        """``limit`` is in bytes."""
         self.length = 0
         self.file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         self._limit = limit
         self._state = hashlib.blake2b(digest_size=32)
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises TooLarge or NoRoom."""
+        """Append bytes. Raises TooLarge or NoRoom."""
         self.length += len(chunk)
         if self.length > self._limit:
             raise TooLarge
@@ -39,10 +39,10 @@ class Body:
             raise NoRoom(str(exc)) from exc
 
     def rewind(self) -> bytes:
-        """It is complete: :attr:`file` is to be read from its beginning. Return the digest."""
+        """Prepare :attr:`file` for reading from its beginning, and return the digest."""
         self.file.seek(0)
         return self._state.digest()
 
     def close(self) -> None:
-        """Let go of the memory and the file."""
+        """Free the memory and the file."""
         self.file.close()

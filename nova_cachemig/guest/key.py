@@ -1,7 +1,7 @@
-"""The key as it stands in the header, and what it is kept under.
+"""Parses the header Idempotency-Key, and computes the name under which a key is stored.
 
-draft-ietf-httpapi-idempotency-key-header: the value is a String of RFC 8941, an Item, whose
-parameters mean nothing.
+draft-ietf-httpapi-idempotency-key-header: the value is an Item of type String (RFC 8941). Its
+parameters have no meaning.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _BARE: Final = re.compile(r"[A-Za-z0-9._~:/+=-]+")
 
 
 class BadKey(ValueError):
-    """The client's fault: the header's value is no key. Its text is for the client."""
+    """The value of the header is not a key: the client's fault. The text is for the client."""
 
 
 def parse(value: str, *, bare: bool) -> str:
-    """Return the key. ``bare``: one without quotation marks is taken too. Raises BadKey."""
+    """Return the key. ``bare`` also permits one without quotation marks. Raises BadKey."""
     if len(value) > 4 * MAX_KEY:
         raise BadKey(f"The key is longer than {MAX_KEY} characters.")
     if found := _ITEM.fullmatch(value):
@@ -38,14 +38,14 @@ def parse(value: str, *, bare: bool) -> str:
     elif bare and _BARE.fullmatch(value.strip()):
         key = value.strip()
     else:
-        raise BadKey('The key must be a string as of RFC 8941, such as "8e03978e-40d5".')
+        raise BadKey('The key must be a string as defined in RFC 8941, such as "8e03978e-40d5".')
     if not 1 <= len(key) <= MAX_KEY:
         raise BadKey(f"The key must have from 1 to {MAX_KEY} characters.")
     return key
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """Return one text for several parts; the same only where each part is."""
+    """Return one text for several parts. Different parts give different texts."""
     state = hashlib.blake2b(digest_size=32)
     for part in parts:
         state.update(len(part).to_bytes(8, "big") + part)
@@ -53,6 +53,6 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def fingerprint(method: str, host: str, target: str, kind: str, body: bytes) -> str:
-    """Return what tells one request from another; ``body`` is its digest, ``kind`` its type."""
+    """Return a text that identifies a request. ``body`` is its digest, ``kind`` its type."""
     texts = (method, host.lower(), target, kind)
     return digest([*(text.encode("utf-8", "surrogateescape") for text in texts), body])

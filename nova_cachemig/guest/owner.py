@@ -1,7 +1,7 @@
-"""Who deals with a request: a process that holds a lock for as long as it lives.
+"""The owner of a request: a process that holds a file lock as long as it lives.
 
-The kernel gives the lock back however the process ends, in a container too, where a process id
-says nothing to the neighbours.
+The kernel releases the lock when the process ends, for whatever reason. This also works between
+containers, where process ids have no meaning for other containers.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """One process at a time, for as long as the block lasts."""
+    """Exclude other processes for the duration of the block."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        # Said, as a child that another thread forks meanwhile has the handle too.
+        # Explicit, because a child that another thread forks in between also has the handle.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
 class Owner:
-    """This process; ``name`` stands beside what it deals with."""
+    """This process. ``name`` marks the requests that it handles."""
 
     def __init__(self, directory: Path) -> None:
-        """Take a lock of its own in ``directory``; call it :func:`alone`."""
+        """Lock a new file in ``directory``. Call it within :func:`alone`."""
         self.name = secrets.token_hex(8)
         self._path = directory / self.name
         self._file = self._path.open("xb")
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def forked(self) -> None:
-        """We are a child: only the parent's own death shall count."""
+        """Release the parent's lock in a child process: only the parent's end counts."""
         self._file.close()
 
     def leave(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
 
 def lives(directory: Path, name: str) -> bool:
-    """Whether the process ``name`` is still there."""
+    """Return whether the process ``name`` still runs."""
     try:
         with (directory / name).open("rb") as file:
-            # Shared: two that look at once must not take each other for the owner.
+            # Shared: two processes that check at the same time must not look like the owner.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -61,7 +61,7 @@ def lives(directory: Path, name: str) -> bool:
 
 
 def bury(directory: Path) -> None:
-    """Remove the files of processes that are gone; call it :func:`alone`."""
+    """Remove the files of processes that have ended. Call it within :func:`alone`."""
     for path in directory.iterdir():
         if not lives(directory, path.name):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a guest may choose."""
+"""The settings of the middleware."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class AfterCrash(enum.Enum):
-    """What a request gets whose first try the application did not outlive."""
+    """The treatment of a repeated request if the application died during the first attempt."""
 
-    AGAIN = "again"  # it is applied: twice, where the first try had come far enough
-    REFUSE = "refuse"  # 409: whether it was applied is for a person to find out
+    AGAIN = "again"  # apply it: twice, if the first attempt came far enough
+    REFUSE = "refuse"  # respond with 409: the tenant must find out whether it was applied
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How keys are honoured. Raises ValueError for what makes no sense.
+    """The rules for keys. Raises ValueError for invalid values.
 
-    ``methods``: of other ones the key is not looked at. ``scope``: names of headers that tell one
-    client from another; two clients' equal keys are two keys, and nobody gets another's answer.
-    ``max_body``, ``max_answer``: bytes. ``required``: a request without a key is refused.
-    ``bare_keys``: also take keys without the quotation marks that RFC 8941 wants.
-    ``not_kept``: statuses by which the application says that it has applied nothing and that the
-    same request may come again; their keys are forgotten.
+    ``methods``: the middleware ignores keys of other methods. ``scope``: names of headers that
+    identify a client. Equal keys of different clients are different keys, so that no client gets
+    another client's response. ``max_body`` and ``max_answer`` are in bytes. ``required``: refuse a
+    request without a key. ``bare_keys``: also accept keys without the quotation marks of RFC 8941.
+    ``not_kept``: statuses that say that nothing was applied and that the client may repeat the
+    request; their keys are not stored.
     """
 
     methods: frozenset[str] = frozenset({"POST", "PATCH"})
@@ -38,7 +38,7 @@ class Settings:
     not_kept: frozenset[int] = frozenset({425, 429, 503})
 
     def __post_init__(self) -> None:
-        """Check."""
+        """Check the values."""
         if not self.methods or any(name != name.upper() or name in _SAFE for name in self.methods):
             raise ValueError(f"methods must be unsafe ones in capitals, not {set(self.methods)}")
         if self.max_body < 0 or self.max_answer < 0:

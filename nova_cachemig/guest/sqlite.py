@@ -1,4 +1,4 @@
-"""Keys in a file of SQLite: several processes share it, and it outlives all of them."""
+"""Stores keys in an SQLite file. Several processes can share it; it survives their end."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ CREATE TRIGGER keys_out AFTER DELETE ON keys BEGIN
     UPDATE totals SET keys = keys - 1, bytes = bytes - old.size;
 END;
 """
-_ROW: Final = 256  # bytes that a key takes besides headers and body, about
-_AT_ONCE: Final = 64  # keys past their time that one claim removes
-_BUSY: Final = 10.0  # seconds to wait for another process's turn
+_ROW: Final = 256  # bytes: the approximate size of a key without headers and body
+_AT_ONCE: Final = 64  # expired keys that one claim removes
+_BUSY: Final = 10.0  # seconds to wait for another process's transaction
 
-# A connection must not be used, nor closed, by a child of the process that opened it.
+# A child process must not use or close a connection that its parent opened.
 _inherited: list[sqlite3.Connection] = []
 _stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
 
@@ -66,8 +66,8 @@ os.register_at_fork(after_in_child=_after_fork)
 class SqliteStore:
     """A :class:`~nova_cachemig.guest.store.Store` in the file ``path``, on a disk of this machine.
 
-    Beside the file there is a directory ``path.owners``: which processes live. Both are readable
-    by their owner only, as answers may be private. The file is opened at the first use.
+    The directory ``path.owners`` next to the file shows which processes run. Only their owner can
+    read both, because responses may be private. The store opens the file at the first use.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class SqliteStore:
         most_bytes: int = 1 << 30,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``keep``: seconds after the answer. ``most_bytes``: of all kept answers, about.
+        """``keep``: seconds after the response. ``most_bytes``: of all responses, approximately.
 
-        ``clock`` gives seconds and goes on across restarts.
+        ``clock`` returns seconds and continues across restarts.
         """
         if keep <= 0 or most_keys < 1 or most_bytes < 1:
             raise ValueError("keep, most_keys and most_bytes must be positive")
@@ -97,7 +97,7 @@ class SqliteStore:
         _stores.add(self)
 
     def close(self) -> None:
-        """Let go of the file. What is in flight counts as unknown from now on."""
+        """Close the file. Requests in flight count as unknown from now on."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -107,7 +107,7 @@ class SqliteStore:
                 self._me = None
 
     def forked(self) -> None:
-        """We are in a child process: begin anew."""
+        """Start again in a child process."""
         self._lock = threading.Lock()
         if self._connection is not None:
             _inherited.append(self._connection)
@@ -119,7 +119,7 @@ class SqliteStore:
     # --- Store
 
     def claim(self, key: str, fingerprint: str, *, again: bool) -> Record | None:
-        """Take the key; see :class:`~nova_cachemig.guest.store.Store`."""
+        """Claim the key; see :class:`~nova_cachemig.guest.store.Store`."""
         with self._transaction() as (connection, me):
             self._forget(connection, key)
             row = connection.execute("SELECT * FROM keys WHERE key = ?", (key,)).fetchone()
@@ -133,10 +133,10 @@ class SqliteStore:
                     (key, fingerprint, me, _ROW),
                 )
                 return None
-        raise StoreFull(full)  # after the transaction: what it forgot stays forgotten
+        raise StoreFull(full)  # after the transaction, so that its deletions are committed
 
     def answered(self, key: str, answer: Answer) -> None:
-        """Keep the answer."""
+        """Store the response."""
         headers = json.dumps(answer.headers)
         self._end(
             key,
@@ -152,11 +152,11 @@ class SqliteStore:
         )
 
     def unknown(self, key: str) -> None:
-        """Whether the request was applied is not known."""
+        """Record that the request may have been applied or not."""
         self._end(key, "state = 'unknown', until = ?", self._clock() + self._keep)
 
     def release(self, key: str) -> None:
-        """Forget the key."""
+        """Delete the key."""
         with self._transaction() as (connection, me):
             connection.execute(
                 "DELETE FROM keys WHERE key = ? AND state = 'in_flight' AND owner = ?", (key, me)
@@ -199,10 +199,10 @@ class SqliteStore:
         keys, size = connection.execute("SELECT keys, bytes FROM totals").fetchone()
         if keys < self._most_keys and size < self._most_bytes:
             return None
-        return f"{self._path} keeps {keys} keys, {size} bytes: no more are allowed"
+        return f"{self._path} holds {keys} keys, {size} bytes: the limit is reached"
 
     def _forget(self, connection: sqlite3.Connection, key: str) -> None:
-        """Remove some that have had their time, and ``key`` if it has."""
+        """Delete some expired keys, and ``key`` if it has expired."""
         now = self._clock()
         connection.execute("DELETE FROM keys WHERE key = ? AND until <= ?", (key, now))
         connection.execute(
@@ -214,7 +214,7 @@ class SqliteStore:
         return name == me or owner.lives(self._owners, name)
 
     def _doubt(self, connection: sqlite3.Connection, name: str) -> None:
-        """The process ``name`` is gone."""
+        """Mark the requests of a process that has ended."""
         connection.execute(
             "UPDATE keys SET state = 'unknown', until = ? WHERE state = 'in_flight' AND owner = ?",
             (self._clock() + self._keep, name),
@@ -230,7 +230,7 @@ class SqliteStore:
                     yield connection, me
                     connection.execute("COMMIT")
                 finally:
-                    if connection.in_transaction:  # not after a full disk: SQLite did it itself
+                    if connection.in_transaction:  # SQLite itself rolls back after a full disk
                         connection.execute("ROLLBACK")
             except (sqlite3.Error, OSError) as exc:
                 raise StoreError(f"{self._path}: {exc}") from exc
@@ -238,7 +238,7 @@ class SqliteStore:
     def _opened(self) -> tuple[sqlite3.Connection, str]:
         if self._connection is None or self._me is None:
             self._owners.mkdir(mode=0o700, exist_ok=True)
-            # Alone: two that switch a new file to WAL at once would fail without waiting.
+            # Exclusive: if two processes switch a new file to WAL at the same time, one fails.
             with owner.alone(self._owners):
                 connection = self._open()
                 owner.bury(self._owners)
@@ -266,7 +266,7 @@ class SqliteStore:
                     f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_VERSION};COMMIT;"
                 )
             elif version != _VERSION:
-                raise StoreError(f"{self._path} has form {version}, not {_VERSION}: newer code's?")
+                raise StoreError(f"{self._path} has format {version}, not format {_VERSION}")
         except BaseException:
             connection.close()
             raise

@@ -1,4 +1,4 @@
-"""Where keys are kept: the contract."""
+"""The interface of a store of keys."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from nova_cachemig.guest.answer import Answer
 
 
 class State(enum.Enum):
-    """Where the first request with a key stands."""
+    """The state of the first request with a key."""
 
     IN_FLIGHT = "in_flight"
     ANSWERED = "answered"
-    UNKNOWN = "unknown"  # who dealt with it is gone, and left no answer
+    UNKNOWN = "unknown"  # its process has ended without a response
 
 
 class StoreError(Exception):
-    """Nothing could be read or written. Its text is for the log."""
+    """The store could not read or write. The text is for the log."""
 
 
 class StoreFull(StoreError):
-    """No key more can be kept until others have had their time."""
+    """The store takes no further key until others expire."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """A key that is known. ``answer`` is there where ``state`` is ``ANSWERED``."""
+    """A stored key. ``answer`` is set if ``state`` is ``ANSWERED``."""
 
     fingerprint: str
     state: State
@@ -35,24 +35,24 @@ class Record:
 
 
 class Store(Protocol):
-    """Calls come from several threads at once and may block. They raise StoreError only.
+    """A store of keys. Several threads call it at the same time. Calls may block.
 
-    How long a key is kept after its answer is the store's own matter, and so is its bound: it
-    raises StoreFull rather than forget a key before its time. What ``claim`` and ``answered`` have
-    returned must outlive the process.
+    Methods raise only StoreError. The store decides how long it keeps a key after the response, and
+    how many keys it takes. It raises StoreFull instead of deleting a key early. When ``claim`` and
+    ``answered`` return, their effect must be durable.
     """
 
     def claim(self, key: str, fingerprint: str, *, again: bool) -> Record | None:
-        """Take the key, atomically: None where it is the caller's now, else what is known of it.
+        """Claim the key atomically. Return None if the caller has it now, else its record.
 
-        A key in state ``UNKNOWN`` with the same fingerprint can be taken if ``again`` is true.
+        With ``again``, the caller can claim a key in state ``UNKNOWN`` with the same fingerprint.
         """
 
     def answered(self, key: str, answer: Answer) -> None:
-        """Keep the answer to the request for which the key was claimed."""
+        """Store the response to the request for which the key was claimed."""
 
     def unknown(self, key: str) -> None:
-        """Nobody deals with the request any more, and whether it was applied is not known."""
+        """Record that the request was interrupted, and may have been applied or not."""
 
     def release(self, key: str) -> None:
-        """Forget a claimed key: nothing was applied."""
+        """Delete a claimed key: nothing was applied."""

@@ -23,8 +23,8 @@ _CHUNK: Final = 64 << 10  # bytes
 class WsgiIdempotency:
     """Wraps an application: ``app.wsgi_app = WsgiIdempotency(app.wsgi_app, "/var/lib/shop/keys")``.
 
-    A request with Idempotency-Key is read in whole before the application is called, and its
-    answer is kept before the client gets the first byte of it.
+    The middleware reads a request with Idempotency-Key completely before it calls the application.
+    It stores the response before the client gets the first byte.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class WsgiIdempotency:
         store: Store | str | os.PathLike[str],
         settings: Settings = DEFAULT,
     ) -> None:
-        """``store``: where keys are kept; a path is that of a file of SQLite."""
+        """``store``: a store of keys, or the path of an SQLite file."""
         self._app = app
         self._ledger = Ledger(store, settings)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Deal with one request."""
+        """Handle one request."""
         ledger = self._ledger
         key = ledger.key(
             environ["REQUEST_METHOD"],
@@ -85,7 +85,7 @@ class WsgiIdempotency:
 
 
 class _Call:
-    """One call of the application; where its answer is too large, the iterable of all of it."""
+    """One call of the application. An iterable of the response, if this is too large to store."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
@@ -98,7 +98,7 @@ class _Call:
         self._going = False
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment, limit: int) -> Answer:
-        """Collect the answer, until it has more than ``limit`` bytes."""
+        """Collect the response, up to ``limit`` bytes."""
         whole = False
         try:
             self._result = app(environ, self._start)
@@ -118,11 +118,11 @@ class _Call:
             self.close()
             raise
         if whole:
-            self.close()  # before anyone is told that the application has done its work
+            self.close()  # before the response is stored: the application has then finished
         return answer
 
     def go_on(self, start_response: StartResponse) -> _Call:
-        """The answer is too large to keep: give it to the client as it comes."""
+        """Stream a response to the client that is too large to store."""
         self._going = True
         start_response(self._status, self._headers)
         return self
@@ -132,7 +132,7 @@ class _Call:
     ) -> Callable[[bytes], object]:
         if exc_info is not None and self._going:
             raise exc_info[1]
-        # Else nothing was sent yet: a second call may replace the first.
+        # Otherwise nothing was sent: a second call may replace the first.
         self._status, self._headers = status, list(headers)
         return self._collect
 
@@ -141,11 +141,11 @@ class _Call:
         self._length += len(chunk)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Everything, for a client."""
+        """Return the complete response."""
         return itertools.chain(self._chunks, self._rest)
 
     def close(self) -> None:
-        """No more of it is needed."""
+        """Close the response and the body."""
         try:
             if (close := getattr(self._result, "close", None)) is not None:
                 close()
@@ -154,7 +154,7 @@ class _Call:
 
 
 def _take(environ: WSGIEnvironment, body: Body, ledger: Ledger) -> Answer | None:
-    """Read the body; a refusal where it cannot be had."""
+    """Read the body. Return a refusal if this fails, else None."""
     length = environ.get("CONTENT_LENGTH") or None
     if length is not None and not length.isdecimal():
         return problem(400, "body-broken", "Content-Length is not a number.")

@@ -158,7 +158,7 @@ class SqliteStoreTest(unittest.TestCase):
         connection = sqlite3.connect(self.path)
         connection.execute("PRAGMA user_version = 7")
         connection.close()
-        with self.assertRaisesRegex(StoreError, "form 7"):
+        with self.assertRaisesRegex(StoreError, "format 7"):
             self.kept(store=self.open())
 
     def test_many_threads_and_stores(self) -> None:
