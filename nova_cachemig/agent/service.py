@@ -113,9 +113,9 @@ class Agent:
             self._conf, endpoint, host=self._conf.agent.host, topic=self._conf.agent.topic
         )
 
-    async def _apply(self, routes: tuple[Route, ...]) -> None:
+    async def _apply(self, routes: tuple[Route, ...]) -> dict[str, str]:
         self._warmer.set_services(route.service for route in routes)
-        await self._engine.apply(routes)
+        return await self._engine.apply(routes)
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():

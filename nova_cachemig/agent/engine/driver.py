@@ -16,7 +16,7 @@ from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
-from nova_cachemig.agent.engine.routing import routing
+from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
@@ -42,6 +42,7 @@ class HaproxyVarnish:
         maps = self._edge.maps
         self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
         self._wanted_binds: frozenset[str] = frozenset()
+        self._served: dict[str, Route] = {}
         self._reload_needed = False
         self._reload_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,22 +109,26 @@ class HaproxyVarnish:
 
     # -- routes ----------------------------------------------------------------------------
 
-    async def apply(self, routes: Sequence[Route]) -> None:
-        """Serve exactly these routes, or change nothing: see :class:`ports.Engine`."""
-        wanted = routing(routes)
-        self._edge.check_binds(wanted.binds)
+    async def apply(self, routes: Sequence[Route]) -> dict[str, str]:
+        """Serve exactly these routes; return the services that are refused, with the reasons.
+
+        A refused service keeps its present route, if it has one. A reload that is needed waits for
+        the end of all handovers. Raises ComponentError where HAProxy does not take the changes.
+        """
+        wanted = routing(routes, self._edge.unusable(binds_of(routes)), self._served)
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
         await maps["cookies"].replace(wanted.cookies)
         await maps["routes"].replace(wanted.routes)
-        self._wanted_binds = wanted.binds
-        if wanted.binds == frozenset(self._edge.binds) and not self._reload_needed:
-            return
-        self._reload_needed = True
-        if self.services_in_handover():
-            LOG.warning("new front addresses wait for the end of a handover")
-            return
-        await self._reload()
+        self._served = wanted.served
+        self._wanted_binds = frozenset(wanted.binds)
+        if self._wanted_binds != frozenset(self._edge.binds) or self._reload_needed:
+            self._reload_needed = True
+            if self.services_in_handover():
+                LOG.warning("new front addresses wait for the end of a handover")
+            else:
+                await self._reload()
+        return wanted.refused
 
     def services_in_handover(self) -> list[str]:
         """Return the services that are not in ``pass``, also those of an earlier agent."""

@@ -113,10 +113,15 @@ class Edge:
         text = render.haproxy(self._conf, self._paths, self._intake_socket, sorted(self.binds))
         return not files.has_content(self._paths.haproxy_cfg, text)
 
-    def check_binds(self, binds: Set[str]) -> None:
-        """Raise ComponentError if this node cannot listen on one of the new addresses."""
+    def unusable(self, binds: Set[str]) -> dict[str, str]:
+        """Return the new addresses on which this node cannot listen, each with the reason."""
+        found = {}
         for bind in sorted(binds - self.binds):
-            _try_bind(bind)
+            try:
+                _try_bind(bind)
+            except ComponentError as exc:
+                found[bind] = str(exc)
+        return found
 
     async def rebind(self, binds: Set[str]) -> None:
         """Reload with these front addresses. No service may be in a handover meanwhile."""

@@ -12,6 +12,7 @@ import time
 from urllib.parse import quote, unquote
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.model import naming
 from nova_cachemig.model.service import Service, Target
 
 
@@ -53,13 +54,13 @@ def journal_key(service: str) -> str:
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
-        return ipaddress.ip_address(text)
+        return naming.ip_address(text)
     except ValueError as exc:
-        raise ComponentError(f"{text!r:.80} is not an IP address") from exc
+        raise ComponentError(str(exc)) from exc
 
 
 def _port(port: int) -> int:
-    if not 1 <= port <= 65535:
+    if not naming.is_port(port):
         raise ComponentError(f"{port} is not a port")
     return port
 
@@ -81,10 +82,11 @@ def route_keys(service: Service) -> list[str]:
     bind = bind_address(service.listen)
     if not service.hosts:
         return [bind]
-    for host in service.hosts:
-        if not host or any(c.isspace() or c in "|,;\\" for c in host):
+    hosts = [host.lower() for host in service.hosts]
+    for host in hosts:
+        if not naming.is_host_name(host):
             raise ComponentError(f"service {service.name}: {host!r:.80} is not a host name")
-    return [f"{bind}|{host.lower()}" for host in service.hosts]
+    return [f"{bind}|{host}" for host in hosts]
 
 
 def new_token() -> str:

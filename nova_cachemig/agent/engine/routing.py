@@ -1,59 +1,99 @@
-"""The maps of routes, targets and cookies, and the binds, that a set of routes needs. No I/O."""
+"""The maps of routes, targets and cookies, and the binds, that a set of routes needs. No I/O.
+
+A service that HAProxy cannot take is refused alone: the others are served.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.model.service import Route
+from nova_cachemig.model.naming import is_cookie_name
+from nova_cachemig.model.service import Route, Service
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Routing:
-    """HAProxy's binds and maps for a set of routes."""
+    """HAProxy's binds and maps for a set of routes.
 
-    binds: frozenset[str]
-    routes: dict[str, str]
-    targets: dict[str, str]
-    cookies: dict[str, str]
+    ``served``: service → its route in the maps; ``refused``: service → why it is not served.
+    """
+
+    binds: set[str] = dataclasses.field(default_factory=set)
+    routes: dict[str, str] = dataclasses.field(default_factory=dict)
+    targets: dict[str, str] = dataclasses.field(default_factory=dict)
+    cookies: dict[str, str] = dataclasses.field(default_factory=dict)
+    served: dict[str, Route] = dataclasses.field(default_factory=dict)
+    refused: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def routing(routes: Sequence[Route]) -> Routing:
-    """Return the binds and maps. Raises ComponentError if two services conflict."""
-    keys: dict[str, str] = {}
-    targets: dict[str, str] = {}
-    cookies: dict[str, str] = {}
-    duplicates = [n for n, c in Counter(route.service.name for route in routes).items() if c > 1]
-    if duplicates:
-        raise ComponentError(f"service {duplicates[0]} is defined twice")
+def binds_of(routes: Sequence[Route]) -> set[str]:
+    """Return the binds that the routes ask for, without malformed ones."""
+    binds = set()
     for route in routes:
-        service = route.service
-        encoded = names.encode_service(service.name)
-        for key in names.route_keys(service):
-            if key in keys:
-                other = names.decode_service(keys[key])
-                raise ComponentError(f"services {other} and {service.name} both claim {key}")
-            keys[key] = encoded
-        if route.target is not None:
-            targets[encoded] = names.target_value(route.target)
-        if service.client_cookie is not None:
-            cookies[encoded] = _cookie(service.name, service.client_cookie)
-    _check_shared_binds(keys)
-    binds = frozenset(names.bind_address(route.service.listen) for route in routes)
-    return Routing(binds, keys, targets, cookies)
+        with contextlib.suppress(ComponentError):  # routing() refuses its service
+            binds.add(names.bind_address(route.service.listen))
+    return binds
 
 
-def _check_shared_binds(keys: dict[str, str]) -> None:
-    shared = {key.partition("|")[0] for key in keys if "|" in key}
-    for key in shared & keys.keys():
-        owner = names.decode_service(keys[key])
-        raise ComponentError(f"service {owner} has no host names but shares {key} with others")
+def routing(
+    routes: Sequence[Route],
+    unusable: Mapping[str, str] | None = None,
+    before: Mapping[str, Route] | None = None,
+) -> Routing:
+    """Return the binds and maps. Of two services that conflict, the first is served.
+
+    ``unusable``: bind → why HAProxy cannot listen there. ``before``: service → the route that it
+    has now; a service whose new entry is refused keeps it while it serves the same instance.
+    """
+    found = Routing()
+    for route in routes:
+        try:
+            _add(found, route, unusable or {})
+        except ComponentError as exc:
+            found.refused[route.service.name] = str(exc)
+    for route in routes:
+        name = route.service.name
+        old = (before or {}).get(name)
+        if name in found.served or old is None or old.service.instance != route.service.instance:
+            continue
+        with contextlib.suppress(ComponentError):  # another service has taken its place
+            _add(found, old, unusable or {})
+    return found
 
 
-def _cookie(service: str, cookie: str) -> str:
-    if not cookie or not all(c.isalnum() or c in "_.~%-" for c in cookie):
-        raise ComponentError(f"service {service}: {cookie!r:.80} is not a cookie's name")
-    return cookie
+def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
+    """Add all of the route or, if ComponentError is raised, nothing."""
+    service = route.service
+    if service.name in found.served:
+        raise ComponentError(f"service {service.name} is defined twice")
+    encoded = names.encode_service(service.name)
+    keys = names.route_keys(service)
+    bind = names.bind_address(service.listen)
+    target = names.target_value(route.target) if route.target is not None else None
+    cookie = service.client_cookie
+    if cookie is not None and not is_cookie_name(cookie):
+        raise ComponentError(f"service {service.name}: {cookie!r:.80} is not a cookie's name")
+    if bind in unusable:
+        raise ComponentError(f"service {service.name}: {unusable[bind]}")
+    _check_conflicts(found, service, keys, bind)
+    found.binds.add(bind)
+    found.routes |= dict.fromkeys(keys, encoded)
+    if target is not None:
+        found.targets[encoded] = target
+    if cookie is not None:
+        found.cookies[encoded] = cookie
+    found.served[service.name] = route
+
+
+def _check_conflicts(found: Routing, service: Service, keys: list[str], bind: str) -> None:
+    for key in keys:
+        if key in found.routes:
+            other = names.decode_service(found.routes[key])
+            raise ComponentError(f"services {other} and {service.name} both claim {key}")
+    if bind in found.binds and (bind in found.routes or not service.hosts):
+        without = service.name if not service.hosts else names.decode_service(found.routes[bind])
+        raise ComponentError(f"service {without} has no host names but shares {bind} with others")

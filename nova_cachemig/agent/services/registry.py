@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from nova_cachemig.model.service import Route, Service, Target
 LOG = log.getLogger(__name__)
 
 
-Apply = Callable[[tuple[Route, ...]], Awaitable[None]]
+Apply = Callable[[tuple[Route, ...]], Awaitable[Mapping[str, str]]]
+"""Serves just these routes; returns the services that are refused, each with the reason."""
 
 
 class ServiceRegistry:
@@ -35,6 +36,7 @@ class ServiceRegistry:
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._errors: dict[str, str] = {}
+        self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
         self._applied = True
         self._apply_error = ""
@@ -49,10 +51,6 @@ class ServiceRegistry:
         return tuple(
             r for r in self._routes.values() if r.service.instance == instance and r.target
         )
-
-    def error(self, service: str) -> str | None:
-        """Return the reason why the service's guest is unknown; None if it is known."""
-        return self._errors.get(service)
 
     async def watch(self, interval: float) -> None:
         """Refresh every ``interval`` seconds until cancelled."""
@@ -71,18 +69,24 @@ class ServiceRegistry:
             if changed or found or not self._applied:
                 await self._apply_routes()
             applying = [self._apply_error] if self._apply_error else []
-            return [*self.file_errors, *self._errors.values(), *applying]
+            own = [*self._errors.values(), *self._refused.values()]
+            return [*self.file_errors, *own, *applying]
 
     async def _apply_routes(self) -> None:
         try:
-            await self._apply(self.routes())
+            refused = await self._apply(self.routes())
         except ComponentError as exc:
             self._applied = False  # try again at the next refresh
             if str(exc) != self._apply_error:
                 LOG.error("the services could not be applied: %s", exc)
             self._apply_error = str(exc)
         else:
-            self._applied, self._apply_error = True, ""
+            # A refused service is tried again: the address that it needs may become free.
+            self._applied, self._apply_error = not refused, ""
+            for name, reason in refused.items():
+                if self._refused.get(name) != reason:
+                    LOG.error("not applied: %s", reason)
+            self._refused = refused
 
     async def _read(self, force: bool) -> bool:
         try:
@@ -151,6 +155,9 @@ class ServiceRegistry:
             LOG.error("service %s: %s", name, exc)
         self._errors[name] = str(exc)
 
+    def _error(self, name: str) -> str | None:
+        return self._errors.get(name) or self._refused.get(name)
+
     def describe(self, state: Callable[[str], str]) -> list[dict[str, Any]]:
         """Return primitives for RPC and the command line; ``state`` returns a service's state."""
         return [
@@ -162,7 +169,7 @@ class ServiceRegistry:
                 "port": route.service.port,
                 "address": route.target.address if route.target else None,
                 "state": state(route.service.name),
-                "error": self._errors.get(route.service.name),
+                "error": self._error(route.service.name),
             }
             for route in self._routes.values()
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import uuid
 from collections.abc import Mapping
@@ -11,13 +10,14 @@ from typing import Any
 import idna
 import jsonschema
 
+from nova_cachemig.model import naming
+from nova_cachemig.model.headers import TOKEN
 from nova_cachemig.model.service import Service, WriteMode
 
 # \Z, because $ allows a final newline, which would start another line in the engine's files.
-_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
-_COOKIE = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z"
+_NAME = rf"^{naming.SERVICE_NAME}\Z"
+_COOKIE = rf"^{TOKEN}\Z"
 _NETWORK = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 SERVICE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -31,12 +31,16 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
         "hosts": {
             "type": "array",
             "maxItems": 256,
-            "items": {"type": "string", "minLength": 1, "maxLength": 253},
+            "items": {"type": "string", "minLength": 1, "maxLength": naming.MAX_HOST_NAME},
         },
         "network": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NETWORK},
         "writes": {"enum": [mode.value for mode in WriteMode]},
         "honours_keys": {"type": "boolean"},
-        "client_cookie": {"type": "string", "pattern": _COOKIE},
+        "client_cookie": {
+            "type": "string",
+            "maxLength": naming.MAX_COOKIE_NAME,
+            "pattern": _COOKIE,
+        },
         "follow_links": {"type": "boolean"},
     },
 }
@@ -103,14 +107,12 @@ def parse_listen(text: str) -> tuple[str, int]:
         address = address[1:-1]
     elif ":" in address:
         raise ValueError(f"listen {text!r}: write an IPv6 address in brackets: [ADDRESS]:PORT")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not naming.is_port(int(port)):
         raise ValueError(f"listen {text!r}: must be ADDRESS:PORT with a port from 1 to 65535")
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = naming.ip_address(address)
     except ValueError as exc:
-        raise ValueError(f"listen {text!r}: {address!r} is not an IP address") from exc
-    if "%" in address:
-        raise ValueError(f"listen {text!r}: write the address without an interface (%)")
+        raise ValueError(f"listen {text!r}: {exc}") from exc
     return str(parsed), int(port)
 
 
@@ -123,7 +125,7 @@ def normalize_host(text: str) -> str:
             name = idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except UnicodeError as exc:
         raise ValueError(f"host {text!r} is not a host name: {exc}") from exc
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+    if not naming.is_host_name(name):
         raise ValueError(f"host {text!r} is not a host name (no port, no scheme, no wildcard)")
     return name
 

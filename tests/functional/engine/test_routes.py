@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 
-from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
 from tests.functional.engine.rig import SERVICE, EngineCase
@@ -70,7 +69,7 @@ class Routes(EngineCase):
         response = await self.get("/a")
         self.assertEqual((503, "5"), (response.status, response.headers["retry-after"]))
 
-    async def test_bad_routes_change_nothing(self) -> None:
+    async def test_a_refused_service_does_not_block_the_others(self) -> None:
         good = self.route(self.service)
         bad = [
             [good, self.route(self.a_service("x"))],  # the same address twice
@@ -85,9 +84,23 @@ class Routes(EngineCase):
             [self.route(self.a_service(""))],
         ]
         for routes in bad:
-            with self.assertRaises(ComponentError):
-                await self.engine.apply(routes)
+            refused = await self.engine.apply([*routes, good] if good not in routes else routes)
+            self.assertEqual(1, len(refused), routes)
             self.assertEqual(200, (await self.get("/a")).status)
+
+    async def test_any_token_may_name_the_cookie(self) -> None:
+        name = "my+!#$%&'*-.^_`|~cookie"
+        service = self.a_service("x", listen=("127.0.0.1", free_port()), client_cookie=name)
+        refused = await self.engine.apply([self.route(self.service), self.route(service)])
+        self.assertEqual({}, refused)
+        await self.engine._edge.maps["cookies"].load()
+        self.assertIn(name, self.engine._edge.maps["cookies"].entries.values())
+        self.engine._edge.maps["cookies"].save()
+        await self.engine.apply([self.route(self.service), self.route(service), self.route(
+            self.a_service("y", listen=("127.0.0.1", free_port()))
+        )])  # fmt: skip
+        await self.engine._edge.maps["cookies"].load()  # after a reload, from the file
+        self.assertIn(name, self.engine._edge.maps["cookies"].entries.values())
 
     async def test_upgrades_are_forwarded(self) -> None:
         self.guest.statuses["/ws"] = 101

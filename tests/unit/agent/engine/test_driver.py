@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import unittest
 
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
-from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.phase import EdgeState
 from tests.unit.agent.engine.test_maps import FakeAdmin
 from tests.unit.agent.engine.test_render import config
@@ -62,10 +62,30 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         await self.engine.set_state("s", EdgeState.PASS)
         self.assertEqual(([], []), (self.admins["pending"].rows, self.admins["epochs"].rows))
 
-    async def test_conflicting_routes_change_nothing(self) -> None:
-        with self.assertRaises(ComponentError):
-            await self.engine.apply([route("a"), route("b")])
-        self.assertEqual({}, self.engine._edge.maps["routes"].entries)
+    async def test_a_refused_service_does_not_block_the_others(self) -> None:
+        await self.engine.set_state("s", EdgeState.ARMED)  # so that nothing is reloaded
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.listen()
+            taken = sock.getsockname()
+            refused = await self.engine.apply(
+                [
+                    route("a", listen=("127.0.0.1", 0x7FFF)),
+                    route("b", listen=("127.0.0.1", 0x7FFF)),
+                    route("c", listen=taken),
+                ]
+            )
+        self.assertEqual({"b", "c"}, refused.keys())
+        self.assertIn("services a and b both claim", refused["b"])
+        self.assertIn("cannot listen on", refused["c"])
+        self.assertEqual([("127.0.0.1:32767", "a")], self.admins["routes"].rows)
+
+    async def test_a_service_whose_change_is_refused_keeps_its_route(self) -> None:
+        await self.engine.set_state("s", EdgeState.ARMED)
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFF))])
+        refused = await self.engine.apply([route("a", listen=("not an address", 80))])
+        self.assertEqual({"a"}, refused.keys())
+        self.assertEqual([("127.0.0.1:32767", "a")], self.admins["routes"].rows)
 
     async def test_new_addresses_wait_for_the_end_of_a_handover(self) -> None:
         await self.engine.set_state("s", EdgeState.ARMED)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.engine.routing import routing
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.model.service import Route, Service, Target
 
 GUEST = Target("10.1.0.5", 8080)
@@ -33,15 +32,57 @@ class RoutingTest(unittest.TestCase):
         self.assertEqual({"a%20b": "10.1.0.5|8080", "d": "10.1.0.5|8080"}, found.targets)
         self.assertEqual({"a%20b": "sid"}, found.cookies)
 
-    def test_conflicts_name_the_services(self) -> None:
-        with self.assertRaisesRegex(ComponentError, "services a and b both claim 10.0.0.1:80"):
-            routing([route("a"), route("b")])
-        with self.assertRaisesRegex(ComponentError, "service a is defined twice"):
-            routing([route("a"), route("a", listen=("10.0.0.2", 80))])
-        with self.assertRaisesRegex(ComponentError, "service b has no host names but shares"):
-            routing([route("a", hosts=("x.example",)), route("b")])
+    def test_of_two_services_that_conflict_the_first_is_served(self) -> None:
+        for routes, message in (
+            ([route("a"), route("b")], "services a and b both claim 10.0.0.1:80"),
+            ([route("a"), route("a", listen=("10.0.0.2", 80))], "service a is defined twice"),
+            ([route("a", hosts=("x.example",)), route("b")], "service b has no host names but"),
+            ([route("a"), route("b", hosts=("x.example",))], "service a has no host names but"),
+        ):
+            with self.subTest(message):
+                found = routing([*routes, route("z", listen=("10.0.0.9", 80))])
+                self.assertIn("a", found.served)
+                self.assertIn("z", found.served)
+                (refused,) = found.refused.values()
+                self.assertIn(message, refused)
 
-    def test_a_cookie_that_is_no_word_is_refused(self) -> None:
-        for cookie in ("", "a b", "a;b", 'a"b'):
-            with self.assertRaisesRegex(ComponentError, "service a: .* is not a cookie's name"):
-                routing([route("a", client_cookie=cookie)])
+    def test_a_malformed_service_is_refused_alone(self) -> None:
+        for bad in (
+            route("bad", listen=("shop.example", 80)),
+            route("bad", listen=("fe80::1%eth0", 80)),
+            route("bad", listen=("10.0.0.2", 0)),
+            route("bad", Target("not an address", 80)),
+            route("bad", hosts=("a b",)),
+            route(""),
+            *(route("bad", client_cookie=cookie) for cookie in ("", "a b", "a;b", 'a"b', "a" * 65)),
+        ):
+            with self.subTest(bad):
+                found = routing([bad, route("good")])
+                self.assertEqual({"good": route("good")}, found.served)
+                self.assertEqual([bad.service.name], list(found.refused))
+                self.assertEqual({"10.0.0.1:80": "good"}, found.routes)
+
+    def test_any_token_may_name_the_cookie(self) -> None:
+        found = routing([route("a", client_cookie="my+cookie")])
+        self.assertEqual(({"a": "my+cookie"}, {}), (found.cookies, found.refused))
+
+    def test_an_address_that_cannot_be_used_is_refused_alone(self) -> None:
+        found = routing(
+            [route("a"), route("b", listen=("10.0.0.2", 80))], {"10.0.0.2:80": "cannot listen"}
+        )
+        self.assertEqual(({"10.0.0.1:80"}, ["b"]), (found.binds, list(found.refused)))
+
+    def test_a_refused_change_leaves_the_present_route_of_the_same_instance(self) -> None:
+        before = {"a": route("a")}
+        bad = route("a", listen=("10.0.0.2", 80))
+        found = routing([bad], {"10.0.0.2:80": "cannot listen"}, before)
+        self.assertEqual((before, ["a"]), (found.served, list(found.refused)))
+        other = route("a", listen=("10.0.0.2", 80), instance="another")
+        self.assertEqual({}, routing([other], {"10.0.0.2:80": "cannot listen"}, before).served)
+        taken = route("b")
+        found = routing([bad, taken], {"10.0.0.2:80": "cannot listen"}, before)
+        self.assertEqual({"b": taken}, found.served)
+
+    def test_binds(self) -> None:
+        routes = [route("a"), route("b", listen=("bad", 80))]
+        self.assertEqual({"10.0.0.1:80"}, binds_of(routes))

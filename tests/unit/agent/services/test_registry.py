@@ -36,12 +36,14 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(folder.cleanup)
         self.directory = pathlib.Path(folder.name)
         self.applied = []
+        self.refused = {}
         self.nova = FakeNova()
         self.book = AddressBook(self.directory / "addresses.json")
         self.registry = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
 
     async def apply(self, routes):
         self.applied.append(routes)
+        return self.refused
 
     async def test_a_service_and_its_guest(self):
         files.add(self.directory, service())
@@ -107,9 +109,23 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
             if refuse:
                 raise refuse[0]
             self.applied.append(routes)
+            return {}
 
         registry = ServiceRegistry(self.directory, self.nova, apply, self.book)
         self.assertEqual(["the port is taken"], await registry.refresh())
         refuse.clear()
         self.assertEqual([], await registry.refresh())
         self.assertEqual(1, len(self.applied))
+
+    async def test_a_refused_service_is_reported_alone_and_tried_again(self):
+        files.add(self.directory, service())
+        self.refused = {"shop": "service shop: cannot listen on 192.0.2.1:80"}
+        for _ in range(2):
+            self.assertEqual(list(self.refused.values()), await self.registry.refresh())
+        self.assertEqual(2, len(self.applied))
+        (shown,) = self.registry.describe(lambda name: "pass")
+        self.assertEqual(self.refused["shop"], shown["error"])
+        self.refused = {}
+        self.assertEqual([], await self.registry.refresh())
+        self.assertEqual([], await self.registry.refresh())
+        self.assertEqual(3, len(self.applied))
