@@ -4,20 +4,46 @@
 
 CM_ENTER=()
 
-# Two cores carry what has machines of its own in a real cloud: first the edge, then the hypervisors,
-# then users. The control plane runs when nobody else does: niceness alone would let it keep a core
-# for its slice of three milliseconds each time, whoever wakes up meanwhile. The guests' niceness is
-# below -10, which the machine's own daemons may have.
+# Two cores carry what has machines of its own in a real cloud, beside whatever else this machine
+# does. The data path has real-time priorities: first the edge, then users, then the hypervisors.
+# Nothing else can keep it waiting, neither the control plane nor foreign processes, as nothing
+# could if it had its own machines. Niceness cannot do that: a process that runs keeps its core for
+# a slice of 3 ms, whoever wakes up meanwhile. The control plane comes before foreign processes.
 share() {  # HOST [SERVICE]: the command that starts a process with its share
     case $1.${2:-} in
-        cache.*) echo nice -n -20 ;;
-        *.libvirtd | *.storage | *.ports) echo nice -n -16 ;;
-        client.*) echo nice -n -10 ;;
-        *.rabbitmq | *.) echo nice -n 10 ;;
+        cache.agent) data_path 3 -20 ;;
+        client.*) data_path 2 -10 ;;
+        *.libvirtd | *.storage | *.ports) data_path 1 -16 ;;
         *) echo "${CM_BEHIND[@]}" ;;
     esac
 }
-CM_BEHIND=(chrt --idle 0)
+CM_BEHIND=(chrt --other 0 nice -n -5)
+
+# Niceness is for a control group that is allowed no real time.
+data_path() {  # PRIORITY NICENESS
+    if chrt --rr 1 true 2> /dev/null; then
+        echo chrt --rr "$1"
+    else
+        echo nice -n "$2"
+    fi
+}
+
+# Real-time processes of one priority take turns; a slice of the kernel's 100 ms is too long for
+# the threads of two QEMUs on two cores.
+SLICE=/proc/sys/kernel/sched_rr_timeslice_ms
+
+shorten_slices() {
+    [[ -w $SLICE && $(cat $SLICE) != 4 ]] || return 0
+    cm_save_setting rr_timeslice "$(cat $SLICE)"
+    echo 4 > $SLICE
+}
+
+restore_slices() {
+    local before
+    before=$(cm_setting rr_timeslice '')
+    [[ -n $before && -w $SLICE ]] || return 0
+    echo "$before" > $SLICE
+}
 
 # Where the kernel groups processes by session, every daemon is a group of its own and its niceness
 # counts for nothing: the control plane would starve guests that have just been resumed.
@@ -63,6 +89,7 @@ ensure_network() {
     mkdir -p "$CM_STATE"/{run,log,settings}
     hosts_file > "$CM_STATE/hosts"
     honour_niceness
+    shorten_slices
     local host
     for host in $(cm_hosts); do ensure_host "$host"; done
 }
