@@ -24,6 +24,7 @@ from tools.measurement import checker, environment, guestlog, phases, plan, read
 from tools.measurement.analysis.outcome import Audit, Run
 from tools.measurement.load import Load, Manner
 from tools.measurement.probe import Prober
+from tools.measurement.speed import Speedometer, waited
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
@@ -116,12 +117,15 @@ async def run(settings: Settings) -> Run:
     gc.freeze()  # a collection in the midst of a run would be latency of our own making
     began, zero = time.time(), loop.time()
     load.begin(zero)
+    speed, waited_before = Speedometer(), waited()
+    timing = loop.create_task(speed.run(zero))
     probing = loop.create_task(prober.run(zero)) if prober else None
     watching = loop.create_task(_stop_at(settings.stop_file, load)) if settings.stop_file else None
     surge = _surge(settings, load, prober, zero) if settings.surge and prober else None
     surging = loop.create_task(surge) if surge else None
     asked = await load.run(asks, settings.duration)
-    for task in (probing, watching, surging):
+    pressure = _share(waited_before, waited(), loop.time() - zero)
+    for task in (probing, watching, surging, timing):
         if task:
             task.cancel()
     audit = await asyncio.to_thread(_audit, settings, load) if settings.log else None
@@ -139,9 +143,15 @@ async def run(settings: Settings) -> Run:
         audit=audit,
         phases=since,
         story=story,
-        environment=environment.collect(),
+        environment=environment.collect() | {"cpu_pressure": pressure},
         settings=settings.told(),
+        speed=speed.samples,
     )
+
+
+def _share(before: float | None, after: float | None, seconds: float) -> float | None:
+    """Of the run, in which some process waited for a core."""
+    return None if before is None or after is None else round((after - before) / seconds, 3)
 
 
 async def _surge(settings: Settings, load: Load, prober: Prober, zero: float) -> None:

@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from tests.unit.tools.analysis import makers
-from tools.measurement.command import main
+from tools.measurement.command import main, verdict
 
 
 class ReportTest(unittest.TestCase):
@@ -51,6 +51,26 @@ class ReportTest(unittest.TestCase):
             status, _, err = self.report(str(self.folder / name))
             self.assertEqual((2, 1), (status, err.count("\n")), err)
             self.assertIn(name, err)
+
+
+class VerdictTest(unittest.TestCase):
+    def judge(self, *claims: tuple[bool, bool]) -> tuple[int, str]:
+        told = [{"case": "precopy-1s", "ok": ok, "busy": busy} for ok, busy in claims]
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            status = verdict({"claims": told})
+        return status, err.getvalue()
+
+    def test_all_hold(self) -> None:
+        self.assertEqual((0, ""), self.judge((True, False), (True, False)))
+
+    def test_a_failure_is_not_hidden_by_a_busy_machine(self) -> None:
+        self.assertEqual(1, self.judge((False, False), (False, True))[0])
+
+    def test_too_busy_to_judge_is_said(self) -> None:
+        status, said = self.judge((True, False), (False, True), (False, True))
+        self.assertEqual((2, 1), (status, said.count("\n")))
+        self.assertIn("precopy-1s cannot be judged", said)
 
 
 class LoadTest(unittest.TestCase):

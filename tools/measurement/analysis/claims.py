@@ -13,13 +13,18 @@ HIT_MS: Final = 50.0
 HELD_MS: Final = 150.0
 IN_FLIGHT_MS: Final = 300.0
 LATE_SHARE: Final = 0.01  # of the control's late time
+BUSY: Final = 2.0  # slowdown of the machine beyond which times say nothing of us
 RATE: Final = 100.0  # requests per second, less 2 % for the chance in Poisson arrivals
 _CHANCE: Final = 0.98
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """One bar for one case. ``measured`` is None where nothing could be measured."""
+    """One bar for one case. ``measured`` is None where nothing could be measured.
+
+    ``busy``: the bar is one of time, and the machine was too slow for a miss to say anything of
+    us. Such a claim does not hold, but it did not fail either.
+    """
 
     case: str
     name: str
@@ -27,6 +32,7 @@ class Claim:
     measured: float | int | None
     unit: str
     ok: bool
+    busy: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Primitives, as in ``result.json``."""
@@ -49,11 +55,27 @@ def claims(runs: Sequence[Figures]) -> list[Claim]:
 
 
 def _at_most(  # one bar, from above
-    figures: Figures, key: str, name: str, limit: float, unit: str, *, null_ok: bool
+    figures: Figures,
+    key: str,
+    name: str,
+    limit: float,
+    *,
+    null_ok: bool,
+    why: str = "",
 ) -> Claim:
     measured = figures[key]
     ok = null_ok if measured is None else measured <= limit
-    return Claim(figures["case"], name, f"≤ {limit:g}", measured, unit, ok)
+    required = f"≤ {limit:g}{why}"
+    return Claim(figures["case"], name, required, measured, "ms", ok, _busy(figures, ok))
+
+
+def _slowdown(figures: Figures) -> float:
+    """Of the machine; 1 where nobody measured it."""
+    return float(figures.get("machine_slowdown") or 1.0)
+
+
+def _busy(figures: Figures, ok: bool) -> bool:
+    return not ok and _slowdown(figures) > BUSY
 
 
 def _load(figures: Figures) -> list[Claim]:
@@ -78,6 +100,8 @@ def _safety(figures: Figures) -> list[Claim]:
 
 def _waits(figures: Figures) -> list[Claim]:
     hit = figures["hit_p99_ms"]
+    fast = hit is not None and hit < HIT_MS
+    slowdown = min(_slowdown(figures), BUSY)
     twice = figures["blackout_s"] * 1000 + IN_FLIGHT_MS
     return [
         Claim(
@@ -86,22 +110,22 @@ def _waits(figures: Figures) -> list[Claim]:
             f"< {HIT_MS:g}",
             hit,
             "ms",
-            hit is not None and hit < HIT_MS,
+            fast,
+            _busy(figures, fast),
         ),
         _at_most(
             figures,
             "held_overrun_p99_ms",
             "held requests past the end of the blackout, p99",
-            HELD_MS,
-            "ms",
+            round(HELD_MS * slowdown, 1),
             null_ok=False,
+            why=f" ({HELD_MS:g}, the machine being {slowdown:.2f} times slower than at its best)",
         ),
         _at_most(
             figures,
             "inflight_read_overrun_max_ms",
             "reads in flight at the pause, past its end, max",
             IN_FLIGHT_MS,
-            "ms",
             null_ok=True,  # none was in flight: nothing to bound
         ),
         _at_most(
@@ -109,7 +133,6 @@ def _waits(figures: Figures) -> list[Claim]:
             "inflight_write_overrun_max_ms",
             "writes in flight at the pause, past its end, max (blackout + 300 ms)",
             round(twice, 1),
-            "ms",
             null_ok=True,
         ),
     ]
@@ -144,6 +167,7 @@ def _against(control: Figures, protected: Figures) -> list[Claim]:
             late,
             "s",
             ok,
+            _busy(protected, ok),
         )
     ]
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tools.measurement.analysis import depth, late
+from tools.measurement.analysis import depth, late, speed
 from tools.measurement.analysis.blackout import Blackout, blackouts, longest
 from tools.measurement.analysis.outcome import Request, Run
-
-
-def quantile(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that ``share`` of all do not exceed (nearest rank); None of none."""
-    ranked = sorted(values)
-    return ranked[max(math.ceil(share * len(ranked)), 1) - 1] if ranked else None
+from tools.measurement.analysis.quantile import quantile
+from tools.measurement.analysis.rewritten import Rewritten
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -88,8 +83,12 @@ def _migration(run: Run) -> tuple[float, float] | None:
     return None if start is None or end is None else (start, end)
 
 
-def _late(run: Run, paths: frozenset[str]) -> dict[str, Any]:
-    requests = late.cacheable(run.requests, paths)
+def _late(run: Run, found: Sequence[Blackout], paths: frozenset[str]) -> dict[str, Any]:
+    rewritten = Rewritten(run.requests, found, run.probe_interval or 0.0)
+    requests: list[Request] = []
+    excused: list[Request] = []
+    for request in late.cacheable(run.requests, paths):
+        (excused if rewritten.excuses(request) else requests).append(request)
     intervals = late.late_intervals(requests)
     span = _migration(run)
     total = late.length(intervals)
@@ -97,6 +96,8 @@ def _late(run: Run, paths: frozenset[str]) -> dict[str, Any]:
     return {
         "late_cacheable_s": round(total, 3),
         "late_cacheable_during_migration_s": None if inside is None else round(inside, 3),
+        "late_rewritten_s": round(late.length(late.late_intervals(excused)), 3),
+        "rewritten_requests": len(excused),
         "cacheable_requests": len(requests),
         "cacheable_max_ms": _ms(max((r.latency for r in requests), default=None)),
     }
@@ -138,7 +139,7 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
         "blackout_s": round(main.seconds, 3) if main else 0.0,
         "blackouts": [[round(gap.start, 3), round(gap.end, 3)] for gap in found],
         **_arrivals(requests, sort(requests, found)),
-        **_late(run, paths),
+        **_late(run, found, paths),
         "phases": {name: round(at, 3) for name, at in run.phases.items()},
         "reads": len(requests) - len(writes),
         "writes": len(writes),
@@ -147,9 +148,25 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
         **_latencies(requests),
         "generator_lag_p99_ms": _ms(quantile((r.sent - r.scheduled for r in requests), 0.99)),
         "probe_interval_s": run.probe_interval,
+        **_machine(run, found),
         **depth.told(requests, main),
         "errors": _errors(requests),
         "findings": list(run.audit.findings) if run.audit else [],
+    }
+
+
+def _machine(run: Run, found: Sequence[Blackout]) -> dict[str, Any]:
+    """How slow and how busy the machine was.
+
+    The slowdown that a bar may use is that of the blackouts: the guest's CPUs are paused then, so
+    it is not the work of the handover that is told as slowness.
+    """
+    silent = speed.slowdown(run.speed, [(gap.start, gap.end) for gap in found])
+    whole = speed.slowdown(run.speed, [(0.0, run.duration)])
+    return {
+        "machine_slowdown": None if silent is None else round(silent, 3),
+        "machine_slowdown_run": None if whole is None else round(whole, 3),
+        "cpu_pressure": run.environment.get("cpu_pressure"),
     }
 
 

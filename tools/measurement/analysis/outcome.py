@@ -96,6 +96,7 @@ class Run:
     story: Sequence[tuple[float, str]] = ()  # the agent's decisions: since the start, sentence
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    speed: Sequence[tuple[float, float]] = ()  # second of the run, CPU seconds of a piece of work
 
     def to_wire(self) -> dict[str, Any]:
         """Primitives, requests by column (a tenth of the size of one object a request)."""
@@ -114,6 +115,7 @@ class Run:
             "story": [[at, sentence] for at, sentence in self.story],
             "environment": dict(self.environment),
             "settings": dict(self.settings),
+            "speed": [[_t(at), round(took, 7)] for at, took in self.speed],
         }
 
     @classmethod
@@ -137,6 +139,7 @@ class Run:
                 story=[(float(at), str(sentence)) for at, sentence in wire["story"]],
                 environment=wire["environment"],
                 settings=wire["settings"],
+                speed=[(float(at), float(took)) for at, took in wire.get("speed", ())],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise RunError(f"damaged run: {exc!r}") from exc

@@ -77,6 +77,33 @@ class ClaimsTest(unittest.TestCase):
         self.assertEqual(dataclasses.asdict(claim), claim.to_wire())
 
 
+class SlownessTest(unittest.TestCase):
+    def missed(self, **more: Any) -> list[tuple[str, bool]]:
+        found = claims([control(), protected(**more)])
+        return [(claim.name, claim.busy) for claim in found if not claim.ok]
+
+    def test_held_requests_have_as_much_more_time_as_the_machine_takes(self) -> None:
+        self.assertEqual([], self.missed(held_overrun_p99_ms=224.0, machine_slowdown=1.5))
+        self.assertEqual(
+            [("held requests past the end of the blackout, p99", False)],
+            self.missed(held_overrun_p99_ms=226.0, machine_slowdown=1.5),
+        )
+
+    def test_other_bars_stay(self) -> None:
+        self.assertEqual(1, len(self.missed(hit_p99_ms=51.0, machine_slowdown=1.9)))
+
+    def test_a_machine_too_slow_to_judge(self) -> None:
+        self.assertEqual([], self.missed(machine_slowdown=7.0))
+        for key, value in (("held_overrun_p99_ms", 301.0), ("hit_p99_ms", 51.0),
+                           ("late_cacheable_s", 0.5)):  # fmt: skip
+            with self.subTest(key):
+                missed = self.missed(machine_slowdown=2.1, **{key: value})
+                self.assertEqual([True], [busy for _, busy in missed])
+
+    def test_safety_is_never_excused(self) -> None:
+        self.assertEqual([("writes lost", False)], self.missed(writes_lost=1, machine_slowdown=9.0))
+
+
 class DrainTest(unittest.TestCase):
     GOOD = {
         "depth_max": 12_000,

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.unit.tools.analysis import makers
 from tools.measurement.analysis.blackout import Blackout
-from tools.measurement.analysis.figures import figures, quantile, sort
+from tools.measurement.analysis.figures import figures, sort
+from tools.measurement.analysis.quantile import quantile
 
 NAMED = (
     *("case", "protected", "requests", "failed", "writes_acked", "writes_lost", "writes_doubled"),

@@ -1,0 +1,36 @@
+"""How slow the machine was."""
+
+from __future__ import annotations
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.tools.analysis import makers
+from tools.measurement.analysis.figures import figures
+from tools.measurement.analysis.speed import FEWEST, slowdown
+
+
+class SlowdownTest(unittest.TestCase):
+    def test_mean_of_the_span_against_the_best_of_the_run(self) -> None:
+        samples = [(n / 100, 0.002 if 500 <= n < 600 else 0.001) for n in range(1000)]
+        self.assertEqual(2.0, slowdown(samples, [(5.0, 6.0)]))
+        self.assertEqual(1.0, slowdown(samples, [(1.0, 2.0)]))
+        self.assertEqual(1.5, slowdown(samples, [(4.0, 5.0), (5.0, 6.0)]))
+
+    def test_too_few_samples_say_nothing(self) -> None:
+        self.assertIsNone(slowdown([], [(0.0, 1.0)]))
+        self.assertIsNone(slowdown([(0.0, 0.001)] * (FEWEST - 1), [(0.0, 1.0)]))
+
+    @given(st.lists(st.floats(1e-5, 1e-2), min_size=FEWEST, max_size=200))
+    def test_is_never_below_one(self, pieces: list[float]) -> None:
+        found = slowdown([(n / 100, took) for n, took in enumerate(pieces)], [(0.0, 9.0)])
+        assert found is not None
+        self.assertGreaterEqual(found, 1.0)
+
+    def test_only_the_blackout_counts(self) -> None:
+        samples = [(n / 100, 0.001 if 200 <= n < 300 else 0.003) for n in range(1000)]
+        told = figures(makers.run([], (2.0, 3.0), speed=samples), frozenset())
+        self.assertAlmostEqual(1.0, told["machine_slowdown"], delta=0.03)
+        self.assertEqual(2.8, told["machine_slowdown_run"])
