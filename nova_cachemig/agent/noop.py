@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nova_cachemig.agent import ports
 from nova_cachemig.model.access import AccessRecord
-from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Service, Target
 
@@ -110,7 +110,7 @@ class NoProber:
 class NoHandoverStore:
     """A store that keeps nothing: a restarted agent knows of no handover."""
 
-    async def save(self, record: HandoverRecord) -> None:
+    async def save(self, record: HandoverRecord, *, replaces: HandoverId | None = None) -> None:
         """Drop the record."""
 
     async def unfinished(self) -> list[HandoverRecord]:

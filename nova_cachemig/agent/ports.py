@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from nova_cachemig.model.access import AccessRecord
-from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Service, Target
 
@@ -131,8 +131,8 @@ class Prober(Protocol):
 class HandoverStore(Protocol):
     """Handovers on disk (``agent/journal``)."""
 
-    async def save(self, record: HandoverRecord) -> None:
-        """Durable when it returns."""
+    async def save(self, record: HandoverRecord, *, replaces: HandoverId | None = None) -> None:
+        """Durable when it returns. ``replaces``: the id under which it was saved before."""
 
     async def unfinished(self) -> list[HandoverRecord]:
         """Those without an outcome, the oldest first."""

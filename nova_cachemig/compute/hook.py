@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from oslo_log import log
 
 from nova_cachemig.compute.notification import Moment, MomentKind
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import SLICE, WarmResponse
 from nova_cachemig.rpc.cast_queue import QueuedCast
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
@@ -29,9 +30,9 @@ _PACE: Final = 0.25
 """Seconds, at most, between a question that was answered too soon and the next."""
 
 _TOLD = {
-    MomentKind.COMPLETED: GuestEventKind.COMPLETED,
-    MomentKind.ROLLING_BACK: GuestEventKind.FAILED,
-    MomentKind.ROLLED_BACK: GuestEventKind.ROLLED_BACK,
+    MomentKind.COMPLETED: EventKind.COMPLETED,
+    MomentKind.ROLLING_BACK: EventKind.FAILED,
+    MomentKind.ROLLED_BACK: EventKind.ROLLED_BACK,
 }
 
 

@@ -132,7 +132,7 @@ class LibvirtWatch:
             self._warm_up()
 
     def _on_iteration(self, connection: Any, domain: Any, number: int, opaque: Any) -> None:
-        self._pass_on(self._tracker.iteration(domain.UUIDString(), number, time.time()))
+        self._tracker.iteration(domain.UUIDString())
 
     def _pass_on(self, event: GuestEvent | None) -> None:
         if event is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 
 
 class Lifecycle(enum.IntEnum):
@@ -44,6 +45,7 @@ _SWITCHOVER = {
     Suspended.POSTCOPY: "suspended_postcopy",
     Suspended.POSTCOPY_FAILED: "suspended_postcopy_failed",
 }
+_POST_COPY = frozenset({"suspended_postcopy", "suspended_postcopy_failed", "resumed_postcopy"})
 _ARRIVAL = {Resumed.MIGRATED: "resumed_migrated", Resumed.POSTCOPY: "resumed_postcopy"}
 
 
@@ -67,10 +69,9 @@ class Tracker:
         self._leaving: dict[str, _Leaving] = {}
         self._arriving: set[str] = set()
 
-    def iteration(self, instance: str, number: int, at: float) -> GuestEvent:
-        """A round of memory copy began on the source."""
+    def iteration(self, instance: str) -> None:
+        """A round of memory copy began on the source: the domain is leaving."""
         self._leaving.setdefault(instance, _Leaving())
-        return self._event(instance, GuestEventKind.ITERATION, at, str(number))
 
     def lifecycle(self, instance: str, event: int, detail: int, at: float) -> GuestEvent | None:
         """What the agent should know of a lifecycle event; None: nothing."""
@@ -106,20 +107,21 @@ class Tracker:
             return None
         if detail != Suspended.POSTCOPY_FAILED:  # that one is told on both hosts
             self._leaving[instance] = _Leaving(paused=True)
-        return self._event(instance, GuestEventKind.PAUSED, at, name)
+        return self._event(instance, EventKind.PAUSED, at, name)
 
     def _resumed(self, instance: str, detail: int, at: float) -> GuestEvent | None:
         leaving = self._leaving.pop(instance, None)
         self._arriving.discard(instance)
         if leaving is not None and leaving.paused:
-            return self._event(instance, GuestEventKind.SWITCHOVER_FAILED, at, "resumed")
+            return self._event(instance, EventKind.SWITCHOVER_FAILED, at, "resumed")
         if detail in _ARRIVAL:
-            return self._event(instance, GuestEventKind.RESUMED, at, _ARRIVAL[Resumed(detail)])
+            return self._event(instance, EventKind.RESUMED, at, _ARRIVAL[Resumed(detail)])
         return None
 
     def _forget(self, instance: str) -> None:
         self._leaving.pop(instance, None)
         self._arriving.discard(instance)
 
-    def _event(self, instance: str, kind: GuestEventKind, at: float, detail: str) -> GuestEvent:
-        return GuestEvent(instance, kind, at, self._host, None, detail)
+    def _event(self, instance: str, kind: EventKind, at: float, detail: str) -> GuestEvent:
+        post_copy = detail in _POST_COPY
+        return GuestEvent(instance, kind, at, self._host, None, detail, post_copy)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 from nova_cachemig.handover.actions import Action
-from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.events import Event
 from nova_cachemig.handover.table import TABLE, Guard, Row
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import Decision, OutcomeKind
 from nova_cachemig.model.phase import Phase
 
 _OUTCOME_OF = {
     EventKind.COMPLETED: OutcomeKind.COMPLETED,
+    EventKind.FAILED: OutcomeKind.ROLLED_BACK,
     EventKind.ROLLED_BACK: OutcomeKind.ROLLED_BACK,
     EventKind.DEADLINE: OutcomeKind.ABANDONED,
 }
@@ -19,15 +21,15 @@ _MOVED = frozenset({EventKind.PAUSED, EventKind.RESUMED, EventKind.SWITCHOVER_FA
 
 
 class UnknownEventError(Exception):
-    """The table has no row for this event in this phase: an error of ours, not of a user."""
+    """The table has no row for this event in this phase: an error of the program, not of a user."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Handover:
     """Where one handover stands.
 
-    ``moved``: the hypervisor has told of a switchover, done or failed. ``post_copy``: memory
-    follows after it. ``outcome``: what Nova told; the first word counts.
+    ``moved``: the hypervisor has reported a switchover, done or failed. ``post_copy``: memory
+    follows after it. ``outcome``: what Nova reported; the first report counts.
     """
 
     phase: Phase = Phase.IDLE
@@ -78,7 +80,7 @@ def _choose(state: Handover, row: Row) -> Row:
 def _remember(state: Handover, event: Event) -> Handover:
     if state.outcome is None and event.kind in _OUTCOME_OF:
         state = dataclasses.replace(state, outcome=_OUTCOME_OF[event.kind])
-    # What the hypervisor tells of a handover that is over belongs to no switchover of its.
+    # An event of the hypervisor after the end belongs to no switchover of this handover.
     if event.kind in _MOVED and state.phase is not Phase.RELEASED:
         failed = event.kind is EventKind.SWITCHOVER_FAILED
         post_copy = False if failed else state.post_copy or event.post_copy

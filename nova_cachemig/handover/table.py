@@ -10,7 +10,7 @@ import dataclasses
 import enum
 
 from nova_cachemig.handover.actions import Action as A
-from nova_cachemig.handover.events import EventKind as E
+from nova_cachemig.model.event import EventKind as E
 from nova_cachemig.model.phase import EdgeState, Phase
 
 P = Phase
@@ -19,8 +19,8 @@ P = Phase
 class Guard(enum.StrEnum):
     """A row that depends on more than the phase and the event (``machine.py`` decides)."""
 
-    SETTLED = "settled"  # the guest moved, or failed to, and Nova needs nothing more of us
-    OUTCOME = "outcome"  # Nova has told how the migration ended
+    MIGRATION_OVER = "migration_over"  # the guest moved or stayed; no memory is to follow
+    OUTCOME = "outcome"  # it is known how the migration ended
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,19 +41,22 @@ _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
 _BACK = (A.SEND_WRITES, A.SET_EDGE, A.KILL_READS, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
-_silent = Row(P.SHIELDED, _SHIELD, "the guest fell silent without a word: shielding")
+_silent = Row(P.SHIELDED, _SHIELD, "the guest is silent and no event says why: shielding")
 _resumed = Row(P.SHIELDED, _SHIELD, "the guest runs again: waiting until it is reachable")
 _failed = Row(P.ROLLING_BACK, _SHIELD, "the switchover failed: waiting for the source")
-_answers = Row(P.REPLAYING, _BACK, "the guest answers: held requests go, the journal is replayed")
+_answers = Row(
+    P.REPLAYING,
+    _BACK,
+    "the guest is reachable: held requests continue, the journal is replayed",
+)
 _completed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "Nova says completed: draining")
 _rolled_back = Row(P.ROLLING_BACK, _SHIELD, "Nova rolled back: waiting for the source")
-_gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest answers")
-_ask = Row(None, (A.ASK_NOVA,), "")
-_settled = Row(
+_gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest is reachable")
+_drained = Row(
     None,
     (A.RELEASE,),
     "the journal is empty: releasing",
-    Guard.SETTLED,
+    Guard.MIGRATION_OVER,
     Row(
         P.ARMED,
         (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
@@ -63,11 +66,11 @@ _settled = Row(
 _released = Row(
     P.RELEASED,
     (A.STOP_PROBE, A.STOP_WARM, A.FINISH),
-    "released: the edge passes all through",
+    "released: the edge passes everything through",
     Guard.OUTCOME,
-    Row(P.RELEASED, (A.STOP_PROBE, A.STOP_WARM), "released: Nova has yet to say how it ended"),
+    Row(P.RELEASED, (A.STOP_PROBE, A.STOP_WARM), "released: Nova has not said yet how it ended"),
 )
-_told = Row(None, (), "Nova says how it ended")
+_outcome_known = Row(None, (), "Nova says how it ended")
 
 TABLE: dict[Phase, dict[E, Row]] = {
     P.IDLE: {
@@ -79,7 +82,12 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RECOVER: Row(
             P.SHIELDED,
             (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
-            "found on disk after a restart: shielding until the guest is seen",
+            "found on disk after a restart: shielding until the guest is reachable",
+        ),
+        E.UNANNOUNCED: Row(
+            P.SHIELDED,
+            (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
+            "the guest is paused and nobody announced a migration: shielding",
         ),
     },
     P.WARMING: {
@@ -92,6 +100,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: _failed,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _completed,
+        E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
         E.DEADLINE: _gave_up,
     },
@@ -107,6 +116,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _completed,
+        E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
         E.DEADLINE: _gave_up,
     },
@@ -121,9 +131,10 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
-        E.COMPLETED: _told,
+        E.COMPLETED: _outcome_known,
+        E.FAILED: Row(P.ROLLING_BACK, (), "Nova rolled back"),
         E.ROLLED_BACK: Row(P.ROLLING_BACK, (), "Nova rolled back"),
-        E.DEADLINE: _told,
+        E.DEADLINE: _outcome_known,
     },
     P.ROLLING_BACK: {
         E.BEGIN: LATE,
@@ -136,9 +147,10 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
-        E.COMPLETED: _told,
-        E.ROLLED_BACK: _told,
-        E.DEADLINE: _told,
+        E.COMPLETED: _outcome_known,
+        E.FAILED: _outcome_known,
+        E.ROLLED_BACK: _outcome_known,
+        E.DEADLINE: _outcome_known,
     },
     P.REPLAYING: {
         E.BEGIN: LATE,
@@ -148,13 +160,14 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: _silent,
         E.ANSWERS: LATE,
-        E.DRAINED: _settled,
+        E.DRAINED: _drained,
         E.RELEASE_DONE: _released,
         E.RELEASE_FAILED: Row(
             None, (A.SET_EDGE, A.WAIT_DRAINED), "a write came while releasing: draining again"
         ),
         E.STILL_RUNNING: LATE,
         E.COMPLETED: Row(None, (A.WAIT_DRAINED,), "Nova says completed"),
+        E.FAILED: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
         E.DEADLINE: Row(None, (A.WAIT_DRAINED,), "deadline: releasing"),
     },
@@ -171,6 +184,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: Row(None, (A.FINISH,), "Nova says completed"),
+        E.FAILED: Row(None, (A.FINISH,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.FINISH,), "Nova rolled back"),
         E.DEADLINE: Row(None, (A.FINISH,), "deadline: nobody says how it ended"),
     },

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any
+from typing import Any, Final
 
 from nova_cachemig.model.phase import Phase
+
+_UNANNOUNCED: Final = "unannounced-"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandoverId:
-    """Instance UUID and Nova's request id (``req-…``): each migration has a request of its own."""
+    """Instance UUID and Nova's request id (``req-…``), which differs for each migration."""
 
     instance: str
     request: str
+
+    @classmethod
+    def unannounced(cls, instance: str, at: float) -> HandoverId:
+        """Of a migration whose request id is not known yet; ``at``: UNIX seconds."""
+        return cls(instance, f"{_UNANNOUNCED}{at:.3f}")
+
+    @property
+    def announced(self) -> bool:
+        """Whether :attr:`request` is Nova's."""
+        return not self.request.startswith(_UNANNOUNCED)
 
     def __str__(self) -> str:
         return f"{self.instance}/{self.request}"

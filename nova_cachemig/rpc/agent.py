@@ -6,6 +6,10 @@ on several threads, so it may handle two that follow each other closely in the o
 Version history:
 
 * 1.0 - begin, wait_warm, guest_event, handovers, handover, services, reload, ping
+* 1.1 - guest_event: the field ``post_copy``. nova-compute still sends the cast as 1.0, and an agent
+  of 1.0 ignores the field and finds the word "postcopy" in ``detail``. An agent of 1.1 does so
+  itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent; an agent of
+  1.1 ignores it.
 """
 
 from __future__ import annotations
@@ -24,10 +28,12 @@ from nova_cachemig.rpc.client import RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import RpcServer
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
 HANDOVERS_LIMIT: Final = 1000
+_RETIRED_KINDS: Final = ("iteration",)
+"""Kinds of events that nova-compute of RPC 1.0 sends and that mean nothing to the agent."""
 _RECONNECT_WITHIN: Final = 2
 """Seconds, at most, between attempts of the agent to reconnect (oslo.messaging's default: 30)."""
 
@@ -233,6 +239,8 @@ class Dispatch:
 
     @oslo_messaging.expected_exceptions(ValueError)
     def guest_event(self, ctxt: bus.Context, event: Any) -> None:
+        if isinstance(event, dict) and event.get("kind") in _RETIRED_KINDS:
+            return
         self._endpoint.guest_event(ctxt, GuestEvent.from_wire(event))
 
     @oslo_messaging.expected_exceptions(ValueError)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.schema import HANDOVERS
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
 
 LOG = logging.getLogger(__name__)
 
@@ -20,8 +20,11 @@ class JournalHandoverStore:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    async def save(self, record: HandoverRecord) -> None:
-        """Insert or update a handover. It is durable when this returns."""
+    async def save(self, record: HandoverRecord, *, replaces: HandoverId | None = None) -> None:
+        """Insert or update a handover. It is durable when this returns.
+
+        ``replaces``: the id under which it was saved before.
+        """
         row = {
             "instance": record.id.instance,
             "request": record.id.request,
@@ -29,12 +32,11 @@ class JournalHandoverStore:
             "unfinished": record.outcome is None,
             "record": json.dumps(record.to_wire()),
         }
-        where = (
-            HANDOVERS.c.instance == record.id.instance,
-            HANDOVERS.c.request == record.id.request,
-        )
+        where = _named(record.id)
 
         def work(connection: sa.Connection) -> None:
+            if replaces is not None:
+                connection.execute(sa.delete(HANDOVERS).where(*_named(replaces)))
             if not connection.execute(sa.select(HANDOVERS.c.started).where(*where)).first():
                 connection.execute(sa.insert(HANDOVERS), [row])
             else:
@@ -55,6 +57,10 @@ class JournalHandoverStore:
         """Return up to ``limit`` handovers, the newest first."""
         query = sa.select(HANDOVERS.c.record).order_by(HANDOVERS.c.started.desc()).limit(limit)
         return await self._journal.read(lambda connection: _records(connection, query))
+
+
+def _named(handover: HandoverId) -> tuple[sa.ColumnElement[bool], ...]:
+    return HANDOVERS.c.instance == handover.instance, HANDOVERS.c.request == handover.request
 
 
 def _records(connection: sa.Connection, query: sa.Select[tuple[str]]) -> list[HandoverRecord]:

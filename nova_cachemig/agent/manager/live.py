@@ -13,7 +13,8 @@ from nova_cachemig.agent.manager.performer import Performer
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts, WriteCounts
 from nova_cachemig.handover import machine
 from nova_cachemig.handover.actions import Action
-from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.events import Event
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import Decision, HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.service import Route
@@ -54,6 +55,32 @@ class LiveHandover:
     def post(self, event: Event) -> None:
         """Take an event; it is handled in the order of arrival."""
         self._events.put_nowait(event)
+
+    def may_be_of(self, begun: float) -> bool:
+        """Whether a migration that Nova began at ``begun`` (UNIX seconds) may be this one.
+
+        Only where nobody announced this one. Once the services are released, a migration that
+        began after the pause is the next one.
+        """
+        if self.id.announced:
+            return False
+        return self.phase is not Phase.RELEASED or begun <= self.record.started
+
+    async def announce(
+        self, handover: HandoverId, source: str | None = None, destination: str | None = None
+    ) -> None:
+        """Take over Nova's request id, in memory and on disk; the handover continues."""
+        former = self.id
+        self.record = dataclasses.replace(
+            self.record,
+            id=handover,
+            source=source or self.record.source,
+            destination=destination or self.record.destination,
+        )
+        self._performer.handover = handover
+        LOG.info("handover %s: Nova's request is %s", former, handover.request)
+        self._note(f"Nova announced the migration: request {handover.request}")
+        await self._save(replaces=former)
 
     async def run(self) -> None:
         """Handle events until the handover is finished."""
@@ -128,8 +155,11 @@ class LiveHandover:
             ended=time.time() if finished else None,
             outcome=self._state.outcome if finished else None,
         )
+        await self._save()
+
+    async def _save(self, replaces: HandoverId | None = None) -> None:
         try:
-            await self._components.store.save(self.record)
+            await self._components.store.save(self.record, replaces=replaces)
         except ComponentError as exc:
             LOG.error("handover %s: its record is not on disk: %s", self.id, exc)
 

@@ -1,4 +1,4 @@
-"""All handovers of this agent: who is told what, one live handover an instance."""
+"""All handovers of this agent: one live handover per instance."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from oslo_log import log
 
 from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.live import LiveHandover
-from nova_cachemig.handover.events import Event, EventKind
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.handover.events import Event
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.service import Route
@@ -21,14 +22,9 @@ LOG = log.getLogger(__name__)
 STALE = 300.0
 """Seconds after which word of a migration that begins is no news: the hook itself waits less."""
 
-_KIND_OF = {
-    GuestEventKind.PAUSED: EventKind.PAUSED,
-    GuestEventKind.RESUMED: EventKind.RESUMED,
-    GuestEventKind.SWITCHOVER_FAILED: EventKind.SWITCHOVER_FAILED,
-    GuestEventKind.COMPLETED: EventKind.COMPLETED,
-    GuestEventKind.ROLLED_BACK: EventKind.ROLLED_BACK,
-    GuestEventKind.FAILED: EventKind.ROLLED_BACK,
-}
+SKEW = 5.0
+"""Seconds by which the clocks of two hosts may differ."""
+
 _USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
 _NOT_OURS: dict[str, str | bool] = {
     "ready": True,
@@ -88,7 +84,7 @@ class HandoverManager:
     async def begin(
         self, handover: HandoverId, source: str | None, destination: str | None, at: float
     ) -> None:
-        """A migration is being prepared; the second time it is told of the same changes nothing."""
+        """Nova prepares a migration; a repetition changes nothing."""
         known = self._live.get(handover.instance)
         if known is not None and known.id == handover:
             return
@@ -98,6 +94,9 @@ class HandoverManager:
         if not self._routes_of(handover.instance):
             return
         if known is not None:
+            if known.may_be_of(at):
+                await known.announce(handover, source, destination)
+                return
             await self._supersede(known)
         record = HandoverRecord(
             id=handover,
@@ -127,39 +126,38 @@ class HandoverManager:
             return {"ready": False, "phase": live.phase.value, "reason": "warming"}
         return {"ready": True, "phase": live.phase.value, "reason": "warm"}
 
-    async def guest_event(self, told: GuestEvent) -> None:
-        """A moment of the migration, from Nova or from the hypervisor."""
-        kind = _KIND_OF.get(told.kind)
-        if kind is None:
-            return
-        live = self._live.get(told.instance)
+    async def guest_event(self, event: GuestEvent) -> None:
+        """An event of the migration, from Nova or from the hypervisor."""
+        live = self._live.get(event.instance) or self._unannounced(event)
         if live is None:
-            live = self._unannounced(told)
-        if live is None or (told.request is not None and told.request != live.id.request):
             return
-        post_copy = "postcopy" in told.detail.replace("-", "").lower()
-        live.post(Event(kind, told.at, told.host or "", post_copy))
+        if event.request is not None and event.request != live.id.request:
+            if live.id.announced or event.at < live.record.started - SKEW:
+                return  # of another migration
+            await live.announce(HandoverId(event.instance, event.request))
+        live.post(Event(event.kind, event.at, event.host or "", event.post_copy))
 
     # ------------------------------------------------------------------------------------
 
-    def _unannounced(self, told: GuestEvent) -> LiveHandover | None:
-        """A guest is paused for its switchover and nobody has begun: shield at once."""
-        if told.kind is not GuestEventKind.PAUSED or not self._routes_of(told.instance):
+    def _unannounced(self, event: GuestEvent) -> LiveHandover | None:
+        """A guest is paused for its switchover and no migration was announced: shield."""
+        if event.kind is not EventKind.PAUSED or not self._routes_of(event.instance):
             return None
         record = HandoverRecord(
-            id=HandoverId(told.instance, f"unannounced-{told.at:.3f}"),
+            id=HandoverId.unannounced(event.instance, event.at),
             services=(),
-            source=told.host,
+            source=event.host,
             destination=None,
             phase=Phase.IDLE,
-            started=told.at,
+            started=event.at,
         )
-        return self._start(record, EventKind.RECOVER)
+        return self._start(record, EventKind.UNANNOUNCED)
 
     def _start(self, record: HandoverRecord, first: EventKind) -> LiveHandover:
         live = LiveHandover(self._components, record, self._routes_of(record.id.instance))
         self._live[record.id.instance] = live
-        live.post(Event(first, time.time(), f"{record.source} to {record.destination}"))
+        hosts = [host for host in (record.source, record.destination) if host is not None]
+        live.post(Event(first, time.time(), " to ".join(hosts)))
         self._tasks[record.id.instance] = asyncio.create_task(self._run(live))
         return live
 

@@ -12,8 +12,9 @@ from oslo_log import log
 from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.ports import ComponentError, MigrationState
 from nova_cachemig.handover.actions import Action
-from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.events import Event
 from nova_cachemig.handover.table import EDGE_OF
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.model.phase import EdgeState, Phase
 from nova_cachemig.model.service import Route, Target
@@ -51,7 +52,7 @@ class Performer:
         note: Callable[[str], None],
     ) -> None:
         self._components = components
-        self._id = handover
+        self.handover = handover
         self._routes = tuple(r for r in routes if r.target is not None)
         self._started = started
         self._post = post
@@ -90,7 +91,7 @@ class Performer:
         except ComponentError as exc:
             if action is Action.OPEN_WRITES:
                 raise
-            LOG.error("handover %s: %s failed: %s", self._id, action, exc)
+            LOG.error("handover %s: %s failed: %s", self.handover, action, exc)
             self._note(f"{action} failed: {exc}")
 
     async def stop(self) -> None:
@@ -115,10 +116,10 @@ class Performer:
         try:
             await work()
         except ComponentError as exc:
-            LOG.error("handover %s: %s failed: %s", self._id, name, exc)
+            LOG.error("handover %s: %s failed: %s", self.handover, name, exc)
             self._note(f"{name} failed: {exc}")
         except Exception:  # a task of ours must not die unseen: the watchdog ends the handover
-            LOG.exception("handover %s: %s broke", self._id, name)
+            LOG.exception("handover %s: %s broke", self.handover, name)
             self._note(f"{name} broke; see the log")
 
     def _event(self, kind: EventKind, detail: str = "") -> None:
@@ -258,6 +259,6 @@ class Performer:
         self._spawn("nova", self._ask)
 
     async def _ask(self) -> None:
-        state = await self._components.nova.migration_state(self._id.instance, self._started)
+        state = await self._components.nova.migration_state(self.handover.instance, self._started)
         if state in _EVENT_OF:
             self._event(_EVENT_OF[state], "asked")

@@ -27,7 +27,8 @@ from nova.tests import fixtures as nova_fixtures
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_messaging.notify import notifier as oslo_notifier
 
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.rpc import agent as contract
 
@@ -89,7 +90,7 @@ class RecordingAgent:
         with self.changed:
             return [detail for told, detail in self.story if told == what]
 
-    def kinds(self) -> list[GuestEventKind]:
+    def kinds(self) -> list[EventKind]:
         """Of the guest events."""
         return [event.kind for event in self.of("guest_event")]
 
@@ -198,7 +199,7 @@ class WithAgent(MigrationScenarios):
             self.assertEqual(("src", "dest"), (source, destination))
             self.assertEqual({handover}, set(agent.of("wait_warm")))
             [event] = agent.of("guest_event")
-            self.assertEqual(GuestEventKind.COMPLETED, event.kind)
+            self.assertEqual(EventKind.COMPLETED, event.kind)
             self.assertEqual(handover, HandoverId(event.instance, event.request))
             self.assertEqual("dest", event.host)
             self.assertEqual(["begin", "wait_warm"], [told for told, _ in agent.story[:2]])
@@ -209,11 +210,11 @@ class WithAgent(MigrationScenarios):
             agent.warm.set()
             self._ask()
             self._ended("failed")
-            wanted = [GuestEventKind.FAILED, GuestEventKind.ROLLED_BACK]
+            wanted = [EventKind.FAILED, EventKind.ROLLED_BACK]
             self.assertTrue(agent.await_that(lambda: _kinds(agent)[-1:] == wanted[-1:]))
             self.assertEqual("src", self._host())
             self.assertEqual(wanted[0], agent.kinds()[0])
-            self.assertNotIn(GuestEventKind.COMPLETED, agent.kinds())
+            self.assertNotIn(EventKind.COMPLETED, agent.kinds())
             [(handover, *_)] = agent.of("begin")
             told = {HandoverId(event.instance, event.request) for event in agent.of("guest_event")}
             self.assertEqual({handover}, told)
@@ -273,7 +274,7 @@ def _of(agent: RecordingAgent, what: str) -> list[Any]:
     return [detail for told, detail in agent.story if told == what]
 
 
-def _kinds(agent: RecordingAgent) -> list[GuestEventKind]:
+def _kinds(agent: RecordingAgent) -> list[EventKind]:
     return [event.kind for event in _of(agent, "guest_event")]
 
 

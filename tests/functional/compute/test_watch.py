@@ -21,7 +21,8 @@ from unittest import mock
 
 from nova_cachemig.compute import watcher
 from nova_cachemig.compute.libvirt_watch import LibvirtWatch
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.faults import Faults
 from tests.functional.compute.libvirtd import Libvirtd
 from tests.functional.rpc.broker import Broker
@@ -49,7 +50,7 @@ class Watching(unittest.TestCase):
             self.told.append(event)
             self.changed.notify_all()
 
-    def await_kinds(self, *kinds: GuestEventKind) -> None:
+    def await_kinds(self, *kinds: EventKind) -> None:
         with self.changed:
             self.changed.wait_for(lambda: len(self.told) >= len(kinds), LIMIT)
             self.assertEqual(list(kinds), [event.kind for event in self.told])
@@ -75,29 +76,29 @@ class Watching(unittest.TestCase):
     def test_a_read_only_connection_hears_of_pauses(self) -> None:
         watch = self.watch()
         domain = self.libvirtd.domain()
-        watch._tracker.iteration(domain.UUIDString(), 1, 0.0)
+        watch._tracker.iteration(domain.UUIDString())
         domain.suspend()
-        self.await_kinds(GuestEventKind.PAUSED)
+        self.await_kinds(EventKind.PAUSED)
         domain.resume()
-        self.await_kinds(GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED)
+        self.await_kinds(EventKind.PAUSED, EventKind.SWITCHOVER_FAILED)
         self.assertEqual({domain.UUIDString()}, {event.instance for event in self.told})
         self.assertLess(abs(time.time() - self.told[0].at), LIMIT)
 
     def test_it_outlives_a_libvirtd_and_finds_out_what_it_missed(self) -> None:
         watch = self.watch()
         domain = self.libvirtd.domain()
-        watch._tracker.iteration(domain.UUIDString(), 1, 0.0)
+        watch._tracker.iteration(domain.UUIDString())
         domain.suspend()
-        self.await_kinds(GuestEventKind.PAUSED)
+        self.await_kinds(EventKind.PAUSED)
         self.libvirtd.stop()
         deadline = time.monotonic() + LIMIT
         while "cannot listen to libvirt" not in self.faults.counts():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
         self.libvirtd.start()  # its domain runs
-        self.await_kinds(GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED)
+        self.await_kinds(EventKind.PAUSED, EventKind.SWITCHOVER_FAILED)
         again = self.libvirtd.domain()
-        watch._tracker.iteration(again.UUIDString(), 1, 0.0)
+        watch._tracker.iteration(again.UUIDString())
         again.suspend()
         with self.changed:
             self.assertTrue(self.changed.wait_for(lambda: len(self.told) == 3, LIMIT))
@@ -110,7 +111,7 @@ from nova_cachemig.compute import libvirt_watch, watch_process
 tracker = libvirt_watch.Tracker
 def lifecycle(self, instance, event, detail, at, original=tracker.lifecycle):
     if event == 3:
-        self.iteration(instance, 1, at)
+        self.iteration(instance)
     return original(self, instance, event, detail, at)
 tracker.lifecycle = lifecycle
 sys.exit(watch_process.main())
@@ -160,7 +161,7 @@ class EndToEnd(unittest.TestCase):
         domain.resume()  # type: ignore[attr-defined]
         self.assertTrue(endpoint.await_that(lambda: len(endpoint.told) > before + 1, LIMIT))
         kinds = [what[1].kind for what in endpoint.told[-2:]]
-        self.assertEqual([GuestEventKind.PAUSED, GuestEventKind.SWITCHOVER_FAILED], kinds)
+        self.assertEqual([EventKind.PAUSED, EventKind.SWITCHOVER_FAILED], kinds)
         return took
 
 

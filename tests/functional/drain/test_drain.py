@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import AgentClient
 from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until
 from tests.functional.probe.paused import PausedGuest
@@ -63,20 +64,20 @@ asyncio.run(main())
     def migrate(self, hook: AgentClient) -> int:
         """The guest is silent until enough writes are on disk; how many those were."""
 
-        def tell(kind: GuestEventKind) -> None:
+        def tell(kind: EventKind) -> None:
             hook.guest_event({}, GuestEvent(INSTANCE, kind, time.time(), "host-b", REQUEST))
 
         hook.begin({}, INSTANCE, REQUEST, "host-a", "host-b", time.time())
         until(lambda: hook.wait_warm({}, INSTANCE, REQUEST, 2.0).ready, "the cache is warm")
         self.pause()
         self.process.send_signal(signal.SIGSTOP)
-        tell(GuestEventKind.PAUSED)
+        tell(EventKind.PAUSED)
         until(lambda: self.agent.waiting() >= LEAST + 500, "enough writes are on disk")
         waiting = self.agent.waiting()
         self.process.send_signal(signal.SIGCONT)
         self.resume()
-        tell(GuestEventKind.RESUMED)
-        tell(GuestEventKind.COMPLETED)
+        tell(EventKind.RESUMED)
+        tell(EventKind.COMPLETED)
         until(lambda: hook.handovers({}, 1)[0].outcome is not None, "the handover ends", 60)
         applied = self.log_lines()
         until(lambda: self.log_lines() > applied + 100, "users write on")

@@ -10,7 +10,8 @@ import unittest
 
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.compute.notification import Moment, MomentKind
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.agent import AgentClient
@@ -95,7 +96,7 @@ class Works(OnRabbit):
         self.assertTrue(client.warm_up().delivered(5))
         took = []
         for number in range(200):
-            event = GuestEvent("uuid-1", GuestEventKind.PAUSED, float(number), "host-a")
+            event = GuestEvent("uuid-1", EventKind.PAUSED, float(number), "host-a")
             began = time.monotonic()
             client.guest_event({}, event)
             told = ("guest_event", event)

@@ -9,7 +9,8 @@ import unittest
 from nova_cachemig.agent import noop, ports
 from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import EdgeState, Phase
 from nova_cachemig.model.service import Route, Service, Target
@@ -25,7 +26,7 @@ class KeepingStore(noop.NoHandoverStore):
     def __init__(self) -> None:
         self.saved: list[HandoverRecord] = []
 
-    async def save(self, record: HandoverRecord) -> None:
+    async def save(self, record: HandoverRecord, *, replaces: HandoverId | None = None) -> None:
         self.saved.append(record)
 
 
@@ -47,7 +48,7 @@ class WholeHandoverTest(unittest.IsolatedAsyncioTestCase):
         async with asyncio.timeout(LIMIT):
             await manager.begin(handover, "a", "b", time.time())
             self.assertTrue((await manager.wait_warm(handover, LIMIT))["ready"])
-            for kind in (GuestEventKind.PAUSED, GuestEventKind.RESUMED, GuestEventKind.COMPLETED):
+            for kind in (EventKind.PAUSED, EventKind.RESUMED, EventKind.COMPLETED):
                 await manager.guest_event(GuestEvent("uuid", kind, time.time(), "b", "req-1"))
             while manager.live():  # noqa: ASYNC110 - the manager's own tasks end it
                 await asyncio.sleep(0)

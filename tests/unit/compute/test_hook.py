@@ -6,7 +6,8 @@ from typing import Any
 
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.compute.notification import Moment, MomentKind
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import WarmResponse
 from nova_cachemig.rpc.cast_queue import QueuedCast
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
@@ -100,9 +101,9 @@ class HookTest(unittest.TestCase):
 
     def test_the_end_is_told(self) -> None:
         for kind, told in (
-            (MomentKind.COMPLETED, GuestEventKind.COMPLETED),
-            (MomentKind.ROLLING_BACK, GuestEventKind.FAILED),
-            (MomentKind.ROLLED_BACK, GuestEventKind.ROLLED_BACK),
+            (MomentKind.COMPLETED, EventKind.COMPLETED),
+            (MomentKind.ROLLING_BACK, EventKind.FAILED),
+            (MomentKind.ROLLED_BACK, EventKind.ROLLED_BACK),
         ):
             self.hook.saw(moment(kind))
             self.assertEqual(

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from nova_cachemig.handover import machine
 from nova_cachemig.handover.actions import Action as A
-from nova_cachemig.handover.events import Event, EventKind
+from nova_cachemig.handover.events import Event
 from nova_cachemig.handover.table import TABLE
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import OutcomeKind
 from nova_cachemig.model.phase import Phase
 
@@ -76,6 +77,22 @@ class PlaybookTest(unittest.TestCase):
             E.BEGIN, E.ARM, E.PAUSED, E.ANSWERS, E.DRAINED, E.RELEASE_FAILED, E.DRAINED
         )
         self.assertEqual(2, actions.count(A.RELEASE))
+
+    def test_an_abort_that_fails_counts_as_rolled_back(self):
+        state, actions = play(
+            E.BEGIN, E.ARM, E.FAILED, E.ROLLED_BACK, E.ANSWERS, E.DRAINED, E.RELEASE_DONE
+        )
+        self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
+        self.assertEqual(A.FINISH, actions[-1])
+
+    def test_a_pause_that_nobody_announced(self):
+        state, actions = play(
+            E.UNANNOUNCED, E.PAUSED, E.BEGIN, E.RESUMED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE
+        )
+        self.assertIs(state.phase, Phase.RELEASED)
+        self.assertIs(state.outcome, None)
+        self.assertIn(A.OPEN_WRITES, actions)
+        self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.SET_EDGE))
 
     def test_recovered_from_disk(self):
         state, actions = play(E.RECOVER, E.COMPLETED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)

@@ -3,8 +3,8 @@
 import unittest
 
 from nova_cachemig.handover.actions import Action
-from nova_cachemig.handover.events import EventKind
 from nova_cachemig.handover.table import EDGE_OF, TABLE
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.phase import Phase
 
 
@@ -12,6 +12,13 @@ class TableTest(unittest.TestCase):
     def test_every_phase_has_rows_and_an_edge_state(self):
         self.assertEqual(set(Phase), set(TABLE))
         self.assertEqual(set(Phase), set(EDGE_OF))
+
+    def test_every_event_is_known_in_some_phase(self):
+        self.assertEqual(set(EventKind), {kind for rows in TABLE.values() for kind in rows})
+
+    def test_a_failure_and_the_rollback_that_follows_look_the_same_to_an_operator(self):
+        for phase, rows in TABLE.items():
+            self.assertEqual(rows.get(EventKind.ROLLED_BACK), rows.get(EventKind.FAILED), phase)
 
     def test_every_begun_phase_takes_what_may_come_late(self):
         late = {
@@ -21,6 +28,7 @@ class TableTest(unittest.TestCase):
             EventKind.SWITCHOVER_FAILED,
             EventKind.STILL_RUNNING,
             EventKind.COMPLETED,
+            EventKind.FAILED,
             EventKind.ROLLED_BACK,
             EventKind.DEADLINE,
         }

@@ -10,7 +10,8 @@ import oslo_messaging
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent, bus
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
@@ -18,7 +19,7 @@ from tests.unit.rpc.endpoints import RECORD, NotingEndpoint, OnFakeBus, new_conf
 
 JUNK = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
 NAMES = st.text(min_size=1, max_size=255)
-EVENT = GuestEvent("uuid-1", GuestEventKind.PAUSED, 12.25, "host-a", None, "suspended_migrated")
+EVENT = GuestEvent("uuid-1", EventKind.PAUSED, 12.25, "host-a", None, "suspended_migrated")
 
 
 class Casts(OnFakeBus):
@@ -122,9 +123,19 @@ class WhatComesOverTheWire(unittest.TestCase):
         else:
             self.assertIsInstance(self.endpoint.told[-1][1], GuestEvent)
 
+    def test_rounds_of_memory_copy_of_1_0_are_ignored_without_an_error(self) -> None:
+        wire = {"instance": "uuid-1", "kind": "iteration", "at": 1.0, "detail": "3"}
+        self.dispatch.guest_event({}, wire)
+        self.assertEqual([], self.endpoint.told)
+
+    def test_an_event_that_is_not_nova_computes_is_refused(self) -> None:
+        with self.assertRaises(oslo_messaging.ExpectedException):
+            self.dispatch.guest_event({}, {"instance": "uuid-1", "kind": "begin", "at": 1.0})
+        self.assertEqual([], self.endpoint.told)
+
     @given(NAMES, NAMES, st.floats(allow_nan=False))
     def test_an_event_survives_the_wire(self, instance: str, host: str, at: float) -> None:
-        event = GuestEvent(instance, GuestEventKind.RESUMED, at, host)
+        event = GuestEvent(instance, EventKind.RESUMED, at, host)
         self.dispatch.guest_event({}, event.to_wire())
         self.assertEqual(event, self.endpoint.told[-1][1])
 

@@ -43,3 +43,14 @@ class HandoverStoreTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([second], await store.unfinished())
         self.assertEqual([second, ended], await store.newest(5))
         self.assertEqual([second], await store.newest(1))
+
+    async def test_a_record_that_takes_over_another_id_replaces_it(self) -> None:
+        store = await self.opened()
+        self.addAsyncCleanup(self.journal.close)
+        former = HandoverId.unannounced("uuid", 12.5)
+        record = HandoverRecord(former, ("shop",), "a", None, Phase.SHIELDED, started=12.5)
+        await store.save(record)
+        announced = dataclasses.replace(record, id=HandoverId("uuid", "req-1"))
+        for _ in range(2):  # a group commit may perform it twice
+            await store.save(announced, replaces=former)
+        self.assertEqual([announced], await store.unfinished())

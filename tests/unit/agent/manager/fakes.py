@@ -19,6 +19,7 @@ class FakeParts:
     def __init__(self):
         self.log = []
         self.saved = []
+        self.disk = {}
         self.guest_up = asyncio.Event()
         self.guest_silent = asyncio.Event()
         self.warm_done = asyncio.Event()
@@ -78,8 +79,10 @@ class FakeParts:
     async def wait_silent(self, target, *, interval=0.02):
         await self.guest_silent.wait()
 
-    async def save(self, record):
+    async def save(self, record, *, replaces=None):
         self.saved.append(record)
+        self.disk.pop(replaces, None)
+        self.disk[record.id] = record
 
     async def unfinished(self):
         return self.left

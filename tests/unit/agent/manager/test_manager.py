@@ -9,7 +9,8 @@ from nova_cachemig.agent import ports
 from nova_cachemig.agent.manager import performer
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.ports import MigrationState
-from nova_cachemig.model.guest import GuestEvent, GuestEventKind
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
 from tests.unit.agent.manager.fakes import ROUTE, FakeParts
@@ -75,12 +76,12 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         answer = await manager.wait_warm(ID, LIMIT)
         self.assertTrue(answer["ready"])
         await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
-        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.tell(manager, EventKind.PAUSED)
         await self.until(lambda: "edge shielded" in self.fake.log)
         self.assertLess(self.fake.log.index("hold"), self.fake.log.index("edge shielded"))
         self.fake.guest_up.set()
         await self.until(lambda: "edge pass" in self.fake.log)
-        await self.tell(manager, GuestEventKind.COMPLETED, "req-1")
+        await self.tell(manager, EventKind.COMPLETED, "req-1")
         await self.until(lambda: not manager.live())
         record = self.last()
         self.assertIs(record.outcome, OutcomeKind.COMPLETED)
@@ -121,10 +122,81 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn("edge armed", self.fake.log)
         self.assertIn("not protected: the disk is full", self.last().decisions[-1].sentence)
 
-    async def test_a_pause_that_nobody_announced_shields(self):
+    async def unannounced(self):
         manager = self.manager()
-        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.tell(manager, EventKind.PAUSED)
         await self.until(lambda: "edge shielded" in self.fake.log)
+        return manager
+
+    async def test_a_pause_that_nobody_announced_shields_and_says_so(self):
+        manager = await self.unannounced()
+        [record] = manager.live()
+        self.assertFalse(record.id.announced)
+        await self.until(lambda: manager.live()[0].decisions)
+        [decision] = manager.live()[0].decisions
+        self.assertEqual(
+            "the guest is paused and nobody announced a migration: shielding (host)",
+            decision.sentence,
+        )
+
+    async def test_a_begin_that_comes_late_announces_it(self):
+        manager = await self.unannounced()
+        await manager.begin(ID, "a", "b", time.time())
+        [record] = manager.live()
+        self.assertEqual((ID, "a", "b"), (record.id, record.source, record.destination))
+        self.assertEqual(1, self.fake.log.count("open"))
+        self.assertEqual([ID], list(self.fake.disk))
+        self.assertEqual([], [saved for saved in self.fake.saved if saved.ended])
+
+    async def test_a_hook_that_asks_late_announces_it_and_need_not_wait(self):
+        manager = await self.unannounced()
+        self.assertTrue((await manager.wait_warm(ID, LIMIT))["ready"])
+        self.assertEqual([ID], [record.id for record in manager.live()])
+
+    async def test_novas_outcome_announces_and_ends_it(self):
+        manager = await self.unannounced()
+        self.fake.guest_up.set()
+        await self.until(lambda: "edge pass" in self.fake.log)
+        await self.tell(manager, EventKind.COMPLETED, "req-1")
+        await self.until(lambda: not manager.live())
+        self.assertEqual(ID, self.last().id)
+        self.assertIs(self.last().outcome, OutcomeKind.COMPLETED)
+        self.assertEqual([ID], list(self.fake.disk))
+
+    async def test_novas_outcome_while_the_guest_is_paused_ends_it(self):
+        manager = await self.unannounced()
+        await self.tell(manager, EventKind.FAILED, "req-1")
+        await self.until(lambda: manager.live()[0].phase is Phase.ROLLING_BACK)
+        self.fake.guest_up.set()
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.ROLLED_BACK)
+
+    async def test_the_outcome_of_an_earlier_migration_is_not_its(self):
+        manager = await self.unannounced()
+        early = time.time() - 60.0
+        await manager.guest_event(
+            GuestEvent("uuid", EventKind.COMPLETED, early, "host", "req-before")
+        )
+        [record] = manager.live()
+        self.assertFalse(record.id.announced)
+
+    async def test_the_next_migration_supersedes_one_that_nobody_announced(self):
+        manager = await self.unannounced()
+        self.fake.guest_up.set()
+        await self.until(lambda: manager.live()[0].phase is Phase.RELEASED)
+        await manager.begin(ID, "a", "b", time.time() + 1.0)
+        await self.until(lambda: self.fake.log.count("open") == 2)
+        self.assertEqual([ID], [record.id for record in manager.live()])
+
+    async def test_a_post_copy_pause_keeps_the_cache_in_front_until_nova_says_completed(self):
+        manager = self.manager()
+        await self.begun(manager)
+        event = GuestEvent("uuid", EventKind.PAUSED, time.time(), "host", post_copy=True)
+        await manager.guest_event(event)
+        await self.until(lambda: "edge shielded" in self.fake.log)
+        self.fake.guest_up.set()
+        await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
+        self.assertNotIn("edge pass", self.fake.log)
 
     async def test_events_missing_nova_is_asked(self):
         manager = self.manager(ask_nova_after=0.01)
@@ -144,7 +216,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_event_of_another_request_is_not_ours(self):
         manager = self.manager()
         await self.begun(manager)
-        await self.tell(manager, GuestEventKind.COMPLETED, "req-of-another")
+        await self.tell(manager, EventKind.COMPLETED, "req-of-another")
         self.assertIs(manager.live()[0].phase, Phase.WARMING)
 
     async def test_a_second_migration_supersedes_the_first(self):
@@ -171,7 +243,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_write_that_comes_while_releasing_drains_again(self):
         manager = self.manager(release=0.05)
         await self.begun(manager)
-        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.tell(manager, EventKind.PAUSED)
         self.fake.guest_up.set()
         drained = self.fake_writes.drained
         calls = []
@@ -190,7 +262,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def replayed(self):
         manager = self.manager()
         await self.begun(manager)
-        await self.tell(manager, GuestEventKind.PAUSED)
+        await self.tell(manager, EventKind.PAUSED)
         self.fake.guest_up.set()
         await self.until(lambda: "edge replay" in self.fake.log)
 
