@@ -1,1 +1,1 @@
-"""Frozen facts that pass between the rooms. Nothing here decides or does I/O."""
+"""Immutable values that pass between the packages. They make no decision and do no I/O."""

@@ -1,4 +1,4 @@
-"""One line of the edge's access log."""
+"""The records of the edge's access log."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AccessRecord:
-    """A request that the edge has answered. ``at``: UNIX seconds; ``seconds``: how long it took."""
+    """A request that the edge completed. ``at`` is in UNIX seconds, ``seconds`` is its duration."""
 
     service: str
-    client: str  # address of the client, never a cookie
+    client: str  # the client's address, never a cookie
     method: str
-    host: str  # Host header as the cache sees it
+    host: str  # the Host header that the cache sees
     url: str  # path and query as sent
     status: int
     at: float
     seconds: float
-    has_cookie: bool = False  # of its own cache key: nobody else's request would hit it
+    has_cookie: bool = False  # then only this client's requests can hit its cache entry
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageKey:
-    """What names a page to fetch into the cache: always GET, without cookies."""
+    """The identity of a page that the warmer can fetch: by GET, without cookies."""
 
     service: str
     host: str

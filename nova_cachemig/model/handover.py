@@ -1,4 +1,4 @@
-"""What is known of one handover: its identity, its story and its outcome."""
+"""One handover: its identity, its decisions and its outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNANNOUNCED: Final = "unannounced-"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandoverId:
-    """Instance UUID and Nova's request id (``req-…``), which differs for each migration."""
+    """Instance UUID and Nova's request ID (``req-…``), which differs for each migration."""
 
     instance: str
     request: str
@@ -37,12 +37,12 @@ class OutcomeKind(enum.StrEnum):
 
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
-    ABANDONED = "abandoned"  # nobody said how the migration ended and Nova does not know either
+    ABANDONED = "abandoned"  # no event reported the end of the migration, and Nova does not know it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """One sentence, with the moment (UNIX seconds) and the phase it led to."""
+    """One sentence, with its time (UNIX seconds) and the phase that it led to."""
 
     at: float
     phase: Phase
@@ -51,9 +51,9 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandoverRecord:
-    """The story of one handover, as it is kept on disk and shown to a person.
+    """The history of one handover, as stored on disk and shown to the operator.
 
-    ``counts`` holds whole numbers by name (hits, misses, held, writes, replayed, warmed, in_doubt);
+    ``counts`` are integers by name (hits, misses, held, writes, replayed, warmed, in_doubt);
     ``longest_wait`` is in seconds.
     """
 
@@ -70,7 +70,7 @@ class HandoverRecord:
     longest_wait: float = 0.0
 
     def to_wire(self) -> dict[str, Any]:
-        """Primitives only, for RPC, the disk and ``--json``."""
+        """Return primitives only, for RPC, the disk and ``--json``."""
         wire = dataclasses.asdict(self)
         wire["phase"] = self.phase.value
         wire["outcome"] = self.outcome.value if self.outcome else None
@@ -80,7 +80,7 @@ class HandoverRecord:
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> HandoverRecord:
-        """The inverse of :meth:`to_wire`; raises KeyError, TypeError or ValueError on damage."""
+        """Parse the output of :meth:`to_wire`; raises KeyError, TypeError or ValueError."""
         decisions = tuple(
             Decision(float(at), Phase(phase), str(sentence))
             for at, phase, sentence in wire["decisions"]

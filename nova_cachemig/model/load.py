@@ -1,15 +1,15 @@
-"""Load: what a host or an instance uses, measured and forecast.
+"""The load of hosts and instances, measured and forecast.
 
-Three frozen facts pass between telemetry, the forecasters and the scheduler:
+Telemetry, the forecasters and the scheduler exchange three immutable values:
 
 * ``Sample``: one measurement;
-* ``LoadMatrix``: the samples of many hosts on one regular grid of time, with gaps;
+* ``LoadMatrix``: the samples of many hosts on one regular time grid, with gaps;
 * ``Forecast``: the mean and the quantiles of each host's load over a horizon.
 
-A load is in the unit its source gives (per cent of a host's CPU, bytes a second, ...) and is
-never negative; ``ROUNDING`` says which negative numbers stand for zero. Times are seconds since the
-epoch. Only primitives go on the wire: no NaN, no tuples, no arrays. This module imports no numpy,
-so that a process that only passes facts on does not load it.
+A load has the unit of its source (% of a host's CPU, bytes per second, …) and is never negative;
+``ROUNDING`` bounds the negative numbers that count as zero. Times are UNIX seconds. The wire format
+has primitives only: no NaN, no tuples, no arrays. This module imports numpy only where it builds a
+matrix, so that a process that only forwards these values does not load it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIRE_VERSION: Final = 1
-"""The version of every fact of this module on the wire. A reader refuses any other."""
+"""The wire format's version. A reader refuses any other version."""
 
 
 ROUNDING: Final = 1e-6
@@ -44,13 +44,13 @@ def clamped(value: float) -> float:
 
 
 class WireError(ValueError):
-    """What came over the wire is not a fact of this version: the sender's fault."""
+    """The received data is malformed or of another version: the sender's fault."""
 
 
 def _check(wire: Mapping[str, Any], what: str) -> None:
     if not isinstance(wire, Mapping) or wire.get("version") != WIRE_VERSION:
         version = wire.get("version") if isinstance(wire, Mapping) else type(wire).__name__
-        raise WireError(f"{what} of version {version!r}, this side reads {WIRE_VERSION}")
+        raise WireError(f"{what} of version {version!r}; this reader knows {WIRE_VERSION}")
 
 
 def _finite(value: Any, what: str) -> float:
@@ -61,10 +61,10 @@ def _finite(value: Any, what: str) -> float:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement: of the host itself, or of one instance on it.
+    """One measurement, of a host or of one instance on it.
 
-    ``metric`` is what was measured ('cpu', 'memory', 'disk.read', ...), ``at`` is when it was
-    measured at its source, not when it arrived.
+    ``metric`` is the name of the quantity (``cpu``, ``memory``, ``disk.read``, …). ``at`` is the
+    time of the measurement at its source, not of its arrival.
     """
 
     host: str
@@ -105,7 +105,7 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class LoadMatrix:
-    """Loads of many hosts on one grid of time: ``values[host, t]`` at ``start + t * step``.
+    """Loads of many hosts on one time grid: ``values[host, t]`` at ``start + t * step``.
 
     ``values`` is float64; NaN is a gap.
     """
@@ -123,7 +123,7 @@ class LoadMatrix:
 
     @property
     def end(self) -> float:
-        """The time of the last column; ``start`` when there is none."""
+        """The time of the last column; ``start`` without columns."""
         return self.start + max(self.values.shape[1] - 1, 0) * self.step
 
     @classmethod
@@ -134,8 +134,8 @@ class LoadMatrix:
     def of(
         cls, rows: Mapping[str, Sequence[float | None]], *, start: float, step: float
     ) -> LoadMatrix:
-        """A matrix of the rows by host; rows of one length, ``None`` is a gap."""
-        import numpy as np  # here: most of who imports this module need it not
+        """Build a matrix from rows of equal length by host; ``None`` is a gap."""
+        import numpy as np  # here: most importers of this module do not need it
 
         width = len(next(iter(rows.values()), ()))
         values = np.array([list(row) for row in rows.values()], dtype=np.float64)
@@ -168,9 +168,9 @@ class LoadMatrix:
 class HostForecast:
     """One host's load over the horizon.
 
-    ``mean`` forecasts the mean load over the horizon; ``quantiles`` are those of that mean;
-    ``peak`` are those of the highest sample within the horizon. Both follow the levels of the
-    forecast they stand in.
+    ``mean`` is the mean load over the horizon, and ``quantiles`` are the quantiles of that mean.
+    ``peak`` are the quantiles of the highest sample within the horizon. The forecast that contains
+    them has their levels.
     """
 
     mean: float
@@ -180,10 +180,10 @@ class HostForecast:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Forecast:
-    """The forecast of a cloud: for ``horizon`` seconds after ``made_at``.
+    """The forecast for all hosts, for ``horizon`` seconds after ``made_at``.
 
-    A host that is not in ``hosts`` is unknown: nothing can be said of it. ``made_at`` is the time
-    of the last sample column; ``levels`` rise from 0 to 1, both excluded.
+    A host that is not in ``hosts`` has no forecast. ``made_at`` is the time of the last sample
+    column. ``levels`` increase, between 0 and 1 exclusively.
     """
 
     made_at: float
@@ -211,7 +211,7 @@ class Forecast:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Forecast:
-        """The forecast that was sent; WireError for another version or a malformed one."""
+        """Parse a forecast. Raises WireError for another version or a malformed one."""
         _check(wire, "forecast")
         try:
             levels = tuple(_finite(p, "level") for p in wire["levels"])

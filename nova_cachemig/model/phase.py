@@ -1,4 +1,4 @@
-"""The phases of a handover and what the data plane does in them."""
+"""The phases of a handover, and the states of the edge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Phase(enum.StrEnum):
-    """Where one handover stands (the table is in ``handover/table.py``)."""
+    """The phase of one handover. The transitions are in ``handover/table.py``."""
 
     IDLE = "idle"
     WARMING = "warming"
@@ -18,18 +18,14 @@ class Phase(enum.StrEnum):
 
 
 class EdgeState(enum.StrEnum):
-    """What the engine does with one service's requests.
+    """The treatment of one service's requests by the engine.
 
-    ========  ==========================================  ==============================
-    state     reads                                       writes
-    ========  ==========================================  ==============================
-    pass      straight to the guest                       straight to the guest
-    armed     cache, stale while it refreshes behind      journal intake
-    shielded  cache hits; a miss is held                  journal intake
-    replay    as armed, but what is recent is not         journal intake
-              refreshed; held reads go
-    drain     as armed                                    held at the edge (milliseconds)
-    ========  ==========================================  ==============================
+    * ``pass``: reads and writes go directly to the guest.
+    * ``armed``: the cache serves reads, stale pages during a background refresh. Writes go to the
+      journal's intake.
+    * ``shielded``: the cache serves hits and holds misses. Writes go to the journal's intake.
+    * ``replay``: like ``armed``, but recent pages are not refreshed. Held reads continue.
+    * ``drain``: like ``armed``, but the edge holds writes, for milliseconds.
     """
 
     PASS = "pass"

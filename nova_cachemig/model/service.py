@@ -1,4 +1,4 @@
-"""A service: which front address or host names stand before which instance and port."""
+"""A service: a front address with host names, and the instance and port that it belongs to."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ import enum
 
 
 class WriteMode(enum.StrEnum):
-    """What a client of the service gets for a write that the guest cannot take yet."""
+    """The response to a write that the guest cannot accept yet."""
 
-    HOLD = "hold"  # the client waits for the guest's own answer
-    ACCEPT = "accept"  # 202 and a status URL once the write is on disk
+    HOLD = "hold"  # the client waits for the guest's response
+    ACCEPT = "accept"  # 202 and a status URL as soon as the write is on disk
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
     """One tenant's HTTP service behind the edge.
 
-    ``listen`` is the front ``(address, port)`` of its own; ``hosts`` are the host names by which it
-    is told from the others that share ``listen``. With no ``hosts`` it owns ``listen`` alone.
+    ``listen`` is the front ``(address, port)``. Services that share it differ by their host names,
+    ``hosts``. A service without ``hosts`` uses ``listen`` exclusively.
     """
 
     name: str
-    instance: str  # UUID in Nova
-    port: int  # on which the guest listens
+    instance: str  # the UUID in Nova
+    port: int  # the guest's port
     listen: tuple[str, int]
     hosts: tuple[str, ...] = ()
-    network: str | None = None  # whose fixed address of the instance is meant; None: the first
+    network: str | None = (
+        None  # the network of the instance's fixed address; None: the first network
+    )
     writes: WriteMode = WriteMode.HOLD
     honours_keys: bool = False  # the application honours Idempotency-Key
-    client_cookie: str | None = None  # names the client; None: its address does
-    follow_links: bool | None = None  # before a migration; None: as [warm] discover_links says
+    client_cookie: str | None = None  # identifies the client; None: its address does
+    follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """Where the guest of a service is reached."""
+    """The address and port of a service's guest."""
 
     address: str
     port: int
@@ -43,7 +45,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """A service and, once Nova has told it, where its guest is."""
+    """A service and its guest's address; None until Nova has provided it."""
 
     service: Service
     target: Target | None

@@ -1,9 +1,9 @@
-"""The forecast of a whole cloud in the form in which every scheduler holds it.
+"""The forecast for all hosts in the compact form that every scheduler holds.
 
-Only what placing needs: of each host the mean load over the horizon and the quantiles of its
-peak, of each instance its own mean load. On the wire loads are whole numbers of ``unit``, columns
-rather than rows, and instances are the 32 hex digits of their UUIDs: 1,000 hosts and 10,000
-instances fit in some hundred kilobytes.
+It contains only the values that placement needs: each host's mean load over the horizon and the
+quantiles of its peak, and each instance's mean load. On the wire, loads are integers in multiples
+of ``unit``, stored by column. Instances are the 32 hex digits of their UUIDs. So 1,000 hosts and
+10,000 instances take a few hundred kilobytes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any, Final
 from nova_cachemig.model.load import clamped
 
 WIRE_VERSION: Final = 1
-"""A reader refuses any other."""
+"""The wire format's version. A reader refuses any other version."""
 
 UNITS: Final = 10_000
-"""The largest load of a snapshot is about so many units: loads keep four digits."""
+"""The largest load of a snapshot in units: loads keep four digits."""
 
 
 class SnapshotError(ValueError):
-    """What came is not a snapshot of this version: the sender's fault."""
+    """The received data is malformed or of another version: the sender's fault."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostLoad:
-    """One host: ``mean`` load over the horizon, quantiles of the highest load within it."""
+    """One host: the mean load over the horizon, and quantiles of the highest load within it."""
 
     mean: float
     peak: tuple[float, ...]
@@ -36,10 +36,11 @@ class HostLoad:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Forecasts for ``horizon`` seconds after ``made_at`` (UNIX s), which ``run`` made.
+    """Forecasts for ``horizon`` seconds after ``made_at`` (UNIX seconds).
 
-    ``sequence`` rises within a run. Loads of hosts are in the unit of ``metric`` (per cent of the
-    host's CPUs), those of instances in per cent of one CPU. A host that is missing is unknown.
+    ``run`` identifies the forecaster's process, and ``sequence`` increases within a run. The loads
+    of hosts are in the unit of ``metric`` (% of the host's CPUs), those of instances in % of one
+    CPU. A host that is missing has no forecast.
     """
 
     run: str
@@ -54,11 +55,11 @@ class Snapshot:
 
     @classmethod
     def empty(cls) -> Snapshot:
-        """It knows nothing."""
+        """Return a snapshot without hosts and instances."""
         return cls("", 0, 0.0, 0.0, "", "", (), {})
 
     def to_wire(self) -> dict[str, Any]:
-        """Primitives only."""
+        """Return primitives only."""
         highest = max((load.peak[-1] for load in self.hosts.values() if load.peak), default=0.0)
         highest = max(highest, max((load.mean for load in self.hosts.values()), default=0.0))
         unit = max(highest, 1.0) / UNITS
@@ -85,10 +86,12 @@ class Snapshot:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
-        """What was sent; SnapshotError for another version or damage. Nothing is half taken."""
+        """Parse a snapshot completely. Raises SnapshotError for another version or damaged data."""
         version = wire.get("version") if isinstance(wire, Mapping) else type(wire).__name__
         if version != WIRE_VERSION:
-            raise SnapshotError(f"snapshot of version {version!r}, this side reads {WIRE_VERSION}")
+            raise SnapshotError(
+                f"snapshot of version {version!r}; this reader knows {WIRE_VERSION}"
+            )
         try:
             return cls(
                 run=str(wire["run"]),
@@ -111,7 +114,7 @@ def _hosts(wire: Mapping[str, Any], levels: int) -> dict[str, HostLoad]:
     unit = _load(wire["unit"])
     names, means, peaks = wire["names"], wire["mean"], wire["peak"]
     if len(peaks) != levels:
-        raise SnapshotError(f"{len(peaks)} quantiles of {levels} levels")
+        raise SnapshotError(f"{len(peaks)} quantiles for {levels} levels")
     columns = zip(*peaks, strict=True) if levels else ([()] * len(names))
     hosts = {}
     for name, mean, peak in zip(names, means, columns, strict=True):
@@ -122,28 +125,28 @@ def _hosts(wire: Mapping[str, Any], levels: int) -> dict[str, HostLoad]:
 def _levels(values: Sequence[Any]) -> tuple[float, ...]:
     levels = tuple(_load(x) for x in values)
     if list(levels) != sorted(set(levels)) or (levels and not 0 < levels[0] <= levels[-1] < 1):
-        raise SnapshotError(f"levels {levels!r:.100}")
+        raise SnapshotError(f"levels must increase between 0 and 1: {levels!r:.100}")
     return levels
 
 
 def _rising(values: list[float]) -> tuple[float, ...]:
     if values != sorted(values):
-        raise SnapshotError("quantiles that fall")
+        raise SnapshotError("quantiles decrease")
     return tuple(values)
 
 
 def _load(value: Any) -> float:
-    """A load, a time or a level: a finite number from 0; rounding below 0 counts as 0."""
+    """Return a load, a time or a level: finite, and at least 0 except for rounding errors."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SnapshotError(f"not a number: {value!r:.50}")
     number = clamped(float(value))
     if not math.isfinite(number) or number < 0:
-        raise SnapshotError(f"not a finite number from 0: {value!r}")
+        raise SnapshotError(f"not a finite, non-negative number: {value!r}")
     return number
 
 
 def _uuid(name: str) -> str:
-    """With its dashes again; other names stay as they are."""
+    """Return a UUID with its dashes; other names are unchanged."""
     if len(name) != 32:
         return str(name)
     return "-".join((name[:8], name[8:12], name[12:16], name[16:20], name[20:]))

@@ -1,4 +1,4 @@
-"""Records survive the wire and the disk."""
+"""Handover records survive the wire and the disk."""
 
 import json
 import unittest
@@ -25,6 +25,6 @@ class HandoverRecordTest(unittest.TestCase):
         wire = json.loads(json.dumps(record.to_wire()))
         self.assertEqual(record, HandoverRecord.from_wire(wire))
 
-    def test_damage_is_said(self):
+    def test_a_damaged_record_is_an_error(self):
         with self.assertRaises((KeyError, TypeError, ValueError)):
             HandoverRecord.from_wire({"id": {"instance": "x"}})

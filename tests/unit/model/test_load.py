@@ -1,4 +1,4 @@
-"""Load facts: what goes over the wire comes back, anything else is refused."""
+"""Loads on the wire: a round trip changes nothing, and malformed data is refused."""
 
 import json
 import math
@@ -21,7 +21,7 @@ FORECASTS = st.builds(
 
 
 def by_wire(wire):
-    """What is left after JSON, which knows no NaN here."""
+    """Return the data after a JSON round trip without NaN."""
     return json.loads(json.dumps(wire, allow_nan=False))
 
 
@@ -41,7 +41,7 @@ class SampleTest(unittest.TestCase):
         sample = load.Sample("h", "cpu", 12.5, 33.0, instance="i")
         self.assertEqual(sample, load.Sample.from_wire(by_wire(sample.to_wire())))
 
-    def test_a_sample_without_a_value_stays_without(self):
+    def test_a_missing_value_stays_missing(self):
         back = load.Sample.from_wire(by_wire(load.Sample.empty().to_wire()))
         self.assertTrue(math.isnan(back.value))
 
@@ -86,7 +86,7 @@ class ForecastTest(unittest.TestCase):
     def test_round_trip(self, forecast):
         self.assertEqual(forecast, load.Forecast.from_wire(by_wire(forecast.to_wire())))
 
-    def test_empty_knows_no_host(self):
+    def test_the_empty_forecast_has_no_host(self):
         self.assertEqual({}, load.Forecast.from_wire(load.Forecast.empty().to_wire()).hosts)
 
     def test_malformed(self):
@@ -104,6 +104,6 @@ class ForecastTest(unittest.TestCase):
             with self.subTest(key=key, value=value):
                 self.assertRaises(load.WireError, load.Forecast.from_wire, {**wire, key: value})
 
-    def test_the_module_needs_no_numpy(self):
+    def test_the_module_does_not_import_numpy(self):
         code = "import sys, nova_cachemig.model.load; sys.exit('numpy' in sys.modules)"
         self.assertEqual(0, subprocess.run([sys.executable, "-c", code], check=False).returncode)

@@ -1,4 +1,4 @@
-"""The snapshot: compact on the wire, whole or not at all, probabilities that never rise."""
+"""The snapshot: compact on the wire, and refused if any part of it is malformed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def snapshot(hosts: int = 3, instances: int = 2) -> Snapshot:
 
 
 class Wire(unittest.TestCase):
-    def test_there_and_back_within_a_hundredth(self) -> None:
+    def test_a_round_trip_is_exact_to_a_hundredth(self) -> None:
         sent = snapshot()
         wire = sent.to_wire()
         check_primitive(wire)
@@ -56,14 +56,14 @@ class Wire(unittest.TestCase):
         self.assertLess(len(json.dumps(snapshot(1000, 0).to_wire())), 100_000)
         self.assertLess(len(json.dumps(snapshot(1000, 10_000).to_wire())), 550_000)
 
-    def test_the_empty_one(self) -> None:
+    def test_the_empty_snapshot(self) -> None:
         self.assertEqual(Snapshot.empty(), Snapshot.from_wire(Snapshot.empty().to_wire()))
 
     def test_rounding_below_zero_is_zero(self) -> None:
         wire = snapshot().to_wire() | {"instances": {"i": -2.2e-14}}
         self.assertEqual({"i": 0.0}, Snapshot.from_wire(wire).instances)
 
-    def test_nothing_else_is_taken(self) -> None:
+    def test_malformed_data_is_refused(self) -> None:
         good = snapshot().to_wire()
         for change in (
             {"version": 2},
@@ -99,6 +99,6 @@ class Wire(unittest.TestCase):
             max_size=3,
         )
     )
-    def test_only_snapshot_errors(self, change: dict[str, Any]) -> None:
+    def test_damage_raises_no_other_error(self, change: dict[str, Any]) -> None:
         with contextlib.suppress(SnapshotError):
             Snapshot.from_wire(snapshot().to_wire() | change)
