@@ -1,1 +1,1 @@
-"""The parts of benchmarks/hotset: logs in, methods side by side, a table and JSON out."""
+"""The modules of benchmarks/hotset: reads logs, compares methods, prints a table and JSON."""

@@ -14,43 +14,49 @@ from typing import Any
 
 from benchmarks.hotsetlib import logs, methods, trials
 from nova_cachemig.model.access import AccessRecord
-from nova_cachemig.popularity.hotset import Limits
+from nova_cachemig.popularity.hotset import HotSetLimits
 
 WINDOWS = (1.0, 10.0, 60.0, 300.0)
 SIZES = (100, 1000, trials.ALL)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; their defaults are those of the published figures."""
+    """Return the parser; its defaults are those of the published figures."""
     p = argparse.ArgumentParser(
         prog="hotset",
-        description="Hit rate of hot sets, taken at random instants of real access logs, over the "
-        "windows that follow. Also with a scanner that asks for endless distinct URLs.",
+        description="Measures hot sets, taken at random instants of real access logs, by their hit "
+        "rate in the next seconds and minutes; also during a flood of distinct URLs.",
     )
     add = p.add_argument
-    add("paths", nargs="+", metavar="PATH", type=pathlib.Path, help="access log, or .gz of one")
-    add("--instants", type=int, default=1000, metavar="N", help="default %(default)d")
-    add("--seed", type=int, default=1, metavar="N", help="of the instants (default %(default)d)")
+    add("paths", nargs="+", metavar="PATH", type=pathlib.Path, help="an access log, also as .gz")
+    add(
+        "--instants",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="number of random instants (default %(default)d)",
+    )
+    add("--seed", type=int, default=1, metavar="N", help="seed of the instants (%(default)d)")
     add(
         "--flood",
         type=int,
         default=10,
         metavar="N",
-        help="distinct URLs that nobody else wants, for each real request (default %(default)d)",
+        help="distinct URLs of the flood for each real request (default %(default)d)",
     )
     add(
         "--capacity",
         type=int,
         default=500,
         metavar="N",
-        help="pages that a method may keep during the flood (default %(default)d)",
+        help="pages that a method may store during the flood (default %(default)d)",
     )
-    add("--json", type=pathlib.Path, metavar="FILE", help="write all figures there")
+    add("--json", type=pathlib.Path, metavar="FILE", help="write all results to this file")
     return p
 
 
 def _flood(each: int, seed: int) -> Callable[[AccessRecord], Sequence[AccessRecord]]:
-    """A crowd of scanners: each address asks for 50 URLs, then is not seen again."""
+    """Return a source of scanners: each address requests 50 URLs and then disappears."""
     draw, made = random.Random(seed), 0
 
     def noise(real: AccessRecord) -> list[AccessRecord]:
@@ -93,7 +99,7 @@ def _flooded(records: Sequence[AccessRecord], args: argparse.Namespace) -> list[
         [
             methods.SpaceSaving(args.capacity),
             methods.LeastRecent(args.capacity),
-            methods.Default(Limits(pages_per_service=args.capacity)),
+            methods.Default(HotSetLimits(pages_per_service=args.capacity)),
         ],
         instants=args.instants // 5,
         sizes=(100, trials.ALL),
@@ -108,7 +114,7 @@ def _size(size: int) -> str:
 
 
 def table(cells: Sequence[trials.Cell]) -> str:
-    """One row a method and size, one column a window; the best of each marked."""
+    """Return a table: a row for each method and size, a column for each window, the best marked."""
     names = list(dict.fromkeys(c.method for c in cells))
     sizes = list(dict.fromkeys(c.size for c in cells))
     by = {(c.method, c.size, c.window): c for c in cells}
@@ -125,7 +131,10 @@ def table(cells: Sequence[trials.Cell]) -> str:
 
 
 def verdicts(cells: Sequence[trials.Cell]) -> list[dict[str, Any]]:
-    """For each size and window: the default less the best other, with its 95 % interval."""
+    """Compare the default with the best other method, for each size and window.
+
+    The difference of the hit rates has a 95 % interval.
+    """
     found = []
     for mine in (c for c in cells if c.method == methods.Default.name):
         others = [
@@ -169,7 +178,7 @@ def _part(title: str, cells: Sequence[trials.Cell]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 1 if a log cannot be read or the default is worse somewhere."""
+    """Run the benchmark; return 1 if a log cannot be read or the default is worse anywhere."""
     args = parser().parse_args(argv)
     out: dict[str, Any] = {"instants": args.instants, "seed": args.seed, "logs": {}}
     for path in args.paths:
@@ -183,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         title = f"{path.name}: {len(records)} requests in {hours:.1f} h"
         plain = _part(f"{title}. Hit rate, %", _plain(records, args))
         flooded = _part(
-            f"{path.name}, room for {args.capacity} pages, {args.flood} random URLs for each "
+            f"{path.name}, {args.capacity} pages, {args.flood} random URLs per "
             "real request. Hit rate of real requests, %",
             _flooded(records, args),
         )
@@ -195,14 +204,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     if args.json:
         args.json.write_text(json.dumps(out, indent=1) + "\n", encoding="utf-8")
-    said = [
+    outcomes = [
         v["verdict"]
         for log in out["logs"].values()
         for part in ("plain", "flood")
         for v in log[part]["verdicts"]
     ]
     print(
-        f"\ndefault against the best other: {said.count('better')} better, "
-        f"{said.count('equal')} equal, {said.count('worse')} worse"
+        f"\ndefault against the best other: {outcomes.count('better')} better, "
+        f"{outcomes.count('equal')} equal, {outcomes.count('worse')} worse"
     )
-    return 1 if "worse" in said else 0
+    return 1 if "worse" in outcomes else 0

@@ -1,4 +1,4 @@
-"""Readers of real access logs: the format is told by the first lines, gzip by the name."""
+"""Readers of access logs. The first line determines the format, the name the compression."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _MONTHS = dict(
 
 
 class LogError(Exception):
-    """The file is not an access log that we can read; the text says why."""
+    """The file is not a readable access log; the text has the reason."""
 
 
 def read(path: pathlib.Path) -> list[AccessRecord]:
-    """The requests of a log by time; lines that cannot be read are left out.
+    """Return the requests of a log by time, without malformed lines.
 
-    Raises LogError when the file cannot be opened, or more than one line in ten cannot be read.
+    Raises LogError when the file cannot be opened, or more than one line in ten is malformed.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
@@ -66,7 +66,7 @@ def _record(client: str, at: float, method: str, url: str, status: str) -> Acces
 
 
 def _tabbed(line: str) -> AccessRecord | None:
-    """NASA-KSC as kept by the Internet Traffic Archive's readers: host, logname, time, ..."""
+    """Parse a line of NASA-KSC, tab-separated: host, logname, time, method, URL, status."""
     fields = line.rstrip("\n").split("\t")
     if len(fields) < 6:
         return None
@@ -78,7 +78,7 @@ def _tabbed(line: str) -> AccessRecord | None:
 
 
 def _combined(line: str) -> AccessRecord | None:
-    """Common or combined log format."""
+    """Parse a line of the common or combined log format."""
     match = _COMBINED.match(line)
     if match is None:
         return None
@@ -90,7 +90,7 @@ def _combined(line: str) -> AccessRecord | None:
 
 
 def _apache_time(text: str) -> float:
-    """17/May/2015:10:05:03 +0000, whatever the locale."""
+    """Parse 17/May/2015:10:05:03 +0000 independently of the locale."""
     day, month, rest = text.split("/", 2)
     stamp, offset = rest.split(" ")
     numeric = f"{day}/{_MONTHS[month]}/{stamp}{offset}"

@@ -1,4 +1,4 @@
-"""The methods that are compared: each sees the log and ranks pages."""
+"""The compared methods: each learns from the log and ranks pages."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Protocol
 
 from benchmarks.hotsetlib.logs import SERVICE
 from nova_cachemig.model.access import AccessRecord
-from nova_cachemig.popularity.hotset import HotSet, Limits
+from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
 
 class Method(Protocol):
-    """Sees each counted request in order; ranks URLs."""
+    """Learns from each counted request in order, and ranks URLs."""
 
     name: str
 
-    def saw(self, record: AccessRecord) -> None:
-        """One request."""
+    def record(self, record: AccessRecord) -> None:
+        """Learn from one request."""
 
     def rank(self, now: float, limit: int) -> list[str]:
-        """The first ``limit`` URLs."""
+        """Return the first ``limit`` URLs."""
 
 
 class MostUsed:
-    """By plain counts."""
+    """Ranks by plain counts."""
 
     name = "most used"
 
     def __init__(self) -> None:
         self._counts: collections.Counter[str] = collections.Counter()
 
-    def saw(self, record: AccessRecord) -> None:
+    def record(self, record: AccessRecord) -> None:
         self._counts[record.url] += 1
 
     def rank(self, now: float, limit: int) -> list[str]:
@@ -39,7 +39,7 @@ class MostUsed:
 
 
 class Decayed:
-    """By counts of one half-life (s)."""
+    """Ranks by counts of one half-life (s)."""
 
     def __init__(self, half_life: float) -> None:
         self.name = f"decayed {half_life / 60:g} min"
@@ -50,7 +50,7 @@ class Decayed:
         count, at = self._counts.get(url, (0.0, now))
         return count * 2.0 ** ((at - now) / self._half_life)
 
-    def saw(self, record: AccessRecord) -> None:
+    def record(self, record: AccessRecord) -> None:
         self._counts[record.url] = (self._at(record.url, record.at) + 1.0, record.at)
 
     def rank(self, now: float, limit: int) -> list[str]:
@@ -58,7 +58,7 @@ class Decayed:
 
 
 class LeastRecent:
-    """LRU; with a ``capacity`` it forgets beyond that."""
+    """LRU, bounded by ``capacity`` if given."""
 
     name = "LRU"
 
@@ -66,7 +66,7 @@ class LeastRecent:
         self._urls: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._capacity = capacity
 
-    def saw(self, record: AccessRecord) -> None:
+    def record(self, record: AccessRecord) -> None:
         self._urls[record.url] = None
         self._urls.move_to_end(record.url)
         if self._capacity is not None and len(self._urls) > self._capacity:
@@ -78,16 +78,16 @@ class LeastRecent:
 
 
 class SpaceSaving:
-    """Metwally's Space-Saving: bounded counts, a newcomer inherits the least."""
+    """Metwally's Space-Saving: bounded counts; a new URL inherits the lowest."""
 
     name = "Space-Saving"
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._counts: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []  # with entries that are out of date
+        self._heap: list[tuple[int, str]] = []  # some entries are outdated
 
-    def saw(self, record: AccessRecord) -> None:
+    def record(self, record: AccessRecord) -> None:
         url, count = record.url, self._counts.get(record.url)
         if count is None and len(self._counts) >= self._capacity:
             count = self._drop_least()
@@ -106,15 +106,15 @@ class SpaceSaving:
 
 
 class Default:
-    """What the agent uses: mixed decays and the sessions' successors."""
+    """The method of the agent: mixed half-lives and predictions of sessions."""
 
     name = "default"
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: HotSetLimits | None = None) -> None:
         self._hotset = HotSet(limits, seed=1)
 
-    def saw(self, record: AccessRecord) -> None:
-        self._hotset.saw(record)
+    def record(self, record: AccessRecord) -> None:
+        self._hotset.record(record)
 
     def rank(self, now: float, limit: int) -> list[str]:
         return [page.url for page in self._hotset.rank(SERVICE, now, limit)]

@@ -1,4 +1,4 @@
-"""Hit rates over the windows that follow random instants."""
+"""Hit rates in the windows after random instants."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.hotsetlib.methods import Method
 from nova_cachemig.model.access import AccessRecord
 
 ALL = 1 << 30
-"""The size of a hot set of everything that the method knows."""
+"""The size of a hot set of all pages that the method knows."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cell:
-    """One method at one size and window: hits by instant (so that instants can be drawn again)."""
+    """One method at one size and window; hits by instant, so that a bootstrap can resample them."""
 
     method: str
     size: int
@@ -26,13 +26,13 @@ class Cell:
 
     @property
     def rate(self) -> float:
-        """Hits of all requests in all windows."""
+        """The share of hits among all requests in all windows."""
         total = sum(self.requests)
         return sum(self.hits) / total if total else float("nan")
 
 
 def counts(record: AccessRecord) -> bool:
-    """Whether a cache could have had the page: GET or HEAD, answered without an error."""
+    """Return whether a cache could serve the request: GET or HEAD, without an error."""
     return record.method in {"GET", "HEAD"} and 200 <= record.status < 400
 
 
@@ -46,14 +46,15 @@ def run(
     seed: int,
     noise: Callable[[AccessRecord], Sequence[AccessRecord]] | None = None,
 ) -> list[Cell]:
-    """Walk through the log once; at each instant rank by each method and look ahead.
+    """Read the log once; at each instant rank by each method and count the hits that follow.
 
     Instants are uniform in time after the first tenth of the log, in which methods only learn.
-    Methods see the records that count (``noise`` adds some before each) and are judged by those.
+    Methods learn from the records that count, each after its ``noise``. Those records are also
+    the requests that must hit.
     """
     draw, start, end = random.Random(seed), records[0].at, records[-1].at
     longest = max(windows)
-    moments = sorted(
+    chosen = sorted(
         draw.uniform(start + 0.1 * (end - start), end - longest) for _ in range(instants)
     )
     ahead = [record for record in records if counts(record)]
@@ -63,13 +64,13 @@ def run(
     }
     asked: dict[float, list[int]] = {w: [] for w in windows}
     seen = 0
-    for moment in moments:
-        while seen < len(ahead) and times[seen] <= moment:
+    for instant in chosen:
+        while seen < len(ahead) and times[seen] <= instant:
             for record in (*(noise(ahead[seen]) if noise else ()), ahead[seen]):
                 for method in methods:
-                    method.saw(record)
+                    method.record(record)
             seen += 1
-        _look(methods, moment, ahead, times, sizes, found, asked)
+        _look(methods, instant, ahead, times, sizes, found, asked)
     return [
         Cell(name, size, window, tuple(hits), tuple(asked[window]))
         for (name, size, window), hits in found.items()
@@ -78,19 +79,19 @@ def run(
 
 def _look(
     methods: Sequence[Method],
-    moment: float,
+    instant: float,
     ahead: Sequence[AccessRecord],
     times: Sequence[float],
     sizes: Sequence[int],
     found: dict[tuple[str, int, float], list[int]],
     asked: dict[float, list[int]],
 ) -> None:
-    first = bisect.bisect_right(times, moment)
-    ends = {window: bisect.bisect_right(times, moment + window) for window in asked}
+    first = bisect.bisect_right(times, instant)
+    ends = {window: bisect.bisect_right(times, instant + window) for window in asked}
     for window, end in ends.items():
         asked[window].append(end - first)
     for method in methods:
-        place = {url: i for i, url in enumerate(method.rank(moment, max(sizes)))}
+        place = {url: i for i, url in enumerate(method.rank(instant, max(sizes)))}
         places = [place.get(ahead[i].url, ALL) for i in range(first, max(ends.values()))]
         for size in sizes:
             for window, end in ends.items():
@@ -99,7 +100,7 @@ def _look(
 
 
 def difference(a: Cell, b: Cell, *, draws: int = 1000, seed: int = 1) -> tuple[float, float]:
-    """95 % interval of a's hit rate less b's: instants are drawn again, with their requests."""
+    """Return the 95 % interval of the difference of two hit rates, by a bootstrap of instants."""
     draw, n = random.Random(seed), len(a.hits)
     deltas = [x - y for x, y in zip(a.hits, b.hits, strict=True)]
     figures = []

@@ -22,7 +22,7 @@ from nova_cachemig.agent.ports import ComponentError, LearningWarmer
 from nova_cachemig.agent.probe import TcpProber
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
-from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.agent.writes import Writes, intake_socket
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
@@ -129,5 +129,5 @@ class Agent:
 def _warmer(conf: cfg.ConfigOpts, cache_socket: str) -> LearningWarmer:
     if conf.warm.driver == "none":
         return NoWarmer()
-    hotset = HotSet(limits(conf))
+    hotset = HotSet(hotset_limits(conf))
     return CacheWarmer(conf, hotset, cache_socket, warm_headers, stale_max=conf.engine.stale_max)

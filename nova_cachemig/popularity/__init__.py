@@ -1,6 +1,9 @@
-"""From the access log to the pages that users are about to need. Pure.
+"""Ranks the pages that users are about to need, from the access log. Pure.
 
-What belongs here: which pages there are (``table``, bounded, with admission by ``sketch``), how
-often each is asked for (``rates``), what a client asks for after what it has asked for already
-(``sessions``), and the sum of these, the hot set (``hotset``). Fetching is ``agent/warm``.
+* ``table``: the pages of a service, in bounded memory, with admission by ``sketch``;
+* ``rates``: the request rate of each page;
+* ``sessions``: the pages that a client requests after its earlier ones;
+* ``hotset``: the ranking, the sum of both.
+
+``agent/warm`` fetches the pages.
 """

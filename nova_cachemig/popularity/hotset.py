@@ -17,33 +17,33 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds and time constants; seconds where times. The defaults are those of ``[warm]``."""
+class HotSetLimits:
+    """Bounds and time constants; times in seconds. The defaults are those of ``[warm]``."""
 
     pages_per_service: int = 20_000
     pages: int = 200_000  # of all services
     services: int = 1_000
-    clients: int = 2_000  # sessions of a service that are known at a time
+    clients: int = 2_000  # sessions of one service
     url_length: int = 2_048
     half_lives: tuple[float, ...] = (600.0, 3_600.0, 21_600.0)
-    horizon: float = 300.0  # how far ahead need is foreseen
-    session_idle: float = 300.0  # a session is over after so long without a request
-    session_half_life: float = 120.0  # of the expectation that a client goes on
-    novel_pages: int = 200  # unseen pages of one client a session_idle: more is a scanner
-    refused_for: float = 3_600.0  # a page that cannot be cached is not tried again before
-    refused: int = 5_000  # such pages known, of a service
+    horizon: float = 300.0  # for which the need of a page is estimated
+    session_idle: float = 300.0  # without a request, after which a session is over
+    session_half_life: float = 120.0  # of an expected request
+    novel_pages: int = 200  # unknown pages of one client per session_idle; above, it is a scanner
+    refused_for: float = 3_600.0  # for which an uncacheable page is not tried again
+    refused: int = 5_000  # uncacheable pages of one service that are remembered
 
 
-class _Site:
-    """All that is known of one service."""
+class _ServicePages:
+    """The pages, rates and sessions of one service."""
 
-    def __init__(self, limits: Limits, start: float, draw: random.Random) -> None:
+    def __init__(self, limits: HotSetLimits, start: float, rng: random.Random) -> None:
         self.rates = Rates(limits.half_lives, start)
-        self.table = PageTable(self.rates, limits.pages_per_service, draw)
+        self.table = PageTable(self.rates, limits.pages_per_service, rng)
         self.sessions = Sessions(
             limits.clients, limits.session_idle, limits.session_half_life, start
         )
-        self.refused: collections.OrderedDict[PageKey, float] = collections.OrderedDict()
+        self.refused_until: collections.OrderedDict[PageKey, float] = collections.OrderedDict()
 
     def rescale(self, now: float) -> None:
         pages = self.table.pages
@@ -52,26 +52,29 @@ class _Site:
 
 
 class HotSet:
-    """Learns from the access log and ranks pages. Not thread-safe; never waits; reads no clock."""
+    """Learns from the access log and ranks pages. Not thread-safe; never waits; reads no clock.
 
-    def __init__(self, limits: Limits | None = None, seed: int | None = None) -> None:
-        """``seed`` makes the choice of pages to push out repeatable, for tests and benchmarks."""
-        self._limits = limits or Limits()
-        self._sites: collections.OrderedDict[str, _Site] = collections.OrderedDict()
-        self._draw = random.Random(seed)
-        self._total = 0  # pages kept, of all services
+    All times are UNIX seconds.
+    """
+
+    def __init__(self, limits: HotSetLimits | None = None, seed: int | None = None) -> None:
+        """``seed`` makes the evictions repeatable, for tests and benchmarks."""
+        self._limits = limits or HotSetLimits()
+        self._services: collections.OrderedDict[str, _ServicePages] = collections.OrderedDict()
+        self._rng = random.Random(seed)
+        self._total = 0  # pages of all services
 
     def __len__(self) -> int:
-        """Pages kept, of all services."""
+        """Return the number of known pages of all services."""
         return self._total
 
-    def saw(self, record: AccessRecord) -> None:
+    def record(self, record: AccessRecord) -> None:
         """Learn from one request.
 
-        Counted are GET and HEAD without a cookie that were answered with 2xx or 3xx (304: the
-        client had the page, the next client has not; 206: a part, of a page that is in demand).
-        Errors say nothing: the guest may be failing, or one client not be allowed. A page that is
-        gone costs the warmer one request, whose answer it tells by :meth:`refused`.
+        Counted are GET and HEAD requests without a cookie that got a 2xx or 3xx response. A 304
+        counts, because the next client may not have the page; a 206 is a part of a page in demand.
+        Errors do not count: the guest may be failing, or one client may lack permission. A page
+        that no longer exists costs the warmer one request, which it reports by :meth:`refuse`.
         """
         if record.method not in _READS or record.has_cookie or not math.isfinite(record.at):
             return
@@ -82,84 +85,87 @@ class HotSet:
 
     def _count(self, key: PageKey, record: AccessRecord) -> None:
         now = record.at
-        site = self._site(key.service, now)
-        session = site.sessions.of(record.client, now)
-        page = self._admit(site, key, session, now)
+        known = self._pages_of(key.service, now)
+        session = known.sessions.get(record.client, now)
+        page = self._admit(known, key, session, now)
         if page is not None:
-            site.sessions.saw(session, page, now)
+            known.sessions.record(session, page, now)
 
-    def _site(self, service: str, now: float) -> _Site:
-        site = self._sites.get(service)
-        if site is None:
-            while len(self._sites) >= self._limits.services:
-                self._total -= len(self._sites.popitem(last=False)[1].table)
-            site = self._sites[service] = _Site(self._limits, now, self._draw)
-        self._sites.move_to_end(service)
-        site.rescale(now)
-        return site
-
-    def _admit(self, site: _Site, key: PageKey, session: Session, now: float) -> Page | None:
-        table = site.table
-        known = table.get(key)
+    def _pages_of(self, service: str, now: float) -> _ServicePages:
+        known = self._services.get(service)
         if known is None:
+            while len(self._services) >= self._limits.services:
+                self._total -= len(self._services.popitem(last=False)[1].table)
+            known = self._services[service] = _ServicePages(self._limits, now, self._rng)
+        self._services.move_to_end(service)
+        known.rescale(now)
+        return known
+
+    def _admit(
+        self, known: _ServicePages, key: PageKey, session: Session, now: float
+    ) -> Page | None:
+        table = known.table
+        page = table.get(key)
+        if page is None:
             session.novel += 1
             if self._total >= self._limits.pages and len(table) < table.capacity:
-                self._make_room(now)
-        # One client's repetition is no sign that others need the page.
-        again = known is not None and known in session.seen
-        trusted = session.novel <= self._limits.novel_pages and not again
+                self._evict_from_largest(now)
+        # Repeated requests of one client do not show that others need the page.
+        repeated = page is not None and page in session.seen
+        trusted = session.novel <= self._limits.novel_pages and not repeated
         before = len(table)
         page = table.count(key, now, trusted=trusted)
         self._total += len(table) - before
         return page
 
-    def _make_room(self, now: float) -> None:
-        """One page less in the largest service: so that no service starves the others."""
-        largest = max((site.table for site in self._sites.values()), key=len)
+    def _evict_from_largest(self, now: float) -> None:
+        """Evict one page of the largest service, so that no service starves the others."""
+        largest = max((known.table for known in self._services.values()), key=len)
         before = len(largest)
-        largest.push_out(now)
+        largest.evict(now)
         self._total -= before - len(largest)
 
-    def refused(self, page: PageKey, now: float) -> None:
-        """The warmer found that no cache may keep this page: leave it out for a while."""
-        site = self._sites.get(page.service)
-        if site is None:
+    def refuse(self, page: PageKey, now: float) -> None:
+        """Leave a page out of the ranking for a while: the warmer found it uncacheable."""
+        known = self._services.get(page.service)
+        if known is None:
             return
-        site.refused[page] = now + self._limits.refused_for
-        site.refused.move_to_end(page)
-        if len(site.refused) > self._limits.refused:
-            site.refused.popitem(last=False)
+        known.refused_until[page] = now + self._limits.refused_for
+        known.refused_until.move_to_end(page)
+        if len(known.refused_until) > self._limits.refused:
+            known.refused_until.popitem(last=False)
 
     def is_refused(self, page: PageKey, now: float) -> bool:
-        """Whether the page was refused not long ago."""
-        site = self._sites.get(page.service)
-        return site is not None and site.refused.get(page, -math.inf) > now
+        """Return whether the page is left out now."""
+        known = self._services.get(page.service)
+        return known is not None and known.refused_until.get(page, -math.inf) > now
 
     def knows(self, page: PageKey) -> bool:
-        """Whether the page is kept."""
-        site = self._sites.get(page.service)
-        return site is not None and page in site.table
+        """Return whether clients requested the page and it was not evicted since."""
+        known = self._services.get(page.service)
+        return known is not None and page in known.table
 
     def rank(
         self, service: str, now: float, limit: int, horizon: float | None = None
     ) -> list[PageKey]:
-        """The pages that users need in the next ``horizon`` seconds, the most needed first.
+        """Return the pages that users need in the next ``horizon`` seconds, the most needed first.
 
-        A page's need is the number of requests expected for it: those by its popularity and those
-        by clients whose present session leads to it. Refused pages are left out.
+        A page's need is the expected number of requests: those of its rate, and those of clients
+        whose present session leads to it. Refused pages are left out.
         """
-        site = self._sites.get(service)
-        if site is None or limit <= 0:
+        known = self._services.get(service)
+        if known is None or limit <= 0:
             return []
         horizon = self._limits.horizon if horizon is None else horizon
-        scale = site.rates.scale(now, horizon)
-        clock = site.sessions.clock
-        soon = (1.0 - 2.0 ** (-horizon / clock.half_life)) / clock.unit(now)
-        pages = site.table.pages()
-        if site.refused:
-            pages = [page for page in pages if site.refused.get(page.key, -math.inf) <= now]
+        factors = known.rates.factors(now, horizon)
+        decay = known.sessions.decay
+        soon = (1.0 - 2.0 ** (-horizon / decay.half_life)) / decay.weight(now)
+        pages = known.table.pages()
+        if known.refused_until:
+            refused_until = known.refused_until
+            pages = [page for page in pages if refused_until.get(page.key, -math.inf) <= now]
         needs = [soon * page.expected for page in pages]
-        for expert, factor in enumerate(scale):
+        for expert, factor in enumerate(factors):
             needs = [
                 need + factor * page.counts[expert] for need, page in zip(needs, pages, strict=True)
             ]
@@ -167,7 +173,7 @@ class HotSet:
         return [pages[i].key for i in first]
 
     def forget(self, service: str) -> None:
-        """The service is no more, or its pages are not what they were."""
-        site = self._sites.pop(service, None)
-        if site is not None:
-            self._total -= len(site.table)
+        """Remove all pages of a service: it was deleted, or its content was replaced."""
+        known = self._services.pop(service, None)
+        if known is not None:
+            self._total -= len(known.table)

@@ -1,4 +1,4 @@
-"""One page that is kept, with what is known of it."""
+"""One known page and its statistics."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from nova_cachemig.model.access import PageKey
 
 
 class Page:
-    """A page and its figures; compared by identity. Owned by one :class:`PageTable`.
+    """A page and its statistics; compared by identity. One :class:`PageTable` owns it.
 
-    ``counts`` has one figure a half-life and ``expected`` how many clients should ask for it soon;
-    both are in units that grow with time (see :mod:`.rates`). ``follows`` counts the pages that
-    the same client asked for after this one, ``visits`` the clients' visits that had the chance
-    to.
+    ``counts`` has one number for each half-life, and ``expected`` is the number of clients that
+    should request the page soon. Both are in units that grow with time (see :mod:`.rates`).
+    ``followers`` counts the pages that the same client requested after this one. ``visits`` counts
+    the visits of clients in which a page could have followed.
     """
 
-    __slots__ = ("counts", "expected", "follows", "kept", "key", "slot", "visits")
+    __slots__ = ("counts", "expected", "followers", "kept", "key", "slot", "visits")
 
     def __init__(self, key: PageKey, experts: int) -> None:
         self.key = key
         self.counts = [0.0] * experts
         self.expected = 0.0
-        self.follows: dict[Page, int] = {}
+        self.followers: dict[Page, int] = {}
         self.visits = 0
-        self.kept = True  # False once it lost its place in the table
-        self.slot = -1  # its place in the main part of the table; -1: in the window
+        self.kept = True  # False after its eviction from the table
+        self.slot = -1  # index in the main part of the table; -1: it is in the window

@@ -1,13 +1,17 @@
-"""Which pages of a service are kept, when there are more than there is room for.
+"""The pages of a service in bounded memory: which are admitted, and which are evicted.
 
-Endless distinct URLs (random query strings, a scanner, a crawler) must not push out what people
-use. Least recently used and Space-Saving fail here: in the first every new URL pushes one out, in
-the second a flood lifts the least count until it passes the hot pages' own. So admission follows
-W-TinyLFU (Einziger, Friedman, Manes, 2017): a new page enters a small window, least recently used
-first; when it leaves the window it takes the place of the weakest of a few random pages of the
-main part only if it was asked for more often than that one, by a sketch of frequencies that
-remembers pages without keeping them. Ties go to who is there. Requests by a client that brings
-ever new pages, or asks for one again, do not count in that contest.
+Endless distinct URLs (random query strings, a scanner, a crawler) must not evict the pages that
+users need. LRU and Space-Saving fail here. With LRU every new URL evicts a page; with Space-Saving
+a flood raises the lowest count until it exceeds the counts of hot pages.
+
+Admission therefore follows W-TinyLFU (Einziger, Friedman, Manes, 2017):
+
+* A new page enters a small window, which is LRU.
+* A page that leaves the window is compared with the weakest of a few random pages of the main part.
+  It replaces that page only if it was requested more often. On a tie the older page stays.
+* The comparison uses a sketch of frequencies, which counts pages without storing them.
+* Repeated requests of one client for a page do not count, nor do those of a client that requests
+  too many unknown pages.
 """
 
 from __future__ import annotations
@@ -20,21 +24,21 @@ from nova_cachemig.popularity.page import Page
 from nova_cachemig.popularity.rates import Rates
 from nova_cachemig.popularity.sketch import FrequencySketch
 
-_WINDOW = 20  # one page in so many is in the window
-_DRAWN = 16  # random pages of which the weakest may be pushed out
+_WINDOW_SHARE = 20  # the window has 1 / 20 of the capacity
+_SAMPLE = 16  # random pages of which the weakest may be evicted
 
 
 class PageTable:
     """At most ``capacity`` pages of one service."""
 
-    def __init__(self, rates: Rates, capacity: int, draw: random.Random) -> None:
-        self._rates, self._draw = rates, draw
+    def __init__(self, rates: Rates, capacity: int, rng: random.Random) -> None:
+        self._rates, self._rng = rates, rng
         self.capacity = capacity
-        self._window_size = max(1, capacity // _WINDOW)
+        self._window_size = max(1, capacity // _WINDOW_SHARE)
         self._pages: dict[PageKey, Page] = {}
         self._window: collections.OrderedDict[Page, None] = collections.OrderedDict()
         self._main: list[Page] = []
-        self._sketch: FrequencySketch | None = None  # made when the table is first full
+        self._sketch: FrequencySketch | None = None  # created when the table is first full
 
     def __len__(self) -> int:
         return len(self._pages)
@@ -43,34 +47,37 @@ class PageTable:
         return key in self._pages
 
     def pages(self) -> list[Page]:
-        """All that are kept, in no order."""
+        """Return all pages, in no particular order."""
         return list(self._pages.values())
 
     def get(self, key: PageKey) -> Page | None:
-        """The page, if it is kept."""
+        """Return the page, or None."""
         return self._pages.get(key)
 
     def count(self, key: PageKey, now: float, *, trusted: bool) -> Page | None:
-        """One request; None when the page got no place. ``trusted``: counts in the contest."""
+        """Count one request; return None if the page was not admitted.
+
+        ``trusted`` requests count in the comparison of frequencies.
+        """
         if self._sketch is not None and trusted:
             self._sketch.add(key)
         page = self._pages.get(key)
         if page is None:
             if not trusted and self._sketch is not None:
                 return None
-            page = self._enter(key, now)
+            page = self._admit(key, now)
         elif page.slot < 0:
             self._window.move_to_end(page)
         self._rates.count(page, now)
         return page
 
-    def _enter(self, key: PageKey, now: float) -> Page:
+    def _admit(self, key: PageKey, now: float) -> Page:
         page = Page(key, self._rates.experts)
         if len(self._pages) >= self.capacity:
             if self._sketch is None:
                 self._sketch = self._sketch_of_window(now)
                 self._sketch.add(key)
-            self._make_room(now)
+            self._evict(now)
         self._pages[key] = page
         self._window[page] = None
         if len(self._window) > self._window_size and len(self._pages) < self.capacity:
@@ -78,10 +85,10 @@ class PageTable:
         return page
 
     def _sketch_of_window(self, now: float) -> FrequencySketch:
-        """What is in the window had no need of a sketch until now."""
+        """Return a sketch with the counts of the window, of which none existed until now."""
         sketch = FrequencySketch(self.capacity)
         for page in self._window:
-            for _ in range(min(15, round(self._rates.decayed(page, now)))):
+            for _ in range(min(15, round(self._rates.decayed_count(page, now)))):
                 sketch.add(page.key)
         return sketch
 
@@ -89,7 +96,7 @@ class PageTable:
         page.slot = len(self._main)
         self._main.append(page)
 
-    def _make_room(self, now: float) -> None:
+    def _evict(self, now: float) -> None:
         if not self._window:
             self._remove(self._weakest(now))
             return
@@ -105,20 +112,20 @@ class PageTable:
         else:
             self._remove(candidate)
 
-    def push_out(self, now: float) -> None:
-        """Give up one page, for the sake of another service."""
+    def evict(self, now: float) -> None:
+        """Evict one page, in favour of another service."""
         if self._pages:
-            self._make_room(now)
+            self._evict(now)
 
     def _weakest(self, now: float) -> Page:
-        drawn = (self._main[self._draw.randrange(len(self._main))] for _ in range(_DRAWN))
-        return min(drawn, key=lambda page: self._rates.decayed(page, now))
+        sample = (self._main[self._rng.randrange(len(self._main))] for _ in range(_SAMPLE))
+        return min(sample, key=lambda page: self._rates.decayed_count(page, now))
 
     def _strength(self, page: Page, now: float) -> float:
-        remembered = self._sketch.estimate(page.key) if self._sketch is not None else 0
-        if page.slot < 0:  # a newcomer: only what trusted clients did
-            return remembered
-        return max(remembered, self._rates.decayed(page, now))
+        frequency = self._sketch.estimate(page.key) if self._sketch is not None else 0
+        if page.slot < 0:  # in the window: only trusted requests count
+            return frequency
+        return max(frequency, self._rates.decayed_count(page, now))
 
     def _remove(self, page: Page) -> None:
         del self._pages[page.key]
@@ -130,5 +137,5 @@ class PageTable:
                 self._main[page.slot] = last
                 last.slot = page.slot
         page.kept = False
-        page.follows = {}
-        self._rates.drop(page)
+        page.followers = {}
+        self._rates.remove(page)

@@ -72,7 +72,7 @@ class Fetcher:
         except FetchError as exc:
             self.refresh.take(page)
             if exc.hopeless:
-                self._hotset.refused(page, time.time())
+                self._hotset.refuse(page, time.time())
             elif not exc.unreachable:  # the page itself
                 self._failed(page, began)
             raise
@@ -98,7 +98,7 @@ class Fetcher:
         if verdict is Verdict.UNCACHEABLE or (
             400 <= answer.status < 500 and answer.status not in _LATER
         ):
-            self._hotset.refused(page, time.time())
+            self._hotset.refuse(page, time.time())
         else:
             self._failed(page, began)
 

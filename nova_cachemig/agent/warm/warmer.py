@@ -18,7 +18,7 @@ from nova_cachemig.agent.warm.job import FetchJob
 from nova_cachemig.agent.warm.rate import RateLimiter, Users
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.service import Service
-from nova_cachemig.popularity.hotset import HotSet, Limits
+from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
 LOG = log.getLogger(__name__)
 
@@ -26,10 +26,10 @@ _KEEP_CONCURRENCY = 2
 _AT_ONCE = 64  # pages found by links that are queued before it is seen how large they are
 
 
-def limits(conf: cfg.ConfigOpts) -> Limits:
+def hotset_limits(conf: cfg.ConfigOpts) -> HotSetLimits:
     """The hot set's bounds as ``[warm]`` has them."""
     group = conf.warm
-    return Limits(
+    return HotSetLimits(
         pages_per_service=group.max_pages,
         pages=group.max_pages_total,
         services=group.max_services,
@@ -86,7 +86,7 @@ class CacheWarmer:
 
     def record_access(self, record: AccessRecord) -> None:
         """Learn from one access: which page is needed, and how quickly the guest answers."""
-        self._hotset.saw(record)
+        self._hotset.record(record)
         if record.method != "GET" or not 200 <= record.status < 400:
             return
         site = self._site(record.service)

@@ -8,7 +8,7 @@ import sys
 import time
 
 from nova_cachemig.agent.engine.warming import warm_headers
-from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.conf import warm as warm_conf
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
@@ -28,9 +28,12 @@ class WarmCase(EngineCase):
             self.conf.set_override(name, value, "warm")
             self.addCleanup(self.conf.clear_override, name, "warm")
         self.warmer = CacheWarmer(
-            self.conf, HotSet(limits(self.conf), seed=1), self.engine.cache_socket, warm_headers,
+            self.conf,
+            HotSet(hotset_limits(self.conf), seed=1),
+            self.engine.cache_socket,
+            warm_headers,
             stale_max=self.conf.engine.stale_max,
-        )  # fmt: skip
+        )
         self.addCleanup(self.warmer.close)
 
     def record_access(self, *urls: str) -> None:

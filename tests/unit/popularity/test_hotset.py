@@ -1,4 +1,4 @@
-"""The hot set as the warmer uses it."""
+"""The hot set, through the interface that the warmer uses."""
 
 import unittest
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.model.access import AccessRecord, PageKey
-from nova_cachemig.popularity.hotset import HotSet, Limits
+from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
 SERVICE = "shop"
 
@@ -27,39 +27,39 @@ class HotSetTest(unittest.TestCase):
     def test_most_used_first(self):
         hotset = HotSet()
         for i in range(30):
-            hotset.saw(record("/often", i, client=f"c{i}"))
+            hotset.record(record("/often", i, client=f"c{i}"))
             if i % 3 == 0:
-                hotset.saw(record("/sometimes", i, client=f"d{i}"))
-        hotset.saw(record("/once", 30.0, client="e"))
+                hotset.record(record("/sometimes", i, client=f"d{i}"))
+        hotset.record(record("/once", 30.0, client="e"))
         self.assertEqual(["/often", "/sometimes", "/once"], urls(hotset))
         self.assertEqual(["/often"], urls(hotset, limit=1))
         self.assertEqual([], urls(hotset, limit=0))
         self.assertEqual([], urls(hotset, service="other"))
 
     def test_newly_popular_overtakes(self):
-        hotset = HotSet(Limits(half_lives=(60.0,)))
+        hotset = HotSet(HotSetLimits(half_lives=(60.0,)))
         for i in range(300):
-            hotset.saw(record("/old", i, client=f"c{i}"))
+            hotset.record(record("/old", i, client=f"c{i}"))
         for i in range(2000):
-            hotset.saw(record("/new", 10_000 + i / 10, client=f"c{i}"))
+            hotset.record(record("/new", 10_000 + i / 10, client=f"c{i}"))
             if i % 20 == 0:
-                hotset.saw(record("/old", 10_000 + i / 10, client=f"d{i}"))
+                hotset.record(record("/old", 10_000 + i / 10, client=f"d{i}"))
         self.assertEqual(["/new", "/old"], urls(hotset, 10_200.0))
 
-    def test_present_session_brings_its_pages_forward(self):
+    def test_a_present_session_raises_its_next_pages(self):
         hotset = HotSet()
         for i in range(50):
             at = i * 400.0
-            hotset.saw(record("/form", at, client=f"c{i}"))
-            hotset.saw(record("/form.css", at + 1, client=f"c{i}"))
+            hotset.record(record("/form", at, client=f"c{i}"))
+            hotset.record(record("/form.css", at + 1, client=f"c{i}"))
             for j in range(3):
-                hotset.saw(record("/other", at + j, client=f"d{i}{j}"))
+                hotset.record(record("/other", at + j, client=f"d{i}{j}"))
         self.assertEqual("/other", urls(hotset, 1e6, horizon=10.0)[0])
         for i in range(20):
-            hotset.saw(record("/form", 1e6 + i / 100, client=f"new{i}"))
+            hotset.record(record("/form", 1e6 + i / 100, client=f"new{i}"))
         self.assertEqual("/form.css", urls(hotset, 1e6 + 1, horizon=10.0)[0])
 
-    def test_what_counts(self):
+    def test_which_requests_count(self):
         for more, counts in (
             ({"method": "HEAD"}, True),
             ({"status": 304}, True),
@@ -77,73 +77,73 @@ class HotSetTest(unittest.TestCase):
         ):
             with self.subTest(more):
                 hotset = HotSet()
-                hotset.saw(record("/page", **more))
+                hotset.record(record("/page", **more))
                 self.assertEqual(["/page"] if counts else [], urls(hotset))
 
-    def test_url_that_is_none_or_too_long(self):
-        hotset = HotSet(Limits(url_length=20))
+    def test_invalid_and_too_long_urls_do_not_count(self):
+        hotset = HotSet(HotSetLimits(url_length=20))
         for url in ("*", "", "http://other/", "/" + 20 * "x"):
-            hotset.saw(record(url))
-        hotset.saw(record("/" + 19 * "x"))
+            hotset.record(record(url))
+        hotset.record(record("/" + 19 * "x"))
         self.assertEqual(1, len(hotset))
 
     def test_refused_until(self):
-        hotset = HotSet(Limits(refused_for=100.0, refused=2))
+        hotset = HotSet(HotSetLimits(refused_for=100.0, refused=2))
         page = PageKey(SERVICE, "shop.example", "/private")
-        hotset.refused(page, 0.0)  # of a service that nobody has asked for
-        hotset.saw(record("/private"))
-        hotset.saw(record("/public"))
-        hotset.refused(page, 10.0)
+        hotset.refuse(page, 0.0)  # of an unknown service
+        hotset.record(record("/private"))
+        hotset.record(record("/public"))
+        hotset.refuse(page, 10.0)
         self.assertEqual(["/public"], urls(hotset, 109.0))
         self.assertTrue(hotset.is_refused(page, 109.0))
         self.assertEqual({"/public", "/private"}, set(urls(hotset, 111.0)))
         for url in ("/a", "/b"):
-            hotset.refused(PageKey(SERVICE, "shop.example", url), 10.0)
+            hotset.refuse(PageKey(SERVICE, "shop.example", url), 10.0)
         self.assertFalse(hotset.is_refused(page, 11.0))  # bounded: the oldest is forgotten
 
     def test_forget(self):
         hotset = HotSet()
-        hotset.saw(record("/a"))
-        hotset.saw(record("/b", service="other"))
+        hotset.record(record("/a"))
+        hotset.record(record("/b", service="other"))
         hotset.forget(SERVICE)
         hotset.forget("nobody")
         self.assertEqual([], urls(hotset))
         self.assertEqual(1, len(hotset))
 
-    def test_hosts_of_one_service_are_apart(self):
+    def test_the_hosts_of_one_service_are_distinct(self):
         hotset = HotSet()
-        hotset.saw(record("/", host="a.example"))
-        hotset.saw(record("/", host="b.example"))
+        hotset.record(record("/", host="a.example"))
+        hotset.record(record("/", host="b.example"))
         self.assertEqual({"a.example", "b.example"}, {p.host for p in hotset.rank(SERVICE, 1.0, 9)})
 
     def test_least_recent_service_is_forgotten(self):
-        hotset = HotSet(Limits(services=3))
+        hotset = HotSet(HotSetLimits(services=3))
         for i, service in enumerate("abcad"):
-            hotset.saw(record("/", float(i), service=service))
+            hotset.record(record("/", float(i), service=service))
         self.assertEqual([], urls(hotset, service="b"))
         self.assertEqual(3, len(hotset))
         for service in "acd":
             self.assertEqual(["/"], urls(hotset, service=service))
 
-    def test_flooded_service_does_not_starve_another(self):
-        hotset = HotSet(Limits(pages_per_service=1000, pages=1200), seed=1)
+    def test_a_flooded_service_does_not_starve_another(self):
+        hotset = HotSet(HotSetLimits(pages_per_service=1000, pages=1200), seed=1)
         for i in range(1000):
-            hotset.saw(record(f"/{i}", i / 100, service="big", client=f"c{i}"))
+            hotset.record(record(f"/{i}", i / 100, service="big", client=f"c{i}"))
         for i in range(600):
-            hotset.saw(record(f"/{i}", 10 + i / 100, service="small", client=f"c{i}"))
+            hotset.record(record(f"/{i}", 10 + i / 100, service="small", client=f"c{i}"))
         self.assertEqual(1200, len(hotset))
         self.assertEqual(600, len(urls(hotset, service="small")))
         self.assertEqual(600, len(urls(hotset, service="big")))
 
-    def test_scanner_does_not_push_out_pages(self):
-        hotset = HotSet(Limits(pages_per_service=300, novel_pages=20), seed=1)
+    def test_a_scanner_does_not_evict_pages(self):
+        hotset = HotSet(HotSetLimits(pages_per_service=300, novel_pages=20), seed=1)
         for i in range(1000):
-            hotset.saw(record(f"/page{i % 280}", i / 10, client=f"c{i % 50}"))
-        for i in range(5000):  # each URL three times, so that counts alone would let it in
+            hotset.record(record(f"/page{i % 280}", i / 10, client=f"c{i % 50}"))
+        for i in range(5000):  # each URL three times, so that counts alone would admit it
             for _ in range(3):
-                hotset.saw(record(f"/find?q={i}", 100 + i / 100, client="scanner"))
+                hotset.record(record(f"/find?q={i}", 100 + i / 100, client="scanner"))
         kept = [url for url in urls(hotset, 150.0) if url.startswith("/page")]
-        self.assertGreaterEqual(len(kept), 260)  # 15 of 300 places are for newcomers
+        self.assertGreaterEqual(len(kept), 260)  # 15 of 300 places are for new pages
 
     @given(
         st.lists(
@@ -160,10 +160,12 @@ class HotSetTest(unittest.TestCase):
         ),
         st.floats(-1e12, 1e12),
     )
-    def test_any_log_stays_in_bounds(self, records, now):
-        hotset = HotSet(Limits(pages_per_service=5, pages=8, clients=2, novel_pages=3), seed=1)
+    def test_any_log_stays_within_the_limits(self, records, now):
+        hotset = HotSet(
+            HotSetLimits(pages_per_service=5, pages=8, clients=2, novel_pages=3), seed=1
+        )
         for item in records:
-            hotset.saw(item)
+            hotset.record(item)
         ranked = [hotset.rank(service, now, 100) for service in "ab"]
         self.assertEqual(len(hotset), sum(map(len, ranked)))
         self.assertLessEqual(len(hotset), 8)

@@ -1,4 +1,4 @@
-"""Decayed counts and their mixture."""
+"""Decayed counts, and the mixture of half-lives."""
 
 import math
 import random
@@ -6,7 +6,7 @@ import unittest
 
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.popularity.page import Page
-from nova_cachemig.popularity.rates import Clock, Rates
+from nova_cachemig.popularity.rates import ForwardDecay, Rates
 
 
 def pages(rates, count):
@@ -14,34 +14,34 @@ def pages(rates, count):
 
 
 def rated(rates, page, now, horizon=60.0):
-    scale = rates.scale(now, horizon)
-    return sum(a * c for a, c in zip(scale, page.counts, strict=True))
+    factors = rates.factors(now, horizon)
+    return sum(a * c for a, c in zip(factors, page.counts, strict=True))
 
 
-class ClockTest(unittest.TestCase):
+class ForwardDecayTest(unittest.TestCase):
     def test_halves_in_a_half_life(self):
-        clock = Clock(60.0, 1000.0)
-        self.assertAlmostEqual(2.0, clock.unit(1060.0) / clock.unit(1000.0))
+        decay = ForwardDecay(60.0, 1000.0)
+        self.assertAlmostEqual(2.0, decay.weight(1060.0) / decay.weight(1000.0))
 
     def test_never_decays(self):
-        clock = Clock(math.inf, 0.0)
-        self.assertEqual(clock.unit(0.0), clock.unit(1e12))
-        self.assertIsNone(clock.due(1e12))
+        decay = ForwardDecay(math.inf, 0.0)
+        self.assertEqual(decay.weight(0.0), decay.weight(1e12))
+        self.assertIsNone(decay.rescale(1e12))
 
     def test_landmark_moves_before_overflow(self):
-        clock = Clock(1.0, 0.0)
-        stored = clock.unit(390.0)
-        factor = clock.due(400.0)
+        decay = ForwardDecay(1.0, 0.0)
+        stored = decay.weight(390.0)
+        factor = decay.rescale(400.0)
         self.assertIsNotNone(factor)
-        self.assertAlmostEqual(2.0**-10, stored * factor / clock.unit(400.0))
-        self.assertTrue(math.isfinite(clock.unit(1e15)))
+        self.assertAlmostEqual(2.0**-10, stored * factor / decay.weight(400.0))
+        self.assertTrue(math.isfinite(decay.weight(1e15)))
 
 
 class RatesTest(unittest.TestCase):
-    def test_foretells_the_number_of_requests(self):
+    def test_predicts_the_number_of_requests(self):
         rates = Rates([600.0, 3600.0], 0.0)
         often, seldom = pages(rates, 2)
-        for second in range(6000):  # 1 a second and 1 in 10 s
+        for second in range(6000):  # one per second, and one in 10 s
             rates.count(often, second)
             if second % 10 == 0:
                 rates.count(seldom, second)
@@ -59,7 +59,7 @@ class RatesTest(unittest.TestCase):
         self.assertTrue(all(math.isfinite(c) for c in (*a.counts, *b.counts)))
         self.assertAlmostEqual(0.5, rated(rates, b, 2000.0) / rated(rates, a, 2000.0), delta=0.2)
 
-    def test_learns_which_decay_suits(self):
+    def test_learns_the_best_half_life(self):
         draw = random.Random(3)
         steady, moving = Rates([60.0], 0.0), Rates([60.0], 0.0)
         some, others = pages(steady, 20), pages(moving, 400)
@@ -69,11 +69,11 @@ class RatesTest(unittest.TestCase):
         self.assertGreater(steady.weights[-1], 0.8)  # the plain count
         self.assertGreater(moving.weights[0], 0.8)  # the short half-life
 
-    def test_dropped_page_leaves_the_whole(self):
+    def test_the_totals_exclude_a_removed_page(self):
         rates = Rates([60.0], 0.0)
         a, b = pages(rates, 2)
         for _ in range(10):
             rates.count(a, 1.0)
             rates.count(b, 1.0)
-        rates.drop(b)
+        rates.remove(b)
         self.assertAlmostEqual(rates.per_second(1.0), rated(rates, a, 1.0, 1.0))

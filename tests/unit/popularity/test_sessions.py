@@ -1,4 +1,4 @@
-"""What clients ask for next."""
+"""Predictions of a client's next pages."""
 
 import unittest
 
@@ -9,21 +9,21 @@ from nova_cachemig.popularity.sessions import Calibration, Sessions
 
 
 class CalibrationTest(unittest.TestCase):
-    def test_kinds_are_in_the_table(self):
+    def test_every_group_is_in_the_table(self):
         calibration = Calibration()
         for count in (1, 2, 3, 7, 64, 10_000):
             for visits in (1, 2, 64, 10_000):
-                self.assertLessEqual(0.0, calibration.chance(calibration.kind(count, visits)))
+                self.assertLessEqual(0.0, calibration.probability(calibration.group(count, visits)))
 
-    def test_learns_what_comes_true(self):
+    def test_learns_the_share_that_comes_true(self):
         calibration = Calibration()
         for i in range(200):
-            calibration.made(7)
-            calibration.made(8)
+            calibration.add_predictions(7)
+            calibration.add_predictions(8)
             if i % 4 == 0:
-                calibration.came_true(7)
-        self.assertAlmostEqual(0.25, calibration.chance(7), delta=0.01)
-        self.assertLess(calibration.chance(8), 0.01)
+                calibration.add_success(7)
+        self.assertAlmostEqual(0.25, calibration.probability(7), delta=0.01)
+        self.assertLess(calibration.probability(8), 0.01)
 
 
 class SessionsTest(unittest.TestCase):
@@ -33,11 +33,11 @@ class SessionsTest(unittest.TestCase):
 
     def visit(self, client, urls, at):
         for i, url in enumerate(urls):
-            session = self.sessions.of(client, at + i)
-            self.sessions.saw(session, self.pages[url], at + i)
+            session = self.sessions.get(client, at + i)
+            self.sessions.record(session, self.pages[url], at + i)
 
     def expected(self, url, now):
-        return self.pages[url].expected / self.sessions.clock.unit(now)
+        return self.pages[url].expected / self.sessions.decay.weight(now)
 
     def test_embedded_pages_are_expected(self):
         for i in range(40):
@@ -56,7 +56,7 @@ class SessionsTest(unittest.TestCase):
         self.visit("new", "ab", 402.0)
         self.assertAlmostEqual(had, self.expected("b", 402.0), delta=0.02)
 
-    def test_fulfilled_expectation_is_taken_back(self):
+    def test_a_prediction_that_came_true_is_withdrawn(self):
         for i in range(40):
             self.visit(f"c{i}", "ab", 10.0 * i)
         at = 100_000.0
@@ -64,46 +64,46 @@ class SessionsTest(unittest.TestCase):
         self.visit("new", "b", at)
         self.assertAlmostEqual(0.0, self.expected("b", at), delta=1e-6)
 
-    def test_expectation_fades(self):
+    def test_an_expectation_decays(self):
         for i in range(40):
             self.visit(f"c{i}", "ab", 10.0 * i)
         self.visit("new", "a", 400.0)
         now = self.expected("b", 400.0)
         self.assertAlmostEqual(now / 2, self.expected("b", 520.0), delta=0.01)
 
-    def test_long_pause_ends_the_session(self):
+    def test_a_long_pause_ends_the_session(self):
         for i in range(40):
             self.visit(f"c{i}", "a", 10_000.0 * i)
             self.visit(f"c{i}", "b", 10_000.0 * i + 301.0)
-        self.assertEqual({}, self.pages["a"].follows)
+        self.assertEqual({}, self.pages["a"].followers)
 
     def test_bounded(self):
         crowd = [Page(PageKey("s", "h", f"/{i}"), 1) for i in range(3000)]
         for i, page in enumerate(crowd):
             for client in ("one", f"c{i}"):
-                self.sessions.saw(self.sessions.of(client, i / 10), page, i / 10)
-                self.sessions.saw(self.sessions.of(client, i / 10), self.pages["a"], i / 10)
+                self.sessions.record(self.sessions.get(client, i / 10), page, i / 10)
+                self.sessions.record(self.sessions.get(client, i / 10), self.pages["a"], i / 10)
         self.assertEqual(100, len(self.sessions))
-        session = self.sessions.of("one", 300.0)
-        self.assertLessEqual(len(session.seen), sessions.SEEN)
-        self.assertLessEqual(len(session.pending), sessions.PENDING)
+        session = self.sessions.get("one", 300.0)
+        self.assertLessEqual(len(session.seen), sessions.MAX_SEEN)
+        self.assertLessEqual(len(session.pending), sessions.MAX_PENDING)
         self.assertLessEqual(
-            max(len(p.follows) for p in (*crowd, self.pages["a"])), sessions.FOLLOWS
+            max(len(p.followers) for p in (*crowd, self.pages["a"])), sessions.MAX_FOLLOWERS
         )
 
-    def test_true_follower_survives_a_crowd_of_others(self):
+    def test_a_true_follower_survives_many_others(self):
         others = [Page(PageKey("s", "h", f"/{i}"), 1) for i in range(400)]
         for i, other in enumerate(others):
             at = 10.0 * i
-            session = self.sessions.of(f"c{i}", at)
+            session = self.sessions.get(f"c{i}", at)
             for page in (self.pages["a"], other, *([self.pages["b"]] if i % 3 == 0 else [])):
-                self.sessions.saw(session, page, at)
-        self.assertIn(self.pages["b"], self.pages["a"].follows)
+                self.sessions.record(session, page, at)
+        self.assertIn(self.pages["b"], self.pages["a"].followers)
 
-    def test_pages_that_lost_their_place_are_not_expected(self):
+    def test_evicted_pages_are_not_expected(self):
         for i in range(10):
             self.visit(f"c{i}", "ab", 10.0 * i)
         self.pages["b"].kept = False
         self.visit("new", "a", 200.0)
-        self.assertNotIn(self.pages["b"], self.pages["a"].follows)
-        self.assertNotIn(self.pages["b"], self.sessions.of("new", 200.0).pending)
+        self.assertNotIn(self.pages["b"], self.pages["a"].followers)
+        self.assertNotIn(self.pages["b"], self.sessions.get("new", 200.0).pending)

@@ -11,14 +11,14 @@ from nova_cachemig.popularity.sketch import FrequencySketch
 
 class FrequencySketchTest(unittest.TestCase):
     @given(st.lists(st.integers(0, 50), max_size=300))
-    def test_never_too_little(self, keys):
+    def test_an_estimate_is_never_too_low(self, keys):
         sketch = FrequencySketch(100)  # ages after 1000
         for key in keys:
             sketch.add(key)
         for key, count in collections.Counter(keys).items():
             self.assertGreaterEqual(sketch.estimate(key), min(count, 255))
 
-    def test_about_right_when_crowded(self):
+    def test_an_estimate_is_close_under_load(self):
         sketch = FrequencySketch(1000)
         for key in range(3000):
             sketch.add(key)
@@ -27,7 +27,7 @@ class FrequencySketchTest(unittest.TestCase):
         self.assertIn(sketch.estimate("hot"), range(50, 56))
         self.assertLess(sum(sketch.estimate(("new", i)) for i in range(1000)) / 1000, 1.5)
 
-    def test_forgets(self):
+    def test_old_counts_decay(self):
         sketch = FrequencySketch(10)
         for _ in range(80):
             sketch.add("old")
@@ -36,7 +36,7 @@ class FrequencySketchTest(unittest.TestCase):
         self.assertLess(sketch.estimate("old"), 80)
         self.assertGreater(sketch.estimate("old"), 20)
 
-    def test_does_not_overflow(self):
+    def test_a_count_does_not_overflow(self):
         sketch = FrequencySketch(1000)
         for _ in range(600):
             sketch.add("k")

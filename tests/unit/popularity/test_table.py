@@ -1,4 +1,4 @@
-"""Which pages are kept."""
+"""Admission and eviction of pages."""
 
 import random
 import unittest
@@ -22,12 +22,12 @@ class PageTableTest(unittest.TestCase):
             self.now += 0.01
             self.table.count(key(name), self.now, trusted=trusted)
 
-    def test_keeps_all_while_there_is_room(self):
+    def test_all_pages_are_kept_up_to_the_capacity(self):
         for i in range(200):
             self.ask(i)
         self.assertEqual({key(i) for i in range(200)}, {p.key for p in self.table.pages()})
 
-    def test_flood_does_not_push_out_what_is_used(self):
+    def test_a_flood_does_not_evict_used_pages(self):
         hot = [f"hot{i}" for i in range(150)]
         for name in hot:
             self.ask(name, 3)
@@ -39,16 +39,16 @@ class PageTableTest(unittest.TestCase):
         self.assertGreaterEqual(kept, 140)
         self.assertLessEqual(len(self.table), 200)
 
-    def test_new_page_that_is_used_gets_in_despite_a_flood(self):
+    def test_a_used_new_page_is_admitted_despite_a_flood(self):
         for i in range(190):
             self.ask(f"hot{i}", 3)
         for i in range(3000):
             self.ask(f"flood{i}")
-            if i % 60 == 0:  # seldom: it leaves the window each time
+            if i % 60 == 0:  # rarely: it leaves the window each time
                 self.ask("newcomer")
         self.assertIn(key("newcomer"), self.table)
 
-    def test_untrusted_client_gets_nothing_into_a_full_table(self):
+    def test_an_untrusted_client_changes_no_full_table(self):
         for i in range(250):
             self.ask(f"p{i}", 2)
         before = {page.key for page in self.table.pages()}
@@ -56,10 +56,10 @@ class PageTableTest(unittest.TestCase):
             self.ask(f"scan{i % 10}", trusted=False)
         self.assertEqual(before, {page.key for page in self.table.pages()})
 
-    def test_push_out_gives_up_one(self):
+    def test_evict_removes_one_page(self):
         for i in range(50):
             self.ask(i)
-        self.table.push_out(self.now)
+        self.table.evict(self.now)
         self.assertEqual(49, len(self.table))
 
     def test_one_page_at_most(self):
@@ -76,5 +76,5 @@ class PageTableTest(unittest.TestCase):
             self.assertIs(page, self.table.get(page.key))
             self.assertTrue(page.kept)
         for _ in range(250):
-            self.table.push_out(self.now)
+            self.table.evict(self.now)
         self.assertEqual(0, len(self.table))

@@ -6,7 +6,7 @@ import unittest
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.conf import warm as warm_conf
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.popularity.hotset import HotSet
@@ -40,7 +40,7 @@ class WarmerTest(unittest.IsolatedAsyncioTestCase):
             self.addCleanup(self.conf.clear_override, name, "warm")
 
     def make(self, path=None):
-        self.hotset = HotSet(limits(self.conf), seed=1)
+        self.hotset = HotSet(hotset_limits(self.conf), seed=1)
         self.warmer = CacheWarmer(self.conf, self.hotset, path or self.cache.path, headers_for)
         self.addCleanup(self.warmer.close)
 

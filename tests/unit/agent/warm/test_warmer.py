@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 
-from nova_cachemig.agent.warm.warmer import CacheWarmer, limits
+from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.model.access import PageKey
 from tests.unit.agent.warm.case import SERVICE, WarmerTest
 from tests.unit.agent.warm.fakes import Reply
@@ -151,6 +151,6 @@ class LearnTest(WarmerTest):
 
     def test_limits_come_from_the_configuration(self):
         self.set(max_pages=7, half_lives=[5, 50], horizon=9)
-        found = limits(self.conf)
+        found = hotset_limits(self.conf)
         self.assertEqual((7, (5.0, 50.0), 9.0),
                          (found.pages_per_service, found.half_lives, found.horizon))  # fmt: skip
