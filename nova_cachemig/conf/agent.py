@@ -14,7 +14,7 @@ OPTS = [
         "host",
         default=socket.gethostname(),
         sample_default="<hostname>",
-        help="Name of this cache node on the message bus. Unique among the cache nodes.",
+        help="Name of this cache node on the message bus. It must be unique among the cache nodes.",
     ),
     cfg.StrOpt(
         "topic",
@@ -24,49 +24,51 @@ OPTS = [
     cfg.StrOpt(
         "state_dir",
         default="/var/lib/nova-cachemig",
-        help="Directory for what must survive a restart: the journal, handovers, engine state.",
+        help="Directory for data that must survive a restart: the journal, handovers, the state "
+        "of the engine.",
     ),
     cfg.StrOpt(
         "services_dir",
         default="/etc/nova-cachemig/services.d",
-        help="Directory of YAML files that say which front address stands before which instance. "
-        "Every file is validated before any is applied. nova-cachemig-manage writes here too.",
+        help="Directory of YAML files that map front addresses to instances. The agent validates "
+        "all files before it applies any of them. nova-cachemig-manage writes to it.",
     ),
     cfg.IntOpt(
         "reload_interval",
         default=2,
         min=1,
         max=3600,
-        help="Seconds between looks at services_dir for changes.",
+        help="Seconds between checks of services_dir for changes.",
     ),
     cfg.FloatOpt(
         "warm_time",
         default=60.0,
         min=0.0,
         max=3600.0,
-        help="Seconds for which the cache is warmed at full rate before memory copy. The hook in "
-        "nova-compute waits for it, but not past its own limit, [cachemig] warm_timeout in "
-        "nova.conf; then warming goes on slowly beside memory copy.",
+        help="Seconds for which the agent fills the cache at full rate before Nova copies the "
+        "memory. The hook in nova-compute waits for this, but no longer than [cachemig] "
+        "warm_timeout in nova.conf. Then warming continues at a low rate while Nova copies "
+        "the memory.",
     ),
     cfg.IntOpt(
         "handover_deadline",
         default=7200,
         min=10,
-        help="Seconds after which a handover of which nothing more is heard is ended, "
-        "whatever Nova says, once the guest answers and its journal is empty.",
+        help="Seconds after its start when a handover no longer waits for Nova. It then ends as "
+        "soon as the guest is reachable and the journal is empty.",
     ),
     cfg.IntOpt(
         "ask_nova_after",
         default=20,
         min=1,
-        help="Seconds without an event after which the agent asks Nova how a migration stands, "
-        "and again after each such interval.",
+        help="Seconds without an event after which the agent asks Nova for the state of a "
+        "migration. It repeats this at the same interval.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
+    """Register the options with ``conf``."""
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
     conf.register_opts(OPTS, group=GROUP.name)
 

@@ -12,177 +12,184 @@ OPTS = [
     cfg.StrOpt(
         "haproxy",
         default="haproxy",
-        help="HAProxy's program, 2.6 or newer, built with Lua. A name is looked up in PATH.",
+        help="HAProxy's program, version 2.6 or newer, built with Lua. A name without a path is "
+        "looked up in PATH.",
     ),
     cfg.ListOpt(
         "haproxy_args",
         default=[],
-        help="More arguments for HAProxy, before ours.",
+        help="Additional arguments for HAProxy. They precede the agent's arguments.",
     ),
     cfg.StrOpt(
         "varnishd",
         default="varnishd",
-        help="Varnish's daemon, 7.1 or newer. It needs a C compiler. A name is looked up in PATH.",
+        help="Varnish's daemon, version 7.1 or newer. It needs a C compiler. A name without a "
+        "path is looked up in PATH.",
     ),
     cfg.ListOpt(
         "varnishd_args",
         default=["-j", "none"],
-        help="More arguments for varnishd, before ours. The default runs the cache as the agent's "
-        "own user, which should not be root.",
+        help="Additional arguments for varnishd. They precede the agent's arguments. By default "
+        "the cache runs as the agent's user, which should not be root.",
     ),
     cfg.StrOpt(
         "runtime_dir",
         default="/run/nova-cachemig",
         regex=r"^/[A-Za-z0-9/_.+-]{1,70}$",
-        help="Directory for the engines' configuration, maps and unix sockets; only the agent's "
-        "user may enter it. It must be on a local file system, at best in memory.",
+        help="Directory for the engines' configuration, maps and unix sockets. Only the agent's "
+        "user may access it. It must be on a local file system, preferably in memory.",
     ),
     cfg.StrOpt(
         "cache_size",
         default="256m",
         regex=r"^[1-9][0-9]*[kmg]$",
-        help="Memory for stored answers (k, m, g). It must hold the hot sets of the services that "
-        "are handed over at the same time.",
+        help="Memory for stored responses, with suffix k, m or g. It must hold the hot sets of "
+        "all services that migrate at the same time.",
     ),
     cfg.IntOpt(
         "max_object",
         default=16,
         min=1,
         max=4096,
-        help="MiB. Longer answers are not stored.",
+        help="Maximum size of a stored response in MiB.",
     ),
     cfg.IntOpt(
         "threads",
         default=1,
         min=1,
         max=64,
-        help="Threads of HAProxy. One passes tens of thousands of requests a second.",
+        help="Number of HAProxy's threads. One thread passes tens of thousands of requests per "
+        "second.",
     ),
     cfg.IntOpt(
         "max_clients",
         default=0,
         min=0,
         max=1000000,
-        help="Client connections at once. 0: as many as the limit of open files allows (six are "
-        "needed for each client of a service that is handed over), at most 10000.",
+        help="Maximum number of client connections. 0: as many as the limit of open files "
+        "permits, at most 10000. Each client of a service that migrates needs six open "
+        "files.",
     ),
     cfg.IntOpt(
         "hold_timeout",
         default=60,
         min=1,
         max=3600,
-        help="Seconds for which a request is held while the guest is silent. Then the answer is "
-        "503 with Retry-After.",
+        help="Seconds for which the edge holds a read while the guest is not reachable. Then the "
+        "client gets 503 with Retry-After.",
     ),
     cfg.IntOpt(
         "retry_after",
         default=5,
         min=1,
         max=3600,
-        help="Seconds in the Retry-After of such an answer.",
+        help="Value of Retry-After in such a response, in seconds.",
     ),
     cfg.IntOpt(
         "connect_timeout",
         default=300,
         min=20,
         max=10000,
-        help="Milliseconds after which a connection to a guest is tried anew. The kernel itself "
-        "would try again after 1, 3 and 7 s, which is too late for a guest that was paused.",
+        help="Milliseconds after which the edge retries a connection to a guest. The kernel "
+        "itself would retry after 1, 3 and 7 s, too late for a guest that was paused.",
     ),
     cfg.IntOpt(
         "fetch_connect_timeout",
         default=100,
         min=20,
         max=10000,
-        help="The same for reads of a service that is being handed over, in milliseconds. A read "
-        "that waits for the guest's return overruns it by at most this much.",
+        help="The same for reads of a service that migrates, in milliseconds. A read that waits "
+        "for the guest's return takes at most this much longer.",
     ),
     cfg.IntOpt(
         "fetches_on_return",
         default=8,
         min=1,
         max=10000,
-        help="Reads at a time that go to a guest that has just come back. The others wait for "
-        "their turn, at most half a second. More help a guest that answers many at once.",
+        help="Maximum number of concurrent reads to a guest directly after its return. Other "
+        "reads wait for their turn, at most half a second. Increase it for guests with high "
+        "concurrency.",
     ),
     cfg.IntOpt(
         "connect_patience",
         default=60,
         min=1,
         max=3600,
-        help="Seconds for which connections to a guest are tried before the answer is 503. This "
-        "alone carries new connections through a blackout when the agent is dead.",
+        help="Seconds for which the edge retries connections to a guest. Then the client gets "
+        "503. This alone carries new connections through a blackout if the agent is down.",
     ),
     cfg.IntOpt(
         "guest_timeout",
         default=3600,
         min=1,
         max=86400,
-        help="Seconds for which a guest may be silent on a request that it has received. It should "
-        "be longer than the guest's own limits.",
+        help="Seconds to wait for a guest that has received a request. It should exceed the "
+        "guest's own limits.",
     ),
     cfg.IntOpt(
         "client_timeout",
         default=3600,
         min=1,
         max=86400,
-        help="Seconds for which a client may stall while it sends a body or takes an answer.",
+        help="Seconds for which a client may stall while it sends a body or reads a response.",
     ),
     cfg.IntOpt(
         "request_timeout",
         default=10,
         min=1,
         max=600,
-        help="Seconds in which a client must have sent the head of a request.",
+        help="Seconds within which a client must send the head of a request.",
     ),
     cfg.IntOpt(
         "keepalive_timeout",
         default=60,
         min=1,
         max=3600,
-        help="Seconds for which a client's idle connection is kept.",
+        help="Seconds for which the edge keeps an idle client connection.",
     ),
     cfg.IntOpt(
         "stale_max",
         default=600,
         min=1,
         max=86400,
-        help="Seconds past its freshness for which a stored answer may be used while a handover is "
-        "on, where RFC 9111, section 4.2.4, allows it at all.",
+        help="Maximum age of a stale response beyond its freshness, in seconds. Stale responses "
+        "are used only during a handover, and only where RFC 9111, section 4.2.4, permits "
+        "it.",
     ),
     cfg.IntOpt(
         "admin_timeout",
         default=2,
         min=1,
         max=60,
-        help="Seconds for an answer from HAProxy's admin socket.",
+        help="Seconds to wait for a response from HAProxy's admin socket.",
     ),
     cfg.IntOpt(
         "start_timeout",
         default=20,
         min=1,
         max=300,
-        help="Seconds in which HAProxy and Varnish must have started.",
+        help="Seconds within which HAProxy and Varnish must start.",
     ),
     cfg.IntOpt(
         "access_rate",
         default=2000,
         min=0,
         max=1000000,
-        help="Records a second that the agent takes from the access log to learn what is popular. "
-        "The rest is skipped. Services that are handed over are counted in full.",
+        help="Maximum number of access records per second from which the agent learns the "
+        "popularity of pages. It skips the rest. For services that migrate, it counts all "
+        "requests.",
     ),
     cfg.BoolOpt(
         "forwarded_for",
         default=True,
-        help="Whether the edge tells guests the client's address in X-Forwarded-For.",
+        help="Whether the edge sends the client's address to guests in X-Forwarded-For.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
-    # A group of its own: oslo.config's copy of GROUP would share overrides with other ConfigOpts.
+    """Register the options with ``conf``."""
+    # A separate group object: see journal.py
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
 

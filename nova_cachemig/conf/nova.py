@@ -21,7 +21,7 @@ OPTS = [
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``, those of keystoneauth1 among them."""
+    """Register the options, including those of keystoneauth1, with ``conf``."""
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
     conf.register_opts(OPTS, group=GROUP.name)
     loading.register_auth_conf_options(conf, GROUP.name)

@@ -25,5 +25,5 @@ def list_agent_opts() -> list[tuple[Any, list[Any]]]:
 
 
 def list_nova_opts() -> list[tuple[Any, list[Any]]]:
-    """Options that stand in nova.conf."""
+    """Options in nova.conf."""
     return [pair for name, mod in _modules() if name in IN_NOVA for pair in mod.list_opts()]

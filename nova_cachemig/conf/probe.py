@@ -1,4 +1,4 @@
-"""Options of the probe that finds out whether a guest answers."""
+"""Options of the probe that finds out whether a guest is reachable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("probe", title="Finding out whether a guest answers")
+GROUP = cfg.OptGroup("probe", title="Finding out whether a guest is reachable")
 
 OPTS = [
     cfg.IntOpt(
@@ -14,42 +14,42 @@ OPTS = [
         default=5,
         min=2,
         max=100,
-        help="Probes in a row that must be overdue, with no answer to any, before a guest counts "
-        "as silent. Few are quick, many are not misled by a guest that is only slow.",
+        help="Number of consecutive overdue probes after which a guest counts as paused. A low "
+        "number reacts faster; a high number tolerates a slow guest.",
     ),
     cfg.FloatOpt(
         "least_timeout",
         default=0.06,
         min=0.005,
-        help="Seconds after which a probe is overdue at the earliest.",
+        help="Minimum number of seconds after which a probe is overdue.",
     ),
     cfg.FloatOpt(
         "timeout_factor",
         default=4.0,
         min=1.0,
-        help="A probe is overdue after so many times the 99th percentile of the guest's recent "
-        "answering times, if that is more than least_timeout.",
+        help="A probe is overdue after this many times the 99th percentile of the guest's recent "
+        "connection times, but not before least_timeout.",
     ),
     cfg.FloatOpt(
         "lifetime",
         default=1.0,
         min=0.05,
         max=3.0,
-        help="Seconds for which the answer to one probe is waited for. After a second the kernel "
-        "would send its SYN again, which later probes do anyway.",
+        help="Seconds to wait for the result of one probe. After one second the kernel would send "
+        "the SYN again, but later probes do this anyway.",
     ),
     cfg.IntOpt(
         "max_open",
         default=64,
         min=2,
         max=1024,
-        help="Probes of one guest that may be open at a time; the oldest gives way to a new one.",
+        help="Maximum number of open probes per guest. A new probe replaces the oldest.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
+    """Register the options with ``conf``."""
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
     conf.register_opts(OPTS, group=GROUP.name)
 

@@ -14,9 +14,9 @@ OPTS = [
         default=10.0,
         help="Multiplier of PredictedLoadWeigher. Positive values spread (prefer the host with "
         "the lowest predicted load), negative values stack. The weight covers loads from 0 "
-        "to full_load, so with 10.0 a difference of ten per cent in predicted load counts "
-        "as much as the whole range of one of Nova's own weighers. The metadata of an "
-        "aggregate can override it for its hosts.",
+        "to full_load. With 10.0, a difference of 10 % in predicted load counts as much as "
+        "the whole range of one of Nova's own weighers. The metadata of an aggregate can "
+        "override it for its hosts.",
     ),
     cfg.FloatOpt(
         "predicted_overload_weight_multiplier",

@@ -28,7 +28,7 @@ _NODE_QUERIES = [
 class HostNames(types.ConfigType):
     """``HOST:NAME`` pairs separated by commas.
 
-    A HOST that is an IPv6 address may stand in brackets: ``[2001:db8::11]:cmp1``. Without them it
+    A HOST that is an IPv6 address may be in brackets: ``[2001:db8::11]:cmp1``. Without them it
     ends at the last colon. Any other HOST ends at the first colon.
     """
 
@@ -36,7 +36,7 @@ class HostNames(types.ConfigType):
         super().__init__(type_name="dict value")
 
     def __call__(self, value: str | dict[str, str]) -> dict[str, str]:
-        """The name of each host; ValueError for what is not such a list."""
+        """Return the name of each host. Raises ValueError if the text is not such a list."""
         if isinstance(value, dict):
             return value
         names: dict[str, str] = {}
@@ -80,10 +80,10 @@ OPTS = [
     cfg.ListOpt(
         "sources",
         default=["nova"],
-        help="Sources to read: names of entry points in nova_cachemig.telemetry. nova reads "
-        "Nova's metrics.update notifications and needs compute_monitors = cpu.virt_driver "
-        "in the nova.conf of the compute services; prometheus queries a Prometheus server; "
-        "none reads nothing.",
+        help="Sources to read: names of entry points in nova_cachemig.telemetry. The source nova "
+        "reads Nova's metrics.update notifications; it needs compute_monitors = "
+        "cpu.virt_driver in the nova.conf of the compute services. The source prometheus "
+        "queries a Prometheus server. The source none reads nothing.",
     ),
     cfg.ListOpt(
         "known_hosts",
@@ -181,7 +181,7 @@ OPTS = [
     cfg.MultiStrOpt(
         "prometheus_instance_query",
         default=[],
-        help="'METRIC = PromQL' with one value per instance: 'cpu' in per cent of one CPU. With "
+        help="'METRIC = PromQL' with one value per instance: 'cpu' in % of one CPU. With "
         "the libvirt exporter of inovex: cpu = 100 * "
         "rate(libvirt_domain_info_cpu_time_seconds_total[5m]) * on (instance, domain) "
         "group_left (instance_id) libvirt_domain_openstack_info",

@@ -10,11 +10,11 @@ from oslo_config import cfg, types
 GROUP = cfg.OptGroup("warm", title="Filling the cache before a guest is paused")
 
 _NEVER_FOLLOWED = (
-    # Actions, wherever they stand.
+    # Actions, anywhere in the path.
     r"(?i:log[-_]?(?:out|off)|sign[-_]?(?:out|off)|unsubscribe|delete|remove|destroy|purge|erase"
     r"|revoke|cgi-bin|wp-admin)"
-    # Verbs, which stand in articles' titles as well: where a segment of the path begins with one
-    # (/add-to-cart), has it with a capital (/cartAdd) or ends with it (/cart_add.php).
+    # Verbs, which also occur in titles of articles: only if a segment of the path begins with one
+    # (/add-to-cart), contains it with a capital (/cartAdd) or ends with it (/cart_add.php).
     r"|(?:(?<=[/?&=])|(?<=[a-z])(?=[A-Z])|(?<=[-_])(?=[A-Za-z]+(?:[/.;]|\Z)))"
     r"(?i:log[-_]?in|sign[-_]?(?:in|up)|register|subscribe|add|buy|cart|basket|checkout|order|pay"
     r"|edit|update|save|create|submit|vote|like|follow|accept|reject|approve|activate|confirm"
@@ -44,48 +44,50 @@ _HOT_SET = [
         "max_pages",
         default=20_000,
         min=1,
-        help="Pages kept for one service. Beyond that a new page takes the place of one that is "
-        "asked for less often. About 1 KiB of memory each.",
+        help="Maximum number of known pages per service. A new page then replaces one with fewer "
+        "requests. Each page takes about 1 KiB of memory.",
     ),
     cfg.IntOpt(
         "max_pages_total",
         default=200_000,
         min=1,
-        help="Pages kept for all services. Beyond that the service with most pages gives way.",
+        help="Maximum number of known pages of all services. Beyond it, the service with the most "
+        "pages loses some.",
     ),
     cfg.IntOpt(
         "max_services",
         default=1_000,
         min=1,
-        help="Services whose pages are kept. Beyond that the one not asked for longest is "
-        "forgotten.",
+        help="Maximum number of services with known pages. Beyond it, the agent forgets the "
+        "service whose last request is the oldest.",
     ),
     cfg.IntOpt(
         "max_clients",
         default=2_000,
         min=1,
-        help="Client sessions of one service that are followed at a time, the most recent ones.",
+        help="Maximum number of client sessions per service that the agent follows. The most "
+        "recent ones count.",
     ),
     cfg.ListOpt(
         "half_lives",
         item_type=types.Integer(min=1),
         bounds=False,
         default=[600, 3_600, 21_600],
-        help="Seconds in which the weight of a request for a page halves. With several, and a "
-        "count that never fades beside them, each service learns which of them tells most.",
+        help="Half-lives, in seconds, of the counts of requests for a page. With several, and a "
+        "count that never fades, each service learns the best mixture.",
     ),
     cfg.IntOpt(
         "horizon",
         default=300,
         min=1,
-        help="Seconds ahead for which the need of pages is estimated: about the time from the "
+        help="Seconds ahead for which the need for pages is estimated: about the time from the "
         "start of warming to the end of the blackout.",
     ),
     cfg.IntOpt(
         "refused_for",
         default=3_600,
         min=1,
-        help="Seconds for which a page that turned out not to be cacheable is left alone.",
+        help="Seconds for which the agent does not fetch a page again that was not cacheable.",
     ),
 ]
 
@@ -94,66 +96,68 @@ _FETCHING = [
         "max_rate",
         default=400,
         min=1,
-        help="Requests a second to one guest at most. The real rate starts low, grows while the "
-        "guest answers as quickly as before, and halves when it does not.",
+        help="Maximum number of requests per second to one guest. The actual rate starts low, "
+        "rises while the guest's response times stay the same, and halves when they grow.",
     ),
     cfg.IntOpt(
         "min_rate",
         default=4,
         min=1,
-        help="Requests a second that are always sent, however slow the guest.",
+        help="Minimum number of requests per second, even if the guest is slow.",
     ),
     cfg.IntOpt(
         "max_concurrency",
         default=16,
         min=1,
         max=256,
-        help="Requests to one guest at a time at most.",
+        help="Maximum number of concurrent requests to one guest.",
     ),
     cfg.IntOpt(
         "total_concurrency",
         default=64,
         min=1,
         max=4096,
-        help="Requests to all guests at a time at most.",
+        help="Maximum number of concurrent requests to all guests.",
     ),
     cfg.FloatOpt(
         "slow_factor",
         default=2.0,
         min=1.1,
-        help="The guest is too busy when its answers, to users or to the warmer, take longer than "
-        "so many times what they took before (and 5 ms more).",
+        help="The guest is too busy when response times, for users or for the warmer, exceed "
+        "their earlier value by this factor plus 5 ms.",
     ),
     cfg.FloatOpt(
         "fetch_timeout",
         default=10.0,
         min=0.1,
-        help="Seconds after which one request is given up.",
+        help="Seconds after which the warmer gives up a request.",
     ),
     cfg.IntOpt(
         "max_object",
         default=32 * 1024 * 1024,
         min=1024,
-        help="Bytes of a body after which the warmer stops reading it and leaves the page out.",
+        help="Maximum size of a fetched body in bytes. The warmer stops reading a longer one and "
+        "skips the page.",
     ),
     cfg.IntOpt(
         "keep_rate",
         default=20,
         min=1,
-        help="Requests a second at most while memory is copied, for pages that are newly popular "
-        "or about to become unusable. Pages that a write has changed are fetched at once, on top.",
+        help="Maximum number of requests per second during the memory copy, for pages that have "
+        "become popular or are about to become unusable. Pages that a write has changed are "
+        "fetched immediately and do not count.",
     ),
     cfg.FloatOpt(
         "keep_interval",
         default=2.0,
         min=0.1,
-        help="Seconds between looks for such pages.",
+        help="Seconds between checks for such pages.",
     ),
     cfg.FloatOpt(
         "refresh_before",
         default=10.0,
         min=0.0,
-        help="Seconds before a stored page becomes unusable at which it is fetched again.",
+        help="Seconds before a stored page becomes unusable when the warmer fetches it again.",
     ),
 ]
 
@@ -161,25 +165,26 @@ _DISCOVERY = [
     cfg.BoolOpt(
         "discover",
         default=True,
-        help="Fetch, after the known pages, what fetched HTML and CSS embeds from the same host "
-        "(images, scripts, style sheets, fonts) although nobody has asked for it yet.",
+        help="Whether to fetch content that HTML and CSS pages embed from the same host (images, "
+        "scripts, style sheets, fonts), even if no user has requested it yet. It follows the "
+        "known pages.",
     ),
     cfg.BoolOpt(
         "discover_queries",
         default=False,
-        help="Discover addresses with a query string, too; by links (discover_links) as well.",
+        help="Whether discovery includes addresses with a query string, both embedded and linked.",
     ),
     cfg.IntOpt(
         "discover_limit",
         default=500,
         min=0,
-        help="Embedded pages discovered and fetched in one warming at most.",
+        help="Maximum number of embedded pages that are discovered and fetched per warming.",
     ),
     cfg.IntOpt(
         "discover_bytes",
         default=256 * 1024,
         min=1024,
-        help="Bytes of an HTML or CSS body that are searched.",
+        help="Number of bytes of an HTML or CSS body that discovery searches.",
     ),
 ]
 
@@ -187,36 +192,36 @@ _LINKS = [
     cfg.BoolOpt(
         "discover_links",
         default=True,
-        help="Fetch, after the known pages and what they embed, the pages of the same host and "
-        "port to which known pages link and for which nobody has asked yet, those first to which "
-        "the most needed pages link. Only by GET, without cookies, credentials or (unless "
-        "discover_queries) query strings; links of links are not followed. A GET that no user "
-        "made may do something in an application that does not keep to HTTP (RFC 9110, 9.2.1): "
-        "set this to false if you cannot vouch for your tenants' applications; follow_links in a "
-        "service's own entry goes before this. A page keeps its "
-        "links from being followed by rel=nofollow, by <meta name=robots content=nofollow> or by "
-        "X-Robots-Tag: nofollow.",
+        help="Whether to fetch pages of the same host and port to which known pages link and that "
+        "no user has requested yet. They follow the known pages and embedded content; links "
+        "of the most needed pages come first. The warmer sends GET requests without cookies, "
+        "credentials or (unless discover_queries is set) query strings, and does not follow "
+        "links of links. Some applications change something on a GET, against RFC 9110, "
+        "section 9.2.1. Set this to false if you cannot rule them out. follow_links in a "
+        "service's entry overrides this option. A page can forbid it with rel=nofollow, "
+        "<meta name=robots content=nofollow> or X-Robots-Tag: nofollow.",
     ),
     cfg.IntOpt(
         "discover_links_limit",
         default=1_000,
         min=0,
-        help="Pages found by links that are fetched in one handover at most.",
+        help="Maximum number of linked pages that are fetched per handover.",
     ),
     cfg.IntOpt(
         "discover_links_size",
         default=32 * 1024 * 1024,
         min=0,
-        help="Bytes of pages found by links after which no more are fetched in one handover, so "
-        "that they do not push known pages out of the cache: see [engine] cache_size.",
+        help="Total size in bytes of linked pages per handover, so that they do not replace known "
+        "pages in the cache. The warmer stops following links at this size. Related: "
+        "[engine] cache_size.",
     ),
     cfg.Opt(
         "discover_links_never",
         type=_Expression(),
         default=_NEVER_FOLLOWED,
-        help="Links are not followed in whose path (and query), percent-decoded, this Python "
-        "regular expression is found. The default names actions (logout, delete, unsubscribe, "
-        "...) and archives and films; write (?!) to exclude nothing.",
+        help="Python regular expression for links that the warmer does not follow. It applies to "
+        "the percent-decoded path and query. The default matches actions (logout, delete, "
+        "unsubscribe, ...), archives and videos. (?!) excludes nothing.",
     ),
 ]
 
@@ -228,9 +233,9 @@ _DRIVER = [
             ("cache", "fetch the pages that users are about to need through the cache"),
             ("none", "fetch nothing; the cache holds what users ask for during the handover"),
         ],
-        help="How the cache is filled before and while memory is copied. With none, a migration "
-        "never waits for the cache, no other option of this group has an effect, and guests get "
-        "only the requests that users make. Related: [agent] warm_time.",
+        help="How the agent fills the cache before and during the memory copy. With none, a "
+        "migration never waits for the cache, no other option of this group has an effect, "
+        "and guests get only the requests of their users. Related: [agent] warm_time.",
     ),
 ]
 
@@ -238,7 +243,7 @@ OPTS = _DRIVER + _HOT_SET + _FETCHING + _DISCOVERY + _LINKS
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to ``conf``."""
+    """Register the options with ``conf``."""
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
     conf.register_opts(OPTS, group=GROUP.name)
 

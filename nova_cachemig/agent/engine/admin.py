@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nova_cachemig.agent.ports import ComponentError
 
-# Of what a token (RFC 9110) may have, nothing means anything to HAProxy within a word.
+# No character of a token (RFC 9110) has a meaning for HAProxy within a word.
 _WORD = re.compile(r"[A-Za-z0-9_.~%|:/\[\]@#=!$&'*+^`-]+")
 
 _PROMPT = b"\n> "
