@@ -99,7 +99,7 @@ class Commands(unittest.TestCase):
     def test_2_explain(self) -> None:
         rows = self.rows("forecast", "explain", "cmp1")
         why = [row["value"] for row in rows if row["field"] == "why"]
-        self.assertTrue(any("is expected on the average of the next 60 minutes" in w for w in why))
+        self.assertTrue(any("the expected mean load over the next 60 minutes" in w for w in why))
         weights = [row["value"] for row in rows if row["field"].startswith("weight of ")]
         self.assertAlmostEqual(1.0, sum(weights), places=2)
         unknown = self.manage("forecast", "explain", "cmp9")

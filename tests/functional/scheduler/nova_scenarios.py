@@ -40,6 +40,7 @@ from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.snapshots import SchedulersClient
 from nova_cachemig.scheduler import consumer
+from nova_cachemig.scheduler.holder import DAMAGED
 
 CONF = nova.conf.CONF
 NOTIFICATIONS = "oslo_messaging_notifications"
@@ -266,16 +267,16 @@ class AsPlainNova(Scenarios):
     """The weigher is on, and what it hears is nothing or nonsense: as without it."""
 
     def hear(self, wire: Any) -> None:
-        """Send something by fanout and wait until the scheduler has refused it."""
+        """Send something by fanout and wait until the scheduler has rejected it."""
         ear = self.snapshots()
         assert ear._server is not None
         self.assertTrue(ear._server.wait_listening(10))
         client = SchedulersClient(CONF, CONF.cachemig_scheduler.topic, "fake:/", Faults(), 60.0)
         client.send(wire)
         deadline = time.monotonic() + 10
-        while not any("refused" in cause for cause in ear.faults.counts()):
+        while not any(DAMAGED in cause for cause in ear.faults.counts()):
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)  # it is refused silently: there is nothing to wait for
+            time.sleep(0.01)  # the rejection is silent: poll the counts
         client.stop()
 
     def plain(self) -> None:
