@@ -14,7 +14,10 @@ from typing import Any, Final
 import oslo_messaging
 from oslo_config import cfg
 
-EXCHANGE: Final = "nova-cachemig"
+from nova_cachemig.rpc import rabbit
+
+EXCHANGE: Final = "nova-cachemig.rpc"
+"""Not "nova-cachemig": earlier versions declared that one with other flags, see ``rabbit``."""
 
 ECHO: Final = "cachemig.echo"
 """The namespace of the casts that a server sends to itself."""
@@ -51,7 +54,8 @@ def transport(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.RPCTransp
     for group, module in _GLOBAL_GROUPS.items():
         with contextlib.suppress(ImportError):  # newer than the oldest release that we support
             conf.register_opts(getattr(importlib.import_module(module), group), group=group)
-    return oslo_messaging.get_rpc_transport(conf, url=url)
+    parsed = oslo_messaging.TransportURL.parse(conf, url)
+    return oslo_messaging.get_rpc_transport(conf, url=rabbit.own_url(parsed))
 
 
 def check_primitive(value: Any, where: str = "value") -> None:

@@ -93,6 +93,20 @@ class Broker:
         assert self._node is not None
         self._node.send_signal(signal.SIGCONT)
 
+    def ctl(self, *arguments: str) -> list[list[str]]:
+        """Run rabbitmqctl; the fields of each line of its output."""
+        program = Path(self._program).with_name("rabbitmqctl")
+        done = subprocess.run(
+            [str(program), "--quiet", *arguments, "--no-table-headers"],
+            env=self._environment(),
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
     def close(self) -> None:
         """End all and leave nothing behind."""
         self.stop(kill=True)

@@ -60,5 +60,5 @@ class Bus(unittest.TestCase):
         self.assertIn("oslo_messaging_metrics", conf)
 
     def test_the_exchange_does_not_depend_on_control_exchange(self) -> None:
-        self.assertEqual("nova-cachemig", bus.target("topic", "1.0").exchange)
+        self.assertEqual("nova-cachemig.rpc", bus.target("topic", "1.0").exchange)
         self.assertEqual("cache1", bus.target("topic", "1.0", "cache1").server)

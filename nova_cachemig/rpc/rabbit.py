@@ -1,0 +1,84 @@
+"""The RabbitMQ driver of our transports: both sides declare the same, and every queue is bounded.
+
+oslo.messaging takes the flags of exchanges and queues from the [oslo_messaging_rabbit] section of
+each process. Two processes that disagree cannot talk: RabbitMQ refuses the second declaration with
+406 PRECONDITION_FAILED. nova-compute reads nova.conf, the agent reads a file of its own, and
+deployment tools change the flags in the first only. So the flags of our queues are fixed here.
+Everything else (hosts, TLS, heartbeats, pool sizes) stays the operator's.
+
+oslo.messaging also declares the queue of a topic without an expiry: a server that is gone for good
+would leave a queue that accepts messages for ever. So every queue carries bounds of its own, and
+needs no policy in RabbitMQ.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+import oslo_messaging
+from oslo_messaging._drivers import amqp, impl_rabbit
+
+ENTRY_POINT: Final = "cachemig-rabbit"
+"""Our name among the entry points ``oslo.messaging.drivers``."""
+
+REPLACED: Final = frozenset({"rabbit", "kombu"})
+"""The names of oslo.messaging's own RabbitMQ driver."""
+
+FLAGS: Final = {
+    # A quorum queue survives the loss of a node of the cluster. It is durable, so is its exchange.
+    "rabbit_quorum_queue": "true",
+    "amqp_durable_queues": "true",
+    # An exchange goes with its last queue: a cloud that removes us finds nothing of ours.
+    "amqp_auto_delete": "true",
+    "rabbit_quorum_delivery_limit": "0",
+    "rabbit_quorum_max_memory_bytes": "0",
+    "rabbit_quorum_max_memory_length": "0",
+    "rabbit_ha_queues": "false",
+    "rabbit_stream_fanout": "false",
+    "rabbit_transient_quorum_queue": "false",
+    # The queue manager keeps its state under [oslo_concurrency] lock_path of the global
+    # configuration, which our programs do not have.
+    "use_queue_manager": "false",
+}
+"""Options of [oslo_messaging_rabbit] whose values are ours."""
+
+BOUNDS: Final = {
+    "x-expires": 30 * 60 * 1000,  # ms without a consumer
+    "x-message-ttl": 5 * 60 * 1000,  # ms: a message about a migration is of no use later
+    "x-max-length": 10_000,  # messages; the oldest is dropped
+}
+"""The arguments of every queue that we declare."""
+
+
+def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
+    """A copy of ``url`` that selects our driver; other drivers than RabbitMQ's stay as they are."""
+    if url.transport not in REPLACED:
+        return url
+    own = copy.copy(url)
+    own.transport = ENTRY_POINT
+    return own
+
+
+class _Connection(impl_rabbit.Connection):
+    def declare_consumer(self, consumer: Any) -> None:
+        """Every queue of ours is declared here."""
+        consumer.queue_arguments = {**(consumer.queue_arguments or {}), **BOUNDS}
+        # RabbitMQ 4 deprecates queues that are neither durable nor exclusive.
+        consumer.durable = True
+        # A queue outlives a restart of its consumer; it goes when it expires.
+        consumer.queue_auto_delete = False
+        super().declare_consumer(consumer)
+
+
+class Driver(impl_rabbit.RabbitDriver):
+    """oslo.messaging's RabbitMQ driver with :data:`FLAGS` and :data:`BOUNDS`."""
+
+    def __init__(self, conf: Any, url: Any, *args: Any, **kwargs: Any) -> None:
+        own = copy.copy(url)
+        own.transport = "rabbit"
+        known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
+        # Values in the query of a URL take precedence over the configuration.
+        own.query = {**url.query, **{k: v for k, v in FLAGS.items() if k in known}}
+        super().__init__(conf, own, *args, **kwargs)
+        self._connection_pool.connection_cls = _Connection

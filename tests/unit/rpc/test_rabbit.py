@@ -1,0 +1,48 @@
+"""The driver fixes what both sides must agree on, and leaves the rest to the operator."""
+
+import unittest
+
+import oslo_messaging
+from oslo_messaging._drivers import amqp, impl_rabbit
+
+from nova_cachemig.rpc import rabbit
+from tests.unit.rpc.endpoints import new_conf
+
+URL = "rabbit://user:secret@rabbit1:5671,user:secret@rabbit2:5671/cell?ssl=true"
+
+
+class UrlTest(unittest.TestCase):
+    def parsed(self, url: str) -> oslo_messaging.TransportURL:
+        return oslo_messaging.TransportURL.parse(new_conf(), url)
+
+    def test_selects_our_driver_and_keeps_the_rest(self) -> None:
+        url = self.parsed(URL)
+        own = rabbit.own_url(url)
+        self.assertEqual(rabbit.ENTRY_POINT, own.transport)
+        self.assertEqual("rabbit", url.transport)
+        self.assertEqual((url.hosts, url.virtual_host), (own.hosts, own.virtual_host))
+        self.assertEqual({"ssl": "true"}, own.query)
+
+    def test_leaves_other_drivers_alone(self) -> None:
+        url = self.parsed("fake://")
+        self.assertIs(url, rabbit.own_url(url))
+
+
+class DriverTest(unittest.TestCase):
+    def driver(self, url: str) -> rabbit.Driver:
+        conf = new_conf()
+        parsed = rabbit.own_url(oslo_messaging.TransportURL.parse(conf, url))
+        return rabbit.Driver(conf, parsed, default_exchange="nova")
+
+    def test_our_flags_take_precedence(self) -> None:
+        url = "rabbit://rabbit1/?rabbit_quorum_queue=false&use_queue_manager=true&ssl=true"
+        options = self.driver(url).conf.oslo_messaging_rabbit
+        known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
+        for name in known & set(rabbit.FLAGS):
+            expected = {"true": True, "false": False, "0": 0}[rabbit.FLAGS[name]]
+            self.assertEqual(expected, options[name], name)
+        self.assertTrue(options.ssl)  # the operator's
+
+    def test_every_flag_is_an_option_of_this_release(self) -> None:
+        known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
+        self.assertEqual(set(), set(rabbit.FLAGS) - known)
