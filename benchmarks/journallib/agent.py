@@ -150,7 +150,7 @@ class _Agent:
         seconds = time.perf_counter() - began
         done = queue.answered - answered
         await self._writes.hold(name)
-        await queue.quiet()
+        await queue.wait_in_flight()
         return done / seconds
 
     async def bytes_a_write(self) -> int:
@@ -169,13 +169,13 @@ class _Agent:
         counts = journal.writer.counts
         before = dataclasses.replace(counts)
         began = time.perf_counter()
-        under_way: list[asyncio.Future[None]] = []
+        retry_after: list[asyncio.Future[None]] = []
         for start in range(0, len(writes), size):
-            under_way.append(self._batch(journal, writes[start : start + size]))
+            retry_after.append(self._batch(journal, writes[start : start + size]))
             await asyncio.sleep(0)  # it goes to the writer now, not with the next
-            if len(under_way) == 2:
-                await under_way.pop(0)
-        await under_way.pop()
+            if len(retry_after) == 2:
+                await retry_after.pop(0)
+        await retry_after.pop()
         return Batches(
             commits=counts.commits - before.commits,
             writes=len(writes),

@@ -86,22 +86,22 @@ class Writes:
                 intake.queue.reopen(service)
                 self._senders[service.name].hold()
                 return
-            standing = await self.journal.queue_state(service.name)
+            state = await self.journal.queue_state(service.name)
             parallel = self._conf.journal.parallel
-            queue = WriteQueue(self.journal, service, standing, self._window(service), parallel)
+            queue = WriteQueue(self.journal, service, state, self._send_window(service), parallel)
             barrier = ReadBarrier(self._edge, service.name)
-            if standing.waiting:
+            if state.waiting:
                 await self._recover_barrier(service.name, barrier)
-            intake = ServiceIntake(queue, barrier, standing.secret)
-            settle = (
+            intake = ServiceIntake(queue, barrier, state.secret)
+            resume_delay = (
                 self._conf.journal.settle if self.recovered.may_be_in_flight(service.name) else 0.0
             )
-            sender = Sender(self.journal, queue, self._conf, intake.told, settle)
+            sender = Sender(self.journal, queue, self._conf, intake.told, resume_delay)
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
             sender.start()
 
-    def _window(self, service: Service) -> int:
+    def _send_window(self, service: Service) -> int:
         window: int = self._conf.journal.send_window
         return max(window, _KEYED_WINDOW) if service.honours_keys else window
 
@@ -181,7 +181,7 @@ class Writes:
                     continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
                 await intake.barrier.accepted(write.host, write.url, write.client)
-                intake.queue.again(write)
+                intake.queue.resend(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # they are moved when it is done
 

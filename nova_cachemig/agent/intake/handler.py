@@ -102,7 +102,7 @@ class RequestHandler:
             return problem(503, "No writes of this service are taken in here.", _RETRY_AFTER)
         if head.url.startswith(status.PREFIX):
             return None
-        if intake.queue.full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
+        if intake.queue.is_full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
             detail = "Too many writes wait for the server. This one was not accepted."
             return problem(503, detail, _RETRY_AFTER)
         if not self._journal.has_room():
@@ -207,7 +207,7 @@ class RequestHandler:
         self._journal.failpoints.hit("acknowledged")
         if later:
             extra = (("preference-applied", "respond-async"),) if applied else ()
-            queue.nobody_waits(write.position)
+            queue.remove_waiter(write.position)
             return self._later(intake, write.position, extra)
         return HeldClient(intake, write.position, answer)
 
@@ -223,7 +223,7 @@ class RequestHandler:
                 timeout=self._conf.hold_timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not held.answer.done() and queue.ask_later(position):
+            if not held.answer.done() and queue.keep_response(position):
                 name = queue.service.name
                 await self._journal.run(lambda c: queries.keep_response(c, name, position))
                 return self._later(held.intake, position, ())
@@ -233,11 +233,11 @@ class RequestHandler:
             where = ("location", status.url_of(held.intake.secret, position))
             return problem(502, detail, where)
         finally:
-            queue.nobody_waits(position)
+            queue.remove_waiter(position)
 
     def leave(self, held: HeldClient) -> None:
         """The client is gone; its write is not."""
-        held.intake.queue.nobody_waits(held.position)
+        held.intake.queue.remove_waiter(held.position)
 
     def _later(self, intake: ServiceIntake, position: int, extra: Headers) -> Response:
         where = status.url_of(intake.secret, position)

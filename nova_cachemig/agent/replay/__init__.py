@@ -1,8 +1,8 @@
-"""The journal's writes to the guest, one after the other, in their order.
+"""Replay: sends the journal's writes to the guest, each once and in their order.
 
-Belongs here: a service's line of writes, the sender, the connection to the guest. Not here: what is
-on disk (``agent/journal``), clients (``agent/intake``).
+Belongs here: the queue of a service's writes, the rules of their order, the sender, connections to
+the guest. Not here: what is on disk (``agent/journal``), clients (``agent/intake``).
 
-HTTP towards the guest is httptools (llhttp in C) over an asyncio protocol: a sequential sender is
-as fast as its overhead a request is small, and h11 costs about ten times as much of it.
+HTTP towards the guest is httptools (llhttp in C) on an asyncio protocol. The speed of a sequential
+sender depends on its overhead per request, and h11's is about ten times as large.
 """

@@ -1,4 +1,4 @@
-"""The writes at buffer: taken up from the backlog, in their order, not on their way."""
+"""The next writes to send: taken from the backlog, in order, not yet in flight."""
 
 from __future__ import annotations
 
@@ -14,75 +14,79 @@ from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.request import head
 from nova_cachemig.model.write import HeldWrite, WriteState
 
-_LOOKAHEAD: Final = 64  # writes among which those are found that may go side by side
-_RUN: Final = 16  # writes that are there to go behind each other; they are taken only from memory
+_LOOKAHEAD: Final = 64  # writes searched for those that may be sent in parallel
+_PIPELINE_AHEAD: Final = 16  # writes ready to be pipelined; more are taken only from memory
 
 
 class SendBuffer:
-    """Filled while the guest deals with other writes; the first one's bytes are ready to go."""
+    """Filled while the guest processes other writes. The first write's bytes are ready to send."""
 
     def __init__(self, queue: WriteQueue, quarantine: Quarantine, spool: Spool) -> None:
         self._queue = queue
         self._quarantine = quarantine
         self._spool = spool
         self._writes: list[HeldWrite] = []
-        self._request: tuple[HeldWrite, bytes] | None = None
-        self._sound: HeldWrite | None = None  # the one whose spool file was looked at
+        self._encoded: tuple[HeldWrite, bytes] | None = None
+        self._checked: HeldWrite | None = None  # its spool file is intact
 
     @property
     def writes(self) -> Sequence[HeldWrite]:
-        """In their order."""
+        """The writes in order."""
         return self._writes
 
     @property
     def first(self) -> HeldWrite | None:
-        """The one that is before all others."""
+        """The first write in order."""
         return self._writes[0] if self._writes else None
 
-    def put(self, write: HeldWrite) -> None:
-        """It waits for its turn."""
+    def add(self, write: HeldWrite) -> None:
+        """Insert a write at its place in the order."""
         bisect.insort(self._writes, write, key=lambda held: held.position)
 
-    def drop(self, write: HeldWrite) -> None:
-        """It is on its way."""
+    def remove(self, write: HeldWrite) -> None:
+        """Remove a write that is in flight now."""
         self._writes.remove(write)
-        self._request = None
+        self._encoded = None
 
-    def request(self, write: HeldWrite) -> bytes:
-        """Its bytes, without what is in a spool file."""
-        if self._request is None or self._request[0] is not write:
-            self._request = (write, head(write) + write.body.data)
-        return self._request[1]
+    def request_bytes(self, write: HeldWrite) -> bytes:
+        """Return the request's bytes, without a body in a spool file."""
+        if self._encoded is None or self._encoded[0] is not write:
+            self._encoded = (write, head(write) + write.body.data)
+        return self._encoded[1]
 
     async def fill(self) -> None:
-        """Take up the next write, and those that may go with it, if there are any."""
+        """Take the next writes from the backlog. Damaged ones are quarantined."""
         backlog = self._queue.backlog
-        total = self._queue.ordering.total
-        most = _RUN if total else _LOOKAHEAD
-        while len(self._writes) < most and backlog.has_more():
-            if total and self._writes and not backlog.in_memory:
-                break  # what is there need not wait for the disk
+        is_total = self._queue.ordering.is_total
+        wanted = _PIPELINE_AHEAD if is_total else _LOOKAHEAD
+        while len(self._writes) < wanted and backlog.has_more():
+            if is_total and self._writes and not backlog.next_in_memory:
+                break  # the buffered writes need not wait for the disk
             write = await backlog.take()
             if isinstance(write, UnreadableWrite):
                 await self._quarantine.put(write, WriteState.DAMAGED, write.why)
-            elif write is not None and (total or await self._intact(write)):
-                self.put(write)
+            elif write is not None and (is_total or await self._is_intact(write)):
+                self.add(write)
             elif write is not None:
-                await self._leave(write)
-        # In the total order the others wait: each is looked at when it is the next.
-        while total and self._writes and self._sound is not self._writes[0]:
+                await self._quarantine_damaged(write)
+        if is_total:
+            await self._check_first()
+        if self._writes:
+            self.request_bytes(self._writes[0])
+
+    async def _check_first(self) -> None:
+        """In the total order, check each write's spool file only when it is the first."""
+        while self._writes and self._checked is not self._writes[0]:
             write = self._writes[0]
-            if await self._intact(write):
-                self._sound = write
+            if await self._is_intact(write):
+                self._checked = write
             else:
                 self._writes.remove(write)
-                await self._leave(write)
-        if self._writes:
-            self.request(self._writes[0])
+                await self._quarantine_damaged(write)
 
-    async def _leave(self, write: HeldWrite) -> None:
+    async def _quarantine_damaged(self, write: HeldWrite) -> None:
         why = f"write {write.name}: its spool file {write.body.spool} is damaged"
         await self._quarantine.put(write, WriteState.DAMAGED, why)
 
-    async def _intact(self, write: HeldWrite) -> bool:
+    async def _is_intact(self, write: HeldWrite) -> bool:
         return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)

@@ -1,10 +1,10 @@
-"""One write's way: out to the guest, and what becomes of it when the guest has answered, or not.
+"""The writes in flight: how a write is sent, and what its outcome means.
 
-The guest deals with one write at a time where none may go behind another, so what it waits for is
-the time from its answer to the next write. When an answer comes in, it is logged, and the next
-write goes out in the same turn of the loop with all that may go behind it
-(:meth:`InFlightWrites._follow`). Everything else that the answer needs is done while the guest is
-busy.
+If nothing may be pipelined, the guest processes one write at a time. It then waits from its
+response to the next write. So the agent logs the response and, in the same turn of the event loop,
+sends the next write together with all that may be pipelined behind it
+(:meth:`InFlightWrites._send_next`). The rest of the work for the response is done while the guest
+is busy.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
-from nova_cachemig.agent.replay.request import under_way
+from nova_cachemig.agent.replay.request import retry_after
 from nova_cachemig.model.write import GuestResponse, HeldWrite
 
 LOG = logging.getLogger(__name__)
 
-MAX_UNRECORDED: Final = 256  # answers that wait for the disk: bounds the memory they take
+MAX_UNRECORDED: Final = 256  # responses that wait for the disk: bounds the memory they use
 
 
 class InFlightWrites:
-    """The writes of one queue that are on their way."""
+    """The writes of one queue that are in flight."""
 
     def __init__(
         self,
@@ -40,43 +40,47 @@ class InFlightWrites:
         buffer: SendBuffer,
         quarantine: Quarantine,
         on_response: OnResponse,
-        answer_timeout: float,
+        response_timeout: float,
     ) -> None:
-        """``answer_timeout``: seconds for which a guest that still deals with a write is asked."""
+        """``response_timeout``: seconds for which a write that the guest still processes is resent.
+
+        Such a guest responds with 409: see :func:`retry_after`.
+        """
         self._journal = journal
         self._queue = queue
         self._pool = pool
         self._buffer = buffer
         self._quarantine = quarantine
         self._on_response = on_response
-        self._answer_timeout = answer_timeout
-        self._ask_until: dict[int, float] = {}  # of those that the guest still deals with
+        self._response_timeout = response_timeout
+        self._retry_until: dict[int, float] = {}  # position → loop time
         self._loop = asyncio.get_running_loop()
         self._stopped = False
-        self.began_at = 0.0  # loop time at which a write was last sent
+        self.last_sent_at = 0.0  # loop time
 
     def stop(self) -> None:
-        """What is in flight stays so: the next start finds it on disk."""
+        """Ignore all further outcomes: the next start finds the writes on disk."""
         self._stopped = True
 
-    def begin(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
-        """Send it. Raises OSError: progress cannot be logged, or the connection is gone (NotSent).
+    def send(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
+        """Send a write.
 
-        Then it is at hand as before.
+        Raises OSError if the progress cannot be logged, or the connection is closed (NotSent). Then
+        the write stays in the buffer.
         """
-        request = self._buffer.request(write)
+        request = self._buffer.request_bytes(write)
         self._journal.log_sent(write)
-        ended = functools.partial(self._ended, write, connection)
+        on_outcome = functools.partial(self._on_outcome, write, connection)
         if write.body.spool is None:
-            connection.send(request, ended)
+            connection.send(request, on_outcome)
         else:
             upload = asyncio.ensure_future(connection.upload(request, self._chunks(write)))
-            upload.add_done_callback(lambda task: ended(task.exception() or task.result()))
-        self._buffer.drop(write)
-        self._queue.ordering.begin(write)
-        self._queue.sending(write)
-        self._pool.take(connection, write)
-        self.began_at = self._loop.time()
+            upload.add_done_callback(lambda task: on_outcome(task.exception() or task.result()))
+        self._buffer.remove(write)
+        self._queue.ordering.start(write)
+        self._queue.mark_sent(write)
+        self._pool.assign(connection, write)
+        self.last_sent_at = self._loop.time()
 
     async def _chunks(self, write: HeldWrite) -> AsyncIterator[bytes]:
         if write.body.spool is None:
@@ -85,69 +89,68 @@ class InFlightWrites:
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk
 
-    # --- its end
+    # --- outcomes
 
-    def _ended(
+    def _on_outcome(
         self,
         write: HeldWrite,
         connection: guest.GuestConnection,
-        end: GuestResponse | BaseException,
+        outcome: GuestResponse | BaseException,
     ) -> None:
         if self._stopped:
             return
         try:
-            if isinstance(end, GuestResponse):
-                self._answered(write, connection, end)
+            if isinstance(outcome, GuestResponse):
+                self._on_guest_response(write, connection, outcome)
             else:
-                self._broken(write, connection, end)
+                self._on_failure(write, connection, outcome)
         except Exception as exc:
-            # Our own fault. The write must neither vanish nor block the queue for ever.
+            # A bug of the agent. The write must neither vanish nor block the queue for ever.
             LOG.exception("Replay of %s failed", write.name)
-            self._pool.leave(connection, write)
-            self._quarantine.begin(write, f"the agent failed: {exc!r}")
+            self._pool.release(connection, write)
+            self._quarantine.start(write, f"the agent failed: {exc!r}")
 
-    def _answered(
-        self, write: HeldWrite, connection: guest.GuestConnection, answer: GuestResponse
+    def _on_guest_response(
+        self, write: HeldWrite, connection: guest.GuestConnection, response: GuestResponse
     ) -> None:
-        later, now = under_way(write, answer), self._loop.time()
-        if later is None or now >= self._ask_until.setdefault(
-            write.position, now + self._answer_timeout
+        pause, now = retry_after(write, response), self._loop.time()
+        if pause is None or now >= self._retry_until.setdefault(
+            write.position, now + self._response_timeout
         ):
-            self._ask_until.pop(write.position, None)
-            if self._journal.log_response(write, answer):
-                self._follow(write, connection)
-            self._pool.leave(connection, write)
-            self._queue.finish(write, answer, self._on_response)
+            self._retry_until.pop(write.position, None)
+            if self._journal.log_response(write, response):
+                self._send_next(write, connection)
+            self._pool.release(connection, write)
+            self._queue.finish(write, response, self._on_response)
             return
-        # The guest still deals with its first try. None that it keeps waiting overtakes it.
-        self._pool.leave(connection, write)
-        self._queue.not_sent(write)
-        self._loop.call_later(later, self._wait_again, write)
+        # The guest still processes the first try. No write that must wait for it may overtake it.
+        self._pool.release(connection, write)
+        self._queue.mark_unsent(write)
+        self._loop.call_later(pause, self._put_back, write)
 
-    def _follow(self, answered: HeldWrite, connection: guest.GuestConnection) -> None:
-        """Send what may go next where an answer has come in, unless there is something to weigh.
+    def _send_next(self, finished: HeldWrite, connection: guest.GuestConnection) -> None:
+        """Send the next writes in one packet when a response arrives, in the simple case.
 
-        Whatever speaks against it is left to the sender's task: writes in flight elsewhere, a
-        closed gate, a guest that moved, a mark that is not on disk, an upload. This sends what the
-        task would have sent next, in one packet.
+        The sender's task handles the other cases: writes in flight on other connections, a closed
+        gate, a guest that moved, a send limit that is not on disk, an upload. This method sends
+        what the task would send next.
         """
-        flying = self._pool.others(connection, answered)
-        elsewhere = (
-            len(self._queue.ordering) > len(flying) + 1
-        )  # the one that was answered is in it
-        if not self._queue.ordering.total or elsewhere or not self._pool.free(connection):
+        in_flight = self._pool.others_on(connection, finished)
+        # The finished write still counts in the ordering rules.
+        elsewhere = len(self._queue.ordering) > len(in_flight) + 1
+        if not self._queue.ordering.is_total or elsewhere or not self._pool.is_usable(connection):
             return
         try:
-            while (write := self._next(connection, flying)) is not None:
-                self.begin(write, connection)
-                flying.append(write)
+            while (write := self._next_for(connection, in_flight)) is not None:
+                self.send(write, connection)
+                in_flight.append(write)
         except OSError as exc:
-            LOG.debug("The next write of %s is not sent at once: %s", self._queue.service.name, exc)
+            LOG.debug("Cannot send the next write of %s yet: %s", self._queue.service.name, exc)
         finally:
             connection.flush()
 
-    def _next(
-        self, connection: guest.GuestConnection, flying: Sequence[HeldWrite]
+    def _next_for(
+        self, connection: guest.GuestConnection, in_flight: Sequence[HeldWrite]
     ) -> HeldWrite | None:
         write = self._buffer.first
         if (
@@ -155,35 +158,35 @@ class InFlightWrites:
             or write.position > self._queue.send_limit
             or self._queue.unrecorded >= MAX_UNRECORDED
             or write.body.spool is not None
-            or (flying and not self._pool.takes(connection, write, flying))
+            or (in_flight and not self._pool.can_pipeline(connection, write, in_flight))
         ):
             return None
         return write
 
-    def _broken(
+    def _on_failure(
         self, write: HeldWrite, connection: guest.GuestConnection, error: BaseException
     ) -> None:
         if isinstance(error, guest.ConnectionLost):
-            self._pool.lost(connection)
+            self._pool.record_loss(connection)
         elif not isinstance(error, guest.NotSent):
-            connection.close()  # it may be in the midst of a body
-        self._pool.leave(connection, write)
+            connection.close()  # it may have sent half of a body
+        self._pool.release(connection, write)
         if isinstance(error, guest.NotSent):
-            self._again(write)
+            self._requeue(write)
         elif isinstance(error, guest.ConnectionLost) and write.resendable:
-            LOG.warning("%s %s goes out again: %s", write.method, write.name, error)
-            self._again(write)
+            LOG.warning("Sending %s %s again: %s", write.method, write.name, error)
+            self._requeue(write)
         elif isinstance(error, guest.ConnectionLost):
-            why = f"{error}; {write.method} may not be sent twice and the service honours no keys"
-            self._quarantine.begin(write, why)
+            why = f"{error}; {write.method} must not be sent twice and the service honours no keys"
+            self._quarantine.start(write, why)
         else:
             LOG.error("Replay of %s failed", write.name, exc_info=error)
-            self._quarantine.begin(write, f"the agent failed: {error!r}")
+            self._quarantine.start(write, f"the agent failed: {error!r}")
 
-    def _again(self, write: HeldWrite) -> None:
-        self._queue.not_sent(write)
-        self._wait_again(write)
+    def _requeue(self, write: HeldWrite) -> None:
+        self._queue.mark_unsent(write)
+        self._put_back(write)
 
-    def _wait_again(self, write: HeldWrite) -> None:
-        self._buffer.put(write)
-        self._queue.begin_again(write)
+    def _put_back(self, write: HeldWrite) -> None:
+        self._buffer.add(write)
+        self._queue.unblock(write)

@@ -1,22 +1,24 @@
-"""Which writes may be on their way to one guest at a time.
+"""The rules of order: which writes may be in flight to one guest at the same time.
 
-They leave in the order of acceptance. One at a time, each would cost the guest a round trip and two
-packets, so a write goes out on the same connection behind those that are not answered yet: a server
-deals with them in their order (RFC 9112, section 9.3.2). If the connection breaks, nobody knows
-which of them it has applied, and they go out again in their order: nothing goes behind a write that
-may not be sent twice, nor, unless keys are honoured, behind another to its URL, which a repetition
-would undo for a moment (:func:`follows`).
+Writes are sent in the order of acceptance. Sending one at a time would cost the guest a round trip
+and two packets each, so a write is pipelined: it is sent on the same connection behind writes
+without a response. A server processes them in their order (RFC 9112, section 9.3.2). If the
+connection breaks, nobody knows which of them were applied, and they are sent again in order.
+Therefore nothing is pipelined behind a write that must not be sent twice. Unless the guest honours
+keys, nothing is pipelined behind another write to the same URL either, because a repetition would
+undo the later write for a moment (:func:`may_pipeline`).
 
-A guest that takes 100 ms for a write would take ten a second. Where the operator allows it
-(``parallel``), writes also go side by side on several connections where nobody can tell their
-order: of two writes neither of which is answered nobody can, except
+A guest that takes 100 ms per write would apply only ten per second. If the operator allows it
+(``parallel``), writes are also sent in parallel on several connections where no one can observe
+their order. While neither of two writes has a response, no one can, with these exceptions:
 
-* the client that sent both: one client's writes keep their order;
-* whoever reads a URL to which an idempotent write is repeated after another: such writes to one URL
-  keep their order, so that a repetition never overwrites a later write;
-* a client that got 202 for its write and then asks somebody else to write: a write that may be
-  answered before the guest has it goes alone;
-* a client whose connection a crash has cut: what was accepted before a restart goes one at a time.
+* The client that sent both: the writes of one client keep their order.
+* A reader of a URL to which an idempotent write is sent again after another write: such writes to
+  one URL keep their order, so that a repetition never overwrites a later write.
+* A client that got a 202 for its write and then asks another client to write: a write whose client
+  may have its response before the guest has the write is sent alone.
+* A client whose connection was cut by a crash: writes accepted before a restart are sent one at a
+  time.
 """
 
 from __future__ import annotations
@@ -28,72 +30,75 @@ from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
 
 
 class OrderingRules:
-    """The writes in flight, by position. For the event loop's thread."""
+    """Knows the writes in flight, by position. Call it in the event loop's thread."""
 
-    def __init__(self, most: int) -> None:
-        """``most``: writes at a time; 1 is the total order, whatever the guest does."""
-        self._most = most
-        self._flying: dict[int, HeldWrite] = {}
-        self._alone_through = 0
+    def __init__(self, max_in_flight: int) -> None:
+        """``max_in_flight``: writes in parallel; 1 means the total order of acceptance."""
+        self._max_in_flight = max_in_flight
+        self._in_flight: dict[int, HeldWrite] = {}
+        self._serialized_through = 0
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._in_flight)
 
-    def alone_through(self, position: int) -> None:
-        """What was accepted up to here was found on disk: one at a time."""
-        self._alone_through = max(self._alone_through, position)
+    def serialize_through(self, position: int) -> None:
+        """Send writes up to this position one at a time: they were found on disk."""
+        self._serialized_through = max(self._serialized_through, position)
 
-    def begin(self, write: HeldWrite) -> None:
-        """It is on its way."""
-        self._flying[write.position] = write
+    def start(self, write: HeldWrite) -> None:
+        """Count the write as in flight."""
+        self._in_flight[write.position] = write
 
-    def end(self, position: int) -> None:
-        """It is not any more."""
-        self._flying.pop(position, None)
+    def finish(self, position: int) -> None:
+        """Count the write as in flight no longer."""
+        self._in_flight.pop(position, None)
 
     @property
-    def total(self) -> bool:
-        """Whether the order is the total order of acceptance."""
-        return self._most == 1
+    def is_total(self) -> bool:
+        """Whether writes are sent in the total order of acceptance."""
+        return self._max_in_flight == 1
 
-    def next(self, waiting: Sequence[HeldWrite], service: Service) -> HeldWrite | None:
-        """Which is to go out next, if any may; ``waiting`` is in the order of acceptance."""
-        if self.total:
+    def next_write(self, waiting: Sequence[HeldWrite], service: Service) -> HeldWrite | None:
+        """Return the write to send next, None if none may be sent now.
+
+        ``waiting`` is in the order of acceptance.
+        """
+        if self.is_total:
             return waiting[0] if waiting else None
-        return next(iter(self.startable(waiting, service)), None)
+        return next(iter(self.candidates(waiting, service)), None)
 
-    def startable(self, waiting: Iterable[HeldWrite], service: Service) -> list[HeldWrite]:
-        """Those that may go beside the ones in flight, on other connections.
+    def candidates(self, waiting: Iterable[HeldWrite], service: Service) -> list[HeldWrite]:
+        """Return the writes that may be sent in parallel to those in flight.
 
-        A write that must wait is overtaken by those only that no order ties to it.
+        Only writes that no order ties to it can overtake a write that must wait.
         """
         chosen: list[HeldWrite] = []
         ahead = _Ahead()
-        for other in self._flying.values():
-            if self._alone(other, service):
+        for other in self._in_flight.values():
+            if self._must_be_alone(other, service):
                 return chosen
             ahead.add(other)
         for write in waiting:
-            if self._alone(write, service):
+            if self._must_be_alone(write, service):
                 return chosen or ([] if ahead else [write])
-            if len(self._flying) + len(chosen) >= self._most:
+            if len(self._in_flight) + len(chosen) >= self._max_in_flight:
                 break
-            if not ahead.ties(write):
+            if not ahead.holds_back(write):
                 chosen.append(write)
             ahead.add(write)
         return chosen
 
-    def _alone(self, write: HeldWrite, service: Service) -> bool:
-        early = service.writes is WriteMode.ACCEPT or write.has_status_url
-        return early or write.position <= self._alone_through
+    def _must_be_alone(self, write: HeldWrite, service: Service) -> bool:
+        early_response = service.writes is WriteMode.ACCEPT or write.has_status_url
+        return early_response or write.position <= self._serialized_through
 
 
 class _Ahead:
-    """The clients and pages of writes that go, or wait, before another."""
+    """Clients and pages of the writes that are before another one, in flight or waiting."""
 
     def __init__(self) -> None:
         self._clients: set[str] = set()
-        self._pages: dict[tuple[str, str], bool] = {}  # → whether one of the writes is idempotent
+        self._pages: dict[tuple[str, str], bool] = {}  # → whether one of its writes is idempotent
 
     def __bool__(self) -> bool:
         return bool(self._clients)
@@ -103,20 +108,20 @@ class _Ahead:
         self._clients.add(write.client)
         self._pages[page] = self._pages.get(page, False) or write.method in IDEMPOTENT
 
-    def ties(self, write: HeldWrite) -> bool:
-        """Whether one of them must have been answered before this may go."""
+    def holds_back(self, write: HeldWrite) -> bool:
+        """Whether this write must wait for the response to one of them."""
         idempotent = self._pages.get((write.host, write.url))
         return write.client in self._clients or (
             idempotent is not None and (idempotent or write.method in IDEMPOTENT)
         )
 
 
-def follows(write: HeldWrite, flying: Sequence[HeldWrite]) -> bool:
-    """Whether it may go out on the connection on which these are not answered yet."""
+def may_pipeline(write: HeldWrite, in_flight: Sequence[HeldWrite]) -> bool:
+    """Whether the write may be sent on the connection on which these are in flight."""
     page = (write.host, write.url)
     return write.body.spool is None and all(
         other.resendable
         and other.body.spool is None
         and (other.honours_keys or (other.host, other.url) != page)
-        for other in flying
+        for other in in_flight
     )

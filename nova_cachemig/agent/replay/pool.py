@@ -1,4 +1,4 @@
-"""The connections to one guest, and on which of them a write may go."""
+"""The connections to one guest, and which of them a write may use."""
 
 from __future__ import annotations
 
@@ -9,95 +9,98 @@ from typing import Final
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.replay import connection as guest
-from nova_cachemig.agent.replay.ordering import follows
+from nova_cachemig.agent.replay import sockets
+from nova_cachemig.agent.replay.connection import GuestConnection
+from nova_cachemig.agent.replay.ordering import may_pipeline
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import HeldWrite
 
 LOG = logging.getLogger(__name__)
 
-# A paused guest loses SYNs, and TCP would try again after 1, 3, 7 s. Attempts that begin one after
-# the other find it sooner. Several stay open: a guest that has just come back may be slow to
-# answer.
-_FIRST_ATTEMPT: Final = 0.1  # seconds until the next one
+# A paused guest loses SYNs, and TCP would retransmit them after 1, 3 and 7 s. Staggered attempts
+# find the guest sooner. Several stay open, because a guest that has just returned may be slow.
+_FIRST_ATTEMPT: Final = 0.1  # seconds until the next attempt starts
 _LAST_ATTEMPT: Final = 1.0
-_MOST_ATTEMPTS: Final = 4  # open at a time
-# What was on its way when the guest fell silent is lost. TCP is made to repeat it when the guest is
-# back, and again where that is lost too: the switches may still learn where the guest is now. The
-# same request is never sent on another connection for being slow: a guest that has it, but has not
-# said so yet, would apply it twice.
-_REPEAT_EVERY: Final = 0.02  # seconds
-_REPEAT_FOR: Final = 2.0  # seconds after the return; TCP by itself would have done it by then
-_REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt where the last one failed at once
+_MAX_ATTEMPTS: Final = 4  # open at a time
+# What was in flight at the guest's pause is lost. TCP is made to retransmit it at the guest's
+# return, and again if that is lost too: the switches may still be learning the guest's new place. A
+# request is never sent on another connection because it is slow: a guest that has it, and has not
+# responded yet, would apply it twice.
+_RETRANSMIT_INTERVAL: Final = 0.02  # seconds
+_RETRANSMIT_FOR: Final = 2.0  # seconds after the return; TCP's own timers have expired by then
+_REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt if the last one failed immediately
 
 
 class ConnectionPool:
-    """For the event loop's thread. ``name``: the service's, for the log."""
+    """Call it in the event loop's thread."""
 
     def __init__(self, conf: cfg.ConfigOpts, name: str) -> None:
+        """``name``: the service's, for the log."""
         self._name = name
         self._reuse_idle: float = conf.journal.reuse_idle
-        self._answer_timeout: float = conf.journal.answer_timeout
-        self._max_answer: int = conf.journal.max_answer
+        self._response_timeout: float = conf.journal.answer_timeout
+        self._max_response: int = conf.journal.max_answer
         self._source: str | None = conf.journal.replay_source
         self._depth: int = conf.journal.pipeline
-        self._idle: list[guest.GuestConnection] = []
-        self._busy: dict[guest.GuestConnection, list[HeldWrite]] = {}
-        self._opened_at = 0.0
+        self._idle: list[GuestConnection] = []
+        self._busy: dict[GuestConnection, list[HeldWrite]] = {}  # → its writes in flight
+        self._opened_at = 0.0  # loop time of the last send_to()
         self._pipelining = True
         self.target: Target | None = None
         self.gate_open = False
         self.changed = asyncio.Event()  # the gate or the target
 
     def send_to(self, target: Target) -> None:
-        """The guest answers here."""
+        """The guest is reachable at ``target``: open the gate."""
         if not self.gate_open:
-            self._pipelining = True  # what it did before it moved is forgotten
-            asyncio.get_running_loop().call_soon(self._repeat_lost)
+            self._pipelining = True  # a new chance after the guest has moved
+            asyncio.get_running_loop().call_soon(self._retransmit_lost)
         self.target = target
         self.gate_open = True
         self._opened_at = asyncio.get_running_loop().time()
         self.changed.set()
 
     def hold(self) -> None:
-        """The guest is silent: nothing goes out."""
+        """The guest is silent: close the gate."""
         self.gate_open = False
         self.changed.set()
 
     @property
-    def busy(self) -> int:
-        """Connections on which an answer is waited for."""
+    def busy_count(self) -> int:
+        """Number of connections with writes in flight."""
         return len(self._busy)
 
-    def joined(self, write: HeldWrite, flying: int | None = None) -> guest.GuestConnection | None:
-        """A connection on which it may follow those that are not answered yet.
+    def find_pipelined(
+        self, write: HeldWrite, in_flight: int | None = None
+    ) -> GuestConnection | None:
+        """Return a connection on which the write can be sent behind others, if there is one.
 
-        ``flying``: it must follow just so many, for the total order.
+        ``in_flight``: the connection must have exactly so many, which keeps the total order.
         """
         for connection, ahead in self._busy.items():
             if (
                 connection.open
                 and connection.target == self.target
-                and connection.silent_since > self._opened_at  # it has come back
-                and (flying is None or flying == len(ahead))
-                and self.takes(connection, write, ahead)
+                and connection.silent_since > self._opened_at  # it was used since the return
+                and (in_flight is None or in_flight == len(ahead))
+                and self.can_pipeline(connection, write, ahead)
             ):
                 return connection
         return None
 
-    def takes(
-        self, connection: guest.GuestConnection, write: HeldWrite, ahead: Sequence[HeldWrite]
+    def can_pipeline(
+        self, connection: GuestConnection, write: HeldWrite, ahead: Sequence[HeldWrite]
     ) -> bool:
-        """Whether it may go out there behind these, which are not answered yet."""
+        """Whether the write can be sent behind ``ahead``, the connection's writes in flight."""
         prompt = self._pipelining and connection.prompt
-        return prompt and len(ahead) < self._depth and follows(write, ahead)
+        return prompt and len(ahead) < self._depth and may_pipeline(write, ahead)
 
-    def others(self, connection: guest.GuestConnection, write: HeldWrite) -> list[HeldWrite]:
-        """What is on its way on this connection beside a write."""
+    def others_on(self, connection: GuestConnection, write: HeldWrite) -> list[HeldWrite]:
+        """Return the connection's writes in flight other than ``write``."""
         return [other for other in self._busy.get(connection, ()) if other is not write]
 
-    def idle(self) -> guest.GuestConnection | None:
-        """A connection on which nothing is under way."""
+    def find_idle(self) -> GuestConnection | None:
+        """Return a usable connection without a write in flight, if there is one."""
         while self._idle and self.target is not None:
             connection = self._idle.pop()
             if connection.usable(self.target, self._reuse_idle):
@@ -106,18 +109,18 @@ class ConnectionPool:
             connection.close()
         return None
 
-    def free(self, connection: guest.GuestConnection) -> bool:
-        """Whether writes may go out at once where an answer has just come in."""
+    def is_usable(self, connection: GuestConnection) -> bool:
+        """Whether a connection that has just brought a response may get the next write."""
         return self.gate_open and connection.open and connection.target == self.target
 
-    def take(self, connection: guest.GuestConnection, write: HeldWrite) -> None:
-        """The write goes out on it."""
+    def assign(self, connection: GuestConnection, write: HeldWrite) -> None:
+        """The write is in flight on this connection."""
         if connection in self._idle:
             self._idle.remove(connection)
         self._busy.setdefault(connection, []).append(write)
 
-    def leave(self, connection: guest.GuestConnection, write: HeldWrite) -> None:
-        """The write is answered, or will not be."""
+    def release(self, connection: GuestConnection, write: HeldWrite) -> None:
+        """The write is in flight on this connection no longer."""
         ahead = self._busy.get(connection, [])
         if write not in ahead:
             return
@@ -127,23 +130,23 @@ class ConnectionPool:
             if connection.open:
                 self._idle.append(connection)
 
-    def lost(self, connection: guest.GuestConnection) -> None:
-        """It broke. A guest, or what stands before it, may not take several requests at once."""
+    def record_loss(self, connection: GuestConnection) -> None:
+        """The connection broke. The guest, or a proxy before it, may not support pipelining."""
         if self._pipelining and len(self._busy.get(connection, ())) > 1:
-            LOG.warning("%s: one write at a time on a connection from now on", self._name)
+            LOG.warning("%s: pipelining is off; a connection gets one write at a time", self._name)
             self._pipelining = False
 
     async def open(self) -> None:
-        """Open another connection; none if the gate closes or the target changes before."""
+        """Open another connection. Returns without one if the gate or the target changes."""
         target, pause = self.target, _FIRST_ATTEMPT
-        attempts: list[asyncio.Task[guest.GuestConnection]] = []
+        attempts: list[asyncio.Task[GuestConnection]] = []
         try:
             while self.gate_open and target is not None and self.target == target:
                 self.changed.clear()
-                if len(attempts) == _MOST_ATTEMPTS:
-                    await self._give_up([attempts.pop(0)])
+                if len(attempts) == _MAX_ATTEMPTS:
+                    await self._cancel([attempts.pop(0)])
                 attempts.append(asyncio.create_task(self._connect(target)))
-                ended = await self._first(attempts, pause)
+                ended = await self._wait_for_attempt(attempts, pause)
                 if any(self._keep(attempt) for attempt in ended):
                     return
                 attempts = [attempt for attempt in attempts if attempt not in ended]
@@ -152,63 +155,67 @@ class ConnectionPool:
                 else:
                     pause = min(pause * 1.5, _LAST_ATTEMPT)
         finally:
-            await self._give_up(attempts)
+            await self._cancel(attempts)
 
-    async def _connect(self, target: Target) -> guest.GuestConnection:
-        return await guest.connect(
+    async def _connect(self, target: Target) -> GuestConnection:
+        return await sockets.connect(
             target,
             source=self._source,
-            user_timeout=self._answer_timeout,
-            max_answer=self._max_answer,
+            user_timeout=self._response_timeout,
+            max_response=self._max_response,
         )
 
-    async def _first(
-        self, attempts: list[asyncio.Task[guest.GuestConnection]], pause: float
-    ) -> list[asyncio.Task[guest.GuestConnection]]:
-        """Those that have ended when one has, or the gate or target changed, or after ``pause``."""
+    async def _wait_for_attempt(
+        self, attempts: list[asyncio.Task[GuestConnection]], timeout: float
+    ) -> list[asyncio.Task[GuestConnection]]:
+        """Wait for an attempt, the gate, the target or the timeout; return the ended attempts."""
         changed = asyncio.create_task(self.changed.wait())
         try:
             await asyncio.wait(
-                {*attempts, changed}, timeout=pause, return_when=asyncio.FIRST_COMPLETED
+                {*attempts, changed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             changed.cancel()
         return [attempt for attempt in attempts if attempt.done()]
 
-    def _keep(self, attempt: asyncio.Task[guest.GuestConnection]) -> bool:
+    def _keep(self, attempt: asyncio.Task[GuestConnection]) -> bool:
         if (error := attempt.exception()) is None:
             self._idle.append(attempt.result())
             return True
-        LOG.debug("Guest of %s: %s", self._name, error)
+        LOG.debug("Cannot connect to the guest of %s: %s", self._name, error)
         return False
 
-    async def _give_up(self, attempts: list[asyncio.Task[guest.GuestConnection]]) -> None:
+    async def _cancel(self, attempts: list[asyncio.Task[GuestConnection]]) -> None:
         for attempt in attempts:
             attempt.cancel()
-        for ended in await asyncio.gather(*attempts, return_exceptions=True):
-            if isinstance(ended, guest.GuestConnection) and ended not in self._idle:
-                ended.close()
+        for result in await asyncio.gather(*attempts, return_exceptions=True):
+            if isinstance(result, GuestConnection) and result not in self._idle:
+                result.close()
 
-    def _repeat_lost(self) -> None:
-        """Have TCP repeat what was repeated in vain, and look again for a while."""
+    def _retransmit_lost(self) -> None:
+        """Make TCP retransmit lost segments now, and look again for a while."""
         if not self.gate_open:
             return
         for connection in self._busy:
-            if connection.stuck:
-                connection.repeat()
+            if connection.has_lost_segments:
+                connection.retransmit()
         loop = asyncio.get_running_loop()
-        if loop.time() < self._opened_at + _REPEAT_FOR:
-            loop.call_later(_REPEAT_EVERY, self._repeat_lost)
+        if loop.time() < self._opened_at + _RETRANSMIT_FOR:
+            loop.call_later(_RETRANSMIT_INTERVAL, self._retransmit_lost)
 
     def close_silent(self) -> None:
-        """Give up connections on which the guest is silent although it is said to answer."""
+        """Close connections on which a reachable guest has been silent for too long."""
         if not self.gate_open:
             return
         now = asyncio.get_running_loop().time()
         for connection in tuple(self._busy):
             silent = now - max(connection.silent_since, self._opened_at)
-            if silent >= self._answer_timeout:
-                LOG.warning("The guest is silent for %.0f s: its connection is given up", silent)
+            if silent >= self._response_timeout:
+                LOG.warning(
+                    "%s: the guest has been silent for %.0f s; closing its connection",
+                    self._name,
+                    silent,
+                )
                 connection.close()
 
     def close(self) -> None:

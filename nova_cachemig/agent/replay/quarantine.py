@@ -1,4 +1,4 @@
-"""Puts writes that an operator must decide about into quarantine, so that the queue goes on."""
+"""Puts writes that need the operator's decision into quarantine, so that the queue goes on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nova_cachemig.model.write import HeldWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
-_PAUSE: Final = 1.0  # seconds between tries
+_RETRY_PAUSE: Final = 1.0  # seconds
 
 
 class Quarantine:
-    """For one queue."""
+    """The quarantine of one queue."""
 
     def __init__(self, journal: Journal, queue: WriteQueue, on_response: OnResponse) -> None:
         self._journal = journal
@@ -25,31 +25,36 @@ class Quarantine:
         self._on_response = on_response
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, write: HeldWrite, why: str) -> None:
-        """Nobody knows if it was applied; it keeps its place in the ordering until this is done."""
+    def start(self, write: HeldWrite, why: str) -> None:
+        """Quarantine a write in doubt, in the background.
+
+        Until this is done, the ordering rules still count the write as in flight.
+        """
         task = asyncio.create_task(
-            self.put(write, WriteState.IN_DOUBT, why), name=f"set aside {write.name}"
+            self.put(write, WriteState.IN_DOUBT, why), name=f"quarantine {write.name}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def put(self, write: HeldWrite | UnreadableWrite, state: WriteState, why: str) -> None:
-        """Return when it is set aside."""
-        LOG.warning("Write %s/%s set aside: %s", write.service, write.position, why)
+        """Quarantine a write. Returns when this is on disk."""
+        LOG.warning("Write %s/%s is quarantined: %s", write.service, write.position, why)
         while True:
             try:
                 await self._journal.quarantine(write.service, write.position, state, why)
             except Exception:
-                LOG.exception("%s/%s: again in 1 s", write.service, write.position)
-                await asyncio.sleep(_PAUSE)
+                LOG.exception(
+                    "Cannot quarantine %s/%s; next try in 1 s", write.service, write.position
+                )
+                await asyncio.sleep(_RETRY_PAUSE)
             else:
                 break
-        self._queue.abandon(write, why)
+        self._queue.finish_quarantined(write, why)
         if isinstance(write, HeldWrite):
             self._on_response(write, None, lambda: None)
 
     async def stop(self) -> None:
-        """Give up what is under way: the next start finds it on disk."""
+        """Cancel what is in progress: the next start finds these writes on disk."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""A write as HTTP/1.1 bytes for the guest."""
+"""Encodes a write as an HTTP/1.1 request, and interprets the guest's "try again"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nova_cachemig.model.write import GuestResponse, HeldWrite
 
 
 def head(write: HeldWrite) -> bytes:
-    """Return the request's head. The body follows as it is, ``write.body.length`` bytes."""
+    """Return the request's head. The body follows unencoded, ``write.body.length`` bytes."""
     lines = [f"{write.method} {write.url} HTTP/1.1", f"host: {write.host}"]
     lines += [f"{name}: {value}" for name, value in write.headers]
     if write.key is not None:
@@ -16,13 +16,13 @@ def head(write: HeldWrite) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def under_way(write: HeldWrite, answer: GuestResponse) -> float | None:
-    """Seconds after which to ask again, None for an answer that counts.
+def retry_after(write: HeldWrite, response: GuestResponse) -> float | None:
+    """Return the seconds after which to send the write again; None if the response is final.
 
-    A guest that honours keys says 409 with Retry-After while it still deals with the first try of a
-    write that was sent again: what it says to that one is the answer.
+    A write may be sent again while a guest that honours keys still processes the first try. Such a
+    guest responds 409 with Retry-After. Its response to the first try is the final one.
     """
-    if answer.status != 409 or not write.honours_keys or write.key is None:
+    if response.status != 409 or not write.honours_keys or write.key is None:
         return None
-    after = answer.header("retry-after") or ""
+    after = response.header("retry-after") or ""
     return min(max(float(after), 0.1), 5.0) if after.isdecimal() else None

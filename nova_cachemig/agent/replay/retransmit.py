@@ -1,18 +1,18 @@
-"""Has the kernel repeat at once what a guest that was silent has not acknowledged.
+"""Makes the kernel retransmit immediately what a paused guest has not acknowledged.
 
-While the guest is paused, TCP repeats what is on its way at ever longer intervals, up to a second
-(``TCP_RTO_MAX_MS``, the least that Linux takes). When the guest is back, the next repetition may be
-that far off, and everything behind the write waits for it.
+While the guest is paused, TCP retransmits at ever longer intervals, up to one second
+(``TCP_RTO_MAX_MS``, the minimum that Linux accepts). After the guest's return the next
+retransmission may be that far away, and everything behind the write waits for it.
 
-RFC 6069 has the remedy: an ICMP "host unreachable" about the segment says that the path was broken,
-not crowded, and each takes one doubling of the interval back; when the shorter interval is over
-already, Linux repeats the segment at once (``tcp_ld_RTO_revert``). Routers send these messages late
-or never, so the agent sends them to its own kernel, over the loopback: it knows that the path was
-broken, and that it is no more. TCP repeats the same bytes at the same sequence number: the guest's
-kernel takes them once, whatever else arrives.
+RFC 6069 has the remedy. An ICMP "host unreachable" about the segment means that the path was
+broken, not congested, and each such message takes back one doubling of the interval. If the shorter
+interval has already expired, Linux retransmits immediately (``tcp_ld_RTO_revert``). Routers send
+these messages late or never. The agent knows that the path was broken and is repaired, so it sends
+them to its own kernel, over the loopback interface. TCP retransmits the same bytes with the same
+sequence number, so the guest's kernel accepts them once, whatever else arrives.
 
-Needs CAP_NET_RAW for the message and CAP_NET_ADMIN for the sequence number that it names (the
-kernel tells it in "repair" mode only). Without them TCP's own intervals stand.
+This needs CAP_NET_RAW for the message and CAP_NET_ADMIN for the sequence number that the message
+contains (the kernel reveals it in "repair" mode only). Without them, TCP's own intervals apply.
 """
 
 from __future__ import annotations
@@ -34,84 +34,84 @@ _SIOCOUTQ, _SIOCOUTQNSD = 0x5411, 0x894B
 
 _UNREACHABLE: Final = {
     socket.AF_INET: (3, 1),  # destination, host
-    socket.AF_INET6: (1, 0),  # destination, no route: the one that Linux heeds for IPv6
+    socket.AF_INET6: (1, 0),  # destination, no route: the code that Linux accepts for IPv6
 }
-_TCP_INFO_BACKOFF: Final = 4  # bytes: where linux/tcp.h has tcpi_backoff, doublings
+_TCP_INFO_BACKOFF: Final = 4  # offset of tcpi_backoff (doublings) in linux/tcp.h's tcp_info
 
 
-def repeat(sock: socket.socket) -> bool:
-    """Have what is not acknowledged on a connected TCP socket sent again now.
+def request_retransmission(sock: socket.socket) -> bool:
+    """Make TCP retransmit now what is not acknowledged on a connected socket.
 
-    Returns False where there is nothing to repeat, or it may not be done here (logged once). Where
-    it comes too late or too early nothing happens: the kernel heeds the message only if it
-    names the first byte that is not acknowledged.
+    Returns False if there is nothing to retransmit, or the agent lacks the rights (logged once). A
+    message that comes too late or too early has no effect: the kernel accepts it only if it names
+    the first unacknowledged byte.
     """
     try:
-        if not _queued(sock, _SIOCOUTQ) or _queued(sock, _SIOCOUTQNSD):
-            # With bytes that were never sent the kernel must not be in repair mode: an
-            # acknowledgement that came just then would have them marked as sent.
+        if not _queued_bytes(sock, _SIOCOUTQ) or _queued_bytes(sock, _SIOCOUTQNSD):
+            # Repair mode is unsafe while unsent bytes are queued: an acknowledgement that
+            # arrives just then would mark them as sent.
             return False
-        message = _message(sock, _first_unacknowledged(sock))
+        message = _unreachable_message(sock, _first_unacknowledged(sock))
         kind = socket.IPPROTO_ICMP if sock.family == socket.AF_INET else socket.IPPROTO_ICMPV6
         with socket.socket(sock.family, socket.SOCK_RAW, kind) as raw:
             here, _, *scope = sock.getsockname()
             for _ in range(_doublings(sock)):
                 raw.sendto(message, (here, 0, *scope))
     except OSError as exc:
-        _tell_once(str(exc))
+        _warn_once(str(exc))
         return False
     return True
 
 
-@functools.cache  # once a reason, not once a migration
-def _tell_once(why: str) -> None:
+@functools.cache  # once per reason, not once per migration
+def _warn_once(why: str) -> None:
     LOG.warning(
-        "A write that was on its way when its guest fell silent may wait for TCP for up to a "
-        "second after its return (repeating it at once needs CAP_NET_ADMIN and CAP_NET_RAW): %s",
+        "A write in flight at the guest's pause may wait up to a second for TCP after the guest's "
+        "return (immediate retransmission needs CAP_NET_ADMIN and CAP_NET_RAW): %s",
         why,
     )
 
 
 def _doublings(sock: socket.socket) -> int:
-    """How often the interval was doubled; Linux counts on where its upper bound is reached."""
+    """Return how often the interval was doubled. Linux also counts at the maximum interval."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BACKOFF + 1)
     return info[_TCP_INFO_BACKOFF]
 
 
-def _queued(sock: socket.socket, what: int) -> int:
-    """Bytes that are not acknowledged (SIOCOUTQ) or not even sent (SIOCOUTQNSD)."""
-    answer = fcntl.ioctl(sock.fileno(), what, bytes(4))
-    return int(struct.unpack("=i", answer)[0])
+def _queued_bytes(sock: socket.socket, request: int) -> int:
+    """Return the number of unacknowledged (SIOCOUTQ) or unsent (SIOCOUTQNSD) bytes."""
+    result = fcntl.ioctl(sock.fileno(), request, bytes(4))
+    return int(struct.unpack("=i", result)[0])
 
 
 def _first_unacknowledged(sock: socket.socket) -> int:
-    """The sequence number; needs CAP_NET_ADMIN."""
+    """Return the sequence number of the first unacknowledged byte. Needs CAP_NET_ADMIN."""
     tcp = socket.IPPROTO_TCP
     sock.setsockopt(tcp, _TCP_REPAIR, _REPAIR_ON)
     try:
         sock.setsockopt(tcp, _TCP_REPAIR_QUEUE, _SEND_QUEUE)
         end = struct.unpack("=I", sock.getsockopt(tcp, _TCP_QUEUE_SEQ, 4))[0]
-        return int(end - _queued(sock, _SIOCOUTQ)) % 2**32
+        return int(end - _queued_bytes(sock, _SIOCOUTQ)) % 2**32
     finally:
         sock.setsockopt(tcp, _TCP_REPAIR, _REPAIR_OFF_NO_PROBE)
 
 
-def _message(sock: socket.socket, sequence: int) -> bytes:
-    """ICMP's "unreachable" about the segment at ``sequence``: RFC 792 and 4443."""
+def _unreachable_message(sock: socket.socket, sequence: int) -> bytes:
+    """Return an ICMP "unreachable" about the segment at ``sequence`` (RFC 792, RFC 4443)."""
     (here, source_port), (there, port) = sock.getsockname()[:2], sock.getpeername()[:2]
     ends = b"".join(socket.inet_pton(sock.family, address) for address in (here, there))
     kind, code = _UNREACHABLE[sock.family]
     ports = struct.pack("!HHI", source_port, port, sequence)
     if sock.family == socket.AF_INET6:
-        about = struct.pack("!IHBB", 6 << 28, 20, socket.IPPROTO_TCP, 64) + ends + ports
-        return struct.pack("!BBHI", kind, code, 0, 0) + about  # the kernel makes the checksum
-    about = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0) + ends + ports
-    checksum = _checksum(struct.pack("!BBHI", kind, code, 0, 0) + about)
-    return struct.pack("!BBHI", kind, code, checksum, 0) + about
+        segment = struct.pack("!IHBB", 6 << 28, 20, socket.IPPROTO_TCP, 64) + ends + ports
+        return struct.pack("!BBHI", kind, code, 0, 0) + segment  # the kernel adds the checksum
+    segment = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0) + ends + ports
+    checksum = _checksum(struct.pack("!BBHI", kind, code, 0, 0) + segment)
+    return struct.pack("!BBHI", kind, code, checksum, 0) + segment
 
 
 def _checksum(data: bytes) -> int:
-    """The Internet checksum of an even number of bytes: RFC 1071."""
+    """Return the Internet checksum of an even number of bytes (RFC 1071)."""
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

@@ -1,7 +1,7 @@
 """Sends one service's queue to its guest, in order (``ordering.py``), each write once.
 
-Here: whether anything goes out at all, and what goes next where nothing has just been answered.
-What becomes of a write that is on its way is in ``inflight.py``.
+This module decides whether anything is sent, and what is sent next if no response has just arrived.
+The outcome of a write in flight is handled in ``inflight.py``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from nova_cachemig.model.write import HeldWrite
 
 LOG = logging.getLogger(__name__)
 
-_DISK_PAUSE: Final = 0.2  # seconds before the next try where progress cannot be logged
-_OUR_FAULT_PAUSE: Final = 1.0  # seconds
+_DISK_PAUSE: Final = 0.2  # seconds before the next try if the progress cannot be logged
+_ERROR_PAUSE: Final = 1.0  # seconds before the next try after a bug of the agent
 
 
 class Sender:
-    """The one that sends for one service."""
+    """The sender of one service."""
 
     def __init__(
         self,
@@ -41,13 +41,13 @@ class Sender:
     ) -> None:
         """``resume_delay``: seconds from the guest's return to the first write.
 
-        After a crash of the agent the guest may still deal with what it was sent before.
+        After a crash of the agent the guest may still be processing earlier writes.
         """
         self._resume_delay = resume_delay
         self._resume_timer: asyncio.TimerHandle | None = None
         self._journal = journal
         self._queue = queue
-        self._answer_timeout: float = conf.journal.answer_timeout
+        self._response_timeout: float = conf.journal.answer_timeout
         self._pool = ConnectionPool(conf, queue.service.name)
         self._quarantine = Quarantine(journal, queue, on_response)
         self._buffer = SendBuffer(queue, self._quarantine, journal.spool)
@@ -58,26 +58,26 @@ class Sender:
             self._buffer,
             self._quarantine,
             on_response,
-            self._answer_timeout,
+            self._response_timeout,
         )
         self._task: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
-        self._extending: asyncio.Future[None] | None = None
-        self._extending_to = 0
+        self._raising: asyncio.Future[None] | None = None  # the send limit, until it is on disk
+        self._raising_to = 0
 
     @property
     def target(self) -> Target | None:
-        """Where the guest was last said to answer."""
+        """Where the guest was last reachable."""
         return self._pool.target
 
     def start(self) -> None:
-        """Begin; nothing goes out before :meth:`send_to`."""
+        """Start the sender. It sends nothing before :meth:`send_to`."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"replay {self._queue.service.name}")
             self._watch()
 
     def send_to(self, target: Target) -> None:
-        """The guest answers here."""
+        """The guest is reachable at ``target``: send the waiting writes there."""
         self._cancel_resume()
         if self._resume_delay:
             loop = asyncio.get_running_loop()
@@ -96,17 +96,17 @@ class Sender:
             self._resume_timer = None
 
     def hold(self) -> None:
-        """Send no further write; one in flight keeps waiting for its answer."""
+        """Send no further write. Writes in flight keep waiting for their responses."""
         self._cancel_resume()
         self._queue.gate_open = False
         self._pool.hold()
 
     async def stop(self, patience: float) -> None:
-        """Stop; a write in flight has ``patience`` seconds to be answered."""
+        """Stop. Writes in flight have ``patience`` seconds to get their responses."""
         self.hold()
         try:
             async with asyncio.timeout(patience):
-                await self._queue.quiet()
+                await self._queue.wait_in_flight()
         except TimeoutError:
             LOG.warning("%s: stopped with a write in flight", self._queue.service.name)
         if self._watchdog is not None:
@@ -120,91 +120,92 @@ class Sender:
         self._inflight.stop()
         self._pool.close()
 
-    # --- which write goes next, and on which connection
+    # --- the next write and its connection
 
     async def _run(self) -> None:
         queue = self._queue
         while True:
-            moves = queue.moves
+            version = queue.version
             try:
                 await self._buffer.fill()
-                write = queue.ordering.next(self._buffer.writes, queue.service)
-                connection = await self._place(write) if write is not None else None
+                write = queue.ordering.next_write(self._buffer.writes, queue.service)
+                connection = await self._connection_for(write) if write is not None else None
                 if write is not None and connection is not None:
-                    await self._begin(write, connection)
+                    await self._send(write, connection)
                     continue
             except Exception:
-                LOG.exception("Replay to %s failed; again in 1 s", queue.service.name)
-                await asyncio.sleep(_OUR_FAULT_PAUSE)
+                LOG.exception("Replay to %s failed; next try in 1 s", queue.service.name)
+                await asyncio.sleep(_ERROR_PAUSE)
                 continue
-            # With a write at buffer: a guest that takes long may be given another connection.
-            slow = write is not None and self._pool.busy and not queue.ordering.total
-            await queue.moved_after(moves, guest.PROMPT if slow else None)
+            # With a write in the buffer: a slow guest may get another connection.
+            slow = write is not None and self._pool.busy_count and not queue.ordering.is_total
+            await queue.wait_for_change(version, guest.PROMPT if slow else None)
 
-    async def _begin(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
+    async def _send(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
         try:
-            self._inflight.begin(write, connection)
+            self._inflight.send(write, connection)
         except guest.NotSent as exc:
-            LOG.debug("%s goes out on another connection: %s", write.name, exc)
+            LOG.debug("%s needs another connection: %s", write.name, exc)
         except OSError as exc:
-            LOG.error("Nothing is sent: progress cannot be logged: %s", exc)
+            LOG.error("Cannot log the progress, so nothing is sent: %s", exc)
             await asyncio.sleep(_DISK_PAUSE)
 
-    async def _place(self, write: HeldWrite) -> guest.GuestConnection | None:
-        """The connection on which it may go out now, if any.
+    async def _connection_for(self, write: HeldWrite) -> guest.GuestConnection | None:
+        """Return the connection on which the write may be sent now, if there is one.
 
-        Anything may have changed when this had to wait: then there is none, and the queue moved.
+        If this method had to wait, anything may have changed. Then it returns None and notifies the
+        queue.
         """
         queue, pool = self._queue, self._pool
         if not pool.gate_open or queue.unrecorded >= MAX_UNRECORDED:
             return None
         if write.position > queue.send_limit:
-            await asyncio.gather(self._extend(write.position), self._first_connection())
+            await asyncio.gather(self._raise_send_limit(write.position), self._ensure_connection())
             return None
-        if queue.send_limit - write.position < queue.window // 4 and queue.backlog.has_more():
-            self._extend(write.position)  # ahead of need: nobody waits for it
-        if queue.ordering.total and len(queue.ordering):
-            return pool.joined(write, len(queue.ordering))
-        connection = pool.idle()
-        if connection is None and pool.busy:
-            connection = pool.joined(write)
-            if connection is None and self._now() - self._inflight.began_at < guest.PROMPT:
-                return None  # to open connections costs such a guest more than it gains
+        if queue.send_limit - write.position < queue.send_window // 4 and queue.backlog.has_more():
+            self._raise_send_limit(write.position)  # ahead of need, without waiting
+        if queue.ordering.is_total and len(queue.ordering):
+            return pool.find_pipelined(write, len(queue.ordering))
+        connection = pool.find_idle()
+        if connection is None and pool.busy_count:
+            connection = pool.find_pipelined(write)
+            if connection is None and self._now() - self._inflight.last_sent_at < guest.PROMPT:
+                return None  # with a quick guest, a new connection costs more than it gains
         if connection is None:
             await pool.open()
-            queue.touch()
+            queue.notify()
         return connection
 
-    async def _first_connection(self) -> None:
-        """Have a connection by the time at which the disk has the mark."""
-        if not self._pool.busy and self._pool.idle() is None:
+    async def _ensure_connection(self) -> None:
+        """Connect while the disk syncs the send limit."""
+        if not self._pool.busy_count and self._pool.find_idle() is None:
             await self._pool.open()
 
-    def _extend(self, position: int) -> asyncio.Future[None]:
-        """Let ``window`` writes from this one on be sent; done when that is on disk."""
+    def _raise_send_limit(self, position: int) -> asyncio.Future[None]:
+        """Allow ``send_window`` writes from this position on. The result: it is on disk."""
         queue = self._queue
-        if self._extending is not None and position <= self._extending_to:
-            return self._extending
+        if self._raising is not None and position <= self._raising_to:
+            return self._raising
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        top = position + queue.window - 1
+        limit = position + queue.send_window - 1
 
         def done(_error: BaseException | None) -> None:
-            queue.send_limit = max(queue.send_limit, top)
-            queue.touch()
-            self._extending = None
+            queue.send_limit = max(queue.send_limit, limit)
+            queue.notify()
+            self._raising = None
             if not future.done():
                 future.set_result(None)
 
-        self._extending, self._extending_to = future, top
-        self._journal.raise_send_limit(queue.service.name, top, done)
+        self._raising, self._raising_to = future, limit
+        self._journal.raise_send_limit(queue.service.name, limit, done)
         return future
 
-    # --- the rest
+    # --- helpers
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        self._watchdog = loop.call_later(min(self._answer_timeout / 4, 5.0), self._watch)
+        self._watchdog = loop.call_later(min(self._response_timeout / 4, 5.0), self._watch)
         self._pool.close_silent()

@@ -95,8 +95,8 @@ class LostOnTheWayTest(PausedGuest):
         self.assertLess(await self.after_a_pause(), 0.4)
 
     async def test_where_the_kernel_may_not_be_told_it_waits_for_tcp(self):
-        retransmit._tell_once.cache_clear()
-        self.addCleanup(retransmit._tell_once.cache_clear)
+        retransmit._warn_once.cache_clear()
+        self.addCleanup(retransmit._warn_once.cache_clear)
         with (
             mock.patch.object(retransmit, "_first_unacknowledged", side_effect=PermissionError),
             self.assertLogs(retransmit.LOG, "WARNING") as logs,

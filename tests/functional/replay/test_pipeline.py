@@ -31,7 +31,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
 
     @contextlib.asynccontextmanager
     async def opened(self, **journal: Any) -> AsyncIterator[tuple[Writes, Ask]]:
-        """A write path to a guest that has answered promptly once, and is stuck now."""
+        """A write path to a guest that has answered promptly once, and is has_lost_segments now."""
         writes = Writes(conf_for(self.directory, **journal))
         await writes.start()
         await writes.open(service())

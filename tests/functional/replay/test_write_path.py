@@ -135,7 +135,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         for crashed in (False, True):
             writes = Writes(conf_for(directory.name, settle=0.5))
             if crashed:
-                with mock.patch.object(Recovered, "under_way", return_value=True):
+                with mock.patch.object(Recovered, "may_be_in_flight", return_value=True):
                     await writes.start()
                     await writes.open(service())
             else:

@@ -1,4 +1,4 @@
-"""The backlog gives every write once and in order, from memory or from disk."""
+"""The backlog returns every write once and in order, from memory or from disk."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def row(position: int) -> tuple[object, ...]:
 
 class BacklogTest(unittest.TestCase):
     @settings(max_examples=150, deadline=None)
-    @given(st.lists(st.sampled_from(["accept", "accept many", "take", "tell late"]), max_size=60),
+    @given(st.lists(st.sampled_from(["accept", "accept many", "take", "report late"]), max_size=60),
            st.integers(0, 80))  # fmt: skip
     def test_once_and_in_order(self, steps: list[str], before: int) -> None:
-        """``tell late``: on disk, and seen by a reader, before the backlog is told of it."""
+        """``report late``: a read sees the write on disk before the backlog gets it."""
         asyncio.run(self.play(steps, before))
 
     async def play(self, steps: list[str], before: int) -> None:
         disk = list(range(1, before + 1))
-        untold: list[int] = []
+        unreported: list[int] = []
         taken: list[int] = []
 
         async def read(after: int, limit: int) -> list[tuple[object, ...]]:
@@ -41,20 +41,20 @@ class BacklogTest(unittest.TestCase):
 
         backlog = Backlog(read, write_from_row, after=0, newest=before)
 
-        def tell() -> None:
-            while untold:
-                backlog.push(make(untold.pop(0)))
+        def report() -> None:
+            while unreported:
+                backlog.push(make(unreported.pop(0)))
 
         for step in steps:
-            if step == "take" and len(taken) < len(disk) - len(untold):
+            if step == "take" and len(taken) < len(disk) - len(unreported):
                 taken.append(await self.take(backlog))
                 continue
             for _ in range(300 if step == "accept many" else 1):
                 disk.append(len(disk) + 1)
-                untold.append(disk[-1])
-            if step != "tell late":
-                tell()
-        tell()
+                unreported.append(disk[-1])
+            if step != "report late":
+                report()
+        report()
         async with asyncio.timeout(20):
             while len(taken) < len(disk):
                 taken.append(await self.take(backlog))

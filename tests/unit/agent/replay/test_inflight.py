@@ -1,4 +1,4 @@
-"""The next write goes out in the turn of the answer, unless anything speaks against it."""
+"""The next write is sent in the turn of the loop in which a response arrives, if it may be."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
-from nova_cachemig.agent.replay import inflight
+from nova_cachemig.agent.replay import inflight, sockets
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.conf import agent as agent_conf
@@ -25,15 +25,15 @@ HERE, THERE = Target("192.0.2.1", 80), Target("192.0.2.2", 80)
 
 
 class Wire(asyncio.Transport):
-    """What a connection writes; ``saw`` is called before each."""
+    """Records what a connection writes; calls ``before_write`` first."""
 
-    def __init__(self, saw):
+    def __init__(self, before_write):
         super().__init__()
-        self.saw, self.written, self.closed = saw, [], False
+        self.before_write, self.written, self.closed = before_write, [], False
         self.packets = 0
 
     def write(self, data):
-        self.saw()
+        self.before_write()
         self.packets += 1
         self.written += re.findall(rb"(?:POST|PUT) [^ ]* HTTP", data)
 
@@ -50,9 +50,9 @@ class Wire(asyncio.Transport):
         return mock.Mock()
 
 
-class FollowTest(unittest.IsolatedAsyncioTestCase):
+class SendNextTest(unittest.IsolatedAsyncioTestCase):
     async def begin(self, count=3, *, methods=(), parallel=1, window=64, **facts):
-        """Two or more writes wait, the first is on its way, the second is at hand."""
+        """Several writes are accepted; the first is in flight, the second is in the buffer."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name)
@@ -64,35 +64,35 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
         self.journal = Journal(conf)
         await self.journal.open()
         self.addAsyncCleanup(self.journal.close)
-        standing = await self.journal.queue_state("shop")
+        state = await self.journal.queue_state("shop")
         service = Service("shop", "uuid", 80, ("192.0.2.1", 80))
-        self.line = WriteQueue(self.journal, service, standing, window, parallel)
-        self.sender = Sender(self.journal, self.line, conf, lambda _write, _answer, then: then())
-        self.wires, self.connections, self.saw = [], [], mock.Mock()
-        connect = mock.patch.object(guest, "connect", self.connect)
+        self.queue = WriteQueue(self.journal, service, state, window, parallel)
+        self.sender = Sender(self.journal, self.queue, conf, lambda _write, _response, then: then())
+        self.wires, self.connections, self.before_write = [], [], mock.Mock()
+        connect = mock.patch.object(sockets, "connect", self.connect)
         connect.start()
         self.addCleanup(connect.stop)
         self.sender.start()
         self.addAsyncCleanup(self.sender.stop, 0.0)
         methods = methods or ["POST"] * count
-        self.answers = [await self.accept(method, **facts) for method in methods]
+        self.responses = [await self.accept(method, **facts) for method in methods]
         self.sender.send_to(HERE)
         await self.until(lambda: self.sent() == 1 and self.sender._buffer.first is not None)
 
     async def connect(self, target, **_facts):
-        connection, wire = guest.GuestConnection(target, 1 << 20), Wire(self.saw)
+        connection, wire = guest.GuestConnection(target, 1 << 20), Wire(self.before_write)
         connection.connection_made(wire)
         self.connections.append(connection)
         self.wires.append(wire)
         return connection
 
     async def accept(self, method, url=None, **facts):
-        position = self.line.take_position()
+        position = self.queue.take_position()
         write = HeldWrite("shop", position, 1.0, method, url or f"/{position}", "h", (),
                           Body.of(b"x"), "me", **facts)  # fmt: skip
-        accepted, answer = self.line.append(write, None)
+        accepted, response = self.queue.append(write, None)
         await accepted
-        return answer
+        return response
 
     async def until(self, true):
         async with asyncio.timeout(10):
@@ -102,194 +102,194 @@ class FollowTest(unittest.IsolatedAsyncioTestCase):
     def sent(self):
         return sum(len(wire.written) for wire in self.wires)
 
-    def follows(self, data=OK):
-        """Whether the second is sent in the turn of the loop in which the first is answered."""
+    def sends_next(self, data=OK):
+        """Whether the second is sent in the turn in which the first gets its response."""
         self.connections[0].data_received(data)
         return self.sent() == 2
 
-    async def all_go(self, wanted):
-        """Each is sent once and in order."""
+    async def finish_all(self, count):
+        """Respond to all writes; each was sent once and in order."""
         async with asyncio.timeout(20):
-            while not all(answer.done() for answer in self.answers):
+            while not all(response.done() for response in self.responses):
                 for connection in self.connections:
-                    if connection.open and connection._waiters:
+                    if connection.open and connection._waiting:
                         connection.data_received(OK)
                 await asyncio.sleep(0.001)
-        self.assertEqual({200}, {answer.result().status for answer in self.answers})
+        self.assertEqual({200}, {response.result().status for response in self.responses})
         urls = [part.split()[1].decode() for wire in self.wires for part in wire.written]
-        self.assertEqual([f"/{number + 1}" for number in range(wanted)], urls)
+        self.assertEqual([f"/{number + 1}" for number in range(count)], urls)
 
-    async def test_it_follows_at_once(self):
+    async def test_the_next_write_is_sent_immediately(self):
         await self.begin()
-        self.assertTrue(self.follows())
-        await self.all_go(3)
+        self.assertTrue(self.sends_next())
+        await self.finish_all(3)
         self.assertEqual(1, len(self.wires))
 
     def packets(self):
         return sum(wire.packets for wire in self.wires)
 
-    async def test_what_may_go_behind_it_goes_in_the_same_packet(self):
-        """A run ends with the first that may not be sent twice."""
+    async def test_pipelined_writes_share_a_packet(self):
+        """The pipeline ends with the first write that must not be sent twice."""
         await self.begin(methods=["POST", "PUT", "PUT", "POST", "PUT", "POST"])
         await self.until(lambda: len(self.sender._buffer.writes) == 5)
         self.connections[0].data_received(OK)
         self.assertEqual((4, 2), (self.sent(), self.packets()))
-        self.connections[0].data_received(OK)  # nothing may go behind the POST on its way
+        self.connections[0].data_received(OK)  # nothing may be pipelined behind the POST
         self.assertEqual((4, 2), (self.sent(), self.packets()))
         self.connections[0].data_received(OK + OK)
         self.assertEqual((6, 3), (self.sent(), self.packets()))
-        await self.all_go(6)
+        await self.finish_all(6)
 
-    async def test_a_run_goes_on_while_the_guest_deals_with_it(self):
+    async def test_a_pipeline_is_refilled(self):
         await self.begin(methods=["POST"] + ["PUT"] * 20)
         await self.until(lambda: len(self.sender._buffer.writes) == 16)
         self.connections[0].data_received(OK)
-        self.assertEqual((17, 2), (self.sent(), self.packets()))  # as deep as the pipeline is
+        self.assertEqual((17, 2), (self.sent(), self.packets()))  # the depth of the pipeline
         await self.until(lambda: self.sender._buffer.writes)
         self.connections[0].data_received(OK)
         self.assertEqual((18, 3), (self.sent(), self.packets()))
-        await self.all_go(21)
+        await self.finish_all(21)
 
-    async def test_no_run_of_writes_to_one_page(self):
+    async def test_no_pipeline_of_writes_to_one_page(self):
         await self.begin(methods=["POST", "PUT", "PUT"], url="/a")
         await self.until(lambda: len(self.sender._buffer.writes) == 2)
-        self.assertTrue(self.follows())
+        self.assertTrue(self.sends_next())
 
-    async def test_no_run_to_a_guest_that_is_slow(self):
+    async def test_no_pipeline_to_a_slow_guest(self):
         await self.begin(methods=["POST", "PUT", "PUT"])
         await self.until(lambda: len(self.sender._buffer.writes) == 2)
         with mock.patch.object(guest, "PROMPT", -1.0):
-            self.assertTrue(self.follows())
-        await self.all_go(3)
+            self.assertTrue(self.sends_next())
+        await self.finish_all(3)
 
-    async def test_no_run_beyond_the_mark(self):
+    async def test_no_pipeline_beyond_the_send_limit(self):
         await self.begin(methods=["POST", "PUT", "PUT"])
         await self.until(lambda: len(self.sender._buffer.writes) == 2)
-        with mock.patch.object(self.line, "send_limit", 2):
-            self.assertTrue(self.follows())
-        await self.all_go(3)
+        with mock.patch.object(self.queue, "send_limit", 2):
+            self.assertTrue(self.sends_next())
+        await self.finish_all(3)
 
-    async def test_the_answer_is_logged_before_the_next_goes_out(self):
+    async def test_the_response_is_logged_before_the_next_write_is_sent(self):
         await self.begin()
         found = []
         log = self.path / "progress.log"
-        self.saw.side_effect = lambda: found.append(ProgressLog(log).open())
-        self.assertTrue(self.follows())
+        self.before_write.side_effect = lambda: found.append(ProgressLog(log).open())
+        self.assertTrue(self.sends_next())
         self.assertEqual({("shop", 1), ("shop", 2)}, found[0].sent)
         self.assertEqual([("shop", 1)], list(found[0].responses))
 
     async def test_not_when_the_gate_is_closed(self):
         await self.begin()
         self.sender.hold()
-        self.assertFalse(self.follows())
+        self.assertFalse(self.sends_next())
         await asyncio.sleep(0.02)
         self.assertEqual(1, self.sent())
         self.sender.send_to(HERE)
-        await self.all_go(3)
+        await self.finish_all(3)
 
-    async def test_not_to_where_the_guest_was(self):
+    async def test_not_to_the_guests_old_address(self):
         await self.begin()
         self.sender.send_to(THERE)
-        self.assertFalse(self.follows())
-        await self.all_go(3)
+        self.assertFalse(self.sends_next())
+        await self.finish_all(3)
         self.assertEqual([1, 2], [len(wire.written) for wire in self.wires])
         self.assertEqual(THERE, self.connections[1].target)
 
-    async def test_not_where_the_guest_ends_the_connection(self):
+    async def test_not_if_the_guest_ends_the_connection(self):
         await self.begin()
-        self.assertFalse(self.follows(OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)))
+        self.assertFalse(self.sends_next(OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)))
         found = ProgressLog(self.path / "progress.log").open()
-        self.assertEqual({("shop", 1)}, found.sent)  # nor is it logged as if it were
-        await self.all_go(3)
+        self.assertEqual({("shop", 1)}, found.sent)  # the second is not logged as sent
+        await self.finish_all(3)
         self.assertEqual([1, 2], [len(wire.written) for wire in self.wires])
 
-    async def test_not_where_an_answer_comes_that_nobody_asked_for(self):
+    async def test_not_after_an_unsolicited_response(self):
         for more in (OK, OK[:9]):
             with self.subTest(more=more):
                 await self.begin()
-                self.assertFalse(self.follows(OK + more))
-                await self.all_go(3)
+                self.assertFalse(self.sends_next(OK + more))
+                await self.finish_all(3)
                 self.assertEqual([1, 2], [len(wire.written) for wire in self.wires])
 
-    async def test_not_while_the_guest_still_deals_with_the_first_try(self):
+    async def test_not_while_the_guest_processes_the_first_try(self):
         await self.begin(key='"k"', honours_keys=True)
-        with mock.patch.object(self.sender._pool, "joined", return_value=None):
+        with mock.patch.object(self.sender._pool, "find_pipelined", return_value=None):
             again = b"HTTP/1.1 409 Conflict\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
             before = self.sent()
             self.connections[0].data_received(again)
             self.assertEqual(before, self.sent())
             self.assertEqual({}, ProgressLog(self.path / "progress.log").open().responses)
 
-    async def test_not_beyond_the_mark(self):
+    async def test_not_beyond_the_send_limit(self):
         await self.begin(window=1)
-        with mock.patch.object(self.line, "send_limit", 1):
-            self.assertFalse(self.follows())
-        await self.all_go(3)
-        standing = await self.journal.queue_state("shop")
-        self.assertEqual(3, standing.send_limit)
+        with mock.patch.object(self.queue, "send_limit", 1):
+            self.assertFalse(self.sends_next())
+        await self.finish_all(3)
+        state = await self.journal.queue_state("shop")
+        self.assertEqual(3, state.send_limit)
 
-    async def test_not_while_too_many_answers_wait_for_the_disk(self):
+    async def test_not_while_too_many_responses_are_unrecorded(self):
         await self.begin()
         with mock.patch.object(inflight, "MAX_UNRECORDED", 0):
-            self.assertFalse(self.follows())
-        await self.all_go(3)
+            self.assertFalse(self.sends_next())
+        await self.finish_all(3)
 
     async def test_not_an_upload(self):
         await self.begin(count=2)
         spooled = HeldWrite("shop", 0, 1.0, "POST", "/", "h", (), Body(spool="x", length=9), "me")
-        self.sender._buffer.put(spooled)
-        self.assertFalse(self.follows())
-        self.assertFalse(self.line.is_sent(spooled))
+        self.sender._buffer.add(spooled)
+        self.assertFalse(self.sends_next())
+        self.assertIn(spooled, self.sender._buffer.writes)
         self.sender.hold()
 
-    async def test_not_where_writes_go_side_by_side(self):
+    async def test_not_if_writes_are_sent_in_parallel(self):
         await self.begin(parallel=4)
-        self.assertFalse(self.follows())
-        await self.all_go(3)
+        self.assertFalse(self.sends_next())
+        await self.finish_all(3)
 
-    async def test_not_while_another_keeps_its_place(self):
+    async def test_not_while_a_write_is_being_quarantined(self):
         await self.begin()
         other = HeldWrite("shop", 99, 1.0, "POST", "/", "h", (), Body(), "me")
-        self.line.ordering.begin(other)  # as one that is being set aside
-        self.assertFalse(self.follows())
-        self.line.ordering.end(99)
-        self.line.touch()
-        await self.all_go(3)
+        self.queue.ordering.start(other)
+        self.assertFalse(self.sends_next())
+        self.queue.ordering.finish(99)
+        self.queue.notify()
+        await self.finish_all(3)
 
-    async def test_not_when_it_cannot_be_logged(self):
+    async def test_not_if_it_cannot_be_logged(self):
         await self.begin()
         log = self.journal._progress
         with mock.patch.object(log, "log_sent", side_effect=OSError("full")):
-            self.assertFalse(self.follows())
-        await self.all_go(3)
+            self.assertFalse(self.sends_next())
+        await self.finish_all(3)
 
-    async def test_not_when_the_answer_cannot_be_logged(self):
+    async def test_not_if_the_response_cannot_be_logged(self):
         await self.begin()
         with mock.patch.object(self.journal._progress, "log_response", side_effect=OSError("full")):
-            self.assertFalse(self.follows())
-        await self.all_go(3)
+            self.assertFalse(self.sends_next())
+        await self.finish_all(3)
 
-    async def test_not_after_the_end(self):
+    async def test_not_after_stop(self):
         await self.begin()
         self.sender._inflight.stop()
-        self.assertFalse(self.follows())
+        self.assertFalse(self.sends_next())
 
-    async def test_a_connection_that_breaks_then(self):
+    async def test_the_connection_breaks_afterwards(self):
         await self.begin()
-        self.assertTrue(self.follows())
+        self.assertTrue(self.sends_next())
         self.connections[0].connection_lost(None)
-        await self.until(lambda: self.line.in_doubt == 1)
-        self.assertEqual(200, (await self.answers[0]).status)
+        await self.until(lambda: self.queue.in_doubt == 1)
+        self.assertEqual(200, (await self.responses[0]).status)
         await self.until(lambda: self.sent() == 3)
         self.connections[1].data_received(OK)
-        self.assertEqual(200, (await self.answers[2]).status)
-        self.assertIsNotNone(self.answers[1].exception())
+        self.assertEqual(200, (await self.responses[2]).status)
+        self.assertIsNotNone(self.responses[1].exception())
 
-    async def test_a_mistake_of_ours_leaves_it_to_a_person(self):
+    async def test_a_bug_of_the_agent_quarantines_the_write(self):
         await self.begin()
-        with mock.patch.object(self.line, "finish", side_effect=KeyError("ours")):
-            self.assertTrue(self.follows())
-        await self.until(lambda: self.line.in_doubt == 1)
-        self.assertIsNotNone(self.answers[0].exception())
+        with mock.patch.object(self.queue, "finish", side_effect=KeyError("ours")):
+            self.assertTrue(self.sends_next())
+        await self.until(lambda: self.queue.in_doubt == 1)
+        self.assertIsNotNone(self.responses[0].exception())
         self.connections[0].data_received(OK)
-        self.assertEqual(200, (await self.answers[1]).status)
+        self.assertEqual(200, (await self.responses[1]).status)

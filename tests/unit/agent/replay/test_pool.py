@@ -1,4 +1,4 @@
-"""What becomes of what was on its way when the guest is back."""
+"""Retransmission of what was lost in flight, at the guest's return."""
 
 import asyncio
 import unittest
@@ -12,30 +12,30 @@ from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import NO_BODY, HeldWrite
 
 
-class LostOnTheWayTest(unittest.IsolatedAsyncioTestCase):
-    async def after_return(self, *, stuck):
+class RetransmitLostTest(unittest.IsolatedAsyncioTestCase):
+    async def after_return(self, *, has_lost_segments):
         conf = cfg.ConfigOpts()
         journal_conf.register(conf)
         conf([], default_config_files=[])
         pool = ConnectionPool(conf, "shop")
-        connection = mock.Mock(stuck=stuck)
-        pool.take(connection, HeldWrite("shop", 1, 0.0, "PUT", "/", "h", (), NO_BODY, "c"))
+        connection = mock.Mock(has_lost_segments=has_lost_segments)
+        pool.assign(connection, HeldWrite("shop", 1, 0.0, "PUT", "/", "h", (), NO_BODY, "c"))
         pool.send_to(Target("192.0.2.1", 80))
         await asyncio.sleep(0.15)
         self.assertFalse(connection.close.called)  # the guest may have it
-        return pool, connection.repeat
+        return pool, connection.retransmit
 
-    async def test_tcp_repeats_it_until_the_guest_has_it(self):
-        _, repeat = await self.after_return(stuck=True)
-        self.assertGreater(repeat.call_count, 1)
+    async def test_until_the_guest_has_it(self):
+        _, retransmit = await self.after_return(has_lost_segments=True)
+        self.assertGreater(retransmit.call_count, 1)
 
-    async def test_tcp_repeats_nothing_that_the_guest_has(self):
-        _, repeat = await self.after_return(stuck=False)
-        self.assertFalse(repeat.called)
+    async def test_nothing_that_the_guest_has(self):
+        _, retransmit = await self.after_return(has_lost_segments=False)
+        self.assertFalse(retransmit.called)
 
-    async def test_tcp_repeats_nothing_to_a_guest_that_is_silent_again(self):
-        pool, repeat = await self.after_return(stuck=True)
+    async def test_nothing_to_a_guest_that_is_silent_again(self):
+        pool, retransmit = await self.after_return(has_lost_segments=True)
         pool.hold()
-        before = repeat.call_count
+        before = retransmit.call_count
         await asyncio.sleep(0.1)
-        self.assertEqual(before, repeat.call_count)
+        self.assertEqual(before, retransmit.call_count)

@@ -1,4 +1,4 @@
-"""Having the kernel repeat what a guest that was silent has not acknowledged."""
+"""Makes the kernel retransmit what a paused guest has not acknowledged."""
 
 import socket
 import struct
@@ -20,12 +20,12 @@ class MessageTest(unittest.TestCase):
         sock = mock.Mock(family=family)
         sock.getsockname.return_value = here
         sock.getpeername.return_value = there
-        return retransmit._message(sock, 0xFFFFFFF0)
+        return retransmit._unreachable_message(sock, 0xFFFFFFF0)
 
     def test_ipv4_names_the_segment(self):
         message = self.message(socket.AF_INET, ("192.0.2.1", 4000), ("192.0.2.9", 80))
         self.assertEqual((3, 1), tuple(message[:2]))  # destination unreachable, host
-        self.assertEqual(0xFFFF, folded(message))  # RFC 1071: a right checksum
+        self.assertEqual(0xFFFF, folded(message))  # RFC 1071: a valid checksum
         segment = message[8:]
         self.assertEqual(0x45, segment[0])
         self.assertEqual(socket.IPPROTO_TCP, segment[9])
@@ -42,7 +42,7 @@ class MessageTest(unittest.TestCase):
         self.assertEqual((4000, 80, 0xFFFFFFF0), struct.unpack("!HHI", segment[40:]))
 
 
-class RepeatTest(unittest.TestCase):
+class RequestRetransmissionTest(unittest.TestCase):
     def setUp(self):
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
@@ -51,29 +51,29 @@ class RepeatTest(unittest.TestCase):
         self.guest, _ = listener.accept()
         self.addCleanup(self.guest.close)
 
-    def test_nothing_to_repeat(self):
+    def test_nothing_to_retransmit(self):
         with mock.patch.object(retransmit, "_first_unacknowledged") as asked:
-            self.assertFalse(retransmit.repeat(self.sock))
+            self.assertFalse(retransmit.request_retransmission(self.sock))
         asked.assert_not_called()
 
-    def test_not_with_bytes_that_were_never_sent(self):
+    def test_not_while_unsent_bytes_are_queued(self):
         self.sock.setblocking(False)
         with self.assertRaises(BlockingIOError):
             while True:
                 self.sock.send(bytes(1 << 20))
         with mock.patch.object(retransmit, "_first_unacknowledged") as asked:
-            self.assertFalse(retransmit.repeat(self.sock))
+            self.assertFalse(retransmit.request_retransmission(self.sock))
         asked.assert_not_called()
 
-    def test_told_once_where_it_may_not(self):
-        retransmit._tell_once.cache_clear()
-        self.addCleanup(retransmit._tell_once.cache_clear)
+    def test_missing_rights_are_logged_once(self):
+        retransmit._warn_once.cache_clear()
+        self.addCleanup(retransmit._warn_once.cache_clear)
         with (
-            mock.patch.object(retransmit, "_queued", side_effect=[1, 0, 1, 0]),
+            mock.patch.object(retransmit, "_queued_bytes", side_effect=[1, 0, 1, 0]),
             mock.patch.object(retransmit, "_first_unacknowledged", side_effect=PermissionError),
             self.assertLogs(retransmit.LOG, "WARNING") as logs,
         ):
-            self.assertFalse(retransmit.repeat(self.sock))
-            self.assertFalse(retransmit.repeat(self.sock))
+            self.assertFalse(retransmit.request_retransmission(self.sock))
+            self.assertFalse(retransmit.request_retransmission(self.sock))
         self.assertEqual(1, len(logs.output))
         self.assertIn("CAP_NET_RAW", logs.output[0])
