@@ -7,7 +7,7 @@ from typing import Final
 
 
 class EventKind(enum.StrEnum):
-    """The events; the source of each stands behind it."""
+    """The events, each with its source."""
 
     BEGIN = "begin"  # Nova: live_migration_pre.start
     RECOVER = "recover"  # the agent finds this handover on its disk when it starts
