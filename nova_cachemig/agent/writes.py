@@ -94,7 +94,9 @@ class Writes:
                 await self._recover_barrier(service.name, barrier)
             intake = ServiceIntake(queue, barrier, state.secret)
             resume_delay = (
-                self._conf.journal.settle if self.recovered.may_be_in_flight(service.name) else 0.0
+                self._conf.journal.resume_delay
+                if self.recovered.may_be_in_flight(service.name)
+                else 0.0
             )
             sender = Sender(self.journal, queue, self._conf, intake.told, resume_delay)
             self._senders[service.name] = sender

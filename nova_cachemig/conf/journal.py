@@ -149,7 +149,8 @@ OPTS = [
         "gets one write at a time. 1: no pipelining.",
     ),
     cfg.FloatOpt(
-        "settle",
+        "resume_delay",
+        deprecated_name="settle",
         default=1.0,
         min=0.0,
         help="Seconds to wait after a guest becomes reachable, if the agent died with writes in "

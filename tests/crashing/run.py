@@ -124,7 +124,7 @@ class Run:
         options: dict[str, Any] = {
             "honours_keys": self._plan.honours_keys,
             "send_window": self._plan.window,
-            "settle": 0.25,  # the guest takes at most 4 ms for each of 16 writes
+            "resume_delay": 0.25,  # the guest takes at most 4 ms for each of 16 writes
             "connection": self._plan.connection,
         }
         process = self._context.Process(

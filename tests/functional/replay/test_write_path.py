@@ -133,7 +133,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         for crashed in (False, True):
-            writes = Writes(conf_for(directory.name, settle=0.5))
+            writes = Writes(conf_for(directory.name, resume_delay=0.5))
             if crashed:
                 with mock.patch.object(Recovered, "may_be_in_flight", return_value=True):
                     await writes.start()
