@@ -1,6 +1,9 @@
-"""Fills the cache before need: fetches the hot set through it, without hurting the guest.
+"""Fills the cache before need: fetches the hot set through it, without slowing down the guest.
 
-``warmer`` decides what to fetch when; ``client`` fetches; ``answer`` reads what came of it;
-``pace`` says how fast; ``discover`` finds what a page embeds; ``refresh`` remembers what is stored
-and until when.
+* ``warmer``: decides which pages to fetch, and when;
+* ``job``: fetches a queue of pages; ``rate``: the rate that the guest allows;
+* ``fetcher``: fetches one page and records the result; ``client``: the HTTP client;
+  ``response``: the result of a fetch;
+* ``discover``: finds the pages that a page embeds and links to; ``links``: the queue of the latter;
+* ``refresh``: the stored pages and the times of their refresh.
 """

@@ -1,12 +1,15 @@
-"""What HTML and CSS embed, and where HTML links to, on the same host. Pure.
+"""Finds the URLs that HTML and CSS embed, and those that HTML links to, on the same host. Pure.
 
-What a browser would fetch by itself (images, scripts, style sheets, fonts) is safe to fetch. A link
-is another matter: a GET that no user made may do something on a site that does not keep to HTTP
-(RFC 9110, 9.2.1). So none is told that the page itself does not want to be followed, that is no
-plain page, or that a pattern takes for an action; nor any that only stands in a comment or script.
+Resources that a browser fetches automatically (images, scripts, style sheets, fonts) are safe to
+fetch. Links are not: on a site that violates HTTP (RFC 9110, section 9.2.1), a GET may cause an
+action that no user wanted. Therefore these links are left out:
 
-Patterns rather than a parser: no HTML is too broken, the cost is linear, and a wrong find costs
-one request for a page that is not there.
+* those that the page marks as not to follow, and all links of a page that forbids it;
+* those that do not lead to a plain page, and those that a pattern recognizes as an action;
+* those in comments and scripts.
+
+Regular expressions instead of a parser: they accept any malformed HTML, and their cost is linear. A
+wrong match costs one request for a missing page.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ _TAG: Final = re.compile(
     r"<(?:!--|(img|script|link|source|input|video|body|area|a|base|meta)\b([^<>]{0,4000}))",
     re.IGNORECASE,
 )
-_SCRIPT_ENDS: Final = re.compile("</script", re.IGNORECASE)
-# Consumes every attribute, so that none is found within the value of another; linear, as only the
-# last quote of a tag can be without its twin.
+_SCRIPT_END: Final = re.compile("</script", re.IGNORECASE)
+# Matches every attribute, so that none is found within the value of another. Linear, because only
+# the last quote of a tag can be unmatched.
 _ATTRIBUTE: Final = re.compile(
     r"""([a-z-]+)\s{0,9}(?:=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?""", re.IGNORECASE
 )
@@ -37,20 +40,20 @@ _CSS: Final = re.compile(
 _EMBEDDED_RELS: Final = frozenset(
     {"stylesheet", "icon", "shortcut", "preload", "modulepreload", "apple-touch-icon", "manifest"}
 )
-# What users are led to, or what the page says they will need. Not canonical, alternate and their
-# like: nobody clicks on those.
+# Pages that users visit next, or that the page announces. Users do not click on canonical or
+# alternate ones.
 _LINKED_RELS: Final = frozenset({"next", "prev", "prefetch", "prerender"})
-# Links for which the site does not answer, by its own words.
+# Links that the site does not vouch for.
 _UNTRUSTED_RELS: Final = frozenset({"nofollow", "ugc", "sponsored"})
-# A file to keep, or (in frameworks' words) a request with another method.
-_NO_PAGE: Final = frozenset({"download", "data-method", "data-turbo-method"})
-_NOT_FOLLOWED: Final = frozenset({"nofollow", "none"})
-_MOST: Final = 500  # references of either kind that are looked at, of one page
-_SENT: Final = re.compile(r"/[\x21-\x7e]{0,2047}")
+# A file to download, or (by conventions of frameworks) a request with another method.
+_NOT_A_PAGE: Final = frozenset({"download", "data-method", "data-turbo-method"})
+_NO_FOLLOW: Final = frozenset({"nofollow", "none"})
+_MAX_REFERENCES: Final = 500  # of either kind, of one page
+_SENDABLE: Final = re.compile(r"/[\x21-\x7e]{0,2047}")
 
 
-def wanted(headers: Mapping[str, str], limit: int) -> int:
-    """Bytes of this answer's body that are worth keeping: ``limit`` of HTML and CSS, else 0."""
+def body_limit(headers: Mapping[str, str], limit: int) -> int:
+    """Return the bytes of the body to keep: ``limit`` for HTML and CSS, otherwise 0."""
     return limit if _kind(headers) and _decodable(headers) else 0
 
 
@@ -69,49 +72,49 @@ class References(NamedTuple):
     """URLs (path and query) on the page's own host, in order, each once."""
 
     embedded: list[str]
-    links: list[str]  # a user would have to click
+    links: list[str]  # a user would have to click on them
 
 
-def found(
+def find_references(
     base: str,
     host: str,
     headers: Mapping[str, str],
     body: bytes,
     *,
     limit: int,
-    never: re.Pattern[str] | None = None,
+    excluded: re.Pattern[str] | None = None,
     queries: bool = False,
 ) -> References:
-    """Return what the page at URL ``base`` refers to.
+    """Return the references of the page at URL ``base``.
 
-    ``limit`` bounds the decompressed bytes that are searched. Links in whose URL ``never`` is found
-    are left out; without ``never`` all are.
+    ``limit`` bounds the decompressed bytes that are searched. ``excluded`` matches the URLs of
+    links to leave out; None leaves out all links. ``queries``: include URLs with a query.
     """
     text = _text(headers, body, limit)
     kind = _kind(headers)
     embedded, links = _in_html(text) if kind == "html" else ([], [])
     if kind == "css":
-        embedded = list(itertools.islice(_in_css(text), _MOST))
-    if never is None or _forbids(headers.get("x-robots-tag", "")):
+        embedded = list(itertools.islice(_in_css(text), _MAX_REFERENCES))
+    if excluded is None or _forbids(headers.get("x-robots-tag", "")):
         links = []
     return References(
         [url for url in _resolved(base, host, embedded) if queries or "?" not in url],
         [
             url
             for url in _resolved(base, host, links)
-            # A parameter of a path (;jsessionid=) is a query by another name.
-            if never and (queries or not {"?", ";"} & set(url)) and not _matches(never, url)
+            # A parameter of a path (;jsessionid=) counts as a query.
+            if excluded and (queries or not {"?", ";"} & set(url)) and not _matches(excluded, url)
         ],
     )
 
 
-def _matches(never: re.Pattern[str], url: str) -> bool:
-    return never.search(urllib.parse.unquote(url)) is not None
+def _matches(pattern: re.Pattern[str], url: str) -> bool:
+    return pattern.search(urllib.parse.unquote(url)) is not None
 
 
 def _resolved(base: str, host: str, references: Iterable[str]) -> Iterator[str]:
     urls: dict[str, None] = {}
-    for reference in itertools.islice(references, _MOST):
+    for reference in itertools.islice(references, _MAX_REFERENCES):
         url = _resolve(base, host, reference)
         if url is not None:
             urls[url] = None
@@ -121,7 +124,9 @@ def _resolved(base: str, host: str, references: Iterable[str]) -> Iterator[str]:
 def _text(headers: Mapping[str, str], body: bytes, limit: int) -> str:
     if headers.get("content-encoding", "").strip().lower() == "gzip":
         try:
-            body = zlib.decompressobj(wbits=31).decompress(body, limit)  # the rest: never unpacked
+            body = zlib.decompressobj(wbits=31).decompress(
+                body, limit
+            )  # not the rest, which may be huge
         except zlib.error:
             return ""
     return body[:limit].decode("utf-8", "replace")
@@ -133,15 +138,15 @@ def _in_css(text: str) -> Iterator[str]:
 
 
 def _in_html(text: str) -> tuple[list[str], list[str]]:
-    """References to what is embedded, and links."""
+    """Return the embedded references, and the links."""
     embedded: list[str] = []
     links: list[str] = []
     follow = True
     for tag, attributes in _tags(text):
-        if min(len(embedded), len(links)) >= _MOST:
+        if min(len(embedded), len(links)) >= _MAX_REFERENCES:
             break
         rels = set(attributes.get("rel", "").lower().split())
-        if tag == "base" and "href" in attributes:  # what references mean is the page's own idea
+        if tag == "base" and "href" in attributes:  # other references depend on it
             return embedded, links if follow else []
         if tag == "meta" and attributes.get("name", "").strip().lower() == "robots":
             follow = follow and not _forbids(attributes.get("content", ""))
@@ -158,35 +163,35 @@ def _in_html(text: str) -> tuple[list[str], list[str]]:
 
 
 def _may_follow(attributes: Mapping[str, str], rels: set[str]) -> bool:
-    return not (_UNTRUSTED_RELS & rels or _NO_PAGE & attributes.keys())
+    return not (_UNTRUSTED_RELS & rels or _NOT_A_PAGE & attributes.keys())
 
 
 def _forbids(robots: str) -> bool:
-    """Whether the page asks robots not to follow its links."""
-    return bool(_NOT_FOLLOWED & set(re.split(r"[\s,:]+", robots.lower())))
+    """Return whether a robots directive forbids to follow links."""
+    return bool(_NO_FOLLOW & set(re.split(r"[\s,:]+", robots.lower())))
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Name and attributes of each tag of interest that is not in a comment or in a script."""
+    """Yield the name and attributes of each relevant tag outside of comments and scripts."""
     at = 0
     while match := _TAG.search(text, at):
         at = match.end()
         if match[1] is None:
-            at = text.find("-->", match.start() + 2)  # <!--> is a whole comment
+            at = text.find("-->", match.start() + 2)  # <!--> is a complete comment
             if at < 0:
                 return
             continue
         tag = match[1].lower()
         yield tag, _attributes(match[2])
         if tag == "script":
-            end = _SCRIPT_ENDS.search(text, at)
+            end = _SCRIPT_END.search(text, at)
             if end is None:
                 return
             at = end.end()
 
 
 def _styles(text: str) -> Iterator[str]:
-    lower, end = text.lower(), 0  # of as many characters, or a style is missed
+    lower, end = text.lower(), 0  # lower() may change the length: then a style is missed
     while (begin := lower.find("<style", end)) >= 0:
         end = lower.find("</style", begin)
         if end < 0:
@@ -215,16 +220,16 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def _resolve(base: str, host: str, reference: str) -> str | None:
-    """Path and query, or None when it is elsewhere or cannot be sent."""
+    """Return path and query, or None for another host or a URL that cannot be sent."""
     try:
-        there = urllib.parse.urlsplit(
+        target = urllib.parse.urlsplit(
             urllib.parse.urljoin(f"http://{host}{base}", reference.strip())
         )
-        if there.scheme not in {"http", "https"} or there.netloc.lower() != host.lower():
+        if target.scheme not in {"http", "https"} or target.netloc.lower() != host.lower():
             return None
     except ValueError:
         return None
-    url = there.path or "/"
-    if there.query:
-        url += f"?{there.query}"
-    return url if _SENT.fullmatch(url) else None
+    url = target.path or "/"
+    if target.query:
+        url += f"?{target.query}"
+    return url if _SENDABLE.fullmatch(url) else None

@@ -1,4 +1,4 @@
-"""Fetches one page and remembers what came of it."""
+"""Fetches one page and records the result."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from typing import Any
 
 from nova_cachemig.agent.warm import discover
 from nova_cachemig.agent.warm.client import CacheClient
-from nova_cachemig.agent.warm.links import Links
+from nova_cachemig.agent.warm.links import LinkQueue
 from nova_cachemig.agent.warm.refresh import RefreshQueue
-from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Verdict
+from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.popularity.hotset import HotSet
 
 HeadersFor = Callable[[str, str], Mapping[str, str]]
-"""(service, host) -> the headers by which the engine knows a request of the warmer."""
+"""(service, host) -> the headers by which the engine recognizes a request of the warmer."""
 
-_LATER = frozenset({408, 425, 429})  # 4xx that say "not now" rather than "not so"
-_AGAIN_AFTER = 15.0  # seconds after which a page that failed is worth another try
-_QUICK = 8 * 1024  # bytes of a body, perhaps compressed, that are searched within a few ms
-_DEFAULTS = {"Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
+_RETRYABLE = frozenset({408, 425, 429})  # 4xx responses that a later request may not get
+_RETRY_AFTER = 15.0  # seconds before a failed page is fetched again
+_INLINE_SEARCH = 8 * 1024  # bytes of a body, perhaps compressed, whose search takes a few ms
+_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one fetch brought; ``found``: pages that it embeds and nobody had asked for yet."""
+class FetchResult:
+    """The result of one fetch; ``embedded`` are its embedded pages that are new."""
 
-    verdict: Verdict
+    outcome: Outcome
     status: int
     first_byte: float  # seconds
-    found: tuple[PageKey, ...] = ()
+    embedded: tuple[PageKey, ...] = ()
 
 
 class Fetcher:
-    """One service in one handover. ``refresh``: what is stored; ``links``: what may be fetched."""
+    """Fetches the pages of one service in one handover.
+
+    ``stored`` is the queue of stored pages, ``links`` the queue of linked ones.
+    """
 
     def __init__(
         self,
@@ -51,103 +54,103 @@ class Fetcher:
         stale_max: float,
         follow_links: bool,
     ) -> None:
-        """``conf``: the [warm] group; ``stale_max``: seconds of grace the engine gives at most."""
+        """``conf``: the [warm] group; ``stale_max``: the engine's limit of stale use, in s."""
         self._conf, self._client, self._hotset = conf, client, hotset
         self._headers_for, self._stale_max = headers_for, stale_max
-        self.refresh = RefreshQueue()
-        self.links = Links(conf.discover_links_limit, conf.discover_links_size)
-        self._never = re.compile(conf.discover_links_never) if follow_links else None
-        self._again: dict[PageKey, float] = {}  # page that failed -> when to try again, loop time
+        self.stored = RefreshQueue()
+        self.links = LinkQueue(conf.discover_links_limit, conf.discover_links_size)
+        self._excluded = re.compile(conf.discover_links_never) if follow_links else None
+        self._retry_at: dict[PageKey, float] = {}  # failed page -> loop time of the next attempt
 
-    async def fetch(self, page: PageKey) -> Outcome:
-        """Fetch, whether it is stored or not. Raises FetchError."""
-        headers = {"Host": page.host, **_DEFAULTS, **self._headers_for(page.service, page.host)}
-        if page in self.refresh:
-            headers["Cache-Control"] = "no-cache"  # a hit would not make it last longer
+    async def fetch(self, page: PageKey) -> FetchResult:
+        """Fetch a page, whether it is stored or not. Raises FetchError."""
+        headers = {"Host": page.host, **_HEADERS, **self._headers_for(page.service, page.host)}
+        if page in self.stored:
+            headers["Cache-Control"] = "no-cache"  # a hit would not extend its lifetime
         began = asyncio.get_running_loop().time()
         try:
-            answer = await self._client.get(
-                page.url, headers, timeout=self._conf.fetch_timeout, keep=self._wanted
+            response = await self._client.get(
+                page.url, headers, timeout=self._conf.fetch_timeout, body_limit=self._body_limit
             )
         except FetchError as exc:
-            self.refresh.take(page)
-            if exc.hopeless:
+            self.stored.remove(page)
+            if exc.permanent:
                 self._hotset.refuse(page, time.time())
-            elif not exc.unreachable:  # the page itself
-                self._failed(page, began)
+            elif not exc.unreachable:  # the page failed, not the cache
+                self._defer(page, began)
             raise
-        if answer.turned_away:
-            raise FetchError("the engine takes no warming of this service now", unreachable=True)
-        self._remember(page, answer, began)
-        found = await self._found(page, answer)
-        return Outcome(answer.verdict, answer.status, answer.first_byte, found)
+        if response.refused:
+            raise FetchError("the engine refuses to warm this service now", unreachable=True)
+        self._record(page, response, began)
+        embedded = await self._discover(page, response)
+        return FetchResult(response.outcome, response.status, response.first_byte, embedded)
 
-    def _wanted(self, headers: Mapping[str, str]) -> int:
-        if not self._conf.discover and self._never is None:
+    def _body_limit(self, headers: Mapping[str, str]) -> int:
+        if not self._conf.discover and self._excluded is None:
             return 0
-        return discover.wanted(headers, self._conf.discover_bytes)
+        return discover.body_limit(headers, self._conf.discover_bytes)
 
-    def _remember(self, page: PageKey, answer: FetchedResponse, began: float) -> None:
-        verdict = answer.verdict
-        if verdict in {Verdict.STORED, Verdict.HIT}:
-            usable = answer.usable_for(self._stale_max)
-            self.refresh.put(page, began, usable, self._conf.refresh_before)
-            self.links.stored(page, answer.size)
+    def _record(self, page: PageKey, response: FetchedResponse, began: float) -> None:
+        outcome = response.outcome
+        if outcome in {Outcome.STORED, Outcome.HIT}:
+            lifetime = response.lifetime(self._stale_max)
+            self.stored.add(page, began, lifetime, self._conf.refresh_before)
+            self.links.record_size(page, response.size)
             return
-        self.refresh.take(page)
-        if verdict is Verdict.UNCACHEABLE or (
-            400 <= answer.status < 500 and answer.status not in _LATER
+        self.stored.remove(page)
+        if outcome is Outcome.UNCACHEABLE or (
+            400 <= response.status < 500 and response.status not in _RETRYABLE
         ):
             self._hotset.refuse(page, time.time())
         else:
-            self._failed(page, began)
+            self._defer(page, began)
 
-    def _failed(self, page: PageKey, now: float) -> None:
-        self._again[page] = now + _AGAIN_AFTER
+    def _defer(self, page: PageKey, now: float) -> None:
+        self._retry_at[page] = now + _RETRY_AFTER
 
-    def wants(self, page: PageKey, now: float) -> bool:
-        """Whether the page is not stored, and has not just failed."""
-        if page in self.refresh:
+    def needs(self, page: PageKey, now: float) -> bool:
+        """Return whether the page is not stored and has not failed recently."""
+        if page in self.stored:
             return False
-        if self._again.get(page, now) > now:
+        if self._retry_at.get(page, now) > now:
             return False
-        self._again.pop(page, None)
+        self._retry_at.pop(page, None)
         return True
 
-    def linked(self, most: int, now: float) -> list[PageKey]:
-        """Pages found by links that are wanted, the most needed first; ``now``: loop time."""
-        again = (p for p in self.links.given() if self.wants(p, now) and not self._refused(p))
-        pages = list(itertools.islice(again, most))
-        new = self.links.take(most - len(pages))
-        return pages + [page for page in new if self.wants(page, now)]
+    def next_links(self, limit: int, now: float) -> list[PageKey]:
+        """Return linked pages that are needed, the most needed first; ``now``: loop time."""
+        again = (p for p in self.links.issued() if self.needs(p, now) and not self._refused(p))
+        pages = list(itertools.islice(again, limit))
+        new = self.links.issue(limit - len(pages))
+        return pages + [page for page in new if self.needs(page, now)]
 
     def _refused(self, page: PageKey) -> bool:
         return self._hotset.is_refused(page, time.time())
 
-    async def _found(self, page: PageKey, answer: FetchedResponse) -> tuple[PageKey, ...]:
-        """What the page embeds; to ``links`` what it links to, if users asked for the page."""
-        if not answer.body or answer.verdict is Verdict.FAILED:
+    async def _discover(self, page: PageKey, response: FetchedResponse) -> tuple[PageKey, ...]:
+        """Return the new embedded pages; queue the linked pages, if users requested the page."""
+        if not response.body or response.outcome is Outcome.FAILED:
             return ()
         search = functools.partial(
-            discover.found,
+            discover.find_references,
             page.url,
             page.host,
-            answer.headers,
-            answer.body,
+            response.headers,
+            response.body,
             limit=self._conf.discover_bytes,
-            never=self._never if self._hotset.knows(page) else None,
+            excluded=self._excluded if self._hotset.knows(page) else None,
             queries=self._conf.discover_queries,
         )
-        # Some pages take 20 ms, and this loop tells the edge what state it is in.
-        quick = len(answer.body) <= _QUICK
-        embedded, links = search() if quick else await asyncio.to_thread(search)
-        self.links.add(page, self._unknown(page, links))
-        return self._unknown(page, embedded)
+        # Some pages take 20 ms, too long for the loop that changes the edge's states.
+        inline = len(response.body) <= _INLINE_SEARCH
+        embedded, links = search() if inline else await asyncio.to_thread(search)
+        self.links.add(page, self._new_pages(page, links))
+        return self._new_pages(page, embedded)
 
-    def _unknown(self, page: PageKey, urls: Iterable[str]) -> tuple[PageKey, ...]:
+    def _new_pages(self, page: PageKey, urls: Iterable[str]) -> tuple[PageKey, ...]:
         pages = (PageKey(page.service, page.host, url) for url in urls)
         return tuple(
             p
             for p in pages
-            if p not in self.refresh and not self._hotset.knows(p) and not self._refused(p)
+            if p not in self.stored and not self._hotset.knows(p) and not self._refused(p)
         )

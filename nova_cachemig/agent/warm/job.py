@@ -1,4 +1,4 @@
-"""Fetches a queue of pages of one service at the pace that its guest allows."""
+"""Fetches a queue of pages of one service at the rate that its guest allows."""
 
 from __future__ import annotations
 
@@ -9,95 +9,98 @@ from collections.abc import Iterable
 from oslo_log import log
 
 from nova_cachemig.agent.ports import WarmCounts
-from nova_cachemig.agent.warm.fetcher import Fetcher
+from nova_cachemig.agent.warm.fetcher import Fetcher, FetchResult
 from nova_cachemig.agent.warm.rate import RateLimiter
-from nova_cachemig.agent.warm.response import FetchError, Verdict
+from nova_cachemig.agent.warm.response import FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 
 LOG = log.getLogger(__name__)
 
-_UNREACHABLE = 10  # fetches in a row that find no cache at all, after which the job ends
+_MAX_UNREACHABLE = 10  # consecutive fetches that cannot reach the cache, after which the job ends
 
 
 class FetchJob:
-    """One warming, or one look-after during memory copy: a queue, a pace and counts."""
+    """One warming, or one pass of ``keep_warm``: queues, a rate limiter and counters."""
 
     def __init__(self, fetcher: Fetcher, rate_limiter: RateLimiter, *, discover: int) -> None:
-        """``discover``: how many pages beyond the queue may be found and fetched."""
+        """``discover``: number of embedded pages that may be added to the queue."""
         self._fetcher, self.rate_limiter = fetcher, rate_limiter
         self._changed: dict[PageKey, None] = {}  # by a write, in order
-        self._woken = asyncio.Event()  # one of them has come
-        self._known: collections.deque[PageKey] = collections.deque()
-        self._found: collections.deque[PageKey] = collections.deque()
+        self._wake = asyncio.Event()  # set when a page was added to them
+        self._ranked: collections.deque[PageKey] = collections.deque()
+        self._embedded: collections.deque[PageKey] = collections.deque()
         self._queued: set[PageKey] = set()
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unreachable, self._reason = 0, ""
+        self._unreachable, self._last_error = 0, ""
         self._wanted = self._fetched = self._failed = self._uncacheable = 0
 
     @property
     def counts(self) -> WarmCounts:
-        """So far; pages still in the queue are wanted and nothing else."""
+        """The counters so far; a queued page counts only as wanted."""
         return WarmCounts(self._wanted, self._fetched, self._failed, self._uncacheable)
 
     def add(self, pages: Iterable[PageKey]) -> None:
-        """Queue pages, the most needed first; what is queued already stays where it is."""
+        """Queue pages, the most needed first; pages in the queue keep their place."""
         for page in pages:
             if page not in self._queued:
                 self._queued.add(page)
-                self._known.append(page)
+                self._ranked.append(page)
                 self._wanted += 1
 
     def add_changed(self, pages: Iterable[PageKey]) -> None:
-        """Queue pages that a write has changed before all others, whatever the rate.
+        """Queue pages that a write has changed before all others; the rate does not apply.
 
-        The guest has just answered that write, and its users would ask for the page next: there are
-        no more of them than it takes writes, and what is not fetched before the pause must wait.
+        The guest has just responded to the write, and its users would request the page next. So the
+        warmer adds no more load than writes do. A page that is not fetched before the pause would
+        have to be held.
         """
         for page in pages:
-            if page in self._queued and page in self._known:
-                self._known.remove(page)
+            if page in self._queued and page in self._ranked:
+                self._ranked.remove(page)
             elif page not in self._changed:
                 self._wanted += 1
             self._queued.add(page)
             self._changed[page] = None
-            self._woken.set()
+            self._wake.set()
 
     async def run(self) -> bool:
-        """Until nothing is left; False: the cache cannot be reached. May be called again.
+        """Fetch until the queue is empty; return False if the cache cannot be reached.
 
-        Cancelled at will: open requests are cut.
+        May be called again. A cancellation cancels the open requests.
         """
         loop = asyncio.get_running_loop()
         try:
-            while (self._queued_pages or self._tasks) and not self._hopeless():
-                self._woken.clear()
-                await self._rest(self._begin_some(loop.time()))
+            while (self._has_pages() or self._tasks) and not self._give_up():
+                self._wake.clear()
+                await self._wait(self._start_fetches(loop.time()))
         finally:
-            await self._cut()
-        return self._unreachable < _UNREACHABLE
+            await self._cancel_fetches()
+        return self._unreachable < _MAX_UNREACHABLE
 
-    @property
-    def _queued_pages(self) -> bool:
-        return bool(self._changed or self._known or self._found)
+    def _has_pages(self) -> bool:
+        return bool(self._changed or self._ranked or self._embedded)
 
-    def _begin_some(self, now: float) -> float | None:
-        """Begin what may be fetched now; seconds until more may be, None: when one has ended."""
-        while self._queued_pages and len(self._tasks) < self.rate_limiter.concurrency:
+    def _start_fetches(self, now: float) -> float | None:
+        """Start the fetches that are allowed now.
+
+        Return the seconds until the next is allowed; None: when a running one has ended.
+        """
+        while self._has_pages() and len(self._tasks) < self.rate_limiter.concurrency:
             if self._changed:
                 page = next(iter(self._changed))
                 del self._changed[page]
-            elif (delay := self.rate_limiter.wait(now)) > 0:
+            elif (delay := self.rate_limiter.delay(now)) > 0:
                 return delay
             else:
-                page = (self._known or self._found).popleft()
-                self.rate_limiter.sent(now)
-            self._begin(page)
+                page = (self._ranked or self._embedded).popleft()
+                self.rate_limiter.record_sent(now)
+            self._tasks.add(asyncio.create_task(self._fetch(page)))
         return None
 
-    async def _rest(self, delay: float | None) -> None:
-        """Until a fetch ends or the next may begin."""
-        woken = asyncio.create_task(self._woken.wait())
+    async def _wait(self, delay: float | None) -> None:
+        """Wait until a fetch ends, a changed page arrives, or ``delay`` seconds pass."""
+        woken = asyncio.create_task(self._wake.wait())
         try:
             done, _ = await asyncio.wait(
                 {*self._tasks, woken}, timeout=delay, return_when=asyncio.FIRST_COMPLETED
@@ -108,60 +111,57 @@ class FetchJob:
             self._tasks.discard(task)
             task.result()
 
-    async def _cut(self) -> None:
+    async def _cancel_fetches(self) -> None:
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _hopeless(self) -> bool:
-        if self._unreachable < _UNREACHABLE:
+    def _give_up(self) -> bool:
+        """Empty the queue if the cache cannot be reached; return whether it was emptied."""
+        if self._unreachable < _MAX_UNREACHABLE:
             return False
-        LOG.warning("warming ends early: %s", self._reason)
-        self._failed += len(self._changed) + len(self._known) + len(self._found)
+        LOG.warning("the warming ends early: %s", self._last_error)
+        self._failed += len(self._changed) + len(self._ranked) + len(self._embedded)
         self._changed.clear()
-        self._known.clear()
-        self._found.clear()
+        self._ranked.clear()
+        self._embedded.clear()
         return True
-
-    def _begin(self, page: PageKey) -> None:
-        self._tasks.add(asyncio.create_task(self._fetch(page)))
 
     async def _fetch(self, page: PageKey) -> None:
         try:
-            outcome = await self._fetcher.fetch(page)
+            result = await self._fetcher.fetch(page)
         except FetchError as exc:
-            LOG.debug("warming %s%s: %s", page.host, page.url, exc)
+            LOG.debug("fetching %s%s failed: %s", page.host, page.url, exc)
             self._failed += 1
             self._unreachable = self._unreachable + 1 if exc.unreachable else 0
-            self._reason = str(exc)
-            if not exc.hopeless:
-                self.rate_limiter.failed()
+            self._last_error = str(exc)
+            if not exc.permanent:
+                self.rate_limiter.record_failure()
             return
         except Exception:
-            LOG.exception("warming %s%s", page.host, page.url)
+            LOG.exception("fetching %s%s failed", page.host, page.url)
             self._failed += 1
             return
         finally:
             self._queued.discard(page)
         self._unreachable = 0
-        self._tell(outcome.verdict, outcome.status, outcome.first_byte)
-        room = self._discover
-        for found in outcome.found[:room]:
-            if found not in self._queued:
-                self._queued.add(found)
-                self._found.append(found)
+        self._count(result)
+        for embedded in result.embedded[: self._discover]:
+            if embedded not in self._queued:
+                self._queued.add(embedded)
+                self._embedded.append(embedded)
                 self._discover -= 1
                 self._wanted += 1
 
-    def _tell(self, verdict: Verdict, status: int, first_byte: float) -> None:
-        if verdict is Verdict.FAILED:
+    def _count(self, result: FetchResult) -> None:
+        if result.outcome is Outcome.FAILED:
             self._failed += 1
-        elif verdict is Verdict.UNCACHEABLE:
+        elif result.outcome is Outcome.UNCACHEABLE:
             self._uncacheable += 1
         else:
             self._fetched += 1
-        if status >= 500:
-            self.rate_limiter.failed()
-        elif verdict is not Verdict.HIT:
-            self.rate_limiter.answered(first_byte)
+        if result.status >= 500:
+            self.rate_limiter.record_failure()
+        elif result.outcome is not Outcome.HIT:
+            self.rate_limiter.record_response(result.first_byte)

@@ -1,4 +1,4 @@
-"""Pages that nobody has asked for yet, but to which pages that are needed link."""
+"""The queue of pages that no user has requested yet, but that needed pages link to."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from collections.abc import Iterable, Iterator, Sequence
 from nova_cachemig.model.access import PageKey
 
 
-class Links:
-    """Of one service in one handover: first those to which the most needed pages link.
+class LinkQueue:
+    """The linked pages of one service in one handover, ordered by the rank of the linking page.
 
-    A user of a popular page is about to click there. Bounded in pages and in bytes, as each is a
-    guess: what was given out stays counted, what waits gives way to what ranks better.
+    A user of a popular page is likely to click there. As each fetch is a guess, their number and
+    their size are bounded. Issued pages count towards the bounds; waiting pages are replaced by
+    pages of a better rank.
     """
 
-    def __init__(self, pages: int, size: int) -> None:
-        """``pages`` given out at most; none any more once they came to ``size`` bytes."""
-        self._limit, self._size_limit = pages, size
-        self._known: Sequence[PageKey] = ()
-        self._ranks: dict[PageKey, int] | None = None  # of the known pages; made when needed
+    def __init__(self, max_pages: int, max_bytes: int) -> None:
+        """Issue at most ``max_pages``, and none after their size has reached ``max_bytes``."""
+        self._max_pages, self._max_bytes = max_pages, max_bytes
+        self._ranking: Sequence[PageKey] = ()
+        self._ranks: dict[PageKey, int] | None = None  # of the ranking; computed when needed
         self._waiting: list[tuple[float, int, PageKey]] = []  # sorted
-        self._keys: dict[PageKey, tuple[float, int]] = {}  # of what waits
-        self._given: dict[PageKey, int] = {}  # -> its size in bytes, 0 before it is known
-        self._order = itertools.count()  # of the links of one page: as they stand in it
+        self._keys: dict[PageKey, tuple[float, int]] = {}  # of the waiting pages
+        self._issued: dict[PageKey, int] = {}  # page -> size in bytes, 0 while it is unknown
+        self._order = itertools.count()  # keeps the order of the links of one page
 
     def __len__(self) -> int:
-        """Pages that wait."""
+        """Return the number of waiting pages."""
         return len(self._waiting)
 
-    def rank(self, known: Sequence[PageKey]) -> None:
-        """Pages that users need, the most needed first: their order is that of their links."""
-        self._known, self._ranks = known, None
+    def set_ranking(self, pages: Sequence[PageKey]) -> None:
+        """Set the pages that users need, the most needed first; their links have this order."""
+        self._ranking, self._ranks = pages, None
 
     def add(self, source: PageKey, pages: Iterable[PageKey]) -> None:
-        """``source`` links to these, in this order."""
+        """Add the pages that ``source`` links to, in this order."""
         if self._ranks is None:
-            self._ranks = {page: rank for rank, page in enumerate(self._known)}
+            self._ranks = {page: rank for rank, page in enumerate(self._ranking)}
         rank = self._ranks.get(source, math.inf)
         for page in pages:
-            if page not in self._given:
-                self._put(page, rank)
+            if page not in self._issued:
+                self._insert(page, rank)
 
-    def _put(self, page: PageKey, rank: float) -> None:
+    def _insert(self, page: PageKey, rank: float) -> None:
         old = self._keys.get(page)
         if old is not None:
             if old[0] <= rank:
@@ -52,25 +53,25 @@ class Links:
             del self._waiting[bisect.bisect_left(self._waiting, old, key=lambda e: e[:2])]
         key = self._keys[page] = (rank, next(self._order))
         bisect.insort(self._waiting, (*key, page), key=lambda e: e[:2])
-        if len(self._waiting) > max(0, self._limit - len(self._given)):
+        if len(self._waiting) > max(0, self._max_pages - len(self._issued)):
             del self._keys[self._waiting.pop()[2]]
 
-    def take(self, most: int) -> list[PageKey]:
-        """Give out the next pages, the most needed first."""
-        if sum(self._given.values()) >= self._size_limit:
+    def issue(self, limit: int) -> list[PageKey]:
+        """Remove and return the next pages, the most needed first."""
+        if sum(self._issued.values()) >= self._max_bytes:
             return []
-        pages = [page for _, _, page in self._waiting[:most]]
+        pages = [page for _, _, page in self._waiting[:limit]]
         del self._waiting[: len(pages)]
         for page in pages:
             del self._keys[page]
-            self._given[page] = 0
+            self._issued[page] = 0
         return pages
 
-    def stored(self, page: PageKey, size: int) -> None:
-        """The page, if it was given out, takes so many bytes of the cache."""
-        if page in self._given:
-            self._given[page] = size
+    def record_size(self, page: PageKey, size: int) -> None:
+        """Record the bytes that a stored page takes in the cache, if it was issued."""
+        if page in self._issued:
+            self._issued[page] = size
 
-    def given(self) -> Iterator[PageKey]:
-        """All that was given out."""
-        return iter(self._given)
+    def issued(self) -> Iterator[PageKey]:
+        """Return all issued pages."""
+        return iter(self._issued)

@@ -1,4 +1,4 @@
-"""What one warming has put into the cache, and until when it can be used. Pure."""
+"""The pages that one warming stored in the cache, and the times of their refresh. Pure."""
 
 from __future__ import annotations
 
@@ -8,58 +8,59 @@ from collections.abc import Iterator
 
 from nova_cachemig.model.access import PageKey
 
-_LEAST = 0.5  # seconds: not sooner, however short a page lasts
+_MIN_INTERVAL = 0.5  # seconds between two fetches of a page, however short its lifetime
 
 
 class RefreshQueue:
-    """The stored pages of one service, in a present handover. Times are loop time, seconds."""
+    """The stored pages of one service in one handover. All times are loop time, in seconds."""
 
     def __init__(self) -> None:
-        self._renew: dict[PageKey, float] = {}
-        self._due: list[tuple[float, int, PageKey]] = []  # a heap; some entries are out of date
-        self._voided: dict[str, float] = {}  # URL -> when a write last changed it
-        self._puts = 0  # makes the heap's entries comparable
+        self._refresh_at: dict[PageKey, float] = {}
+        self._heap: list[tuple[float, int, PageKey]] = []  # some entries are outdated
+        self._invalidated_at: dict[str, float] = {}  # URL -> time of the last write to it
+        self._entries = 0  # makes the heap's entries comparable
         self._by_url: dict[str, set[PageKey]] = {}
 
     def __len__(self) -> int:
-        return len(self._renew)
+        return len(self._refresh_at)
 
     def __contains__(self, page: PageKey) -> bool:
-        return page in self._renew
+        return page in self._refresh_at
 
-    def put(self, page: PageKey, now: float, usable: float, ahead: float) -> None:
-        """Asked for at ``now``, usable for so long; renew it ``ahead`` s before that ends.
+    def add(self, page: PageKey, requested: float, lifetime: float, margin: float) -> None:
+        """Add a stored page; refresh it ``margin`` seconds before the end of its lifetime.
 
-        Not if it was voided since it was asked for: the cache stored what nobody will find.
-        What is usable for less than twice ``ahead`` is renewed at half of its time.
+        A page with a lifetime below twice the ``margin`` is refreshed after half of its lifetime. A
+        page that a write invalidated since it was requested is not added: the cache stored it under
+        an outdated epoch, where no client finds it.
         """
-        if self._voided.get(page.url, -math.inf) >= now:
+        if self._invalidated_at.get(page.url, -math.inf) >= requested:
             return
-        renew = now + max(usable - ahead, usable / 2, _LEAST)
-        self._renew[page] = renew
-        self._puts += 1
-        heapq.heappush(self._due, (renew, self._puts, page))
+        refresh_at = requested + max(lifetime - margin, lifetime / 2, _MIN_INTERVAL)
+        self._refresh_at[page] = refresh_at
+        self._entries += 1
+        heapq.heappush(self._heap, (refresh_at, self._entries, page))
         self._by_url.setdefault(page.url, set()).add(page)
 
-    def void(self, url: str, now: float) -> list[PageKey]:
-        """A write changed the URL: take its pages, of whatever host, and return them."""
-        self._voided[url] = now
+    def invalidate(self, url: str, now: float) -> list[PageKey]:
+        """Remove and return the pages of a URL, of all hosts, after a write to it."""
+        self._invalidated_at[url] = now
         pages = list(self._by_url.get(url, ()))
         for page in pages:
-            self.take(page)
+            self.remove(page)
         return pages
 
-    def take(self, page: PageKey) -> None:
-        """It is not there any more."""
-        if self._renew.pop(page, None) is not None:
+    def remove(self, page: PageKey) -> None:
+        """Remove a page that is no longer stored."""
+        if self._refresh_at.pop(page, None) is not None:
             pages = self._by_url[page.url]
             pages.discard(page)
             if not pages:
                 del self._by_url[page.url]
 
-    def due(self, now: float) -> Iterator[PageKey]:
-        """The pages to renew, each told once; the most urgent first."""
-        while self._due and self._due[0][0] <= now:
-            renew, _, page = heapq.heappop(self._due)
-            if self._renew.get(page) == renew:
+    def pop_due(self, now: float) -> Iterator[PageKey]:
+        """Yield the pages to refresh, each once, the most urgent first."""
+        while self._heap and self._heap[0][0] <= now:
+            refresh_at, _, page = heapq.heappop(self._heap)
+            if self._refresh_at.get(page) == refresh_at:
                 yield page

@@ -1,4 +1,4 @@
-"""What came of one fetch, as the cache tells it by ``X-Cachemig-Served``."""
+"""The result of one fetch, which the cache reports in ``X-Cachemig-Served``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_GRACE: Final = frozenset({"must-revalidate", "proxy-revalidate", "s-maxage"}
 
 
 class FetchError(Exception):
-    """A fetch brought no answer."""
+    """A fetch without a response."""
 
     def __init__(
         self,
@@ -23,27 +23,27 @@ class FetchError(Exception):
         *,
         timed_out: bool = False,
         unreachable: bool = False,
-        hopeless: bool = False,
+        permanent: bool = False,
     ) -> None:
-        """``unreachable``: the cache itself is not there; ``hopeless``: no use trying again."""
+        """``unreachable``: the cache itself failed; ``permanent``: a retry would fail too."""
         super().__init__(text)
-        self.timed_out, self.unreachable, self.hopeless = timed_out, unreachable, hopeless
+        self.timed_out, self.unreachable, self.permanent = timed_out, unreachable, permanent
 
 
-class Verdict(enum.Enum):
-    """Where the page is now."""
+class Outcome(enum.Enum):
+    """Whether the page is in the cache now."""
 
     STORED = enum.auto()  # fetched from the guest and stored
-    HIT = enum.auto()  # was there
-    UNCACHEABLE = enum.auto()  # passed on, not stored
-    FAILED = enum.auto()  # an error, of the guest's or on the way to it
+    HIT = enum.auto()  # it was stored before
+    UNCACHEABLE = enum.auto()  # fetched from the guest, not stored
+    FAILED = enum.auto()  # an error of the guest or of the connection to it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FetchedResponse:
-    """Header names in lower case; ``first_byte`` in seconds since the request; ``size`` in bytes.
+    """Header names are in lower case; ``first_byte`` is in seconds, ``size`` in bytes.
 
-    ``body`` is as much of it as was asked for, as sent (perhaps compressed).
+    ``body`` is its requested part, as sent (perhaps compressed).
     """
 
     status: int
@@ -53,36 +53,36 @@ class FetchedResponse:
     body: bytes
 
     @property
-    def turned_away(self) -> bool:
-        """The engine does not let the warmer in: shielded, or no longer being handed over."""
+    def refused(self) -> bool:
+        """Whether the engine refuses the warmer: the service is shielded, or in no handover."""
         return self.headers.get("x-cachemig-served") == "refused"
 
     @property
-    def verdict(self) -> Verdict:
-        """What the engine says; an answer that it does not sign is a failure."""
+    def outcome(self) -> Outcome:
+        """The outcome that the engine reports; FAILED for a response without its header."""
         served = self.headers.get("x-cachemig-served", "")
         if served in {"hit", "stale"}:
-            return Verdict.FAILED if self.status >= 400 else Verdict.HIT
+            return Outcome.FAILED if self.status >= 400 else Outcome.HIT
         if self.status >= 400:
-            return Verdict.FAILED
+            return Outcome.FAILED
         if served == "stored":
-            return Verdict.STORED
-        return Verdict.UNCACHEABLE if served == "pass" else Verdict.FAILED
+            return Outcome.STORED
+        return Outcome.UNCACHEABLE if served == "pass" else Outcome.FAILED
 
-    def usable_for(self, stale_max: float) -> float:
-        """Seconds for which the cache may answer with this: freshness (RFC 9111, 4.2) and grace.
+    def lifetime(self, stale_max: float) -> float:
+        """Return the seconds for which the cache may use this: freshness (RFC 9111, 4.2) and grace.
 
-        ``stale_max`` is the engine's bound of stale use in seconds; what must be revalidated has
-        none. An answer without freshness information counts as stale from the start.
+        ``stale_max`` is the engine's limit of stale use, in seconds; a response that must be
+        revalidated has none. A response without freshness information is stale from the start.
         """
         control = {
             match[1].lower(): match[2] if match[2] is not None else match[3]
             for match in _DIRECTIVE.finditer(self.headers.get("cache-control", ""))
         }
-        fresh = self._lifetime(control) - _seconds(self.headers.get("age"), 0.0)
+        fresh = self._freshness(control) - _seconds(self.headers.get("age"), 0.0)
         return max(0.0, fresh) + (0.0 if _NO_GRACE & control.keys() else stale_max)
 
-    def _lifetime(self, control: Mapping[str, str | None]) -> float:
+    def _freshness(self, control: Mapping[str, str | None]) -> float:
         for name in ("s-maxage", "max-age"):
             if name in control:
                 return _seconds(control[name], 0.0)
@@ -90,12 +90,12 @@ class FetchedResponse:
         return expires - date if expires is not None and date is not None else 0.0
 
 
-def _seconds(text: str | None, otherwise: float) -> float:
+def _seconds(text: str | None, default: float) -> float:
     try:
-        value = float(text) if text else otherwise
+        value = float(text) if text else default
     except ValueError:
-        return otherwise
-    return value if math.isfinite(value) and value >= 0 else otherwise
+        return default
+    return value if math.isfinite(value) and value >= 0 else default
 
 
 def _date(text: str | None) -> float | None:

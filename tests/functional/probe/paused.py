@@ -1,4 +1,4 @@
-"""A guest that loses packets, in a network namespace of its own."""
+"""A guest in a network namespace that can drop its packets."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ def run(*command):
     os.geteuid() == 0 and shutil.which("nft") and shutil.which("ip"), "needs root, nft and ip"
 )
 class PausedGuest(unittest.IsolatedAsyncioTestCase):
-    """nft in the guest's namespace drops all packets, as a paused guest does.
+    """A guest whose namespace can drop all packets with nft, as a paused guest does.
 
-    ``server``: the program in it, on port 80; it says "up" when it listens.
+    ``server``: the program in it, on port 80; it prints "up" when it listens.
     """
 
     server = ""
@@ -31,7 +31,7 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
         run("ip", "netns", "add", self.space)
         self.addCleanup(run, "ip", "netns", "del", self.space)
         run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", self.space)
-        # The namespace goes later than "del" returns: without this the next test meets its link.
+        # The namespace still exists when "del" returns: without this the next test finds its link.
         self.addCleanup(run, "ip", "link", "del", near)
         run("ip", "addr", "add", f"198.18.{net}.1/30", "dev", near)
         run("ip", "link", "set", near, "up")
@@ -57,4 +57,4 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
                         f"{{ type filter hook {hook} priority 0; policy drop; }}")  # fmt: skip
 
     def resume(self):
-        self.inside("nft", "delete table inet pause; add table inet pause")  # both hooks at once
+        self.inside("nft", "delete table inet pause; add table inet pause")  # both hooks together

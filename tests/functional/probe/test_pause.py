@@ -1,4 +1,4 @@
-"""The prober, before a guest that loses packets."""
+"""The prober, with a guest whose packets are dropped."""
 
 import asyncio
 import os
@@ -36,12 +36,12 @@ asyncio.run(main())
 
 
 class PausedGuestTest(PausedGuest):
-    """How soon silence and return are seen."""
+    """The delay until the prober detects silence and return."""
 
     server = _SERVER
 
     def setUp(self):
-        # What is measured is the probe, not what else the machine does.
+        # The test measures the probe, not the other load of the machine.
         policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
         self.addCleanup(os.sched_setscheduler, 0, policy, parameter)
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
@@ -52,7 +52,7 @@ class PausedGuestTest(PausedGuest):
         self.prober = TcpProber(conf)
 
     async def first_echo(self):
-        """When the drop ended, to a millisecond: loop time of the last datagram without an echo."""
+        """Return the end of the drop, to 1 ms: the time of the last datagram without an echo."""
         loop = asyncio.get_running_loop()
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         with sock:
@@ -68,7 +68,7 @@ class PausedGuestTest(PausedGuest):
                 except TimeoutError:
                     continue
 
-    async def test_reachable_is_seen_within_40_ms_of_the_end(self):
+    async def test_a_return_is_detected_within_40_ms(self):
         loop = asyncio.get_running_loop()
         late = []
         for length in (0.3, 1.3, 0.7, 2.2, 0.5):
@@ -81,7 +81,7 @@ class PausedGuestTest(PausedGuest):
 
             task = asyncio.create_task(wait())
             await asyncio.sleep(length)
-            self.assertFalse(seen.done(), "it answered through the drop")
+            self.assertFalse(seen.done(), "the guest was reachable during the drop")
             pulse = asyncio.create_task(self.first_echo())
             await asyncio.to_thread(self.resume)
             late.append(await asyncio.wait_for(seen, 5) - await pulse)
@@ -91,7 +91,7 @@ class PausedGuestTest(PausedGuest):
         # On a busy machine one may be late, but never by a SYN's backoff of a second.
         self.assertLess(max(late), 0.3)
 
-    async def test_silence_is_seen_and_life_is_not_mistaken_for_it(self):
+    async def test_silence_is_detected_and_a_reachable_guest_is_not_silent(self):
         loop = asyncio.get_running_loop()
         task = asyncio.create_task(self.prober.wait_silent(self.target))
         await asyncio.sleep(0.5)
@@ -106,7 +106,7 @@ class PausedGuestTest(PausedGuest):
         self.resume()
         self.assertTrue(await self.prober.answers(self.target, timeout=1.0))
 
-    async def test_guest_keeps_nothing_of_the_probes(self):
+    async def test_probes_leave_no_connection_at_the_guest(self):
         for _ in range(50):
             self.assertTrue(await self.prober.answers(self.target, timeout=2.0))
         await asyncio.sleep(0.1)

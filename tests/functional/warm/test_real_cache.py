@@ -1,4 +1,4 @@
-"""The warmer through a real HAProxy and a real Varnish to a guest."""
+"""The warmer with a guest behind a real HAProxy and a real Varnish."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class WarmCase(EngineCase):
         return await self.warmer.warm(SERVICE, deadline=asyncio.get_running_loop().time() + seconds)
 
     async def hits(self, *urls: str) -> list[str]:
-        """Those of the URLs that are answered from the cache while the guest is silent."""
+        """Return the URLs that the cache serves."""
         found = []
         for url in urls:
             try:
@@ -81,7 +81,7 @@ class WarmTest(WarmCase):
         asked = random.Random(1).sample(urls, 60)
         self.assertEqual(asked, await self.hits(*asked))
 
-    async def test_what_a_page_embeds_is_there_too(self) -> None:
+    async def test_embedded_pages_are_stored(self) -> None:
         self.guest.bodies = {
             "/": b"<link rel=stylesheet href=/s.css><img src=/i.png><a href=/logout>",
             "/s.css": b"b{background:url(/deep.png)}",
@@ -98,7 +98,7 @@ class WarmTest(WarmCase):
         self.assertEqual(["/", "/s.css", "/i.png", "/deep.png"], found)
         self.assertEqual(0, self.guest.count("/logout"))
 
-    async def test_what_a_page_links_to_is_there_too(self) -> None:
+    async def test_linked_pages_are_stored(self) -> None:
         html = {"Content-Type": "text/html"}
         self.guest.bodies = {
             "/page/1": b"<a href=/item/1><a href=/logout><a href=/private><a href='/q?x'>",
@@ -121,7 +121,7 @@ class WarmTest(WarmCase):
         found = await self.hits("/page/1", "/page/2", "/item/1", "/item/2")
         self.assertEqual(["/page/1", "/page/2", "/item/1", "/item/2"], found)
 
-    async def test_what_cannot_be_stored_is_told_and_left_alone(self) -> None:
+    async def test_uncacheable_pages_are_counted_and_left_out(self) -> None:
         self.guest.rules = {
             "/private": {"Cache-Control": "private"}, "/cookie": {"Set-Cookie": "a=b"},
         }  # fmt: skip
@@ -134,7 +134,7 @@ class WarmTest(WarmCase):
         left = {page.url for page in self.warmer.pages(SERVICE, 99)}
         self.assertEqual({"/ok", "/broken"}, left)
 
-    async def test_not_being_handed_over(self) -> None:
+    async def test_without_a_handover(self) -> None:
         self.record_access(*(f"/{i}" for i in range(50)))
         counts = await self.warm()
         self.assertEqual((50, 0, 50), (counts.wanted, counts.fetched, counts.failed))
@@ -147,7 +147,7 @@ class WarmTest(WarmCase):
 class KeepWarmTest(WarmCase):
     warm_options = {"keep_interval": 0.2}
 
-    async def keeping(self) -> None:
+    async def start_keeping(self) -> None:
         task = asyncio.create_task(self.warmer.keep_warm(SERVICE))
 
         async def end() -> None:
@@ -160,7 +160,7 @@ class KeepWarmTest(WarmCase):
         self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
-        await self.keeping()
+        await self.start_keeping()
         await self.invalidate(HOST, ["/a"])
         self.guest.bodies["/a"] = b"new"
         self.warmer.invalidated(SERVICE, "/a")
@@ -170,7 +170,7 @@ class KeepWarmTest(WarmCase):
         self.assertEqual(b"new", response.body)
         self.assertIn("hit", response.headers["cache-status"])
 
-    async def test_page_found_by_a_link_is_kept_as_others_are(self) -> None:
+    async def test_a_linked_page_is_kept_warm(self) -> None:
         self.guest.bodies["/a"] = b"<a href=/linked>"
         self.guest.rules = {
             "/a": {"Content-Type": "text/html"},
@@ -179,8 +179,8 @@ class KeepWarmTest(WarmCase):
         self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
-        await self.keeping()
-        for _ in range(9):  # longer than it is fresh
+        await self.start_keeping()
+        for _ in range(9):  # longer than its lifetime
             self.assertEqual(["/linked"], await self.hits("/linked"))
             await asyncio.sleep(0.3)
         await self.invalidate(HOST, ["/linked"])
@@ -193,34 +193,34 @@ class KeepWarmTest(WarmCase):
         self.assertEqual(b"new", response.body)
         self.assertIn("hit", response.headers["cache-status"])
 
-    async def test_page_that_must_be_revalidated_is_always_there(self) -> None:
+    async def test_a_page_that_must_be_revalidated_is_always_stored(self) -> None:
         self.guest.rules["/a"] = {"Cache-Control": "max-age=2, must-revalidate"}
         self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
-        await self.keeping()
-        for _ in range(12):  # longer than it is fresh
+        await self.start_keeping()
+        for _ in range(12):  # longer than its lifetime
             self.assertEqual(["/a"], await self.hits("/a"))
             await asyncio.sleep(0.3)
         self.assertGreaterEqual(self.guest.count("/a"), 3)
         self.assertLessEqual(self.guest.count("/a"), 8)
 
-    async def test_error_at_renewal_does_not_cost_the_page(self) -> None:
+    async def test_an_error_at_the_refresh_keeps_the_page(self) -> None:
         self.guest.rules["/a"] = {"Cache-Control": "max-age=600, must-revalidate"}
         self.record_access("/a")
         await self.flip(EdgeState.ARMED)
         await self.warm()
         self.guest.statuses["/a"] = 503
-        site = self.warmer._sites[SERVICE]
+        state = self.warmer._states[SERVICE]
         page = self.warmer.pages(SERVICE, 1)[0]
-        await site.fetcher.fetch(page)
+        await state.fetcher.fetch(page)
         self.assertEqual(2, self.guest.count("/a"))
         self.assertEqual(["/a"], await self.hits("/a"))
 
 
 class SlowGuestTest(WarmCase):
     async def test_users_do_not_suffer(self) -> None:
-        """A guest that does one thing at a time: warming must not fill its queue."""
+        """A guest that handles one request at a time: the warming must not fill its queue."""
         one = asyncio.Lock()
         response = self.guest._respond
 

@@ -1,4 +1,4 @@
-"""The warmer against a cache on a real socket: what its tests share."""
+"""The base of the warmer's tests: a warmer and a cache on a real socket."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class WarmerTest(unittest.IsolatedAsyncioTestCase):
     def set(self, **options):
         for name, value in options.items():
             self.conf.set_override(name, value, "warm")
-            # oslo.config keeps overrides with the group, which all ConfigOpts of a process share.
+            # oslo.config stores overrides in the group, which all ConfigOpts of a process share.
             self.addCleanup(self.conf.clear_override, name, "warm")
 
     def make(self, path=None):
@@ -45,7 +45,7 @@ class WarmerTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(self.warmer.close)
 
     def popular(self, *urls):
-        """The first is the most used."""
+        """Record accesses, the most to the first URL."""
         for times, url in enumerate(reversed(urls), start=1):
             for n in range(times):
                 self.warmer.record_access(access(url, n))
@@ -55,10 +55,15 @@ class WarmerTest(unittest.IsolatedAsyncioTestCase):
 
     async def until(self, condition):
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - of the other side of a socket
+            while not condition():  # noqa: ASYNC110 - at the other end of a socket
                 await asyncio.sleep(0.005)
 
-    async def keeping(self):
+    @staticmethod
+    async def let_tasks_run():
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async def start_keeping(self):
         task = asyncio.create_task(self.warmer.keep_warm(SERVICE))
 
         async def end():

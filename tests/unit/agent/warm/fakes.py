@@ -1,4 +1,4 @@
-"""A cache on a unix socket, as the warmer meets it: real sockets, scripted answers."""
+"""A cache on a unix socket for the warmer: real sockets, scripted responses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 
 @dataclasses.dataclass
 class Reply:
-    """``served`` is the engine's own header; None leaves it out."""
+    """``served`` is the engine's header; None leaves it out."""
 
     body: bytes = b""
     status: int = 200
     served: str | None = "stored"
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
-    raw: bytes | None = None  # sent instead of all that
+    raw: bytes | None = None  # sent instead of the other fields
     close: bool = False
 
     def encode(self) -> bytes:
@@ -41,12 +41,12 @@ Handler = Callable[[Request], Awaitable[Reply] | Reply]
 
 
 class FakeCache:
-    """``answer`` may be replaced; ``requests`` holds all that came."""
+    """``respond`` may be replaced; ``requests`` has all received requests."""
 
-    def __init__(self, answer: Handler) -> None:
-        self.answer = answer
+    def __init__(self, respond: Handler) -> None:
+        self.respond = respond
         self.requests: list[Request] = []
-        self.opens: list[int] = []  # requests open at the arrival of each
+        self.opens: list[int] = []  # open requests at the arrival of each request
         self.open = self.most_open = self.connections = 0
         self._dir = tempfile.TemporaryDirectory(prefix="warm-")
         self.path = str(pathlib.Path(self._dir.name, "cache.sock"))
@@ -84,7 +84,7 @@ class FakeCache:
                 self.opens.append(self.open)
                 self.most_open = max(self.opens)
                 try:
-                    reply = self.answer(request)
+                    reply = self.respond(request)
                     if not isinstance(reply, Reply):
                         reply = await reply
                 finally:

@@ -1,4 +1,4 @@
-"""GETs on a unix socket."""
+"""GET requests on a unix socket."""
 
 import asyncio
 import unittest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.warm import client as client_module
 from nova_cachemig.agent.warm.client import CacheClient
-from nova_cachemig.agent.warm.response import FetchError, Verdict
+from nova_cachemig.agent.warm.response import FetchError, Outcome
 from tests.unit.agent.warm.fakes import FakeCache, Reply
 
 
@@ -23,29 +23,31 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
         self.client = CacheClient(self.cache.path, 4, 10_000)
         self.addCleanup(self.client.close)
 
-    async def get(self, url="/", keep=nothing, timeout=5.0, **headers):
-        return await self.client.get(url, {"Host": "h", **headers}, timeout=timeout, keep=keep)
+    async def get(self, url="/", body_limit=nothing, timeout=5.0, **headers):
+        return await self.client.get(
+            url, {"Host": "h", **headers}, timeout=timeout, body_limit=body_limit
+        )
 
     async def fails(self, reply, text, **more):
-        self.cache.answer = lambda request: reply
+        self.cache.respond = lambda request: reply
         with self.assertRaisesRegex(FetchError, text) as caught:
             await self.get(**more)
         return caught.exception
 
     async def test_get(self):
-        answer = await self.get("/a?b=c", keep=lambda headers: 3)
-        self.assertEqual((200, b"bod", 4), (answer.status, answer.body, answer.size))
-        self.assertIs(Verdict.STORED, answer.verdict)
+        response = await self.get("/a?b=c", body_limit=lambda headers: 3)
+        self.assertEqual((200, b"bod", 4), (response.status, response.body, response.size))
+        self.assertIs(Outcome.STORED, response.outcome)
         self.assertEqual("/a?b=c", self.cache.requests[0].url)
         self.assertEqual({"host": "h"}, self.cache.requests[0].headers)
 
-    async def test_connection_is_kept(self):
+    async def test_a_connection_is_reused(self):
         for _ in range(5):
             await self.get()
         self.assertEqual(1, self.cache.connections)
 
-    async def test_kept_connection_that_was_closed(self):
-        self.cache.answer = lambda request: Reply(b"x", close=True)
+    async def test_a_closed_connection_is_replaced(self):
+        self.cache.respond = lambda request: Reply(b"x", close=True)
         for _ in range(3):
             self.assertEqual(200, (await self.get()).status)
 
@@ -58,12 +60,12 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
             await gate.wait()
             return Reply()
 
-        self.cache.answer = wait
+        self.cache.respond = wait
         await asyncio.gather(*(self.get(f"/{i}") for i in range(20)))
         self.assertEqual(4, self.cache.most_open)
         self.assertEqual(20, len(self.cache.requests))
 
-    async def test_bodies_of_every_framing(self):
+    async def test_every_framing_of_a_body(self):
         for raw in (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n\r\nabcd",
@@ -72,17 +74,17 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
             b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd",
         ):
             with self.subTest(raw):
-                self.cache.answer = lambda request, raw=raw: Reply(raw=raw, close=True)
-                answer = await self.get(keep=lambda headers: 99)
-                self.assertEqual((200, b"abcd"), (answer.status, answer.body))
-                self.assertNotIn("link", answer.headers)
+                self.cache.respond = lambda request, raw=raw: Reply(raw=raw, close=True)
+                response = await self.get(body_limit=lambda headers: 99)
+                self.assertEqual((200, b"abcd"), (response.status, response.body))
+                self.assertNotIn("link", response.headers)
 
     async def test_no_body(self):
         for raw in (
             b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n",
             b"HTTP/1.1 204 No Content\r\n\r\n",
         ):
-            self.cache.answer = lambda request, raw=raw: Reply(raw=raw)
+            self.cache.respond = lambda request, raw=raw: Reply(raw=raw)
             self.assertEqual(0, (await self.get(timeout=2.0)).size)
 
     async def test_time_to_first_byte(self):
@@ -90,62 +92,63 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(0.05)
             return Reply()
 
-        self.cache.answer = later
+        self.cache.respond = later
         self.assertGreaterEqual((await self.get()).first_byte, 0.045)
 
-    async def test_no_answer_in_time(self):
+    async def test_timeout(self):
         async def never(request):
             await asyncio.Event().wait()
 
-        self.cache.answer = never
+        self.cache.respond = never
         with self.assertRaises(FetchError) as caught:
             await self.get(timeout=0.05)
         self.assertTrue(caught.exception.timed_out)
-        self.cache.answer = lambda request: Reply()
+        self.cache.respond = lambda request: Reply()
         self.assertEqual(200, (await self.get()).status)
-        self.assertEqual(2, self.cache.connections)  # the stuck one is not used again
+        self.assertEqual(2, self.cache.connections)  # the stuck connection is not reused
 
-    async def test_broken_answers(self):
-        await self.fails(Reply(raw=b"SSH-2.0-x\r\n\r\n"), "not an HTTP answer")
+    async def test_malformed_responses(self):
+        await self.fails(Reply(raw=b"SSH-2.0-x\r\n\r\n"), "not an HTTP response")
         await self.fails(Reply(raw=b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000), "too long")
         await self.fails(
-            Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", close=True), "was cut"
+            Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", close=True),
+            "is incomplete",
         )
-        await self.fails(Reply(raw=b"HTTP/1.1 200 OK\r\nContent-", close=True), "was cut")
+        await self.fails(Reply(raw=b"HTTP/1.1 200 OK\r\nContent-", close=True), "is incomplete")
         error = await self.fails(Reply(raw=b"", close=True), "closed the connection")
         self.assertTrue(error.unreachable)
         error = await self.fails(Reply(b"x" * 10_001), "larger than")
-        self.assertTrue(error.hopeless)
-        self.cache.answer = lambda request: Reply()
+        self.assertTrue(error.permanent)
+        self.cache.respond = lambda request: Reply()
         self.assertEqual(200, (await self.get()).status)
 
-    async def test_unasked_bytes_end_the_connection(self):
-        self.cache.answer = lambda request: Reply(
+    async def test_unexpected_bytes_end_the_connection(self):
+        self.cache.respond = lambda request: Reply(
             raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\n"
             b"Content-Length: 1\r\n\r\nb"
         )
         for _ in range(3):
-            answer = await self.get(keep=lambda headers: 9)
-            self.assertEqual(b"a", answer.body)
+            response = await self.get(body_limit=lambda headers: 9)
+            self.assertEqual(b"a", response.body)
 
-    async def test_nobody_listens(self):
+    async def test_no_cache(self):
         client = CacheClient(self.cache.path + ".not", 1, 1)
         with self.assertRaises(FetchError) as caught:
-            await client.get("/", {}, timeout=1.0, keep=nothing)
+            await client.get("/", {}, timeout=1.0, body_limit=nothing)
         self.assertTrue(caught.exception.unreachable)
 
     async def test_no_cookies_no_credentials(self):
         await self.get(**{"Cookie": "a=b", "authorization": "Basic eA==", "X-Ok": "1"})
         self.assertEqual({"host": "h", "x-ok": "1"}, self.cache.requests[0].headers)
 
-    async def test_what_would_be_another_request_is_not_sent(self):
+    async def test_malformed_urls_and_headers_are_not_sent(self):
         for url in ("", "x", "/a b", "/a\r\nX: y", "/é", "/a\n", "http://x/", "/\0"):
             with self.subTest(url), self.assertRaises(FetchError) as caught:
                 await self.get(url)
-            self.assertTrue(caught.exception.hopeless)
+            self.assertTrue(caught.exception.permanent)
         for headers in ({"Host": "a\r\nX: y"}, {"Host": "a b"}, {"X": "y\r\nZ: 1"}, {"X Y": "1"}):
             with self.subTest(headers), self.assertRaises(FetchError):
-                await self.client.get("/", headers, timeout=1.0, keep=nothing)
+                await self.client.get("/", headers, timeout=1.0, body_limit=nothing)
         self.assertEqual([], self.cache.requests)
 
 
@@ -172,8 +175,8 @@ class ExchangeTest(unittest.IsolatedAsyncioTestCase):
             exchange = client_module._Exchange(asyncio.get_running_loop(), nothing, 1000)
             for piece in pieces:
                 exchange.feed(piece)
-            exchange.ended()
-            self.assertTrue(exchange.answer.done())
-            exchange.answer.exception()
+            exchange.connection_ended()
+            self.assertTrue(exchange.response.done())
+            exchange.response.exception()
 
         check()

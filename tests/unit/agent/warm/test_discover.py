@@ -1,4 +1,4 @@
-"""What HTML and CSS embed."""
+"""The references of HTML and CSS."""
 
 import gzip
 import re
@@ -15,12 +15,12 @@ HTML = {"content-type": "text/html; charset=utf-8"}
 CSS = {"content-type": "text/css"}
 
 
-NEVER = re.compile(next(o.default for o in warm_conf.OPTS if o.name == "discover_links_never"))
+EXCLUDED = re.compile(next(o.default for o in warm_conf.OPTS if o.name == "discover_links_never"))
 
 
 def both(text, base="/shop/index.html", headers=HTML, limit=100_000, **more):
     body = text if isinstance(text, bytes) else text.encode()
-    return discover.found(base, "shop.example:8080", headers, body, limit=limit, **more)
+    return discover.find_references(base, "shop.example:8080", headers, body, limit=limit, **more)
 
 
 def found(text, **more):
@@ -29,14 +29,14 @@ def found(text, **more):
     return references.embedded
 
 
-def links(text, never=NEVER, **more):
-    references = both(text, never=never, **more)
+def links(text, excluded=EXCLUDED, **more):
+    references = both(text, excluded=excluded, **more)
     assert references.embedded == []
     return references.links
 
 
 class EmbeddedTest(unittest.TestCase):
-    def test_what_a_browser_fetches_by_itself(self):
+    def test_resources_that_a_browser_fetches(self):
         self.assertEqual(
             ["/shop/a.png", "/b.js", "/shop/c.css", "/d.css", "/e.ico", "/s1.png", "/s2.png",
              "/poster.jpg", "/go.gif", "/f.woff2"],
@@ -51,7 +51,7 @@ class EmbeddedTest(unittest.TestCase):
             ),
         )  # fmt: skip
 
-    def test_not_what_a_user_would_have_to_ask_for(self):
+    def test_other_references_are_not_embedded(self):
         self.assertEqual(
             [],
             found(
@@ -79,7 +79,7 @@ class EmbeddedTest(unittest.TestCase):
             ),
         )
 
-    def test_no_queries_unless_asked(self):
+    def test_queries_only_on_request(self):
         text = "<img src=/a.png?v=1&amp;w=2>"
         self.assertEqual([], found(text))
         self.assertEqual(["/a.png?v=1&w=2"], found(text, queries=True))
@@ -89,7 +89,7 @@ class EmbeddedTest(unittest.TestCase):
             ["/b.svg", "/a.svg"], found("<img src=/b.svg#x><img src=/a.svg><img src=/b.svg>")
         )
 
-    def test_base_element_ends_the_search(self):
+    def test_a_base_element_ends_the_search(self):
         self.assertEqual([], found("<base href=http://evil.example/><img src=a.png>"))
 
     def test_not_in_comments_nor_in_scripts(self):
@@ -103,13 +103,13 @@ class EmbeddedTest(unittest.TestCase):
         )
         self.assertEqual([], found("<script>x = '<img src=/no.png>'"))
 
-    def test_cannot_be_sent(self):
+    def test_urls_that_cannot_be_sent(self):
         self.assertEqual([], found("<img src='/a b.png'><img src='/é.png'><img src='http://['>"))
-        self.assertEqual(["/ab.png"], found("<img src='/a&#10;b.png'>"))  # as browsers do
+        self.assertEqual(["/ab.png"], found("<img src='/a&#10;b.png'>"))  # as in browsers
 
 
 class LinksTest(unittest.TestCase):
-    def test_where_a_user_may_click(self):
+    def test_links_that_a_user_may_follow(self):
         self.assertEqual(
             ["/shop/b.html", "/area", "/2.html", "/0.html", "/soon", "/shop/", "/same"],
             links(
@@ -119,7 +119,7 @@ class LinksTest(unittest.TestCase):
             ),
         )
 
-    def test_not_where_nobody_clicks_or_elsewhere(self):
+    def test_links_that_no_user_follows_and_other_hosts(self):
         self.assertEqual(
             [],
             links(
@@ -132,14 +132,14 @@ class LinksTest(unittest.TestCase):
             ),
         )
 
-    def test_no_more_than_so_many_of_either_kind(self):
+    def test_the_number_of_either_kind_is_bounded(self):
         text = "".join(f"<a href=/a{i}><img src=/i{i}>" for i in range(600))
-        self.assertEqual([500, 500], [len(urls) for urls in both(text, never=NEVER)])
+        self.assertEqual([500, 500], [len(urls) for urls in both(text, excluded=EXCLUDED)])
 
     def test_only_on_request(self):
-        self.assertEqual([], links("<a href=/a>", never=None))
+        self.assertEqual([], links("<a href=/a>", excluded=None))
 
-    def test_not_what_the_page_does_not_vouch_for(self):
+    def test_links_that_the_page_does_not_vouch_for(self):
         for attributes in (
             "rel=nofollow", "rel='noopener UGC'", "rel=sponsored", "download", "download=x.csv",
             "data-method=delete", "data-turbo-method=post",
@@ -149,7 +149,7 @@ class LinksTest(unittest.TestCase):
         self.assertEqual([], links("<link rel='next nofollow' href=/2>"))
         self.assertEqual(["/a"], links("<a rel=noopener href=/a>"))
 
-    def test_page_that_forbids_it(self):
+    def test_a_page_that_forbids_to_follow_links(self):
         for content in ("nofollow", "NoIndex, NOFOLLOW", "none", "noindex,nofollow"):
             for text in ("<meta name=robots content='{}'><a href=/a>",
                          "<a href=/a><META content='{}' NAME=Robots>"):  # fmt: skip
@@ -161,9 +161,9 @@ class LinksTest(unittest.TestCase):
             self.assertEqual(["/a"], links(f"<meta name=robots content='{content}'><a href=/a>"))
         self.assertEqual(["/a"], links("<meta name=author content=nofollow><a href=/a>"))
         meta = "<meta name=robots content=nofollow>"
-        self.assertEqual(["/a.png"], both(f"{meta}<img src=/a.png>", never=NEVER).embedded)
+        self.assertEqual(["/a.png"], both(f"{meta}<img src=/a.png>", excluded=EXCLUDED).embedded)
 
-    def test_no_queries_unless_asked(self):
+    def test_queries_only_on_request(self):
         text = "<a href='?page=2'><a href=/x?a=1&amp;b=2><a href=/y;jsessionid=A1>"
         self.assertEqual([], links(text))
         self.assertEqual(
@@ -172,7 +172,7 @@ class LinksTest(unittest.TestCase):
         )
         self.assertEqual([], links("<a href='/x?action=delete'><a href='/x?do=Add'>", queries=True))
 
-    def test_actions_by_default(self):
+    def test_actions_are_excluded_by_default(self):
         for url in (
             "/logout", "/user/SignOut", "/log-off", "/unsubscribe/me", "/deleteItem",
             "/item/5/delete", "/removed", "/cart/add/5", "/add-to-cart", "/cart_add.php",
@@ -184,7 +184,7 @@ class LinksTest(unittest.TestCase):
             with self.subTest(url):
                 self.assertEqual([], links(f"<a href='{url}'>"))
 
-    def test_no_actions(self):
+    def test_other_pages_are_not_excluded(self):
         for url in (
             "/", "/item/86", "/page/7", "/about.html", "/news/2", "/posts/5", "/address/",
             "/payroll", "/capital-cities", "/blog/how-to-edit-a-film-well", "/ladder",
@@ -194,28 +194,28 @@ class LinksTest(unittest.TestCase):
             with self.subTest(url):
                 self.assertEqual([url], links(f"<a href='{url}'>"))
 
-    def test_actions_of_ones_own(self):
+    def test_another_pattern(self):
         text = "<a href=/delete><a href=/secret/x>"
-        self.assertEqual(["/delete"], links(text, never=re.compile("^/secret/")))
-        self.assertEqual(["/delete", "/secret/x"], links(text, never=re.compile("(?!)")))
+        self.assertEqual(["/delete"], links(text, excluded=re.compile("^/secret/")))
+        self.assertEqual(["/delete", "/secret/x"], links(text, excluded=re.compile("(?!)")))
 
 
 class BodyTest(unittest.TestCase):
-    def test_wanted(self):
-        self.assertEqual(7, discover.wanted(HTML, 7))
-        self.assertEqual(7, discover.wanted(CSS | {"content-encoding": "gzip"}, 7))
-        self.assertEqual(0, discover.wanted(CSS | {"content-encoding": "br"}, 7))
-        self.assertEqual(0, discover.wanted({"content-type": "image/png"}, 7))
-        self.assertEqual(0, discover.wanted({}, 7))
+    def test_body_limit(self):
+        self.assertEqual(7, discover.body_limit(HTML, 7))
+        self.assertEqual(7, discover.body_limit(CSS | {"content-encoding": "gzip"}, 7))
+        self.assertEqual(0, discover.body_limit(CSS | {"content-encoding": "br"}, 7))
+        self.assertEqual(0, discover.body_limit({"content-type": "image/png"}, 7))
+        self.assertEqual(0, discover.body_limit({}, 7))
 
-    def test_gzip_even_if_cut(self):
+    def test_gzip_also_if_incomplete(self):
         body = gzip.compress(b"<img src=/a.png>" + bytes(range(256)) * 100)
         headers = HTML | {"content-encoding": "gzip"}
         self.assertEqual(["/a.png"], found(body, headers=headers))
         self.assertEqual(["/a.png"], found(body[: len(body) // 2], headers=headers))
         self.assertEqual([], found(b"not gzip", headers=headers))
 
-    def test_bomb_is_not_unpacked(self):
+    def test_a_decompression_bomb_is_not_unpacked(self):
         body = gzip.compress(b" " * 50_000_000 + b"<img src=/late.png>")
         self.assertEqual([], found(body, headers=HTML | {"content-encoding": "gzip"}, limit=10_000))
 
@@ -227,12 +227,12 @@ class BodyTest(unittest.TestCase):
     )
     def test_any_text(self, text, queries):
         for headers in (HTML, CSS):
-            embedded, linked = both(text, headers=headers, never=NEVER, queries=queries)
+            embedded, linked = both(text, headers=headers, excluded=EXCLUDED, queries=queries)
             for url in embedded + linked:
                 self.assertRegex(url, r"\A/[\x21-\x7e]*\Z")
                 self.assertNotIn("#", url)
 
-    def test_linear(self):
+    def test_the_cost_is_linear(self):
         for text in (
             "<img ", "<a href='", "url(", "<style>", "@import '", "<a title=\"'", "url('",
             "<style></style", "<img src", "<img src=a", "srcset=a, ", "x=\"' ", "href=\n", "<!--",
@@ -241,6 +241,6 @@ class BodyTest(unittest.TestCase):
             body = ("<img " + text * (256 * 1024 // len(text))).encode()
             with self.subTest(text):
                 began = time.process_time()
-                both(body, limit=len(body), never=NEVER)
+                both(body, limit=len(body), excluded=EXCLUDED)
                 both(body, limit=len(body), headers=CSS)
                 self.assertLess(time.process_time() - began, 2.0)  # quadratic: minutes

@@ -1,18 +1,18 @@
-"""How fast a guest is asked."""
+"""The rate at which a guest is asked."""
 
 import unittest
 
-from nova_cachemig.agent.warm.rate import RateLimiter, Users
+from nova_cachemig.agent.warm.rate import RateLimiter, UserLatency
 
 
-def pace(**more):
+def limiter(**more):
     return RateLimiter(
         **{"max_rate": 400.0, "min_rate": 4.0, "max_concurrency": 16, "slow_factor": 2.0, **more}
     )
 
 
 class Guest:
-    """A guest whose answers take longer the more requests are open beyond what it can do."""
+    """A guest that slows down when more requests are open than it can handle at the same time."""
 
     def __init__(self, base, able):
         self.base, self.able = base, able
@@ -21,22 +21,22 @@ class Guest:
         return self.base * max(1.0, concurrency / self.able)
 
 
-class PaceTest(unittest.TestCase):
+class RateLimiterTest(unittest.TestCase):
     def rounds(self, subject, count, seconds):
         for _ in range(count):
             for _ in range(max(8, subject.concurrency)):
-                subject.answered(seconds(subject.concurrency))
+                subject.record_response(seconds(subject.concurrency))
 
-    def test_begins_low_and_reaches_the_top_quickly(self):
-        subject = pace()
+    def test_slow_start_reaches_the_maximum_quickly(self):
+        subject = limiter()
         self.assertEqual(1, subject.concurrency)
         self.rounds(subject, 4, lambda _: 0.003)
         self.assertEqual(16, subject.concurrency)
         self.assertEqual(400.0, subject.rate)
         self.assertEqual(0, subject.cuts)
 
-    def test_stays_at_what_the_guest_can_do(self):
-        subject, guest = pace(), Guest(0.02, 4)
+    def test_stays_at_the_capacity_of_the_guest(self):
+        subject, guest = limiter(), Guest(0.02, 4)
         self.rounds(subject, 60, guest.seconds)
         seen = []
         for _ in range(100):
@@ -46,8 +46,8 @@ class PaceTest(unittest.TestCase):
         self.assertGreaterEqual(min(seen), 3)
         self.assertGreater(subject.cuts, 3)
 
-    def test_guest_that_does_one_thing_at_a_time_keeps_a_short_queue(self):
-        subject, guest = pace(), Guest(0.01, 1)
+    def test_a_serial_guest_keeps_a_short_queue(self):
+        subject, guest = limiter(), Guest(0.01, 1)
         seen = []
         for _ in range(100):
             self.rounds(subject, 1, guest.seconds)
@@ -55,61 +55,61 @@ class PaceTest(unittest.TestCase):
         self.assertLessEqual(max(seen), 4)
         self.assertLessEqual(sum(seen) / len(seen), 3)
 
-    def test_slower_users_make_it_back_off(self):
-        subject = pace(users_before=0.010)
+    def test_slower_users_reduce_the_rate(self):
+        subject = limiter(user_baseline=0.010)
         self.rounds(subject, 4, lambda _: 0.003)
         before = subject.rate
         for _ in range(8):
-            subject.user(0.050)
+            subject.record_user(0.050)
         self.rounds(subject, 1, lambda _: 0.003)
         self.assertEqual(before / 2, subject.rate)
 
-    def test_hits_of_users_do_not_make_the_rest_slow(self):
-        subject = pace(users_before=0.010)
+    def test_hits_of_users_do_not_lower_the_baseline(self):
+        subject = limiter(user_baseline=0.010)
         for seconds in (0.001, 0.001, 0.001, 0.018):
             for _ in range(8):
-                subject.user(seconds)
+                subject.record_user(seconds)
             self.rounds(subject, 1, lambda _: 0.003)
         self.assertEqual(0, subject.cuts)
 
-    def test_pages_that_are_just_slower_do_not_hold_it_back(self):
-        subject = pace()
+    def test_slower_pages_become_the_new_baseline(self):
+        subject = limiter()
         self.rounds(subject, 4, lambda _: 0.003)
-        self.rounds(subject, 40, lambda _: 0.100)  # whatever the effort
+        self.rounds(subject, 40, lambda _: 0.100)  # at any effort
         self.assertEqual(16, subject.concurrency)
         self.assertEqual(3, subject.cuts)
 
-    def test_failures_take_it_to_the_floor(self):
-        subject = pace()
+    def test_failures_reduce_the_rate_to_the_minimum(self):
+        subject = limiter()
         for _ in range(400):
-            subject.failed()
+            subject.record_failure()
         self.assertEqual(1, subject.concurrency)
         self.assertEqual(4.0, subject.rate)
 
-    def test_rate_is_kept(self):
-        subject, now, sent = pace(max_rate=100.0, max_concurrency=2), 50.0, 0
+    def test_the_rate_is_exact(self):
+        subject, now, sent = limiter(max_rate=100.0, max_concurrency=2), 50.0, 0
         self.rounds(subject, 2, lambda _: 0.003)
         self.assertEqual(1.0, subject.effort)
         while now < 60.0:
-            if subject.wait(now) <= 0:
-                subject.sent(now)
+            if subject.delay(now) <= 0:
+                subject.record_sent(now)
                 sent += 1
             now += 0.001
         self.assertAlmostEqual(1000, sent, delta=15)
 
-    def test_pause_gives_no_burst(self):
-        subject = pace(max_rate=100.0, max_concurrency=2)
-        subject.sent(0.0)
+    def test_a_pause_allows_no_burst(self):
+        subject = limiter(max_rate=100.0, max_concurrency=2)
+        subject.record_sent(0.0)
         burst = 0
-        while subject.wait(1000.0) <= 0:
-            subject.sent(1000.0)
+        while subject.delay(1000.0) <= 0:
+            subject.record_sent(1000.0)
             burst += 1
         self.assertLessEqual(burst, 11)
 
 
-class UsersTest(unittest.TestCase):
+class UserLatencyTest(unittest.TestCase):
     def test_median_once_enough_is_known(self):
-        users = Users()
+        users = UserLatency()
         for _ in range(7):
             users.add(1.0)
         self.assertIsNone(users.median())

@@ -1,4 +1,4 @@
-"""What is stored, and until when."""
+"""Stored pages and the times of their refresh."""
 
 import unittest
 
@@ -10,47 +10,47 @@ def page(url, host="h"):
     return PageKey("s", host, url)
 
 
-class ShelfTest(unittest.TestCase):
+class RefreshQueueTest(unittest.TestCase):
     def setUp(self):
-        self.refresh = RefreshQueue()
+        self.queue = RefreshQueue()
 
-    def test_due_ahead_of_the_end_and_once(self):
-        self.refresh.put(page("/long"), 0.0, 100.0, 10.0)
-        self.refresh.put(page("/short"), 0.0, 8.0, 10.0)
-        self.assertEqual([], list(self.refresh.due(3.9)))
-        self.assertEqual([page("/short")], list(self.refresh.due(4.0)))
-        self.assertEqual([], list(self.refresh.due(89.0)))
-        self.assertEqual([page("/long")], list(self.refresh.due(90.0)))
+    def test_due_before_the_end_of_the_lifetime_and_once(self):
+        self.queue.add(page("/long"), 0.0, 100.0, 10.0)
+        self.queue.add(page("/short"), 0.0, 8.0, 10.0)
+        self.assertEqual([], list(self.queue.pop_due(3.9)))
+        self.assertEqual([page("/short")], list(self.queue.pop_due(4.0)))
+        self.assertEqual([], list(self.queue.pop_due(89.0)))
+        self.assertEqual([page("/long")], list(self.queue.pop_due(90.0)))
 
-    def test_stored_anew(self):
-        self.refresh.put(page("/a"), 0.0, 20.0, 5.0)
-        self.refresh.put(page("/a"), 10.0, 20.0, 5.0)
-        self.assertEqual([], list(self.refresh.due(15.0)))
-        self.assertEqual([page("/a")], list(self.refresh.due(25.0)))
+    def test_stored_again(self):
+        self.queue.add(page("/a"), 0.0, 20.0, 5.0)
+        self.queue.add(page("/a"), 10.0, 20.0, 5.0)
+        self.assertEqual([], list(self.queue.pop_due(15.0)))
+        self.assertEqual([page("/a")], list(self.queue.pop_due(25.0)))
 
-    def test_taken(self):
-        self.refresh.put(page("/a"), 0.0, 20.0, 5.0)
-        self.refresh.take(page("/a"))
-        self.refresh.take(page("/never"))
-        self.assertNotIn(page("/a"), self.refresh)
-        self.assertEqual([], list(self.refresh.due(1e9)))
+    def test_removed(self):
+        self.queue.add(page("/a"), 0.0, 20.0, 5.0)
+        self.queue.remove(page("/a"))
+        self.queue.remove(page("/never"))
+        self.assertNotIn(page("/a"), self.queue)
+        self.assertEqual([], list(self.queue.pop_due(1e9)))
 
-    def test_voided_while_it_was_fetched(self):
-        self.refresh.void("/a", 5.0)
-        self.refresh.put(page("/a"), 4.0, 20.0, 5.0)
-        self.assertNotIn(page("/a"), self.refresh)
-        self.refresh.put(page("/a"), 6.0, 20.0, 5.0)
-        self.assertIn(page("/a"), self.refresh)
+    def test_invalidated_during_the_fetch(self):
+        self.queue.invalidate("/a", 5.0)
+        self.queue.add(page("/a"), 4.0, 20.0, 5.0)
+        self.assertNotIn(page("/a"), self.queue)
+        self.queue.add(page("/a"), 6.0, 20.0, 5.0)
+        self.assertIn(page("/a"), self.queue)
 
-    def test_all_hosts_of_a_url_are_voided(self):
+    def test_all_hosts_of_a_url_are_invalidated(self):
         for host in "xy":
-            self.refresh.put(page("/a", host), 0.0, 20.0, 5.0)
-        self.refresh.put(page("/b"), 0.0, 20.0, 5.0)
-        self.assertEqual({page("/a", "x"), page("/a", "y")}, set(self.refresh.void("/a", 1.0)))
-        self.assertEqual([], self.refresh.void("/a", 2.0))
-        self.assertEqual([page("/b")], list(self.refresh.due(1e9)))
+            self.queue.add(page("/a", host), 0.0, 20.0, 5.0)
+        self.queue.add(page("/b"), 0.0, 20.0, 5.0)
+        self.assertEqual({page("/a", "x"), page("/a", "y")}, set(self.queue.invalidate("/a", 1.0)))
+        self.assertEqual([], self.queue.invalidate("/a", 2.0))
+        self.assertEqual([page("/b")], list(self.queue.pop_due(1e9)))
 
-    def test_never_at_once_again(self):
-        self.refresh.put(page("/a"), 10.0, 0.0, 5.0)
-        self.assertEqual([], list(self.refresh.due(10.4)))
-        self.assertEqual([page("/a")], list(self.refresh.due(10.5)))
+    def test_a_minimal_interval(self):
+        self.queue.add(page("/a"), 10.0, 0.0, 5.0)
+        self.assertEqual([], list(self.queue.pop_due(10.4)))
+        self.assertEqual([page("/a")], list(self.queue.pop_due(10.5)))

@@ -1,42 +1,42 @@
-"""What an answer says."""
+"""The outcome and the lifetime of a response."""
 
 import unittest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.warm.response import FetchedResponse, Verdict
+from nova_cachemig.agent.warm.response import FetchedResponse, Outcome
 
 
-def answer(status=200, **headers):
+def response(status=200, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return FetchedResponse(status, named, 0.01, 0, b"")
 
 
-class VerdictTest(unittest.TestCase):
-    def test_as_the_engine_says(self):
-        for served, status, verdict in (
-            ("stored", 200, Verdict.STORED),
-            ("hit", 200, Verdict.HIT),
-            ("stale", 200, Verdict.HIT),
-            ("pass", 200, Verdict.UNCACHEABLE),
-            ("stored", 404, Verdict.FAILED),
-            ("hit", 404, Verdict.FAILED),
-            ("pass", 500, Verdict.FAILED),
-            ("none", 200, Verdict.FAILED),
-            ("", 200, Verdict.FAILED),
+class OutcomeTest(unittest.TestCase):
+    def test_the_outcome_that_the_engine_reports(self):
+        for served, status, outcome in (
+            ("stored", 200, Outcome.STORED),
+            ("hit", 200, Outcome.HIT),
+            ("stale", 200, Outcome.HIT),
+            ("pass", 200, Outcome.UNCACHEABLE),
+            ("stored", 404, Outcome.FAILED),
+            ("hit", 404, Outcome.FAILED),
+            ("pass", 500, Outcome.FAILED),
+            ("none", 200, Outcome.FAILED),
+            ("", 200, Outcome.FAILED),
         ):
             with self.subTest(served=served, status=status):
-                self.assertIs(verdict, answer(status, x_cachemig_served=served).verdict)
+                self.assertIs(outcome, response(status, x_cachemig_served=served).outcome)
 
-    def test_turned_away(self):
-        self.assertTrue(answer(409, x_cachemig_served="refused").turned_away)
-        self.assertFalse(answer(409, x_cachemig_served="stored").turned_away)
+    def test_refused(self):
+        self.assertTrue(response(409, x_cachemig_served="refused").refused)
+        self.assertFalse(response(409, x_cachemig_served="stored").refused)
 
 
-class UsableTest(unittest.TestCase):
+class LifetimeTest(unittest.TestCase):
     def check(self, seconds, **headers):
-        self.assertEqual(seconds, answer(**headers).usable_for(300.0))
+        self.assertEqual(seconds, response(**headers).lifetime(300.0))
 
     def test_no_information(self):
         self.check(300.0)
@@ -63,5 +63,5 @@ class UsableTest(unittest.TestCase):
         st.sampled_from(["cache-control", "age", "expires", "date"]), st.text(max_size=60)
     ))  # fmt: skip
     def test_any_header(self, headers):
-        usable = FetchedResponse(200, headers, 0.0, 0, b"").usable_for(300.0)
-        self.assertGreaterEqual(usable, 0.0)
+        lifetime = FetchedResponse(200, headers, 0.0, 0, b"").lifetime(300.0)
+        self.assertGreaterEqual(lifetime, 0.0)

@@ -1,4 +1,4 @@
-"""The warmer against a cache on a real socket: what is fetched before the pause."""
+"""The warmer with a cache on a real socket: the pages fetched before the pause."""
 
 import asyncio
 import statistics
@@ -11,7 +11,7 @@ from tests.unit.agent.warm.fakes import Reply
 
 
 class WarmTest(WarmerTest):
-    async def test_all_pages_the_most_needed_first(self):
+    async def test_all_pages_are_fetched_the_most_needed_first(self):
         self.set(max_concurrency=1)
         self.make()
         urls = [f"/{i}" for i in range(30)]
@@ -21,7 +21,7 @@ class WarmTest(WarmerTest):
         self.assertEqual((30, 30, 0, 0), (counts.wanted, counts.fetched, counts.failed,
                                           counts.uncacheable))  # fmt: skip
 
-    async def test_how_it_asks(self):
+    async def test_the_headers_of_a_request(self):
         self.popular("/a")
         await self.warm()
         headers = self.cache.requests[0].headers
@@ -30,11 +30,11 @@ class WarmTest(WarmerTest):
         self.assertEqual("gzip", headers["accept-encoding"])
         self.assertFalse({"cookie", "authorization", "cache-control"} & headers.keys())
 
-    async def test_nothing_known(self):
+    async def test_no_known_page(self):
         self.assertEqual(0, (await self.warm()).wanted)
 
-    async def test_counts_and_does_not_raise(self):
-        def answer(request):
+    async def test_every_outcome_is_counted(self):
+        def respond(request):
             return {
                 "/ok": Reply(b"x"),
                 "/hit": Reply(b"x", served="hit"),
@@ -47,7 +47,7 @@ class WarmTest(WarmerTest):
 
         self.set(max_object=4000)
         self.make()
-        self.cache.answer = answer
+        self.cache.respond = respond
         self.popular("/ok", "/hit", "/private", "/gone", "/broken", "/cut", "/huge")
         counts = await self.warm()
         self.assertEqual((7, 2, 4, 1), (counts.wanted, counts.fetched, counts.failed,
@@ -59,7 +59,7 @@ class WarmTest(WarmerTest):
         async def never(request):
             await asyncio.Event().wait()
 
-        self.cache.answer = never
+        self.cache.respond = never
         self.popular("/a", "/b", "/c")
         began = asyncio.get_running_loop().time()
         counts = await self.warm(0.1)
@@ -67,14 +67,14 @@ class WarmTest(WarmerTest):
         self.assertEqual((3, 0), (counts.wanted, counts.fetched))
         self.assertEqual(0, (await self.warm(-1.0)).fetched)
 
-    async def test_cancelled_leaves_nothing_open(self):
+    async def test_a_cancellation_cancels_the_requests(self):
         gate = asyncio.Event()
 
         async def never(request):
             gate.set()
             await asyncio.Event().wait()
 
-        self.cache.answer = never
+        self.cache.respond = never
         self.popular("/a", "/b", "/c")
         before = asyncio.all_tasks()
         task = asyncio.create_task(self.warm())
@@ -85,7 +85,7 @@ class WarmTest(WarmerTest):
         ours = {t for t in asyncio.all_tasks() - before if "FetchJob" in repr(t)}
         self.assertEqual(set(), ours)
 
-    async def test_cache_is_not_there(self):
+    async def test_the_cache_does_not_listen(self):
         self.make("/nowhere/cache.sock")
         self.popular(*(f"/{i}" for i in range(100)))
         began = time.monotonic()
@@ -93,27 +93,27 @@ class WarmTest(WarmerTest):
         self.assertEqual((100, 0, 100), (counts.wanted, counts.fetched, counts.failed))
         self.assertLess(time.monotonic() - began, 5.0)
 
-    async def test_turned_away_by_the_engine(self):
-        self.cache.answer = lambda request: Reply(status=409, served="refused")
+    async def test_refused_by_the_engine(self):
+        self.cache.respond = lambda request: Reply(status=409, served="refused")
         self.popular(*(f"/{i}" for i in range(100)))
         counts = await self.warm()
         self.assertEqual(100, counts.failed)
         self.assertLess(len(self.cache.requests), 30)
-        self.assertEqual(100, len(self.warmer.pages(SERVICE, 999)))  # none is to blame
+        self.assertEqual(100, len(self.warmer.pages(SERVICE, 999)))  # no page is refused for it
 
-    async def test_slow_guest_is_asked_less(self):
-        able = asyncio.Semaphore(2)  # requests that the guest works on at a time
+    async def test_a_slow_guest_gets_fewer_requests(self):
+        capacity = asyncio.Semaphore(2)  # requests that the guest handles at the same time
 
-        async def answer(request):
-            async with able:
+        async def respond(request):
+            async with capacity:
                 await asyncio.sleep(0.01)
             return Reply(b"x")
 
-        self.cache.answer = answer
+        self.cache.respond = respond
         self.popular(*(f"/{i}" for i in range(150)))
         counts = await self.warm()
         self.assertEqual(150, counts.fetched)
-        # Of 16 that it may have open; the exact pace is test_pace's.
+        # The limit is 16; test_rate checks the exact rate.
         self.assertLess(statistics.mean(self.cache.opens), 12)
 
     async def test_rate_is_bounded(self):
@@ -124,7 +124,7 @@ class WarmTest(WarmerTest):
         await self.warm()
         self.assertGreater(time.monotonic() - began, 0.4)
 
-    async def test_headers_that_cannot_be_had(self):
+    async def test_an_unexpected_error_is_logged_and_counted(self):
         def fails(service, host):
             raise KeyError(service)
 
@@ -133,7 +133,7 @@ class WarmTest(WarmerTest):
         with self.assertLogs("nova_cachemig.agent.warm.job", "ERROR"):
             self.assertEqual(1, (await self.warm()).failed)
 
-    async def test_second_call_waits_for_its_turn(self):
+    async def test_a_second_call_waits_for_the_first(self):
         self.popular("/a", "/b")
         both = await asyncio.gather(self.warm(), self.warm())
         self.assertEqual([2, 2], [counts.fetched for counts in both])

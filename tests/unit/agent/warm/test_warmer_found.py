@@ -1,4 +1,4 @@
-"""The warmer against a cache on a real socket: what known pages embed and link to."""
+"""The warmer with a cache on a real socket: embedded and linked pages."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ class DiscoveryTest(WarmerTest):
         await super().asyncSetUp()
         self.set(discover_links=False)
         self.make()
-        self.cache.answer = self.site
+        self.cache.respond = self.site
 
     @staticmethod
     def site(request):
@@ -25,7 +25,7 @@ class DiscoveryTest(WarmerTest):
             "/error": Reply(b"<img src=/e.png>", headers=html, status=500, served="pass"),
         }.get(request.url, Reply(b"x", headers={"Content-Type": "image/png"}))  # fmt: skip
 
-    async def test_what_is_embedded_comes_after_what_is_known(self):
+    async def test_embedded_pages_follow_known_pages(self):
         self.set(max_concurrency=1)
         self.make()
         self.popular("/", "/known.png", "/other")
@@ -35,7 +35,7 @@ class DiscoveryTest(WarmerTest):
         )
         self.assertEqual(6, counts.fetched)
 
-    async def test_of_what_is_not_stored_too_but_not_of_errors(self):
+    async def test_also_of_uncacheable_pages_but_not_of_errors(self):
         self.popular("/private", "/error")
         await self.warm()
         self.assertIn("/secret.png", self.cache.urls)
@@ -43,7 +43,7 @@ class DiscoveryTest(WarmerTest):
 
     async def test_bounded_and_off(self):
         many = b"".join(b"<img src=/%d.png>" % i for i in range(50))
-        self.cache.answer = lambda request: Reply(many, headers={"Content-Type": "text/html"})
+        self.cache.respond = lambda request: Reply(many, headers={"Content-Type": "text/html"})
         for options, fetched in (({"discover_limit": 7}, 8), ({"discover": False}, 1)):
             self.set(**options)
             self.make()
@@ -62,19 +62,19 @@ class LinksTest(WarmerTest):
             "/b": b"<a href=/b1><a href=/a1><a href=/logout><a href=/q?x=1>",
             "/a1": b"<a href=/deep><img src=/a1.png>",
         }
-        self.cache.answer = self.site
+        self.cache.respond = self.site
 
     def site(self, request):
         return Reply(self.pages.get(request.url, b"x"), headers={"Content-Type": "text/html"})
 
-    async def test_after_all_else_in_the_order_of_the_pages_that_link(self):
+    async def test_linked_pages_are_last_in_the_order_of_their_sources(self):
         self.popular("/a", "/b")
         counts = await self.warm()
         self.assertEqual(["/a", "/b", "/a.png", "/a1", "/a2", "/b1", "/a1.png"], self.cache.urls)
         self.assertEqual((7, 7), (counts.wanted, counts.fetched))
-        self.assertEqual(2, len(self.warmer.pages(SERVICE, 99)))  # known is what users asked for
+        self.assertEqual(2, len(self.warmer.pages(SERVICE, 99)))  # only those that users requested
 
-    async def test_most_needed_first_whichever_answers_first(self):
+    async def test_the_order_does_not_depend_on_response_times(self):
         self.pages = {f"/{i}": b"<a href=/to/%d>" % i for i in range(40)}
         self.set(max_concurrency=8)
         self.make()
@@ -83,7 +83,7 @@ class LinksTest(WarmerTest):
             await asyncio.sleep(0.05 if request.url == "/0" else 0)
             return self.site(request)
 
-        self.cache.answer = slow_first
+        self.cache.respond = slow_first
         self.popular(*self.pages)
         await self.warm()
         linked = [url for url in self.cache.urls if url.startswith("/to/")]
@@ -91,7 +91,7 @@ class LinksTest(WarmerTest):
         self.assertEqual(["/to/0"], linked[:1])
         self.assertLess(linked.index("/to/1"), linked.index("/to/30"))
 
-    async def test_how_it_asks(self):
+    async def test_the_headers_of_a_request(self):
         self.popular("/a")
         await self.warm()
         headers = {r.url: r.headers for r in self.cache.requests}
@@ -113,7 +113,7 @@ class LinksTest(WarmerTest):
             with self.subTest(options):
                 self.assertEqual(fetched, (await self.warm()).fetched)
 
-    async def test_as_the_service_itself_says(self):
+    async def test_a_service_overrides_the_option(self):
         for says, option, follows in (
             (False, True, False), (True, False, True), (None, True, True), (None, False, False),
         ):  # fmt: skip
@@ -146,7 +146,7 @@ class LinksTest(WarmerTest):
         await self.warm()
         self.assertEqual(["/a", "/a1", "/b", "/a2"], self.cache.urls)
 
-    async def test_pattern_of_ones_own(self):
+    async def test_another_pattern(self):
         self.set(discover_links_never="^/a[0-9]")
         self.make()
         self.popular("/a", "/b")
@@ -155,7 +155,7 @@ class LinksTest(WarmerTest):
         with self.assertRaisesRegex(ValueError, "regular expression"):
             self.conf.set_override("discover_links_never", "(", "warm")
 
-    async def test_cannot_be_stored_is_not_asked_again(self):
+    async def test_uncacheable_pages_are_not_fetched_again(self):
         def site(request):
             reply = self.site(request)
             if request.url == "/a1":
@@ -164,30 +164,30 @@ class LinksTest(WarmerTest):
                 reply.status = 404
             return reply
 
-        self.cache.answer = site
+        self.cache.respond = site
         self.popular("/a", "/b")
         counts = await self.warm()
         self.assertEqual((1, 1), (counts.uncacheable, counts.failed))
-        await self.keeping()
+        await self.start_keeping()
         self.popular("/new")
         await self.until(lambda: "/new" in self.cache.urls)
         await self.warm()
         self.assertEqual((1, 1), (self.cache.urls.count("/a1"), self.cache.urls.count("/a2")))
 
-    async def test_deadline_comes_first_and_the_rest_while_memory_is_copied(self):
+    async def test_pages_after_the_deadline_are_fetched_later(self):
         async def slow(request):
             if request.url.endswith("2") and self.gate:
                 await asyncio.Event().wait()
             return self.site(request)
 
-        self.cache.answer, self.gate = slow, True
+        self.cache.respond, self.gate = slow, True
         self.popular("/a", "/b")
         await self.warm(0.3)
         self.assertNotIn("/b1", self.cache.urls)
         self.gate = False
-        await self.keeping()
+        await self.start_keeping()
         await self.until(lambda: {"/a2", "/b1"} <= set(self.cache.urls))
-        await self.until(lambda: self.cache.urls.count("/a2") == 2)  # it was cut
+        await self.until(lambda: self.cache.urls.count("/a2") == 2)  # its first fetch was cancelled
 
     async def test_cache_goes_away(self):
         def gone(request):
@@ -195,11 +195,11 @@ class LinksTest(WarmerTest):
             return self.site(request) if known else Reply(status=409, served="refused")
 
         self.pages["/a"] = b"".join(b"<a href=/%d>" % i for i in range(500))
-        self.cache.answer = gone
+        self.cache.respond = gone
         self.popular("/a", "/b")
         counts = await self.warm()
         self.assertLess(len(self.cache.urls), 20)
-        self.assertLess(counts.wanted, 70)  # what was queued; the others are not tried
+        self.assertLess(counts.wanted, 70)  # the queued ones; the others are not tried
 
     async def test_renewed_and_fetched_again_after_a_write(self):
         def site(request):
@@ -208,35 +208,35 @@ class LinksTest(WarmerTest):
                 reply.headers["Cache-Control"] = "max-age=1, must-revalidate"
             return reply
 
-        self.cache.answer = site
+        self.cache.respond = site
         self.popular("/a")
         await self.warm()
-        await self.keeping()
+        await self.start_keeping()
         await self.until(lambda: self.cache.urls.count("/a1") == 2)
         self.assertEqual("no-cache", self.cache.requests[-1].headers["cache-control"])
         self.warmer.invalidated(SERVICE, "/a2")
         await self.until(lambda: self.cache.urls.count("/a2") == 2)
-        self.assertNotIn("/deep", self.cache.urls)  # one level, however often it is fetched
+        self.assertNotIn("/deep", self.cache.urls)  # one level only
 
-    async def test_known_since_then(self):
+    async def test_pages_that_become_known(self):
         self.popular("/a")
         await self.warm()
         self.assertNotIn("/deep", self.cache.urls)
-        await self.keeping()
+        await self.start_keeping()
         self.popular("/a1", "/deeper")
         self.pages["/deeper"] = b"<a href=/deepest>"
-        await self.until(lambda: "/deepest" in self.cache.urls)  # new pages' links, too
+        await self.until(lambda: "/deepest" in self.cache.urls)  # also links of new pages
         self.warmer.invalidated(SERVICE, "/a1")
         await self.until(lambda: "/deep" in self.cache.urls)
 
-    async def test_written_while_it_was_fetched(self):
+    async def test_written_during_the_fetch(self):
         async def site(request):
             if request.url == "/a1" and self.cache.urls.count("/a1") == 1:
                 self.warmer.invalidated(SERVICE, "/a1")
             return self.site(request)
 
-        self.cache.answer = site
+        self.cache.respond = site
         self.popular("/a")
         await self.warm()
-        await self.keeping()
+        await self.start_keeping()
         await self.until(lambda: self.cache.urls.count("/a1") == 2)

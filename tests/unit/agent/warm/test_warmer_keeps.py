@@ -1,4 +1,4 @@
-"""The warmer against a cache on a real socket: what is kept warm until the pause."""
+"""The warmer with a cache on a real socket: the pages kept warm until the pause."""
 
 import asyncio
 import time
@@ -11,17 +11,17 @@ class KeepWarmTest(WarmerTest):
     async def test_newly_popular(self):
         self.popular("/a")
         await self.warm()
-        await self.keeping()
+        await self.start_keeping()
         self.popular("/new")
         await self.until(lambda: "/new" in self.cache.urls)
         self.assertEqual(1, self.cache.urls.count("/a"))
 
-    async def test_invalidated_at_once(self):
+    async def test_an_invalidated_page_is_fetched_immediately(self):
         self.set(keep_interval=60.0)
         self.popular("/a", "/b")
         await self.warm()
-        await self.keeping()
-        await asyncio.sleep(0.05)  # it has looked, and waits
+        await self.start_keeping()
+        await self.let_tasks_run()  # it finishes its first pass
         self.warmer.invalidated(SERVICE, "/b")
         await self.until(lambda: self.cache.urls.count("/b") == 2)
         self.assertEqual(1, self.cache.urls.count("/a"))
@@ -32,10 +32,10 @@ class KeepWarmTest(WarmerTest):
         urls = [f"/{n}" for n in range(6)]
         self.popular(*urls)
         await self.warm()
-        await self.keeping()
-        await asyncio.sleep(0.05)  # it has looked, and waits
+        await self.start_keeping()
+        await self.let_tasks_run()  # it finishes its first pass
         began = time.monotonic()
-        for url in urls:  # the first wakes it, the others come while it works
+        for url in urls:  # the first wakes it, the others arrive meanwhile
             self.warmer.invalidated(SERVICE, url)
             await self.until(lambda url=url: self.cache.urls.count(url) == 2)
         self.assertLess(time.monotonic() - began, 2.0)
@@ -47,26 +47,26 @@ class KeepWarmTest(WarmerTest):
         self.popular("/new")
         self.warmer.record_access(access("/newer"))
         self.warmer.record_access(access("/newest"))
-        await self.keeping()
-        await self.until(lambda: "/new" in self.cache.urls)  # the next of them in a second
+        await self.start_keeping()
+        await self.until(lambda: "/new" in self.cache.urls)  # the next one follows in a second
         began = time.monotonic()
         self.warmer.invalidated(SERVICE, "/a")
         await self.until(lambda: self.cache.urls.count("/a") == 2)
         self.assertLess(time.monotonic() - began, 0.9)
 
-    async def test_invalidated_of_all_hosts_and_of_none(self):
+    async def test_the_pages_of_all_hosts_are_invalidated(self):
         for host in ("x.example", "y.example"):
             self.warmer.record_access(access("/a", host=host))
         await self.warm()
-        await self.keeping()
+        await self.start_keeping()
         self.warmer.invalidated(SERVICE, "/a")
         self.warmer.invalidated(SERVICE, "/never")
         self.warmer.invalidated("unknown", "/a")
         await self.until(lambda: len(self.cache.urls) == 4)
         self.assertEqual(2, [r.headers["host"] for r in self.cache.requests].count("x.example"))
 
-    async def test_renewed_before_its_end(self):
-        self.cache.answer = lambda request: Reply(
+    async def test_refreshed_before_the_end_of_the_lifetime(self):
+        self.cache.respond = lambda request: Reply(
             b"x",
             headers={"Cache-Control": "max-age=1, must-revalidate" if request.url == "/short"
                      else "max-age=600"},
@@ -74,29 +74,29 @@ class KeepWarmTest(WarmerTest):
         self.popular("/short", "/long")
         await self.warm()
         began = time.monotonic()
-        await self.keeping()
+        await self.start_keeping()
         await self.until(lambda: self.cache.urls.count("/short") == 2)
         self.assertLess(time.monotonic() - began, 1.0)
         self.assertEqual("no-cache", self.cache.requests[-1].headers["cache-control"])
         self.assertEqual(1, self.cache.urls.count("/long"))
 
-    async def test_page_that_fails_is_left_alone_for_a_while(self):
-        self.cache.answer = lambda request: Reply(status=503, served="pass")
+    async def test_a_failed_page_is_not_fetched_again_soon(self):
+        self.cache.respond = lambda request: Reply(status=503, served="pass")
         self.popular("/a")
         await self.warm()
-        self.cache.answer = lambda request: Reply(b"x")
-        await self.keeping()
+        self.cache.respond = lambda request: Reply(b"x")
+        await self.start_keeping()
         self.popular("/b")
         await self.until(lambda: "/b" in self.cache.urls)
         self.assertEqual(1, self.cache.urls.count("/a"))
 
-    async def test_without_a_warming_before(self):
+    async def test_without_an_earlier_warming(self):
         self.popular("/a")
-        await self.keeping()
+        await self.start_keeping()
         await self.until(lambda: self.cache.urls == ["/a"])
 
     async def test_ends_when_cancelled(self):
-        task = await self.keeping()
+        task = await self.start_keeping()
         await asyncio.sleep(0)
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):

@@ -1,0 +1,98 @@
+"""One fetch and its records, with a cache on a real socket."""
+
+import asyncio
+
+from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm.fetcher import Fetcher
+from nova_cachemig.agent.warm.response import FetchError, Outcome
+from nova_cachemig.model.access import PageKey
+from tests.unit.agent.warm.case import SERVICE, WarmerTest, access, headers_for
+from tests.unit.agent.warm.fakes import Reply
+
+HTML = {"Content-Type": "text/html"}
+
+
+def page(url):
+    return PageKey(SERVICE, "shop.example", url)
+
+
+class FetcherTest(WarmerTest):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.client = CacheClient(self.cache.path, 4, 1000)
+        self.addCleanup(self.client.close)
+        self.fetcher = self.fetcher_of(follow_links=True)
+
+    def fetcher_of(self, follow_links):
+        return Fetcher(
+            self.conf.warm,
+            self.client,
+            self.hotset,
+            headers_for,
+            stale_max=300.0,
+            follow_links=follow_links,
+        )
+
+    def now(self):
+        return asyncio.get_running_loop().time()
+
+    async def test_a_stored_page_is_refreshed_without_a_hit(self):
+        self.assertIs(Outcome.STORED, (await self.fetcher.fetch(page("/a"))).outcome)
+        self.assertIn(page("/a"), self.fetcher.stored)
+        self.assertFalse(self.fetcher.needs(page("/a"), self.now()))
+        await self.fetcher.fetch(page("/a"))
+        first, second = (request.headers for request in self.cache.requests)
+        self.assertNotIn("cache-control", first)
+        self.assertEqual("no-cache", second["cache-control"])
+        self.assertEqual(("shop", "gzip"), (first["x-cachemig-service"], first["accept-encoding"]))
+
+    async def test_an_uncacheable_page_is_refused(self):
+        self.hotset.record(access("/a"))
+        for reply in (Reply(served="pass"), Reply(status=404), Reply(b"x" * 2000)):
+            self.hotset.forget(SERVICE)
+            self.hotset.record(access("/a"))
+            self.cache.respond = lambda request, reply=reply: reply
+            await asyncio.gather(self.fetcher.fetch(page("/a")), return_exceptions=True)
+            self.assertEqual([], self.warmer.pages(SERVICE, 9), reply)
+            self.assertNotIn(page("/a"), self.fetcher.stored)
+
+    async def test_a_failed_page_is_needed_again_after_a_while(self):
+        for reply in (Reply(status=503, served="pass"), Reply(status=429), Reply(raw=b"x\r\n\r\n")):
+            fetcher = self.fetcher_of(follow_links=True)
+            self.cache.respond = lambda request, reply=reply: reply
+            await asyncio.gather(fetcher.fetch(page("/a")), return_exceptions=True)
+            self.assertFalse(fetcher.needs(page("/a"), self.now()), reply)
+            self.assertTrue(fetcher.needs(page("/a"), self.now() + 15.1), reply)
+
+    async def test_a_refusal_of_the_engine_blames_no_page(self):
+        self.cache.respond = lambda request: Reply(status=409, served="refused")
+        with self.assertRaises(FetchError) as caught:
+            await self.fetcher.fetch(page("/a"))
+        self.assertTrue(caught.exception.unreachable)
+        self.assertTrue(self.fetcher.needs(page("/a"), self.now()))
+
+    async def test_a_failed_refresh_removes_the_page_from_the_queue(self):
+        await self.fetcher.fetch(page("/a"))
+        self.cache.respond = lambda request: Reply(status=500, served="pass")
+        await self.fetcher.fetch(page("/a"))
+        self.assertNotIn(page("/a"), self.fetcher.stored)
+
+    async def test_embedded_pages_are_returned_and_links_of_known_pages_queued(self):
+        self.cache.respond = lambda request: Reply(
+            b"<img src=/i.png><img src=/known.png><a href=/next>", headers=HTML
+        )
+        self.hotset.record(access("/a"))
+        self.hotset.record(access("/known.png", 2))
+        result = await self.fetcher.fetch(page("/a"))
+        self.assertEqual((page("/i.png"),), result.embedded)
+        self.assertEqual([page("/next")], self.fetcher.next_links(9, self.now()))
+        unknown = self.fetcher_of(follow_links=True)
+        await unknown.fetch(page("/other"))
+        self.assertEqual([], unknown.next_links(9, self.now()))
+
+    async def test_links_are_not_followed_without_consent(self):
+        self.cache.respond = lambda request: Reply(b"<a href=/next>", headers=HTML)
+        self.hotset.record(access("/a"))
+        fetcher = self.fetcher_of(follow_links=False)
+        await fetcher.fetch(page("/a"))
+        self.assertEqual([], fetcher.next_links(9, self.now()))
