@@ -93,12 +93,8 @@ class Writes:
             if state.waiting:
                 await self._recover_barrier(service.name, barrier)
             intake = ServiceIntake(queue, barrier, state.secret)
-            resume_delay = (
-                self._conf.journal.resume_delay
-                if self.recovered.may_be_in_flight(service.name)
-                else 0.0
-            )
-            sender = Sender(self.journal, queue, self._conf, intake.told, resume_delay)
+            delay = self._resume_delay(service.name)
+            sender = Sender(self.journal, queue, self._conf, intake.told, delay)
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
             sender.start()
@@ -106,6 +102,10 @@ class Writes:
     def _send_window(self, service: Service) -> int:
         window: int = self._conf.journal.send_window
         return max(window, _KEYED_WINDOW) if service.honours_keys else window
+
+    def _resume_delay(self, service: str) -> float:
+        delay: float = self._conf.journal.resume_delay
+        return delay if self.recovered.may_be_in_flight(service) else 0.0
 
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
@@ -154,7 +154,7 @@ class Writes:
 
     async def _tidy(self) -> None:
         """Forget old answers; take up what a person decided beside us, on the command queue."""
-        cutoff, forget_at = Cutoff(self._conf.journal.keep_answers), 0.0
+        cutoff, forget_at = Cutoff(self._conf.journal.keep_responses), 0.0
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             try:

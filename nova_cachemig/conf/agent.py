@@ -19,26 +19,28 @@ OPTS = [
     cfg.StrOpt(
         "topic",
         default="nova-cachemig-agent",
-        help="RPC topic on which the agent listens. Must equal [cachemig] topic in nova.conf.",
+        help="RPC topic of the agent. It must equal [cachemig] topic in nova.conf.",
     ),
     cfg.StrOpt(
         "state_dir",
         default="/var/lib/nova-cachemig",
-        help="Directory for data that must survive a restart: the journal, handovers, the state "
-        "of the engine.",
+        help="Directory of everything that must survive a restart: the journal, the records of "
+        "handovers, and the guests' addresses. Only one agent can use it at a time.",
     ),
     cfg.StrOpt(
         "services_dir",
         default="/etc/nova-cachemig/services.d",
-        help="Directory of YAML files that map front addresses to instances. The agent validates "
-        "all files before it applies any of them. nova-cachemig-manage writes to it.",
+        help="Directory of the YAML files that define the services: which front address belongs to "
+        "which instance. All files are validated before any of them takes effect. "
+        "nova-cachemig-manage writes to it too.",
     ),
     cfg.IntOpt(
         "reload_interval",
         default=2,
         min=1,
         max=3600,
-        help="Seconds between checks of services_dir for changes.",
+        help="Seconds between checks of services_dir for changes. The agent then also repeats "
+        "what failed before, for example to look up an instance in Nova.",
     ),
     cfg.FloatOpt(
         "warm_time",
@@ -46,30 +48,32 @@ OPTS = [
         min=0.0,
         max=3600.0,
         help="Seconds for which the agent fills the cache at full rate before Nova copies the "
-        "memory. The hook in nova-compute waits for this, but no longer than [cachemig] "
-        "warm_timeout in nova.conf. Then warming continues at a low rate while Nova copies "
-        "the memory.",
+        "memory. nova-compute waits for it, but no longer than [cachemig] warm_timeout in "
+        "nova.conf. After that the agent continues at a low rate during the copy. 0: only at the "
+        "low rate. Related are all options of [warm].",
     ),
     cfg.IntOpt(
         "handover_deadline",
         default=7200,
         min=10,
-        help="Seconds after its start when a handover no longer waits for Nova. It then ends as "
-        "soon as the guest is reachable and the journal is empty.",
+        help="Seconds after the start of a handover after which the agent ends it without Nova's "
+        "outcome, if it receives no further event. It still waits until the guest is reachable "
+        "and all accepted writes are sent.",
     ),
     cfg.IntOpt(
         "ask_nova_after",
         default=20,
         min=1,
-        help="Seconds without an event after which the agent asks Nova for the state of a "
-        "migration. It repeats this at the same interval.",
+        help="Seconds without an event of a handover after which the agent asks Nova for the "
+        "state of the migration. It asks again after each such interval.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options with ``conf``."""
-    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
+    # A separate group object: oslo.config copies an OptGroup shallowly and would share overrides.
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
 
 

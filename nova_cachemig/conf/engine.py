@@ -1,4 +1,4 @@
-"""Options of the engine: HAProxy at the edge and Varnish while a guest migrates."""
+"""Options of the engine: HAProxy at the edge, and Varnish while a guest migrates."""
 
 from __future__ import annotations
 
@@ -6,155 +6,41 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_cachemig.conf.sizes import Size
+
 GROUP = cfg.OptGroup("engine", title="HAProxy and Varnish on the cache node")
 
-OPTS = [
+_PROGRAMS = [
     cfg.StrOpt(
         "haproxy",
         default="haproxy",
-        help="HAProxy's program, version 2.6 or newer, built with Lua. A name without a path is "
+        help="HAProxy's program: version 2.6 or newer, built with Lua. A name without a slash is "
         "looked up in PATH.",
     ),
     cfg.ListOpt(
         "haproxy_args",
         default=[],
-        help="Additional arguments for HAProxy. They precede the agent's arguments.",
+        help="Additional arguments for HAProxy. They come before the agent's own.",
     ),
     cfg.StrOpt(
         "varnishd",
         default="varnishd",
-        help="Varnish's daemon, version 7.1 or newer. It needs a C compiler. A name without a "
-        "path is looked up in PATH.",
+        help="Varnish's program: version 7.1 or newer. It needs a C compiler. A name without a "
+        "slash is looked up in PATH.",
     ),
     cfg.ListOpt(
         "varnishd_args",
         default=["-j", "none"],
-        help="Additional arguments for varnishd. They precede the agent's arguments. By default "
-        "the cache runs as the agent's user, which should not be root.",
+        help="Additional arguments for varnishd. They come before the agent's own. With the "
+        "default, Varnish runs as the agent's user and changes to no other: run the agent as a "
+        "dedicated account.",
     ),
     cfg.StrOpt(
         "runtime_dir",
         default="/run/nova-cachemig",
         regex=r"^/[A-Za-z0-9/_.+-]{1,70}$",
-        help="Directory for the engines' configuration, maps and unix sockets. Only the agent's "
-        "user may access it. It must be on a local file system, preferably in memory.",
-    ),
-    cfg.StrOpt(
-        "cache_size",
-        default="256m",
-        regex=r"^[1-9][0-9]*[kmg]$",
-        help="Memory for stored responses, with suffix k, m or g. It must hold the hot sets of "
-        "all services that migrate at the same time.",
-    ),
-    cfg.IntOpt(
-        "max_object",
-        default=16,
-        min=1,
-        max=4096,
-        help="Maximum size of a stored response in MiB.",
-    ),
-    cfg.IntOpt(
-        "threads",
-        default=1,
-        min=1,
-        max=64,
-        help="Number of HAProxy's threads. One thread passes tens of thousands of requests per "
-        "second.",
-    ),
-    cfg.IntOpt(
-        "max_clients",
-        default=0,
-        min=0,
-        max=1000000,
-        help="Maximum number of client connections. 0: as many as the limit of open files "
-        "permits, at most 10000. Each client of a service that migrates needs six open "
-        "files.",
-    ),
-    cfg.IntOpt(
-        "hold_timeout",
-        default=60,
-        min=1,
-        max=3600,
-        help="Seconds for which the edge holds a read while the guest is not reachable. Then the "
-        "client gets 503 with Retry-After.",
-    ),
-    cfg.IntOpt(
-        "retry_after",
-        default=5,
-        min=1,
-        max=3600,
-        help="Value of Retry-After in such a response, in seconds.",
-    ),
-    cfg.IntOpt(
-        "connect_timeout",
-        default=300,
-        min=20,
-        max=10000,
-        help="Milliseconds after which the edge retries a connection to a guest. The kernel "
-        "itself would retry after 1, 3 and 7 s, too late for a guest that was paused.",
-    ),
-    cfg.IntOpt(
-        "fetch_connect_timeout",
-        default=100,
-        min=20,
-        max=10000,
-        help="The same for reads of a service that migrates, in milliseconds. A read that waits "
-        "for the guest's return takes at most this much longer.",
-    ),
-    cfg.IntOpt(
-        "fetches_on_return",
-        default=8,
-        min=1,
-        max=10000,
-        help="Maximum number of concurrent reads to a guest directly after its return. Other "
-        "reads wait for their turn, at most half a second. Increase it for guests with high "
-        "concurrency.",
-    ),
-    cfg.IntOpt(
-        "connect_patience",
-        default=60,
-        min=1,
-        max=3600,
-        help="Seconds for which the edge retries connections to a guest. Then the client gets "
-        "503. This alone carries new connections through a blackout if the agent is down.",
-    ),
-    cfg.IntOpt(
-        "guest_timeout",
-        default=3600,
-        min=1,
-        max=86400,
-        help="Seconds to wait for a guest that has received a request. It should exceed the "
-        "guest's own limits.",
-    ),
-    cfg.IntOpt(
-        "client_timeout",
-        default=3600,
-        min=1,
-        max=86400,
-        help="Seconds for which a client may stall while it sends a body or reads a response.",
-    ),
-    cfg.IntOpt(
-        "request_timeout",
-        default=10,
-        min=1,
-        max=600,
-        help="Seconds within which a client must send the head of a request.",
-    ),
-    cfg.IntOpt(
-        "keepalive_timeout",
-        default=60,
-        min=1,
-        max=3600,
-        help="Seconds for which the edge keeps an idle client connection.",
-    ),
-    cfg.IntOpt(
-        "stale_max",
-        default=600,
-        min=1,
-        max=86400,
-        help="Maximum age of a stale response beyond its freshness, in seconds. Stale responses "
-        "are used only during a handover, and only where RFC 9111, section 4.2.4, permits "
-        "it.",
+        help="Directory of the engines' configuration, maps and unix sockets. Only the agent's "
+        "user may enter it. It must be on a local file system, preferably in memory.",
     ),
     cfg.IntOpt(
         "admin_timeout",
@@ -168,16 +54,58 @@ OPTS = [
         default=20,
         min=1,
         max=300,
-        help="Seconds within which HAProxy and Varnish must start.",
+        help="Seconds within which HAProxy and Varnish must start, reload or check a "
+        "configuration.",
+    ),
+]
+
+_CAPACITY = [
+    cfg.StrOpt(
+        "cache_size",
+        default="256m",
+        regex=r"^[1-9][0-9]*[kmg]$",
+        help="Memory for stored responses: a number with k, m or g (KiB, MiB, GiB). It must hold "
+        "the popular pages of all services that are in a handover at the same time.",
+    ),
+    cfg.Opt(
+        "max_object_size",
+        type=Size(minimum=1 << 20, maximum=4 << 30),
+        default="16m",
+        help="Size of the largest response that is stored, in bytes, or with k, m or g. Larger "
+        "responses always come from the guest. Related: [warm] max_object_size.",
+    ),
+    cfg.IntOpt(
+        "max_object",
+        min=1,
+        max=4096,
+        deprecated_for_removal=True,
+        deprecated_reason="It is in MiB, while [warm] max_object was in bytes. Use "
+        "max_object_size.",
+        help="The former max_object_size, in MiB. If set, it replaces max_object_size.",
+    ),
+    cfg.IntOpt(
+        "threads",
+        default=1,
+        min=1,
+        max=64,
+        help="Threads of HAProxy. One thread forwards tens of thousands of requests per second.",
+    ),
+    cfg.IntOpt(
+        "max_clients",
+        default=0,
+        min=0,
+        max=1000000,
+        help="Limit of simultaneous client connections. 0: as many as the limit of open files "
+        "allows, at most 10000. A client of a service in a handover needs six open files.",
     ),
     cfg.IntOpt(
         "access_rate",
         default=2000,
         min=0,
         max=1000000,
-        help="Maximum number of access records per second from which the agent learns the "
-        "popularity of pages. It skips the rest. For services that migrate, it counts all "
-        "requests.",
+        help="Records per second that the agent reads from the access log to learn which pages "
+        "are popular. It skips further records, but counts every request of a service in a "
+        "handover. 0 is the same as 1.",
     ),
     cfg.BoolOpt(
         "forwarded_for",
@@ -186,10 +114,105 @@ OPTS = [
     ),
 ]
 
+_HANDOVER = [
+    cfg.IntOpt(
+        "hold_timeout",
+        default=60,
+        min=1,
+        max=3600,
+        help="Seconds for which a request is held while the guest is silent. After that the "
+        "client gets 503 with Retry-After. Related: retry_after; [journal] hold_timeout for "
+        "writes.",
+    ),
+    cfg.IntOpt(
+        "retry_after",
+        default=5,
+        min=1,
+        max=3600,
+        help="Seconds in the Retry-After header of such a response.",
+    ),
+    cfg.IntOpt(
+        "stale_max",
+        default=600,
+        min=1,
+        max=86400,
+        help="Seconds beyond its freshness for which a stored response may be used during a "
+        "handover, if RFC 9111, section 4.2.4, allows stale responses for it.",
+    ),
+    cfg.IntOpt(
+        "fetches_on_return",
+        default=8,
+        min=1,
+        max=10000,
+        help="Limit of simultaneous reads to a guest that has just become reachable. Further reads "
+        "wait for their turn, at most half a second. Increase it for a guest that handles many "
+        "requests in parallel.",
+    ),
+]
+
+_TIMEOUTS = [
+    cfg.IntOpt(
+        "connect_timeout",
+        default=300,
+        min=20,
+        max=10000,
+        help="Milliseconds after which HAProxy gives up a connection attempt to a guest and starts "
+        "a new one. The kernel alone repeats an attempt only after 1, 3 and 7 seconds, which is "
+        "too late for a guest that was paused.",
+    ),
+    cfg.IntOpt(
+        "fetch_connect_timeout",
+        default=100,
+        min=20,
+        max=10000,
+        help="Like connect_timeout, in milliseconds, but for reads of a service in a handover. A "
+        "read that waits for the guest's return is late by at most this much.",
+    ),
+    cfg.IntOpt(
+        "connect_patience",
+        default=60,
+        min=1,
+        max=3600,
+        help="Seconds for which HAProxy repeats connection attempts to a guest before the client "
+        "gets 503. While the agent is down, only this carries new connections through a blackout.",
+    ),
+    cfg.IntOpt(
+        "guest_timeout",
+        default=3600,
+        min=1,
+        max=86400,
+        help="Seconds without a byte from the guest after which a request that it received fails "
+        "with 504. Make it longer than the guest's own timeouts.",
+    ),
+    cfg.IntOpt(
+        "client_timeout",
+        default=3600,
+        min=1,
+        max=86400,
+        help="Seconds for which a client may stall while it sends a body or receives a response.",
+    ),
+    cfg.IntOpt(
+        "request_timeout",
+        default=10,
+        min=1,
+        max=600,
+        help="Seconds within which a client must send a request's headers.",
+    ),
+    cfg.IntOpt(
+        "keepalive_timeout",
+        default=60,
+        min=1,
+        max=3600,
+        help="Seconds for which a client's idle connection stays open.",
+    ),
+]
+
+OPTS = _PROGRAMS + _CAPACITY + _HANDOVER + _TIMEOUTS
+
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options with ``conf``."""
-    # A separate group object: see journal.py
+    # A separate group object: oslo.config copies an OptGroup shallowly and would share overrides.
     conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
 
@@ -197,3 +220,10 @@ def register(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options for the sample generator."""
     return [(GROUP, OPTS)]
+
+
+def max_object_bytes(conf: cfg.ConfigOpts) -> int:
+    """Return the size of the largest response that is stored, also from the deprecated option."""
+    mebibytes: int | None = conf.engine.max_object
+    size: int = conf.engine.max_object_size
+    return size if mebibytes is None else mebibytes << 20

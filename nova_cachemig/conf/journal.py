@@ -1,4 +1,4 @@
-"""Options of the journal: accepting, storing and replaying writes."""
+"""Options of the journal: how writes are accepted, stored, and sent to the guest."""
 
 from __future__ import annotations
 
@@ -6,146 +6,158 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_cachemig.conf.sizes import Size
+
 GROUP = cfg.OptGroup("journal", title="The journal of writes: intake, storage, replay")
 
-OPTS = [
+_STORAGE = [
     cfg.StrOpt(
         "connection",
         secret=True,
-        help="SQLAlchemy URL of the database for the writes: SQLite, PostgreSQL "
-        "(postgresql+psycopg2://) or MySQL/MariaDB (mysql+pymysql://). Unset: SQLite in the "
-        "file journal.sqlite of [agent] state_dir, with write-ahead log and "
-        "synchronous=FULL. Large bodies and the progress log are always in [agent] "
-        "state_dir.",
+        help="SQLAlchemy URL of the journal's database: SQLite, PostgreSQL "
+        "(postgresql+psycopg2://) or MySQL/MariaDB (mysql+pymysql://). Unset: SQLite in the file "
+        "journal.sqlite of [agent] state_dir, with a write-ahead log and synchronous=FULL. "
+        "[agent] state_dir holds large bodies and the progress log in any case.",
     ),
     cfg.StrOpt(
         "encryption",
         default="none",
         choices=[
-            ("none", "in the clear; configured keys still decrypt existing records"),
+            ("none", "not encrypted; configured keys still decrypt older records"),
             ("file", "with the last key of key_file"),
             ("castellan", "with the last key of key_ids, from Barbican or Vault"),
         ],
-        help="How writes (bodies, URLs, header fields, clients) and the guests' responses are "
-        "encrypted on disk. The cipher is AES-256-GCM. A change affects new records only.",
+        help="How bodies, URLs, header fields and clients of writes, and the guests' responses, "
+        "are encrypted on disk (AES-256-GCM). A change applies to new records only. Related: "
+        "key_file, key_ids, lost_keys.",
     ),
     cfg.StrOpt(
         "key_file",
-        help="File with one key per line: a name, a space, 32 bytes in base64. The last key "
-        "encrypts; all keys decrypt. Only owner and group may read the file. To rotate keys, "
-        "append one and restart the agent. Related: encryption.",
+        help="File of keys, one per line: a name, a space, and 32 bytes in base64. The last key "
+        "encrypts; all keys decrypt. Only the owner and the group may read the file. To rotate "
+        "keys, append a key and restart the agent. Related: encryption.",
     ),
     cfg.ListOpt(
         "key_ids",
         default=[],
-        help="Identifiers of 256-bit keys in the key manager that the [key_manager] section "
-        "configures for castellan. The last key encrypts; all keys decrypt. To rotate keys, "
-        "append one and restart the agent. This needs the extra nova-cachemig[castellan]. "
-        "Related: encryption.",
+        help="Identifiers of 256-bit keys in the key manager of castellan's [key_manager] group. "
+        "The last key encrypts; all keys decrypt. To rotate keys, append an identifier and "
+        "restart the agent. Needs the extra nova-cachemig[castellan]. Related: encryption.",
     ),
     cfg.ListOpt(
         "lost_keys",
         default=[],
-        help="Names of keys that no longer exist. If the journal needs a missing key that is not "
-        "listed here, the agent does not start. Writes under a listed key are quarantined as "
-        "damaged, and responses under it are lost.",
+        help="Names of keys that are lost for good. Normally the agent does not start without a "
+        "key that its journal needs. With the key listed here it starts: writes encrypted with "
+        "that key go to quarantine as damaged, and responses are discarded.",
     ),
+    cfg.Opt(
+        "spool_threshold",
+        type=Size(minimum=1 << 10, maximum=16 << 20),
+        default="64k",
+        help="Size above which a body is kept in a file of its own instead of the database and "
+        "memory, in bytes, or with k, m or g.",
+    ),
+    cfg.Opt(
+        "min_free",
+        type=Size(),
+        default="64m",
+        help="Free space that [agent] state_dir must have, in bytes, or with k, m or g. With less, "
+        "new writes get 503 with Retry-After, so that the responses to accepted writes can still "
+        "be recorded. 0: accept writes until the disk is full.",
+    ),
+    cfg.IntOpt(
+        "keep_responses",
+        deprecated_name="keep_answers",
+        default=86400,
+        min=1,
+        help="Seconds for which the journal keeps a write and its response after the response "
+        "arrived: for status URLs and for repeated requests with the same Idempotency-Key.",
+    ),
+]
+
+_INTAKE = [
     cfg.StrOpt(
         "intake_socket",
-        help="Path of the unix socket (mode 0600) on which the edge delivers writes. Unset: "
+        help="Path of the unix socket (mode 0600) to which the edge sends writes. Unset: "
         "intake.sock in [agent] state_dir.",
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         "max_body",
-        default=1 << 30,
-        min=1,
-        help="Maximum size of a body in bytes. A larger one gets 413.",
-    ),
-    cfg.IntOpt(
-        "spool_threshold",
-        default=65536,
-        min=1024,
-        max=16 << 20,
-        help="Size in bytes above which a body is stored in a separate file instead of the "
-        "database and memory.",
+        type=Size(minimum=1),
+        default="1g",
+        help="Size of the largest body that is accepted, in bytes, or with k, m or g. A larger "
+        "one gets 413.",
     ),
     cfg.IntOpt(
         "max_waiting",
         default=200_000,
         min=1,
-        help="Maximum number of writes per service that wait for the guest. Further writes get "
-        "503 with Retry-After and are not accepted.",
+        help="Limit of accepted writes of one service that wait for its guest. Further writes get "
+        "503 with Retry-After and are not accepted. Related: max_waiting_bytes.",
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         "max_waiting_bytes",
-        default=4 << 30,
-        min=1,
-        help="Maximum size in bytes of the bodies that wait for the guest, per service. Further "
-        "writes get 503 with Retry-After.",
-    ),
-    cfg.IntOpt(
-        "min_free",
-        default=64 << 20,
-        min=0,
-        help="Bytes that must be free in [agent] state_dir. Below this, new writes get 503 with "
-        "Retry-After. The reserve lets the journal record the responses to writes that it "
-        "has accepted.",
+        type=Size(minimum=1),
+        default="4g",
+        help="Limit of the total size of the bodies of such writes, in bytes, or with k, m or g. "
+        "Related: max_waiting.",
     ),
     cfg.FloatOpt(
         "hold_timeout",
         default=120.0,
         min=0.0,
-        help="Seconds for which a client waits for the guest's response to a write. Then it gets "
-        "202 with a status URL, and the write stays accepted.",
+        help="Seconds for which a client waits for the guest's response to its write. After that "
+        "it gets 202 with a status URL; the write stays accepted. 0: it gets 202 immediately. "
+        "Related: [engine] hold_timeout for reads.",
     ),
     cfg.FloatOpt(
         "body_timeout",
         default=60.0,
         min=0.1,
-        help="Seconds without a byte of a request after which the intake gives up the client. "
-        "Nothing of the request is accepted.",
+        help="Seconds without a byte from a client that sends a request after which the agent "
+        "closes the connection. Nothing of the request is accepted.",
     ),
+]
+
+_REPLAY = [
     cfg.FloatOpt(
-        "answer_timeout",
+        "response_timeout",
+        deprecated_name="answer_timeout",
         default=600.0,
         min=0.1,
         help="Seconds without a byte from a reachable guest after which its connection counts as "
         "lost and the write in flight as in doubt.",
     ),
-    cfg.IntOpt(
-        "max_answer",
-        default=64 << 20,
-        min=0,
-        help="Maximum size in bytes of a guest's response that is passed on. Of a larger one, "
-        "only status and headers are kept, and the write counts as done.",
-    ),
-    cfg.IntOpt(
-        "keep_answers",
-        default=86400,
-        min=1,
-        help="Seconds for which a write is kept after its response: for its status URL, and for "
-        "repeated requests with the same Idempotency-Key.",
+    cfg.Opt(
+        "max_response",
+        deprecated_name="max_answer",
+        type=Size(),
+        default="64m",
+        help="Size of the largest response of a guest that the client gets completely, in bytes, "
+        "or with k, m or g. Of a larger response, only the status and the headers are kept. 0: no "
+        "response has a body.",
     ),
     cfg.IntOpt(
         "send_window",
         default=64,
         min=1,
         max=4096,
-        help="Number of writes per service that may be sent after one durable mark. After a crash "
-        "of the agent, only the writes in flight are in doubt (see parallel). After a power "
-        "failure, up to this many are in doubt, and those that must not be sent twice are "
-        "quarantined. With 1, the replay of a backlog costs one fsync per write. A service "
-        "that honours keys uses at least 1024, because repetition does no harm there.",
+        help="Writes of one service that may be sent after one durable mark in the journal. After "
+        "a crash of the agent, only the writes that were in flight (see parallel) are in doubt. "
+        "After a power failure of the node, up to this many are, and those that must not be sent "
+        "twice go to quarantine. 1: one fsync per write during the replay. A service that honours "
+        "keys has a window of at least 1024, because there a repeated write does no harm.",
     ),
     cfg.IntOpt(
         "pipeline",
         default=16,
         min=1,
         max=256,
-        help="Maximum number of writes in flight on one connection to the guest, in the order of "
-        "acceptance. No write follows one that must not be sent twice, nor another to the "
-        "same URL unless the service honours keys. Pipelining needs a guest that keeps "
-        "connections open and responds within 20 ms. After a broken connection, the guest "
+        help="Limit of writes in flight on one connection, in the order of acceptance (HTTP "
+        "pipelining). No write follows one that must not be sent twice, nor another write to "
+        "its own URL unless the service honours keys. A guest gets pipelined writes only if it "
+        "keeps connections open and responds within 20 ms; after it closes such a connection, it "
         "gets one write at a time. 1: no pipelining.",
     ),
     cfg.FloatOpt(
@@ -153,33 +165,37 @@ OPTS = [
         deprecated_name="settle",
         default=1.0,
         min=0.0,
-        help="Seconds to wait after a guest becomes reachable, if the agent died with writes in "
-        "flight to it. The guest may still process them, and later writes must not overtake "
-        "them.",
+        help="Seconds from the guest's return to the first write, if the agent crashed while "
+        "writes of the service were in flight. The guest may still process these writes, and "
+        "later ones must not overtake them. 0: no delay. Otherwise nothing is delayed.",
     ),
     cfg.IntOpt(
         "parallel",
         default=1,
         min=1,
         max=1024,
-        help="Maximum number of writes in flight to one guest on several connections. 1: the "
-        "total order of acceptance. Higher values are for guests with slow writes: writes "
-        "leave in order but can overtake each other. Writes of one client, and idempotent "
-        "writes to one URL, always keep their order. The same holds for writes of a service "
-        "that responds with 202, and for writes that were found on disk after a restart.",
+        help="Limit of simultaneous writes to one guest, each on its own connection. 1: the guest "
+        "gets the writes in the order of acceptance. A larger value helps guests that need long "
+        "for a write. Writes still start in that order. Writes of one client, and idempotent "
+        "writes to one URL, keep it strictly. The same holds for all writes of a service that "
+        "responds with 202, and for writes that a restarted agent found on disk.",
     ),
     cfg.StrOpt(
         "replay_source",
-        help="Source address of the agent's connections to guests. Unset: the system chooses.",
+        help="Source address of connections to guests, so that others can recognize them. Unset: "
+        "the system chooses it.",
     ),
     cfg.FloatOpt(
         "reuse_idle",
         default=1.0,
         min=0.0,
-        help="Seconds for which an idle connection to a guest is used again. With a longer time, "
-        "the guest may close it just when a write is sent, which leaves the write in doubt.",
+        help="Seconds for which an idle connection to a guest may be reused. With a longer time, "
+        "the guest is more likely to close it just when a write is sent, which leaves that write "
+        "in doubt. 0: a new connection for each write.",
     ),
 ]
+
+OPTS = _STORAGE + _INTAKE + _REPLAY
 
 
 def register(conf: cfg.ConfigOpts) -> None:

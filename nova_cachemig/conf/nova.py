@@ -1,4 +1,4 @@
-"""How the agent reaches Nova's API: an account that may list servers and migrations."""
+"""Access to Nova's API with an account that can list servers and migrations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("nova", title="Access to Nova's API, by keystoneauth1")
+GROUP = cfg.OptGroup("nova", title="Access to Nova's API, with keystoneauth1")
 
 OPTS = [
-    cfg.StrOpt("region_name", help="Region of the compute endpoint; unset: the first found."),
+    cfg.StrOpt(
+        "region_name",
+        help="Region of the compute endpoint. Unset: the first one in the service catalogue.",
+    ),
     cfg.StrOpt(
         "interface",
         default="internal",
@@ -21,8 +24,9 @@ OPTS = [
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Register the options, including those of keystoneauth1, with ``conf``."""
-    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
+    """Register the options with ``conf``, including those of keystoneauth1."""
+    # A separate group object: oslo.config copies an OptGroup shallowly and would share overrides.
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
     loading.register_auth_conf_options(conf, GROUP.name)
     loading.register_session_conf_options(conf, GROUP.name)

@@ -1,4 +1,4 @@
-"""Lists every option for the sample generator: the agent's file and Nova's file apart."""
+"""Lists every option for the sample generator: the agent's file and Nova's file separately."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Any
 
 import nova_cachemig.conf
 
-# The module's GROUP is registered in nova.conf, not in nova-cachemig.conf.
 IN_NOVA = frozenset({"compute", "scheduler"})
+"""Modules whose group belongs in nova.conf, not in nova-cachemig.conf."""
 
 
-def _modules() -> Iterator[tuple[str, Any]]:
+def modules() -> Iterator[tuple[str, Any]]:
+    """Yield the name and the module of each group of options."""
     for found in pkgutil.iter_modules(nova_cachemig.conf.__path__):
-        if found.name not in {"opts", "setup"}:
-            yield found.name, importlib.import_module(f"nova_cachemig.conf.{found.name}")
+        module = importlib.import_module(f"nova_cachemig.conf.{found.name}")
+        if hasattr(module, "GROUP"):
+            yield found.name, module
 
 
 def list_agent_opts() -> list[tuple[Any, list[Any]]]:
     """Options of the agent and the forecaster."""
-    return [pair for name, mod in _modules() if name not in IN_NOVA for pair in mod.list_opts()]
+    return [pair for name, mod in modules() if name not in IN_NOVA for pair in mod.list_opts()]
 
 
 def list_nova_opts() -> list[tuple[Any, list[Any]]]:
     """Options in nova.conf."""
-    return [pair for name, mod in _modules() if name in IN_NOVA for pair in mod.list_opts()]
+    return [pair for name, mod in modules() if name in IN_NOVA for pair in mod.list_opts()]

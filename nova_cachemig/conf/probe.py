@@ -14,43 +14,46 @@ OPTS = [
         default=5,
         min=2,
         max=100,
-        help="Number of consecutive overdue probes after which a guest counts as paused. A low "
-        "number reacts faster; a high number tolerates a slow guest.",
+        help="Number of consecutive overdue probes, without a response to any of them, after which "
+        "a guest counts as silent. The agent sends one probe every 50 ms while it waits for "
+        "silence. A small number reacts sooner; a large number is not misled by a guest that is "
+        "only slow. Related: least_timeout, timeout_factor.",
     ),
     cfg.FloatOpt(
         "least_timeout",
         default=0.06,
         min=0.005,
-        help="Minimum number of seconds after which a probe is overdue.",
+        help="A probe is not overdue before this many seconds. Related: timeout_factor.",
     ),
     cfg.FloatOpt(
         "timeout_factor",
         default=4.0,
         min=1.0,
         help="A probe is overdue after this many times the 99th percentile of the guest's recent "
-        "connection times, but not before least_timeout.",
+        "connection times, but not before least_timeout and not after lifetime.",
     ),
     cfg.FloatOpt(
         "lifetime",
         default=1.0,
         min=0.05,
         max=3.0,
-        help="Seconds to wait for the result of one probe. After one second the kernel would send "
-        "the SYN again, but later probes do this anyway.",
+        help="Seconds after which the agent gives up one probe. After one second the kernel would "
+        "repeat its SYN packet, but later probes have the same effect.",
     ),
     cfg.IntOpt(
         "max_open",
         default=64,
         min=2,
         max=1024,
-        help="Maximum number of open probes per guest. A new probe replaces the oldest.",
+        help="Limit of simultaneously open probes of one guest. A new probe replaces the oldest.",
     ),
 ]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options with ``conf``."""
-    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
+    # A separate group object: oslo.config copies an OptGroup shallowly and would share overrides.
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
 
 

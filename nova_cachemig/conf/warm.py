@@ -1,4 +1,4 @@
-"""Options of the warmer and of the hot set from which it works."""
+"""Options of the warmer, and of the popular pages that it remembers."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any
 
 from oslo_config import cfg, types
 
+from nova_cachemig.conf.sizes import Size
+
 GROUP = cfg.OptGroup("warm", title="Filling the cache before a guest is paused")
 
 _NEVER_FOLLOWED = (
     # Actions, anywhere in the path.
     r"(?i:log[-_]?(?:out|off)|sign[-_]?(?:out|off)|unsubscribe|delete|remove|destroy|purge|erase"
     r"|revoke|cgi-bin|wp-admin)"
-    # Verbs, which also occur in titles of articles: only if a segment of the path begins with one
-    # (/add-to-cart), contains it with a capital (/cartAdd) or ends with it (/cart_add.php).
+    # Verbs. Titles of articles have them too, so only where a segment of the path begins with one
+    # (/add-to-cart), has it with a capital (/cartAdd) or ends with it (/cart_add.php).
     r"|(?:(?<=[/?&=])|(?<=[a-z])(?=[A-Z])|(?<=[-_])(?=[A-Za-z]+(?:[/.;]|\Z)))"
     r"(?i:log[-_]?in|sign[-_]?(?:in|up)|register|subscribe|add|buy|cart|basket|checkout|order|pay"
     r"|edit|update|save|create|submit|vote|like|follow|accept|reject|approve|activate|confirm"
     r"|cancel|reset|clear|toggle|enable|disable|start|stop|restart|reboot|shutdown|run|exec"
     r"|execute|trigger|send|invite|join|leave|upload|import|export|download|install|upgrade|admin"
     r"|api)(?![a-z])"
-    # Files too large to be fetched on a guess.
+    # Files that are too large to fetch without a request.
     r"|(?i:\.(?:zip|gz|tgz|bz2|xz|zst|7z|rar|tar|iso|img|exe|msi|dmg|deb|rpm|apk|mp4|webm|mkv|avi"
     r"|mov|mp3|wav|flac)\Z)"
 )
 
 
 class _Expression(types.String):
-    """A regular expression; anything else is refused when the configuration is read."""
+    """A regular expression; an invalid one is refused when the configuration is read."""
 
     def __call__(self, value: Any) -> str:
         text = str(super().__call__(value))
@@ -39,49 +41,64 @@ class _Expression(types.String):
         return text
 
 
+_DRIVER = [
+    cfg.StrOpt(
+        "driver",
+        default="cache",
+        choices=[
+            ("cache", "fetch the pages that users are about to need through the cache"),
+            ("none", "fetch nothing; the cache holds what users ask for during the handover"),
+        ],
+        help="How the agent fills the cache before and while Nova copies the memory. With none, a "
+        "migration never waits for the cache, no other option of this group has an effect, and "
+        "guests get only the requests that users make. Related: [agent] warm_time.",
+    ),
+]
+
 _HOT_SET = [
     cfg.IntOpt(
         "max_pages",
         default=20_000,
         min=1,
-        help="Maximum number of known pages per service. A new page then replaces one with fewer "
-        "requests. Each page takes about 1 KiB of memory.",
+        help="Limit of the pages that the agent remembers for one service, about 1 KiB of memory "
+        "each. Beyond it, a new page replaces one that is requested less often.",
     ),
     cfg.IntOpt(
         "max_pages_total",
         default=200_000,
         min=1,
-        help="Maximum number of known pages of all services. Beyond it, the service with the most "
-        "pages loses some.",
+        help="Limit of the pages that the agent remembers for all services. Beyond it, the service "
+        "with the most pages loses some.",
     ),
     cfg.IntOpt(
         "max_services",
         default=1_000,
         min=1,
-        help="Maximum number of services with known pages. Beyond it, the agent forgets the "
-        "service whose last request is the oldest.",
+        help="Limit of the services whose pages the agent remembers. Beyond it, the agent forgets "
+        "the service whose last request is the oldest.",
     ),
     cfg.IntOpt(
         "max_clients",
         default=2_000,
         min=1,
-        help="Maximum number of client sessions per service that the agent follows. The most "
-        "recent ones count.",
+        help="Limit of the client sessions of one service that the agent follows at the same time. "
+        "It follows the most recent ones.",
     ),
     cfg.ListOpt(
         "half_lives",
         item_type=types.Integer(min=1),
         bounds=False,
         default=[600, 3_600, 21_600],
-        help="Half-lives, in seconds, of the counts of requests for a page. With several, and a "
-        "count that never fades, each service learns the best mixture.",
+        help="Times in seconds after which the weight of a request for a page is halved. With "
+        "several values, and a count that never decays beside them, the agent learns for each "
+        "service which of them predicts best.",
     ),
     cfg.IntOpt(
         "horizon",
         default=300,
         min=1,
-        help="Seconds ahead for which the need for pages is estimated: about the time from the "
-        "start of warming to the end of the blackout.",
+        help="Seconds ahead for which the agent estimates which pages users need: about the time "
+        "from the start of warming to the end of the blackout.",
     ),
     cfg.IntOpt(
         "refused_for",
@@ -96,68 +113,71 @@ _FETCHING = [
         "max_rate",
         default=400,
         min=1,
-        help="Maximum number of requests per second to one guest. The actual rate starts low, "
-        "rises while the guest's response times stay the same, and halves when they grow.",
+        help="Limit of requests per second to one guest. The actual rate starts low, increases "
+        "while the guest is as fast as before, and is halved when it is slower. Related: "
+        "min_rate, slow_factor.",
     ),
     cfg.IntOpt(
         "min_rate",
         default=4,
         min=1,
-        help="Minimum number of requests per second, even if the guest is slow.",
+        help="Requests per second that are sent even to the slowest guest. Related: max_rate.",
     ),
     cfg.IntOpt(
         "max_concurrency",
         default=16,
         min=1,
         max=256,
-        help="Maximum number of concurrent requests to one guest.",
+        help="Limit of simultaneous requests to one guest.",
     ),
     cfg.IntOpt(
         "total_concurrency",
         default=64,
         min=1,
         max=4096,
-        help="Maximum number of concurrent requests to all guests.",
+        help="Limit of simultaneous requests to all guests together.",
     ),
     cfg.FloatOpt(
         "slow_factor",
         default=2.0,
         min=1.1,
-        help="The guest is too busy when response times, for users or for the warmer, exceed "
-        "their earlier value by this factor plus 5 ms.",
+        help="A guest counts as overloaded when its response time, to users or to the agent, is "
+        "more than this many times its earlier response time, plus 5 ms.",
     ),
     cfg.FloatOpt(
         "fetch_timeout",
         default=10.0,
         min=0.1,
-        help="Seconds after which the warmer gives up a request.",
+        help="Seconds after which the agent gives up one request.",
     ),
-    cfg.IntOpt(
-        "max_object",
-        default=32 * 1024 * 1024,
-        min=1024,
-        help="Maximum size of a fetched body in bytes. The warmer stops reading a longer one and "
-        "skips the page.",
+    cfg.Opt(
+        "max_object_size",
+        deprecated_name="max_object",
+        type=Size(minimum=1 << 10),
+        default="32m",
+        help="Size of a body, in bytes, or with k, m or g, above which the agent stops reading it "
+        "and does not fetch the page again. A value above [engine] max_object_size has no "
+        "benefit, because such a response is not stored.",
     ),
     cfg.IntOpt(
         "keep_rate",
         default=20,
         min=1,
-        help="Maximum number of requests per second during the memory copy, for pages that have "
-        "become popular or are about to become unusable. Pages that a write has changed are "
-        "fetched immediately and do not count.",
+        help="Limit of requests per second while Nova copies the memory, for newly popular pages "
+        "and stored pages that soon become unusable. Pages that a write has changed are fetched "
+        "immediately, in addition.",
     ),
     cfg.FloatOpt(
         "keep_interval",
         default=2.0,
         min=0.1,
-        help="Seconds between checks for such pages.",
+        help="Seconds between two searches for such pages.",
     ),
     cfg.FloatOpt(
         "refresh_before",
         default=10.0,
         min=0.0,
-        help="Seconds before a stored page becomes unusable when the warmer fetches it again.",
+        help="Seconds before a stored page becomes unusable at which the agent fetches it again.",
     ),
 ]
 
@@ -165,26 +185,26 @@ _DISCOVERY = [
     cfg.BoolOpt(
         "discover",
         default=True,
-        help="Whether to fetch content that HTML and CSS pages embed from the same host (images, "
-        "scripts, style sheets, fonts), even if no user has requested it yet. It follows the "
-        "known pages.",
+        help="Whether to fetch, after the known pages, the resources that their HTML and CSS embed "
+        "from the same host (images, scripts, style sheets, fonts), requested before or not.",
     ),
     cfg.BoolOpt(
         "discover_queries",
         default=False,
-        help="Whether discovery includes addresses with a query string, both embedded and linked.",
+        help="Whether to discover URLs with a query string too. This applies to embedded "
+        "pages and to linked pages (discover_links).",
     ),
     cfg.IntOpt(
         "discover_limit",
         default=500,
         min=0,
-        help="Maximum number of embedded pages that are discovered and fetched per warming.",
+        help="Limit of embedded pages that are discovered and fetched in one warming. 0: none.",
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         "discover_bytes",
-        default=256 * 1024,
-        min=1024,
-        help="Number of bytes of an HTML or CSS body that discovery searches.",
+        type=Size(minimum=1 << 10),
+        default="256k",
+        help="How much of an HTML or CSS body is searched, in bytes, or with k, m or g.",
     ),
 ]
 
@@ -192,50 +212,37 @@ _LINKS = [
     cfg.BoolOpt(
         "discover_links",
         default=True,
-        help="Whether to fetch pages of the same host and port to which known pages link and that "
-        "no user has requested yet. They follow the known pages and embedded content; links "
-        "of the most needed pages come first. The warmer sends GET requests without cookies, "
-        "credentials or (unless discover_queries is set) query strings, and does not follow "
-        "links of links. Some applications change something on a GET, against RFC 9110, "
-        "section 9.2.1. Set this to false if you cannot rule them out. follow_links in a "
-        "service's entry overrides this option. A page can forbid it with rel=nofollow, "
-        "<meta name=robots content=nofollow> or X-Robots-Tag: nofollow.",
+        help="Whether to fetch, after the known pages and their embedded resources, the pages that "
+        "they link to on the same host and port and that had no request yet. Pages that the "
+        "most needed pages link to come first. The agent uses GET only, without cookies, "
+        "credentials or (unless discover_queries is set) query strings, and does not follow the "
+        "links of linked pages. In an application that violates HTTP (RFC 9110, section 9.2.1), "
+        "such a GET can have an effect. Set this to false if you cannot rule that out for your "
+        "tenants' applications. A service's own follow_links overrides this option. A page can "
+        "exclude its links with rel=nofollow, <meta name=robots content=nofollow> or "
+        "X-Robots-Tag: nofollow.",
     ),
     cfg.IntOpt(
         "discover_links_limit",
         default=1_000,
         min=0,
-        help="Maximum number of linked pages that are fetched per handover.",
+        help="Limit of linked pages that are fetched in one handover. 0: none.",
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         "discover_links_size",
-        default=32 * 1024 * 1024,
-        min=0,
-        help="Total size in bytes of linked pages per handover, so that they do not replace known "
-        "pages in the cache. The warmer stops following links at this size. Related: "
-        "[engine] cache_size.",
+        type=Size(),
+        default="32m",
+        help="Total size of linked pages, in bytes, or with k, m or g, after which no more are "
+        "fetched in one handover, so that they do not displace known pages. Related: [engine] "
+        "cache_size.",
     ),
     cfg.Opt(
         "discover_links_never",
         type=_Expression(),
         default=_NEVER_FOLLOWED,
-        help="Python regular expression for links that the warmer does not follow. It applies to "
-        "the percent-decoded path and query. The default matches actions (logout, delete, "
-        "unsubscribe, ...), archives and videos. (?!) excludes nothing.",
-    ),
-]
-
-_DRIVER = [
-    cfg.StrOpt(
-        "driver",
-        default="cache",
-        choices=[
-            ("cache", "fetch the pages that users are about to need through the cache"),
-            ("none", "fetch nothing; the cache holds what users ask for during the handover"),
-        ],
-        help="How the agent fills the cache before and during the memory copy. With none, a "
-        "migration never waits for the cache, no other option of this group has an effect, "
-        "and guests get only the requests of their users. Related: [agent] warm_time.",
+        help="Python regular expression of links that are not followed. It is searched in the "
+        "percent-decoded path and query. The default excludes actions (logout, delete, "
+        "unsubscribe, ...), archives and films. (?!) excludes nothing.",
     ),
 ]
 
@@ -244,7 +251,8 @@ OPTS = _DRIVER + _HOT_SET + _FETCHING + _DISCOVERY + _LINKS
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options with ``conf``."""
-    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))  # its own: see journal.py
+    # A separate group object: oslo.config copies an OptGroup shallowly and would share overrides.
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
     conf.register_opts(OPTS, group=GROUP.name)
 
 

@@ -1,6 +1,6 @@
 """What a cache node's journal tells of writes that were told 202: when the guest had answered.
 
-It keeps them with both instants (``[journal] keep_answers``), so nothing is asked of the agent
+It keeps them with both instants (``[journal] keep_responses``), so nothing is asked of the agent
 while it has other work.
 """
 

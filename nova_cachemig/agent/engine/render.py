@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.engine import capacity
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
+from nova_cachemig.conf.engine import max_object_bytes
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -84,7 +85,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
-        "max_object": opts.max_object << 20,
+        "max_object": max_object_bytes(conf),
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),
         "fetch_retries": -(-opts.connect_patience * 1000 // opts.fetch_connect_timeout),
     }

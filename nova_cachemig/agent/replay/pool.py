@@ -38,8 +38,8 @@ class ConnectionPool:
         """``name``: the service's, for the log."""
         self._name = name
         self._reuse_idle: float = conf.journal.reuse_idle
-        self._response_timeout: float = conf.journal.answer_timeout
-        self._max_response: int = conf.journal.max_answer
+        self._response_timeout: float = conf.journal.response_timeout
+        self._max_response: int = conf.journal.max_response
         self._source: str | None = conf.journal.replay_source
         self._depth: int = conf.journal.pipeline
         self._idle: list[GuestConnection] = []

@@ -47,7 +47,7 @@ class Sender:
         self._resume_timer: asyncio.TimerHandle | None = None
         self._journal = journal
         self._queue = queue
-        self._response_timeout: float = conf.journal.answer_timeout
+        self._response_timeout: float = conf.journal.response_timeout
         self._pool = ConnectionPool(conf, queue.service.name)
         self._quarantine = Quarantine(journal, queue, on_response)
         self._buffer = SendBuffer(queue, self._quarantine, journal.spool)

@@ -69,7 +69,7 @@ class CacheWarmer:
         self._conf, self._hotset, self._headers_for = conf.warm, hotset, headers_for
         self._stale_max = stale_max
         self._client = CacheClient(
-            cache_socket, self._conf.total_concurrency, self._conf.max_object
+            cache_socket, self._conf.total_concurrency, self._conf.max_object_size
         )
         self._states: dict[str, _WarmState] = {}
         self._follow_links: dict[str, bool] = {}

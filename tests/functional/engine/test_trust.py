@@ -213,7 +213,7 @@ class Storing(EngineCase):
         self.assertEqual((200, "200"), (head.status, head.headers["content-length"]))
 
     async def test_large_bodies_are_forwarded(self) -> None:
-        body = bytes(range(256)) * (20 << 12)  # 20 MiB: longer than max_object
+        body = bytes(range(256)) * (20 << 12)  # 20 MiB: longer than max_object_size
         self.guest.bodies["/large"] = body
         for _ in range(2):
             self.assertEqual(body, (await self.get("/large")).body)

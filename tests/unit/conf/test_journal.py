@@ -1,19 +1,31 @@
-from __future__ import annotations
+"""[journal]: former names keep working."""
 
-import tempfile
-import unittest
+from __future__ import annotations
 
 from oslo_config import cfg
 
-from nova_cachemig.conf import journal
+from tests.unit.conf.case import ConfTest
 
 
-class JournalOptionsTest(unittest.TestCase):
-    def test_the_old_name_of_the_resume_delay_still_works(self) -> None:
-        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-            file.write("[journal]\nsettle = 2.5\n")
-            file.flush()
-            conf = cfg.ConfigOpts()
-            journal.register(conf)
-            conf([], default_config_files=[file.name], default_config_dirs=[])
-            self.assertEqual(2.5, conf.journal.resume_delay)
+class JournalOptions(ConfTest):
+    def test_former_names(self) -> None:
+        for old, new, value in (
+            ("settle", "resume_delay", 2.5),
+            ("answer_timeout", "response_timeout", 7.0),
+            ("max_answer", "max_response", 4096),
+            ("keep_answers", "keep_responses", 60),
+        ):
+            with self.subTest(old):
+                conf = self.read(f"[journal]\n{old} = {value}\n")
+                self.assertEqual(value, conf.journal[new])
+
+    def test_sizes(self) -> None:
+        conf = self.read("[journal]\nmax_body = 2m\nmin_free = 0\n")
+        self.assertEqual((2 << 20, 0), (conf.journal.max_body, conf.journal.min_free))
+        self.assertEqual(64 << 10, conf.journal.spool_threshold)
+        self.assertEqual(4 << 30, conf.journal.max_waiting_bytes)
+
+    def test_bounds(self) -> None:
+        for line in ("spool_threshold = 32m", "max_body = 0", "max_body = large", "pipeline = 0"):
+            with self.subTest(line), self.assertRaises(cfg.Error):
+                self.read(f"[journal]\n{line}\n")

@@ -45,7 +45,7 @@ class WarmTest(WarmerTest):
                 "/huge": Reply(b"x" * 5000),
             }[request.url]
 
-        self.set(max_object=4000)
+        self.set(max_object_size=4000)
         self.make()
         self.cache.respond = respond
         self.popular("/ok", "/hit", "/private", "/gone", "/broken", "/cut", "/huge")

@@ -1,0 +1,20 @@
+"""Reading the agent's file."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from tests.unit.conf.case import ConfTest
+
+
+class SetupTest(ConfTest):
+    def test_defaults(self) -> None:
+        conf = self.read()
+        self.assertEqual("/var/lib/nova-cachemig", conf.agent.state_dir)
+
+    def test_an_invalid_value_is_refused_at_the_start(self) -> None:
+        with self.assertRaisesRegex(cfg.Error, "reload_interval"):
+            self.read("[agent]\nreload_interval = often\n")
+
+    def test_groups_of_nova_conf_are_not_known(self) -> None:
+        self.assertNotIn("cachemig", self.read())
