@@ -1,4 +1,4 @@
-"""Listens, read-only, to libvirt for as long as its process lives."""
+"""Listens to libvirt's events over a read-only connection."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from nova_cachemig.rpc.faults import Faults
 LOG = log.getLogger(__name__)
 
 _WAKE_MS: Final = 1000
-"""How often the loop looks whether it has lost its connection."""
+"""Milliseconds between two checks of whether the connection is lost."""
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0)
+"""Seconds after each failed attempt to connect; the last one repeats."""
 _KEEPALIVE: Final = (5, 3)
-"""Seconds between questions, unanswered ones that end the connection: a libvirtd that hangs."""
+"""Seconds between keepalive requests; missing responses after which libvirtd counts as hung."""
 
 
 class LibvirtWatch:
-    """One connection, opened again whenever it is lost. Runs libvirt's own event loop.
+    """Keeps one connection to libvirt open and runs libvirt's event loop.
 
-    ``libvirt`` is the module; ``tell`` takes an event and must not wait; ``warm_up`` is called when
-    a migration has begun whose events are soon to be told.
+    ``libvirt`` is the module. ``on_event`` gets each event of a switchover and must not block.
+    ``on_arrival`` is called when an incoming migration begins, so that the channel to the agent is
+    open before the first event. ``host`` is the name that Nova has for this host.
     """
 
     def __init__(
@@ -33,14 +35,14 @@ class LibvirtWatch:
         libvirt: Any,
         uri: str,
         host: str,
-        tell: Callable[[GuestEvent], object],
-        warm_up: Callable[[], object],
+        on_event: Callable[[GuestEvent], object],
+        on_arrival: Callable[[], object],
         faults: Faults,
     ) -> None:
         self._libvirt = libvirt
         self._uri = uri
-        self._tell = tell
-        self._warm_up = warm_up
+        self._on_event = on_event
+        self._on_arrival = on_arrival
         self._faults = faults
         self._tracker = Tracker(host)
         self._connection: Any = None
@@ -49,9 +51,11 @@ class LibvirtWatch:
         self._tries = 0
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Listen until ``until()``, which is asked at least every second."""
+        """Listen until ``until()`` is true, which is checked at least every second."""
         libvirt = self._libvirt
-        libvirt.registerErrorHandler(lambda context, error: None, None)  # else: to stderr
+        libvirt.registerErrorHandler(
+            lambda context, error: None, None
+        )  # the default prints to stderr
         libvirt.virEventRegisterDefaultImpl()
         timer = libvirt.virEventAddTimeout(_WAKE_MS, lambda timer, opaque: None, None)
         try:
@@ -77,7 +81,7 @@ class LibvirtWatch:
         else:
             self._tries = 0
             self._faults.recovered("cannot listen to libvirt")
-            LOG.info("listening to libvirt at %s", self._uri)
+            LOG.info("cachemig: listening to libvirt at %s", self._uri)
 
     def _open(self) -> None:
         libvirt = self._libvirt
@@ -87,28 +91,22 @@ class LibvirtWatch:
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None
         )
-        self._try(connection.setKeepAlive, *_KEEPALIVE)
-        iteration = libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION
-        self._try(connection.domainEventRegisterAny, None, iteration, self._on_iteration, None)
+        try:
+            connection.setKeepAlive(*_KEEPALIVE)
+        except libvirt.libvirtError as exc:  # a driver in this process has none
+            LOG.debug("cachemig: libvirt at %s: %s", self._uri, exc)
         self._catch_up(connection)
 
-    def _try(self, ask: Callable[..., object], *arguments: object) -> None:
-        """The pauses are what matters; a driver of libvirt's may lack the rest."""
-        try:
-            ask(*arguments)
-        except self._libvirt.libvirtError as exc:
-            LOG.debug("libvirt at %s: %s", self._uri, exc)
-
     def _catch_up(self, connection: Any) -> None:
-        """While there was no connection a switchover may have failed."""
+        """Find the switchovers that failed while there was no connection."""
         for instance in self._tracker.paused():
             try:
                 state, _reason = connection.lookupByUUIDString(instance).state()
             except self._libvirt.libvirtError:
-                self._tracker.gone(instance)
+                self._tracker.not_found(instance)
                 continue
             if state == self._libvirt.VIR_DOMAIN_RUNNING:
-                self._pass_on(self._tracker.runs_here(instance, time.time()))
+                self._report(self._tracker.found_running(instance, time.time()))
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -117,7 +115,7 @@ class LibvirtWatch:
         try:
             connection.close()
         except self._libvirt.libvirtError as exc:
-            LOG.debug("closing a lost connection to libvirt: %s", exc)
+            LOG.debug("cachemig: closing a lost connection to libvirt: %s", exc)
 
     def _on_close(self, connection: Any, reason: int, opaque: Any) -> None:
         self._lost = True
@@ -127,14 +125,11 @@ class LibvirtWatch:
         self, connection: Any, domain: Any, event: int, detail: int, opaque: Any
     ) -> None:
         at = time.time()
-        self._pass_on(self._tracker.lifecycle(domain.UUIDString(), event, detail, at))
+        self._report(self._tracker.lifecycle(domain.UUIDString(), event, detail, at))
         if event == Lifecycle.STARTED and detail == Started.MIGRATED:
-            self._warm_up()
+            self._on_arrival()
 
-    def _on_iteration(self, connection: Any, domain: Any, number: int, opaque: Any) -> None:
-        self._tracker.iteration(domain.UUIDString())
-
-    def _pass_on(self, event: GuestEvent | None) -> None:
+    def _report(self, event: GuestEvent | None) -> None:
         if event is not None:
-            self._tell(event)  # first: every millisecond counts
-            LOG.info("guest %s: %s (%s)", event.instance, event.kind, event.detail)
+            self._on_event(event)  # before the log: every millisecond counts
+            LOG.info("cachemig: guest %s: %s (%s)", event.instance, event.kind, event.detail)

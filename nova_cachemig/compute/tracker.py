@@ -1,8 +1,7 @@
-"""libvirt's events about domains → what the agent is told. No libvirt, no I/O, no clock."""
+"""Turns libvirt's events about domains into guest events. No libvirt, no I/O, no clock."""
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 
 from nova_cachemig.model.event import EventKind
@@ -10,7 +9,7 @@ from nova_cachemig.model.guest import GuestEvent
 
 
 class Lifecycle(enum.IntEnum):
-    """Of virDomainEventType; the numbers are libvirt's ABI, and so are those below."""
+    """Part of virDomainEventType. These numbers and those below are libvirt's ABI."""
 
     STARTED = 2
     SUSPENDED = 3
@@ -19,22 +18,21 @@ class Lifecycle(enum.IntEnum):
 
 
 class Started(enum.IntEnum):
-    """virDomainEventStartedDetailType."""
+    """Part of virDomainEventStartedDetailType."""
 
     MIGRATED = 1
 
 
 class Suspended(enum.IntEnum):
-    """virDomainEventSuspendedDetailType."""
+    """Part of virDomainEventSuspendedDetailType."""
 
-    PAUSED = 0
     MIGRATED = 1
     POSTCOPY = 7
     POSTCOPY_FAILED = 8
 
 
 class Resumed(enum.IntEnum):
-    """virDomainEventResumedDetailType."""
+    """Part of virDomainEventResumedDetailType."""
 
     MIGRATED = 1
     POSTCOPY = 3
@@ -49,32 +47,25 @@ _POST_COPY = frozenset({"suspended_postcopy", "suspended_postcopy_failed", "resu
 _ARRIVAL = {Resumed.MIGRATED: "resumed_migrated", Resumed.POSTCOPY: "resumed_postcopy"}
 
 
-@dataclasses.dataclass(slots=True)
-class _Leaving:
-    """A domain that is migrated away from here."""
-
-    paused: bool = False
-
-
 class Tracker:
-    """Knows which domains leave this host and which arrive, and forgets the rest.
+    """Knows which domains are in a switchover on this host and which are arriving.
 
-    On the source: rounds of memory copy, SUSPENDED for the switchover, then STOPPED, or RESUMED if
-    it failed. On the destination: STARTED, paused until it is RESUMED. Nova's force-complete
-    pauses a leaving guest by an ordinary suspend, which is a switchover for its users too.
+    On the source, the domain is SUSPENDED for the switchover, and then STOPPED, or RESUMED if the
+    switchover failed. On the destination, it is STARTED and stays paused until it is RESUMED.
+    Nova's force-complete suspends the domain on the source, which libvirt reports like any
+    other switchover. A post-copy is reported twice on both sides, with the detail of a pre-copy and
+    with its own.
+
+    Times (``at``) are UNIX seconds. ``host`` is Nova's name of this host.
     """
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._leaving: dict[str, _Leaving] = {}
+        self._paused: set[str] = set()
         self._arriving: set[str] = set()
 
-    def iteration(self, instance: str) -> None:
-        """A round of memory copy began on the source: the domain is leaving."""
-        self._leaving.setdefault(instance, _Leaving())
-
     def lifecycle(self, instance: str, event: int, detail: int, at: float) -> GuestEvent | None:
-        """What the agent should know of a lifecycle event; None: nothing."""
+        """Return what the agent should know of a lifecycle event, or None."""
         if event == Lifecycle.SUSPENDED:
             return self._suspended(instance, detail, at)
         if event == Lifecycle.RESUMED:
@@ -85,41 +76,35 @@ class Tracker:
         return None
 
     def paused(self) -> tuple[str, ...]:
-        """Instances that were paused here for a switchover of which nothing more was heard."""
-        return tuple(name for name, leaving in self._leaving.items() if leaving.paused)
+        """Instances that are paused for a switchover whose end has not been seen."""
+        return tuple(self._paused)
 
-    def runs_here(self, instance: str, at: float) -> GuestEvent | None:
-        """libvirt, asked after events were missed, says that the domain runs on this host."""
+    def found_running(self, instance: str, at: float) -> GuestEvent | None:
+        """After events were missed, libvirt reports that the domain runs on this host."""
         return self._resumed(instance, Resumed.MIGRATED, at)
 
-    def gone(self, instance: str) -> None:
-        """libvirt, asked after events were missed, knows no such domain."""
+    def not_found(self, instance: str) -> None:
+        """After events were missed, libvirt reports that there is no such domain."""
         self._forget(instance)
 
     def _suspended(self, instance: str, detail: int, at: float) -> GuestEvent | None:
-        if instance in self._arriving:
-            return None  # it has not run here yet
-        leaving = self._leaving.get(instance)
-        name = _SWITCHOVER.get(Suspended(detail)) if detail in _SWITCHOVER else None
-        if name is None and detail == Suspended.PAUSED and leaving is not None:
-            name = "suspended_while_migrating"
-        if name is None:
-            return None
-        if detail != Suspended.POSTCOPY_FAILED:  # that one is told on both hosts
-            self._leaving[instance] = _Leaving(paused=True)
-        return self._event(instance, EventKind.PAUSED, at, name)
+        if instance in self._arriving or detail not in _SWITCHOVER:
+            return None  # it has not run here yet, or this is no switchover
+        if detail != Suspended.POSTCOPY_FAILED:  # both hosts report that one
+            self._paused.add(instance)
+        return self._event(instance, EventKind.PAUSED, at, _SWITCHOVER[Suspended(detail)])
 
     def _resumed(self, instance: str, detail: int, at: float) -> GuestEvent | None:
-        leaving = self._leaving.pop(instance, None)
-        self._arriving.discard(instance)
-        if leaving is not None and leaving.paused:
+        paused = instance in self._paused
+        self._forget(instance)
+        if paused:
             return self._event(instance, EventKind.SWITCHOVER_FAILED, at, "resumed")
         if detail in _ARRIVAL:
             return self._event(instance, EventKind.RESUMED, at, _ARRIVAL[Resumed(detail)])
         return None
 
     def _forget(self, instance: str) -> None:
-        self._leaving.pop(instance, None)
+        self._paused.discard(instance)
         self._arriving.discard(instance)
 
     def _event(self, instance: str, kind: EventKind, at: float, detail: str) -> GuestEvent:

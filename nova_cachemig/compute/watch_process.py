@@ -1,14 +1,15 @@
-"""The process beside nova-compute that listens to libvirt and tells the agent.
+"""The child process of nova-compute that listens to libvirt and reports to the agent.
 
-It is a process and not a thread because neither of nova-compute's own event paths is in time. With
-eventlet, an RPC waits its turn among all of nova-compute's green threads; with native threads,
-Nova handles its own lifecycle events, with RPCs and the database behind them, in the one
-thread that runs libvirt's event loop, and a process has one such loop. A process can neither
-delay nova-compute nor be delayed by it, and what may crash libvirt's client crashes only it.
+It is a process, not a thread, because both of nova-compute's own event paths are too slow. With
+eventlet, an RPC waits for its turn among all of nova-compute's green threads. With native threads,
+Nova handles its own lifecycle events, including RPC and database calls, in the one thread that
+runs libvirt's event loop, and a process has only one such loop. A process of its own neither delays
+nova-compute nor is delayed by it, and a crash of libvirt's client library ends only that process.
 
-It is started by :mod:`nova_cachemig.compute.watcher`, gets its settings as one line of JSON on its
-standard input (a line and not arguments: there is a password in it), writes its log as JSON lines
-to its standard output, and ends when its standard input does: with nova-compute, however that ends.
+:mod:`nova_cachemig.compute.watcher` starts it and writes its settings to its standard input as one
+line of JSON. (They are not arguments because the transport URL has a password in it.) The
+process writes its log to standard output, one JSON object a line, and ends when its standard input
+is closed, so that it never outlives nova-compute.
 """
 
 from __future__ import annotations
@@ -28,25 +29,34 @@ from nova_cachemig.compute.libvirt_watch import LibvirtWatch
 from nova_cachemig.rpc.agent import AgentClient
 
 NO_LIBVIRT: Final = 3
-"""Exit status: it makes no sense to start this process again."""
+"""Exit status: libvirt-python is missing, so a restart is of no use."""
 _LINES: Final = 1000
+"""Log records that wait for nova-compute to read them; more are dropped."""
 _SWITCH: Final = 0.0005
-"""Seconds for which the thread that sends may be kept waiting by another that computes."""
+"""Seconds that another thread may keep the sending thread from running."""
 
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps({"level": record.levelno, "message": super().format(record)})
+        line = {"level": record.levelno, "logger": record.name, "message": super().format(record)}
+        return json.dumps(line)
+
+
+class _Unformatted(logging.handlers.QueueHandler):
+    """Leaves the formatting to the thread that writes."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
 
 
 def _log_to_stdout() -> logging.handlers.QueueListener:
-    """By a thread of its own: nova-compute may be slow to read, and events must not wait for it."""
+    """Write the log in a thread of its own: events must not wait for nova-compute to read it."""
     writer = logging.StreamHandler(sys.stdout)
-    writer.setFormatter(_JsonLines("%(name)s: %(message)s"))
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(_LINES)
-    logging.basicConfig(handlers=[logging.handlers.QueueHandler(lines)], level=logging.INFO)
-    logging.raiseExceptions = False  # a line for which there is no room is lost
-    listener = logging.handlers.QueueListener(lines, writer)
+    writer.setFormatter(_JsonLines())
+    records: queue.Queue[logging.LogRecord] = queue.Queue(_LINES)
+    logging.basicConfig(handlers=[_Unformatted(records)], level=logging.INFO)
+    logging.raiseExceptions = False  # a record is dropped in silence when the queue is full
+    listener = logging.handlers.QueueListener(records, writer)
     listener.start()
     for name in ("oslo.messaging", "oslo_messaging", "amqp", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -55,7 +65,7 @@ def _log_to_stdout() -> logging.handlers.QueueListener:
 
 def _end_with_parent() -> None:
     sys.stdin.read()
-    os._exit(0)  # nothing here needs an orderly end, and libvirt's loop would delay it
+    os._exit(0)  # nothing needs to be closed, and libvirt's loop would take up to a second
 
 
 def _client(settings: dict[str, Any], arguments: list[str]) -> AgentClient:
@@ -65,14 +75,14 @@ def _client(settings: dict[str, Any], arguments: list[str]) -> AgentClient:
 
 
 def main() -> int:
-    """Run until the standard input ends."""
+    """Run until standard input is closed."""
     settings = json.loads(sys.stdin.readline())
     sys.setswitchinterval(_SWITCH)
     listener = _log_to_stdout()
     try:
         import libvirt
     except ImportError as exc:
-        logging.getLogger(__name__).error("guests are not watched: %s", exc)
+        logging.getLogger(__name__).error("cachemig: guests are not watched: %s", exc)
         listener.stop()
         return NO_LIBVIRT
     threading.Thread(target=_end_with_parent, daemon=True).start()

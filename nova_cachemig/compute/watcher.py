@@ -1,4 +1,4 @@
-"""Keeps the process that watches guests running, as long as nova-compute does."""
+"""Keeps the process that watches guests running for as long as nova-compute runs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from nova_cachemig.rpc.faults import Faults
 LOG = log.getLogger(__name__)
 
 _BACKOFF: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before each restart in a row; the last one repeats."""
 _LONG_LIFE: Final = 60.0
-"""Seconds after which the end of a process no longer counts as one more failure."""
+"""Seconds of life after which the end of the process starts a new row of restarts."""
 _LOGGING_LIMIT: Final = 5.0
-"""Seconds to wait for Nova's logging, which is set up after its notification drivers are made."""
+"""Seconds to wait for Nova's logging, which Nova sets up after its notification drivers."""
 
 _started: Watcher | None = None
 _started_lock = threading.Lock()
@@ -35,7 +36,7 @@ _started_lock = threading.Lock()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """What the process is told on its standard input."""
+    """What the process reads from its standard input."""
 
     host: str
     uri: str
@@ -44,12 +45,12 @@ class WatchSettings:
 
 
 def logging_works() -> bool:
-    """Whether what is logged is kept: handlers alone may be there before their levels are."""
+    """Whether log messages are kept: handlers are installed before their levels are set."""
     return bool(logging.getLogger().handlers) and bool(LOG.isEnabledFor(logging.INFO))
 
 
 def in_nova_compute(conf: cfg.ConfigOpts) -> bool:
-    """Whether this process is nova-compute, however it was started."""
+    """Return whether this process is nova-compute, however it was started."""
     main = getattr(sys.modules.get("__main__"), "__spec__", None)
     return (
         getattr(conf, "prog", None) == "nova-compute"
@@ -59,11 +60,12 @@ def in_nova_compute(conf: cfg.ConfigOpts) -> bool:
 
 
 def start_once(conf: cfg.ConfigOpts, ready: Callable[[], object]) -> bool:
-    """Start the watcher of this process, if it is wanted here and none has been.
+    """Start the watcher if this is nova-compute and none was started; return whether it was.
 
-    ``ready`` is called once Nova's logging works: drivers are made before it does.
+    ``ready`` is called once Nova's logging works, which is not yet so when drivers are created.
+    Without the libvirt driver, or with ``watch_guests = false``, that is all the watcher does.
     """
-    global _started  # noqa: PLW0603  # one a process: Nova makes several notification drivers
+    global _started  # noqa: PLW0603  # Nova creates several notification drivers per process
     if not in_nova_compute(conf):
         return False
     with _started_lock:
@@ -86,7 +88,7 @@ def _settings(conf: cfg.ConfigOpts) -> WatchSettings:
 
 
 def _config_arguments(conf: cfg.ConfigOpts) -> list[str]:
-    """So that the options of the message bus (TLS and the like) are the same there."""
+    """Give the process Nova's own options of the message bus, TLS among them."""
     arguments = []
     for path in conf.config_file or []:
         arguments += ["--config-file", path]
@@ -96,7 +98,7 @@ def _config_arguments(conf: cfg.ConfigOpts) -> list[str]:
 
 
 class Watcher:
-    """A thread that starts the process, logs what it says, and starts it again when it ends."""
+    """A thread that starts the process, forwards its log, and restarts it when it ends."""
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class Watcher:
     ) -> None:
         module = "nova_cachemig.compute.watch_process"
         self._settings = settings
-        # -P: what lies in nova-compute's working directory is not imported.
+        # -P: import nothing from nova-compute's working directory.
         self._command = [*(command or (sys.executable, "-P", "-m", module)), *arguments]
         self._ready = ready
         self._faults = Faults()
@@ -122,7 +124,7 @@ class Watcher:
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End the process and the thread. Nova never does: they end with it."""
+        """End the process and the thread. Nova never calls this: both end with nova-compute."""
         self._stopping.set()
         process = self.process
         if process is not None and process.stdin is not None:
@@ -136,7 +138,7 @@ class Watcher:
             self._ready()
             if self._settings is not None:
                 self._keep_running(json.dumps(dataclasses.asdict(self._settings)))
-        except Exception:  # whatever it is, nova-compute goes on without
+        except Exception:  # fail open: nova-compute runs on without the watcher
             LOG.exception("cachemig: guests are not watched")
 
     def _await_logging(self) -> None:
@@ -148,14 +150,14 @@ class Watcher:
         failures = 0
         while not self._stopping.is_set():
             born = time.monotonic()
-            status = self._one_life(settings)
+            status = self._run_process(settings)
             if status == NO_LIBVIRT or self._stopping.is_set():
                 return
             failures = 0 if time.monotonic() - born > _LONG_LIFE else failures + 1
-            self._faults.note("the watcher of guests ended", f"status {status}")
+            self._faults.note("the process that watches guests ended", f"status {status}")
             self._stopping.wait(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
-    def _one_life(self, settings: str) -> int | str:
+    def _run_process(self, settings: str) -> int | str:
         root = str(Path(nova_cachemig.__file__).parents[1])
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
         try:
@@ -169,24 +171,25 @@ class Watcher:
             return str(exc)
         assert process.stdin is not None
         assert process.stdout is not None
-        LOG.info("cachemig: guests are watched by process %d", process.pid)
+        LOG.info("cachemig: process %d watches guests", process.pid)
         try:
             process.stdin.write(settings.encode() + b"\n")
             process.stdin.flush()
         except OSError as exc:
-            LOG.debug("the watcher of guests ended at once: %s", exc)
-        self._pass_on(process.stdout)
+            LOG.debug("cachemig: the process that watches guests ended at once: %s", exc)
+        self._forward_log(process.stdout)
         return process.wait()
 
-    def _pass_on(self, lines: IO[bytes]) -> None:
+    def _forward_log(self, lines: IO[bytes]) -> None:
         for line in lines:
-            level, message = _parsed(line)
-            LOG.log(level, "cachemig watcher: %s", message)
+            name, level, message = _parsed(line)
+            logging.getLogger(name).log(level, "%s", message)
 
 
-def _parsed(line: bytes) -> tuple[int, str]:
+def _parsed(line: bytes) -> tuple[str, int, str]:
     try:
-        told: Any = json.loads(line)
-        return int(told["level"]), str(told["message"])
-    except (ValueError, TypeError, KeyError):
-        return logging.WARNING, line.decode(errors="replace").rstrip()
+        record: Any = json.loads(line)
+        return str(record["logger"]), int(record["level"]), str(record["message"])
+    except (ValueError, TypeError, KeyError):  # not from its log: a traceback, or a library's print
+        text = line.decode(errors="replace").rstrip()
+        return __name__, logging.WARNING, f"cachemig: the process that watches guests: {text}"

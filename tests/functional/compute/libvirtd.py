@@ -1,76 +1,173 @@
-"""A libvirtd of the test's own: its directories and networks are nobody else's."""
+"""libvirtds of a test's own: their files, sockets and processes are nobody else's."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 import unittest
+import uuid
 from pathlib import Path
 from typing import Any
 
-_PRIVATE = ("/run/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+import libvirt
+
+_PRIVATE = (
+    "/etc/libvirt",
+    "/run/libvirt",
+    "/var/cache/libvirt",
+    "/var/lib/libvirt",
+    "/var/log/libvirt",
+)
+_NAMESPACES = shlex.split(
+    "unshare --mount --net --uts --pid --propagation private --mount-proc --fork --kill-child"
+)
+_QEMU_CONF = """
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+remember_owner = 0
+stdio_handler = "file"
+clear_emulator_capabilities = 0  # post-copy needs userfaultfd
+"""
+_GUEST = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>16</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='file' device='floppy'>
+      <source file='{floppy}'/><target dev='fda'/><readonly/>
+    </disk>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+_BOOT_SECTOR = bytes.fromhex(
+    "b80010"  # again: mov ax, 0x1000
+    "8ec0"  # page: mov es, ax
+    "26fe060000"  # inc byte [es:0]
+    "050001"  # add ax, 0x100
+    "3d0090"  # cmp ax, 0x9000
+    "72f1"  # jb page
+    "ebec"  # jmp again
+)
+"""A guest's whole software: it writes to 128 pages of its memory without end."""
+_FLOPPY_SIZE = 1440 * 1024
 START_LIMIT = 30.0
 
 
 class Libvirtd:
-    """Serves libvirt's test driver, which has one domain and sends events like any other."""
+    """A daemon in namespaces of its own, which end with it, as do its guests.
 
-    def __init__(self) -> None:
+    By default it serves libvirt's test driver, which has one domain, ``test``, and sends events
+    like any other. With ``driver="qemu"`` it runs QEMU without KVM. ``host`` is its host name:
+    libvirt migrates between hosts of different names only.
+    """
+
+    def __init__(self, host: str = "host-a", driver: str = "test") -> None:
         program = shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin")
-        try:
-            import libvirt
-        except ImportError:
-            raise unittest.SkipTest("libvirt-python is not installed") from None
         if program is None or os.geteuid() != 0:
             raise unittest.SkipTest("no libvirtd, or not root: it needs namespaces of its own")
-        self._libvirt: Any = libvirt
+        self.host = host
+        self.home = Path(tempfile.mkdtemp(prefix="cachemig-libvirtd-"))
+        self._driver = driver
         self._program = program
-        self._home = Path(tempfile.mkdtemp(prefix="cachemig-libvirtd-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Any = None
 
     def uri(self, *, read_only: bool) -> str:
-        """Over the socket that is meant for it."""
+        """Of the socket that is meant for it."""
         name = "libvirt-sock-ro" if read_only else "libvirt-sock"
-        return f"test+unix:///default?socket={self._home}/{name}"
+        path = {"test": "default", "qemu": "system"}[self._driver]
+        return f"{self._driver}+unix:///{path}?socket={self.home}/{name}"
 
     def start(self) -> None:
-        """Back once it takes connections."""
-        (self._home / "libvirtd.conf").write_text(
-            f'unix_sock_dir = "{self._home}"\nunix_sock_group = "root"\n'
+        """Return once it takes connections."""
+        (self.home / "qemu.conf").write_text(_QEMU_CONF)
+        (self.home / "libvirtd.conf").write_text(
+            f'unix_sock_dir = "{self.home}"\nunix_sock_group = "root"\n'
             'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+            f'host_uuid = "{uuid.uuid4()}"\n'
         )
-        mounts = " && ".join(f"mkdir -p {d} && mount -t tmpfs none {d}" for d in _PRIVATE)
-        run = f'exec {self._program} -f "{self._home}/libvirtd.conf" -p "{self._home}/pid"'
-        apart = ["unshare", "-m", "-n", "--propagation", "private"]
-        with (self._home / "log").open("ab") as output:
+        with (self.home / "log").open("ab") as output:
             self._process = subprocess.Popen(
-                [*apart, "sh", "-c", f"{mounts} && {run}"],
+                [*_NAMESPACES, "sh", "-c", self._script()],
                 stdout=output,
                 stderr=output,
+                start_new_session=True,
             )
+        self._await_ready(self._process)
+
+    def _script(self) -> str:
+        # The shell is the first process of its namespace: the others end with it.
+        mounts = [f"mkdir -p {path} && mount -t tmpfs none {path}" for path in _PRIVATE]
+        return " && ".join(
+            [
+                *mounts,
+                f"cp {self.home}/qemu.conf /etc/libvirt/",
+                f"hostname {self.host}",
+                f"{{ {self._program} -f {self.home}/libvirtd.conf -p {self.home}/pid & wait; }}",
+            ]
+        )
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_LIMIT
         while True:
             try:
-                self._libvirt.openReadOnly(self.uri(read_only=True)).close()
-            except self._libvirt.libvirtError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise
+                libvirt.openReadOnly(self.uri(read_only=True)).close()
+            except libvirt.libvirtError as exc:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    log = (self.home / "log").read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"libvirtd did not start:\n{log}") from exc
                 time.sleep(0.05)  # there is nothing to wait on: it is not ours
             else:
                 return
 
+    def connect(self) -> Any:
+        """The test's own connection, which may change things."""
+        if self._connection is None:
+            self._connection = libvirt.open(self.uri(read_only=False))
+        return self._connection
+
     def domain(self) -> Any:
-        """The one domain, to be suspended and resumed."""
-        self._connection = self._libvirt.open(self.uri(read_only=False))
-        return self._connection.lookupByName("test")
+        """The test driver's one domain."""
+        return self.connect().lookupByName("test")
+
+    def start_guest(self, name: str) -> Any:
+        """A guest that never stops writing to its memory.
+
+        At 1 MiB/s its memory cannot be copied while it runs: a migration lasts until it is
+        given more bandwidth, made a post-copy, or forced to complete.
+        """
+        floppy = self.home / "floppy"
+        floppy.write_bytes(
+            (_BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa").ljust(_FLOPPY_SIZE, b"\0")
+        )
+        return self.connect().createXML(
+            _GUEST.format(name=name, uuid=uuid.uuid4(), floppy=floppy), 0
+        )
+
+    def freeze(self) -> None:
+        """The daemon no longer responds. Its guests go on."""
+        assert self._process is not None
+        [shell] = _children(self._process.pid)
+        [daemon] = [pid for pid in _children(shell) if _command(pid) == "libvirtd"]
+        os.kill(daemon, signal.SIGSTOP)
 
     def stop(self) -> None:
-        """Without a goodbye."""
+        """Kill the daemon and its guests."""
         process, self._process = self._process, None
+        self._connection = None
         if process is not None:
             process.send_signal(signal.SIGKILL)
             process.wait(10)
@@ -78,4 +175,12 @@ class Libvirtd:
     def close(self) -> None:
         """End it and leave nothing behind."""
         self.stop()
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()

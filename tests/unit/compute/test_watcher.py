@@ -20,7 +20,9 @@ SETTINGS = watcher.WatchSettings("host-a", "test:///default", "topic", "fake://"
 ECHO = """
 import sys, json
 told = sys.stdin.readline()
-print(json.dumps({"level": 20, "message": "told " + told.strip()}), flush=True)
+name = "nova_cachemig.compute.watcher.child"
+line = {"level": 20, "logger": name, "message": "told " + told.strip()}
+print(json.dumps(line), flush=True)
 print("not JSON", flush=True)
 sys.stdin.read()
 """
@@ -147,7 +149,8 @@ class Running(unittest.TestCase):
         said = next(line for line in logged.output if "told {" in line)
         settings = json.loads(said.partition("told ")[2])
         self.assertEqual("host-a", settings["host"])
-        self.assertIn("WARNING:nova_cachemig.compute.watcher:cachemig watcher: not JSON", text)
+        self.assertIn("INFO:nova_cachemig.compute.watcher.child:told ", text)
+        self.assertIn("WARNING:nova_cachemig.compute.watcher:cachemig: the process", text)
         assert process is not None
         self.assertEqual(0, process.wait(10))  # it ended with its standard input
 
@@ -163,7 +166,7 @@ class Running(unittest.TestCase):
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.02)  # it is another process's file: nothing to wait on
                 made.stop()
-        self.assertGreaterEqual(made._faults.counts()["the watcher of guests ended"], 1)
+        self.assertGreaterEqual(made._faults.counts()["the process that watches guests ended"], 1)
 
     def test_without_libvirt_it_is_not_started_again(self) -> None:
         made = self.watcher([sys.executable, "-c", f"raise SystemExit({NO_LIBVIRT})"])
@@ -175,4 +178,4 @@ class Running(unittest.TestCase):
 
     def test_a_program_that_is_not_there_is_a_fault_and_no_more(self) -> None:
         made = self.watcher(["/no/such/program"])
-        self.assertIn("No such file", str(made._one_life("{}")))
+        self.assertIn("No such file", str(made._run_process("{}")))

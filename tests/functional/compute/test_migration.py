@@ -1,0 +1,214 @@
+"""Real live migrations: two libvirtds with QEMU, a watcher for each, a real RabbitMQ.
+
+QEMU runs without KVM. The guests have no disk and no operating system, so that a migration takes
+a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import unittest
+from typing import Any
+from unittest import mock
+
+import libvirt
+
+from nova_cachemig.compute import watcher
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
+from nova_cachemig.rpc.server import AgentServer
+from tests.functional.compute.libvirtd import Libvirtd
+from tests.functional.rpc.broker import Broker
+from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+
+LIMIT = 30.0
+SLOW = 1  # MiB/s: never done with a guest that writes
+FAST = 1000
+LIVE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
+
+
+class _Awaited(logging.Handler):
+    """Sees when a message has been logged a number of times."""
+
+    def __init__(self, text: str, times: int) -> None:
+        super().__init__()
+        self._text = text
+        self._missing = times
+        self.seen = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._missing -= self._text in record.getMessage()
+        if self._missing <= 0:
+            self.seen.set()
+
+
+class Migration:
+    """One call of libvirt's, in a thread of its own."""
+
+    def __init__(self, guest: Any, to: Libvirtd, bandwidth: int, flags: int = 0) -> None:
+        self.error: libvirt.libvirtError | None = None
+        self._guest = guest
+        self._to = to.uri(read_only=False)
+        self._params = {
+            libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{to.home}/data",
+            libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: bandwidth,
+        }
+        self._flags = LIVE | flags
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._guest.migrateToURI3(self._to, self._params, self._flags)
+        except libvirt.libvirtError as exc:
+            self.error = exc
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join(LIMIT)
+
+
+class LiveMigration(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        libvirt.registerErrorHandler(lambda context, error: None, None)  # the default prints
+        for name in ("nova_cachemig.rpc.faults", "nova_cachemig.compute"):
+            cls.enterClassContext(mock.patch.object(logging.getLogger(name), "propagate", False))
+        broker, cls.endpoint = Broker(), NotingEndpoint()
+        cls.addClassCleanup(broker.close)
+        broker.start()
+        server = AgentServer(
+            new_conf(), cls.endpoint, host="cache1", topic="topic", transport_url=broker.url
+        )
+        server.start()
+        cls.addClassCleanup(server.stop)
+        assert server.started.wait(LIMIT)
+        cls.source, cls.destination = Libvirtd("source", "qemu"), Libvirtd("destination", "qemu")
+        for daemon in (cls.source, cls.destination):
+            cls.addClassCleanup(daemon.close)
+            daemon.start()
+        cls._watch(broker, cls.source, cls.destination)
+
+    @classmethod
+    def _watch(cls, broker: Broker, *daemons: Libvirtd) -> None:
+        listening = _Awaited("listening to libvirt", len(daemons))
+        logger = logging.getLogger("nova_cachemig.compute")
+        logger.addHandler(listening)
+        cls.addClassCleanup(logger.removeHandler, listening)
+        cls.enterClassContext(mock.patch.object(logger, "level", logging.INFO))
+        cls.enterClassContext(mock.patch.object(watcher, "_LOGGING_LIMIT", 0.0))
+        for daemon in daemons:
+            settings = watcher.WatchSettings(
+                daemon.host, daemon.uri(read_only=True), "topic", broker.url
+            )
+            watched = watcher.Watcher(settings, [])
+            cls.addClassCleanup(watched.stop)
+            watched.start()
+        assert listening.seen.wait(LIMIT)
+
+    def setUp(self) -> None:
+        self.guest = self.source.start_guest(self._testMethodName)
+        self.instance = self.guest.UUIDString()
+        self.addCleanup(self._destroy)
+
+    def _destroy(self) -> None:
+        for daemon in (self.source, self.destination):
+            with contextlib.suppress(libvirt.libvirtError):  # it is on one of them
+                daemon.connect().lookupByUUIDString(self.instance).destroy()
+
+    def events(self) -> list[GuestEvent]:
+        """What the agent has heard of this test's guest."""
+        return [
+            what[1]
+            for what in list(self.endpoint.told)
+            if what[0] == "guest_event" and what[1].instance == self.instance
+        ]
+
+    def heard(self) -> list[tuple[str | None, EventKind, str]]:
+        """Host, kind and detail of all events so far, in the order of their times."""
+        found = sorted(self.events(), key=lambda event: event.at)
+        return [(event.host, event.kind, event.detail) for event in found]
+
+    def expect(self, *wanted: tuple[str, EventKind, str]) -> None:
+        """Wait for as many events and compare."""
+        self.endpoint.await_that(lambda: len(self.heard()) >= len(wanted), LIMIT)
+        self.assertEqual(list(wanted), self.heard())
+
+    def await_copy(self) -> None:
+        """Return when the source copies memory."""
+        deadline = time.monotonic() + LIMIT
+        while self.guest.jobStats().get("memory_iteration", 0) < 1:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)  # libvirt's event of it goes to the process that is tested
+
+    def test_a_pre_copy(self) -> None:
+        migration = Migration(self.guest, self.destination, FAST)
+        migration.join()
+        self.assertIsNone(migration.error)
+        self.expect(
+            ("source", EventKind.PAUSED, "suspended_migrated"),
+            ("destination", EventKind.RESUMED, "resumed_migrated"),
+        )
+        self.assertTrue(self.destination.connect().lookupByUUIDString(self.instance).isActive())
+
+    def test_a_post_copy(self) -> None:
+        migration = Migration(self.guest, self.destination, SLOW, libvirt.VIR_MIGRATE_POSTCOPY)
+        self.await_copy()
+        self.guest.migrateStartPostCopy(0)
+        migration.join()
+        self.assertIsNone(migration.error)
+        paused = [
+            ("source", EventKind.PAUSED, "suspended_migrated"),
+            ("source", EventKind.PAUSED, "suspended_postcopy"),
+        ]
+        resumed = [
+            # Not if the rest of the memory arrived before libvirt looked.
+            ("destination", EventKind.RESUMED, "resumed_postcopy"),
+            ("destination", EventKind.RESUMED, "resumed_migrated"),
+        ]
+        self.endpoint.await_that(lambda: self.heard()[-1:] == resumed[-1:], LIMIT)
+        self.assertIn(self.heard(), (paused + resumed, paused + resumed[1:]))
+
+    def test_a_forced_completion(self) -> None:
+        migration = Migration(self.guest, self.destination, SLOW)
+        self.await_copy()
+        self.guest.suspend()
+        migration.join()
+        self.assertIsNone(migration.error)
+        self.expect(
+            ("source", EventKind.PAUSED, "suspended_migrated"),
+            ("destination", EventKind.RESUMED, "resumed_migrated"),
+        )
+
+    def test_a_switchover_that_fails(self) -> None:
+        destination = Libvirtd("frozen", driver="qemu")
+        self.addCleanup(destination.close)
+        destination.start()
+        migration = Migration(self.guest, destination, SLOW)
+        self.await_copy()
+        destination.freeze()
+        self.guest.migrateSetMaxSpeed(FAST)
+        self.expect(("source", EventKind.PAUSED, "suspended_migrated"))
+        destination.stop()
+        migration.join()
+        self.assertIsNotNone(migration.error)
+        self.expect(
+            ("source", EventKind.PAUSED, "suspended_migrated"),
+            ("source", EventKind.SWITCHOVER_FAILED, "resumed"),
+        )
+
+    def test_a_migration_that_is_aborted_pauses_nothing(self) -> None:
+        migration = Migration(self.guest, self.destination, SLOW)
+        self.await_copy()
+        self.guest.abortJob()
+        migration.join()
+        self.assertIsNotNone(migration.error)
+        self.assertEqual(libvirt.VIR_DOMAIN_RUNNING, self.guest.state()[0])
+        self.assertEqual([], self.events())
+
+
+if __name__ == "__main__":
+    unittest.main()
