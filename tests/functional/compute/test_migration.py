@@ -19,7 +19,7 @@ import libvirt
 from nova_cachemig.compute import watcher
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.rpc.server import AgentServer
+from nova_cachemig.rpc import agent as contract
 from tests.functional.compute.libvirtd import Libvirtd
 from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
@@ -80,12 +80,12 @@ class LiveMigration(unittest.TestCase):
         broker, cls.endpoint = Broker(), NotingEndpoint()
         cls.addClassCleanup(broker.close)
         broker.start()
-        server = AgentServer(
+        server = contract.server(
             new_conf(), cls.endpoint, host="cache1", topic="topic", transport_url=broker.url
         )
         server.start()
         cls.addClassCleanup(server.stop)
-        assert server.started.wait(LIMIT)
+        assert server.wait_listening(LIMIT)
         cls.source, cls.destination = Libvirtd("source", "qemu"), Libvirtd("destination", "qemu")
         for daemon in (cls.source, cls.destination):
             cls.addClassCleanup(daemon.close)
