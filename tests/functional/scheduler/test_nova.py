@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,18 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 600.0  # seconds
-NEEDED = ("nova.tests", "placement", "wsgi_intercept", "oslotest")
-
-
-def _missing() -> list[str]:
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
 class NovaInProcess(unittest.TestCase):
-    def setUp(self) -> None:
-        if missing := _missing():
-            self.skipTest(f"not installed: {', '.join(missing)}")
-
     def _run(self, disable_eventlet: str, *names: str) -> None:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "unittest", "-v", *(names or [_SCENARIOS])],

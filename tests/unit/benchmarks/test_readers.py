@@ -5,6 +5,8 @@ import tempfile
 import unittest
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.placementlib import readers
 
@@ -63,11 +65,6 @@ class ReadersTest(unittest.TestCase):
         self.assertRaises(readers.TraceError, readers.read, self.root / "text", OPTIONS)
 
     def test_parquet_with_and_without_capacities(self):
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError:
-            self.skipTest("pyarrow is optional")
         at = pa.array([0, 300_000, 1_200_000, 0], pa.timestamp("ms", tz="UTC"))
         table = pa.table(
             {
