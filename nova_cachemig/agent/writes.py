@@ -11,8 +11,9 @@ from pathlib import Path
 from oslo_config import cfg
 
 from nova_cachemig.agent.intake.barrier import ReadBarrier
-from nova_cachemig.agent.intake.handler import RequestHandler, ServiceIntake
+from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.server import IntakeServer
+from nova_cachemig.agent.intake.service import ServiceIntake
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import UnreadableWrite
@@ -72,7 +73,7 @@ class Writes:
         """Accept nothing more; what is accepted stays in the journal."""
         if self._tidier is not None:
             self._tidier.cancel()
-        await self._server.quiesce()
+        await self._server.stop_listening()
         await asyncio.gather(*(sender.stop(_PATIENCE) for sender in self._senders.values()))
         self._handler.stop()
         await self._server.stop(_PATIENCE)
@@ -94,7 +95,7 @@ class Writes:
                 await self._recover_barrier(service.name, barrier)
             intake = ServiceIntake(queue, barrier, state.secret)
             delay = self._resume_delay(service.name)
-            sender = Sender(self.journal, queue, self._conf, intake.told, delay)
+            sender = Sender(self.journal, queue, self._conf, intake.on_response, delay)
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
             sender.start()
@@ -110,7 +111,7 @@ class Writes:
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
         reads = await self.journal.read(lambda c: queries.pending_read_keys(c, service, cipher))
-        await asyncio.gather(*(barrier.accepted(*read) for read in reads))
+        await asyncio.gather(*(barrier.hold_reads(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:
         """The guest answers here: send what waits, in order, and go on as writes arrive."""
@@ -182,7 +183,7 @@ class Writes:
                     await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
                 LOG.info("Write %s is sent again, as a person wants it", write.name)
-                await intake.barrier.accepted(write.host, write.url, write.client)
+                await intake.barrier.hold_reads(write.host, write.url, write.client)
                 intake.queue.resend(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # they are moved when it is done

@@ -1,46 +1,67 @@
-"""A request as it came from the edge, and a reply as it goes back."""
+"""Requests from the edge, and the responses to them."""
 
 from __future__ import annotations
 
 import dataclasses
 import http
 import json
-from typing import Any
+from typing import Any, Final
 
+from nova_cachemig.agent.intake import keys
+from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers
 
 SERVICE = "x-cachemig-service"
 CLIENT = "x-cachemig-client"
 OURS = "x-cachemig-"
+_NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request without its body. Names of headers in lower case."""
+    """A request without its body. Header names are in lower case."""
 
     method: str
     url: str
     headers: Headers
 
     def get(self, name: str) -> str | None:
-        """Return the first value of a header: the edge puts its own before all others."""
+        """Return the first value of a header field: the edge puts its own before all others."""
         return next((value for key, value in self.headers if key == name), None)
 
     @property
     def length(self) -> int | None:
-        """Content-Length, None where the body is chunked or there is none."""
+        """Content-Length; None if the body is chunked or there is no body."""
         value = self.get("content-length")
         return int(value) if value is not None and value.isdigit() else None
 
     @property
     def framed(self) -> bool:
-        """Whether the client sent a body, if only an empty one."""
+        """Whether the request has a body, possibly empty."""
         return any(name in {"content-length", "transfer-encoding"} for name, _ in self.headers)
+
+    def for_guest(self) -> tuple[Headers, bool]:
+        """Return the header fields for the guest, and whether the client prefers a 202."""
+        kept = [
+            (name, value)
+            for name, value in end_to_end(self.headers)
+            if name not in _NOT_FOR_GUEST and not name.startswith(OURS)
+        ]
+        respond_async = False
+        for index, (name, value) in enumerate(kept):
+            if name == "prefer":
+                preferences = [preference.strip() for preference in value.split(",")]
+                others = [one for one in preferences if one.lower() != "respond-async"]
+                if len(others) != len(preferences):
+                    respond_async = True
+                    kept[index] = (name, ", ".join(others))
+        headers = tuple((name, value) for name, value in kept if name != "prefer" or value)
+        return headers, respond_async
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Response:
-    """What the client gets. ``close``: the connection is of no use after it."""
+    """A response to the edge. ``close``: close the connection after it."""
 
     status: int
     headers: Headers = ()
@@ -48,7 +69,7 @@ class Response:
     close: bool = False
 
     def head(self, *, keep_alive: bool, bodiless: bool = False) -> bytes:
-        """Return the head as bytes."""
+        """Return the encoded head."""
         try:
             reason = http.HTTPStatus(self.status).phrase
         except ValueError:
@@ -62,19 +83,21 @@ class Response:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def relay(answer: GuestResponse, *extra: tuple[str, str]) -> Response:
-    """Return the guest's own answer."""
-    return Response(answer.status, answer.headers + extra, answer.body)
+def guest_response(response: GuestResponse, *extra: tuple[str, str]) -> Response:
+    """Return the guest's own response."""
+    return Response(response.status, response.headers + extra, response.body)
 
 
-def problem(status: int, detail: str, *extra: tuple[str, str], close: bool = False) -> Response:
-    """Return an answer of our own, RFC 9457."""
+def problem_response(
+    status: int, detail: str, *extra: tuple[str, str], close: bool = False
+) -> Response:
+    """Return an error of the intake itself: RFC 9457."""
     title = http.HTTPStatus(status).phrase
     headers = (("content-type", "application/problem+json"), ("cache-control", "no-store"), *extra)
     return _json(status, {"title": title, "status": status, "detail": detail}, headers, close)
 
 
-def report(status: int, facts: dict[str, Any], *extra: tuple[str, str]) -> Response:
+def json_response(status: int, facts: dict[str, Any], *extra: tuple[str, str]) -> Response:
     """Return facts as JSON."""
     headers = (("content-type", "application/json"), ("cache-control", "no-store"), *extra)
     return _json(status, facts, headers, False)

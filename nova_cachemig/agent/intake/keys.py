@@ -1,7 +1,8 @@
-"""Idempotency-Key: the same key with the same request gets the same answer.
+"""Idempotency-Key: the same key with the same request gets the same response.
 
-draft-ietf-httpapi-idempotency-key-header: another request with the key gets 422, one that is still
-in flight 409. Keys are scoped by service and Authorization: nobody gets another's answer.
+draft-ietf-httpapi-idempotency-key-header: another request with the key gets 422; a repetition while
+the first request is in flight gets 409. Keys are scoped by service and Authorization, so that no
+client gets the response to another one.
 """
 
 from __future__ import annotations
@@ -10,26 +11,25 @@ import hashlib
 import secrets
 from typing import Final
 
-from nova_cachemig.agent.intake.http import RequestHead
 from nova_cachemig.model.write import Body
 
 HEADER: Final = "idempotency-key"
 
 
 def fresh() -> str:
-    """Return a key for a write that came without: a quoted string, RFC 8941."""
+    """Return a key for a write without one: a quoted string of RFC 8941."""
     return f'"{secrets.token_hex(16)}"'
 
 
-def digest(head: RequestHead, key: str) -> str:
-    """Return what the key is stored under."""
-    return _hash(key, head.get("authorization") or "")
+def digest(key: str, authorization: str | None) -> str:
+    """Return the name under which the key is stored."""
+    return _hash(key, authorization or "")
 
 
-def fingerprint(head: RequestHead, host: str, body: Body) -> str:
-    """Return what tells one request from another."""
+def fingerprint(method: str, host: str, url: str, content_type: str | None, body: Body) -> str:
+    """Return what distinguishes a request from others with the same key."""
     content = body.digest if body.spool else hashlib.blake2b(body.data, digest_size=16).digest()
-    return _hash(head.method, host, head.url, head.get("content-type") or "", content.hex())
+    return _hash(method, host, url, content_type or "", content.hex())
 
 
 def _hash(*parts: str) -> str:

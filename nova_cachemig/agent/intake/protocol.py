@@ -1,4 +1,4 @@
-"""One connection from the edge: requests in, replies out, one at a time."""
+"""One connection from the edge: requests and responses, one at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Final, Protocol, cast
 import httptools
 
 from nova_cachemig.agent.intake.handler import RequestHandler
-from nova_cachemig.agent.intake.http import RequestHead, Response, problem
+from nova_cachemig.agent.intake.http import RequestHead, Response, problem_response
 from nova_cachemig.agent.intake.upload import Upload
 from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
-_MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's buffers are smaller by default
-_LINGER: Final = 2.0  # seconds for which a refused body is still read, so that the refusal arrives
+_MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers are smaller
+_LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
 
 class ConnectionOwner(Protocol):
@@ -28,47 +28,47 @@ class ConnectionOwner(Protocol):
     connections: set[IntakeProtocol]
 
     def upload(self) -> Upload:
-        """Begin a body."""
+        """Start receiving a body."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
 
 
 class IntakeProtocol(asyncio.Protocol):
-    """The state of one connection: reading a request, or answering one, or lingering."""
+    """The state of one connection: reading a request, handling it, or lingering."""
 
     def __init__(self, server: ConnectionOwner) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self.task: asyncio.Task[None] | None = None  # answers the present request
+        self.task: asyncio.Task[None] | None = None  # handles the current request
         self._writable = asyncio.Event()
         self._writable.set()
-        self._lingering = False  # refused: what still comes is thrown away
-        self._holding = False  # the write is accepted, the answer awaited
-        self._last = False  # what follows the present request is not HTTP, or came too early
-        self.heard = self._loop.time()  # when a byte last came
-        self._begin()
+        self._lingering = False  # refused: the rest of the input is discarded
+        self._holding = False  # the write is accepted, the response not yet there
+        self._is_last = False  # what follows the current request is not HTTP, or came too early
+        self.last_byte_at = self._loop.time()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._url = b""
         self._fields: list[tuple[str, str]] = []
         self._size = 0
         self._head: RequestHead | None = None
         self._upload: Upload | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._reading = False  # a request has begun and is not whole
+        self._reading = False  # a request has begun and is not complete
 
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
-        if self._lingering or self._last:
+        self.last_byte_at = self._loop.time()
+        if self._lingering or self._is_last:
             return
         try:
             self._parser.feed_data(data)
@@ -76,16 +76,16 @@ class IntakeProtocol(asyncio.Protocol):
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as exc:
             if self.task is not None:
-                self._last = True  # answer what is there, then close: the client asks again
-            elif not self._lingering:  # else it is how a callback stopped the parser
-                self._refuse(problem(400, f"Not HTTP/1.1: {exc}", close=True))
+                self._is_last = True  # respond, then close: the client sends the rest again
+            elif not self._lingering:  # if lingering, a callback has stopped the parser
+                self._refuse(problem_response(400, f"Not HTTP/1.1: {exc}", close=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
         self._writable.set()
         if self.task is not None:
             if self._holding:
-                self.task.cancel()  # the write stays accepted: nobody waits for the answer
+                self.task.cancel()  # the write stays accepted; no one waits for the response
         elif self._upload is not None:
             self._drop_upload()
         self._transport = None
@@ -100,8 +100,8 @@ class IntakeProtocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self.task is not None:
-            raise httptools.HttpParserError("a second request before the first was answered")
-        self._begin()
+            raise httptools.HttpParserError("a second request before the first response")
+        self._reset()
         self._reading = True
 
     def on_url(self, url: bytes) -> None:
@@ -110,7 +110,7 @@ class IntakeProtocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value))
-        if self._head is None:  # else it is a trailer, which may be dropped (RFC 9110, 6.5.1)
+        if self._head is None:  # else a trailer, which may be discarded (RFC 9110, section 6.5.1)
             self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -141,18 +141,18 @@ class IntakeProtocol(asyncio.Protocol):
         self._reading = False
         keep_alive = self._parser.should_keep_alive()
         upload, self._upload = self._upload, None
-        self.task = self._loop.create_task(self._answer(self._head, upload, keep_alive))
+        self.task = self._loop.create_task(self._respond(self._head, upload, keep_alive))
 
     def _grow(self, size: int) -> None:
         self._size += size
         if self._size > _MAX_HEAD and not self._lingering:
-            self._refuse(problem(431, f"More than {_MAX_HEAD} bytes of head.", close=True))
+            self._refuse(problem_response(431, f"The head exceeds {_MAX_HEAD} bytes.", close=True))
             raise httptools.HttpParserError("head too large")
 
     # ---
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Go on as if nothing had been asked (RFC 9110, 7.8); llhttp stops at such a head."""
+        """Ignore an Upgrade (RFC 9110, section 7.8): feed the head again, because llhttp stops."""
         if self._lingering or self._head is None:
             return
         gone = {"upgrade", "connection", "http2-settings"}
@@ -167,92 +167,97 @@ class IntakeProtocol(asyncio.Protocol):
         try:
             await upload.flush()
         except OSError as exc:
-            LOG.error("A body cannot be written: %s", exc)
+            LOG.error("Cannot write the body of a request: %s", exc)
             self._drop_upload()
-            self._refuse(problem(503, "No room for the body. This write was not accepted.",
-                                 ("retry-after", "1"), close=True))  # fmt: skip
+            self._refuse(_no_room(close=True))
         finally:
             self._flushing = None
             if self._transport is not None:
                 self._transport.resume_reading()
 
-    async def _answer(self, head: RequestHead, upload: Upload, keep_alive: bool) -> None:
+    async def _respond(self, head: RequestHead, upload: Upload, keep_alive: bool) -> None:
         try:
             if self._flushing is not None:
                 await asyncio.gather(self._flushing, return_exceptions=True)
             if self._lingering:
-                await upload.abandon()
+                await upload.cancel()
                 return
             try:
                 body = await upload.seal()
             except OSError as exc:
-                LOG.error("A body cannot be written: %s", exc)
-                await upload.abandon()
-                reply = problem(503, "No room for the body. This write was not accepted.",
-                                ("retry-after", "1"))  # fmt: skip
+                LOG.error("Cannot write the body of a request: %s", exc)
+                await upload.cancel()
+                response = _no_room()
             else:
-                reply = await self._decide(head, body)
+                response = await self._handle(head, body)
                 del body
-            await self._send(reply, head, keep_alive and not reply.close and not self._last)
+            await self._send(
+                response, head, keep_alive and not response.close and not self._is_last
+            )
         except (asyncio.CancelledError, ConnectionAbortedError):
-            LOG.debug("The client of %s %s is gone", head.method, head.url)
+            LOG.debug("The client of %s %s has disconnected", head.method, head.url)
         except Exception:
-            LOG.exception("Answering %s %s", head.method, head.url)
-            await self._send(problem(500, "The agent failed; see its log."), head, False)
+            LOG.exception("Cannot handle %s %s", head.method, head.url)
+            await self._send(problem_response(500, "The agent failed; see its log."), head, False)
         finally:
             self.task = None
 
-    async def _decide(self, head: RequestHead, body: Body) -> Response:
-        outcome = await self._server.handler.serve(head, body)
+    async def _handle(self, head: RequestHead, body: Body) -> Response:
+        outcome = await self._server.handler.handle(head, body)
         if isinstance(outcome, Response):
             return outcome
-        del body, head  # it is on disk: thousands of clients may wait here
+        del body, head  # free the memory: thousands of clients may wait here
         self._holding = self._transport is not None
         if not self._holding:
-            self._server.handler.leave(outcome)
+            self._server.handler.client_gone(outcome)
             raise ConnectionAbortedError
         try:
-            return await self._server.handler.hold(outcome)
+            return await self._server.handler.wait_for_response(outcome)
         finally:
             self._holding = False
 
-    async def _send(self, reply: Response, head: RequestHead, keep_alive: bool) -> None:
+    async def _send(self, response: Response, head: RequestHead, keep_alive: bool) -> None:
         if self._transport is None:
             return
         bodiless = head.method == "HEAD"
-        data = b"" if bodiless else reply.body.data
-        self._transport.write(reply.head(keep_alive=keep_alive, bodiless=bodiless) + data)
+        data = b"" if bodiless else response.body.data
+        self._transport.write(response.head(keep_alive=keep_alive, bodiless=bodiless) + data)
         await self._writable.wait()
         if not keep_alive and self._transport is not None:
             self._transport.close()
 
-    def _refuse(self, reply: Response) -> None:
-        """Answer at once; whatever else comes on this connection is thrown away."""
+    def _refuse(self, refusal: Response) -> None:
+        """Respond immediately, and discard the rest of the connection's input."""
         self._lingering = True
         self._reading = False
         if self._transport is None:
             return
-        self._transport.write(reply.head(keep_alive=False) + reply.body.data)
-        # Closing with unread bytes would reset the socket and take the refusal back.
+        self._transport.write(refusal.head(keep_alive=False) + refusal.body.data)
+        # A close with unread bytes would reset the socket, and the refusal would be lost.
         self._loop.call_later(_LINGER, self.close)
 
     def _drop_upload(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
-            self._server.spawn(_abandon(upload, self._flushing))
+            self._server.spawn(_cancel(upload, self._flushing))
 
     def stalled(self, since: float) -> bool:
-        """Whether a request has begun and no byte of it came after ``since`` (loop time)."""
-        return self._reading and self.heard < since and self._flushing is None
+        """Whether a request is incomplete and no byte arrived after ``since`` (loop time)."""
+        return self._reading and self.last_byte_at < since and self._flushing is None
 
     def close(self) -> None:
-        """Close the connection; a request that is not whole is dropped."""
-        self._drop_upload()  # not when the loss is told: a server that stops waits for this
+        """Close the connection; an incomplete request is dropped."""
+        self._drop_upload()  # here and not in connection_lost: the server's stop waits for it
         if self._transport is not None:
             self._transport.close()
 
 
-async def _abandon(upload: Upload, flushing: asyncio.Task[None] | None) -> None:
+async def _cancel(upload: Upload, flushing: asyncio.Task[None] | None) -> None:
     if flushing is not None:
         await asyncio.gather(flushing, return_exceptions=True)
-    await upload.abandon()
+    await upload.cancel()
+
+
+def _no_room(*, close: bool = False) -> Response:
+    detail = "No room for the body. This write was not accepted."
+    return problem_response(503, detail, ("retry-after", "1"), close=close)

@@ -1,4 +1,4 @@
-"""The listening socket of the intake, and what lives as long as it."""
+"""The listening socket of the intake, and the state that all connections share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nova_cachemig.agent.journal.spool import Spool
 
 LOG = logging.getLogger(__name__)
 
-_BACKLOG = 4096  # connections that wait to be taken: the edge opens many at once at the switchover
+_BACKLOG = 4096  # unaccepted connections: the edge opens many at once at the switchover
 
 
 class IntakeServer:
-    """Serves the edge on a unix socket that only the agent's user may use."""
+    """Serves the edge on a unix socket that only the agent's user can use."""
 
     def __init__(
         self, conf: cfg.ConfigOpts, handler: RequestHandler, spool: Spool, path: Path
@@ -36,34 +36,34 @@ class IntakeServer:
         self._spool = spool
         self._path = path
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._watchdog: asyncio.Task[None] | None = None  # closes stalled connections
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen. Raises JournalError where the socket cannot be made."""
+        """Listen. Raises JournalError if the socket cannot be created."""
         loop = asyncio.get_running_loop()
-        self._path.unlink(missing_ok=True)  # the directory's lock says that nobody else listens
+        self._path.unlink(missing_ok=True)  # the directory's lock excludes another listener
         mask = os.umask(0o177)
         try:
             self._server = await loop.create_unix_server(
                 lambda: IntakeProtocol(self), str(self._path), backlog=_BACKLOG
             )
         except OSError as exc:
-            raise JournalError(f"The intake cannot listen on {self._path}: {exc}") from exc
+            raise JournalError(f"Cannot listen on the intake socket {self._path}: {exc}") from exc
         finally:
             os.umask(mask)
-        self._sweeper = asyncio.create_task(self._sweep(), name="intake sweeper")
+        self._watchdog = asyncio.create_task(self._watch(), name="intake watchdog")
 
-    async def quiesce(self) -> None:
-        """Take no more connections."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+    async def stop_listening(self) -> None:
+        """Accept no more connections."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
 
     async def stop(self, patience: float) -> None:
-        """Let clients have their answers, at most for ``patience`` seconds, then close."""
+        """Wait up to ``patience`` seconds for the responses in progress, then close connections."""
         tasks = [c.task for c in self.connections if c.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
@@ -72,21 +72,23 @@ class IntakeServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def upload(self) -> Upload:
-        """Begin a body."""
+        """Start receiving a body."""
         return Upload(self._spool, self._threshold)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let work go on that no connection waits for."""
+        """Run work for which no connection waits."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _sweep(self) -> None:
+    async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(self._body_timeout / 4, 5.0))
             since = loop.time() - self._body_timeout
             for connection in tuple(self.connections):
                 if connection.stalled(since):
-                    LOG.info("A request that stopped half-way was given up")
+                    LOG.info(
+                        "Closing a connection whose request stalled for %s s", self._body_timeout
+                    )
                     connection.close()

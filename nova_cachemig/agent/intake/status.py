@@ -1,4 +1,4 @@
-"""Status URLs: unguessable, scoped to the service, and with nothing of their own on disk."""
+"""Status URLs: unguessable, valid for one service, and not stored anywhere."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import hmac
 from typing import Final
 
 PREFIX: Final = "/.well-known/cachemig/writes/"
-_PROOF = 18  # bytes: 144 bits that nobody guesses
+_MAC_LENGTH = 18  # bytes: 144 bits cannot be guessed
 
 
 def url_of(secret: bytes, position: int) -> str:
-    """Return the path of a write's status. ``secret`` is the service's."""
+    """Return the path of a write's status URL. ``secret`` is the service's."""
     number = position.to_bytes(8, "big").lstrip(b"\0")
-    token = _proof(secret, number) + number
+    token = _mac(secret, number) + number
     return PREFIX + base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
 def position_of(secret: bytes, url: str) -> int | None:
-    """Return the position that a status URL names, None for any other URL."""
+    """Return the position in a status URL; None for any other URL."""
     text = url.partition("?")[0].removeprefix(PREFIX)
     try:
         token = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         return None
-    proof, number = token[:_PROOF], token[_PROOF:]
-    if not number or len(number) > 8 or not hmac.compare_digest(proof, _proof(secret, number)):
+    mac, number = token[:_MAC_LENGTH], token[_MAC_LENGTH:]
+    if not number or len(number) > 8 or not hmac.compare_digest(mac, _mac(secret, number)):
         return None
     return int.from_bytes(number, "big")
 
 
-def _proof(secret: bytes, number: bytes) -> bytes:
-    return hmac.digest(secret, number, hashlib.sha256)[:_PROOF]
+def _mac(secret: bytes, number: bytes) -> bytes:
+    return hmac.digest(secret, number, hashlib.sha256)[:_MAC_LENGTH]

@@ -1,4 +1,4 @@
-"""A body on its way in: in memory while it is small, then in a spool file."""
+"""A body that is being received: in memory while it is small, then in a spool file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nova_cachemig.model.write import Body
 
 
 class Upload:
-    """One body. ``flush`` and ``seal`` do their blocking work in a thread."""
+    """One body. Its methods do their blocking work in a thread."""
 
     def __init__(self, spool: Spool, threshold: int) -> None:
         self._spool = spool
@@ -20,24 +20,24 @@ class Upload:
         self.length = 0
 
     def add(self, data: bytes) -> bool:
-        """Take a piece; True when :meth:`flush` is due before the next."""
+        """Add a piece. True: call :meth:`flush` before the next piece."""
         self._chunks.append(data)
         self._pending += len(data)
         self.length += len(data)
         return self._pending > self._threshold
 
     async def flush(self) -> None:
-        """Move what is in memory to the spool file. Raises OSError."""
+        """Move the bytes in memory to the spool file. Raises OSError."""
         chunks, self._chunks, self._pending = self._chunks, [], 0
         await asyncio.to_thread(self._write, b"".join(chunks))
 
     async def seal(self) -> Body:
-        """Return the whole body; one in a spool file is synced. Raises OSError."""
+        """Return the complete body. A spool file is synced. Raises OSError."""
         if self._file is None and self._pending <= self._threshold:
             chunks, self._chunks = self._chunks, []
             return Body.of(b"".join(chunks))
         await self.flush()
-        file, self._file = self._file, None  # from here on it belongs to the write
+        file, self._file = self._file, None  # from here on the write owns the file
         assert file is not None
         try:
             return await asyncio.to_thread(file.seal)
@@ -45,8 +45,8 @@ class Upload:
             await asyncio.to_thread(file.delete)
             raise
 
-    async def abandon(self) -> None:
-        """Nothing of it was accepted."""
+    async def cancel(self) -> None:
+        """Drop the body: the write is not accepted."""
         file, self._file = self._file, None
         self._chunks.clear()
         if file is not None:

@@ -1,4 +1,4 @@
-"""What the engine is told, in batches, and that its death holds nobody up."""
+"""Updates of the engine: many writes per update, and no write waits for a dead engine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nova_cachemig.agent.intake import barrier
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 
 
-class Edge:
+class Engine:
     def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
+        self.updates: list[tuple[object, ...]] = []
         self.calls = 0
         self.broken = False
         self.dead = asyncio.Event()
@@ -26,81 +26,81 @@ class Edge:
         self.calls += 1
         if self.broken:
             raise ConnectionError("engine down")
-        self.told += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
-        self.told += list(pending.items())
+        self.updates += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
+        self.updates += list(pending.items())
 
 
-class EdgeMarksTest(unittest.IsolatedAsyncioTestCase):
+class ReadBarrierTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
-        self.edge = Edge()
-        self.barrier = ReadBarrier(self.edge, "shop")
+        self.engine = Engine()
+        self.barrier = ReadBarrier(self.engine, "shop")
 
-    async def test_many_writes_few_calls(self) -> None:
-        await asyncio.gather(*(self.barrier.accepted("h", f"/{n % 3}", "me") for n in range(30)))
-        calls = [call for call in self.edge.told if call[0] == "invalidate"]
+    async def test_many_writes_share_an_update(self) -> None:
+        await asyncio.gather(*(self.barrier.hold_reads("h", f"/{n % 3}", "me") for n in range(30)))
+        calls = [call for call in self.engine.updates if call[0] == "invalidate"]
         self.assertEqual([("invalidate", "h", "/0", "/1", "/2")], calls)
-        self.assertEqual(1, self.edge.told.count(("client:me", True)))
+        self.assertEqual(1, self.engine.updates.count(("client:me", True)))
         for n in range(29):
-            self.barrier.answered("h", f"/{n % 3}", "me", (), lambda: None)
+            self.barrier.release_reads("h", f"/{n % 3}", "me", (), lambda: None)
         await self.barrier.flush()
-        self.assertNotIn(("client:me", False), self.edge.told)
-        self.barrier.answered("h", "/2", "me", ("/also",), lambda: None)
+        self.assertNotIn(("client:me", False), self.engine.updates)
+        self.barrier.release_reads("h", "/2", "me", ("/also",), lambda: None)
         await self.barrier.flush()
         self.assertEqual(
             [("invalidate", "h", "/2", "/also"), ("url:/2", False), ("client:me", False)],
-            self.edge.told[-3:],
+            self.engine.updates[-3:],
         )
 
-    async def test_answers_gather_and_new_writes_do_not_wait_for_them(self) -> None:
+    async def test_releases_gather_and_new_writes_do_not_wait_for_them(self) -> None:
         for n in range(10):
-            await self.barrier.accepted("h", f"/{n}", "me")
+            await self.barrier.hold_reads("h", f"/{n}", "me")
         with mock.patch.object(barrier, "_GATHER", 60):
             async with asyncio.timeout(5):
-                await self.barrier.accepted("h", "/new", "me")
-        before = self.edge.calls
+                await self.barrier.hold_reads("h", "/new", "me")
+        before = self.engine.calls
         with mock.patch.object(barrier, "_GATHER", 0.2):
             for n in range(10):
-                self.barrier.answered("h", f"/{n}", "me", (), lambda: None)
+                self.barrier.release_reads("h", f"/{n}", "me", (), lambda: None)
                 await asyncio.sleep(0.001)
             await self.barrier.flush()
-        self.assertLessEqual(self.edge.calls - before, 2)
-        self.assertEqual(10, sum(call[1:] == (False,) for call in self.edge.told))
+        self.assertLessEqual(self.engine.calls - before, 2)
+        self.assertEqual(10, sum(call[1:] == (False,) for call in self.engine.updates))
 
-    async def test_released_only_when_the_engine_knows(self) -> None:
-        await self.barrier.accepted("h", "/", "me")
-        self.edge.dead.clear()
+    async def test_clients_go_on_only_after_the_update(self) -> None:
+        await self.barrier.hold_reads("h", "/", "me")
+        self.engine.dead.clear()
         released = asyncio.Event()
-        self.barrier.answered("h", "/", "me", (), released.set)
+        self.barrier.release_reads("h", "/", "me", (), released.set)
         await asyncio.sleep(0)
         self.assertFalse(released.is_set())
-        self.edge.dead.set()
+        self.engine.dead.set()
         await self.barrier.flush()
         self.assertTrue(released.is_set())
 
-    async def test_an_engine_that_fails_or_hangs_holds_nobody_up(self) -> None:
-        self.edge.broken = True
-        await self.barrier.accepted("h", "/", "me")
-        self.edge.broken = False
-        self.edge.dead.clear()
-        with mock.patch.object(barrier, "_PATIENCE", 0.01):
-            await self.barrier.accepted("h", "/", "me")
+    async def test_no_write_waits_for_an_engine_that_fails_or_hangs(self) -> None:
+        self.engine.broken = True
+        await self.barrier.hold_reads("h", "/", "me")
+        self.engine.broken = False
+        self.engine.dead.clear()
+        with mock.patch.object(barrier, "_TIMEOUT", 0.01):
+            await self.barrier.hold_reads("h", "/", "me")
         self.assertEqual(2, self.barrier.failed)
 
     async def test_what_the_engine_could_not_be_told_it_is_told_later(self) -> None:
-        await self.barrier.accepted("h", "/", "me")
-        self.edge.broken = True
+        await self.barrier.hold_reads("h", "/", "me")
+        self.engine.broken = True
         with mock.patch.object(barrier, "_RETRY", 0.01):
-            self.barrier.answered("h", "/", "me", (), lambda: None)
+            self.barrier.release_reads("h", "/", "me", (), lambda: None)
             await self.barrier.flush()
-            self.assertNotIn(("client:me", False), self.edge.told)
-            self.edge.broken = False
+            self.assertNotIn(("client:me", False), self.engine.updates)
+            self.engine.broken = False
             async with asyncio.timeout(5):
-                while ("client:me", False) not in self.edge.told:  # noqa: ASYNC110
+                while ("client:me", False) not in self.engine.updates:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
 
     async def test_no_engine(self) -> None:
         alone = ReadBarrier(None, "shop")
-        await alone.accepted("h", "/", "me")
+        await alone.hold_reads("h", "/", "me")
         released: list[int] = []
-        alone.answered("h", "/", "me", (), lambda: released.append(1))
+        alone.release_reads("h", "/", "me", (), lambda: released.append(1))
         self.assertEqual([1], released)

@@ -1,64 +1,163 @@
-"""Small decisions of the handler that need no socket."""
+"""Decisions of the request handler, over a real journal; the guest is a list of outcomes."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import tempfile
 import unittest
+from typing import Any
 
-from nova_cachemig.agent.intake import keys
-from nova_cachemig.agent.intake.handler import _changed, _for_guest
-from nova_cachemig.agent.intake.http import RequestHead, Response, problem
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
-
-
-class ForGuestTest(unittest.TestCase):
-    def test_ours_and_hop_by_hop_do_not_go_to_the_guest(self) -> None:
-        head = RequestHead("POST", "/", (
-            ("x-cachemig-service", "shop"), ("x-cachemig-other", "1"), ("host", "h"),
-            ("content-length", "3"), ("connection", "keep-alive"), ("expect", "100-continue"),
-            ("idempotency-key", '"k"'), ("cookie", "a=b"), ("x-forwarded-for", "10.0.0.1"),
-        ))  # fmt: skip
-        kept, later = _for_guest(head)
-        self.assertEqual((("cookie", "a=b"), ("x-forwarded-for", "10.0.0.1")), kept)
-        self.assertFalse(later)
-
-    def test_prefer(self) -> None:
-        cases = {"respond-async": (), "Respond-Async, wait=5": (("prefer", "wait=5"),)}
-        for value, left in cases.items():
-            with self.subTest(value):
-                head = RequestHead("PUT", "/", (("prefer", value),))
-                self.assertEqual((left, True), _for_guest(head))
+from nova_cachemig.agent.intake import status
+from nova_cachemig.agent.intake.barrier import ReadBarrier
+from nova_cachemig.agent.intake.handler import RequestHandler
+from nova_cachemig.agent.intake.http import RequestHead, Response
+from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.replay.queue import WriteQueue
+from nova_cachemig.model.service import WriteMode
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite, WriteState
+from tests.functional.replay.path import conf_for, service
 
 
-class ChangedTest(unittest.TestCase):
-    WRITE = HeldWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
-
-    def changed(self, value: str, status: int = 201) -> tuple[str, ...]:
-        return _changed(self.WRITE, GuestResponse(status, (("location", value),)))
-
-    def test_same_host_only(self) -> None:
-        self.assertEqual(("/a?b=1",), self.changed("/a?b=1"))
-        self.assertEqual(("/cart/7",), self.changed("7"))
-        self.assertEqual(("/z",), self.changed("http://shop.example/z#part"))
-        self.assertEqual((), self.changed("http://elsewhere.example/z"))
-        self.assertEqual((), self.changed("http://[broken"))
-        self.assertEqual((), self.changed("/a", status=500))
+def request(method: str = "POST", url: str = "/x", **headers: str) -> RequestHead:
+    fields = {"x-cachemig-service": "shop", "x-cachemig-client": "me", "host": "shop.example"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return RequestHead(method, url, tuple(fields.items()))
 
 
-class KeysTest(unittest.TestCase):
-    def test_scope_and_fingerprint(self) -> None:
-        head = RequestHead("POST", "/", (("authorization", "a"),))
-        other = RequestHead("POST", "/", (("authorization", "b"),))
-        self.assertNotEqual(keys.digest(head, "k"), keys.digest(other, "k"))
-        one, two = Body.of(b"1"), Body.of(b"2")
-        self.assertEqual(keys.fingerprint(head, "h", one), keys.fingerprint(other, "h", one))
-        self.assertNotEqual(keys.fingerprint(head, "h", one), keys.fingerprint(head, "h", two))
-        spooled = Body(spool="s", length=1, digest=__import__("hashlib").blake2b(
-            b"1", digest_size=16).digest())  # fmt: skip
-        self.assertEqual(keys.fingerprint(head, "h", one), keys.fingerprint(head, "h", spooled))
+class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
+    async def begin(self, mode: WriteMode = WriteMode.HOLD, **options: Any) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        conf = conf_for(directory.name, **options)
+        self.journal = Journal(conf)
+        await self.journal.open()
+        self.addAsyncCleanup(self.journal.close)
+        state = await self.journal.queue_state("shop")
+        self.queue = WriteQueue(self.journal, service(writes=mode), state, 16)
+        self.intake = ServiceIntake(self.queue, ReadBarrier(None, "shop"), state.secret)
+        self.handler = RequestHandler(self.journal, conf, {"shop": self.intake})
+        self.handler.start()
 
+    async def held(self, head: RequestHead, body: bytes = b"1") -> HeldClient:
+        outcome = await self.handler.handle(head, Body.of(body))
+        assert isinstance(outcome, HeldClient)
+        return outcome
 
-class ReplyTest(unittest.TestCase):
-    def test_heads(self) -> None:
-        self.assertIn(b"HTTP/1.1 599 Unknown\r\n", Response(599).head(keep_alive=True))
-        self.assertNotIn(b"content-length", Response(204).head(keep_alive=True))
-        self.assertIn(b"connection: close", problem(413, "x").head(keep_alive=False))
+    async def refused(self, head: RequestHead, body: bytes = b"1") -> int:
+        outcome = await self.handler.handle(head, Body.of(body))
+        assert isinstance(outcome, Response)
+        return outcome.status
+
+    async def take(self) -> HeldWrite:
+        write = await self.queue.backlog.take()
+        assert isinstance(write, HeldWrite)
+        self.queue.mark_sent(write)
+        return write
+
+    async def respond(self, text: bytes) -> None:
+        """Finish the first waiting write as the sender does."""
+        write = await self.take()
+        self.journal.log_sent(write)
+        response = GuestResponse(200, (), Body.of(text))
+        self.journal.log_response(write, response)
+        self.queue.finish(write, response, self.intake.on_response)
+
+    async def test_refusals_before_the_body(self) -> None:
+        await self.begin(max_body=10, max_waiting=1)
+        self.assertIsNone(self.handler.refuse(request(content_length="10")))
+        for head, expected in (
+            (request(content_length="11"), 413),
+            (request(x_cachemig_service="other"), 503),
+        ):
+            refusal = self.handler.refuse(head)
+            assert refusal is not None
+            self.assertEqual(expected, refusal.status)
+        await self.held(request())
+        refusal = self.handler.refuse(request())
+        assert refusal is not None
+        self.assertEqual(503, refusal.status)
+        self.assertEqual(3, self.handler.refused)
+        self.assertIsNone(self.handler.refuse(request("GET", status.PREFIX + "x")))
+
+    async def test_a_client_gets_the_guests_response(self) -> None:
+        await self.begin()
+        held = await self.held(request())
+        waiting = asyncio.create_task(self.handler.wait_for_response(held))
+        await self.respond(b"done")
+        response = await waiting
+        self.assertEqual((200, b"done"), (response.status, response.body.data))
+
+    async def test_stop_gives_a_status_url_whose_response_is_kept(self) -> None:
+        await self.begin()
+        held = await self.held(request())
+        waiting = asyncio.create_task(self.handler.wait_for_response(held))
+        self.handler.stop()
+        response = await waiting
+        self.assertEqual(202, response.status)
+        url = dict(response.headers)["location"]
+        self.assertEqual(202, await self.refused(request("GET", url)))
+        await self.respond(b"later")
+        await self.queue.drained()
+        stored = await self.handler.handle(request("GET", url), Body())
+        assert isinstance(stored, Response)
+        self.assertEqual((200, b"later"), (stored.status, stored.body.data))
+        self.assertEqual(405, await self.refused(request("DELETE", url)))
+        self.assertEqual(404, await self.refused(request("GET", url[:-1] + "!")))
+
+    async def test_accept_mode_responds_immediately(self) -> None:
+        await self.begin(WriteMode.ACCEPT)
+        response = await self.handler.handle(request(), Body.of(b"1"))
+        assert isinstance(response, Response)
+        self.assertEqual(202, response.status)
+        self.assertNotIn("preference-applied", dict(response.headers))
+        self.assertTrue((await self.take()).has_status_url)
+
+    async def test_respond_async(self) -> None:
+        await self.begin()
+        response = await self.handler.handle(request(prefer="respond-async"), Body.of(b"1"))
+        assert isinstance(response, Response)
+        self.assertEqual(202, response.status)
+        self.assertEqual("respond-async", dict(response.headers)["preference-applied"])
+        self.assertEqual("accepted", json.loads(response.body.data)["state"])
+
+    async def test_repeated_keys(self) -> None:
+        await self.begin()
+        head = request(idempotency_key='"k"')
+        held = await self.held(head)
+        self.assertEqual(409, await self.refused(head))
+        self.assertEqual(422, await self.refused(head, b"2"))
+        waiting = asyncio.create_task(self.handler.wait_for_response(held))
+        await self.respond(b"once")
+        await waiting
+        repeated = await self.handler.handle(head, Body.of(b"1"))
+        assert isinstance(repeated, Response)
+        self.assertEqual((200, b"once"), (repeated.status, repeated.body.data))
+        self.assertFalse(self.queue.backlog.has_more())
+        self.assertEqual({}, self.intake.keys)
+
+    async def test_a_quarantined_write_is_a_502_with_a_status_url(self) -> None:
+        await self.begin()
+        held = await self.held(request())
+        waiting = asyncio.create_task(self.handler.wait_for_response(held))
+        write = await self.take()
+        await self.journal.quarantine("shop", write.position, WriteState.IN_DOUBT, "lost")
+        self.queue.finish_quarantined(write, "the connection was lost")
+        response = await waiting
+        self.assertEqual(502, response.status)
+        self.assertIn(b"the connection was lost", response.body.data)
+        shown = await self.handler.handle(
+            request("GET", dict(response.headers)["location"]), Body()
+        )
+        assert isinstance(shown, Response)
+        self.assertEqual("in_doubt", json.loads(shown.body.data)["state"])
+
+    async def test_a_rejected_body_leaves_no_spool_file(self) -> None:
+        await self.begin()
+        file = self.journal.spool.create()
+        file.write(b"1" * 100)
+        outcome = await self.handler.handle(request(x_cachemig_service="other"), file.seal())
+        assert isinstance(outcome, Response)
+        self.assertEqual(503, outcome.status)
+        self.assertEqual([], list(self.journal.spool.directory.iterdir()))

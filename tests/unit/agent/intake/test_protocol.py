@@ -1,0 +1,187 @@
+"""One connection of the intake, byte by byte, with a fake server behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from collections.abc import Coroutine
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.intake.http import RequestHead, Response, problem_response
+from nova_cachemig.agent.intake.protocol import IntakeProtocol
+from nova_cachemig.model.write import Body
+
+HEAD = b"POST /x HTTP/1.1\r\nHost: shop.example\r\n"
+
+
+class MemoryUpload:
+    """Keeps a body in memory."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.cancelled = False
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def add(self, data: bytes) -> bool:
+        self.data += data
+        return False
+
+    async def seal(self) -> Body:
+        return Body.of(self.data)
+
+    async def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Handler:
+    """Records requests, and responds with the body."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[RequestHead, bytes]] = []
+        self.refusal: Response | None = None
+
+    def refuse(self, head: RequestHead) -> Response | None:
+        return self.refusal
+
+    def too_large(self) -> Response:
+        return problem_response(413, "too large", close=True)
+
+    async def handle(self, head: RequestHead, body: Body) -> Response:
+        self.requests.append((head, body.data))
+        return Response(200, (), body)
+
+
+class Server:
+    max_body = 50
+
+    def __init__(self) -> None:
+        self.handler: Any = Handler()
+        self.connections: set[IntakeProtocol] = set()
+        self.uploads: list[MemoryUpload] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def upload(self) -> Any:
+        self.uploads.append(MemoryUpload())
+        return self.uploads[-1]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.get_running_loop().create_task(work))
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.server, self.wire = Server(), Wire()
+        self.protocol = IntakeProtocol(self.server)
+        self.protocol.connection_made(self.wire)
+
+    async def feed(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.protocol.data_received(piece)
+        while self.protocol.task is not None:
+            await self.protocol.task
+        for task in self.server.tasks:
+            await task
+
+
+class IntakeProtocolTest(unittest.TestCase):
+    def play(self, *pieces: bytes, refusal: Response | None = None) -> Connection:
+        async def run() -> Connection:
+            connection = Connection()
+            connection.server.handler.refusal = refusal
+            await connection.feed(*pieces)
+            return connection
+
+        return asyncio.run(run())
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.binary(max_size=50), st.booleans(), st.lists(st.integers(0, 200), max_size=8))
+    def test_however_the_bytes_arrive(self, body: bytes, chunked: bool, cuts: list[int]) -> None:
+        if chunked:
+            framing = b"Transfer-Encoding: chunked\r\n\r\n"
+            coded = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            data = HEAD + framing + coded + b"0\r\nX-Trailer: 1\r\n\r\n"
+        else:
+            data = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
+        pieces = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        connection = self.play(*[piece for piece in pieces if piece])
+        ((head, found),) = connection.server.handler.requests
+        self.assertEqual(("POST", "/x", body), (head.method, head.url, found))
+        self.assertIsNone(head.get("x-trailer"))
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.assertTrue(connection.wire.written.endswith(b"\r\n\r\n" + body))
+        self.assertFalse(connection.wire.closed)
+
+    def test_a_refused_request_gets_its_response_before_the_body(self) -> None:
+        refusal = problem_response(503, "no")
+        connection = self.play(HEAD + b"Content-Length: 9\r\n\r\n", b"123", refusal=refusal)
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 503"))
+        self.assertEqual([], connection.server.handler.requests)
+
+    def test_a_body_over_the_limit_is_dropped(self) -> None:
+        chunk = b"14\r\n" + b"x" * 20 + b"\r\n"
+        connection = self.play(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 3)
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 413"))
+        self.assertTrue(connection.server.uploads[0].cancelled)
+        self.assertEqual([], connection.server.handler.requests)
+
+    def test_a_head_over_the_limit(self) -> None:
+        connection = self.play(HEAD, *[b"x-a: " + b"y" * 1000 + b"\r\n"] * 70)
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 431"))
+
+    def test_expect_continue(self) -> None:
+        connection = self.play(HEAD + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n", b"1")
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP"))
+
+    def test_not_http(self) -> None:
+        connection = self.play(b"\x16\x03\x01 hello\r\n\r\n")
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 400"))
+
+    def test_stalled(self) -> None:
+        async def run() -> tuple[bool, bool, bool]:
+            connection = Connection()
+            now = asyncio.get_running_loop().time() + 1
+            before = connection.protocol.stalled(now)
+            connection.protocol.data_received(HEAD + b"Content-Length: 3\r\n\r\n1")
+            half_way = connection.protocol.stalled(now)
+            await connection.feed(b"23")
+            return before, half_way, connection.protocol.stalled(now)
+
+        self.assertEqual((False, True, False), asyncio.run(run()))
+
+    def test_a_client_that_disconnects_half_way(self) -> None:
+        async def run() -> Connection:
+            connection = Connection()
+            connection.protocol.data_received(HEAD + b"Content-Length: 3\r\n\r\n1")
+            connection.protocol.connection_lost(None)
+            await connection.feed()
+            return connection
+
+        connection = asyncio.run(run())
+        self.assertTrue(connection.server.uploads[0].cancelled)
+        self.assertEqual(set(), connection.server.connections)

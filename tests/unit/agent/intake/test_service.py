@@ -1,0 +1,39 @@
+"""The pages that a write changes besides its own."""
+
+from __future__ import annotations
+
+import unittest
+from unittest import mock
+
+from nova_cachemig.agent.intake.service import ServiceIntake, changed_urls
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+
+WRITE = HeldWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
+
+
+def changed(value: str, status: int = 201) -> tuple[str, ...]:
+    return changed_urls(WRITE, GuestResponse(status, (("location", value),)))
+
+
+class ChangedUrlsTest(unittest.TestCase):
+    def test_same_host_only(self) -> None:
+        self.assertEqual(("/a?b=1",), changed("/a?b=1"))
+        self.assertEqual(("/cart/7",), changed("7"))
+        self.assertEqual(("/z",), changed("http://shop.example/z#part"))
+        self.assertEqual((), changed("http://elsewhere.example/z"))
+        self.assertEqual((), changed("http://[broken"))
+        self.assertEqual((), changed("/a", status=500))
+
+
+class ServiceIntakeTest(unittest.TestCase):
+    def test_a_response_releases_the_reads_of_its_write(self) -> None:
+        barrier, release = mock.Mock(), mock.Mock()
+        intake = ServiceIntake(mock.Mock(), barrier, b"")
+        intake.on_response(WRITE, GuestResponse(201, (("location", "/cart/7"),)), release)
+        intake.on_response(WRITE, None, release)
+        page = ("shop.example", "/cart/x", "c")
+        self.assertEqual(
+            [mock.call(*page, ("/cart/7",), release), mock.call(*page, (), release)],
+            barrier.release_reads.call_args_list,
+        )
+        release.assert_not_called()  # that is the barrier's task

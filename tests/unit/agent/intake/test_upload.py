@@ -1,0 +1,69 @@
+"""Bodies that are received piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.agent.journal.spool import Spool, SpoolFile
+from nova_cachemig.model.write import Body
+
+THRESHOLD = 20
+
+
+class UploadTest(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.spool = Spool(Path(directory.name) / "spool")
+        self.spool.prepare()
+
+    def files(self) -> list[Path]:
+        return list(self.spool.directory.iterdir())
+
+    async def receive(self, pieces: list[bytes]) -> Body:
+        upload = Upload(self.spool, THRESHOLD)
+        for piece in pieces:
+            if upload.add(piece):
+                await upload.flush()
+        self.assertEqual(sum(map(len, pieces)), upload.length)
+        return await upload.seal()
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.lists(st.binary(max_size=30), max_size=6))
+    def test_the_body_is_complete_wherever_it_is(self, pieces: list[bytes]) -> None:
+        whole = b"".join(pieces)
+        body = asyncio.run(self.receive(pieces))
+        self.assertEqual(len(whole), body.length)
+        if body.spool is None:
+            self.assertEqual(whole, body.data)
+        else:
+            self.assertEqual(whole, b"".join(self.spool.read(body.spool)))
+            self.assertTrue(self.spool.intact(body))
+        self.assertEqual(len(whole) > THRESHOLD, body.spool is not None)
+
+    def test_a_cancelled_upload_leaves_no_file(self) -> None:
+        async def cancelled() -> None:
+            upload = Upload(self.spool, THRESHOLD)
+            self.assertTrue(upload.add(b"x" * 30))
+            await upload.flush()
+            self.assertEqual(1, len(self.files()))
+            await upload.cancel()
+
+        asyncio.run(cancelled())
+        self.assertEqual([], self.files())
+
+    def test_a_file_that_cannot_be_synced_is_deleted(self) -> None:
+        with (
+            mock.patch.object(SpoolFile, "seal", side_effect=OSError("full")),
+            self.assertRaisesRegex(OSError, "full"),
+        ):
+            asyncio.run(self.receive([b"x" * 30]))
+        self.assertEqual([], self.files())
