@@ -123,10 +123,8 @@ def _resolved(base: str, host: str, references: Iterable[str]) -> Iterator[str]:
 
 def _text(headers: Mapping[str, str], body: bytes, limit: int) -> str:
     if headers.get("content-encoding", "").strip().lower() == "gzip":
-        try:
-            body = zlib.decompressobj(wbits=31).decompress(
-                body, limit
-            )  # not the rest, which may be huge
+        try:  # up to the limit: the complete body may be huge
+            body = zlib.decompressobj(wbits=31).decompress(body, limit)
         except zlib.error:
             return ""
     return body[:limit].decode("utf-8", "replace")

@@ -56,6 +56,15 @@ async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> by
     return await reader.readexactly(int(headers.get("content-length", 0)))
 
 
+def encode(method: str, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return a response with a Content-Length, except where HTTP has none."""
+    head = f"HTTP/1.1 {status} X\r\n"
+    if not any(n.lower() == "content-length" for n in headers) and status not in {101, 304}:
+        head += f"Content-Length: {len(body)}\r\n"
+    head += "".join(f"{n}: {v}\r\n" for n, v in headers.items())
+    return f"{head}\r\n".encode("latin-1") + (b"" if method == "HEAD" or status == 101 else body)
+
+
 class Server:
     """HTTP/1.1 with keep-alive over any listening socket."""
 
@@ -101,19 +110,8 @@ class Server:
                     status, extra, body = await self._handler(request)
                 finally:
                     self.responding -= 1
-                head = f"HTTP/1.1 {status} X\r\n"
-                if not any(n.lower() == "content-length" for n in extra) and status not in {
-                    101,
-                    304,
-                }:
-                    head += f"Content-Length: {len(body)}\r\n"
-                head += "".join(f"{n}: {v}\r\n" for n, v in extra.items())
                 await self.running.wait()
-                whole = (
-                    head.encode("latin-1")
-                    + b"\r\n"
-                    + (b"" if method == "HEAD" or status == 101 else body)
-                )
+                whole = encode(method, status, extra, body)
                 if (gate := self.gates.get(url)) is not None:  # stop in the middle of the body
                     writer.write(whole[:-1])
                     await gate.wait()
