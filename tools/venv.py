@@ -25,5 +25,5 @@ def enter() -> None:
         sys.exit(
             f"{sys.argv[0]}: {sys.executable} lacks the project's requirements. Run "
             "`tools/test --only lint` once, which installs them into .venv, or activate an "
-            "environment with requirements.txt and test-requirements.txt."
+            "environment with all extras of setup.cfg and test-requirements.txt."
         )

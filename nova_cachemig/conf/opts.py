@@ -13,19 +13,23 @@ IN_NOVA = frozenset({"compute", "scheduler"})
 """Modules whose group belongs in nova.conf, not in nova-cachemig.conf."""
 
 
-def modules() -> Iterator[tuple[str, Any]]:
-    """Yield the name and the module of each group of options."""
+def modules(*, in_nova: bool) -> Iterator[Any]:
+    """Yield the module of each group of options that belongs in nova.conf, or that does not.
+
+    The others are not imported: Nova's environment may lack their libraries.
+    """
     for found in pkgutil.iter_modules(nova_cachemig.conf.__path__):
-        module = importlib.import_module(f"nova_cachemig.conf.{found.name}")
-        if hasattr(module, "GROUP"):
-            yield found.name, module
+        if (found.name in IN_NOVA) == in_nova:
+            module = importlib.import_module(f"nova_cachemig.conf.{found.name}")
+            if hasattr(module, "GROUP"):
+                yield module
 
 
 def list_agent_opts() -> list[tuple[Any, list[Any]]]:
     """Options of the agent and the forecaster."""
-    return [pair for name, mod in modules() if name not in IN_NOVA for pair in mod.list_opts()]
+    return [pair for module in modules(in_nova=False) for pair in module.list_opts()]
 
 
 def list_nova_opts() -> list[tuple[Any, list[Any]]]:
     """Options in nova.conf."""
-    return [pair for name, mod in modules() if name in IN_NOVA for pair in mod.list_opts()]
+    return [pair for module in modules(in_nova=True) for pair in module.list_opts()]

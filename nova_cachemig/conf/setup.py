@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from nova_cachemig.conf.opts import IN_NOVA, modules
+from nova_cachemig.conf.opts import modules
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:
     """Register every option of the agent and the forecaster."""
-    for name, module in modules():
-        if name not in IN_NOVA:
-            module.register(conf)
+    for module in modules(in_nova=False):
+        module.register(conf)
 
 
 def read(conf: cfg.ConfigOpts, files: Sequence[str], args: Sequence[str] = ()) -> None:
