@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.agent.ports import HandoverReader
+from nova_cachemig.agent.ports import ComponentError, HandoverReader
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.write import WriteState
+from nova_cachemig.rpc.agent import HANDOVERS_LIMIT, VERSION
 from nova_cachemig.rpc.bus import Context
+from nova_cachemig.rpc.server import RpcServer
 
 T = TypeVar("T")
 
-LOOP_LIMIT = 5.0
-"""Seconds that the event loop may take for anything that is not told to wait."""
+LOOP_LIMIT: Final = 5.0
+"""Seconds that the event loop may take for a request that does not ask to wait."""
 
-RELOAD_LIMIT = 60.0
-"""Seconds for reading the files, asking Nova of each guest, and a reload of the edge."""
+RELOAD_LIMIT: Final = 60.0
+"""Seconds to read the files, to ask Nova for each guest, and to reload the edge."""
 
-KEPT = 1000
-"""Handovers that are looked through for one by its name."""
+JOURNAL_LIMIT: Final = 30.0
+"""Seconds for one page, chunk or decision of the journal."""
+
+_NOT_SERVED: Final = (
+    "this agent does not serve its journal over RPC ([agent] serve_journal = false): use --offline "
+    "on its node"
+)
 
 
-class Endpoint:
+class _OnLoop:
+    """Runs coroutines in the agent's event loop, for the threads of the RPC server."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def _run(self, work: Coroutine[Any, Any, T], limit: float = LOOP_LIMIT) -> T:
+        """The result. Raises ValueError, which goes back to the caller as a sentence."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(limit)
+        except TimeoutError as exc:
+            raise ValueError(f"the agent was not done within {limit:.0f} s") from exc
+        except ComponentError as exc:
+            raise ValueError(str(exc)) from exc
+        finally:
+            future.cancel()
+
+
+class Endpoint(_OnLoop):
     """Implements :class:`nova_cachemig.rpc.agent.AgentEndpoint`."""
 
     def __init__(
@@ -38,11 +66,12 @@ class Endpoint:
         host: str,
         registry: ServiceRegistry,
     ) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._manager = manager
         self._store = store
         self._host = host
         self._registry = registry
+        self.server: RpcServer | None = None  # for ping, once it is made
 
     def begin(
         self,
@@ -52,40 +81,51 @@ class Endpoint:
         destination: str | None,
         at: float,
     ) -> None:
-        """A migration is being prepared."""
+        """Nova prepares a live migration. ``at``: UNIX seconds."""
         self._run(self._manager.begin(handover, source, destination, at))
 
     def wait_warm(self, ctxt: Context, handover: HandoverId, wait: float) -> dict[str, Any]:
-        """Long poll, at most ``wait`` seconds."""
+        """Wait until the cache is warm, at most ``wait`` seconds."""
         return self._run(self._manager.wait_warm(handover, wait), wait + LOOP_LIMIT)
 
     def guest_event(self, ctxt: Context, event: GuestEvent) -> None:
-        """A moment of a migration."""
+        """An event of a live migration."""
         self._run(self._manager.guest_event(event))
 
-    def handovers(self, ctxt: Context, limit: int) -> list[HandoverRecord]:
-        """The newest first; those under way as they stand now."""
-        return self._run(self._newest(limit))
+    def handovers(self, ctxt: Context, limit: int, offset: int) -> list[HandoverRecord]:
+        """The newest first; those in progress in their present state."""
+        return self._run(self._newest(limit + offset))[offset:]
 
-    def handover(self, ctxt: Context, handover: HandoverId) -> HandoverRecord | None:
-        """One of the newest, by its name."""
-        return next((r for r in self._run(self._newest(KEPT)) if r.id == handover), None)
+    def handover(self, ctxt: Context, instance: str, request: str | None) -> HandoverRecord | None:
+        """One of the newest; of this instance the newest if ``request`` is None."""
+        for record in self._run(self._newest(HANDOVERS_LIMIT)):
+            if record.id.instance == instance and request in {None, record.id.request}:
+                return record
+        return None
 
     def services(self, ctxt: Context) -> list[dict[str, Any]]:
-        """The services and where they stand."""
+        """All services by name, and the state of each."""
         return self._run(self._described())
 
     def reload(self, ctxt: Context) -> list[str]:
-        """Read the services now; the errors."""
+        """Read the service files now; the errors."""
         return self._run(self._registry.refresh(force=True), RELOAD_LIMIT)
 
     def ping(self, ctxt: Context) -> dict[str, Any]:
-        """Name of this agent and version of the package."""
-        return {"host": self._host, "version": metadata.version("nova-cachemig")}
+        """The name, the versions, and the state of the RPC server."""
+        server = self.server
+        return {
+            "host": self._host,
+            "version": metadata.version("nova-cachemig"),
+            "rpc_version": VERSION,
+            "listening": server is not None and server.listening,
+            "faults": {} if server is None else server.faults.counts(),
+        }
 
     async def _described(self) -> list[dict[str, Any]]:
         phases = {name: r.phase.value for r in self._manager.live() for name in r.services}
-        return self._registry.describe(lambda name: phases.get(name, EdgeState.PASS.value))
+        found = self._registry.describe(lambda name: phases.get(name, EdgeState.PASS.value))
+        return sorted(found, key=lambda service: str(service["name"]))
 
     async def _newest(self, limit: int) -> list[HandoverRecord]:
         live = {record.id: record for record in self._manager.live()}
@@ -94,9 +134,45 @@ class Endpoint:
         newest = sorted([*live.values(), *merged], key=lambda r: r.started, reverse=True)
         return newest[:limit]
 
-    def _run(self, work: Coroutine[Any, Any, T], limit: float = LOOP_LIMIT) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(limit)
-        finally:
-            future.cancel()
+
+class ReviewEndpoint(_OnLoop):
+    """Implements :class:`nova_cachemig.rpc.journal.JournalEndpoint`.
+
+    ``review`` None: the agent does not serve its journal, and each method says so.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, review: Review | None) -> None:
+        super().__init__(loop)
+        self._review = review
+
+    def writes(
+        self,
+        states: Sequence[WriteState],
+        service: str | None,
+        after: str | None,
+        *,
+        content: bool,
+    ) -> dict[str, Any]:
+        """One page of writes."""
+        return self._blocking(lambda r: r.writes(states, service, after, content=content))
+
+    def write(self, name: str) -> dict[str, Any]:
+        """One write with its content."""
+        return self._blocking(lambda review: review.write(name))
+
+    def body(self, name: str, chunk: int) -> dict[str, Any]:
+        """One chunk of a body."""
+        return self._blocking(lambda review: review.body(name, chunk))
+
+    def resend(self, name: str, reason: str, asked_by: str) -> None:
+        """Let the agent send a write in doubt again."""
+        self._blocking(lambda review: review.resend(name, reason, asked_by))
+
+    def discard(self, name: str, reason: str, asked_by: str) -> None:
+        """Never send a quarantined write."""
+        self._blocking(lambda review: review.discard(name, reason, asked_by))
+
+    def _blocking(self, work: Callable[[Review], T]) -> T:
+        if self._review is None:
+            raise ValueError(_NOT_SERVED)
+        return self._run(asyncio.to_thread(work, self._review), JOURNAL_LIMIT)

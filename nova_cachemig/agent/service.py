@@ -9,11 +9,12 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.endpoint import Endpoint
+from nova_cachemig.agent.endpoint import Endpoint, ReviewEndpoint
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.agent.freshness import Freshness
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
+from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.noop import NoWarmer
@@ -109,9 +110,18 @@ class Agent:
     def _server(self) -> RpcServer:
         loop = asyncio.get_running_loop()
         endpoint = Endpoint(loop, self._manager, self._store, self._conf.agent.host, self._registry)
-        return contract.server(
-            self._conf, endpoint, host=self._conf.agent.host, topic=self._conf.agent.topic
+        journal = self._writes.journal
+        served = self._conf.agent.serve_journal
+        review = Review(journal.engine, journal.spool) if served else None
+        server = contract.server(
+            self._conf,
+            endpoint,
+            host=self._conf.agent.host,
+            topic=self._conf.agent.topic,
+            review=ReviewEndpoint(loop, review),
         )
+        endpoint.server = server
+        return server
 
     async def _apply(self, routes: tuple[Route, ...]) -> dict[str, str]:
         self._warmer.set_services(route.service for route in routes)

@@ -21,6 +21,14 @@ OPTS = [
         default="nova-cachemig-agent",
         help="RPC topic of the agent. It must equal [cachemig] topic in nova.conf.",
     ),
+    cfg.BoolOpt(
+        "serve_journal",
+        default=True,
+        help="Whether operators can list, show, resend and discard quarantined writes over RPC, "
+        "with nova-cachemig-manage journal. Whoever can send to the topic can then do so, and the "
+        "content of writes crosses the message bus. If false, only "
+        "nova-cachemig-manage --offline on this node can.",
+    ),
     cfg.StrOpt(
         "state_dir",
         default="/var/lib/nova-cachemig",

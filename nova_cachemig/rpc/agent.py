@@ -9,7 +9,9 @@ Version history:
 * 1.1 - guest_event: the field ``post_copy``. nova-compute still sends the cast as 1.0, and an agent
   of 1.0 ignores the field and finds the word "postcopy" in ``detail``. An agent of 1.1 does so
   itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent; an agent of
-  1.1 ignores it.
+  1.1 ignores it. handovers: ``offset``. handover: ``request`` may be None. services: pages by
+  ``after``, and every field of the service file. ping: rpc_version, listening and faults. The
+  contract :mod:`.journal` beside this one.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from oslo_config import cfg
 
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
-from nova_cachemig.rpc import bus, checks
+from nova_cachemig.rpc import bus, checks, journal
 from nova_cachemig.rpc.cast_queue import CastCounts, QueuedCast
 from nova_cachemig.rpc.client import RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
@@ -32,6 +34,8 @@ VERSION: Final = "1.1"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
 HANDOVERS_LIMIT: Final = 1000
+HANDOVERS_PAGE: Final = 100
+SERVICES_PAGE: Final = 500
 _RETIRED_KINDS: Final = ("iteration",)
 """Kinds of events that nova-compute of RPC 1.0 sends and that mean nothing to the agent."""
 _RECONNECT_WITHIN: Final = 2
@@ -66,24 +70,28 @@ class AgentEndpoint(Protocol):
     def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> None:
         """An event of a live migration."""
 
-    def handovers(self, ctxt: bus.Context, limit: int) -> list[HandoverRecord]:
-        """The newest handovers, the newest first."""
+    def handovers(self, ctxt: bus.Context, limit: int, offset: int) -> list[HandoverRecord]:
+        """At most ``limit`` handovers, the newest first, without the first ``offset``."""
 
-    def handover(self, ctxt: bus.Context, handover: HandoverId) -> HandoverRecord | None:
-        """One handover, or None if it is not known."""
+    def handover(
+        self, ctxt: bus.Context, instance: str, request: str | None
+    ) -> HandoverRecord | None:
+        """One handover, or None if it is not known; the newest if ``request`` is None."""
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        """name, listen, hosts, instance, port, address, state and error of each service."""
+        """All services by name: the fields of the file, address, state and error of each."""
 
     def reload(self, ctxt: bus.Context) -> list[str]:
         """Read the service files now; the errors."""
 
     def ping(self, ctxt: bus.Context) -> dict[str, Any]:
-        """host and version."""
+        """host and version, rpc_version, listening, faults."""
 
 
 class AgentClient:
     """The agent, for nova-compute and for ``nova-cachemig-manage``.
+
+    ``host``: the agent of this name; None: any agent on the topic.
 
     Casts never wait: they return a :class:`~.cast_queue.QueuedCast`. Calls wait at most for their
     timeout and raise :class:`~.client.UnreachableError` or :class:`~.client.RefusedError`.
@@ -94,13 +102,14 @@ class AgentClient:
         conf: cfg.ConfigOpts,
         topic: str,
         *,
+        host: str | None = None,
         transport_url: str | None = None,
         rpc_timeout: float = 2.0,
         faults: Faults | None = None,
     ) -> None:
         self._rpc = RpcClient(
             conf,
-            bus.target(topic, "1.0"),
+            bus.target(topic, "1.0", host),  # unless a method says otherwise
             peer="agent",
             url=transport_url,
             timeout=rpc_timeout,
@@ -169,24 +178,42 @@ class AgentClient:
             reason=str(found.get("reason", "")),
         )
 
-    def handovers(self, ctxt: bus.Context, limit: int) -> list[HandoverRecord]:
-        """The newest handovers, the newest first. Since 1.0."""
-        found = self._rpc.call("handovers", {"limit": limit}, ctxt)
+    def handovers(self, ctxt: bus.Context, limit: int, offset: int = 0) -> list[HandoverRecord]:
+        """The newest handovers, the newest first. Since 1.0; ``offset`` since 1.1."""
+        arguments, version = {"limit": limit}, "1.0"
+        if offset:
+            arguments, version = {"limit": limit, "offset": offset}, "1.1"
+        found = self._rpc.call("handovers", arguments, ctxt, version=version)
         return [HandoverRecord.from_wire(one) for one in found]
 
-    def handover(self, ctxt: bus.Context, handover: HandoverId) -> HandoverRecord | None:
-        """One handover, or None if the agent does not know it. Since 1.0."""
-        arguments = {"instance": handover.instance, "request": handover.request}
-        found = self._rpc.call("handover", arguments, ctxt)
+    def handover(
+        self, ctxt: bus.Context, instance: str, request: str | None
+    ) -> HandoverRecord | None:
+        """One handover, or None if the agent does not know it. Since 1.0.
+
+        Since 1.1 ``request`` may be None: the newest handover of the instance.
+        """
+        arguments = {"instance": instance, "request": request}
+        version = "1.1" if request is None else "1.0"
+        found = self._rpc.call("handover", arguments, ctxt, version=version)
         return None if found is None else HandoverRecord.from_wire(found)
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        """name, listen, hosts, instance, port, address, state, error of each. Since 1.0."""
-        return list(self._rpc.call("services", {}, ctxt))
+        """All services by name: the fields of the file, address, state, error. In pages: 1.1."""
+        found: list[dict[str, Any]] = []
+        page: list[dict[str, Any]] = []
+        while not found or len(page) == SERVICES_PAGE:
+            after = found[-1]["name"] if found else ""
+            page = self._rpc.call("services", {"after": after}, ctxt, version="1.1")
+            if not page:
+                break
+            found += page
+        return found
 
-    def reload(self, ctxt: bus.Context) -> list[str]:
-        """Read the service files now; the errors, if any: then nothing changed. Since 1.0."""
-        return [str(error) for error in self._rpc.call("reload", {}, ctxt)["errors"]]
+    def reload(self, ctxt: bus.Context, *, timeout: float | None = None) -> list[str]:
+        """Read the service files now; the errors, if any. Since 1.0."""
+        found = self._rpc.call("reload", {}, ctxt, timeout=timeout)
+        return [str(error) for error in found["errors"]]
 
     def ping(self, ctxt: bus.Context) -> dict[str, Any]:
         """host and version of the agent. Since 1.0."""
@@ -244,18 +271,25 @@ class Dispatch:
         self._endpoint.guest_event(ctxt, GuestEvent.from_wire(event))
 
     @oslo_messaging.expected_exceptions(ValueError)
-    def handovers(self, ctxt: bus.Context, limit: Any) -> list[dict[str, Any]]:
+    def handovers(self, ctxt: bus.Context, limit: Any, offset: Any = 0) -> list[dict[str, Any]]:
         most = int(checks.between(limit, "limit", 0, HANDOVERS_LIMIT))
-        return [record.to_wire() for record in self._endpoint.handovers(ctxt, most)]
+        skipped = int(checks.between(offset, "offset", 0, HANDOVERS_LIMIT))
+        return [record.to_wire() for record in self._endpoint.handovers(ctxt, most, skipped)]
 
     @oslo_messaging.expected_exceptions(ValueError)
     def handover(self, ctxt: bus.Context, instance: Any, request: Any) -> dict[str, Any] | None:
-        record = self._endpoint.handover(ctxt, _handover_id(instance, request))
+        record = self._endpoint.handover(
+            ctxt, checks.name(instance, "instance"), checks.optional_name(request, "request")
+        )
         return None if record is None else record.to_wire()
 
     @oslo_messaging.expected_exceptions(ValueError)
-    def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        return self._endpoint.services(ctxt)
+    def services(self, ctxt: bus.Context, after: Any = None) -> list[dict[str, Any]]:
+        found = self._endpoint.services(ctxt)
+        if after is None:  # of 1.0: all
+            return found
+        behind = checks.text(after, "after", checks.NAME_LIMIT)
+        return [service for service in found if service["name"] > behind][:SERVICES_PAGE]
 
     @oslo_messaging.expected_exceptions(ValueError)
     def reload(self, ctxt: bus.Context) -> dict[str, list[str]]:
@@ -273,8 +307,12 @@ def server(
     host: str,
     topic: str,
     transport_url: str | None = None,
+    review: journal.JournalEndpoint | None = None,
 ) -> RpcServer:
-    """The server of the agent named ``host``. ``conf`` is the agent's own: a default changes."""
+    """The server of the agent named ``host``. ``conf`` is the agent's own: a default changes.
+
+    ``review`` serves the contract :mod:`.journal`.
+    """
 
     def reconnect_soon() -> None:
         if "oslo_messaging_rabbit" in conf:
@@ -284,7 +322,7 @@ def server(
     return RpcServer(
         conf,
         bus.target(topic, VERSION, host),
-        [Dispatch(endpoint)],
+        [Dispatch(endpoint), *([] if review is None else [journal.Dispatch(review)])],
         url=transport_url,
         self_check=True,
         prepare=reconnect_soon,

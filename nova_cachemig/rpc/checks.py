@@ -33,3 +33,10 @@ def number(value: Any, field: str) -> float:
 def between(value: Any, field: str, low: float, high: float) -> float:
     """A number, moved into ``low`` … ``high``."""
     return max(low, min(number(value, field), high))
+
+
+def text(value: Any, field: str, limit: int) -> str:
+    """A string, maybe empty, of at most ``limit`` characters."""
+    if not isinstance(value, str) or len(value) > limit:
+        raise ValueError(f"{field} is not a text of at most {limit} characters: {value!r:.100}")
+    return value

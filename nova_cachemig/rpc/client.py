@@ -157,6 +157,11 @@ class RpcClient:
         if isinstance(exc, oslo_messaging.ClientSendError):
             return UnreachableError(f"{method}: {exc}")
         if isinstance(exc, oslo_messaging.RemoteError):
+            if exc.exc_type in {"UnsupportedVersion", "NoSuchMethod"}:
+                return RefusedError(
+                    f"the {self._peer} does not know {method!r}: it is older than this program. "
+                    f"Restart it if it has been upgraded ({_first_line(exc.value)})"
+                )
             return _refused(exc.exc_type, exc.value)
         name = type(exc).__name__.removesuffix("_Remote")
         if _from_driver(exc):

@@ -62,12 +62,16 @@ def read_key_id(file: BinaryIO) -> str:
         raise DecryptionError("its file does not begin with a key name") from exc
 
 
-def decrypted(cipher: Cipher, name: str, file: BinaryIO) -> Iterator[bytes]:
-    """Yield the text of the file ``name``. May raise DecryptionError after some of it."""
+def decrypted(cipher: Cipher, name: str, file: BinaryIO, first: int = 0) -> Iterator[bytes]:
+    """Yield the frames of the file ``name``, from number ``first`` on.
+
+    May raise DecryptionError after some of them. Yields nothing behind the last frame.
+    """
     key_id = read_key_id(file)
     key = cipher.derived(key_id, file.read(SALT_LENGTH))
-    number, frame = 0, file.read(FRAME + TAG_LENGTH)
-    while True:
+    file.seek(first * (FRAME + TAG_LENGTH), os.SEEK_CUR)
+    number, frame = first, file.read(FRAME + TAG_LENGTH)
+    while frame or not first:
         following = file.read(FRAME + TAG_LENGTH)
         try:
             yield key.decrypt(_nonce(number, last=not following), frame, name.encode())

@@ -22,9 +22,11 @@ from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.record import micros
 from nova_cachemig.agent.journal.schema import WRITES
-from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.spool import CHUNK, Spool
 from nova_cachemig.model.write import WriteState
 
+INLINE = 1 << 20
+"""Bytes of a body, at most, that :func:`facts` includes."""
 QUARANTINED = (WriteState.IN_DOUBT, WriteState.DAMAGED)
 
 
@@ -33,8 +35,13 @@ def find_all(
     states: tuple[WriteState, ...] = QUARANTINED,
     service: str | None = None,
     cipher: Cipher = CLEAR,
+    *,
+    after: str | None = None,
 ) -> Iterator[StoredWrite]:
-    """Yield the writes in these states, by service and position. Raises JournalError."""
+    """Yield the writes in these states, by service and position. Raises JournalError.
+
+    ``after``: the name of a write; yield those behind it.
+    """
     query = (
         sa.select(WRITES)
         .where(WRITES.c.state.in_([state.value for state in states]))
@@ -42,6 +49,10 @@ def find_all(
     )
     if service is not None:
         query = query.where(WRITES.c.service == service)
+    if after is not None:
+        name, position = _parse(after)
+        behind = sa.and_(WRITES.c.service == name, WRITES.c.position > position)
+        query = query.where(sa.or_(WRITES.c.service > name, behind))
     try:
         with engine.connect() as connection:
             rows = connection.execution_options(yield_per=100).execute(query).mappings()
@@ -64,20 +75,25 @@ def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
     return found
 
 
-def resend(engine: sa.Engine, name: str, reason: str = "") -> None:
-    """Let the agent send a write in doubt again. Raises JournalError."""
-    _decide(engine, name, WriteState.RESEND, (WriteState.IN_DOUBT,), f"to be sent again. {reason}")
+def resend(engine: sa.Engine, name: str, reason: str, asked_by: str) -> None:
+    """Let the agent send a write in doubt again. Raises JournalError.
+
+    ``asked_by`` names the operator; it is kept in the write's note with the ``reason``.
+    """
+    note = f"{asked_by} wants it sent again. {reason}"
+    _decide(engine, name, WriteState.RESEND, (WriteState.IN_DOUBT,), note)
 
 
-def discard(engine: sa.Engine, name: str, reason: str = "") -> None:
-    """Discard a quarantined write. Raises JournalError."""
-    _decide(engine, name, WriteState.DISCARDED, QUARANTINED, f"discarded by the operator. {reason}")
+def discard(engine: sa.Engine, name: str, reason: str, asked_by: str) -> None:
+    """Discard a quarantined write. Raises JournalError. ``asked_by``: see :func:`resend`."""
+    note = f"{asked_by} discarded it. {reason}"
+    _decide(engine, name, WriteState.DISCARDED, QUARANTINED, note)
 
 
 def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
     """Return a write as primitives, for ``--json`` and ``export``; its body in base64.
 
-    A body in a spool file is not included: see :func:`body`.
+    A body in a spool file, or longer than :data:`INLINE`, is not included: see :func:`chunk`.
     """
     shown: dict[str, Any] = {
         "write": f"{stored.service}/{stored.position}",
@@ -101,23 +117,26 @@ def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
         }
         if body:
             shown["headers"] = [list(pair) for pair in write.headers]
-            shown["body"] = base64.b64encode(write.body.data).decode()
+            if write.body.spool is None and write.body.length <= INLINE:
+                shown["body"] = base64.b64encode(write.body.data).decode()
     if stored.response is not None:
         shown["status"] = stored.response.status
     return shown
 
 
-def body(stored: StoredWrite, spool: Spool) -> Iterator[bytes]:
-    """Yield the body of a write, from its row or its spool file. Raises JournalError."""
+def chunk(stored: StoredWrite, spool: Spool, number: int) -> bytes:
+    """Return one chunk of a body, from the row or the spool file. Raises JournalError.
+
+    Every chunk is as long as a spool file's, except the last; behind the last there is nothing.
+    """
     name = f"{stored.service}/{stored.position}"
     write = stored.write
     if write is None:
         raise JournalError(f"Cannot read the body of {name}: {stored.unreadable or 'no body'}")
     if write.body.spool is None:
-        yield write.body.data
-        return
+        return write.body.data[number * CHUNK : (number + 1) * CHUNK]
     try:
-        yield from spool.read(write.body.spool)
+        return next(spool.read(write.body.spool, first=number), b"")
     except (OSError, DecryptionError) as exc:
         raise JournalError(f"Cannot read the body of {name}: {exc}") from exc
 

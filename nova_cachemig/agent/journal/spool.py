@@ -13,7 +13,8 @@ from nova_cachemig.agent.journal import frames
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.model.write import Body
 
-_CHUNK = 256 * 1024
+CHUNK = frames.FRAME
+"""Bytes, at most, that :meth:`Spool.read` yields at a time."""
 _ENCRYPTED = ".enc"  # suffix of encrypted files; a record is bound to the name
 
 
@@ -72,13 +73,17 @@ class Spool:
         """Begin a body. Blocking."""
         return SpoolFile(self.directory, self.cipher)
 
-    def read(self, name: str) -> Iterator[bytes]:
-        """Yield the content in chunks. Blocking. Raises OSError or DecryptionError."""
+    def read(self, name: str, first: int = 0) -> Iterator[bytes]:
+        """Yield the content in chunks of :data:`CHUNK` bytes, from number ``first`` on.
+
+        Blocking. Raises OSError or DecryptionError.
+        """
         with (self.directory / name).open("rb") as file:
             if name.endswith(_ENCRYPTED):
-                yield from frames.decrypted(self.cipher, name, file)
+                yield from frames.decrypted(self.cipher, name, file, first)
                 return
-            while chunk := file.read(_CHUNK):
+            file.seek(first * CHUNK)
+            while chunk := file.read(CHUNK):
                 yield chunk
 
     def intact(self, body: Body) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from oslo_log import log
 
 from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
-from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services import files, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Service, Target
 
@@ -162,11 +162,8 @@ class ServiceRegistry:
         """Return primitives for RPC and the command line; ``state`` returns a service's state."""
         return [
             {
-                "name": route.service.name,
-                "listen": f"{route.service.listen[0]} {route.service.listen[1]}",
+                **schema.to_entry(route.service),
                 "hosts": list(route.service.hosts),
-                "instance": route.service.instance,
-                "port": route.service.port,
                 "address": route.target.address if route.target else None,
                 "state": state(route.service.name),
                 "error": self._error(route.service.name),

@@ -1,8 +1,9 @@
-"""The program ``nova-cachemig-manage``. cliff gives it its tables and ``-f json``."""
+"""The program ``nova-cachemig-manage``. cliff provides its tables and ``-f json``."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from importlib import metadata
 
@@ -14,14 +15,17 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import setup
 
 DEFAULT_FILE = "/etc/nova-cachemig/nova-cachemig.conf"
+TIMEOUT = 10.0
+_LIBRARIES = ("oslo.messaging", "oslo_messaging", "amqp", "kombu")
 
 
 class ManageApp(App):
-    """Works on the files of this cache node, with the agent running or not."""
+    """Asks an agent or a forecaster over RPC; with ``--offline``, reads the agent's files."""
 
     def __init__(self) -> None:
         super().__init__(
-            description="Services, handovers, the journal and forecasts of nova-cachemig.",
+            description="Manage the services, handovers, quarantined writes and forecasts of "
+            "nova-cachemig.",
             version=metadata.version("nova-cachemig"),
             command_manager=CommandManager("nova_cachemig.manage"),
             deferred_help=True,
@@ -31,30 +35,66 @@ class ManageApp(App):
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: object = None
     ) -> argparse.ArgumentParser:
-        """Return cliff's parser with ``--config-file``."""
+        """Return cliff's parser with the options of the program."""
         parser = super().build_option_parser(description, version)
         parser.add_argument(
             "--config-file",
             metavar="FILE",
             action="append",
-            help=f"the agent's configuration (default: {DEFAULT_FILE})",
+            help=f"Configuration file of the agent (default: {DEFAULT_FILE}). Repeat the option "
+            "for several files; a later file overrides an earlier one.",
+        )
+        parser.add_argument(
+            "--agent",
+            metavar="HOST",
+            help="Ask the agent with this [agent] host (default: the one in the configuration).",
+        )
+        parser.add_argument(
+            "--timeout",
+            metavar="SECONDS",
+            type=_seconds,
+            default=TIMEOUT,
+            help=f"Wait at most this many seconds for each response of the agent (default: "
+            f"{TIMEOUT:g}). The forecaster's is [forecaster] rpc_timeout.",
+        )
+        parser.add_argument(
+            "--offline",
+            action="store_true",
+            help="Do not ask the agent. Read and write its database and service files on this "
+            "node, for instance while no agent runs.",
         )
         return parser
 
     def run_subcommand(self, argv: list[str]) -> int:
-        """Run one command; what a part could not do is one clear line, not a traceback."""
+        """Run one command; an error of a component is one line, not a traceback."""
         try:
             return int(super().run_subcommand(argv) or 0)
         except ComponentError as exc:
-            raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
+            text = "\n".join(f"nova-cachemig-manage: {line}" for line in _lines(exc))
+            raise SystemExit(text) from exc
 
     def initialize_app(self, argv: list[str]) -> None:
-        """Read the configuration; a mistake in it is one clear line."""
+        """Read the configuration; a mistake in it is one line."""
+        if self.options.verbose_level <= 1:  # the commands say themselves what is wrong
+            for name in _LIBRARIES:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         files = self.options.config_file or [DEFAULT_FILE]
         try:
             setup.read(self.conf, files)
         except cfg.Error as exc:
             raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
+
+
+def _lines(exc: ComponentError) -> list[str]:
+    """One line for each mistake, where an error consists of several."""
+    return list(getattr(exc, "errors", [str(exc)]))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 3600.0:
+        raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:

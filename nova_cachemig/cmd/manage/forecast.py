@@ -1,4 +1,4 @@
-"""``forecast show|explain`` and ``rank``: what the schedulers know, and what would be chosen."""
+"""``forecast show|explain`` and ``rank``: the forecasts, and the host that they favour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _stop(exc: query.QueryError) -> SystemExit:
 
 
 class Show(Lister):
-    """All hosts: load now, forecast, probability of overload."""
+    """Show the load of all hosts now, its forecast, and the probability of overload."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
@@ -28,12 +28,12 @@ class Show(Lister):
 
 
 class Explain(Lister):
-    """One host: quantiles, what each forecaster counts, and why."""
+    """Explain the forecast of one host: quantiles, weight of each method, reasons."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the host."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("host", help="as Nova names it")
+        parser.add_argument("host", help="name of the host in Nova")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
@@ -45,15 +45,25 @@ class Explain(Lister):
 
 
 class Rank(Lister):
-    """Where an instance would go now, and why."""
+    """Rank the hosts for an instance by forecast load, with reasons."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the instance."""
         parser = super().get_parser(prog_name)
         parser.add_argument("instance", help="UUID of the instance")
-        parser.add_argument("--vcpus", type=int, help="if nothing is known of its load")
         parser.add_argument(
-            "--plot", type=Path, metavar="FILE", help="a picture (png, svg, pdf); needs matplotlib"
+            "--vcpus",
+            type=int,
+            metavar="NUMBER",
+            help="Virtual CPUs of the instance, to estimate its load if there are no samples of "
+            "it (default: it adds no load).",
+        )
+        parser.add_argument(
+            "--plot",
+            type=Path,
+            metavar="FILE",
+            help="Also draw history and forecast of the best hosts to this file; its suffix "
+            "(.png, .svg or .pdf) is the format. Needs matplotlib.",
         )
         return parser
 

@@ -1,4 +1,4 @@
-"""``handover list|show``: what happened."""
+"""``handover list|show``: the handovers of this agent."""
 
 from __future__ import annotations
 
@@ -8,42 +8,58 @@ from typing import Any
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from nova_cachemig.agent.journal.offline import newest_handovers
-from nova_cachemig.cmd.manage.base import conf_of
-from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage.base import agent_of
 from nova_cachemig.report.handover import SUMMARY_COLUMNS, phase_times, story, summary_row
-
-KEPT = 1000
+from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
 
 
 class List(Lister):
-    """The newest handovers, the newest first."""
+    """List the newest handovers, the newest first."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with ``--limit``."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+        parser.add_argument(
+            "--limit",
+            metavar="NUMBER",
+            type=_limit,
+            default=20,
+            help=f"List at most this many handovers, up to {HANDOVERS_LIMIT} (default: 20).",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        found = newest_handovers(conf_of(self), parsed_args.limit)
+        with agent_of(self) as agent:
+            found = agent.handovers(parsed_args.limit)
         return SUMMARY_COLUMNS, [summary_row(record) for record in found]
 
 
 class Show(ShowOne):
-    """One handover: phases with their times, numbers, one sentence a decision."""
+    """Show one handover: its phases, numbers, and a sentence for each decision."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return cliff's parser with what names a handover."""
+        """Return cliff's parser with the arguments that name a handover."""
         parser = super().get_parser(prog_name)
         parser.add_argument("instance", help="UUID of the instance")
-        parser.add_argument("request", nargs="?", help="Nova's request id (default: the newest)")
+        parser.add_argument(
+            "request",
+            nargs="?",
+            help="Nova's request id of the migration (default: the newest of the instance)",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Return names and values; as JSON the whole record."""
-        record = self._find(parsed_args.instance, parsed_args.request)
+        """Return names and values; in other formats than the table, the whole record."""
+        with agent_of(self) as agent:
+            record = agent.handover(parsed_args.instance, parsed_args.request)
+        if record is None:
+            request = f" and request {parsed_args.request}" if parsed_args.request else ""
+            raise ComponentError(
+                f"there is no handover of instance {parsed_args.instance}{request}; 'handover "
+                "list' lists those that are known"
+            )
         if parsed_args.formatter != "table":
             wire = record.to_wire() | {"phases": phase_times(record)}
             return tuple(wire), tuple(wire.values())
@@ -53,11 +69,9 @@ class Show(ShowOne):
         shown["Story"] = story(record)
         return tuple(shown), tuple(shown.values())
 
-    def _find(self, instance: str, request: str | None) -> HandoverRecord:
-        for record in newest_handovers(conf_of(self), KEPT):
-            if record.id.instance == instance and request in {None, record.id.request}:
-                return record
-        raise SystemExit(
-            f"No handover of instance {instance}{f' and request {request}' if request else ''} "
-            "is known here; 'handover list' shows those that are."
-        )
+
+def _limit(text: str) -> int:
+    value = int(text)
+    if not 0 < value <= HANDOVERS_LIMIT:
+        raise argparse.ArgumentTypeError(f"must be between 1 and {HANDOVERS_LIMIT}")
+    return value

@@ -1,4 +1,4 @@
-"""``journal list|show|resend|discard|export``: writes that wait for a person's decision."""
+"""``journal list|show|resend|discard|export``: writes in quarantine, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -6,127 +6,143 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from nova_cachemig.agent.journal import quarantine
-from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.offline import engine_of, spool_of
-from nova_cachemig.agent.journal.queries import StoredWrite
-from nova_cachemig.agent.journal.spool import Spool
-from nova_cachemig.cmd.manage.base import conf_of
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage.base import agent_of, operator
+from nova_cachemig.cmd.manage.online import Agent
 from nova_cachemig.model.write import WriteState
 
+QUARANTINED: Final = (WriteState.IN_DOUBT, WriteState.DAMAGED)
 _COLUMNS = ("write", "state", "method", "url", "accepted_at", "note")
+_NAME_HELP = "name of the write, as 'journal list' shows it, for instance shop/12"
 
 
 class List(Lister):
-    """Writes that were set aside, or all that are not answered."""
+    """List the writes that wait for a decision of the operator."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return cliff's parser with what narrows the list."""
+        """Return cliff's parser with the filters."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--service", help="of this service only")
-        parser.add_argument("--waiting", action="store_true", help="also those that wait")
+        parser.add_argument("--service", metavar="NAME", help="List writes of this service only.")
+        parser.add_argument(
+            "--waiting",
+            action="store_true",
+            help="List also the accepted writes that wait to be sent to the guest.",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        states = quarantine.QUARANTINED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
-        conf = conf_of(self)
-        cipher = spool_of(conf).cipher
-        found = quarantine.find_all(engine_of(conf), states, parsed_args.service, cipher)
-        told = (quarantine.facts(stored, body=False) for stored in found)
-        return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in told]
-
-
-class _OneWrite(Command):
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return cliff's parser with the write's name."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="SERVICE/POSITION")
-        parser.add_argument("--reason", default="", help="kept with the write")
-        return parser
+        states = QUARANTINED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
+        with agent_of(self) as agent:
+            found = list(agent.writes(states, parsed_args.service))
+        return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in found]
 
 
 class Show(ShowOne):
-    """One write, its body in base64, or in a file of yours."""
+    """Show one write with its headers, its body in base64 or in a file."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="SERVICE/POSITION")
-        parser.add_argument("--body", metavar="FILE", help="write its body to this new file")
+        parser.add_argument("name", metavar="SERVICE/POSITION", help=_NAME_HELP)
+        parser.add_argument(
+            "--body",
+            metavar="FILE",
+            help="Save the body to this new file, which only you can read, instead of showing it. "
+            "A body that is too large to show needs this.",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return names and values."""
-        conf = conf_of(self)
-        spool = spool_of(conf)
-        stored = quarantine.show(engine_of(conf), parsed_args.name, spool.cipher)
-        if parsed_args.body is not None:
-            _write_body(stored, spool, Path(parsed_args.body))
-        facts = quarantine.facts(stored, body=parsed_args.body is None)
+        with agent_of(self) as agent:
+            facts = agent.write(parsed_args.name)
+            if parsed_args.body is not None:
+                _save_body(agent, parsed_args.name, Path(parsed_args.body))
+                facts.pop("headers", None)
+                facts.pop("body", None)
         return tuple(facts), tuple(facts.values())
 
 
-class Resend(_OneWrite):
-    """Send a write that is in doubt again, as the newest of its service."""
+class _Decision(Command):
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return cliff's parser with the write's name and the reason."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="SERVICE/POSITION", help=_NAME_HELP)
+        parser.add_argument(
+            "--reason",
+            metavar="TEXT",
+            default="",
+            help="Keep this text with the write, beside your name.",
+        )
+        return parser
+
+
+class Resend(_Decision):
+    """Send a write in doubt to the guest again, as the newest write of its service."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Mark it; the agent sends it within seconds."""
-        quarantine.resend(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
+        """Record the decision; the agent sends the write within seconds."""
+        with agent_of(self) as agent:
+            agent.resend(parsed_args.name, parsed_args.reason, operator())
 
 
-class Discard(_OneWrite):
-    """Never send a write that was set aside."""
+class Discard(_Decision):
+    """Discard a quarantined write: it is never sent."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Mark it."""
-        quarantine.discard(engine_of(conf_of(self)), parsed_args.name, parsed_args.reason)
+        """Record the decision."""
+        with agent_of(self) as agent:
+            agent.discard(parsed_args.name, parsed_args.reason, operator())
 
 
 class Export(Command):
-    """All writes that were set aside, a JSON object a line."""
+    """Print all quarantined writes, one JSON object on each line."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return cliff's parser with where large bodies go."""
+        """Return cliff's parser with the directory of large bodies."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--bodies",
             metavar="DIRECTORY",
-            help="write bodies that are too large for a line (those with a spool file) there, "
-            "each in a file SERVICE-POSITION",
+            help="Save each body that is too large for a line to a file SERVICE-POSITION in this "
+            "directory (default: leave it out).",
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Write to standard output."""
-        conf = conf_of(self)
-        spool = spool_of(conf)
-        for stored in quarantine.find_all(engine_of(conf), cipher=spool.cipher):
-            facts = quarantine.facts(stored)
-            if parsed_args.bodies is not None and facts.get("spool") is not None:
-                path = Path(parsed_args.bodies) / f"{stored.service}-{stored.position}"
-                try:
-                    _write_body(stored, spool, path)
-                    facts["body_file"] = str(path)
-                except JournalError as exc:  # the others are exported all the same
-                    facts["unreadable"] = str(exc)
-            self.app.stdout.write(json.dumps(facts) + "\n")
+        with agent_of(self) as agent:
+            for facts in agent.writes(QUARANTINED, content=True):
+                large = facts.get("length", 0) > 0 and "body" not in facts
+                if parsed_args.bodies is not None and large:
+                    path = Path(parsed_args.bodies) / facts["write"].replace("/", "-")
+                    try:
+                        _save_body(agent, facts["write"], path)
+                        facts["body_file"] = str(path)
+                    except ComponentError as exc:  # the other writes are exported all the same
+                        facts["unreadable"] = str(exc)
+                self.app.stdout.write(json.dumps(facts) + "\n")
 
 
-def _write_body(stored: StoredWrite, spool: Spool, path: Path) -> None:
-    """Write to a new file for the caller alone; none stays where it cannot be had whole."""
+def _save_body(agent: Agent, name: str, path: Path) -> None:
+    """Save to a new file for the caller alone; no incomplete file remains."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.writelines(quarantine.body(stored, spool))
     except OSError as exc:
-        raise JournalError(f"The body cannot be written to {path}: {exc.strerror}") from exc
-    except JournalError:
+        raise ComponentError(f"the body cannot be saved to {path}: {exc.strerror}") from exc
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.writelines(agent.body(name))
+    except OSError as exc:
+        path.unlink()
+        raise ComponentError(f"the body cannot be saved to {path}: {exc.strerror}") from exc
+    except ComponentError:
         path.unlink()
         raise

@@ -1,78 +1,105 @@
-"""``service add|list|show|remove``: which front address stands before which instance."""
+"""``service add|list|show|remove``: the front address of each protected service."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-from pathlib import Path
 from typing import Any
 
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
-from oslo_config import cfg
 
-from nova_cachemig.agent.nova import NovaApi
+from nova_cachemig.agent.offline import OfflineAgent
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.agent.services import files, schema
-from nova_cachemig.cmd.manage.base import conf_of
+from nova_cachemig.cmd.manage.base import agent_of, conf_of, is_offline, online_agent
 from nova_cachemig.model.service import WriteMode
 
+_OF_FILE = ("name", "listen", "hosts", "instance", "port", "writes")
+_OF_AGENT = ("state", "error")
 
-def _directory(conf: cfg.ConfigOpts) -> Path:
-    return Path(conf.agent.services_dir)
 
+class NotReloadedError(ComponentError):
+    """The file is written, but the agent does not serve it; one sentence for each reason."""
 
-def _stop(exc: ComponentError) -> SystemExit:
-    errors = exc.errors if isinstance(exc, files.ServicesError) else [str(exc)]
-    return SystemExit("\n".join(f"nova-cachemig-manage: {error}" for error in errors))
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
 
 
 class Add(Command):
-    """Put a front address before an instance. The agent takes it within reload_interval."""
+    """Protect one HTTP service of an instance: give it a front address on this node.
+
+    Writes a file in [agent] services_dir, then the agent reads the directory again.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the fields of a service."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", help="a-z, 0-9 and hyphens; unique")
-        parser.add_argument("--instance", required=True, metavar="UUID", help="in Nova")
-        parser.add_argument("--port", required=True, type=int, help="on which the guest listens")
-        parser.add_argument(
-            "--listen", required=True, metavar="ADDRESS:PORT", help="the front address"
+        add = parser.add_argument
+        add("name", help="name of the service: a-z, 0-9 and hyphens; unique on this node")
+        add("--instance", required=True, metavar="UUID", help="Instance of Nova that serves it.")
+        add(
+            "--port",
+            required=True,
+            type=int,
+            metavar="PORT",
+            help="TCP port on which the guest listens, 1 to 65535.",
         )
-        parser.add_argument(
+        add(
+            "--listen",
+            required=True,
+            metavar="ADDRESS:PORT",
+            help="Front address on this node, for instance 203.0.113.10:80 or [2001:db8::1]:80.",
+        )
+        add(
             "--host",
             action="append",
             default=[],
             metavar="NAME",
-            help="host name that is told apart on the front address; may be repeated",
+            help="Host name (Host header) of this service, where several services share --listen. "
+            "Repeat the option for several names (default: the service owns --listen alone).",
         )
-        parser.add_argument("--network", help="whose fixed address of the instance is meant")
-        parser.add_argument(
+        add(
+            "--network",
+            metavar="NAME",
+            help="Reach the guest at its fixed address on this network of Nova (default: the "
+            "first network by name on which it has an address).",
+        )
+        add(
             "--writes",
-            choices=[w.value for w in WriteMode],
+            choices=[mode.value for mode in WriteMode],
             default=WriteMode.HOLD.value,
-            help="hold: the client waits for the guest's answer; accept: it gets 202",
+            help="Response to a write while the guest is away. hold: the client waits for the "
+            "guest's own response. accept: the client gets 202 and a status URL once the write is "
+            "on disk (default: hold).",
         )
-        parser.add_argument(
+        add(
             "--honours-keys",
             action="store_true",
-            help="the application honours Idempotency-Key",
+            help="The application executes a request with a known Idempotency-Key header only "
+            "once, so the agent may send a write again after a failure (default: it does not).",
         )
-        parser.add_argument("--client-cookie", metavar="NAME", help="cookie that names a client")
-        parser.add_argument(
+        add(
+            "--client-cookie",
+            metavar="NAME",
+            help="Cookie that identifies a client, whose own writes keep their order and are seen "
+            "by its own reads (default: the client's IP address identifies it).",
+        )
+        add(
             "--follow-links",
             action=argparse.BooleanOptionalAction,
-            help="fetch pages to which known pages link before a migration, or not; otherwise as "
-            "[warm] discover_links says",
+            help="Before a migration, also fetch pages to which known pages link (default: "
+            "[warm] discover_links).",
         )
-        parser.add_argument(
-            "--no-check", action="store_true", help="do not ask Nova whether the instance exists"
+        add(
+            "--no-check",
+            action="store_true",
+            help="Do not ask Nova whether the instance exists and has an address.",
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Validate everything, then write one file."""
+        """Validate everything, write one file, then let the agent read it."""
         args = parsed_args
         entry: dict[str, Any] = {
             "name": args.name,
@@ -86,74 +113,81 @@ class Add(Command):
         entry |= {"network": args.network} if args.network else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
-        services, errors = schema.parse({"services": [entry]}, "service add")
-        try:
-            if errors:
-                raise files.ServicesError(errors)
-            if not args.no_check:
-                instance = asyncio.run(NovaApi(conf_of(self)).instance(services[0].instance))
-                instance.address(services[0].network)
-            path = files.add(_directory(conf_of(self)), services[0])
-        except ComponentError as exc:
-            raise _stop(exc) from exc
+        path = OfflineAgent(conf_of(self)).add_service(entry, check=not args.no_check)
         self.app.stdout.write(f"{path}\n")
+        _reload(self)
 
 
 class List(Lister):
-    """All services as they stand in the files."""
+    """List the services, with the phase of each and its error, if any.
+
+    The state is "pass" outside a handover. With --offline: the service files, without the state.
+    """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        try:
-            services = files.read(_directory(conf_of(self)))
-        except ComponentError as exc:
-            raise _stop(exc) from exc
-        entries = [schema.to_entry(service) for service in services]
-        columns = ("name", "listen", "hosts", "instance", "port", "writes")
-        return columns, [
-            tuple(
-                ", ".join(value) if isinstance(value := entry.get(c, ""), list) else value
-                for c in columns
-            )
-            for entry in entries
-        ]
+        with agent_of(self) as agent:
+            entries = agent.services()
+        columns = _OF_FILE if is_offline(self) else _OF_FILE + _OF_AGENT
+        return columns, [tuple(_cell(entry.get(name)) for name in columns) for entry in entries]
 
 
 class Show(ShowOne):
-    """One service."""
+    """Show one service with all its settings, its phase, and its error, if any.
+
+    With --offline: as it is in the service files, without phase and error.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the name."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name")
+        parser.add_argument("name", help="name of the service, as 'service list' shows it")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return names and values."""
-        try:
-            services = {s.name: s for s in files.read(_directory(conf_of(self)))}
-        except ComponentError as exc:
-            raise _stop(exc) from exc
+        with agent_of(self) as agent:
+            services = {entry["name"]: entry for entry in agent.services()}
         if parsed_args.name not in services:
             known = ", ".join(sorted(services)) or "none"
-            raise SystemExit(f"No service is named {parsed_args.name!r}; there are: {known}")
-        entry = schema.to_entry(services[parsed_args.name])
+            raise ComponentError(f"no service is named {parsed_args.name!r}; there are: {known}")
+        entry = services[parsed_args.name]
         return tuple(entry), tuple(entry.values())
 
 
 class Remove(Command):
-    """Take a service away; the front address then knows it no more."""
+    """Remove a service; its front address no longer serves it.
+
+    Changes a file in [agent] services_dir, then the agent reads the directory again.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the name."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name")
+        parser.add_argument("name", help="name of the service, as 'service list' shows it")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Rewrite or delete the file in which it stands."""
-        try:
-            path = files.remove(_directory(conf_of(self)), parsed_args.name)
-        except ComponentError as exc:
-            raise _stop(exc) from exc
+        """Rewrite or delete the file that contains it, then let the agent read the directory."""
+        path = OfflineAgent(conf_of(self)).remove_service(parsed_args.name)
         self.app.stdout.write(f"{path}\n")
+        _reload(self)
+
+
+def _reload(command: Command) -> None:
+    """Let the agent read the files now; raises ComponentError with what it says against them."""
+    if is_offline(command):
+        return
+    try:
+        with online_agent(command) as agent:
+            errors = agent.reload()
+    except ComponentError as exc:
+        raise ComponentError(f"the file is written, but not in force: {exc}") from exc
+    if errors:
+        raise NotReloadedError(errors)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else value

@@ -336,7 +336,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         await self.in_doubt()
         self.keys("a", "b")
         for name in ("shop/1", "shop/2"):
-            quarantine.resend(self.database(), name)
+            quarantine.resend(self.database(), name, "", "root@cache1")
         with mock.patch.object(writes_module, "_LOOK_EVERY", 0.01):
             async with self.agent() as writes:
                 await reached(writes, "waiting", 2)

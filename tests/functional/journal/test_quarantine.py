@@ -55,9 +55,9 @@ class AsideTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_resend_once(self) -> None:
         for name in ("shop/2", "shop/1"):
-            quarantine.resend(self.engine, name, "the customer says it is missing")
+            quarantine.resend(self.engine, name, "the customer says it is missing", "root@cache1")
             with self.assertRaises(JournalError):
-                quarantine.resend(self.engine, name)
+                quarantine.resend(self.engine, name, "", "root@cache1")
         await self.guest.took(5)
         await self.writes.drained("shop")
         self.assertEqual({b"1", b"2" * 100_000}, set(self.guest.bodies()[3:]))
@@ -68,8 +68,8 @@ class AsideTest(unittest.IsolatedAsyncioTestCase):
         self.assertIn("sent again as shop/", old.note or "")
 
     async def test_discard(self) -> None:
-        quarantine.discard(self.engine, "shop/1", "seen in the shop's own log")
+        quarantine.discard(self.engine, "shop/1", "seen in the shop's own log", "root@cache1")
         self.assertEqual(["shop/2"], self.names())
         self.assertIn("seen in", quarantine.show(self.engine, "shop/1").note or "")
         with self.assertRaises(JournalError):
-            quarantine.resend(self.engine, "shop/1")
+            quarantine.resend(self.engine, "shop/1", "", "root@cache1")

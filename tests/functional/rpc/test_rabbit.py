@@ -12,7 +12,6 @@ from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.compute.notification import Moment, MomentKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
@@ -84,8 +83,8 @@ class Works(OnRabbit):
         self.assertTrue(client.begin({}, "uuid-1", "req-1", "a", "b", 1.0).delivered(5))
         self.assertTrue(client.wait_warm({}, "uuid-1", "req-1", 0.5).ready)
         self.assertEqual([RECORD], client.handovers({}, 5))
-        self.assertEqual(RECORD, client.handover({}, RECORD.id))
-        self.assertIsNone(client.handover({}, HandoverId("uuid-1", "other")))
+        self.assertEqual(RECORD, client.handover({}, "uuid-1", "req-1"))
+        self.assertIsNone(client.handover({}, "uuid-1", "other"))
         self.assertEqual("shop", client.services({})[0]["name"])
         self.assertEqual(["shop.yaml: no port"], client.reload({}))
         self.assertEqual("cache1", client.ping({})["host"])

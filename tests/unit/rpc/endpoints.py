@@ -40,6 +40,10 @@ class NotingEndpoint:
         self.changed = threading.Condition()
         self.warm: dict[str, Any] = {"ready": True, "phase": "armed", "reason": "warm"}
         self.error: Exception | None = None
+        self.records = [RECORD]
+        self.found: list[dict[str, Any]] = [
+            {"name": "shop", "listen": "10.0.0.1:80", "state": "pass", "error": None}
+        ]
         self.gate = threading.Event()
         self.gate.set()
 
@@ -72,15 +76,18 @@ class NotingEndpoint:
     def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
         self._note("guest_event", event)
 
-    def handovers(self, ctxt: Any, limit: int) -> list[HandoverRecord]:
-        self._note("handovers", limit)
-        return [RECORD][:limit]
+    def handovers(self, ctxt: Any, limit: int, offset: int) -> list[HandoverRecord]:
+        self._note("handovers", limit, offset)
+        return self.records[offset : offset + limit]
 
-    def handover(self, ctxt: Any, handover: HandoverId) -> HandoverRecord | None:
-        return RECORD if handover == RECORD.id else None
+    def handover(self, ctxt: Any, instance: str, request: str | None) -> HandoverRecord | None:
+        for record in self.records:
+            if record.id.instance == instance and request in {None, record.id.request}:
+                return record
+        return None
 
     def services(self, ctxt: Any) -> list[dict[str, Any]]:
-        return [{"name": "shop", "listen": ["10.0.0.1", 80], "error": None}]
+        return self.found
 
     def reload(self, ctxt: Any) -> list[str]:
         self._note("reload")

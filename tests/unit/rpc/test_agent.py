@@ -54,9 +54,11 @@ class Calls(OnFakeBus):
         self.serve()
         client = self.client()
         self.assertEqual([RECORD], client.handovers({}, 5))
-        self.assertEqual(RECORD, client.handover({}, RECORD.id))
-        self.assertIsNone(client.handover({}, HandoverId("uuid-1", "req-other")))
-        self.assertEqual(["10.0.0.1", 80], client.services({})[0]["listen"])
+        self.assertEqual([], client.handovers({}, 5, 1))
+        self.assertEqual(RECORD, client.handover({}, "uuid-1", "req-1"))
+        self.assertEqual(RECORD, client.handover({}, "uuid-1", None))
+        self.assertIsNone(client.handover({}, "uuid-1", "req-other"))
+        self.assertEqual("10.0.0.1:80", client.services({})[0]["listen"])
         self.assertEqual(["shop.yaml: no port"], client.reload({}))
         self.assertEqual("cache1", client.ping({})["host"])
         warm = client.wait_warm({}, "uuid-1", "req-1", 0.0)
@@ -151,7 +153,31 @@ class WhatComesOverTheWire(unittest.TestCase):
 
     def test_a_list_is_bounded(self) -> None:
         self.dispatch.handovers({}, 10**9)
-        self.assertEqual(("handovers", agent.HANDOVERS_LIMIT), self.endpoint.told[-1])
+        self.assertEqual(("handovers", agent.HANDOVERS_LIMIT, 0), self.endpoint.told[-1])
+
+
+class Paging(OnFakeBus):
+    def test_services_come_in_pages_and_to_a_client_of_1_0_all_at_once(self) -> None:
+        self.serve()
+        number = agent.SERVICES_PAGE * 2
+        self.endpoint.found = [{"name": f"s{n:06}"} for n in range(number)]
+        client = self.client()
+        self.assertEqual(self.endpoint.found, client.services({}))
+        self.assertEqual(number, len(client._rpc.call("services", {})))
+        page = client._rpc.call("services", {"after": "s000000"}, version="1.1")
+        self.assertEqual(agent.SERVICES_PAGE, len(page))
+        self.assertEqual("s000001", page[0]["name"])
+
+    def test_no_services_are_no_page(self) -> None:
+        self.serve()
+        self.endpoint.found = []
+        self.assertEqual([], self.client().services({}))
+
+    def test_the_agent_of_another_name_is_not_asked(self) -> None:
+        self.serve()
+        self.assertEqual("cache1", self.client(host="cache1").ping({})["host"])
+        with self.assertRaisesRegex(UnreachableError, "ping"):
+            self.client(host="cache2", rpc_timeout=0.3).ping({})
 
 
 class Lazy(OnFakeBus):

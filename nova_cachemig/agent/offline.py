@@ -1,0 +1,101 @@
+"""The files of the agent on this node, for the command line where no agent can be asked.
+
+It takes no lock and works beside a running agent. Every method raises ComponentError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.journal.offline import engine_of, newest_handovers, spool_of
+from nova_cachemig.agent.journal.review import Review
+from nova_cachemig.agent.nova import NovaApi
+from nova_cachemig.agent.services import files, schema
+from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.write import WriteState
+from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
+
+
+class OfflineAgent:
+    """Reads and writes the database and the service files of the agent of ``conf``."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._services = Path(conf.agent.services_dir)
+
+    # -- handovers -------------------------------------------------------------------------
+
+    def handovers(self, limit: int) -> list[HandoverRecord]:
+        """The newest handovers, the newest first, as they are on disk."""
+        return newest_handovers(self._conf, limit)
+
+    def handover(self, instance: str, request: str | None) -> HandoverRecord | None:
+        """One of the newest; of this instance the newest if ``request`` is None."""
+        for record in self.handovers(HANDOVERS_LIMIT):
+            if record.id.instance == instance and request in {None, record.id.request}:
+                return record
+        return None
+
+    # -- services --------------------------------------------------------------------------
+
+    def services(self) -> list[dict[str, Any]]:
+        """All services by name: the fields of the file."""
+        entries = [schema.to_entry(service) for service in files.read(self._services)]
+        return sorted(entries, key=lambda entry: str(entry["name"]))
+
+    def add_service(self, entry: Mapping[str, Any], *, check: bool) -> Path:
+        """Validate and write one service; the file. ``check``: also ask Nova for the instance."""
+        services, errors = schema.parse({"services": [dict(entry)]}, "service add")
+        if errors:
+            raise files.ServicesError(errors)
+        if check:
+            instance = asyncio.run(NovaApi(self._conf).instance(services[0].instance))
+            instance.address(services[0].network)
+        return files.add(self._services, services[0])
+
+    def remove_service(self, name: str) -> Path:
+        """Remove one service; the file that contained it."""
+        return files.remove(self._services, name)
+
+    # -- the journal -----------------------------------------------------------------------
+
+    def writes(
+        self, states: Sequence[WriteState], service: str | None = None, *, content: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Every write in these states, by service and position."""
+        review, after = self._review(), None
+        while True:
+            page = review.writes(states, service, after, content=content)
+            yield from page["writes"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def write(self, name: str) -> dict[str, Any]:
+        """One write with its content."""
+        return self._review().write(name)
+
+    def body(self, name: str) -> Iterator[bytes]:
+        """The body of a write, chunk by chunk."""
+        review, chunk, last = self._review(), 0, False
+        while not last:
+            found = review.body(name, chunk)
+            yield base64.b64decode(found["data"])
+            chunk, last = chunk + 1, found["last"]
+
+    def resend(self, name: str, reason: str, asked_by: str) -> None:
+        """Let the agent send a write in doubt again, once it runs."""
+        self._review().resend(name, reason, asked_by)
+
+    def discard(self, name: str, reason: str, asked_by: str) -> None:
+        """Never send a quarantined write."""
+        self._review().discard(name, reason, asked_by)
+
+    def _review(self) -> Review:
+        return Review(engine_of(self._conf), spool_of(self._conf))

@@ -1,0 +1,25 @@
+"""``agent show``: does the agent respond?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cliff.show import ShowOne
+
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage.base import is_offline, online_agent
+
+
+class Show(ShowOne):
+    """Show whether the agent responds, and its version."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Return names and values."""
+        if is_offline(self):
+            raise ComponentError("agent show asks the agent: leave --offline out")
+        with online_agent(self) as agent:
+            shown = agent.ping()
+        faults = shown.get("faults") or {}
+        shown["faults"] = "; ".join(f"{cause}: {count}" for cause, count in faults.items())
+        return tuple(shown), tuple(shown.values())
