@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import oslo_messaging
 from oslo_config import cfg
@@ -15,6 +15,7 @@ from nova_cachemig.rpc.bounded import BoundedCalls, OverdueError
 from nova_cachemig.rpc.cast_queue import MAX_AGE, QUEUE_LIMIT, CastCounts, CastQueue, QueuedCast
 from nova_cachemig.rpc.faults import Faults
 
+_OLDER: Final = frozenset({"UnsupportedVersion", "NoSuchMethod"})
 _NO_CONTEXT: Mapping[str, Any] = {}
 
 
@@ -157,24 +158,23 @@ class RpcClient:
         if isinstance(exc, oslo_messaging.ClientSendError):
             return UnreachableError(f"{method}: {exc}")
         if isinstance(exc, oslo_messaging.RemoteError):
-            if exc.exc_type in {"UnsupportedVersion", "NoSuchMethod"}:
-                return RefusedError(
-                    f"the {self._peer} does not know {method!r}: it is older than this program. "
-                    f"Restart it if it has been upgraded ({_first_line(exc.value)})"
-                )
-            return _refused(exc.exc_type, exc.value)
+            return self._refused(exc.exc_type, exc.value, method)
         name = type(exc).__name__.removesuffix("_Remote")
         if _from_driver(exc):
             return UnreachableError(f"{method}: {name}: {_first_line(exc)}")
         # An exception of the server arrives as RemoteError or, if its class is one of Python's own,
         # as that class.
-        return _refused(name, exc)
+        return self._refused(name, exc, method)
 
-
-def _refused(name: str | None, error: object) -> RefusedError:
-    # A ValueError is meant for the caller: a sentence. Anything else is the server's own trouble.
-    text = _first_line(error)
-    return RefusedError(text if name == "ValueError" else f"{name}: {text}")
+    def _refused(self, name: str | None, error: object, method: str) -> RefusedError:
+        text = _first_line(error)
+        if name in _OLDER:
+            return RefusedError(
+                f"the {self._peer} does not know {method!r}: it is older than this program. "
+                f"Upgrade it, or restart it if that is done ({text})"
+            )
+        # A ValueError is a sentence for the caller. Any other error is the server's own.
+        return RefusedError(text if name == "ValueError" else f"{name}: {text}")
 
 
 def _first_line(error: object) -> str:

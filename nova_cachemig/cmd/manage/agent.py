@@ -8,10 +8,10 @@ from typing import Any
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.cmd.manage.base import is_offline, online_agent
+from nova_cachemig.cmd.manage.base import PlainErrors, is_offline, online_agent
 
 
-class Show(ShowOne):
+class Show(PlainErrors, ShowOne):
     """Show whether the agent responds, and its version."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import sys
+import warnings
 from importlib import metadata
 
 from cliff.app import App
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
-from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import setup
 
 DEFAULT_FILE = "/etc/nova-cachemig/nova-cachemig.conf"
@@ -30,7 +31,6 @@ class ManageApp(App):
             command_manager=CommandManager("nova_cachemig.manage"),
             deferred_help=True,
         )
-        self.conf = cfg.ConfigOpts()
 
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: object = None
@@ -61,33 +61,26 @@ class ManageApp(App):
             "--offline",
             action="store_true",
             help="Do not ask the agent. Read and write its database and service files on this "
-            "node, for instance while no agent runs.",
+            "node, for instance while no agent runs. The commands about forecasts ask the "
+            "forecaster all the same.",
         )
         return parser
 
-    def run_subcommand(self, argv: list[str]) -> int:
-        """Run one command; an error of a component is one line, not a traceback."""
+    @functools.cached_property
+    def conf(self) -> cfg.ConfigOpts:
+        """The configuration, read when a command needs it; a mistake in it is one line."""
+        conf = cfg.ConfigOpts()
         try:
-            return int(super().run_subcommand(argv) or 0)
-        except ComponentError as exc:
-            text = "\n".join(f"nova-cachemig-manage: {line}" for line in _lines(exc))
-            raise SystemExit(text) from exc
+            setup.read(conf, self.options.config_file or [DEFAULT_FILE])
+        except cfg.Error as exc:
+            raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
+        return conf
 
     def initialize_app(self, argv: list[str]) -> None:
-        """Read the configuration; a mistake in it is one line."""
+        """Keep the libraries' log lines from the operator, unless asked by ``--verbose``."""
         if self.options.verbose_level <= 1:  # the commands say themselves what is wrong
             for name in _LIBRARIES:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-        files = self.options.config_file or [DEFAULT_FILE]
-        try:
-            setup.read(self.conf, files)
-        except cfg.Error as exc:
-            raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
-
-
-def _lines(exc: ComponentError) -> list[str]:
-    """One line for each mistake, where an error consists of several."""
-    return list(getattr(exc, "errors", [str(exc)]))
 
 
 def _seconds(text: str) -> float:
@@ -99,4 +92,6 @@ def _seconds(text: str) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    # Of oslo.service, which oslo.messaging imports. It concerns no operator.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     return int(ManageApp().run(sys.argv[1:] if argv is None else argv))

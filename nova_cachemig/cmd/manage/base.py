@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import getpass
 import os
 import socket
 from collections.abc import Iterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from cliff.command import Command
 from oslo_config import cfg
 
-from nova_cachemig.agent.offline import OfflineAgent
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.cmd.manage.app import ManageApp
 from nova_cachemig.cmd.manage.online import Agent, OnlineAgent
+from nova_cachemig.forecaster.query import QueryError
+
+if TYPE_CHECKING:
+    from nova_cachemig.agent.offline import OfflineAgent
 
 
 def conf_of(command: Command) -> cfg.ConfigOpts:
@@ -27,11 +32,18 @@ def is_offline(command: Command) -> bool:
     return bool(command.app.options.offline)
 
 
+def files_of(command: Command) -> OfflineAgent:
+    """The files of the agent on this node."""
+    from nova_cachemig.agent.offline import OfflineAgent  # a second that most commands save
+
+    return OfflineAgent(conf_of(command))
+
+
 @contextlib.contextmanager
 def agent_of(command: Command) -> Iterator[Agent]:
     """The agent: over RPC or, with ``--offline``, its files."""
     if is_offline(command):
-        yield OfflineAgent(conf_of(command))
+        yield files_of(command)
     else:
         with online_agent(command) as agent:
             yield agent
@@ -46,6 +58,24 @@ def online_agent(command: Command) -> Iterator[OnlineAgent]:
         yield agent
     finally:
         agent.close()
+
+
+class PlainErrors(Command):
+    """A command whose errors are sentences: one line for each, exit code 1, no traceback.
+
+    With ``--debug`` the traceback is shown.
+    """
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command; SystemExit with the lines of an error."""
+        try:
+            return int(super().run(parsed_args) or 0)
+        except (ComponentError, QueryError) as exc:
+            if self.app.options.debug:
+                raise
+            lines = getattr(exc, "errors", [str(exc)])
+            text = "\n".join(f"nova-cachemig-manage: {line}" for line in lines)
+            raise SystemExit(text) from exc
 
 
 def operator() -> str:

@@ -8,26 +8,19 @@ from typing import Any
 
 from cliff.lister import Lister
 
-from nova_cachemig.cmd.manage.base import conf_of
+from nova_cachemig.cmd.manage.base import PlainErrors, conf_of
 from nova_cachemig.forecaster import query
 
 
-def _stop(exc: query.QueryError) -> SystemExit:
-    return SystemExit(f"nova-cachemig-manage: {exc}")
-
-
-class Show(Lister):
+class Show(PlainErrors, Lister):
     """Show the load of all hosts now, its forecast, and the probability of overload."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        try:
-            return query.show_table(query.show(conf_of(self)))
-        except query.QueryError as exc:
-            raise _stop(exc) from exc
+        return query.show_table(query.show(conf_of(self)))
 
 
-class Explain(Lister):
+class Explain(PlainErrors, Lister):
     """Explain the forecast of one host: quantiles, weight of each method, reasons."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -38,13 +31,10 @@ class Explain(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        try:
-            return query.explain_table(query.explain(conf_of(self), parsed_args.host))
-        except query.QueryError as exc:
-            raise _stop(exc) from exc
+        return query.explain_table(query.explain(conf_of(self), parsed_args.host))
 
 
-class Rank(Lister):
+class Rank(PlainErrors, Lister):
     """Rank the hosts for an instance by forecast load, with reasons."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -70,7 +60,4 @@ class Rank(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         args = parsed_args
-        try:
-            return query.rank_table(query.rank(conf_of(self), args.instance, args.vcpus, args.plot))
-        except query.QueryError as exc:
-            raise _stop(exc) from exc
+        return query.rank_table(query.rank(conf_of(self), args.instance, args.vcpus, args.plot))

@@ -9,12 +9,12 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.cmd.manage.base import agent_of
+from nova_cachemig.cmd.manage.base import PlainErrors, agent_of
 from nova_cachemig.report.handover import SUMMARY_COLUMNS, phase_times, story, summary_row
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
 
 
-class List(Lister):
+class List(PlainErrors, Lister):
     """List the newest handovers, the newest first."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ class List(Lister):
         return SUMMARY_COLUMNS, [summary_row(record) for record in found]
 
 
-class Show(ShowOne):
+class Show(PlainErrors, ShowOne):
     """Show one handover: its phases, numbers, and a sentence for each decision."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -8,12 +8,11 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.cmd.manage.base import agent_of, operator
+from nova_cachemig.cmd.manage.base import PlainErrors, agent_of, operator
 from nova_cachemig.cmd.manage.online import Agent
 from nova_cachemig.model.write import WriteState
 
@@ -22,7 +21,7 @@ _COLUMNS = ("write", "state", "method", "url", "accepted_at", "note")
 _NAME_HELP = "name of the write, as 'journal list' shows it, for instance shop/12"
 
 
-class List(Lister):
+class List(PlainErrors, Lister):
     """List the writes that wait for a decision of the operator."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -44,7 +43,7 @@ class List(Lister):
         return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in found]
 
 
-class Show(ShowOne):
+class Show(PlainErrors, ShowOne):
     """Show one write with its headers, its body in base64 or in a file."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -70,7 +69,7 @@ class Show(ShowOne):
         return tuple(facts), tuple(facts.values())
 
 
-class _Decision(Command):
+class _Decision(PlainErrors):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name and the reason."""
         parser = super().get_parser(prog_name)
@@ -102,7 +101,7 @@ class Discard(_Decision):
             agent.discard(parsed_args.name, parsed_args.reason, operator())
 
 
-class Export(Command):
+class Export(PlainErrors):
     """Print all quarantined writes, one JSON object on each line."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -9,9 +9,8 @@ from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from nova_cachemig.agent.offline import OfflineAgent
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.cmd.manage.base import agent_of, conf_of, is_offline, online_agent
+from nova_cachemig.cmd.manage.base import PlainErrors, agent_of, files_of, is_offline, online_agent
 from nova_cachemig.model.service import WriteMode
 
 _OF_FILE = ("name", "listen", "hosts", "instance", "port", "writes")
@@ -26,7 +25,7 @@ class NotReloadedError(ComponentError):
         self.errors = errors
 
 
-class Add(Command):
+class Add(PlainErrors):
     """Protect one HTTP service of an instance: give it a front address on this node.
 
     Writes a file in [agent] services_dir, then the agent reads the directory again.
@@ -82,8 +81,8 @@ class Add(Command):
         add(
             "--client-cookie",
             metavar="NAME",
-            help="Cookie that identifies a client, whose own writes keep their order and are seen "
-            "by its own reads (default: the client's IP address identifies it).",
+            help="Cookie that identifies a client, so that its reads wait for its own writes "
+            "(default: the client's IP address identifies it).",
         )
         add(
             "--follow-links",
@@ -113,12 +112,12 @@ class Add(Command):
         entry |= {"network": args.network} if args.network else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
-        path = OfflineAgent(conf_of(self)).add_service(entry, check=not args.no_check)
+        path = files_of(self).add_service(entry, check=not args.no_check)
         self.app.stdout.write(f"{path}\n")
         _reload(self)
 
 
-class List(Lister):
+class List(PlainErrors, Lister):
     """List the services, with the phase of each and its error, if any.
 
     The state is "pass" outside a handover. With --offline: the service files, without the state.
@@ -132,7 +131,7 @@ class List(Lister):
         return columns, [tuple(_cell(entry.get(name)) for name in columns) for entry in entries]
 
 
-class Show(ShowOne):
+class Show(PlainErrors, ShowOne):
     """Show one service with all its settings, its phase, and its error, if any.
 
     With --offline: as it is in the service files, without phase and error.
@@ -155,7 +154,7 @@ class Show(ShowOne):
         return tuple(entry), tuple(entry.values())
 
 
-class Remove(Command):
+class Remove(PlainErrors):
     """Remove a service; its front address no longer serves it.
 
     Changes a file in [agent] services_dir, then the agent reads the directory again.
@@ -169,7 +168,7 @@ class Remove(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Rewrite or delete the file that contains it, then let the agent read the directory."""
-        path = OfflineAgent(conf_of(self)).remove_service(parsed_args.name)
+        path = files_of(self).remove_service(parsed_args.name)
         self.app.stdout.write(f"{path}\n")
         _reload(self)
 

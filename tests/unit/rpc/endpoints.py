@@ -1,5 +1,6 @@
 """An agent's endpoint and a fake bus, for tests."""
 
+import base64
 import logging
 import threading
 import unittest
@@ -13,6 +14,7 @@ from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.journal import JournalEndpoint
 from nova_cachemig.rpc.server import RpcServer
 
 RECORD = HandoverRecord(
@@ -98,6 +100,42 @@ class NotingEndpoint:
         return {"host": "cache1", "version": "1"}
 
 
+class CannedReview:
+    """Writes and bodies that the test sets, two writes a page; notes the decisions."""
+
+    def __init__(self) -> None:
+        self.canned: dict[str, dict[str, Any]] = {}
+        self.bodies: dict[str, list[bytes]] = {}
+        self.asked: list[tuple[Any, ...]] = []
+        self.error: Exception | None = None
+
+    def writes(
+        self, states: Any, service: str | None, after: str | None, *, content: bool
+    ) -> dict[str, Any]:
+        self.asked.append((list(states), service, after, content))
+        names = [name for name in sorted(self.canned) if after is None or name > after]
+        page = [self.canned[name] for name in names[:2]]
+        return {"writes": page, "next": names[1] if len(names) > 2 else None}
+
+    def write(self, name: str) -> dict[str, Any]:
+        if name not in self.canned:
+            raise ValueError(f"The journal has no write {name}")
+        return self.canned[name]
+
+    def body(self, name: str, chunk: int) -> dict[str, Any]:
+        if self.error is not None and chunk > 0:
+            raise self.error
+        data = self.bodies[name][chunk]
+        last = chunk + 1 == len(self.bodies[name])
+        return {"data": base64.b64encode(data).decode(), "last": last}
+
+    def resend(self, name: str, reason: str, asked_by: str) -> None:
+        self.asked.append(("resend", name, reason, asked_by))
+
+    def discard(self, name: str, reason: str, asked_by: str) -> None:
+        self.asked.append(("discard", name, reason, asked_by))
+
+
 class OnFakeBus(unittest.TestCase):
     """A server and a client; each test has a topic of its own on the process's one fake bus."""
 
@@ -110,9 +148,14 @@ class OnFakeBus(unittest.TestCase):
         self.addCleanup(self.endpoint.gate.set)
         self.topic = self.id()
 
-    def serve(self) -> RpcServer:
+    def serve(self, review: JournalEndpoint | None = None) -> RpcServer:
         server = contract.server(
-            new_conf(), self.endpoint, host="cache1", topic=self.topic, transport_url="fake://"
+            new_conf(),
+            self.endpoint,
+            host="cache1",
+            topic=self.topic,
+            transport_url="fake://",
+            review=review,
         )
         server.start()
         # To the end: the fake bus is one a process, and the end of a server empties it.

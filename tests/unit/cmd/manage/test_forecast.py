@@ -1,0 +1,42 @@
+from nova_cachemig.rpc import forecaster
+from tests.unit.cmd.manage.case import ManageCase
+from tests.unit.rpc.endpoints import new_conf
+
+HOST = {"host": "cmp1", "now": 1.0, "mean": 2.0, "low": 1.0, "high": 3.0, "overload": 0.1}
+
+
+class Canned:
+    def request_snapshot(self) -> None:
+        return None
+
+    def show(self) -> dict[str, object]:
+        return {"hosts": [HOST], "silent": {"cmp2": 900}}
+
+    def explain(self, host: str) -> dict[str, object]:
+        raise ValueError(f"{host} is unknown")
+
+    def rank(self, instance: str, vcpus: int | None) -> dict[str, object]:
+        return {"hosts": [HOST | {"added": 1.0, "total": 3.0, "source": False}], "reasons": []}
+
+
+class ForecastTest(ManageCase):
+    def serve_forecasts(self) -> None:
+        topic = f"{self.topic}-forecaster"
+        server = forecaster.server(new_conf(), topic, "f1", "fake://", Canned())
+        server.start()
+        self.addCleanup(server.stop)
+        self.assertTrue(server.wait_listening(5))
+
+    def test_tables(self) -> None:
+        self.serve_forecasts()
+        out = self.succeeds("forecast", "show", "-f", "value", "-c", "host")
+        self.assertEqual(["cmp1", "cmp2"], out.split())
+        self.assertIn("cmp1", self.succeeds("rank", "uuid-1", "--vcpus", "2"))
+
+    def test_a_host_that_is_not_known_is_a_sentence(self) -> None:
+        self.serve_forecasts()
+        [line] = self.fails("forecast", "explain", "cmp9").splitlines()
+        self.assertEqual("nova-cachemig-manage: cmp9 is unknown", line)
+
+    def test_without_a_forecaster_it_is_a_sentence(self) -> None:
+        self.assertIn("does not respond on topic", self.fails("forecast", "show"))

@@ -1,0 +1,68 @@
+import json
+
+from tests.unit.cmd.manage.case import UUID, ManageCase
+
+ADD = (
+    *("service", "add", "shop", "--instance", UUID, "--port", "80"),
+    *("--listen", "192.0.2.1:80", "--no-check"),
+)
+
+
+class OnlineTest(ManageCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reload_errors: list[str] = []
+        self.endpoint.reload = self._reload  # type: ignore[method-assign]
+        self.serve()
+
+    def _reload(self, ctxt: object) -> list[str]:
+        return self.reload_errors
+
+    def test_list_and_show_have_phase_and_error(self) -> None:
+        self.endpoint.found = [
+            {"name": "shop", "hosts": ["a", "b"], "state": "shielded", "error": "no address"}
+        ]
+        [row] = json.loads(self.succeeds("service", "list", "-f", "json"))
+        self.assertEqual(("a, b", "shielded", "no address"),
+                         (row["hosts"], row["state"], row["error"]))  # fmt: skip
+        shown = json.loads(self.succeeds("service", "show", "shop", "-f", "json"))
+        self.assertEqual(self.endpoint.found[0], shown)
+        self.assertIn(
+            "no service is named 'x'; there are: shop", self.fails("service", "show", "x")
+        )
+
+    def test_add_writes_the_file_and_the_agent_reads_it(self) -> None:
+        path = self.root / "services.d" / "shop.yaml"
+        self.assertEqual(f"{path}\n", self.succeeds(*ADD))
+        self.assertTrue(path.exists())
+        self.assertEqual(f"{path}\n", self.succeeds("service", "remove", "shop"))
+        self.assertFalse(path.exists())
+
+    def test_what_the_agent_says_against_it_is_printed_line_by_line(self) -> None:
+        self.reload_errors = ["shop: no address", "the port is taken"]
+        self.assertEqual(
+            [f"nova-cachemig-manage: {error}" for error in self.reload_errors],
+            self.fails(*ADD).splitlines(),
+        )
+
+    def test_what_is_not_valid_is_not_written(self) -> None:
+        err = self.fails(*ADD[:-1], "--network", "", "--client-cookie", "a b")
+        self.assertIn("client_cookie", err)
+        self.assertEqual([], list((self.root / "services.d").iterdir()))
+
+
+class WithoutAgentTest(ManageCase):
+    def test_add_says_that_the_file_is_written_but_not_in_force(self) -> None:
+        err = self.fails("--timeout", "0.2", *ADD)
+        self.assertIn("the file is written, but not in force: agent cache1 does not respond", err)
+        self.assertTrue((self.root / "services.d" / "shop.yaml").exists())
+
+    def test_offline_only_the_files_count(self) -> None:
+        self.succeeds("--offline", *ADD, "--honours-keys", "--writes", "accept")
+        [row] = json.loads(self.succeeds("--offline", "service", "list", "-f", "json"))
+        self.assertEqual(("shop", "accept"), (row["name"], row["writes"]))
+        self.assertNotIn("state", row)
+        shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
+        self.assertTrue(shown["honours_keys"])
+        self.succeeds("--offline", "service", "remove", "shop")
+        self.assertIn("no service is named", self.fails("--offline", "service", "remove", "shop"))
