@@ -4,8 +4,8 @@ Belongs here: the WSGI and the ASGI middleware, their decisions, and the store o
 imports only itself and the standard library, so that a guest can install it without dependencies.
 """
 
-from nova_cachemig.guest.answer import Answer
 from nova_cachemig.guest.asgi import AsgiIdempotency
+from nova_cachemig.guest.response import Response
 from nova_cachemig.guest.settings import AfterCrash, Settings
 from nova_cachemig.guest.sqlite import SqliteStore
 from nova_cachemig.guest.store import Record, State, Store, StoreError, StoreFull
@@ -13,9 +13,9 @@ from nova_cachemig.guest.wsgi import WsgiIdempotency
 
 __all__ = [
     "AfterCrash",
-    "Answer",
     "AsgiIdempotency",
     "Record",
+    "Response",
     "Settings",
     "SqliteStore",
     "State",

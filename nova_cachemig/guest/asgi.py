@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from nova_cachemig.guest import key as keys
-from nova_cachemig.guest.answer import Answer
 from nova_cachemig.guest.body import Body, NoRoom, TooLarge
-from nova_cachemig.guest.ledger import KEY, Ledger
+from nova_cachemig.guest.registry import KEY, KeyRegistry
+from nova_cachemig.guest.response import Response
 from nova_cachemig.guest.settings import DEFAULT, Settings
 from nova_cachemig.guest.store import Store
 
@@ -38,7 +38,7 @@ class AsgiIdempotency:
     ) -> None:
         """``store``: a store of keys, or the path of an SQLite file."""
         self._app = app
-        self._ledger = Ledger(store, settings)
+        self._registry = KeyRegistry(store, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request. Other kinds of connection pass."""
@@ -46,50 +46,50 @@ class AsgiIdempotency:
             await self._app(scope, receive, send)
             return
         headers = _Headers(scope)
-        key = self._ledger.key(
+        key = self._registry.key(
             scope["method"], headers.get("idempotency-key"), lambda name: headers.get(name) or ""
         )
         if key is None:
             await self._app(scope, receive, send)
-        elif isinstance(key, Answer):
+        elif isinstance(key, Response):
             await _send(key, send)
         else:
-            body = Body(self._ledger.max_body)
+            body = Body(self._registry.max_body)
             try:
                 await self._keyed(key, body, headers, _Channel(scope, receive, send))
             finally:
                 body.close()
 
     async def _keyed(self, key: str, body: Body, headers: _Headers, channel: _Channel) -> None:
-        ledger, scope = self._ledger, channel.scope
+        registry, scope = self._registry, channel.scope
         length = headers.get("content-length") or "0"
-        if length.isdecimal() and int(length) > ledger.max_body:
-            await _send(ledger.too_large(), channel.send)
+        if length.isdecimal() and int(length) > registry.max_body:
+            await _send(registry.too_large(), channel.send)
             return
         try:
-            if not await _take(channel.receive, body):
+            if not await _read_body(channel.receive, body):
                 return  # the client is gone; nothing was applied
         except TooLarge:
-            await _send(ledger.too_large(), channel.send)
+            await _send(registry.too_large(), channel.send)
             return
         except NoRoom as exc:
-            await _send(ledger.no_room(exc), channel.send)
+            await _send(registry.no_room(exc), channel.send)
             return
-        mark = _mark(scope, headers, body)
-        refusal = await self._claim(key, mark)
+        fingerprint = _fingerprint(scope, headers, body)
+        refusal = await self._claim(key, fingerprint)
         if refusal is not None:
             await _send(refusal, channel.send)
             return
-        exchange = _Exchange(ledger, key, body, channel)
+        exchange = _Exchange(registry, key, body, channel)
         await exchange.run(self._app)
 
-    async def _claim(self, key: str, mark: str) -> Answer | None:
-        task = asyncio.create_task(asyncio.to_thread(self._ledger.claim, key, mark))
+    async def _claim(self, key: str, fingerprint: str) -> Response | None:
+        task = asyncio.create_task(asyncio.to_thread(self._registry.claim, key, fingerprint))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if await task is None:
-                await asyncio.to_thread(self._ledger.release, key)
+                await asyncio.to_thread(self._registry.release, key)
             raise
 
 
@@ -118,32 +118,32 @@ class _Headers:
 class _Exchange:
     """One call of the application, and its response."""
 
-    def __init__(self, ledger: Ledger, key: str, body: Body, channel: _Channel) -> None:
-        self._ledger = ledger
+    def __init__(self, registry: KeyRegistry, key: str, body: Body, channel: _Channel) -> None:
+        self._registry = registry
         self._key = key
         self._body = body
-        self._left = body.length
-        self._body_told = False
+        self._remaining = body.length
+        self._body_delivered = False
         self._channel = channel
         self._start: Message | None = None
         self._chunks: list[bytes] = []
         self._length = 0
-        self._settled = False
-        self._passing = asyncio.Event()  # the client gets the response
+        self._done = False
+        self._sending = asyncio.Event()  # the client gets the response
 
     async def run(self, app: App) -> None:
         """Call the application and store its response."""
         try:
             await app(self._scope(), self.receive, self.send)
-            if not self._settled:
+            if not self._done:
                 raise RuntimeError("the application returned before its response was complete")
         except Exception:
-            if not self._settled:
-                await _finish(self._ledger.failed, self._key)
+            if not self._done:
+                await _finish(self._registry.record_failure, self._key)
             raise
         except BaseException:  # cancelled: the server stops
-            if not self._settled:
-                await _finish(self._ledger.unknown, self._key)
+            if not self._done:
+                await _finish(self._registry.mark_unknown, self._key)
             raise
 
     def _scope(self) -> Scope:
@@ -158,20 +158,20 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """Give the body to the application."""
-        if not self._body_told:
+        if not self._body_delivered:
             chunk = self._body.file.read(_CHUNK)
-            self._left -= len(chunk)
-            self._body_told = self._left <= 0
-            return {"type": "http.request", "body": chunk, "more_body": not self._body_told}
+            self._remaining -= len(chunk)
+            self._body_delivered = self._remaining <= 0
+            return {"type": "http.request", "body": chunk, "more_body": not self._body_delivered}
         # If it learned that its client has left, an application could stop. The next attempt needs
         # the response.
-        await self._passing.wait()
+        await self._sending.wait()
         return await self._channel.receive()
 
     async def send(self, message: Message) -> None:
         """Collect the response, store it, then send it."""
         kind = message["type"]
-        if self._settled or kind not in {"http.response.start", "http.response.body"}:
+        if self._done or kind not in {"http.response.start", "http.response.body"}:
             await self._channel.send(message)
         elif kind == "http.response.start":
             self._start = message
@@ -185,7 +185,7 @@ class _Exchange:
         more = message.get("more_body", False)
         self._chunks.append(chunk)
         self._length += len(chunk)
-        whole = self._length <= self._ledger.max_answer
+        whole = self._length <= self._registry.max_response
         if whole and more:
             return
         headers = tuple(
@@ -194,12 +194,12 @@ class _Exchange:
         )
         content = b"".join(self._chunks)
         self._chunks.clear()
-        answer = Answer(start["status"], "", headers, content if whole else b"", whole)
-        self._settled = True
-        await _finish(self._ledger.answered, self._key, answer)
-        self._passing.set()
+        response = Response(start["status"], "", headers, content if whole else b"", whole)
+        self._done = True
+        await _finish(self._registry.record_response, self._key, response)
+        self._sending.set()
         if whole:
-            await _send(answer.framed(), self._channel.send)
+            await _send(response.framed(), self._channel.send)
             return
         await self._channel.send(start)
         await self._channel.send({**message, "body": content})
@@ -210,7 +210,7 @@ async def _finish(call: Callable[..., None], *args: Any) -> None:
     await asyncio.shield(asyncio.create_task(asyncio.to_thread(call, *args)))
 
 
-async def _take(receive: Receive, body: Body) -> bool:
+async def _read_body(receive: Receive, body: Body) -> bool:
     """Read the body. Return False if the client has left. Raises TooLarge or NoRoom."""
     more = True
     while more:
@@ -222,7 +222,7 @@ async def _take(receive: Receive, body: Body) -> bool:
     return True
 
 
-def _mark(scope: Scope, headers: _Headers, body: Body) -> str:
+def _fingerprint(scope: Scope, headers: _Headers, body: Body) -> str:
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     return keys.fingerprint(
         scope["method"],
@@ -233,9 +233,10 @@ def _mark(scope: Scope, headers: _Headers, body: Body) -> str:
     )
 
 
-async def _send(answer: Answer, send: Send) -> None:
+async def _send(response: Response, send: Send) -> None:
     headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.headers
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

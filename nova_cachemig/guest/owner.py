@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def exclusive(directory: Path) -> Iterator[None]:
     """Exclude other processes for the duration of the block."""
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -31,7 +31,7 @@ class Owner:
     """This process. ``name`` marks the requests that it handles."""
 
     def __init__(self, directory: Path) -> None:
-        """Lock a new file in ``directory``. Call it within :func:`alone`."""
+        """Lock a new file in ``directory``. Call it within :func:`exclusive`."""
         self.name = secrets.token_hex(8)
         self._path = directory / self.name
         self._file = self._path.open("xb")
@@ -41,13 +41,13 @@ class Owner:
         """Release the parent's lock in a child process: only the parent's end counts."""
         self._file.close()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the lock."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
 
-def lives(directory: Path, name: str) -> bool:
+def is_alive(directory: Path, name: str) -> bool:
     """Return whether the process ``name`` still runs."""
     try:
         with (directory / name).open("rb") as file:
@@ -60,8 +60,8 @@ def lives(directory: Path, name: str) -> bool:
     return False
 
 
-def bury(directory: Path) -> None:
-    """Remove the files of processes that have ended. Call it within :func:`alone`."""
+def remove_dead(directory: Path) -> None:
+    """Remove the files of processes that have ended. Call it within :func:`exclusive`."""
     for path in directory.iterdir():
-        if not lives(directory, path.name):
+        if not is_alive(directory, path.name):
             path.unlink(missing_ok=True)

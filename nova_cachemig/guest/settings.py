@@ -22,16 +22,16 @@ class Settings:
 
     ``methods``: the middleware ignores keys of other methods. ``scope``: names of headers that
     identify a client. Equal keys of different clients are different keys, so that no client gets
-    another client's response. ``max_body`` and ``max_answer`` are in bytes. ``required``: refuse a
-    request without a key. ``bare_keys``: also accept keys without the quotation marks of RFC 8941.
-    ``not_kept``: statuses that say that nothing was applied and that the client may repeat the
-    request; their keys are not stored.
+    another client's response. ``max_body`` and ``max_response`` are in bytes. ``required``:
+    refuse a request without a key. ``bare_keys``: also accept keys without the quotation marks of
+    RFC 8941. ``not_kept``: statuses that say that nothing was applied and that the client may
+    repeat the request; their keys are not stored.
     """
 
     methods: frozenset[str] = frozenset({"POST", "PATCH"})
     scope: tuple[str, ...] = ("authorization",)
     max_body: int = 16 << 20
-    max_answer: int = 1 << 20
+    max_response: int = 1 << 20
     required: bool = False
     bare_keys: bool = False
     after_crash: AfterCrash = AfterCrash.AGAIN
@@ -41,8 +41,8 @@ class Settings:
         """Check the values."""
         if not self.methods or any(name != name.upper() or name in _SAFE for name in self.methods):
             raise ValueError(f"methods must be unsafe ones in capitals, not {set(self.methods)}")
-        if self.max_body < 0 or self.max_answer < 0:
-            raise ValueError("max_body and max_answer are bytes, 0 or more")
+        if self.max_body < 0 or self.max_response < 0:
+            raise ValueError("max_body and max_response are bytes, 0 or more")
 
 
 DEFAULT: Final = Settings()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nova_cachemig.guest import owner
-from nova_cachemig.guest.answer import Answer
+from nova_cachemig.guest.response import Response
 from nova_cachemig.guest.store import Record, State, StoreError, StoreFull
 
 _VERSION: Final = 1
@@ -47,7 +47,7 @@ CREATE TRIGGER keys_out AFTER DELETE ON keys BEGIN
 END;
 """
 _ROW: Final = 256  # bytes: the approximate size of a key without headers and body
-_AT_ONCE: Final = 64  # expired keys that one claim removes
+_DELETE_CHUNK: Final = 64  # expired keys that one claim removes
 _BUSY: Final = 10.0  # seconds to wait for another process's transaction
 
 # A child process must not use or close a connection that its parent opened.
@@ -103,7 +103,7 @@ class SqliteStore:
                 self._connection.close()
                 self._connection = None
             if self._me is not None:
-                self._me.leave()
+                self._me.release()
                 self._me = None
 
     def forked(self) -> None:
@@ -121,11 +121,11 @@ class SqliteStore:
     def claim(self, key: str, fingerprint: str, *, again: bool) -> Record | None:
         """Claim the key; see :class:`~nova_cachemig.guest.store.Store`."""
         with self._transaction() as (connection, me):
-            self._forget(connection, key)
+            self._delete_expired(connection, key)
             row = connection.execute("SELECT * FROM keys WHERE key = ?", (key,)).fetchone()
             if row is not None:
-                return self._known(connection, me, row, fingerprint, again)
-            full = self._full(connection)
+                return self._existing(connection, me, row, fingerprint, again)
+            full = self._limit_reached(connection)
             if full is None:
                 connection.execute(
                     "INSERT INTO keys (key, fingerprint, state, owner, size) "
@@ -135,25 +135,25 @@ class SqliteStore:
                 return None
         raise StoreFull(full)  # after the transaction, so that its deletions are committed
 
-    def answered(self, key: str, answer: Answer) -> None:
+    def record_response(self, key: str, response: Response) -> None:
         """Store the response."""
-        headers = json.dumps(answer.headers)
-        self._end(
+        headers = json.dumps(response.headers)
+        self._finish(
             key,
             "state = 'answered', until = ?, status = ?, reason = ?, headers = ?, body = ?,"
             " whole = ?, size = ?",
             self._clock() + self._keep,
-            answer.status,
-            answer.reason,
+            response.status,
+            response.reason,
             headers,
-            answer.body,
-            answer.whole,
-            _ROW + len(headers) + len(answer.body),
+            response.body,
+            response.whole,
+            _ROW + len(headers) + len(response.body),
         )
 
-    def unknown(self, key: str) -> None:
+    def mark_unknown(self, key: str) -> None:
         """Record that the request may have been applied or not."""
-        self._end(key, "state = 'unknown', until = ?", self._clock() + self._keep)
+        self._finish(key, "state = 'unknown', until = ?", self._clock() + self._keep)
 
     def release(self, key: str) -> None:
         """Delete the key."""
@@ -164,7 +164,7 @@ class SqliteStore:
 
     # ---
 
-    def _end(self, key: str, assignments: str, *values: Any) -> None:
+    def _finish(self, key: str, assignments: str, *values: Any) -> None:
         with self._transaction() as (connection, me):
             done = connection.execute(
                 f"UPDATE keys SET {assignments} "
@@ -174,7 +174,7 @@ class SqliteStore:
             if done.rowcount != 1:
                 raise StoreError(f"the key {key} is no longer in flight in {self._path}")
 
-    def _known(
+    def _existing(
         self,
         connection: sqlite3.Connection,
         me: str,
@@ -183,8 +183,8 @@ class SqliteStore:
         again: bool,
     ) -> Record | None:
         state = State(row["state"])
-        if state is State.IN_FLIGHT and not self._lives(row["owner"], me):
-            self._doubt(connection, row["owner"])
+        if state is State.IN_FLIGHT and not self._is_alive(row["owner"], me):
+            self._mark_unknown_of(connection, row["owner"])
             state = State.UNKNOWN
         if state is State.UNKNOWN and again and row["fingerprint"] == fingerprint:
             connection.execute(
@@ -192,28 +192,28 @@ class SqliteStore:
                 (me, row["key"]),
             )
             return None
-        answer = _answer(row) if state is State.ANSWERED else None
-        return Record(row["fingerprint"], state, answer)
+        response = _response_of(row) if state is State.ANSWERED else None
+        return Record(row["fingerprint"], state, response)
 
-    def _full(self, connection: sqlite3.Connection) -> str | None:
+    def _limit_reached(self, connection: sqlite3.Connection) -> str | None:
         keys, size = connection.execute("SELECT keys, bytes FROM totals").fetchone()
         if keys < self._most_keys and size < self._most_bytes:
             return None
         return f"{self._path} holds {keys} keys, {size} bytes: the limit is reached"
 
-    def _forget(self, connection: sqlite3.Connection, key: str) -> None:
+    def _delete_expired(self, connection: sqlite3.Connection, key: str) -> None:
         """Delete some expired keys, and ``key`` if it has expired."""
         now = self._clock()
         connection.execute("DELETE FROM keys WHERE key = ? AND until <= ?", (key, now))
         connection.execute(
             "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE until <= ? LIMIT ?)",
-            (now, _AT_ONCE),
+            (now, _DELETE_CHUNK),
         )
 
-    def _lives(self, name: str, me: str) -> bool:
-        return name == me or owner.lives(self._owners, name)
+    def _is_alive(self, name: str, me: str) -> bool:
+        return name == me or owner.is_alive(self._owners, name)
 
-    def _doubt(self, connection: sqlite3.Connection, name: str) -> None:
+    def _mark_unknown_of(self, connection: sqlite3.Connection, name: str) -> None:
         """Mark the requests of a process that has ended."""
         connection.execute(
             "UPDATE keys SET state = 'unknown', until = ? WHERE state = 'in_flight' AND owner = ?",
@@ -239,14 +239,14 @@ class SqliteStore:
         if self._connection is None or self._me is None:
             self._owners.mkdir(mode=0o700, exist_ok=True)
             # Exclusive: if two processes switch a new file to WAL at the same time, one fails.
-            with owner.alone(self._owners):
+            with owner.exclusive(self._owners):
                 connection = self._open()
-                owner.bury(self._owners)
+                owner.remove_dead(self._owners)
                 for (name,) in connection.execute(
                     "SELECT DISTINCT owner FROM keys WHERE state = 'in_flight'"
                 ).fetchall():
-                    if not owner.lives(self._owners, name):
-                        self._doubt(connection, name)
+                    if not owner.is_alive(self._owners, name):
+                        self._mark_unknown_of(connection, name)
                 self._connection, self._me = connection, owner.Owner(self._owners)
         return self._connection, self._me.name
 
@@ -273,6 +273,6 @@ class SqliteStore:
         return connection
 
 
-def _answer(row: sqlite3.Row) -> Answer:
+def _response_of(row: sqlite3.Row) -> Response:
     headers = tuple((name, value) for name, value in json.loads(row["headers"]))
-    return Answer(row["status"], row["reason"], headers, row["body"], bool(row["whole"]))
+    return Response(row["status"], row["reason"], headers, row["body"], bool(row["whole"]))

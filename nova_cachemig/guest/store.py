@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import Protocol
 
-from nova_cachemig.guest.answer import Answer
+from nova_cachemig.guest.response import Response
 
 
 class State(enum.Enum):
@@ -27,11 +27,11 @@ class StoreFull(StoreError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """A stored key. ``answer`` is set if ``state`` is ``ANSWERED``."""
+    """A stored key. ``response`` is set if ``state`` is ``ANSWERED``."""
 
     fingerprint: str
     state: State
-    answer: Answer | None = None
+    response: Response | None = None
 
 
 class Store(Protocol):
@@ -48,10 +48,10 @@ class Store(Protocol):
         With ``again``, the caller can claim a key in state ``UNKNOWN`` with the same fingerprint.
         """
 
-    def answered(self, key: str, answer: Answer) -> None:
+    def record_response(self, key: str, response: Response) -> None:
         """Store the response to the request for which the key was claimed."""
 
-    def unknown(self, key: str) -> None:
+    def mark_unknown(self, key: str) -> None:
         """Record that the request was interrupted, and may have been applied or not."""
 
     def release(self, key: str) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nova_cachemig.guest import key as keys
-from nova_cachemig.guest.answer import Answer, phrase, problem
 from nova_cachemig.guest.body import Body, NoRoom, TooLarge
-from nova_cachemig.guest.ledger import KEY, Ledger
+from nova_cachemig.guest.registry import KEY, KeyRegistry
+from nova_cachemig.guest.response import Response, phrase, problem_response
 from nova_cachemig.guest.settings import DEFAULT, Settings
 from nova_cachemig.guest.store import Store
 
@@ -35,23 +35,25 @@ class WsgiIdempotency:
     ) -> None:
         """``store``: a store of keys, or the path of an SQLite file."""
         self._app = app
-        self._ledger = Ledger(store, settings)
+        self._registry = KeyRegistry(store, settings)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle one request."""
-        ledger = self._ledger
-        key = ledger.key(
+        registry = self._registry
+        key = registry.key(
             environ["REQUEST_METHOD"],
             environ.get("HTTP_IDEMPOTENCY_KEY"),
             lambda name: environ.get("HTTP_" + name.upper().replace("-", "_"), ""),
         )
         if key is None:
             return self._app(environ, start_response)
-        if isinstance(key, Answer):
+        if isinstance(key, Response):
             return _send(key, start_response)
-        body = Body(ledger.max_body)
+        body = Body(registry.max_body)
         try:
-            refusal = _take(environ, body, ledger) or ledger.claim(key, _mark(environ, body))
+            refusal = _read_body(environ, body, registry) or registry.claim(
+                key, _fingerprint(environ, body)
+            )
         except BaseException:
             body.close()
             raise
@@ -68,20 +70,20 @@ class WsgiIdempotency:
     def _apply(
         self, key: str, environ: WSGIEnvironment, start_response: StartResponse, body: Body
     ) -> Iterable[bytes]:
-        ledger = self._ledger
+        registry = self._registry
         call = _Call(body)
         try:
-            answer = call.run(self._app, environ, ledger.max_answer)
+            response = call.run(self._app, environ, registry.max_response)
         except Exception:
-            ledger.failed(key)
+            registry.record_failure(key)
             raise
         except BaseException:  # the server ends this worker, or the greenlet is killed
-            ledger.unknown(key)
+            registry.mark_unknown(key)
             raise
-        ledger.answered(key, answer)
-        if answer.whole:
-            return _send(answer.framed(), start_response)
-        return call.go_on(start_response)
+        registry.record_response(key, response)
+        if response.whole:
+            return _send(response.framed(), start_response)
+        return call.stream(start_response)
 
 
 class _Call:
@@ -95,9 +97,9 @@ class _Call:
         self._result: Iterable[bytes] = ()
         self._rest: Iterator[bytes] = iter(())
         self._length = 0
-        self._going = False
+        self._streaming = False
 
-    def run(self, app: WSGIApplication, environ: WSGIEnvironment, limit: int) -> Answer:
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment, limit: int) -> Response:
         """Collect the response, up to ``limit`` bytes."""
         whole = False
         try:
@@ -113,24 +115,24 @@ class _Call:
                 raise RuntimeError("the application did not call start_response")
             code, _, reason = self._status.partition(" ")
             body = b"".join(self._chunks) if whole else b""
-            answer = Answer(int(code), reason, tuple(self._headers), body, whole)
+            response = Response(int(code), reason, tuple(self._headers), body, whole)
         except BaseException:
             self.close()
             raise
         if whole:
             self.close()  # before the response is stored: the application has then finished
-        return answer
+        return response
 
-    def go_on(self, start_response: StartResponse) -> _Call:
+    def stream(self, start_response: StartResponse) -> _Call:
         """Stream a response to the client that is too large to store."""
-        self._going = True
+        self._streaming = True
         start_response(self._status, self._headers)
         return self
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
-        if exc_info is not None and self._going:
+        if exc_info is not None and self._streaming:
             raise exc_info[1]
         # Otherwise nothing was sent: a second call may replace the first.
         self._status, self._headers = status, list(headers)
@@ -153,19 +155,19 @@ class _Call:
             self._body.close()
 
 
-def _take(environ: WSGIEnvironment, body: Body, ledger: Ledger) -> Answer | None:
+def _read_body(environ: WSGIEnvironment, body: Body, registry: KeyRegistry) -> Response | None:
     """Read the body. Return a refusal if this fails, else None."""
     length = environ.get("CONTENT_LENGTH") or None
     if length is not None and not length.isdecimal():
-        return problem(400, "body-broken", "Content-Length is not a number.")
+        return problem_response(400, "body-broken", "Content-Length is not a number.")
     left = None if length is None else int(length)
     if left is None and not environ.get("wsgi.input_terminated"):
         if "HTTP_TRANSFER_ENCODING" in environ:
             detail = "This server cannot tell the end of a body without Content-Length."
-            return problem(411, "length-required", detail)
+            return problem_response(411, "length-required", detail)
         left = 0
-    if left is not None and left > ledger.max_body:
-        return ledger.too_large()
+    if left is not None and left > registry.max_body:
+        return registry.too_large()
     try:
         while left is None or left > 0:
             chunk = environ["wsgi.input"].read(_CHUNK if left is None else min(left, _CHUNK))
@@ -174,15 +176,15 @@ def _take(environ: WSGIEnvironment, body: Body, ledger: Ledger) -> Answer | None
             body.add(chunk)
             left = None if left is None else left - len(chunk)
     except TooLarge:
-        return ledger.too_large()
+        return registry.too_large()
     except NoRoom as exc:
-        return ledger.no_room(exc)
+        return registry.no_room(exc)
     if left:
-        return problem(400, "body-broken", "The body ended too early. It was not applied.")
+        return problem_response(400, "body-broken", "The body ended too early. It was not applied.")
     return None
 
 
-def _mark(environ: WSGIEnvironment, body: Body) -> str:
+def _fingerprint(environ: WSGIEnvironment, body: Body) -> str:
     query = environ.get("QUERY_STRING", "")
     return keys.fingerprint(
         environ["REQUEST_METHOD"],
@@ -193,7 +195,7 @@ def _mark(environ: WSGIEnvironment, body: Body) -> str:
     )
 
 
-def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    status = f"{answer.status} {answer.reason or phrase(answer.status)}"
-    start_response(status, list(answer.headers))
-    return [answer.body]
+def _send(response: Response, start_response: StartResponse) -> list[bytes]:
+    status = f"{response.status} {response.reason or phrase(response.status)}"
+    start_response(status, list(response.headers))
+    return [response.body]

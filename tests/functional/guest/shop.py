@@ -16,7 +16,7 @@ HERE = Path(os.environ["SHOP_DIR"])
 SETTINGS = Settings(
     methods=frozenset({"POST", "PATCH", "PUT"}),
     max_body=1 << 20,
-    max_answer=64 << 10,
+    max_response=64 << 10,
     after_crash=AfterCrash(os.environ.get("SHOP_AFTER_CRASH", "again")),
 )
 GUARDED = os.environ.get("SHOP_GUARDED", "yes") == "yes"

@@ -1,4 +1,4 @@
-"""The room works with Python alone."""
+"""The package works with Python alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 class AloneTest(unittest.TestCase):
     def test_it_imports_the_standard_library_and_itself(self) -> None:
-        # -I -S: neither site-packages nor the environment: what is not there cannot be imported.
+        # -I -S: without site-packages and environment, nothing else can be imported.
         command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(ROOT)]
         run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         loaded = json.loads(run.stdout)

@@ -13,7 +13,7 @@ from nova_cachemig.guest.asgi import AsgiIdempotency
 from nova_cachemig.guest.settings import AfterCrash, Settings
 from nova_cachemig.guest.sqlite import SqliteStore
 
-SETTINGS = Settings(max_body=10, max_answer=20, after_crash=AfterCrash.REFUSE)
+SETTINGS = Settings(max_body=10, max_response=20, after_crash=AfterCrash.REFUSE)
 START = {"type": "http.response.start", "status": 201, "headers": [(b"x-mine", b"1")]}
 LAST = {"type": "http.response.body", "body": b"made"}
 
@@ -83,7 +83,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         await wrapped(client.scope, client.receive, client.send)
         return client
 
-    async def test_first_and_again(self) -> None:
+    async def test_first_and_repeated(self) -> None:
         first = await self.ask()
         self.assertEqual((201, b"made"), (first.status, first.body))
         self.assertEqual({b"x-mine": b"1", b"content-length": b"4"}, first.headers)
@@ -91,7 +91,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual({**first.headers, b"idempotent-replayed": b"true"}, again.headers)
         self.assertEqual((201, b"made", [b"x"]), (again.status, again.body, self.bodies))
 
-    async def test_what_passes(self) -> None:
+    async def test_requests_that_pass(self) -> None:
         for scope in ({"headers": []}, {"method": "PUT"}):
             for _ in range(2):
                 passed = await self.ask(
@@ -139,7 +139,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((64, {"tls": {}}), (len(key), extensions))
         self.assertIn("http.response.pathsend", client.scope["extensions"])
 
-    async def test_it_is_kept_before_it_goes_out_and_before_background_work(self) -> None:
+    async def test_recorded_before_it_is_sent_and_before_background_work(self) -> None:
         done = asyncio.Event()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -149,8 +149,8 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         client = Client()
         wrapped = AsgiIdempotency(app, self.store, SETTINGS)
         kept: list[int] = []
-        answered = self.store.answered
-        self.store.answered = lambda *args: (kept.append(len(client.sent)), answered(*args))[1]
+        record = self.store.record_response
+        self.store.record_response = lambda *args: (kept.append(len(client.sent)), record(*args))[1]
         task = asyncio.create_task(wrapped(client.scope, client.receive, client.send))
         while len(client.sent) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -159,7 +159,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         done.set()
         await task
 
-    async def test_a_client_that_is_gone_does_not_stop_the_application(self) -> None:
+    async def test_a_disconnected_client_does_not_stop_the_application(self) -> None:
         told: list[str] = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -174,7 +174,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         await self.ask(app)
         self.assertEqual(["there", "http.disconnect"], told)
 
-    async def test_errors_are_remembered(self) -> None:
+    async def test_errors_are_recorded(self) -> None:
         async def at_once(scope: Any, receive: Any, send: Any) -> None:
             raise ArithmeticError
 
@@ -193,7 +193,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual((500, "application-failed"), (again.status, again.code))
         self.assertEqual([], self.bodies)
 
-    async def test_an_error_after_the_answer_changes_nothing(self) -> None:
+    async def test_an_error_after_the_response_changes_nothing(self) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await self.app(scope, receive, send)
             raise ArithmeticError
@@ -212,7 +212,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         task = asyncio.create_task(self.ask(app))
         await inside.wait()
         task.cancel()
-        with self.assertLogs("nova_cachemig.guest.ledger", "WARNING"):
+        with self.assertLogs("nova_cachemig.guest.registry", "WARNING"):
             await asyncio.gather(task, return_exceptions=True)
         self.assertEqual("outcome-unknown", (await self.ask()).code)
         self.assertEqual([], self.bodies)

@@ -1,4 +1,4 @@
-"""A body that is taken in first."""
+"""Bodies that are read before the application gets the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BodyTest(unittest.TestCase):
         self.addCleanup(body.close)
         return body
 
-    def test_what_came_in_comes_out(self) -> None:
+    def test_content_and_digest(self) -> None:
         one, other = self.make(200_000), self.make(200_000)
         one.add(b"x" * 200_000)
         for _ in range(4):

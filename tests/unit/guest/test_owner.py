@@ -1,4 +1,4 @@
-"""Who lives."""
+"""Locks that show which processes are alive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OwnerTest(unittest.TestCase):
         self.directory = Path(directory.name)
 
     def child(self) -> tuple[int, str]:
-        """A process that owns, and waits to be killed."""
+        """Start a process that holds an owner's lock until it is killed."""
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -33,24 +33,24 @@ class OwnerTest(unittest.TestCase):
         with os.fdopen(reader) as file:
             return pid, file.read(16)
 
-    def test_a_process_lives_until_it_is_killed(self) -> None:
+    def test_a_process_is_alive_until_it_is_killed(self) -> None:
         pid, name = self.child()
         try:
-            self.assertTrue(owner.lives(self.directory, name))
-            owner.bury(self.directory)
-            self.assertTrue(owner.lives(self.directory, name))
+            self.assertTrue(owner.is_alive(self.directory, name))
+            owner.remove_dead(self.directory)
+            self.assertTrue(owner.is_alive(self.directory, name))
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        self.assertFalse(owner.lives(self.directory, name))
+        self.assertFalse(owner.is_alive(self.directory, name))
         with (self.directory / name).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)  # another one looks at the same time
-            self.assertFalse(owner.lives(self.directory, name))
-        owner.bury(self.directory)
+            fcntl.flock(file, fcntl.LOCK_SH)  # as another process that checks at the same time
+            self.assertFalse(owner.is_alive(self.directory, name))
+        owner.remove_dead(self.directory)
         self.assertEqual([], list(self.directory.iterdir()))
-        self.assertFalse(owner.lives(self.directory, name))
+        self.assertFalse(owner.is_alive(self.directory, name))
 
-    def test_a_child_does_not_live_for_its_parent(self) -> None:
+    def test_a_child_does_not_keep_its_parent_alive(self) -> None:
         me = owner.Owner(self.directory)
         reader, writer = os.pipe()
         pid = os.fork()
@@ -63,22 +63,22 @@ class OwnerTest(unittest.TestCase):
                 os._exit(1)
         try:
             os.read(reader, 1)
-            self.assertTrue(owner.lives(self.directory, me.name))
-            me.forked()  # our own end, without a word: the file stays
-            self.assertFalse(owner.lives(self.directory, me.name))
+            self.assertTrue(owner.is_alive(self.directory, me.name))
+            me.forked()  # like a crash of this process: the file stays
+            self.assertFalse(owner.is_alive(self.directory, me.name))
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             os.close(reader)
             os.close(writer)
 
-    def test_leave(self) -> None:
+    def test_release(self) -> None:
         me = owner.Owner(self.directory)
-        me.leave()
-        self.assertFalse(owner.lives(self.directory, me.name))
+        me.release()
+        self.assertFalse(owner.is_alive(self.directory, me.name))
         self.assertEqual([], list(self.directory.iterdir()))
 
-    def test_alone_ends_with_the_block(self) -> None:
+    def test_exclusive_ends_with_the_block(self) -> None:
         for _ in range(2):
-            with owner.alone(self.directory):
+            with owner.exclusive(self.directory):
                 pass

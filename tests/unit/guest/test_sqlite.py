@@ -15,11 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from nova_cachemig.guest.answer import Answer
+from nova_cachemig.guest.response import Response
 from nova_cachemig.guest.sqlite import SqliteStore
 from nova_cachemig.guest.store import Record, State, StoreError, StoreFull
 
-ANSWER = Answer(201, "CREATED", (("X", "1"), ("Set-Cookie", "a=\xe9"), ("X", "2")), b"\0body")
+RESPONSE = Response(201, "CREATED", (("X", "1"), ("Set-Cookie", "a=\xe9"), ("X", "2")), b"\0body")
 
 
 class SqliteStoreTest(unittest.TestCase):
@@ -43,15 +43,17 @@ class SqliteStoreTest(unittest.TestCase):
         self.assertEqual(Record("f", State.IN_FLIGHT), self.kept())
         other = self.open()
         self.assertEqual(Record("f", State.IN_FLIGHT), self.kept(store=other))
-        self.store.answered("k", ANSWER)
-        self.assertEqual(Record("f", State.ANSWERED, ANSWER), self.kept(store=other))
-        self.assertEqual(Record("f", State.ANSWERED, ANSWER), other.claim("k", "other", again=True))
+        self.store.record_response("k", RESPONSE)
+        self.assertEqual(Record("f", State.ANSWERED, RESPONSE), self.kept(store=other))
+        self.assertEqual(
+            Record("f", State.ANSWERED, RESPONSE), other.claim("k", "other", again=True)
+        )
 
-    def test_answers_outlive_the_process(self) -> None:
+    def test_responses_survive_the_process(self) -> None:
         self.kept()
-        self.store.answered("k", ANSWER)
+        self.store.record_response("k", RESPONSE)
         self.store.close()
-        self.assertEqual(Record("f", State.ANSWERED, ANSWER), self.kept(store=self.open()))
+        self.assertEqual(Record("f", State.ANSWERED, RESPONSE), self.kept(store=self.open()))
 
     def test_what_was_in_flight_when_its_process_ended(self) -> None:
         for key in ("at start", "later"):
@@ -65,44 +67,44 @@ class SqliteStoreTest(unittest.TestCase):
         self.assertEqual(State.UNKNOWN, fresh.claim("later", "other", again=True).state)
         self.assertIsNone(fresh.claim("later", "f", again=True))
         self.assertEqual(Record("f", State.IN_FLIGHT), early.claim("later", "f", again=True))
-        fresh.answered("later", ANSWER)
+        fresh.record_response("later", RESPONSE)
 
     def test_release_and_unknown(self) -> None:
         self.kept()
         self.store.release("k")
         self.assertIsNone(self.kept())
-        self.store.unknown("k")
+        self.store.mark_unknown("k")
         self.assertEqual(Record("f", State.UNKNOWN), self.kept())
         self.now += 86400.0
         self.assertIsNone(self.kept())
 
-    def test_only_who_claimed_may_end(self) -> None:
+    def test_only_the_claimer_may_finish(self) -> None:
         self.kept()
         other = self.open()
         other.release("k")
-        for end in (other.unknown, lambda key: other.answered(key, ANSWER)):
+        for end in (other.mark_unknown, lambda key: other.record_response(key, RESPONSE)):
             with self.assertRaises(StoreError):
                 end("k")
         self.assertEqual(Record("f", State.IN_FLIGHT), self.kept())
-        self.store.answered("k", ANSWER)
+        self.store.record_response("k", RESPONSE)
         with self.assertRaises(StoreError):
-            self.store.answered("k", ANSWER)
+            self.store.record_response("k", RESPONSE)
 
-    def test_kept_for_its_time(self) -> None:
+    def test_kept_until_it_expires(self) -> None:
         store = self.open(keep=10.0)
         store.claim("k", "f", again=False)
         self.now += 100.0  # however long it takes
         self.assertEqual(State.IN_FLIGHT, self.kept().state)
-        store.answered("k", ANSWER)
+        store.record_response("k", RESPONSE)
         self.now += 9.9
         self.assertEqual(State.ANSWERED, self.kept().state)
         self.now += 0.2
         self.assertIsNone(self.kept(fingerprint="another"))
 
-    def test_a_key_after_its_time_is_new_also_among_many(self) -> None:
+    def test_an_expired_key_is_new_also_among_many(self) -> None:
         for number in range(100):
             self.kept(f"k{number}")
-            self.store.answered(f"k{number}", ANSWER)
+            self.store.record_response(f"k{number}", RESPONSE)
         self.now += 86401.0
         self.assertIsNone(self.kept("k99", "another"))
         self.assertEqual(Record("another", State.IN_FLIGHT), self.kept("k99"))
@@ -111,7 +113,7 @@ class SqliteStoreTest(unittest.TestCase):
         store = self.open(keep=10.0, most_keys=3)
         for number in range(3):
             self.assertIsNone(self.kept(f"k{number}", store=store))
-            store.answered(f"k{number}", ANSWER)
+            store.record_response(f"k{number}", RESPONSE)
         for _ in range(2):
             with self.assertRaises(StoreFull):
                 self.kept("new", store=store)
@@ -119,10 +121,10 @@ class SqliteStoreTest(unittest.TestCase):
         self.now += 10.1
         self.assertIsNone(self.kept("new", store=store))
 
-    def test_bounded_in_bytes_also_with_many_that_have_had_their_time(self) -> None:
+    def test_bounded_in_bytes_also_with_many_expired_keys(self) -> None:
         for number in range(200):
             self.kept(f"k{number}")
-            self.store.answered(f"k{number}", ANSWER)
+            self.store.record_response(f"k{number}", RESPONSE)
         self.now += 86401.0
         small = self.open(most_bytes=40 * 256)
         full = 0
@@ -141,7 +143,7 @@ class SqliteStoreTest(unittest.TestCase):
         for path in found:
             self.assertEqual(0, stat.S_IMODE(path.stat().st_mode) & 0o077, path)
 
-    def test_errors_are_named(self) -> None:
+    def test_errors_name_the_file(self) -> None:
         self.store.close()
         missing = SqliteStore(self.path.parent / "none" / "keys.db")
         with self.assertRaisesRegex(StoreError, "keys.db"):
@@ -152,7 +154,7 @@ class SqliteStoreTest(unittest.TestCase):
             with self.assertRaisesRegex(StoreError, "not a database"):
                 self.kept(store=broken)
 
-    def test_a_form_that_is_newer(self) -> None:
+    def test_a_newer_format(self) -> None:
         self.kept()
         self.store.close()
         connection = sqlite3.connect(self.path)
@@ -186,9 +188,9 @@ class SqliteStoreTest(unittest.TestCase):
         self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         self.assertEqual(State.UNKNOWN, self.kept("child's").state)
         self.assertEqual(State.IN_FLIGHT, self.kept("parent's").state)
-        self.store.answered("parent's", ANSWER)
+        self.store.record_response("parent's", RESPONSE)
 
-    def test_what_makes_no_sense(self) -> None:
+    def test_invalid_limits(self) -> None:
         for wrong in ({"keep": 0}, {"most_keys": 0}, {"most_bytes": 0}):
             with self.assertRaises(ValueError, msg=wrong):
                 SqliteStore(self.path, **wrong)
@@ -226,15 +228,15 @@ class Model(RuleBasedStateMachine):
         if gone or (state is State.UNKNOWN and again and fingerprint == mark):
             assert got is None
         else:
-            answer = ANSWER if state is State.ANSWERED else None
-            assert got == Record(fingerprint, state, answer)
+            response = RESPONSE if state is State.ANSWERED else None
+            assert got == Record(fingerprint, state, response)
             return
         self.known[key] = (mark, State.IN_FLIGHT, None)
 
     @rule(key=keys)
-    def answered(self, key: str) -> None:
+    def record_response(self, key: str) -> None:
         if self.in_flight(key):
-            self.store.answered(key, ANSWER)
+            self.store.record_response(key, RESPONSE)
             self.known[key] = (self.known[key][0], State.ANSWERED, self.now + 10.0)
 
     @rule(key=keys)

@@ -54,7 +54,7 @@ class WsgiTest(unittest.TestCase):
     def ask(self, app: Any = None, body: bytes = b"x", *, strict: bool = True, **environ: Any):
         """→ status line, headers, body; through PEP 3333's validator on both sides."""
         inner = validator(app or self.app) if strict else app or self.app
-        wrapped = WsgiIdempotency(inner, self.store, Settings(max_body=10, max_answer=20))
+        wrapped = WsgiIdempotency(inner, self.store, Settings(max_body=10, max_response=20))
         environ = {
             "REQUEST_METHOD": "POST",
             "HTTP_IDEMPOTENCY_KEY": '"k"',
@@ -94,7 +94,7 @@ class WsgiTest(unittest.TestCase):
             self.store.claim = claim
         return None if seen[0] is None else seen[0].state
 
-    def test_first_and_again(self) -> None:
+    def test_first_and_repeated(self) -> None:
         first = ("201 Made", {"Content-Type": "text/plain", "X-Mine": "1", "Content-Length": "7"})
         self.assertEqual((*first, b"one two"), self.ask())
         status, headers, body = self.ask()
@@ -103,7 +103,7 @@ class WsgiTest(unittest.TestCase):
         self.assertEqual([b"x"], self.bodies)
         self.assertEqual(["closed"], self.events)
 
-    def test_no_key_is_none_of_our_business(self) -> None:
+    def test_requests_without_a_key_pass(self) -> None:
         for _ in range(2):
             _, headers, _ = self.ask(HTTP_IDEMPOTENCY_KEY=None)
             self.assertNotIn("Content-Length", headers)
@@ -138,7 +138,7 @@ class WsgiTest(unittest.TestCase):
             self.assertEqual(b"first second", self.ask(app)[2])
         self.assertEqual(1, len(self.bodies))
 
-    def test_an_error_answer_instead_of_the_one_begun(self) -> None:
+    def test_an_error_response_replaces_the_one_begun(self) -> None:
         def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
             start("200 OK", [("Content-Type", "text/plain")])
             start("500 Oops", [("Content-Type", "text/plain")], (ValueError, ValueError(), None))
@@ -147,7 +147,7 @@ class WsgiTest(unittest.TestCase):
         self.assertEqual("500 Oops", self.ask(app)[0])
         self.assertEqual("500 Oops", self.ask(app)[0])
 
-    def test_an_error_is_remembered(self) -> None:
+    def test_an_error_is_recorded(self) -> None:
         def at_once(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
             raise ArithmeticError
 
@@ -167,7 +167,7 @@ class WsgiTest(unittest.TestCase):
             self.assertEqual(("500 Internal Server Error", "application-failed"), self.code(**key))
         self.assertEqual((["closed"], []), (self.events, self.bodies))
 
-    def test_no_answer_and_nonsense_are_errors(self) -> None:
+    def test_no_response_and_a_bad_status_are_errors(self) -> None:
         for number, status in enumerate(("", "nonsense")):
 
             def app(environ: dict[str, Any], start: Start, status: str = status) -> list[bytes]:
@@ -180,23 +180,23 @@ class WsgiTest(unittest.TestCase):
             self.assertEqual("500 Internal Server Error",
                              self.ask(HTTP_IDEMPOTENCY_KEY=f'"{number}"')[0])  # fmt: skip
 
-    def test_broken_off_is_unknown(self) -> None:
+    def test_an_interrupted_request_is_unknown(self) -> None:
         def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
             raise Killed
 
-        with self.assertRaises(Killed), self.assertLogs("nova_cachemig.guest.ledger", "WARNING"):
+        with self.assertRaises(Killed), self.assertLogs("nova_cachemig.guest.registry", "WARNING"):
             self.ask(app, strict=False)
         self.assertIsNone(self.state())  # by default it is applied again
 
-    def test_kept_before_it_goes_out_and_closed_before_it_is_kept(self) -> None:
-        answered = self.store.answered
-        self.store.answered = lambda *args: (self.events.append("kept"), answered(*args))[1]
+    def test_closed_then_recorded_then_sent(self) -> None:
+        record = self.store.record_response
+        self.store.record_response = lambda *args: (self.events.append("kept"), record(*args))[1]
         self.ask()
         self.assertEqual(["closed", "kept"], self.events)
 
     def test_too_large_to_keep(self) -> None:
-        answered = self.store.answered
-        self.store.answered = lambda *args: (self.events.append("kept"), answered(*args))[1]
+        record = self.store.record_response
+        self.store.record_response = lambda *args: (self.events.append("kept"), record(*args))[1]
 
         def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
             self.bodies.append(environ["wsgi.input"].read(1))

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 from nova_cachemig.guest import key as keys
-from nova_cachemig.guest.answer import Answer, problem
 from nova_cachemig.guest.body import NoRoom
+from nova_cachemig.guest.response import Response, problem_response
 from nova_cachemig.guest.settings import AfterCrash, Settings
 from nova_cachemig.guest.sqlite import SqliteStore
 from nova_cachemig.guest.store import Record, State, Store, StoreError, StoreFull
@@ -19,10 +19,10 @@ KEY = "nova_cachemig.idempotency_key"
 """The name of the key in WSGI's environ and ASGI's scope. The key is a text of 64 characters, the
 same for every attempt of one client's request, and for no other request."""
 
-_LATER = ("Retry-After", "1")
+_RETRY_AFTER = ("Retry-After", "1")
 
 
-class Ledger:
+class KeyRegistry:
     """The common part of the WSGI and ASGI middleware. Only calls to the store block."""
 
     def __init__(self, store: Store | str | os.PathLike[str], settings: Settings) -> None:
@@ -32,7 +32,7 @@ class Ledger:
 
     def key(
         self, method: str, value: str | None, header: Callable[[str], str]
-    ) -> str | Answer | None:
+    ) -> str | Response | None:
         """Return the name under which to store the key, None to pass the request, or a refusal.
 
         ``value`` is that of Idempotency-Key. ``header`` returns other headers by name, or "".
@@ -42,11 +42,13 @@ class Ledger:
         if value is None:
             if not self._settings.required:
                 return None
-            return problem(400, "key-missing", "This request needs the header Idempotency-Key.")
+            return problem_response(
+                400, "key-missing", "This request needs the header Idempotency-Key."
+            )
         try:
             key = keys.parse(value, bare=self._settings.bare_keys)
         except keys.BadKey as exc:
-            return problem(400, "key-invalid", str(exc))
+            return problem_response(400, "key-invalid", str(exc))
         parts = [key, *(header(name) for name in self._settings.scope)]
         return keys.digest(part.encode("utf-8", "surrogateescape") for part in parts)
 
@@ -56,22 +58,22 @@ class Ledger:
         return self._settings.max_body
 
     @property
-    def max_answer(self) -> int:
+    def max_response(self) -> int:
         """Limit for a stored response, in bytes."""
-        return self._settings.max_answer
+        return self._settings.max_response
 
-    def too_large(self) -> Answer:
+    def too_large(self) -> Response:
         """Return the refusal of a body over the limit."""
         detail = f"More than {self.max_body} bytes in a request with a key. It was not applied."
-        return problem(413, "body-too-large", detail)
+        return problem_response(413, "body-too-large", detail)
 
-    def no_room(self, exc: NoRoom) -> Answer:
+    def no_room(self, exc: NoRoom) -> Response:
         """Return the refusal of a body for which the disk has no room."""
         LOG.error("A request with a key was refused: its body cannot be stored: %s", exc)
         detail = "No room for its body. This request was not applied."
-        return problem(503, "no-room", detail, _LATER)
+        return problem_response(503, "no-room", detail, _RETRY_AFTER)
 
-    def claim(self, key: str, fingerprint: str) -> Answer | None:
+    def claim(self, key: str, fingerprint: str) -> Response | None:
         """Return None if the caller must apply the request and then call a method below."""
         again = self._settings.after_crash is AfterCrash.AGAIN
         try:
@@ -79,34 +81,34 @@ class Ledger:
         except StoreFull as exc:
             LOG.error("A request with a key was refused: %s", exc)
             detail = "Too many keys are stored. This request was not applied."
-            return problem(503, "keys-full", detail, ("Retry-After", "60"))
+            return problem_response(503, "keys-full", detail, ("Retry-After", "60"))
         except StoreError as exc:
             LOG.error("A request with a key was refused: %s", exc)
             detail = "The key cannot be stored. This request was not applied."
-            return problem(503, "keys-unavailable", detail, _LATER)
-        return None if record is None else _known(record, fingerprint)
+            return problem_response(503, "keys-unavailable", detail, _RETRY_AFTER)
+        return None if record is None else _repeated(record, fingerprint)
 
-    def answered(self, key: str, answer: Answer) -> None:
+    def record_response(self, key: str, response: Response) -> None:
         """Store the application's response. Call this before the client gets it."""
         try:
-            if answer.status in self._settings.not_kept:
+            if response.status in self._settings.not_kept:
                 self._store.release(key)
             else:
-                self._store.answered(key, answer)
+                self._store.record_response(key, response)
         except StoreError as exc:
             # The client still gets the response. The key stays in flight.
             LOG.error("A request was applied, but its response cannot be stored: %s", exc)
 
-    def failed(self, key: str) -> None:
+    def record_failure(self, key: str) -> None:
         """Store an error response: the application raised an exception."""
         detail = "The application failed at the first attempt of this request."
-        self.answered(key, problem(500, "application-failed", detail))
+        self.record_response(key, problem_response(500, "application-failed", detail))
 
-    def unknown(self, key: str) -> None:
+    def mark_unknown(self, key: str) -> None:
         """Record that the application was interrupted."""
         LOG.warning("A request was interrupted: whether it was applied is unknown")
         try:
-            self._store.unknown(key)
+            self._store.mark_unknown(key)
         except StoreError as exc:
             LOG.error("Its key stays in flight: %s", exc)
 
@@ -118,25 +120,27 @@ class Ledger:
             LOG.error("A key stays in flight although its request was not applied: %s", exc)
 
 
-def _known(record: Record, fingerprint: str) -> Answer:
+def _repeated(record: Record, fingerprint: str) -> Response:
     if record.fingerprint != fingerprint:
         detail = "This Idempotency-Key came with another request before."
-        return problem(422, "key-reused", detail)
+        return problem_response(422, "key-reused", detail)
     if record.state is State.IN_FLIGHT:
         detail = "The first request with this Idempotency-Key is still in progress."
-        return problem(409, "in-flight", detail, _LATER)
-    if record.state is State.UNKNOWN or record.answer is None:
+        return problem_response(409, "in-flight", detail, _RETRY_AFTER)
+    if record.state is State.UNKNOWN or record.response is None:
         detail = (
             "The application stopped during the first request with this Idempotency-Key. "
             "Whether it was applied is unknown, so it is not applied again. "
             "Find out, then use a new key."
         )
-        return problem(409, "outcome-unknown", detail)
-    if not record.answer.whole:
+        return problem_response(409, "outcome-unknown", detail)
+    if not record.response.whole:
         detail = (
             "The first request with this Idempotency-Key was applied, so it is not applied again. "
             "Its response was too large to store."
         )
-        where = tuple(pair for pair in record.answer.headers if pair[0].lower() == "location")
-        return problem(409, "answer-not-kept", detail, *where, first=record.answer.status)
-    return record.answer.replayed()
+        where = tuple(pair for pair in record.response.headers if pair[0].lower() == "location")
+        return problem_response(
+            409, "answer-not-kept", detail, *where, first=record.response.status
+        )
+    return record.response.replayed()

@@ -11,7 +11,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response. ``whole`` is False if the body was too large to store."""
 
     status: int
@@ -24,14 +24,14 @@ class Answer:
         """Return whether there is a header ``name`` (lower case)."""
         return any(key.lower() == name for key, _ in self.headers)
 
-    def framed(self) -> Answer:
+    def framed(self) -> Response:
         """Return it with Content-Length, unless it has one or must not have one."""
         if self.status < 200 or self.status in {204, 304} or self.has("content-length"):
             return self
         length = ("Content-Length", str(len(self.body)))
         return dataclasses.replace(self, headers=(*self.headers, length))
 
-    def replayed(self) -> Answer:
+    def replayed(self) -> Response:
         """Return it marked as a repetition."""
         mark = ("Idempotent-Replayed", "true")
         return dataclasses.replace(self, headers=(*self.headers, mark)).framed()
@@ -45,9 +45,9 @@ def phrase(status: int) -> str:
         return "Unknown"
 
 
-def problem(
+def problem_response(
     status: int, code: str, detail: str, *extra: tuple[str, str], first: int | None = None
-) -> Answer:
+) -> Response:
     """Return an error response. ``code`` is for programs, ``first`` the first status."""
     facts: dict[str, object] = {
         "title": phrase(status),
@@ -62,4 +62,4 @@ def problem(
         ("Cache-Control", "no-store"),
         *extra,
     )
-    return Answer(status, phrase(status), headers, json.dumps(facts).encode() + b"\n").framed()
+    return Response(status, phrase(status), headers, json.dumps(facts).encode() + b"\n").framed()
