@@ -1,7 +1,7 @@
-"""A real migration on the two-host cloud under load, with something done to it on the way.
+"""A real migration on the two-host cloud under load, disturbed by the test.
 
-One cloud and one guest serve all tests of a run: raising them takes minutes. What a test broke it
-mends again, so that the tests can run in any order.
+All tests of a run share one cloud and one guest, because starting them takes minutes. A test
+repairs what it broke, so the tests can run in any order.
 """
 
 import json
@@ -30,7 +30,7 @@ PATIENCE = 120.0
 
 
 class AgentLog:
-    """What the agent says from now on."""
+    """The agent's log from now on."""
 
     def __init__(self):
         self._path = STATE / "log" / "cache.agent.log"
@@ -42,13 +42,13 @@ class AgentLog:
             return file.read().decode("utf-8", "replace")
 
     def wait(self, pattern, seconds=PATIENCE):
-        """Return when a line matches; the moment matters, so the file is looked at often."""
+        """Return when a line matches. The time matters, so the file is read often."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if re.search(pattern, self.text()):
                 return
             time.sleep(0.02)
-        raise AssertionError(f"the agent never said {pattern!r}; it said:\n{self.text()[-3000:]}")
+        raise AssertionError(f"the agent never logged {pattern!r}, but:\n{self.text()[-3000:]}")
 
 
 class Load:
@@ -80,7 +80,7 @@ class Load:
         return result([run], generated_at="", environment={})["runs"][0]
 
     def kill(self):
-        """End it if the test failed before."""
+        """End the load if the test failed before."""
         if self._process.poll() is None:
             self._stop.touch()
             self._process.terminate()
@@ -95,7 +95,7 @@ class Scenario(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if os.geteuid() != 0:
-            raise unittest.SkipTest("raising a cloud needs root")
+            raise unittest.SkipTest("a cloud needs root")
         if Scenario.cloud is None:
             Scenario.cloud = Cloud()
             Scenario.cloud.up("--shared")
@@ -142,7 +142,7 @@ class Scenario(unittest.TestCase):
                 return
             except CloudError:
                 time.sleep(1)
-        self.fail(f"the front address {self.front} does not answer")
+        self.fail(f"the front address {self.front} does not respond")
 
     # -- what a test does ---------------------------------------------------------------------
 
@@ -156,12 +156,12 @@ class Scenario(unittest.TestCase):
         return load
 
     def migrate(self, *options):
-        """Order it and wait for its end; what tools/cloud tells of it."""
+        """Migrate the guest and wait for the end; return the report of tools/cloud."""
         told = self.cloud.run("migrate", GUEST, *options, quiet=True)
         return json.loads(told.strip().splitlines()[-1])
 
     def migrate_meanwhile(self, *options):
-        """Order it; the function that is returned waits for its end."""
+        """Start a migration; the returned function waits for its end."""
         told = {}
 
         def work():
@@ -184,7 +184,7 @@ class Scenario(unittest.TestCase):
         return json.loads(self.cloud.run("status", GUEST, quiet=True))
 
     def handover(self):
-        """The newest one, once it has an outcome."""
+        """The newest handover, when it has an outcome."""
         for _ in range(60):
             words = ("handover", "show", self.uuid, "-f", "json")
             told = json.loads(self.cloud.manage(*words))
@@ -201,7 +201,7 @@ class Scenario(unittest.TestCase):
         return figures
 
     def engine_pid(self, name):
-        """Of HAProxy's or Varnish's process, from its pid file."""
+        """The pid of HAProxy or Varnish, from its pid file."""
         config = json.loads((STATE / "cloud.json").read_text())["agent"]["config"]
         told = (pathlib.Path(config).parent / "run" / f"{name}.pid").read_text()
         return int(json.loads(told)["pid"])
@@ -213,7 +213,7 @@ class Scenario(unittest.TestCase):
     # -- what users must see ------------------------------------------------------------------
 
     def assert_nothing_lost(self, figures):
-        """No request failed; every write is there once, in order; no read is too old."""
+        """No request failed; each write was applied once, in order; no read is stale."""
         self.assertGreater(figures["writes_acked"], 50)
         wrong = {
             name: figures[name]

@@ -1,4 +1,4 @@
-"""Something of ours dies: Nova migrates as without us, and no accepted write is lost."""
+"""A part of nova-cachemig dies: Nova still migrates, and no accepted write is lost."""
 
 from tests.scenario.harness import Scenario
 
@@ -35,7 +35,7 @@ class FaultTest(Scenario):
             self.assertEqual(0, figures[name], name)
 
     def test_the_bus_is_stopped_during_memory_copy(self):
-        """The agent hears nothing of the pause and finds the guest silent by itself."""
+        """The agent gets no event of the pause and detects the silence of the guest."""
         self.preset("1s")
         load = self.load()
         wait = self.migrate_meanwhile()
@@ -60,6 +60,6 @@ class FaultTest(Scenario):
         wait()
         self.assertEqual("completed", self.handover()["outcome"])
         figures = self.end(load)
-        # Connections that HAProxy had open died with it; what was accepted did not.
+        # Open connections of HAProxy died with it. Accepted writes did not.
         for name in ("writes_lost", "writes_doubled", "stale_reads_after_write"):
             self.assertEqual(0, figures[name], name)

@@ -1,9 +1,9 @@
-"""Migrations as they should be: users lose nothing, whatever the way of copying memory."""
+"""Successful migrations: users lose nothing, with each way of copying memory."""
 
 from tests.scenario.harness import Scenario
 
 REMAINDER_MS = 1000.0
-"""Far above the bar (150 ms, see the demonstration): CI's machine may be busy with other work."""
+"""Far above the demonstration's bar of 150 ms: the machine of a CI job may be busy."""
 
 
 class MigrationTest(Scenario):
@@ -13,7 +13,7 @@ class MigrationTest(Scenario):
         self.assertLess(figures["held_overrun_p99_ms"], REMAINDER_MS)
 
     def test_there_and_back_and_there(self):
-        """Three in a row; nobody reconfigures anything."""
+        """Three in a row, without any reconfiguration."""
         self.preset("1s")
         load = self.load()
         hosts = [self.status()["host"]]

@@ -8,7 +8,7 @@ from tests.scenario.harness import GUEST, STATE, Scenario
 
 class RollbackTest(Scenario):
     def qemu_pid(self, host):
-        """Of the guest's process on ``host``, as its libvirt knows it."""
+        """The pid of the guest's process on ``host``, from libvirt."""
         name = self.cloud.on(
             "control",
             *("openstack", "server", "show", GUEST, "-f", "value"),
@@ -35,7 +35,7 @@ class RollbackTest(Scenario):
         self.assert_nothing_lost(figures)
 
     def test_the_destination_dies_at_the_switchover(self):
-        """The guest is paused, its last pages are on the way, and QEMU at the other end dies."""
+        """The guest is paused, its last pages are being copied, and the other QEMU dies."""
         self.preset("5s")
         host = self.status()["host"]
         load = self.load()

@@ -1,4 +1,4 @@
-"""How long a migration kept its guest silent, as libvirt tells it."""
+"""The time for which a migration paused its guest, from libvirt's events."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ RESUMED = {
 
 
 class Watch(threading.Thread):
-    """Listens to every compute's libvirtd until it is asked for a report."""
+    """Listens to the libvirtd of each compute host until it is asked for a report."""
 
     def __init__(self, uuid, computes):
         super().__init__(daemon=True)
@@ -26,7 +26,7 @@ class Watch(threading.Thread):
         self.done = False
         libvirt.virEventRegisterDefaultImpl()
         libvirt.registerErrorHandler(lambda *_: None, None)
-        # Without a beat the loop would sleep until the next event.
+        # The loop sleeps until the next event; the timer lets it end earlier.
         libvirt.virEventAddTimeout(200, lambda *_: None, None)
         self.connections = [self.listen(name, address) for name, address in computes.items()]
 
@@ -62,7 +62,7 @@ class Watch(threading.Thread):
     def report(self):
         time.sleep(0.3)
         self.done = True
-        self.join(2)  # the interpreter must not end under libvirt's loop
+        self.join(2)  # libvirt's loop must end before the interpreter
         return {"blackout_s": blackout(self.events), "events": self.events}
 
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Progress, errors, ini files and waiting: used by every other part.
+# Progress, errors, ini files and waiting: used by all other files.
 
 CM_T0=${CM_T0:-$EPOCHSECONDS}
 export CM_T0
@@ -13,8 +13,8 @@ die() {
 
 need_root() { [[ $EUID -eq 0 ]] || die "must be run as root"; }
 
-# Steps that are done once a state directory leave a marker; its text tells
-# with what input it was done, so that a changed input does it again.
+# A step that is done once per state directory leaves a marker. It contains the
+# step's input, so that a changed input repeats the step.
 is_done() { [[ -f $CM_STATE/done/$1 && $(< "$CM_STATE/done/$1") == "${2:-}" ]]; }
 
 mark_done() {
@@ -29,8 +29,8 @@ secret() {
     cat "$CM_STATE/secret"
 }
 
-# ini files, with the signatures of DevStack's functions so that
-# devstack/lib/nova-cachemig runs under both.
+# ini files. The functions have the signatures of DevStack's, so that
+# devstack/lib/nova-cachemig works with both.
 iniset() {  # FILE SECTION OPTION VALUE
     ini_edit "$1" "$2" "$3" drop "$4"
 }
@@ -78,7 +78,7 @@ wait_until() {  # SECONDS COMMAND...
     done
 }
 
-# Jobs that run side by side; each has its own log, shown only if it fails.
+# Jobs run in parallel. Each has its own log, which is printed only if it fails.
 CM_JOBS=()
 
 job() {  # LABEL COMMAND...
@@ -94,7 +94,7 @@ job() {  # LABEL COMMAND...
     CM_JOBS+=("$!:$label")
 }
 
-join_jobs() {  # waits for the jobs whose labels are given, or for all of them
+join_jobs() {  # waits for the jobs with these labels, or for all jobs
     local entry pid label left=() failed=()
     for entry in "${CM_JOBS[@]}"; do
         pid=${entry%%:*} label=${entry#*:}

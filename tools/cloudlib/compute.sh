@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # A compute host: a bridge, libvirtd, storage, nova-compute.
 
-# Its address is the bridge's, as the guests' taps and its wire are ports of it.
+# The host's address is on the bridge. The guests' taps and the link are ports of it.
 ensure_bridge() {  # HOST
     local ns=$CM_NS-$1
     if ! ip -n "$ns" link show br-int > /dev/null 2>&1; then
@@ -18,9 +18,9 @@ start_ports() {  # HOST
     daemon_start "$1" ports bash "$CM_LIB/tend-ports.sh"
 }
 
-# The wire between the hosts: only what QEMU sends for a migration is held to
-# this rate. The last stage of a pre-copy is not subject to QEMU's own limit,
-# so this is what makes the length of a blackout repeatable.
+# The link between the hosts. The rate applies only to QEMU's migration traffic. QEMU
+# ignores its own limit in the last stage of a pre-copy, so this rate makes the length
+# of a blackout repeatable.
 apply_link_speed() {  # HOST
     local rate dev=br-int
     rate=$(cm_setting link_speed 0)
@@ -37,8 +37,8 @@ apply_link_speed() {  # HOST
 start_storage() {  # HOST
     mkdir -p "$CM_INSTANCES" "$CM_STATE/shared" "$CM_STATE/$1/instances"
     if [[ $(cm_setting storage shared) == shared ]]; then
-        # libvirt lets a running guest's file move only on a file system that
-        # it knows as shared; this pass-through is one by its type.
+        # libvirt migrates a guest without its disk only on a file system that it
+        # knows as shared. This pass-through has such a type.
         daemon_start "$1" storage bindfs -f -o subtype=glusterfs,fsname=x:/y \
             "$CM_STATE/shared" "$CM_INSTANCES"
         wait_daemon "$1.storage" 20 in_host "$1" mountpoint -q "$CM_INSTANCES"
@@ -120,7 +120,7 @@ initial_cpu_allocation_ratio = 16.0
 [compute]
 live_migration_wait_for_vif_plug = false
 [workarounds]
-# A block migration fetches the kernel anew, and Nova takes it for a bad disk.
+# A block migration fetches the kernel again, and Nova takes it for a bad disk.
 disable_deep_image_inspection = true
 CONF
     for group in nova_sys_admin privsep_osbrick; do
@@ -142,7 +142,7 @@ kernel_has_vfat() {
 
 start_nova_compute() {  # HOST
     local path=$PATH
-    # The config drive of a guest that is block-migrated is a vfat disk.
+    # A guest for block migration has a config drive with vfat.
     kernel_has_vfat || path=$CM_LIB/fat:$PATH
     daemon_start "$1" nova-compute env PATH="$path" \
         "$CM_BIN/nova-compute" --config-file "$(nova_conf "$1")"

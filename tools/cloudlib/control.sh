@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a person or a scenario test does to a running cloud.
+# Commands for a running cloud, for its user and for the scenario tests.
 
 cmd_exec() {
     local host=${1:?exec: which host?}
@@ -12,7 +12,7 @@ cmd_exec() {
     esac
 }
 
-hosts_of() {  # SERVICE: the hosts that run it
+hosts_of() {  # SERVICE: prints the hosts that run it
     case $1 in
         mariadb | rabbitmq | keystone | placement | glance | neutron | nova-api | \
             nova-scheduler | nova-conductor) echo control ;;
@@ -52,7 +52,7 @@ start_service() {
     case $1 in nova-compute) wait_compute "$2" ;; esac
 }
 
-# A compute takes part in migrations from its first report on.
+# A compute host can take part in migrations after its first report.
 wait_compute() {  # HOST
     wait_daemon "$1.nova-compute" 90 compute_reported "$1"
 }
@@ -65,8 +65,8 @@ compute_reported() {  # HOST: since its process began
     [[ ${seen%%.*} =~ ^[0-9]+$ ]] && ((${seen%%.*} > began))
 }
 
-# An idle nova-compute loses nothing by being killed, and is back much sooner
-# than after a graceful end.
+# An idle nova-compute can be killed safely. It is back much sooner than after a
+# graceful shutdown.
 restart_computes() {  # HOST...
     local host
     wait_until 60 computes_idle || die "nova-compute is busy with a guest: try again later"

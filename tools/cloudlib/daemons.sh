@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# Daemons: each has a pid file `HOST.SERVICE.pid` that holds its pid and its
-# start time (in ticks, then in seconds since 1970), so that a pid which the kernel
-# gave to another is never signalled.
+# Daemons. The pid file `HOST.SERVICE.pid` contains the pid and the start time (in
+# ticks, then in seconds since 1970). So a reused pid never gets a signal.
 
 pid_file() { echo "$CM_STATE/run/$1.pid"; }
 log_file() { echo "$CM_STATE/log/$1.log"; }
@@ -13,12 +12,12 @@ start_time() {  # PID: field 22 of stat, counted after the command's name
     echo "${field[19]}"
 }
 
-daemon_pid() {  # NAME: prints the pid if that very process is alive
+daemon_pid() {  # NAME: prints the pid if the process is alive
     local pid began
     [[ -r $(pid_file "$1") ]] || return 1
     read -r pid began _ < "$(pid_file "$1")" || return 1
     [[ $(start_time "$pid") == "$began" ]] || return 1
-    # A zombie is as good as gone.
+    # A zombie counts as gone.
     [[ $(cut -d' ' -f3 < "/proc/$pid/stat" 2> /dev/null) != Z ]] || return 1
     echo "$pid"
 }
@@ -29,7 +28,7 @@ daemon_start() {  # HOST SERVICE COMMAND...
     daemon_pid "$name" > /dev/null && return 0
     mkdir -p "$CM_STATE/run" "$CM_STATE/log"
     (
-        # The lock of `up` must not live on in the daemon.
+        # The daemon must not keep the lock of `up`.
         [[ -z ${CM_LOCK_FD:-} ]] || exec {CM_LOCK_FD}>&-
         host_command "$host" "$service"
         exec setsid "${CM_ENTER[@]}" "$@"
@@ -57,7 +56,7 @@ daemon_stop() {  # NAME [SECONDS]: TERM, then KILL
     rm -f "$(pid_file "$1")"
 }
 
-daemon_kill() {  # NAME: at once
+daemon_kill() {  # NAME: immediately
     local pid
     pid=$(daemon_pid "$1") || return 0
     kill -KILL "$pid" 2> /dev/null || true
@@ -80,7 +79,7 @@ port_open() {  # HOST ADDRESS PORT
     in_host "$1" bash -c "exec 3<>/dev/tcp/$2/$3"
 }
 
-wait_daemon() {  # NAME SECONDS COMMAND...: until COMMAND succeeds, or tell why not
+wait_daemon() {  # NAME SECONDS COMMAND...: wait until COMMAND succeeds, or print the log
     local name=$1 deadline=$((SECONDS + $2))
     shift 2
     until "$@" > /dev/null 2>&1; do

@@ -1,4 +1,4 @@
-"""Print cloud.json: what a test needs to know to talk to the cloud."""
+"""Print cloud.json: the addresses and paths that a test needs."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Take it all down again, from whatever state it is in.
+# Stop the cloud, in any state.
 
 cmd_down() {
     local purge=
@@ -10,12 +10,11 @@ cmd_down() {
     esac
     [[ -d $CM_STATE ]] || return 0
     take_lock
-    say "stopping what runs"
+    say "stopping all daemons"
     stop_all
     sweep_namespaces
     remove_network
     restore_autogroup
-    restore_slices
     rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json"
     if [[ -n $purge ]]; then
         case $CM_STATE in / | /var | /var/lib | /home | /root | '') die "will not remove $CM_STATE" ;; esac
@@ -26,8 +25,7 @@ cmd_down() {
     say "down"
 }
 
-# All at once: nobody is left to whom a graceful end would matter, except the
-# databases, which are asked kindly.
+# In parallel. Only the databases and the bus need a graceful shutdown.
 stop_all() {
     local name
     for name in $(daemon_names); do
@@ -42,8 +40,8 @@ stop_all() {
     wait
 }
 
-# Guests, privsep helpers, engines of the agent: whatever is left in our network
-# namespaces. The hosts' holders are among them and go last.
+# Ends all processes that are left in the network namespaces: guests, privsep
+# helpers, the engines of the agent, and the processes that hold the namespaces.
 sweep_namespaces() {
     signal_namespaces TERM
     wait_until 2 namespaces_empty && return 0

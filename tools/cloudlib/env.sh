@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Where the two-host cloud lives and what its hosts are called. Source it from
-# any script that wants to talk to a cloud raised by tools/cloud.
+# The paths of the cloud and the names of its hosts. A script that uses a cloud of
+# tools/cloud sources this file.
 
 CM_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CM_REPO=$(cd "$CM_LIB/../.." && pwd)
 CM_STATE=${CACHEMIG_CLOUD_DIR:-/var/lib/cachemig-cloud}
-# Network namespaces are NAME-control, NAME-compute1...: a second cloud beside the
-# first has another directory and another name.
+# Network namespaces are NAME-control, NAME-compute1... A second cloud on the same
+# machine needs another directory and another name.
 CM_NS=${CACHEMIG_CLOUD_NS:-cm}
 CM_VENV=$CM_STATE/venv
 CM_BIN=$CM_VENV/bin
@@ -20,17 +20,17 @@ CM_GUEST_LAST=$CM_PREFIX.199
 CM_CONTROL_IP=$CM_PREFIX.10
 CM_CACHE_IP=$CM_PREFIX.20
 CM_CLIENT_IP=$CM_PREFIX.30
-# Large frames: neither an emulated guest nor the user-space switch has a card that would cut
-# large packets for it, as real ones do.
+# Large frames: an emulated guest has no network card that segments large packets, as real
+# machines have.
 CM_MTU=9000
-# Further addresses of the cache node: services listen on them.
+# Additional addresses of the cache node, on which services listen.
 CM_FRONT_IPS=("$CM_PREFIX".2{1..9})
 
 export CM_LIB CM_REPO CM_STATE CM_NS CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
 export CM_PREFIX CM_GUEST_FIRST CM_GUEST_LAST CM_CONTROL_IP CM_CACHE_IP
 export CM_CLIENT_IP CM_FRONT_IPS CM_MTU
 
-# A small file holds what `up` was asked for, so that later calls agree with it.
+# Settings of `up` are stored in small files, for later calls.
 cm_setting() {  # NAME DEFAULT
     local file=$CM_STATE/settings/$1
     if [[ -r $file ]]; then cat "$file"; else echo "$2"; fi

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The guest: Debian's cloud kernel, started directly, with an initramfs of
-# busybox and one static C server. Nothing of it is installed on the machine.
+# The guest: Debian's cloud kernel, started directly, with an initramfs of busybox
+# and one static C server. The machine itself installs none of it.
 
 KERNEL_DIR=$CM_STATE/kernel
 GUEST_DIR=$CM_STATE/guest
@@ -43,7 +43,7 @@ build_guest() {
     mark_done guest "$(guest_hash)"
 }
 
-# In the order in which they can be loaded, each with its options.
+# In loading order, each with its options.
 copy_modules() {  # ROOT
     local tree=$KERNEL_DIR/tree release path name module
     release=$(basename "$tree"/lib/modules/*)

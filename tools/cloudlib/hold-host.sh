@@ -1,14 +1,14 @@
 #!/bin/bash
-# Runs as the first process of a host: gives it its own name, hosts file and,
-# on a compute, its own directories of libvirt; then sleeps.
-# What is mounted here is seen by all that is started in the host later.
+# The first process of a host. It sets the name and the hosts file and, on a
+# compute host, mounts directories for libvirt. Then it sleeps. Processes that are
+# started in the host later see the same mounts.
 set -euo pipefail
 host=$1 state=$2 ready=$3
 
 hostname "$host"
 mount --bind "$state/hosts" /etc/hosts
 
-private_dir() {  # PATH: a directory of this host's own in place of PATH
+private_dir() {  # PATH: mount a directory of this host over PATH
     local own=$state/$host/fs$1
     mkdir -p "$own" "$1"
     mount --bind "$own" "$1"

@@ -1,26 +1,27 @@
 # shellcheck shell=bash
-# Hosts: a network, mount and host-name namespace each, held by one sleeping
-# process, and a bridge in a namespace of its own that joins them.
+# Hosts. Each is a network, mount and host-name namespace, held by a sleeping
+# process. A bridge in a separate namespace connects them.
 
 CM_ENTER=()
 
-# Two cores carry what has machines of its own in a real cloud, beside whatever else this machine
-# does. The data path has real-time priorities: first the edge, then users, then the hypervisors.
-# Nothing else can keep it waiting, neither the control plane nor foreign processes, as nothing
-# could if it had its own machines. Niceness cannot do that: a process that runs keeps its core for
-# a slice of 3 ms, whoever wakes up meanwhile. The control plane comes before foreign processes.
+# In a real cloud each host has its own CPUs. Here they share two cores with all other processes of
+# the machine. The edge and the users need little CPU time, but immediately: they have real-time
+# priorities. Niceness is not enough for them, because a running process keeps its core for up to
+# 3 ms when a nicer one wakes up. Hypervisors have niceness: real time is not for guests that compute
+# for seconds, as the kernel stops it for 50 ms in each second. The control plane comes before the
+# machine's other processes.
 share() {  # HOST [SERVICE]: the command that starts a process with its share
     case $1.${2:-} in
-        cache.agent) data_path 3 -20 ;;
-        client.*) data_path 2 -10 ;;
-        *.libvirtd | *.storage | *.ports) data_path 1 -16 ;;
+        cache.agent) real_time 2 -20 ;;
+        client.*) real_time 1 -10 ;;
+        *.libvirtd | *.storage | *.ports) echo nice -n -19 ;;
         *) echo "${CM_BEHIND[@]}" ;;
     esac
 }
 CM_BEHIND=(chrt --other 0 nice -n -5)
 
-# Niceness is for a control group that is allowed no real time.
-data_path() {  # PRIORITY NICENESS
+# Niceness is the fallback where the control group permits no real-time priorities.
+real_time() {  # PRIORITY NICENESS
     if chrt --rr 1 true 2> /dev/null; then
         echo chrt --rr "$1"
     else
@@ -28,25 +29,8 @@ data_path() {  # PRIORITY NICENESS
     fi
 }
 
-# Real-time processes of one priority take turns; a slice of the kernel's 100 ms is too long for
-# the threads of two QEMUs on two cores.
-SLICE=/proc/sys/kernel/sched_rr_timeslice_ms
-
-shorten_slices() {
-    [[ -w $SLICE && $(cat $SLICE) != 4 ]] || return 0
-    cm_save_setting rr_timeslice "$(cat $SLICE)"
-    echo 4 > $SLICE
-}
-
-restore_slices() {
-    local before
-    before=$(cm_setting rr_timeslice '')
-    [[ -n $before && -w $SLICE ]] || return 0
-    echo "$before" > $SLICE
-}
-
-# Where the kernel groups processes by session, every daemon is a group of its own and its niceness
-# counts for nothing: the control plane would starve guests that have just been resumed.
+# If the kernel groups processes by session, each daemon is a separate group and its niceness has no
+# effect on other daemons.
 AUTOGROUP=/proc/sys/kernel/sched_autogroup_enabled
 
 honour_niceness() {
@@ -89,7 +73,6 @@ ensure_network() {
     mkdir -p "$CM_STATE"/{run,log,settings}
     hosts_file > "$CM_STATE/hosts"
     honour_niceness
-    shorten_slices
     local host
     for host in $(cm_hosts); do ensure_host "$host"; done
 }
@@ -106,7 +89,7 @@ ensure_host() {  # HOST
         ip -n "$ns" link set eth0 up
     fi
     case $host in
-        compute*) ;;  # the address goes on br-int
+        compute*) ;;  # its address is on br-int
         *) set_address "$ns" eth0 "$(cm_ip "$host")" ;;
     esac
     [[ $host != cache ]] || front_addresses
@@ -122,7 +105,7 @@ front_addresses() {
     for ip in "${CM_FRONT_IPS[@]}"; do set_address "$CM_NS-cache" eth0 "$ip"; done
 }
 
-hold_host() {  # HOST: the process that keeps its namespaces
+hold_host() {  # HOST: start the process that holds its namespaces
     local host=$1 ready=$CM_STATE/run/$1.ready pid
     daemon_pid "$host.host" > /dev/null && return 0
     rm -f "$ready"
@@ -149,7 +132,7 @@ remove_network() {
     done
 }
 
-# Whatever runs in a namespace of ours was started there by us.
+# All processes in these namespaces belong to the cloud.
 namespace_pids() {
     local ns
     for ns in $(namespaces); do

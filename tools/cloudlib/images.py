@@ -1,12 +1,12 @@
-"""Give Glance the guest, Nova the flavors and Neutron the one network."""
+"""Create the guest's images in Glance, the flavors in Nova and the network in Neutron."""
 
 import sys
 
 import openstack
 
-# Nothing of it changes what a guest does or how a migration goes: under emulation each of the
-# kernel's checks costs ten times what it costs on a processor, and so does a timer that is not the
-# processor's own. Together they are a fifth to a third of what a request costs the guest.
+# These options do not change the behaviour of the guest or of a migration. Under emulation, the
+# kernel's checks and any timer outside the processor take ten times longer than on real hardware.
+# Together they are a fifth to a third of the guest's time for a request.
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=1 mitigations=off nokaslr nopti "
     "audit=0 random.trust_cpu=on tsc=reliable clocksource=tsc hpet=disable nowatchdog "

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# MariaDB and RabbitMQ on the control host, as small as they can be.
+# MariaDB and RabbitMQ on the control host, in their smallest configuration.
 
 MYSQL_DIR=$CM_STATE/control/mysql
 MYSQL_SOCKET=$CM_STATE/control/mysql.sock
@@ -13,7 +13,7 @@ start_mariadb() {
             --auth-root-authentication-method=normal --skip-test-db > /dev/null
         mark_done mysql-dir
     fi
-    # Nothing here outlives the machine: durability is traded for speed.
+    # The data is not needed after a crash of the machine, so it need not be durable.
     daemon_start control mariadb mariadbd --no-defaults --user=root \
         --datadir="$MYSQL_DIR" --socket="$MYSQL_SOCKET" \
         --pid-file="$CM_STATE/control/mysql.pid" \
@@ -56,7 +56,7 @@ vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
 log.file.level = warning
 CONF
-    # One scheduler, and no spinning while idle.
+    # One scheduler, without busy waiting.
     daemon_start control rabbitmq env HOME="$dir" \
         RABBITMQ_NODENAME=rabbit@localhost RUNNING_UNDER_SYSTEMD=true \
         RABBITMQ_MNESIA_BASE="$dir" RABBITMQ_LOG_BASE="$dir" \

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What comes from Debian and from PyPI. The packages are Debian's; everything of
-# OpenStack goes into a virtual environment below the state directory.
+# Installs packages from Debian, and OpenStack from PyPI into a virtual environment
+# in the state directory.
 
-# Needed to build the virtual environment: first, so that pip can run while the
-# rest is being installed.
+# The virtual environment needs these. They come first, so that pip can run while
+# apt installs the others.
 APT_FIRST=(python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev
     ca-certificates iproute2 procps)
 APT_REST=(mariadb-server rabbitmq-server
@@ -11,9 +11,9 @@ APT_REST=(mariadb-server rabbitmq-server
     cpio genisoimage dosfstools mtools bindfs busybox-static kmod
     varnish haproxy nftables curl git)
 
-# From backports: QEMU before 9.0 forgets, under emulation, some of what a guest
-# writes while its memory is being copied ("physmem: Fix migration dirty bitmap
-# coherency with TCG memory access"). Guests come out of a migration damaged.
+# From backports. Under emulation, QEMU before 9.0 loses some writes of a guest while
+# it copies the memory ("physmem: Fix migration dirty bitmap coherency with TCG
+# memory access"). Guests come out of a migration damaged.
 APT_QEMU=(qemu-system-x86 qemu-system-common qemu-system-data qemu-utils seabios)
 QEMU_AT_LEAST=1:9.0
 BACKPORTS_LIST=/etc/apt/sources.list.d/cachemig-cloud.list
@@ -25,7 +25,7 @@ PIP_PACKAGES=('nova==34.0.0' 'keystone==30.0.0' 'glance==33.0.0'
 apt_missing() {
     local package
     for package in "$@"; do
-        # NAME/RELEASE asks for a release: apt decides.
+        # NAME/RELEASE names a release: apt decides.
         if [[ $package == */* ]] || ! dpkg-query -W -f '${db:Status-Status}\n' \
             "$package" 2> /dev/null | grep -qx installed; then
             echo "$package"
@@ -37,7 +37,7 @@ apt_install() {
     local missing
     mapfile -t missing < <(apt_missing "$@")
     ((${#missing[@]})) || return 0
-    # Debian starts a daemon when it installs one; ours run elsewhere.
+    # Debian starts the daemons that it installs. The cloud starts its own.
     local policy=/usr/sbin/policy-rc.d made=
     if [[ ! -e $policy ]]; then
         printf '#!/bin/sh\nexit 101\n' > "$policy"
@@ -58,7 +58,7 @@ qemu_missing() {
     dpkg --compare-versions "${found:-0}" lt "$QEMU_AT_LEAST" || return 1
 }
 
-# Debian's own backports, from the mirror that this machine uses already.
+# Debian's backports, from the mirror that this machine already uses.
 add_backports() {
     local release mirror
     # shellcheck disable=SC1091
@@ -87,7 +87,7 @@ apt_rest() {
     apt_install "${packages[@]}"
 }
 
-apt_lists() {  # fresh enough to install from?
+apt_lists() {  # are they recent?
     [[ -n $(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -2 2> /dev/null | head -n 1) ]] \
         || apt-get update -q -o DPkg::Lock::Timeout=600
 }
@@ -126,13 +126,12 @@ project_hash() {
         | xargs -r -d '\n' sha1sum 2> /dev/null | sha1sum)
 }
 
-# Installed from a copy, because pip builds where the source is and others may
-# be working there; a repository of its own, because pbr takes the list of
-# files from git.
+# pip builds in the source directory, so the project is installed from a copy. pbr
+# takes the list of files from git, so the copy is a git repository.
 install_project() {
     local copy=$CM_STATE/src hash version
     if [[ ! -f $CM_REPO/setup.cfg ]]; then
-        say "the project has no setup.cfg yet: not installed"
+        say "the project has no setup.cfg: not installed"
         return 0
     fi
     hash=$(project_hash)

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# How Nova migrates: its options, and the presets that give known blackouts.
+# Options of Nova's live migration, and presets with known blackouts.
 
 # name:default, each is [libvirt] live_migration_NAME
 MIGRATION_OPTIONS=(bandwidth:0 downtime:500 downtime_steps:10
     downtime_delay:75 permit_post_copy:false timeout_action:abort
     completion_timeout:800)
 
-# What a preset sets: the downtime limit Nova starts with (ms), the speed of the
-# link (MiB/s), and what the guest dirties (MiB/s of MiB). The guest is silent
-# for about size / link; the limit is an upper bound that is just above it, so
-# that the copy goes on until only the dirtied memory is left.
+# A preset sets Nova's first downtime limit (ms), the speed of the link (MiB/s), and
+# the guest's writes to memory (MiB/s to an area of MiB). The guest is silent for
+# about size / link. The limit is just above that, so that memory copy continues
+# until only that area is left.
 declare -A PRESETS=(
     [short]='limit=500 link=0 rate=0 size=0 post_copy=false'
     [1s]='limit=1600 link=32 rate=200 size=28 post_copy=false'
@@ -55,8 +55,8 @@ each_compute() {  # FUNCTION
     for host in $(cm_computes); do "$1" "$host"; done
 }
 
-# Nova reads these options at its start, and a SIGHUP changes only a few of them:
-# a compute whose file changed is restarted, all of them at a time.
+# Nova reads these options when it starts; a SIGHUP changes only a few of them. So
+# the compute services whose file has changed are restarted, in parallel.
 reconfigure_computes() {
     local host changed=()
     for host in $(cm_computes); do
@@ -70,8 +70,8 @@ cmd_preset() {
     local name=${1:?which preset?} limit link rate size post_copy pair
     [[ -n ${PRESETS[$name]:-} ]] || die "preset: one of ${!PRESETS[*]}"
     for pair in ${PRESETS[$name]}; do local "${pair?}"; done
-    # Nova begins with a third of the limit when there are three steps, and
-    # raises it first after six seconds.
+    # With three steps, Nova begins with a third of the limit and raises it after
+    # six seconds or later.
     cmd_set_migration "link_speed=$link" bandwidth=0 \
         "downtime=$((limit * 3))" downtime_steps=3 downtime_delay=300 \
         "permit_post_copy=$post_copy"

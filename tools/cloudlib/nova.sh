@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Nova: one configuration for all, and its API, scheduler and conductor.
+# Nova: the common configuration, and its API, scheduler and conductor.
 
 nova_dir() { echo "$CM_STATE/$1/nova"; }
 nova_conf() { echo "$(nova_dir "$1")/nova.conf"; }
@@ -15,7 +15,7 @@ state_path = $dir
 transport_url = $(rabbit_url)
 use_stderr = true
 debug = false
-# A kill -9 is noticed soon enough, and periodic work leaves the two cores alone.
+# Long intervals: periodic tasks would take CPU time from the measurement.
 report_interval = 3
 service_down_time = 30
 heal_instance_info_cache_interval = 600
@@ -24,7 +24,7 @@ update_resources_interval = 60
 running_deleted_instance_poll_interval = 3600
 shelved_poll_interval = -1
 instance_usage_audit = false
-# A restart must not take minutes.
+# A restart must be quick.
 graceful_shutdown_timeout = 12
 manager_shutdown_timeout = 3
 [oslo_concurrency]
@@ -78,8 +78,7 @@ CONF
     install_conf "$dir/nova.conf"
 }
 
-# A daemon whose configuration changed is to be restarted; `up` asks for that by
-# the marker this leaves.
+# Leaves a marker if the configuration has changed, so that `up` restarts the daemon.
 install_conf() {  # FILE: FILE.new takes its place
     if ! cmp -s "$1.new" "$1"; then
         mv "$1.new" "$1"

@@ -1,7 +1,6 @@
-"""Give Keystone the services' account and the catalogue, in one process.
+"""Create the services' account and the catalogue in Keystone, in one process.
 
-The command line client needs seconds per call; this is called while the cloud
-is being raised.
+The command line client would need seconds per call.
 """
 
 import sys

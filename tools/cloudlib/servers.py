@@ -1,4 +1,4 @@
-"""Boot, migrate and abort guests, as any user of the cloud would."""
+"""Boot, migrate and abort guests through the APIs, as a user of the cloud does."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ RUNNING = 1  # Nova's power state
 
 
 class Failure(Exception):
-    """Something that the person at the terminal has to know."""
+    """An error for the user; the text is one sentence."""
 
 
 def say(started, text):
@@ -26,7 +26,7 @@ def say(started, text):
 def find(cloud, name):
     server = cloud.compute.find_server(name, all_projects=True)
     if server is None:
-        raise Failure(f"there is no guest {name}")
+        raise Failure(f"no guest is named {name}")
     return cloud.compute.get_server(server.id)
 
 
@@ -44,7 +44,7 @@ def poll(cloud, server, wanted, limit):
         if server.status == wanted:
             return server
         if server.status == "ERROR":
-            fault = (server.fault or {}).get("message", "no fault told")
+            fault = (server.fault or {}).get("message", "no fault reported")
             raise Failure(f"{server.name} is in ERROR: {fault}")
         time.sleep(0.5)
     raise Failure(f"{server.name} is {server.status}, not {wanted}, after {limit} s")
@@ -62,7 +62,7 @@ def boot(cloud, args):
     started = time.monotonic()
     old = cloud.compute.find_server(args.name)
     if old:
-        raise Failure(f"there is a guest {args.name} already, {old.status}")
+        raise Failure(f"a guest {args.name} exists already, {old.status}")
     properties = dict(item.split("=", 1) for item in args.property)
     flavor = cloud.compute.find_flavor(f"m{args.memory}")
     if flavor is None:
@@ -85,7 +85,7 @@ def boot(cloud, args):
     while not answers(address):
         if time.monotonic() > deadline:
             raise Failure(
-                f"{args.name} does not answer at {address}; its console: openstack console log show"
+                f"{args.name} does not respond at {address}; see: openstack console log show"
             )
         time.sleep(0.2)
     say(started, f"{args.name} answers")
@@ -125,7 +125,7 @@ def status(cloud, args):
 
 
 def dirty(cloud, args):
-    """Tell guests, all of them by default, what memory to keep changing."""
+    """Set the rate and the area of memory writes of one guest, or of all guests."""
     everyone = cloud.compute.servers(all_projects=True)
     for server in [find(cloud, args.name)] if args.name else everyone:
         url = f"http://{address_of(server)}:{PORT}/dirty?rate={args.rate}&size={args.size}"
@@ -147,17 +147,17 @@ def abort(cloud, args):
 
 
 def mend(cloud, server):
-    """Make a guest that a failed migration left in ERROR usable again.
+    """Reset the state of a guest that a failed migration left in ERROR.
 
-    Nova 34.0.0 rolls an aborted or failed migration back and then, a second or
-    two later, puts the guest in ERROR, although it runs on where it was.
+    Nova 34.0.0 rolls an aborted or failed migration back. One or two seconds later it
+    sets the guest to ERROR, although the guest still runs on the source host.
     """
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         server = cloud.compute.get_server(server.id)
         if server.status == "ERROR" and server.power_state == RUNNING:
             cloud.compute.reset_server_state(server, "active")
-            print(f"cloud: {server.name} runs on; Nova had left it in ERROR", file=sys.stderr)
+            print(f"cloud: {server.name} still runs; its ERROR state is reset", file=sys.stderr)
             return
         time.sleep(0.5)
 
@@ -168,13 +168,13 @@ def force_complete(cloud, args):
 
 
 def latest(cloud, server):
-    """The newest migration of the server, whatever became of it."""
+    """The newest migration of the server, in any state."""
     found = list(cloud.compute.migrations(instance_uuid=server.id))
     return max(found, key=lambda m: m.id, default=None)
 
 
 def ask_nova(args, server):
-    """The command a person would type."""
+    """Run the command that a user would type."""
     command = ["openstack", "server", "migrate", "--live-migration"]
     if args.to:
         command += ["--host", args.to]
@@ -186,7 +186,7 @@ def ask_nova(args, server):
 
 
 def follow(cloud, server, before, limit):
-    """Wait for the end of the migration that began after BEFORE."""
+    """Wait for the end of the migration that is newer than ``before``."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         migration = latest(cloud, server)
@@ -203,14 +203,14 @@ def follow(cloud, server, before, limit):
 
 
 def post_copy(cloud, server, watch):
-    """Ask for the switch once all memory has been copied once.
+    """Request the switch to post-copy after the first pass over memory.
 
-    Asked for before the copy runs, the switch fails, and Nova only logs it.
+    An earlier request fails, and Nova only logs that.
     """
     deadline = time.monotonic() + 120
     while watch.iteration < 2:
         if time.monotonic() > deadline:
-            raise Failure("memory was not copied once in 120 s")
+            raise Failure("the first pass over memory took more than 120 s")
         time.sleep(0.05)
     cloud.compute.force_complete_server_migration(running_migration(cloud, server), server)
 

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# Guests: boot, migrate, abort. The work is in servers.py, which asks Nova from
-# the client's host as any user would.
+# Guests: boot, migrate, abort. servers.py does the work, from the client's host.
 
 server_tool() {
     with_openrc client "${CM_BEHIND[@]}" "$CM_BIN/python" "$CM_LIB/servers.py" "$@"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Raise everything, in the order in which each part can start.
+# Start the cloud, each part as early as possible.
 
 cmd_up() {
     take_lock
@@ -45,7 +45,7 @@ parse_up() {
     [[ -z $want ]] || switch_storage "$want"
 }
 
-# The instances' directory changes, so no guest may be left in the old one.
+# The directory of instances changes, so no guest may remain in the old one.
 switch_storage() {  # shared|local
     [[ $(cm_setting storage shared) != "$1" ]] || return 0
     if [[ -f $CM_STATE/cloud.json ]] && daemon_pid control.nova-api > /dev/null; then

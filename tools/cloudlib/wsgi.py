@@ -14,16 +14,16 @@ MODULES = {
 
 
 def load(service):
-    # The modules parse the command line when they are imported.
+    # The modules parse the command line during import.
     del sys.argv[1:]
     if service == "neutron":
-        # A relation of the ports' model names a class of this module, which
-        # nothing imports when no port forwarding plug-in is loaded.
+        # A relation of the ports' model uses a class of this module. Without a
+        # port forwarding plug-in no other module imports it.
         importlib.import_module("neutron.db.models.port_forwarding")
     application = importlib.import_module(MODULES[service]).application
     if service == "neutron":
-        # The relations that plug-ins add to other models exist only once the
-        # mappers are configured; GET /ports would answer 500 until then.
+        # Plug-ins add relations to other models when the mappers are configured.
+        # Without that, GET /ports fails with 500.
         from sqlalchemy import orm
 
         orm.configure_mappers()

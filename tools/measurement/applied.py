@@ -1,7 +1,7 @@
-"""What a cache node's journal tells of writes that were told 202: when the guest had answered.
+"""When the guest responded to writes whose client got a 202, from the journal of a cache node.
 
-It keeps them with both instants (``[journal] keep_responses``), so nothing is asked of the agent
-while it has other work.
+The journal keeps these writes with both instants (``[journal] keep_responses``). They are read from
+its database, so the agent has no extra work during the measurement.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class AppliedError(SessionError):
 
 
 def of_journal(config_file: str, service: str, since: float) -> dict[str, float]:
-    """Request id → UNIX seconds, of writes accepted at ``since`` (UNIX s) or later.
+    """Request id → UNIX seconds, for writes accepted at ``since`` (UNIX seconds) or later.
 
-    One that is encrypted with a key that is not at hand is left out. Raises AppliedError.
+    Writes that are encrypted with an unavailable key are left out. Raises AppliedError.
     """
     conf = cfg.ConfigOpts()
     query = sa.select(*(column for column in WRITES.columns if "body" not in column.name)).where(

@@ -1,4 +1,4 @@
-"""The cases of the demonstration: how the guest is migrated, and with which runs."""
+"""The cases of the demonstration: how the guest is migrated, and under which load."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Final
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Case:
-    """One way to migrate, made once without us and once with us."""
+    """One way to migrate, measured once without nova-cachemig and once with it."""
 
     name: str
-    preset: str  # of tools/cloud: link, dirt and downtime limit that give a known blackout
+    preset: str  # of tools/cloud: sets link, write rate and downtime limit
     options: tuple[str, ...] = ()  # of tools/cloud migrate
     shared: bool = True  # storage
     settings: tuple[str, ...] = ()  # of tools/cloud set-migration, on top of the preset
-    load: tuple[str, ...] = ()  # of tools/measure load, instead of the usual
+    load: tuple[str, ...] = ()  # options of tools/measure load, in addition to the usual ones
     after: float = 4.0  # seconds of load after the migration
     protected_first: bool = False
 
 
-# Over 10,000 writes wait when the guest returns, and go on coming: 150 a second all the time, and
-# 11,000 more while it is silent, which is twice as long as in precopy-5s (half the link's speed,
-# twice the limit). They come from devices that prefer a 202 at once; people read beside them.
-# Without us each waits on a connection of its own: last, as that may be too much for the guest.
+# Over 10,000 writes wait when the guest returns, and more arrive: 150 per second all the time, and
+# 11,000 during the blackout. It is twice as long as in precopy-5s (half the link speed, twice the
+# limit). The writes come from devices that prefer an immediate 202; other clients only read. In the
+# control each write waits on its own connection. It is last, because the guest may not survive it.
 _DRAIN: Final = Case(
     "drain-10k",
     "5s",
@@ -48,13 +48,13 @@ CASES: Final = {
         _DRAIN,
     )
 }
-# Block migration costs a change of storage and a new guest, a drain two long runs: more minutes
-# than 15 allow.
+# 7 minutes. The others are left out: block-1s needs other storage and a new guest, a drain has two
+# long runs.
 DEFAULT: Final = ("precopy-1s", "precopy-5s", "postcopy")
 
 
 def chosen(text: str) -> list[Case]:
-    """Cases by their names, those of one storage together; raises ValueError."""
+    """Cases by their names, grouped by kind of storage; raises ValueError."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in CASES]
     if unknown or not names:

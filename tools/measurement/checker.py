@@ -1,17 +1,17 @@
-"""Was every acknowledged write applied once, in order, and was no read older than that?
+"""Checks that each acknowledged write was applied once, in order, and that no read was older.
 
-What can be told from outside, and is:
+The checker uses the load's observations and the guest's log. Its findings:
 
-* *lost*: acknowledged (2xx or 3xx) and not in the guest's log.
-* *doubled*: in the log more than once, acknowledged or not.
-* *reordered*: a write B for which some write A was acknowledged before B was sent, and yet the log
-  has B before A. Two writes that were under way together have no order that anybody could demand.
-  ``reordered_per_client`` counts those B whose A is of the same client; ``reordered`` those of any.
-* *altered*: in the log with another method, path or body than was sent.
-* *stale*: a read of a path that was sent after a write to that path had been acknowledged, and
-  whose answer names (``X-Write-Seq``) a write to it that is before that one in the log.
+* *lost*: the write was acknowledged (2xx or 3xx) and is not in the log.
+* *doubled*: the write is in the log more than once, acknowledged or not.
+* *reordered*: a write A was acknowledged before a write B was sent. But the log has B first.
+  ``reordered`` counts each such B, and ``reordered_per_client`` those whose A has the same client.
+  Two writes that were pending at the same time have no required order.
+* *altered*: the log has the write with a different method, path or body.
+* *stale*: a read was sent after a write to its path had been acknowledged, and its response names
+  an earlier write (``X-Write-Seq``).
 
-Where a write is in the log twice its first place counts: the doubling is its own finding.
+If a write is in the log twice, its first place counts. The doubling is a separate finding.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tools.measurement.analysis.outcome import Audit
 from tools.measurement.guestlog import Applied
 
 _DIGESTS: Final = {32: hashlib.md5, 40: hashlib.sha1, 64: hashlib.sha256}  # hex digits
-TOLD: Final = 5  # findings of each sort that are told one by one
+SHOWN: Final = 5  # findings of each kind that are listed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """A write that was sent; ``acked`` is when its acknowledgement came, None if none came."""
+    """A write that was sent; ``acked`` is the time of its acknowledgement, None if it got none."""
 
     request: str
     client: str
@@ -45,7 +45,7 @@ class Write:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Read:
-    """A read that was answered and names the last write to its path."""
+    """A read whose response names the last write to its path."""
 
     request: str
     path: str
@@ -54,7 +54,7 @@ class Read:
 
 
 class Ordered:
-    """For any instant: the last place in the log among the writes acknowledged before it."""
+    """Finds, for any instant, the last place in the log of the writes acknowledged before it."""
 
     def __init__(self, acked: Iterable[tuple[float, int, str]]) -> None:
         ranked = sorted(acked)
@@ -68,7 +68,7 @@ class Ordered:
 
 
 def audit(writes: Sequence[Write], reads: Sequence[Read], log: Iterable[Applied]) -> Audit:
-    """Check what was sent against what the guest applied; other people's writes are left out."""
+    """Check the writes and reads against the log; other writes in the log are ignored."""
     places: dict[str, list[Applied]] = {write.request: [] for write in writes}
     for applied in log:
         if applied.request in places:
@@ -82,11 +82,11 @@ def audit(writes: Sequence[Write], reads: Sequence[Read], log: Iterable[Applied]
     own = _reordered(writes, first, lambda write: write.client)
     stale = _stale(writes, reads, first)
     findings = [
-        *_told("lost", [f"{w.method} {w.path} ({w.request})" for w in lost]),
-        *_told("doubled", [f"{w.method} {w.path} ({w.request})" for w in doubled]),
-        *_told("altered", [f"{w.method} {w.path} ({w.request})" for w in altered]),
-        *_told("reordered", [f"{b.request} before {a}" for b, a in anywhere]),
-        *_told(
+        *_listed("lost", [f"{w.method} {w.path} ({w.request})" for w in lost]),
+        *_listed("doubled", [f"{w.method} {w.path} ({w.request})" for w in doubled]),
+        *_listed("altered", [f"{w.method} {w.path} ({w.request})" for w in altered]),
+        *_listed("reordered", [f"{b.request} before {a}" for b, a in anywhere]),
+        *_listed(
             "stale read",
             [f"{r.path} ({r.request}): write {r.seq}, not {seq} ({a})" for r, seq, a in stale],
         ),
@@ -105,7 +105,7 @@ def audit(writes: Sequence[Write], reads: Sequence[Read], log: Iterable[Applied]
 
 
 def _differs(write: Write, applied: Applied) -> bool:
-    digest = _DIGESTS.get(len(applied.body))  # the guest's hash is told by its length
+    digest = _DIGESTS.get(len(applied.body))  # the length of the guest's hash shows its kind
     body = bool(write.body and digest and digest(write.body).hexdigest() != applied.body.lower())
     return body or (write.method, write.path) != (applied.method, applied.path)
 
@@ -124,7 +124,7 @@ def _group(
 def _reordered(
     writes: Iterable[Write], first: Mapping[str, int], key: Callable[[Write], str]
 ) -> list[tuple[Write, str]]:
-    """Each write that the log has before one that was acknowledged before it was sent; and that."""
+    """Each reordered write, with the earlier one that it overtook."""
     writes = list(writes)
     groups = _group(writes, first, key)
     found = []
@@ -149,6 +149,6 @@ def _stale(
     return found
 
 
-def _told(what: str, cases: list[str]) -> list[str]:
-    more = [f"{what}: {len(cases) - TOLD} more"] if len(cases) > TOLD else []
-    return [f"{what}: {case}" for case in cases[:TOLD]] + more
+def _listed(what: str, cases: list[str]) -> list[str]:
+    more = [f"{what}: {len(cases) - SHOWN} more"] if len(cases) > SHOWN else []
+    return [f"{what}: {case}" for case in cases[:SHOWN]] + more

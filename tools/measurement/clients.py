@@ -1,4 +1,4 @@
-"""The virtual users: who asks next."""
+"""The virtual users, and the choice of the next one to send a request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 from tools.measurement.exchange import Exchange
 
-_TRIES: Final = 20  # to find a client that waits for no write, before one more comes
+_TRIES: Final = 20  # to find a client without a pending write, before a new one is added
 
 
 @dataclasses.dataclass(slots=True)
 class Client:
-    """A virtual user: an address of its own if there are enough, connections of its own."""
+    """A virtual user, with its own connections and, if there are enough, its own address."""
 
     index: int
     source: str | None
@@ -24,8 +24,8 @@ class Client:
 class Clients:
     """All users of a run; ``writers`` of them only write and the others only read (0: all do both).
 
-    A person who has sent a form does not click on until it is answered; others come instead, so
-    the rate stays as planned. ``impatient`` is the share of requests of which this is not true.
+    A user who has submitted a form waits for the response. Other users take over, so the rate stays
+    as planned. ``impatient`` is the share of requests that ignore this rule.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Clients:
         self._readers = self.everybody[writers:] if writers else self._writers
 
     def choose(self, *, read: bool) -> Client:
-        """Any of those who ask such; one more comes if nearly all wait for a write."""
+        """A client for a read or a write; a new one if nearly all have a pending write."""
         among = self._readers if read else self._writers
         if self._rng.random() < self._impatient:
             return self._rng.choice(among)
@@ -52,10 +52,10 @@ class Clients:
             client = self._rng.choice(among)
             if not client.writes_pending:
                 return client
-        return self._come(among)
+        return self._add(among)
 
-    def _come(self, among: list[Client]) -> Client:
-        """With an address of its own or, if none is left, of one who asks such, too."""
+    def _add(self, among: list[Client]) -> Client:
+        """A new client, with its own address or, if none is left, that of another one."""
         index = len(self.everybody)
         free = index < len(self._sources)
         source = self._sources[index] if free else self._rng.choice(among).source

@@ -1,4 +1,4 @@
-"""``tools/cloud`` as the demonstration uses it. Standard library only."""
+"""Runs ``tools/cloud`` for the demonstration. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ STATE: Final = Path(os.environ.get("CACHEMIG_CLOUD_DIR", "/var/lib/cachemig-clou
 
 
 class CloudError(Exception):
-    """A command of the cloud failed; the text says which and how."""
+    """A command of the cloud failed; the text names the command and the error."""
 
 
 class Cloud:
-    """Runs ``tools/cloud``; what it says goes to our standard error."""
+    """Runs ``tools/cloud``; its progress goes to standard error."""
 
     def __init__(self) -> None:
         self._described: dict[str, Any] = {}
 
     def command(self, *words: str) -> list[str]:
-        """The words of a command line."""
+        """The command line for these arguments."""
         return [str(ROOT / "tools" / "cloud"), *words]
 
     def run(self, *words: str, quiet: bool = False) -> str:
-        """Run to the end and give back its standard output; raises CloudError."""
+        """Run to the end and return the standard output; raises CloudError."""
         done = subprocess.run(
             self.command(*words),
             stdout=subprocess.PIPE,
@@ -42,7 +42,7 @@ class Cloud:
         return done.stdout
 
     def up(self, *words: str) -> None:
-        """Raise the cloud; its progress goes to standard error. Raises CloudError."""
+        """Start the cloud; its progress goes to standard error. Raises CloudError."""
         done = subprocess.run(self.command("up", *words), stdout=sys.stderr, check=False)
         if done.returncode:
             raise CloudError(f"tools/cloud up gave {done.returncode}")
@@ -50,7 +50,7 @@ class Cloud:
 
     @property
     def python(self) -> str:
-        """The interpreter that has the project and its requirements."""
+        """The Python interpreter with the project and its requirements."""
         return f"{self._described['venv']}/bin/python"
 
     @property
@@ -60,11 +60,11 @@ class Cloud:
 
     @property
     def config(self) -> str:
-        """The agent's file on the cache node."""
+        """The agent's configuration file on the cache node."""
         return str(self._described["agent"]["config"])
 
     def address(self, host: str) -> str:
-        """Of a host of the cloud."""
+        """The address of a host of the cloud."""
         return str(self._described["hosts"][host]["address"])
 
     def on(self, host: str, *words: str, quiet: bool = True) -> str:

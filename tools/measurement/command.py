@@ -60,110 +60,153 @@ def parser() -> argparse.ArgumentParser:
         prog="measure", description="Measure what users of an HTTP service notice of a migration."
     )
     commands = top.add_subparsers(dest="command", required=True)
-    load = commands.add_parser("load", help="one run: load, probe, check of the guest's log")
+    load = commands.add_parser("load", help="make one run: load, probe, check of the guest's log")
     _target_options(load)
     _load_options(load)
     _truth_options(load)
     load.add_argument("--out", type=Path, required=True, metavar="RUN.json")
-    report = commands.add_parser("report", help="table, result.json and result.html of runs")
+    report = commands.add_parser(
+        "report", help="print a table of runs, write result.json and result.html"
+    )
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN.json")
     report.add_argument("--out", type=Path, required=True, metavar="DIR")
-    told = commands.add_parser("applied", help="for --applied, on the cache node: of its journal")
-    told.add_argument("--config-file", required=True, help="the agent's")
-    told.add_argument("--service", required=True)
-    told.add_argument("--since", type=float, default=0.0, help="accepted then or later; UNIX s")
+    applied = commands.add_parser(
+        "applied", help="print the input of load --applied, from the journal of a cache node"
+    )
+    applied.add_argument("--config-file", required=True, help="the agent's configuration file")
+    applied.add_argument("--service", required=True, help="name of the service")
+    applied.add_argument(
+        "--since",
+        type=float,
+        default=0.0,
+        help="only writes accepted at this time or later, in UNIX seconds (default: all)",
+    )
     return top
 
 
 def _target_options(load: argparse.ArgumentParser) -> None:
     group = load.add_argument_group("target")
-    group.add_argument("--url", required=True, help="what users open; its path is put before all")
-    group.add_argument("--host-header", help="instead of the URL's own")
-    group.add_argument("--insecure", action="store_true", help="take any TLS certificate")
+    group.add_argument(
+        "--url", required=True, help="address of the service; its path precedes all paths"
+    )
+    group.add_argument("--host-header", help="Host header (default: the host of the URL)")
+    group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
     group.add_argument(
         "--source-addresses",
         metavar="LIST",
-        help="a,b or first-last or a CIDR: virtual clients have these in turn",
+        help="addresses of the virtual clients: a,b or first-last or a CIDR",
     )
 
 
 def _load_options(load: argparse.ArgumentParser) -> None:
     group = load.add_argument_group("load")
     group.add_argument("--rate", type=_positive, default=120.0, help="requests per second")
-    group.add_argument("--duration", type=_positive, default=60.0, help="seconds")
-    group.add_argument("--stop-file", type=Path, help="end the load when this file is there")
-    group.add_argument("--arrivals", choices=("poisson", "uniform"), default="poisson")
-    group.add_argument("--seed", type=int, default=1)
-    group.add_argument("--writes", type=_share, default=0.2, help="share of the requests")
-    group.add_argument("--item-reads", type=_share, default=0.1, help="share, of written items")
-    group.add_argument("--items", type=_count, default=100)
-    group.add_argument("--item", default="/item/{k}", help="template of an item's path")
-    group.add_argument("--pages", type=_count, default=100)
-    group.add_argument("--page", default="/page/{n}", help="template of a page's path")
+    group.add_argument(
+        "--duration", type=_positive, default=60.0, help="length of the run in seconds"
+    )
+    group.add_argument("--stop-file", type=Path, help="end the run when this file exists")
+    group.add_argument(
+        "--arrivals",
+        choices=("poisson", "uniform"),
+        default="poisson",
+        help="law of the requests' instants",
+    )
+    group.add_argument("--seed", type=int, default=1, help="of the plan of the load")
+    group.add_argument("--writes", type=_share, default=0.2, help="share of writes, 0 to 1")
+    group.add_argument(
+        "--item-reads", type=_share, default=0.1, help="share of reads of items, 0 to 1"
+    )
+    group.add_argument("--items", type=_count, default=100, help="number of items")
+    group.add_argument("--item", default="/item/{k}", help="template of the path of an item")
+    group.add_argument("--pages", type=_count, default=100, help="number of pages")
+    group.add_argument("--page", default="/page/{n}", help="template of the path of a page")
     group.add_argument("--zipf", type=float, default=1.0, help="exponent of the popularity law")
     group.add_argument(
-        "--no-cover", action="store_true", help="do not ask for every page once at the start"
+        "--no-cover", action="store_true", help="do not request each page once at the start"
     )
     group.add_argument(
-        "--access-log", type=Path, help="read what it has: combined log, or path<TAB>count"
+        "--access-log", type=Path, help="pages to read: a combined log, or lines of path<TAB>count"
     )
-    group.add_argument("--clients", type=_count, default=200, help="virtual clients")
+    group.add_argument("--clients", type=_count, default=200, help="number of virtual clients")
     group.add_argument(
         "--writers",
         type=_none_or_more,
         default=0,
-        help="so many of the clients only write and the others only read (0: all do both)",
+        help="number of clients that only write; the others only read (0: all do both)",
     )
-    group.add_argument("--connections", choices=("new", "keepalive"), default="new")
     group.add_argument(
-        "--impatient", type=_share, default=0.0, help="share by clients that wait for a write"
+        "--connections", choices=("new", "keepalive"), default="new", help="per request, or kept"
     )
-    group.add_argument("--timeout", type=_positive, default=60.0, help="seconds")
-    group.add_argument("--body-bytes", type=_count, default=200)
-    group.add_argument("--idempotency-keys", action="store_true")
     group.add_argument(
-        "--respond-async", action="store_true", help="writes prefer to be told 202 at once"
+        "--impatient",
+        type=_share,
+        default=0.0,
+        help="share of requests by clients with a pending write",
+    )
+    group.add_argument("--timeout", type=_positive, default=60.0, help="of a request, in seconds")
+    group.add_argument("--body-bytes", type=_count, default=200, help="size of a write's body")
+    group.add_argument(
+        "--idempotency-keys", action="store_true", help="send an Idempotency-Key with each write"
+    )
+    group.add_argument(
+        "--respond-async", action="store_true", help="send Prefer: respond-async with each write"
     )
     group.add_argument(
         "--surge",
         type=_none_or_more,
         default=0,
         metavar="WRITES",
-        help="so many more, once, from when the probe finds the guest silent",
+        help="additional writes, once, when the probe finds the guest silent",
     )
-    group.add_argument("--surge-rate", type=_positive, default=1000.0, help="of them, a second")
     group.add_argument(
-        "--expect", type=int, nargs="*", default=[], metavar="4xx", help="that are no failure"
+        "--surge-rate", type=_positive, default=1000.0, help="additional writes per second"
+    )
+    group.add_argument(
+        "--expect",
+        type=int,
+        nargs="*",
+        default=[],
+        metavar="4xx",
+        help="statuses that are not failures",
     )
 
 
 def _truth_options(load: argparse.ArgumentParser) -> None:
     group = load.add_argument_group("truth")
-    group.add_argument("--probe", help="URL of something tiny at the guest itself")
-    group.add_argument("--probe-interval", type=_positive, default=0.02, help="seconds")
+    group.add_argument("--probe", help="URL of a small resource on the guest itself")
+    group.add_argument("--probe-interval", type=_positive, default=0.02, help="in seconds")
     group.add_argument("--log", help="URL or file of the guest's log of writes")
-    group.add_argument("--log-format", choices=("tsv", "jsonl", "regex"), default="tsv")
-    group.add_argument("--log-pattern", help="for regex; groups method, path, request, seq, body")
-    group.add_argument("--case", default="run", help="name; runs of one name stand side by side")
-    group.add_argument("--protected", action="store_true", help="not the control")
+    group.add_argument(
+        "--log-format", choices=("tsv", "jsonl", "regex"), default="tsv", help="of --log"
+    )
+    group.add_argument(
+        "--log-pattern",
+        help="for regex: a pattern with the groups method, path, request, seq, body",
+    )
+    group.add_argument("--case", default="run", help="name; a report compares the runs of one case")
+    group.add_argument(
+        "--protected",
+        action="store_true",
+        help="nova-cachemig protects the service (default: a control run)",
+    )
     group.add_argument(
         "--phases",
         type=Path,
         action="append",
         default=[],
-        help="JSON, read after the load: name → UNIX seconds, or a handover record; repeatable",
+        help="JSON file, read after the load: name → UNIX seconds, or a handover; repeatable",
     )
     group.add_argument(
         "--applied",
         type=Path,
-        help="JSON, read after the load: request id → UNIX seconds at which the guest had answered "
-        "a write that was told 202",
+        help="JSON file, read after the load: request id → UNIX seconds of the guest's response to "
+        "a write with a 202",
     )
 
 
 def _settings(args: argparse.Namespace) -> session.Settings:
     if args.writers >= args.clients:
-        raise session.SessionError("--writers: no client is left to read")
+        raise session.SessionError("--writers: no client is left for reads")
     if args.log_format == "regex" and not args.log_pattern:
         raise session.SessionError("--log-format regex needs --log-pattern")
     parse = {"tsv": guestlog.tsv, "jsonl": guestlog.jsonl}.get(args.log_format)
@@ -207,7 +250,7 @@ def _settings(args: argparse.Namespace) -> session.Settings:
 
 
 def read_run(path: Path) -> Run:
-    """A run's file; raises RunError."""
+    """The run in a file; raises RunError."""
     try:
         return Run.from_wire(json.loads(path.read_text()))
     except OSError as exc:
@@ -217,17 +260,17 @@ def read_run(path: Path) -> Run:
 
 
 def write_report(runs: Sequence[Run], out: Path) -> dict[str, Any]:
-    """Write ``result.json`` and ``result.html`` in ``out``; the result is given back."""
+    """Write ``result.json`` and ``result.html`` to ``out``; return the result."""
     out.mkdir(parents=True, exist_ok=True)
     ordered = in_order(runs)
     about: dict[str, Any] = environment.collect()
     for run in ordered:
         about |= run.environment
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    told = result(ordered, generated_at=now, environment=about)
-    (out / "result.json").write_text(json.dumps(told, indent=1) + "\n")
-    (out / "result.html").write_text(page(ordered, told))
-    return told
+    found = result(ordered, generated_at=now, environment=about)
+    (out / "result.json").write_text(json.dumps(found, indent=1) + "\n")
+    (out / "result.html").write_text(page(ordered, found))
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -241,28 +284,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(table(result([run], generated_at="", environment={}) | {"claims": []}))
             return 0
         if args.command == "applied":
-            from tools.measurement import applied  # the load itself needs nothing of ours
+            from tools.measurement import applied  # it needs the agent, which the load does not
 
             print(json.dumps(applied.of_journal(args.config_file, args.service, args.since)))
             return 0
-        told = write_report([read_run(path) for path in args.runs], args.out)
+        found = write_report([read_run(path) for path in args.runs], args.out)
     except _ERRORS as exc:
         print(f"measure: {exc}", file=sys.stderr)
         return 2
-    print(table(told))
+    print(table(found))
     print(f"{args.out / 'result.json'}\n{args.out / 'result.html'}")
-    return verdict(told)
+    return verdict(found)
 
 
-def verdict(told: dict[str, Any]) -> int:
+def verdict(found: dict[str, Any]) -> int:
     """0: every claim holds; 1: one failed; 2: none failed, but the machine was too busy."""
-    missed = [claim for claim in told["claims"] if not claim["ok"]]
+    missed = [claim for claim in found["claims"] if not claim["ok"]]
     if any(not claim["busy"] for claim in missed):
         return 1
     for case in dict.fromkeys(claim["case"] for claim in missed):
         print(
             f"measure: {case} cannot be judged: the machine was more than {BUSY:g} times slower "
-            "than at its best. End other work on it and measure again.",
+            "than at its best. Stop other work on it and measure again.",
             file=sys.stderr,
         )
     return 2 if missed else 0

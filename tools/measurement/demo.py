@@ -1,7 +1,7 @@
-"""The main job, shown: the same migrations under load without us and with us.
+"""The demonstration: the same migrations under load, without nova-cachemig and with it.
 
-Standard library only: it is started by the system's Python before there is any other. The load
-itself and the report run in the cloud's environment.
+Standard library only: it starts under the system's Python, before the cloud's environment exists.
+The load and the report run in that environment.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tools.measurement.cases import CASES, DEFAULT, Case, chosen
 from tools.measurement.cloud import ROOT, Cloud, CloudError
 
 GUEST: Final = "shop"
-# The users' addresses: each client is a person of its own to the edge, not one behind the others.
+# The users' addresses: one for each client, so that the edge can distinguish them.
 USERS: Final = "10.78.0.0/22"
 CLIENTS: Final = 400
 RATE: Final = 105  # requests per second
-WARM_UP: Final = 25.0  # seconds of load before the migration, so that pages are known
-LONGEST: Final = 400.0  # seconds of load, if nothing ends it
+WARM_UP: Final = 25.0  # seconds of load before the migration, in which the agent learns the pages
+LONGEST: Final = 400.0  # seconds of load at most
 
 
 class Demo:
-    """Runs cases on a cloud and keeps their runs in a directory."""
+    """Runs cases on a cloud and writes their runs to a directory."""
 
     def __init__(self, cloud: Cloud, out: Path, *, keys: bool = False) -> None:
-        """``keys``: the guest's application honours Idempotency-Key, and its service says so."""
+        """``keys``: the application honours Idempotency-Key, and the service says so."""
         self._cloud = cloud
         self._keys = keys
         self._out = out
@@ -39,15 +39,15 @@ class Demo:
         self._guest = ""
         self._uuid = ""
         self._shared: bool | None = None
-        self.ready = False  # a guest is there and the edge can be put before it
+        self.ready = False  # the guest runs and the edge can be put in front of it
         self.runs: list[Path] = []
 
     def say(self, text: str) -> None:
-        """One line of progress, with the seconds since the start."""
+        """Print a line of progress, with the seconds since the start."""
         print(f"[{time.monotonic() - self._began:4.0f} s] {text}", file=sys.stderr, flush=True)
 
     def _prepare(self) -> None:
-        """Boot the guest and give the users their addresses."""
+        """Boot the guest and route the users' addresses."""
         self._cloud.run("delete", "--all", quiet=True)
         keys = ("--property", "keys=honour") if self._keys else ()
         self._guest = self._cloud.run("boot", GUEST, *keys).strip().splitlines()[-1]
@@ -60,9 +60,9 @@ class Demo:
         self.ready = True
 
     def case(self, case: Case) -> None:
-        """Both runs of a case."""
+        """Make both runs of a case."""
         if case.shared != self._shared:
-            self.say(f"raising the cloud, {'shared' if case.shared else 'local'} storage")
+            self.say(f"starting the cloud with {'shared' if case.shared else 'local'} storage")
             self._cloud.up("--shared" if case.shared else "--no-shared")
             self._shared, self.ready = case.shared, False
             self._prepare()
@@ -76,7 +76,7 @@ class Demo:
         self._front(False)
 
     def _front(self, on: bool) -> None:
-        """Put the edge before the guest, or take it away; plain Nova knows no service."""
+        """Put the edge in front of the guest, or remove it: a control run has no service."""
         listed = json.loads(self._cloud.manage("service", "list", "-f", "json") or "[]")
         known = any(entry.get("name") == GUEST for entry in listed)
         if known and not on:
@@ -102,12 +102,12 @@ class Demo:
                 return
             except CloudError:
                 time.sleep(1)
-        raise CloudError(f"the front address {self._cloud.front} does not answer after 30 s")
+        raise CloudError(f"the front address {self._cloud.front} does not respond after 30 s")
 
     def _run(self, case: Case, protected: bool) -> None:
         who = "with" if protected else "without"
         stem = self._out / "runs" / f"{case.name}-{who}"
-        self.say(f"{case.name}, {who} us: load for {WARM_UP:.0f} s, then the migration")
+        self.say(f"{case.name}, {who} nova-cachemig: load for {WARM_UP:.0f} s, then the migration")
         load = subprocess.Popen(self._load(case, protected, stem), stdout=subprocess.DEVNULL)
         try:
             time.sleep(WARM_UP)
@@ -123,7 +123,9 @@ class Demo:
             Path(f"{stem}.stop").touch()
             load.wait(timeout=120)
         if load.returncode:
-            raise CloudError(f"the load of {case.name}, {who} us, ended with {load.returncode}")
+            raise CloudError(
+                f"the load of {case.name}, {who} nova-cachemig, ended with {load.returncode}"
+            )
         self.runs.append(Path(f"{stem}.json"))
 
     def _load(self, case: Case, protected: bool, stem: Path) -> list[str]:
@@ -134,17 +136,17 @@ class Demo:
         words += ["--case", case.name, "--out", f"{stem}.json", "--stop-file", f"{stem}.stop"]
         words += ["--phases", f"{stem}.moments.json", "--phases", f"{stem}.handover.json"]
         words += ["--applied", f"{stem}.applied.json", *case.load]
-        if protected:  # the guest itself knows no way back to them
+        if protected:  # the guest itself has no route to them
             words += ["--protected", "--source-addresses", USERS]
         program = [self._cloud.python, str(ROOT / "tools" / "measure"), "load", *words]
         return self._cloud.command("exec", "client", "--", *program)
 
     def _migrate(self, case: Case) -> dict[str, float]:
-        """Order the migration and wait for its end; its moments in UNIX seconds."""
+        """Migrate the guest and wait for the end; return the events in UNIX seconds."""
         moments = {"migrate": time.time()}
-        told = self._cloud.run("migrate", GUEST, *case.options, quiet=True)
+        printed = self._cloud.run("migrate", GUEST, *case.options, quiet=True)
         moments["completed"] = time.time()
-        report: dict[str, Any] = json.loads(told.strip().splitlines()[-1])
+        report: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
         self.say(f"{report['source']} → {report['host']} in {report['seconds']} s")
         for event in report.get("events", []):
             name = "paused" if event["event"].startswith("suspended") else "resumed"
@@ -152,28 +154,30 @@ class Demo:
         return moments
 
     def _story(self, path: Path) -> None:
-        """The agent's record, once it has ended the handover."""
+        """Save the agent's record when the handover has ended."""
         why = "the agent has not ended it after 30 s"
         for _ in range(30):
             try:
-                told = json.loads(self._cloud.manage("handover", "show", self._uuid, "-f", "json"))
+                record = json.loads(
+                    self._cloud.manage("handover", "show", self._uuid, "-f", "json")
+                )
             except (CloudError, ValueError) as exc:
                 why = str(exc)
             else:
-                path.write_text(json.dumps(told))
-                if told["outcome"]:
+                path.write_text(json.dumps(record))
+                if record["outcome"]:
                     return
             time.sleep(1)
-        self.say(f"the handover is not told in full: {why}")  # the figures do not need it
+        self.say(f"the record of the handover is incomplete: {why}")  # the figures do not need it
 
     def _applied(self, since: float) -> str:
-        """What the journal tells of writes that were told 202: see ``tools/measure applied``."""
+        """The output of ``tools/measure applied``: when writes with a 202 were applied."""
         words = ["--config-file", self._cloud.config, "--service", GUEST, "--since", str(since)]
         program = str(ROOT / "tools" / "measure")
         return self._cloud.on("cache", self._cloud.python, program, "applied", *words)
 
     def report(self) -> int:
-        """Table, result.json and result.html; 1 if a claim failed."""
+        """Print the table, write result.json and result.html; return the exit code."""
         words = [str(run) for run in self.runs]
         program = [self._cloud.python, str(ROOT / "tools" / "measure"), "report"]
         return subprocess.run([*program, *words, "--out", str(self._out)], check=False).returncode
@@ -187,14 +191,26 @@ def _cases(text: str) -> list[Case]:
 
 
 def main() -> int:
-    """0 if every claim holds, 1 if one failed, 2 if a case could not be run."""
+    """0 if every claim holds, 1 if one failed, 2 if a case could not be run or judged."""
     parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--cases", type=_cases, default=",".join(DEFAULT), help=", ".join(CASES))
     parser.add_argument(
-        "--keys", action="store_true", help="the guest's application honours Idempotency-Key"
+        "--cases",
+        type=_cases,
+        default=",".join(DEFAULT),
+        metavar="NAME,…",
+        help=f"cases to run: {', '.join(CASES)} (default: {','.join(DEFAULT)})",
     )
-    parser.add_argument("--keep", action="store_true", help="leave the cloud up")
-    parser.add_argument("--out", type=Path, default=ROOT / "demo-result")
+    parser.add_argument(
+        "--keys", action="store_true", help="let the application honour Idempotency-Key"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the cloud running")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "demo-result",
+        metavar="DIR",
+        help="directory of the result (default: demo-result)",
+    )
     args = parser.parse_args()
     out = args.out.resolve()
     shutil.rmtree(out / "runs", ignore_errors=True)

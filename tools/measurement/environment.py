@@ -1,4 +1,4 @@
-"""What the measure ran on and with."""
+"""The machine and the software of a measurement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _version(command: list[str]) -> str | None:
             [program, *command[1:]], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # it is there and does not say: not worth a failed run
+        return None  # an unknown version is no reason to fail the run
     found = re.search(r"\d+\.\d+[\w.~+-]*", done.stdout + done.stderr)
     return found[0] if found else None
 
@@ -41,7 +41,7 @@ def _package(name: str) -> str | None:
 
 
 def collect() -> dict[str, Any]:
-    """Versions, cores and the kernel; what is not there is left out."""
+    """Versions, cores and the kernel; missing programs and packages are left out."""
     found: dict[str, Any] = {
         "kernel": platform.release(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,16 +1,16 @@
 """Read a guest's write log.
 
-Every parser yields the writes in the order in which the guest applied them. Three formats:
+Each parser yields the writes in the order in which the guest applied them. The formats are:
 
 ``tsv``
-    ``seq<TAB>method<TAB>path<TAB>client<TAB>request id<TAB>key<TAB>body-hash`` a line; the fields
-    after the request id may be missing; ``-`` is nothing.
+    lines of ``seq<TAB>method<TAB>path<TAB>client<TAB>request id<TAB>key<TAB>body-hash``. The fields
+    after the request id may be missing. ``-`` is an empty value.
 ``jsonl``
-    one JSON object a line with the members ``seq``, ``method``, ``path``, ``client``, ``request``
-    and, if known, ``key`` and ``body``.
+    one JSON object per line, with the members ``seq``, ``method``, ``path``, ``client``,
+    ``request`` and, if known, ``key`` and ``body``.
 ``regex``
-    a pattern with groups of those names; lines that do not match are other people's. Without a
-    group ``seq`` the line's number is its place.
+    a pattern with groups of those names. Lines that do not match are ignored. Without a group
+    ``seq``, the number of the line is its place.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def tsv(text: str) -> Iterator[Applied]:
 
 
 def jsonl(text: str) -> Iterator[Applied]:
-    """One JSON object a line; raises GuestLogError."""
+    """One JSON object per line; raises GuestLogError."""
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

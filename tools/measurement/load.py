@@ -1,8 +1,8 @@
-"""The load: open-loop, every request at the instant that was planned for it.
+"""The load: open-loop, with each request at its planned instant.
 
-A slow server does not slow the load down, so what a user would have waited is what is measured
-("coordinated omission" is what a closed loop would do). How late the generator itself was is in
-every request (``sent`` - ``scheduled``).
+A slow server does not slow the load down, so the latencies are those of real users. A closed loop
+would leave out the slowest times ("coordinated omission"). The generator's own delay is in each
+request (``sent`` - ``scheduled``).
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tools.measurement import answers, checker, plan
+from tools.measurement import checker, plan, responses
 from tools.measurement.analysis.outcome import Request
 from tools.measurement.clients import Client, Clients
 from tools.measurement.exchange import IDLE_REUSE, Exchange
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
-_SWEEP: Final = 0.2  # seconds between looks for requests past their timeout
+_SWEEP: Final = 0.2  # seconds between checks for requests past their timeout
 ACCEPTED: Final = 202
 
 
 @dataclasses.dataclass(slots=True)
 class Underway:
-    """A request that is not answered."""
+    """A request without a response."""
 
     number: int
     client: Client
@@ -44,20 +44,20 @@ class Manner:
     """How the clients behave."""
 
     clients: int = 200
-    writers: int = 0  # so many of them only write and the others only read; 0: all do both
+    writers: int = 0  # clients that only write, the others only read; 0: all do both
     keepalive: bool = False
-    impatient: float = 0.0  # share of requests of clients that still wait for a write of theirs
+    impatient: float = 0.0  # share of requests by clients with a pending write
     timeout: float = 60.0  # seconds, from the scheduled instant
     body_bytes: int = 200
     idempotency_keys: bool = False
-    respond_async: bool = False  # writes prefer 202 at once (RFC 7240)
-    expected: frozenset[int] = frozenset()  # 4xx that are no failure
+    respond_async: bool = False  # writes prefer an immediate 202 (RFC 7240)
+    expected: frozenset[int] = frozenset()  # 4xx that are not failures
 
 
 class Load:
-    """Runs a plan against a target and keeps what came of it.
+    """Runs a plan against a target and keeps the outcomes.
 
-    ``requests`` are the outcomes; ``writes`` and ``reads`` are what the checker needs.
+    ``requests`` are the outcomes; ``writes`` and ``reads`` are the input of the checker.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class Load:
         return self._loop.time() - self._zero
 
     def begin(self, zero: float) -> None:
-        """Count from this instant of the loop's clock."""
+        """Start the run's clock at this instant of the loop's clock."""
         self._zero = zero
 
     def stop(self) -> None:
-        """Ask nothing more; what is under way is waited for."""
+        """Send no more requests; the pending ones run on."""
         self._stopping = True
 
     async def run(self, asks: Iterator[plan.Ask], duration: float) -> float:
-        """Ask until ``duration`` seconds or :meth:`stop`, wait for the answers; seconds asked."""
+        """Send until ``duration`` (s) or :meth:`stop`, then wait; return the seconds of sending."""
         sweeper = asyncio.create_task(self._sweep())
         try:
             await self.ask(asks, duration)
@@ -112,7 +112,7 @@ class Load:
         return asked
 
     async def ask(self, asks: Iterator[plan.Ask], until: float) -> None:
-        """Ask until that second of the run, :meth:`stop` or the last; answers come later."""
+        """Send until that second of the run, :meth:`stop` or the end of ``asks``; do not wait."""
         for ask in asks:
             if self.now < min(ask.at, until):
                 await asyncio.sleep(min(ask.at, until) - self.now)
@@ -121,7 +121,7 @@ class Load:
             self._start(ask)
 
     def learn(self, applied: Mapping[str, float]) -> None:
-        """When the guest had answered writes that were told 202: request id → second of the run."""
+        """Add when the guest responded to writes with a 202: request id → second of the run."""
         self.requests = [
             dataclasses.replace(request, applied=applied[name])
             if request.status == ACCEPTED and name in applied
@@ -159,15 +159,15 @@ class Load:
     def _write(self, request: Underway, exchange: Exchange) -> None:
         request.exchange = exchange
 
-        def on_answer(status: int, headers: answers.Headers, error: str) -> None:
+        def on_response(status: int, headers: responses.Headers, error: str) -> None:
             if error and exchange.untouched and request.ask.is_read:
-                # RFC 9112 §9.3.1: the server had closed the idle connection; ask on another
+                # RFC 9112 §9.3.1: the server had closed the idle connection; use another
                 request.exchange = None
                 self._send(request)
             else:
                 self._ended(request, status, headers, error)
 
-        exchange.send(self._bytes(request), on_answer)
+        exchange.send(self._bytes(request), on_response)
 
     def _bytes(self, request: Underway) -> bytes:
         ask, name = request.ask, self._name(request)
@@ -198,7 +198,9 @@ class Load:
     def _name(self, request: Underway) -> str:
         return f"{self._run}-{request.number}"
 
-    def _ended(self, request: Underway, status: int, headers: answers.Headers, error: str) -> None:
+    def _ended(
+        self, request: Underway, status: int, headers: responses.Headers, error: str
+    ) -> None:
         if self._underway.pop(request.number, None) is None:
             return
         done, ask, exchange = self.now, request.ask, request.exchange
@@ -217,8 +219,8 @@ class Load:
                 done=done,
                 status=status,
                 failed=failed,
-                hit=answers.is_hit(headers),
-                storable=ask.is_read and answers.is_storable(status, headers),
+                hit=responses.is_hit(headers),
+                storable=ask.is_read and responses.is_storable(status, headers),
                 error=error,
             )
         )
@@ -227,12 +229,12 @@ class Load:
             self._idle.set()
 
     def _expects(self, ask: plan.Ask, status: int) -> bool:
-        """404 of an item that nobody has written, or that was deleted."""
+        """Whether it is the 404 or 410 of a missing item, or a status that the user expects."""
         missing = status in (404, 410) and (ask.item or ask.method == "DELETE")
         return missing or status in self._manner.expected
 
     def _remember(
-        self, request: Underway, status: int, headers: answers.Headers, acked: float | None
+        self, request: Underway, status: int, headers: responses.Headers, acked: float | None
     ) -> None:
         ask, name = request.ask, self._name(request)
         path = self._target.prefix + ask.path
@@ -242,7 +244,7 @@ class Load:
                 checker.Write(name, client, ask.method, path, request.sent, acked, body)
             )
             return
-        seq = answers.whole_number(headers, b"x-write-seq")
+        seq = responses.whole_number(headers, b"x-write-seq")
         if seq is not None and status:
             self.reads.append(checker.Read(name, path, request.sent, seq))
 
@@ -251,13 +253,13 @@ class Load:
             exchange.idle_since = now
             client.idle.append(exchange)
         else:
-            # The server closes first, so that the ports in TIME-WAIT are its own, not ours.
+            # The server closes first, so that its ports are in TIME-WAIT and not the client's.
             self._loop.call_later(1.0, exchange.abort)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP)
-            gc.freeze()  # what a long run keeps would have collections stop it for 0.1 s
+            gc.freeze()  # else a collection of a long run's objects would take 0.1 s
             oldest = self.now - self._manner.timeout
             for request in list(self._underway.values()):
                 if request.ask.at < oldest:

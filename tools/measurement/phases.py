@@ -1,4 +1,4 @@
-"""The moments of a run as others tell them: the migration's orderer, and the agent's record."""
+"""The events of a run, as the caller of the migration and the agent recorded them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ class PhasesError(ValueError):
     """A file of phases cannot be read; the text says which and why."""
 
 
-def told(wire: Any) -> tuple[dict[str, float], list[tuple[float, str]]]:
-    """Phases (name → UNIX seconds at which it first began) and sentences with their time.
+def parse(wire: Any) -> tuple[dict[str, float], list[tuple[float, str]]]:
+    """Phases (name → UNIX seconds of their first start) and sentences with their times.
 
-    ``wire`` is a mapping of names to UNIX seconds, or a handover record as
-    ``nova-cachemig-manage handover show --json`` prints it, or a list of such.
-    Raises PhasesError.
+    ``wire`` maps names to UNIX seconds, or is a handover record in the JSON of
+    ``nova-cachemig-manage handover show``, or is a list of these. Raises PhasesError.
     """
     if isinstance(wire, list):
         phases: dict[str, float] = {}
         story: list[tuple[float, str]] = []
         for entry in wire:
-            more, sentences = told(entry)
+            more, sentences = parse(entry)
             phases = more | phases
             story += sentences
         return phases, sorted(story)
@@ -44,14 +43,14 @@ def told(wire: Any) -> tuple[dict[str, float], list[tuple[float, str]]]:
 
 
 def from_files(paths: list[Path], began: float) -> tuple[dict[str, float], list[tuple[float, str]]]:
-    """All files together, in seconds since ``began``; a file that is not there says nothing."""
+    """The content of all files, in seconds since ``began``; missing files are skipped."""
     phases: dict[str, float] = {}
     story: list[tuple[float, str]] = []
     for path in paths:
         if not path.exists():
             continue
         try:
-            more, sentences = told(json.loads(path.read_text()))
+            more, sentences = parse(json.loads(path.read_text()))
         except ValueError as exc:
             raise PhasesError(f"{path}: {exc}") from exc
         phases |= more

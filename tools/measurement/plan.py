@@ -1,4 +1,4 @@
-"""What is asked, and when: made before it is needed, from a seed, whatever the server does."""
+"""The plan of the load: each request and its instant, from a seed, independent of the server."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Final
 
 from tools.measurement.reads import Zipf
 
-# PUT is what a form or an API mostly does; DELETE makes later reads of the item 404.
+# Forms and APIs mostly send PUT. After a DELETE, reads of the item get a 404.
 WRITE_MIX: Final = (("PUT", 0.6), ("POST", 0.3), ("DELETE", 0.1))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to come; ``at`` in seconds since the start of the run."""
+    """One planned request; ``at`` is in seconds since the start of the run."""
 
     at: float
     method: str
     path: str
-    item: bool = False  # something that is written, too
+    item: bool = False  # the path of an item, which is written to as well
 
     @property
     def is_read(self) -> bool:
-        """Asks for a page or an item."""
+        """Whether it reads a page or an item."""
         return self.method == "GET"
 
 
@@ -41,7 +41,7 @@ class Mix:
 
 
 def arrivals(rate: float, law: str, rng: random.Random, at: float = 0.0) -> Iterator[float]:
-    """Instants without end from ``at`` on, ``rate`` per second: ``poisson`` or ``uniform``."""
+    """Endless instants (s) after ``at``, ``rate`` per second: ``poisson`` or ``uniform``."""
     while True:
         at += rng.expovariate(rate) if law == "poisson" else 1 / rate
         yield at
@@ -50,7 +50,7 @@ def arrivals(rate: float, law: str, rng: random.Random, at: float = 0.0) -> Iter
 def asks(
     times: Iterator[float], pages: Iterator[str], mix: Mix, rng: random.Random
 ) -> Iterator[Ask]:
-    """Join instants, pages and writes into requests."""
+    """Combine instants, pages and writes into requests."""
     law = Zipf(mix.items, mix.zipf, rng)
     methods = [method for method, _ in WRITE_MIX]
     weights = [weight for _, weight in WRITE_MIX]
@@ -66,6 +66,6 @@ def asks(
 
 
 def body(request: str, size: int) -> bytes:
-    """The body of a write: its own request id, repeated, so that no two are alike."""
+    """The body of a write: its request id, repeated, so that all bodies differ."""
     unit = f"{request} {hashlib.sha256(request.encode()).hexdigest()}\n".encode()
     return (unit * (size // len(unit) + 1))[:size]

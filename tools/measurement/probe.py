@@ -1,7 +1,7 @@
-"""The truth about the guest: a fresh connection and a tiny request every few milliseconds.
+"""Probes the guest itself: a new connection and a small request every few milliseconds.
 
-Each probe is a connection of its own that is given up before TCP repeats its SYN (1 s), so that the
-first answer after a blackout comes when the guest is there, not when a back-off ends.
+A probe is given up before TCP would retransmit its SYN (1 s). So the first response after a
+blackout comes when the guest is back, and not when a back-off ends.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 from typing import Final
 
 from tools.measurement.analysis.outcome import Probe
-from tools.measurement.answers import Headers
+from tools.measurement.responses import Headers
 from tools.measurement.target import Target
 
-GIVE_UP: Final = 0.9  # seconds; the SYN would be repeated after 1
+GIVE_UP: Final = 0.9  # seconds; TCP retransmits the SYN after 1 s
 
 
 class Prober:
-    """Probes until it is cancelled; ``answered`` holds the probes that were answered."""
+    """Probes until it is cancelled; ``answered`` holds the probes that got a response."""
 
     def __init__(self, target: Target, interval: float) -> None:
         self.answered: list[Probe] = []
@@ -40,7 +40,7 @@ class Prober:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 self.sent += 1
-                # A probe that is late is not made up for: it would only crowd the guest.
+                # Late probes are left out: several at a time would only load the guest.
                 due = max(due + self._interval, loop.time())
                 await asyncio.sleep(due - loop.time())
         finally:
@@ -48,7 +48,7 @@ class Prober:
                 task.cancel()
 
     async def silence(self, zero: float, seconds: float) -> None:
-        """Return once nothing was answered for so long, after the guest had answered before."""
+        """Return when the last response is ``seconds`` old; wait for a first one."""
         loop = asyncio.get_running_loop()
         while True:
             if self.answered:
@@ -64,17 +64,17 @@ class Prober:
         try:
             async with asyncio.timeout(GIVE_UP):
                 exchange = await self._target.connect()
-                answer: asyncio.Future[bool] = loop.create_future()
+                good: asyncio.Future[bool] = loop.create_future()
 
-                def on_answer(status: int, _headers: Headers, error: str) -> None:
-                    if not answer.done():
-                        answer.set_result(bool(status) and status < 500 and not error)
+                def on_response(status: int, _headers: Headers, error: str) -> None:
+                    if not good.done():
+                        good.set_result(bool(status) and status < 500 and not error)
 
-                exchange.send(self._request, on_answer)
-                if await answer:
+                exchange.send(self._request, on_response)
+                if await good:
                     self.answered.append(Probe(sent - zero, loop.time() - zero))
         except (OSError, TimeoutError):
-            return  # not answered: that is what the gap shows
+            return  # no response: part of a gap
         finally:
             if exchange is not None:
                 exchange.abort()

@@ -1,4 +1,4 @@
-"""Which page a reader asks for next: a popularity law, or what an access log tells."""
+"""The order of the pages to read: by a popularity law, or from an access log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COMBINED: Final = re.compile(r'"(?:GET|HEAD) (?P<path>/\S*) HTTP/[\d.]+" \d{3}'
 
 
 class ReadsError(ValueError):
-    """No pages can be had from what the user gave; the text says why."""
+    """The user's options give no pages; the text says why."""
 
 
 class Zipf:
@@ -41,10 +41,10 @@ def template(pattern: str, pages: int) -> list[str]:
 def popular(
     paths: Sequence[str], exponent: float, rng: random.Random, *, cover: bool
 ) -> Iterator[str]:
-    """Paths without end, by a Zipf law, the first the most popular.
+    """Endless paths by a Zipf law; the first path is the most popular.
 
-    With ``cover`` each is asked for once before chance begins, as a crawler would, so that a run of
-    seconds finds the pages as known as years of traffic make them.
+    With ``cover`` each path comes once at the start, as from a crawler. A run of seconds then knows
+    the pages that years of traffic would have made known.
     """
     law = Zipf(len(paths), exponent, rng)
     if cover:
@@ -56,7 +56,7 @@ def popular(
 def from_log(text: str) -> tuple[str, list[str]]:
     """``("order", paths)`` of a combined log, ``("weights", …)`` of ``path[<TAB>count]`` lines.
 
-    Weights are given back as the path repeated by its count. Raises ReadsError if neither fits.
+    A weight is expressed by repeating the path. Raises ReadsError if neither fits.
     """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     combined = [match["path"] for line in lines if (match := _COMBINED.search(line))]
@@ -69,12 +69,12 @@ def from_log(text: str) -> tuple[str, list[str]]:
             raise ReadsError(f"line {number} is neither of a combined log nor path<TAB>count")
         weighted += [path] * int(count or 1)
     if not weighted:
-        raise ReadsError("the access log names no page that was read")
+        raise ReadsError("the access log contains no reads")
     return "weights", weighted
 
 
 def replayed(text: str, rng: random.Random) -> Iterator[str]:
-    """Paths without end, as the access log has them: in its order, or by its counts."""
+    """Endless paths from the access log: in its order, or by its counts."""
     how, paths = from_log(text)
     if how == "order":
         yield from itertools.cycle(paths)

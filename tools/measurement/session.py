@@ -1,4 +1,4 @@
-"""One run from the command line's settings to a :class:`Run`: load, probe, log, check."""
+"""Makes one run: load, probe, check of the log. From the settings to a :class:`Run`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from tools.measurement.speed import Speedometer, waited
 from tools.measurement.target import Target
 
 LOG: Final = logging.getLogger(__name__)
-SILENCE: Final = 1.0  # seconds without an answered probe that a surge takes for the blackout
+SILENCE: Final = 1.0  # seconds without a response to the probe after which a surge starts
 _LOG_TRIES: Final = 5
 _LOG_TIMEOUT: Final = 30.0  # seconds
 
 
 class SessionError(Exception):
-    """The run could not be made; the text is one sentence for the person who started it."""
+    """The run could not be made; the text is one sentence for the user."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that one run is told."""
+    """All settings of one run."""
 
     url: str
     case: str = "run"
@@ -63,12 +63,12 @@ class Settings:
     log: str | None = None
     parse_log: guestlog.Parser = guestlog.tsv
     phases: tuple[Path, ...] = ()
-    surge: int = 0  # writes more, once, from the instant at which the guest has fallen silent
-    surge_rate: float = 1000.0  # of them, a second
+    surge: int = 0  # additional writes, once, from the start of the guest's silence
+    surge_rate: float = 1000.0  # additional writes per second
     applied: Path | None = None  # read after the load: request id → UNIX seconds
 
-    def told(self) -> dict[str, Any]:
-        """What is worth keeping with the figures: primitives."""
+    def summary(self) -> dict[str, Any]:
+        """The settings to keep with the figures, as primitives."""
         return {
             "url": self.url,
             "rate": self.rate,
@@ -102,7 +102,7 @@ def _asks(settings: Settings, rng: random.Random) -> Iterator[plan.Ask]:
 
 async def run(settings: Settings) -> Run:
     """Make one run; SIGINT and SIGTERM end it early and keep it. Raises SessionError."""
-    # Planned by one generator and clients chosen by another: the seed alone makes the plan.
+    # Two random generators: the seed alone determines the plan, whatever clients are chosen.
     asks = _asks(settings, random.Random(settings.seed))
     name = os.urandom(4).hex()
     target = Target.of(settings.url, host_header=settings.host_header, insecure=settings.insecure)
@@ -114,7 +114,7 @@ async def run(settings: Settings) -> Run:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, load.stop)
     gc.collect()
-    gc.freeze()  # a collection in the midst of a run would be latency of our own making
+    gc.freeze()  # a collection during the run would add latency
     began, zero = time.time(), loop.time()
     load.begin(zero)
     speed, waited_before = Speedometer(), waited()
@@ -144,18 +144,18 @@ async def run(settings: Settings) -> Run:
         phases=since,
         story=story,
         environment=environment.collect() | {"cpu_pressure": pressure},
-        settings=settings.told(),
+        settings=settings.summary(),
         speed=speed.samples,
     )
 
 
 def _share(before: float | None, after: float | None, seconds: float) -> float | None:
-    """Of the run, in which some process waited for a core."""
+    """The share of the run in which some process waited for a core."""
     return None if before is None or after is None else round((after - before) / seconds, 3)
 
 
 async def _surge(settings: Settings, load: Load, prober: Prober, zero: float) -> None:
-    """Many want to write just when nobody can take it."""
+    """Send many writes when the guest has become silent."""
     await prober.silence(zero, SILENCE)
     rng = random.Random(settings.seed + 1)
     times = plan.arrivals(settings.surge_rate, settings.law, rng, load.now)
@@ -165,7 +165,7 @@ async def _surge(settings: Settings, load: Load, prober: Prober, zero: float) ->
 
 
 def _applied(file: Path | None, began: float) -> dict[str, float]:
-    """Request id → second of the run; a file that is not there says nothing."""
+    """Request id → second of the run; empty if the file does not exist."""
     if file is None or not file.exists():
         return {}
     try:
@@ -176,8 +176,8 @@ def _applied(file: Path | None, began: float) -> dict[str, float]:
 
 
 async def _stop_at(file: Path, load: Load) -> None:
-    """A file, not a signal: whoever ends the load may be in another namespace."""
-    while not file.exists():  # noqa: ASYNC110, ASYNC240  nobody can set an Event for us
+    """Stop when the file exists. A signal would not reach the load from another PID namespace."""
+    while not file.exists():  # noqa: ASYNC110, ASYNC240  another process creates it
         await asyncio.sleep(0.2)
     load.stop()
 
@@ -186,7 +186,7 @@ def _audit(settings: Settings, load: Load) -> Audit | None:
     try:
         log = list(settings.parse_log(fetch(settings.log or "")))
     except (guestlog.GuestLogError, SessionError) as exc:
-        # The run is made and worth keeping; without the log its claims about writes fail.
+        # Keep the run. Without the log, its claims about writes fail.
         LOG.error("writes are not checked: %s", exc)
         return None
     return checker.audit(load.writes, load.reads, log)
@@ -213,9 +213,9 @@ def fetch(where: str) -> str:
 
 
 def main(settings: Settings) -> Run:
-    """Run on uvloop where it is installed (half the CPU of asyncio's own loop)."""
+    """Run on uvloop if it is installed; it needs half the CPU time of asyncio's loop."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # all who wait have a connection
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each waiting client has a connection
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""Repeats a fixed piece of work during a run, to tell how slow the machine is at any time."""
+"""Repeats a fixed piece of work during a run, to measure how slow the machine is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PRESSURE: Final = Path("/proc/pressure/cpu")
 
 
 def piece() -> float:
-    """Do the work once; CPU seconds that it took."""
+    """Do the work once; return its CPU time in seconds."""
     began = time.thread_time()
     digest = hashlib.blake2b()
     for _ in range(_BLOCKS):
@@ -25,13 +25,13 @@ def piece() -> float:
 
 
 class Speedometer:
-    """``samples``: second of the run, CPU seconds of a piece."""
+    """Takes ``samples``: second of the run, CPU seconds of a piece of work."""
 
     def __init__(self) -> None:
         self.samples: list[tuple[float, float]] = []
 
     async def run(self, zero: float) -> None:
-        """Until cancelled; ``zero`` is the start of the run by the loop's clock."""
+        """Take samples until cancelled; ``zero`` is the start of the run by the loop's clock."""
         loop = asyncio.get_running_loop()
         while True:
             self.samples.append((loop.time() - zero, piece()))
@@ -39,7 +39,7 @@ class Speedometer:
 
 
 def waited() -> float | None:
-    """Seconds in which some process waited for a core, since the boot; None: Linux does not say."""
+    """Seconds since boot in which some process waited for a core; None: not reported."""
     try:
         some = _PRESSURE.read_text().splitlines()[0]
         return int(some.rpartition("total=")[2]) / 1_000_000

@@ -1,4 +1,4 @@
-"""Where the load goes: an address, TLS or not, the Host header, the source addresses."""
+"""The target of the load: address, TLS, Host header, source addresses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import urllib.parse
 
 from tools.measurement.exchange import Exchange
 
-# Linux: choose the source port at connect, when the destination is known, so that one source
-# address is good for 28,000 connections to each destination and not in all (ip(7)).
+# Linux chooses the source port at connect, when the destination is known. So one source address
+# allows 28,000 connections to each destination, and not in all (ip(7)).
 _BIND_ADDRESS_NO_PORT = 24
 
 
@@ -22,12 +22,12 @@ class TargetError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """A server as a URL names it."""
+    """A server, from its URL."""
 
     host: str
     port: int
     authority: str  # Host header
-    prefix: str  # path before every path that is asked for
+    prefix: str  # put before the path of each request
     tls: ssl.SSLContext | None = None
 
     @classmethod
@@ -67,7 +67,7 @@ class Target:
             _, made = await loop.create_connection(
                 Exchange, sock=sock, ssl=self.tls, server_hostname=name
             )
-        except BaseException:  # a cancelled connect too must not leave its socket
+        except BaseException:  # a cancelled connect must close its socket too
             sock.close()
             raise
         return made

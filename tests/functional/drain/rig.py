@@ -1,4 +1,4 @@
-"""The whole agent as a process of its own, with RabbitMQ, HAProxy, Varnish, and a load."""
+"""The whole agent as a separate process, with RabbitMQ, HAProxy, Varnish and a load."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ endpoint_override = http://127.0.0.1:9
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait for what other processes do and nobody tells."""
+    """Wait for a change that other processes make without a notification."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -56,7 +56,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> 
 
 
 class WholeAgent:
-    """``front`` is what users open. Ends all that it started, the engines too."""
+    """``front`` is the users' address. Ends all processes that it started, and the engines."""
 
     def __init__(self, case: unittest.TestCase, guest: str) -> None:
         self._case = case
@@ -106,11 +106,11 @@ class WholeAgent:
         return False
 
     def log(self) -> str:
-        """What the agent said."""
+        """The agent's log."""
         return (self.here / "agent.log").read_text(errors="replace")
 
     def waiting(self) -> int:
-        """Writes on disk that the guest has not answered."""
+        """Number of writes on disk without a response of the guest."""
         conf = cfg.ConfigOpts()
         setup.read(conf, [str(self.config)])
         engine = engine_of(conf)

@@ -1,4 +1,4 @@
-"""Ten thousand writes wait for a silent guest, and are applied while new ones keep coming."""
+"""Ten thousand writes wait for a silent guest and are applied while new ones arrive."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ asyncio.run(main())
         self.assertRegex(page, r">drained \+\d+\.?\d* s</text>")
 
     def check_safety(self, figures: dict[str, Any]) -> None:
-        """Every one once and in order, whoever sent it, and no read before its time."""
+        """Each write was applied once and in order, from any client, and no read was stale."""
         self.assertEqual((0, {}, []), (figures["failed"], figures["errors"], figures["findings"]))
         for name in ("lost", "doubled", "reordered", "altered"):
             self.assertEqual(0, figures[f"writes_{name}"], name)

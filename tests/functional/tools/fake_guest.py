@@ -18,9 +18,9 @@ class Faults:
 
     lose: int = 0
     double: int = 0
-    fail: int = 0  # answered 503
+    fail: int = 0  # get a 503
     stale_items: bool = False
-    accept: bool = False  # 202 to who prefers it
+    accept: bool = False  # 202 for writes that prefer it
 
 
 class FakeGuest:

@@ -139,7 +139,7 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
             mix = plan.Mix(writes=1.0)
             run = await self.measure(guest, duration=0.8, manner=manner, mix=mix, applied=file)
         told = [request.applied for request in run.requests]
-        # nothing was told of the first one, nor of those after the file was written
+        # the file does not contain the first write, nor those after it was written
         self.assertEqual([True, False, True], [told[n] is None for n in (0, 1, -1)])
         self.assertAlmostEqual(60, told[1] or 0, delta=0.5)
         self.assertEqual({202}, {request.status for request in run.requests})

@@ -75,7 +75,7 @@ class VerdictTest(unittest.TestCase):
 
 class LoadTest(unittest.TestCase):
     def setUp(self) -> None:
-        # Threads that other tests left behind log to standard error where nobody else handles it.
+        # Threads of other tests log to standard error if the root logger has no handler.
         handler = logging.NullHandler()
         logging.getLogger().addHandler(handler)
         self.addCleanup(logging.getLogger().removeHandler, handler)

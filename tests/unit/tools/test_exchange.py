@@ -41,19 +41,19 @@ class ExchangeTest(unittest.TestCase):
     def test_a_body_cut_short(self) -> None:
         self.exchange.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         self.exchange.connection_lost(None)
-        self.assertEqual([(200, "closed in the answer")], self.told)
+        self.assertEqual([(200, "closed in the response")], self.told)
 
-    def test_closed_before_an_answer(self) -> None:
+    def test_closed_before_a_response(self) -> None:
         self.assertFalse(self.exchange.untouched)  # the first request: nothing to retry
         self.exchange.connection_lost(ConnectionResetError())
-        self.assertEqual([(0, "ConnectionResetError before an answer")], self.told)
+        self.assertEqual([(0, "ConnectionResetError before a response")], self.told)
 
     def test_an_idle_connection_that_was_closed_is_told_apart(self) -> None:
         self.exchange.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
         self.ask()
         self.assertTrue(self.exchange.untouched)
         self.exchange.connection_lost(None)
-        self.assertEqual((0, "closed before an answer"), self.told[-1])
+        self.assertEqual((0, "closed before a response"), self.told[-1])
 
     def test_not_http(self) -> None:
         self.exchange.data_received(b"SSH-2.0-x\r\n")

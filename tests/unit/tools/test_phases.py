@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nova_cachemig.model.handover import Decision, HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
-from tools.measurement.phases import PhasesError, from_files, told
+from tools.measurement.phases import PhasesError, from_files, parse
 
 RECORD = HandoverRecord(
     id=HandoverId("uuid", "req-1"),
@@ -27,19 +27,19 @@ RECORD = HandoverRecord(
 class ToldTest(unittest.TestCase):
     def test_a_record_gives_the_first_instant_of_each_phase(self) -> None:
         wire = json.loads(json.dumps(RECORD.to_wire() | {"phases": {"warming": 0.0}}))
-        phases, story = told(wire)
+        phases, story = parse(wire)
         self.assertEqual({"warming": 100.0, "armed": 101.0}, phases)
         self.assertEqual((103.0, "Wait."), story[-1])
 
     def test_a_list_of_records(self) -> None:
-        phases, story = told([RECORD.to_wire(), {"migrate": 99.0}])
+        phases, story = parse([RECORD.to_wire(), {"migrate": 99.0}])
         self.assertEqual({"migrate", "warming", "armed"}, set(phases))
         self.assertEqual(3, len(story))
 
     def test_something_else(self) -> None:
         for wire in (3, "x", {"a": "b"}, {"decisions": 3}, [3]):
             with self.subTest(wire), self.assertRaises(PhasesError):
-                told(wire)
+                parse(wire)
 
 
 class FilesTest(unittest.TestCase):

@@ -1,4 +1,4 @@
-/* What the guest answers. */
+/* The responses of the guest. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ enum { TEXT = 16384, PIECE = 32768 };
 #define MODIFIED "Thu, 01 Jan 2026 00:00:00 GMT"
 
 int honour_keys;
-static char prose[TEXT + 1]; /* what pages are cut from */
+static char prose[TEXT + 1]; /* pages are cut from it */
 
 static const char *reason(int status)
 {

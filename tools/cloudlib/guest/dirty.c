@@ -91,7 +91,7 @@ static void work(void)
 static void *run(void *unused)
 {
     (void)unused;
-    /* of this thread alone: Linux keeps it for each */
+    /* Linux keeps the niceness for each thread */
     if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19))
         abort();
     work();

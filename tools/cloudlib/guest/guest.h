@@ -31,7 +31,7 @@ void sha1_init(struct sha1 *s);
 void sha1_update(struct sha1 *s, const void *data, size_t size);
 void sha1_final(struct sha1 *s, uint8_t digest[20]);
 
-/* ---- request.c: what a request says ---- */
+/* ---- request.c: the content of a request ---- */
 enum method { M_GET, M_HEAD, M_PUT, M_POST, M_PATCH, M_DELETE, M_OTHER };
 extern const char *const method_name[];
 

@@ -8,7 +8,7 @@
 
 enum { ARENA = 256 << 20 };
 
-/* Reserved at once, given out by the kernel page by page as it is used. */
+/* Address space is reserved once; the kernel supplies each page on first use. */
 static char *arena;
 static uint32_t arena_used = 1;
 static struct entry *entries;

@@ -1,5 +1,5 @@
-/* Reads requests strictly: what two readers could take differently (two
- * lengths, a length beside chunks, a bare line feed in a header) is refused. */
+/* Reads requests strictly. A request that two readers could take differently is
+ * refused: two lengths, a length with chunks, a bare line feed in a header. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 """A mechanism driver for a cloud without network agents.
 
-Nova makes a tap device for every port, which a daemon of the host (``ports``) joins to the host's
-bridge. There is nobody who would report it plugged, so a port is active as soon as it is bound.
+Nova creates a tap device for each port. A daemon of the host (``ports``) attaches it to the host's
+bridge. No agent reports the port as plugged, so a port is active as soon as it is bound.
 """
 
 from neutron_lib import constants
@@ -13,7 +13,7 @@ class FlatDriver(api.MechanismDriver):
     """Binds any port of a flat network."""
 
     def initialize(self):
-        """There is nothing to prepare."""
+        """Required by ML2; nothing to prepare."""
 
     @property
     def connectivity(self):

@@ -1,8 +1,8 @@
-"""Blackouts: the intervals in which clients get no answer from the guest.
+"""Blackouts: the intervals in which clients get no response from the guest.
 
-Told from the answered probes: every probe is a connection of its own, so the gap between two
-answers is what the guest (not TCP's back-off) makes it. A blackout begins one probe interval after
-the last answer before the gap, where the next was due, and ends with the first answer after it.
+They are derived from the probes. Each probe has its own connection, so TCP's back-off does not
+lengthen the gap between two responses. A blackout begins one probe interval after the last response
+before the gap, when the next one was due. It ends with the first response after the gap.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 
 from tools.measurement.analysis.outcome import Run
 
-SHORTEST: Final = 0.1  # seconds; a shorter gap beside a longer one is jitter
-SHARE: Final = 0.5  # of the longest gap: several migrations in one run have blackouts alike
+SHORTEST: Final = 0.1  # seconds; a shorter gap is jitter if there is a longer one
+SHARE: Final = 0.5  # of the longest gap: several migrations in one run have similar blackouts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Blackout:
         return self.end - self.start
 
     def covers(self, at: float) -> bool:
-        """Whether a request that arrives then meets no guest."""
+        """Whether the guest is silent at ``at`` (s)."""
         return self.start <= at < self.end
 
 
-def gaps(answers: Sequence[float], interval: float) -> list[Blackout]:
-    """Every gap between successive answers that is longer than ``interval`` seconds."""
+def gaps(responses: Sequence[float], interval: float) -> list[Blackout]:
+    """Every gap between successive responses that is longer than ``interval`` seconds."""
     return [
         Blackout(before + interval, after)
-        for before, after in itertools.pairwise(sorted(answers))
+        for before, after in itertools.pairwise(sorted(responses))
         if after - before > interval
     ]
 
@@ -48,17 +48,17 @@ def gaps(answers: Sequence[float], interval: float) -> list[Blackout]:
 def blackouts(run: Run) -> list[Blackout]:
     """The blackouts of a run in order of time; empty if the guest was never silent.
 
-    The longest gap is one, whatever its length; further ones must be at least ``SHORTEST`` and
-    ``SHARE`` of the longest. Without probes, the load's own answers by the guest are used.
+    The longest gap always counts. Others must last at least ``SHORTEST`` and ``SHARE`` of the
+    longest. Without probes, the guest's responses to the load are used.
     """
     if run.probe_interval is not None:
         found = gaps([probe.answered for probe in run.probes], run.probe_interval)
     else:
-        answers = sorted(r.done for r in run.requests if r.status and not r.hit)
-        if len(answers) < 3:
+        responses = sorted(r.done for r in run.requests if r.status and not r.hit)
+        if len(responses) < 3:
             return []
-        usual = statistics.median(b - a for a, b in itertools.pairwise(answers))
-        found = gaps(answers, usual)
+        usual = statistics.median(b - a for a, b in itertools.pairwise(responses))
+        found = gaps(responses, usual)
     if not found:
         return []
     longest = max(found, key=lambda gap: gap.seconds)
@@ -67,5 +67,5 @@ def blackouts(run: Run) -> list[Blackout]:
 
 
 def longest(found: Sequence[Blackout]) -> Blackout | None:
-    """The one that the figures name."""
+    """The longest of these blackouts, which the figures describe."""
     return max(found, key=lambda gap: gap.seconds, default=None)

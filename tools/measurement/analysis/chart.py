@@ -1,7 +1,7 @@
-"""One run as a picture: every request a dot, the blackout shaded, the phases above, as SVG.
+"""One run as an SVG: each request is a dot, the blackout is shaded, the phases are above.
 
-All dots of one kind are one path of zero-length strokes with round caps, and dots that would fall
-on the same half pixel are drawn once: 15,000 requests are 100 kB and need no script.
+All dots of one kind form one path of zero-length strokes with round caps. Dots on the same half
+pixel are drawn once. So 15,000 requests need 100 kB and no script.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.measurement.analysis.depth import Steps, sampled
 from tools.measurement.analysis.outcome import Request, Run
 from tools.measurement.analysis.scale import Frame, clock, latency_ticks, seconds_ticks
 
-# In the order in which they are drawn, the most telling last.
+# In drawing order: the most important kind is drawn last, on top of the others.
 KINDS: Final = {
     "read": "read, from the guest",
     "hit": "read, from the cache",
@@ -33,7 +33,7 @@ _GAP: Final = 10  # pixels between the latencies and the depth
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class View:
-    """What part of a run is shown, relative to its pause, and how large."""
+    """The part of a run to draw, relative to its pause, and the size of the picture."""
 
     start: float
     end: float
@@ -41,25 +41,25 @@ class View:
     width: int
     height: int
     strip: int  # pixels of the height, for the depth
-    detail: bool  # with the labels
+    detail: bool  # with labels
 
     @property
     def floor(self) -> int:
-        """Pixel of the lower edge of the depth."""
+        """Pixel of the lower edge of the depth's area."""
         return self.height - _CLOCK
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Depth:
-    """The writes that wait: every change, the upper edge of their scale, when they were done."""
+    """The waiting writes: each change, the upper end of the scale, the end of the drain."""
 
     steps: Steps
     most: int
-    drained: float | None  # seconds of the run; None: not told, or there was nothing to wait for
+    drained: float | None  # seconds of the run; None: unknown, or no write waited
 
 
 def kind(request: Request, found: Sequence[Blackout]) -> str:
-    """The kind as which a request is drawn."""
+    """The kind of dot for this request: a key of ``KINDS``."""
     if request.failed:
         return "failed"
     if request.hit:
@@ -71,7 +71,7 @@ def kind(request: Request, found: Sequence[Blackout]) -> str:
 
 
 def dots(requests: Iterable[Request], found: Sequence[Blackout], frame: Frame) -> str:
-    """The paths of all kinds."""
+    """The SVG paths of all kinds."""
     places: dict[str, set[tuple[float, float]]] = {name: set() for name in KINDS}
     for request in requests:
         if frame.shows(request.scheduled):
@@ -139,7 +139,7 @@ def _lane(marks: list[tuple[str, float]], frame: Frame, top: float) -> str:
 
 
 def _phases(run: Run, frame: Frame) -> str:
-    """Two lanes: what Nova did, and what the agent did."""
+    """Two lanes: Nova above the agent."""
     marks = sorted(run.phases.items(), key=lambda item: item[1])
     names = {"migrate": "Nova migrates", "completed": "migrated"}
     nova = [(names.get(name, name), at) for name, at in marks if name not in _AGENT]
@@ -148,7 +148,7 @@ def _phases(run: Run, frame: Frame) -> str:
 
 
 def _strip(depth: Depth, frame: Frame, view: View) -> str:
-    """Writes that wait, as an area below the latencies; a mark where they were done."""
+    """Waiting writes, as an area below the latencies, with a mark at the end of the drain."""
     step = max((frame.end - frame.start) / 400, 0.002)
     found = sampled(depth.steps, step, frame.end + frame.origin)
     points = [(at, n) for at, n in found if frame.shows(at)]
@@ -178,7 +178,7 @@ def _strip(depth: Depth, frame: Frame, view: View) -> str:
 
 
 def chart(run: Run, found: Sequence[Blackout], view: View, origin: float, depth: Depth) -> str:
-    """The whole picture; ``origin`` is the pause (s)."""
+    """The whole SVG; ``origin`` is the pause, in seconds of the run."""
     frame = Frame(
         left=52,
         right=view.width - 8,

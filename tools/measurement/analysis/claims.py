@@ -1,4 +1,4 @@
-"""The bars: what every protected run must show, and the controls beside it."""
+"""The bars that each protected run and its control must meet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HIT_MS: Final = 50.0
 HELD_MS: Final = 150.0
 IN_FLIGHT_MS: Final = 300.0
 LATE_SHARE: Final = 0.01  # of the control's late time
-BUSY: Final = 2.0  # slowdown of the machine beyond which times say nothing of us
-RATE: Final = 100.0  # requests per second, less 2 % for the chance in Poisson arrivals
+BUSY: Final = 2.0  # slowdown of the machine beyond which a missed time bar proves nothing
+RATE: Final = 100.0  # requests per second, less 2 % for the variance of Poisson arrivals
 _CHANCE: Final = 0.98
 
 
@@ -22,8 +22,8 @@ _CHANCE: Final = 0.98
 class Claim:
     """One bar for one case. ``measured`` is None where nothing could be measured.
 
-    ``busy``: the bar is one of time, and the machine was too slow for a miss to say anything of
-    us. Such a claim does not hold, but it did not fail either.
+    ``busy``: the bar limits a time, it was missed, and the machine was too slow to judge the miss.
+    Such a claim does not hold, but it did not fail either.
     """
 
     case: str
@@ -40,7 +40,7 @@ class Claim:
 
 
 def claims(runs: Sequence[Figures]) -> list[Claim]:
-    """Every bar of every case in order; a case without a protected run has none."""
+    """All bars of all cases, in order; a case without a protected run has none."""
     out: list[Claim] = []
     for case in dict.fromkeys(figures["case"] for figures in runs):
         of_case = [figures for figures in runs if figures["case"] == case]
@@ -54,7 +54,7 @@ def claims(runs: Sequence[Figures]) -> list[Claim]:
     return out
 
 
-def _at_most(  # one bar, from above
+def _at_most(  # one upper limit, in ms
     figures: Figures,
     key: str,
     name: str,
@@ -70,7 +70,7 @@ def _at_most(  # one bar, from above
 
 
 def _slowdown(figures: Figures) -> float:
-    """Of the machine; 1 where nobody measured it."""
+    """The slowdown of the machine; 1 if it was not measured."""
     return float(figures.get("machine_slowdown") or 1.0)
 
 
@@ -119,14 +119,14 @@ def _waits(figures: Figures) -> list[Claim]:
             "held requests past the end of the blackout, p99",
             round(HELD_MS * slowdown, 1),
             null_ok=False,
-            why=f" ({HELD_MS:g}, the machine being {slowdown:.2f} times slower than at its best)",
+            why=f" ({HELD_MS:g} × {slowdown:.2f}, the machine's slowdown)",  # noqa: RUF001
         ),
         _at_most(
             figures,
             "inflight_read_overrun_max_ms",
             "reads in flight at the pause, past its end, max",
             IN_FLIGHT_MS,
-            null_ok=True,  # none was in flight: nothing to bound
+            null_ok=True,  # none was in flight
         ),
         _at_most(
             figures,
@@ -139,7 +139,7 @@ def _waits(figures: Figures) -> list[Claim]:
 
 
 def _drain(figures: Figures) -> list[Claim]:
-    """Of a case that is named for the thousands of writes that wait (``drain-10k``)."""
+    """Claims of a case that is named for thousands of waiting writes (``drain-10k``)."""
     wanted = re.match(r"drain-(\d+)k$", figures["case"])
     if not wanted:
         return []
@@ -147,22 +147,22 @@ def _drain(figures: Figures) -> list[Claim]:
     most, seconds = figures["depth_max"], figures["drained_s"]
     untold, new = figures["writes_accepted_untold"], figures["writes_during_drain"]
     return [
-        Claim(case, "writes waiting at a time, most", f"≥ {least}", most, "", most >= least),
+        Claim(case, "writes waiting at a time, maximum", f"≥ {least}", most, "", most >= least),
         Claim(case, "until all of them were applied", "an end", seconds, "s", seconds is not None),
         Claim(case, "new writes meanwhile", "≥ 1", new, "", bool(new)),
-        Claim(case, "accepted writes of which no end is told", "0", untold, "", untold == 0),
+        Claim(case, "accepted writes without a known end", "0", untold, "", untold == 0),
     ]
 
 
 def _against(control: Figures, protected: Figures) -> list[Claim]:
     limit = round(control["late_cacheable_s"] * LATE_SHARE, 4)
     late = protected["late_cacheable_s"]
-    # Nothing late in the control shows nothing, unless nothing is late with us either.
+    # A control without late time proves nothing, unless the protected run has none either.
     ok = late <= limit
     return [
         Claim(
             protected["case"],
-            "time in which somebody waited > 100 ms for a cacheable page",
+            "time in which a client waited > 100 ms for a cacheable page",
             f"≤ {limit:g} (1 % of the control's {control['late_cacheable_s']:g})",
             late,
             "s",

@@ -1,8 +1,8 @@
-"""How many writes wait, over time: the depth of the journal, or of the crowd where there is none.
+"""The number of waiting writes over time: the depth of the journal, or of the crowd of clients.
 
-A write waits from the instant at which it was sent until the guest has answered it. That is when
-its client had the answer or, where the client was told 202 before, what the journal says
-(``Request.applied``). Every change is known to the instant, so nothing has to be sampled in a run.
+A write waits from the time it is sent until the guest has responded to it. That is the time of the
+client's response. If the client got a 202 earlier, the journal supplies the time
+(``Request.applied``). Each change is known exactly, so a run takes no samples.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Final
 from tools.measurement.analysis.blackout import Blackout
 from tools.measurement.analysis.outcome import Request
 
-STEP: Final = 0.1  # seconds between the points that are told
-_USUAL: Final = 0.99  # of the time before the blackout no more than the usual were in flight
+STEP: Final = 0.1  # seconds between the points in the result
+_USUAL: Final = 0.99  # share of the time before the blackout in which no more were in flight
 Steps = Sequence[tuple[float, int]]
 
 
@@ -44,13 +44,13 @@ def sampled(found: Steps, step: float, until: float) -> list[tuple[float, int]]:
 
 
 def usual(found: Steps, before: float) -> int:
-    """What is merely in flight before an instant (s): at least 1, nearly never more."""
+    """The usual number in flight before an instant (s), which is rarely exceeded; at least 1."""
     ranked = sorted(n for at, n in sampled(found, STEP, before) if at < before)
     return max(ranked[int(_USUAL * (len(ranked) - 1))], 1) if ranked else 1
 
 
 def drained(found: Steps, gap: Blackout) -> float | None:
-    """Seconds from the end of the blackout until only the usual number waits; None if never."""
+    """Seconds from the end of the blackout until only the usual number waits; None: never."""
     level = usual(found, gap.start)
     depth = 0
     for at, following in found:
@@ -62,8 +62,8 @@ def drained(found: Steps, gap: Blackout) -> float | None:
     return 0.0 if depth <= level else None
 
 
-def told(requests: Sequence[Request], gap: Blackout | None) -> dict[str, Any]:
-    """The figures; ``gap`` is the run's blackout."""
+def depth_figures(requests: Sequence[Request], gap: Blackout | None) -> dict[str, Any]:
+    """The figures of waiting writes; ``gap`` is the run's blackout."""
     found = steps(requests)
     after = drained(found, gap) if gap else None
     writes = [r for r in requests if not r.is_read]

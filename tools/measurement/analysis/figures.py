@@ -1,4 +1,4 @@
-"""The figures of one run, by the names under which they stand in ``result.json``."""
+"""The figures of one run, by their names in ``result.json``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tools.measurement.analysis import depth, late, speed
+from tools.measurement.analysis import late, speed
 from tools.measurement.analysis.blackout import Blackout, blackouts, longest
+from tools.measurement.analysis.depth import depth_figures
 from tools.measurement.analysis.outcome import Request, Run
 from tools.measurement.analysis.quantile import quantile
 from tools.measurement.analysis.rewritten import Rewritten
@@ -19,22 +20,22 @@ def _ms(seconds: float | None) -> float | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sorted:
-    """A run's requests by what the blackouts did to them; each with its overrun in seconds.
+    """A run's requests by the way in which they met a blackout; each with its overrun.
 
-    The overrun is the answer minus the end of the blackout that the request met.
+    The overrun is the time from the end of that blackout to the response, in seconds.
     """
 
-    hits: tuple[Request, ...]  # arrived during a blackout, answered from the cache
+    hits: tuple[Request, ...]  # arrived during a blackout, response from the cache
     held: tuple[tuple[Request, float], ...]  # arrived during a blackout, not a hit
-    in_flight: tuple[tuple[Request, float], ...]  # sent before a blackout, not answered at it
+    in_flight: tuple[tuple[Request, float], ...]  # sent before a blackout, no response yet
 
     def overruns(self, *, reads: bool) -> list[float]:
-        """Of the requests in flight: those of reads, or those of writes."""
+        """The overruns of requests in flight: of the reads, or of the writes."""
         return [over for request, over in self.in_flight if request.is_read == reads]
 
 
 def sort(requests: Sequence[Request], found: Sequence[Blackout]) -> Sorted:
-    """Tell hits, held and in-flight requests of the blackouts apart; others are left out."""
+    """Find the hits, the held and the in-flight requests; leave out those that met no blackout."""
     hits: list[Request] = []
     held: list[tuple[Request, float]] = []
     in_flight: list[tuple[Request, float]] = []
@@ -78,7 +79,7 @@ def _latencies(requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def _migration(run: Run) -> tuple[float, float] | None:
-    """From the order to migrate until Nova called it complete, where the run knows both."""
+    """From the order to migrate to the end of the migration, if the run knows both."""
     start, end = run.phases.get("migrate"), run.phases.get("completed")
     return None if start is None or end is None else (start, end)
 
@@ -122,9 +123,9 @@ def _arrivals(requests: Sequence[Request], met: Sorted) -> dict[str, Any]:
 
 
 def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
-    """Everything that is told of one run; None where it does not apply.
+    """All figures of one run; None where a figure does not apply.
 
-    ``paths`` are the cacheable ones (:func:`late.cacheable_paths` of all the runs).
+    ``paths`` are the cacheable paths: :func:`late.cacheable_paths` of all runs.
     """
     found = blackouts(run)
     main = longest(found)
@@ -149,7 +150,7 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
         "generator_lag_p99_ms": _ms(quantile((r.sent - r.scheduled for r in requests), 0.99)),
         "probe_interval_s": run.probe_interval,
         **_machine(run, found),
-        **depth.told(requests, main),
+        **depth_figures(requests, main),
         "errors": _errors(requests),
         "findings": list(run.audit.findings) if run.audit else [],
     }
@@ -158,13 +159,12 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
 def _machine(run: Run, found: Sequence[Blackout]) -> dict[str, Any]:
     """How slow and how busy the machine was.
 
-    The slowdown that a bar may use is that of the blackouts: the guest's CPUs are paused then, so
-    it is not the work of the handover that is told as slowness.
+    The bars use the slowdown at the guest's return, when the held requests are processed.
     """
-    silent = speed.slowdown(run.speed, [(gap.start, gap.end) for gap in found])
+    returns = speed.slowdown(run.speed, [(gap.end, gap.end + speed.RETURN) for gap in found])
     whole = speed.slowdown(run.speed, [(0.0, run.duration)])
     return {
-        "machine_slowdown": None if silent is None else round(silent, 3),
+        "machine_slowdown": None if returns is None else round(returns, 3),
         "machine_slowdown_run": None if whole is None else round(whole, 3),
         "cpu_pressure": run.environment.get("cpu_pressure"),
     }

@@ -1,4 +1,4 @@
-"""Which requests a cache could have answered, and how long somebody waited for one of them."""
+"""The requests for which a cache could have had a response, and how long clients waited for one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 from tools.measurement.analysis.outcome import Request, Run
 
-LATE: Final = 0.1  # seconds; a wait that a person notices (Nielsen: 0.1 s feels instantaneous)
+LATE: Final = 0.1  # seconds; users notice a longer wait (Nielsen: 0.1 s feels instantaneous)
 Interval = tuple[float, float]
 
 
 def cacheable_paths(runs: Iterable[Run]) -> frozenset[str]:
-    """Paths that some answer, in any run, let a shared cache store and reuse, and none forbade."""
+    """Paths that a shared cache may reuse, by some response of any run, and that none forbade."""
     allowed: set[str] = set()
     forbidden: set[str] = set()
     for run in runs:
@@ -24,7 +24,7 @@ def cacheable_paths(runs: Iterable[Run]) -> frozenset[str]:
 
 
 class PendingWrites:
-    """Which writes were on their way at any time, by path and by client."""
+    """The writes that were pending at any time, by path and by client."""
 
     def __init__(self, requests: Iterable[Request]) -> None:
         self._paths: dict[str, list[Interval]] = {}
@@ -36,7 +36,7 @@ class PendingWrites:
                 self._clients.setdefault(request.client, []).append(span)
 
     def touch(self, read: Request) -> bool:
-        """Whether a write to the read's path, or of its client, was pending while it waited."""
+        """Whether a write to the read's path or of its client was pending while the read waited."""
         for spans in (self._paths.get(read.path, ()), self._clients.get(read.client, ())):
             last = bisect.bisect_right(spans, (read.done, float("inf")))
             if any(done > read.sent for _, done in spans[:last]):
@@ -45,7 +45,7 @@ class PendingWrites:
 
 
 def cacheable(requests: Sequence[Request], paths: frozenset[str]) -> list[Request]:
-    """Reads of those paths to which, and by whose client, no write was pending."""
+    """Reads of those paths with no pending write to the path or of the client."""
     pending = PendingWrites(requests)
     return [r for r in requests if r.is_read and r.path in paths and not pending.touch(r)]
 
@@ -62,19 +62,19 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def late_intervals(requests: Iterable[Request]) -> list[Interval]:
-    """The times in which some request waited that was to wait longer than ``LATE`` in all.
+    """The intervals in which a request waited that took longer than ``LATE`` in all.
 
-    A request that is never answered is late until it is given up.
+    A request without a response is late until the client gives it up.
     """
     return union((r.scheduled, r.done) for r in requests if r.latency > LATE)
 
 
 def length(intervals: Iterable[Interval]) -> float:
-    """Seconds in all."""
+    """Their total length in seconds."""
     return sum(end - start for start, end in intervals)
 
 
 def within(intervals: Iterable[Interval], start: float, end: float) -> list[Interval]:
-    """What of them lies between two instants."""
+    """The parts of the intervals that lie between two instants."""
     cut = ((max(a, start), min(b, end)) for a, b in intervals)
     return [(a, b) for a, b in cut if b > a]

@@ -1,7 +1,7 @@
-"""What one measured run saw: requests, probes, the check of the guest's log, and moments.
+"""The outcome of one measured run: requests, probes, the check of the guest's log, events.
 
-All times are seconds since the start of the run, by a monotonic clock; ``Run.began`` (UNIX seconds)
-ties them to what other machines say.
+All times are seconds since the start of the run, by a monotonic clock. ``Run.began`` (UNIX seconds)
+relates them to the clocks of other machines.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ _DIGITS: Final = 5  # of a time on the wire: 10 µs
 
 
 class RunError(ValueError):
-    """A run's file is damaged or of another version; the text names what is wrong."""
+    """The file of a run is damaged or has another version; the text says which."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
     """One request of the load.
 
-    ``scheduled`` is when a user wanted it (latency counts from here), ``sent`` when the generator
-    began to connect or to write, ``done`` when the whole answer was there or the request failed.
+    ``scheduled``: when a user wanted the page; latency counts from here. ``sent``: when the
+    generator began to connect or to write. ``done``: when the whole response had arrived, or the
+    request had failed.
     """
 
     client: int
@@ -33,32 +34,32 @@ class Request:
     scheduled: float
     sent: float
     done: float
-    status: int  # 0: no answer
+    status: int  # 0: no response
     failed: bool
     hit: bool = False  # Cache-Status has a member with ``hit``
-    storable: bool = False  # the answer lets a shared cache store and reuse it
+    storable: bool = False  # a shared cache may store and reuse the response
     error: str = ""
-    applied: float | None = None  # a write told 202: when the guest answered, as its journal says
+    applied: float | None = None  # a write with a 202: when the guest had responded, by the journal
 
     @property
     def settled(self) -> float:
-        """When the guest had answered, as far as anybody told."""
+        """When the guest had responded, as far as the run knows."""
         return self.done if self.applied is None else max(self.applied, self.sent)
 
     @property
     def latency(self) -> float:
-        """Seconds from the scheduled instant to the end of the answer."""
+        """Seconds from the scheduled instant to the end of the response."""
         return self.done - self.scheduled
 
     @property
     def is_read(self) -> bool:
-        """A safe method."""
+        """Whether the method is safe."""
         return self.method in READS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
-    """One answered probe of the guest itself: a connection of its own, sent and answered (s)."""
+    """One probe of the guest itself that got a response: when it was sent, when it ended (s)."""
 
     sent: float
     answered: float
@@ -66,7 +67,7 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Audit:
-    """What the checker found in the guest's log; whole numbers of writes or reads."""
+    """The findings of the checker in the guest's log: numbers of writes or reads."""
 
     writes_acked: int
     writes_lost: int
@@ -76,7 +77,7 @@ class Audit:
     writes_altered: int
     stale_reads_after_write: int
     reads_checked: int
-    findings: tuple[str, ...] = ()  # one sentence each, the first few of every sort
+    findings: tuple[str, ...] = ()  # one sentence each, the first few of each kind
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,10 +88,10 @@ class Run:
     protected: bool
     began: float  # UNIX seconds
     duration: float  # seconds in which requests were scheduled
-    rate: float  # requests per second that were asked for
+    rate: float  # requests per second, as planned
     requests: Sequence[Request]
     probes: Sequence[Probe] = ()
-    probe_interval: float | None = None  # seconds; None: nothing was probed
+    probe_interval: float | None = None  # seconds; None: no probes
     audit: Audit | None = None
     phases: Mapping[str, float] = dataclasses.field(default_factory=dict)
     story: Sequence[tuple[float, str]] = ()  # the agent's decisions: since the start, sentence
@@ -174,7 +175,7 @@ def _rows(columns: Mapping[str, Any]) -> list[Request]:
     lists: dict[str, list[Any]] = {}
     count = len(columns["sent"])
     for name in _FIELDS:
-        # files of before there was an "applied" are read as well
+        # earlier files have no "applied"
         column = columns[name] if name != "applied" else columns.get(name, [None] * count)
         if name in _NAMES:
             lists[name] = [column["names"][index] for index in column["rows"]]

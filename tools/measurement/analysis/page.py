@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, control and protected run side by side."""
+"""The page: one self-contained HTML file, with the control beside the protected run."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Panel:
 
     run: Run
     figures: Mapping[str, Any]
-    near: markupsafe.Markup | None  # around the blackout; None if there was none
+    near: markupsafe.Markup | None  # around the blackout; None if the run has none
     whole: markupsafe.Markup
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shown:
-    """A run with its blackouts and the instant from which its time is counted."""
+    """A run with its blackouts and the origin of its time axis."""
 
     run: Run
     found: list[Blackout]
-    steps: Steps  # of the writes that wait
+    steps: Steps  # of the waiting writes
 
     @property
     def main(self) -> Blackout | None:
@@ -52,7 +52,7 @@ class _Shown:
         return self.main.end + after if self.main and after else None
 
     def until(self) -> float:
-        """When the last request that met the blackout was settled, relative to the pause."""
+        """When the last request that met the blackout was done, relative to the pause."""
         if not self.main:
             return 0.0
         met = sort(self.run.requests, [self.main])
@@ -66,7 +66,7 @@ def _slowest(shown: Sequence[_Shown]) -> float:
 
 
 def _near(shown: Sequence[_Shown]) -> View | None:
-    """The same span for all runs of a case: the blackout and what came of it."""
+    """The same span for all runs of a case: the blackout and its aftermath."""
     gaps = [one.main for one in shown if one.main]
     if not gaps:
         return None
@@ -91,7 +91,7 @@ def _panels(runs: Sequence[Run], figures: Sequence[Mapping[str, Any]]) -> list[P
     most = max((f["depth_max"] for f in figures), default=1)
 
     def draw(one: _Shown, view: View) -> markupsafe.Markup:
-        # every text in it was escaped where it was put in
+        # chart() has escaped every text
         depth = Depth(one.steps, most, one.drained)
         return markupsafe.Markup(chart(one.run, one.found, view, one.origin, depth))
 

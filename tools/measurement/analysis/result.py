@@ -1,4 +1,4 @@
-"""``result.json``: every run's figures, every bar, and where they were measured."""
+"""``result.json``: the figures of all runs, all claims, and the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.measurement.analysis.outcome import Run
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """Cases in the order in which they were begun, each with its control first."""
+    """The runs by case, in the order of the cases, with the control first."""
     cases = list(dict.fromkeys(run.case for run in runs))
     return sorted(runs, key=lambda run: (cases.index(run.case), run.protected))
 
@@ -20,7 +20,7 @@ def in_order(runs: Sequence[Run]) -> list[Run]:
 def result(
     runs: Sequence[Run], *, generated_at: str, environment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The whole result, of primitives."""
+    """The whole result, as primitives."""
     ordered = in_order(runs)
     paths = cacheable_paths(ordered)
     told = [figures(run, paths) for run in ordered]

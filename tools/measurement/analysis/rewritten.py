@@ -1,17 +1,15 @@
-"""Pages that a write changed so shortly before a blackout that nobody could fetch them again.
+"""Pages that a write changed so shortly before a blackout that no cache could fetch them again.
 
-A write invalidates the stored response of its page. Until the guest has sent a new one, the page
-is not cacheable: a cache that answered from what it has would answer wrongly. If the guest is
-paused within that time, a read of the page can only be held. What is excused is bounded on all
-sides, and all of it can be seen from outside:
+A write invalidates the stored response to its page. Until the guest has sent a new response, the
+page is not cacheable, because the stored one is wrong. If the guest is paused in that time, a read
+of the page can only be held. The load itself observes all conditions for such a read:
 
-* the write was answered before the read was sent, and after the instant that lies the time of one
-  fetch before the pause;
-* the time of a fetch is what 99 of 100 reads took that the guest answered before the pause, at most
-  ``FETCH_MOST``;
-* no read of the page, by anyone, was answered between the write's response and the blackout: if one
-  was, the page could be fetched and had to be stored;
-* the read met the blackout.
+* The write got its response before the read was sent, and later than one fetch time before the
+  pause.
+* The fetch time is the p99 of the guest's reads before the pause, and at most ``FETCH_MOST``.
+* No client got a response to a read of the page between the response to the write and the
+  blackout. If one did, the page could be fetched, and the cache should have it.
+* The read waited during the blackout.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from tools.measurement.analysis.blackout import Blackout
 from tools.measurement.analysis.outcome import Request
 from tools.measurement.analysis.quantile import quantile
 
-FETCH_MOST: Final = 0.1  # seconds; no guest is given more time for one response
-_USUAL: Final = 0.99  # of the reads before the pause took no longer
+FETCH_MOST: Final = 0.1  # seconds; the upper limit of the fetch time
+_USUAL: Final = 0.99  # share of the reads before the pause that took no longer
 
 
 def fetch_time(requests: Iterable[Request], before: float) -> float:
-    """Seconds that the guest takes for a read, as its reads up to ``before`` tell; 0 if none do."""
+    """The fetch time in seconds, from the reads up to ``before``; 0 if there are none."""
     took = (
         r.done - r.sent
         for r in requests
@@ -39,18 +37,18 @@ def fetch_time(requests: Iterable[Request], before: float) -> float:
 
 
 class Rewritten:
-    """Tells which reads of a run are excused."""
+    """Decides which reads of a run are excused."""
 
     def __init__(
         self, requests: Sequence[Request], found: Iterable[Blackout], resolution: float
     ) -> None:
-        """``found``: the run's blackouts; ``resolution``: their start is known to so many seconds.
+        """``found``: the run's blackouts; ``resolution``: the error of their start, in seconds.
 
-        A blackout begins one probe interval after the last answer, so the guest may have been
-        paused up to one interval earlier.
+        A blackout begins one probe interval after the last response, so the pause may have begun
+        up to one interval earlier.
         """
-        self._written: dict[str, list[float]] = {}  # path -> when writes were answered, in order
-        self._answered: dict[str, list[float]] = {}  # path -> when reads were answered, in order
+        self._written: dict[str, list[float]] = {}  # path -> responses to writes, sorted
+        self._answered: dict[str, list[float]] = {}  # path -> responses to reads, sorted
         for request in requests:
             if request.is_read:
                 if not request.failed:
@@ -59,13 +57,13 @@ class Rewritten:
                 self._written.setdefault(request.path, []).append(request.settled)
         for instants in (*self._written.values(), *self._answered.values()):
             instants.sort()
-        self._spans = []  # each blackout, and the instant from which writes leave no time
+        self._spans = []  # blackout, the instant after which a write is too late
         for gap in found:
             pause = gap.start - resolution
             self._spans.append((gap, pause - fetch_time(requests, pause)))
 
     def excuses(self, read: Request) -> bool:
-        """Whether the read could only be held, because its page had just been written to."""
+        """Whether the read could only be held, because its page had just been rewritten."""
         return any(self._in(read, gap, since) for gap, since in self._spans)
 
     def _in(self, read: Request, gap: Blackout, since: float) -> bool:

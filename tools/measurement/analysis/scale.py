@@ -1,4 +1,4 @@
-"""Where a time and a latency stand on a chart, and the ticks of its axes."""
+"""The positions of times and latencies on a chart, and the ticks of its axes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import dataclasses
 import math
 from typing import Final
 
-FASTEST: Final = 0.0005  # seconds; what is faster is drawn here
+FASTEST: Final = 0.0005  # seconds; faster requests are drawn here
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Frame:
-    """The plot of one chart: pixels of its edges and what they mean.
+    """The plot of one chart: the pixels of its edges and their values.
 
     ``start`` and ``end`` are seconds relative to ``origin``, the pause; ``slowest`` is the latency
     (s) of the upper edge; latency is on a logarithmic scale from ``FASTEST``.

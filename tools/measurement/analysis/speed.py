@@ -1,8 +1,8 @@
-"""How much slower the machine was than at its best, as a fixed piece of work tells.
+"""How much slower the machine was than at its best.
 
-The generator repeats the piece all the time and notes the CPU time that it took. CPU time leaves
-out the waiting for a core, so what remains is what the machine itself takes away: a busy sibling
-core, shared caches and memory, a hypervisor that runs somebody else.
+The load generator repeats a fixed piece of work and records its CPU time. CPU time does not contain
+the waiting for a core. It grows when the machine is slow: when a sibling core is busy, when other
+processes use the caches and the memory, or when the hypervisor runs another machine.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Final
 from tools.measurement.analysis.quantile import quantile
 
 Samples = Sequence[tuple[float, float]]  # (second of the run, CPU seconds that the piece took)
-_BEST: Final = 0.01  # of the pieces took no longer: what the machine can do
-FEWEST: Final = 20  # samples in a span; of fewer nothing is said
+_BEST: Final = 0.01  # share of the pieces that the machine's best speed is taken from
+RETURN: Final = 0.3  # seconds after a blackout in which the guest processes the held requests
+FEWEST: Final = 20  # samples in the spans; fewer give no value
 
 
 def slowdown(samples: Samples, spans: Iterable[tuple[float, float]]) -> float | None:
-    """The mean over those spans (s) divided by the best of the run; None of too few samples."""
+    """The mean over those spans (s) divided by the best of the run; None: too few samples."""
     spans = list(spans)
     inside = [took for at, took in samples if any(start <= at < end for start, end in spans)]
     best = quantile((took for _, took in samples), _BEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-# heading, key of the figure, decimals (None: as it is)
+# heading, key of the figure, decimals (None: unformatted)
 COLUMNS: Final[tuple[tuple[str, str, int | None], ...]] = (
     ("requests", "requests", None),
     ("failed", "failed", None),
@@ -26,23 +26,23 @@ COLUMNS: Final[tuple[tuple[str, str, int | None], ...]] = (
     ("slowdown", "machine_slowdown", 2),
 )
 LEGEND: Final = (
-    "held, in-fl.: answered so long after the end of the blackout; "
-    "late: time in which somebody waited > 100 ms for a cacheable page; rewritten: the same for a "
-    "page to which a write came too shortly before the pause for another fetch; waiting: most "
-    "writes at a time; drained: after the blackout, until only the usual ones waited; slowdown: of "
-    "the machine, during the blackout"
+    "held, in-fl.: time from the end of the blackout to the response; "
+    "late: time in which a client waited > 100 ms for a cacheable page; rewritten: the same for a "
+    "page to which a write came too shortly before the pause for another fetch; waiting: "
+    "maximum number of writes; drained: after the blackout, until only the usual number waited; "
+    "slowdown: of the machine, after the blackout"
 )
 
 
 def cell(value: Any, decimals: int | None) -> str:
-    """One figure as it is shown; a dash for what does not apply."""
+    """One figure as text; a dash where it does not apply."""
     if value is None:
         return "\N{EN DASH}"
     return str(value) if decimals is None else f"{value:,.{decimals}f}"
 
 
 def rule(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Rows as lines of equal columns; the first ``left`` columns are flush left."""
+    """Rows as lines with aligned columns; the first ``left`` columns are flush left."""
     widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -54,7 +54,7 @@ def rule(rows: Sequence[Sequence[str]], left: int) -> list[str]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Figures of every run, then every bar, as text."""
+    """The figures of all runs, then all claims, as text."""
     rows = [["case", "run", *(heading for heading, _, _ in COLUMNS)]]
     rows += [
         [

@@ -1,4 +1,4 @@
-"""Requests and runs for the tests of this room."""
+"""Requests and runs for the tests of the analysis."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def read(at: float, wait: float = 0.005, **more: Any) -> Request:
 
 
 def write(at: float, wait: float = 0.005, **more: Any) -> Request:
-    """A PUT of an item by a client of its own."""
+    """A PUT of an item by another client."""
     return read(
         at, wait, **{"method": "PUT", "path": "/item/1", "client": 2, "storable": False} | more
     )
 
 
 def probes(*silent: tuple[float, float], until: float = 10.0, step: float = 0.02) -> list[Probe]:
-    """A probe each ``step`` seconds, answered at once, but none sent while the guest is silent."""
+    """A probe each ``step`` seconds with an immediate response; none while the guest is silent."""
     instants = [n * step for n in range(round(until / step) + 1)]
     return [Probe(at, at + 0.001) for at in instants if not any(a <= at < b for a, b in silent)]
 

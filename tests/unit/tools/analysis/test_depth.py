@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.tools.analysis import makers
 from tools.measurement.analysis.blackout import Blackout
-from tools.measurement.analysis.depth import drained, sampled, steps, told, usual
+from tools.measurement.analysis.depth import depth_figures, drained, sampled, steps, usual
 
 GAP = Blackout(2.0, 3.0)
 SPANS = st.lists(st.tuples(st.floats(0, 20), st.floats(0.001, 20), st.floats(0, 5)))
@@ -52,7 +52,7 @@ class ToldTest(unittest.TestCase):
     def test_a_drain(self) -> None:
         queued = [makers.write(2.0 + n / 100, status=202, applied=4.5) for n in range(50)]
         new = [makers.write(3.5, status=202, applied=4.9), makers.write(5.0, status=202)]
-        figures = told([*queued, *new], GAP)
+        figures = depth_figures([*queued, *new], GAP)
         self.assertEqual(51, figures["depth_max"])
         self.assertEqual((1.5, 1), (figures["drained_s"], figures["writes_during_drain"]))
         self.assertEqual((52, 1), (figures["writes_accepted"], figures["writes_accepted_untold"]))
@@ -60,6 +60,6 @@ class ToldTest(unittest.TestCase):
         self.assertEqual([5.0, 1], figures["depth"][-1])
 
     def test_without_a_blackout(self) -> None:
-        figures = told([makers.read(1)], None)
+        figures = depth_figures([makers.read(1)], None)
         self.assertEqual((None, None), (figures["drained_s"], figures["writes_during_drain"]))
         self.assertEqual((0, 0), (figures["depth_max"], figures["writes_accepted"]))

@@ -59,7 +59,7 @@ class PageTest(unittest.TestCase):
 
     def test_failed_claims_are_named_at_the_top(self) -> None:
         text = written([makers.run(), makers.run(protected=True, requests=[])])
-        self.assertIn("claims failed", text)
+        self.assertIn("claims do not hold", text)
         self.assertIn("precopy-1s: hits during the blackout, p99", text)
 
     def test_a_single_run_without_blackout(self) -> None:

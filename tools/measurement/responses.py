@@ -1,4 +1,4 @@
-"""What the headers of an answer say to a cache: was it a hit, may it be stored and reused."""
+"""The meaning of response headers for a cache: was it a hit, may it be stored and reused."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _FORBIDS: Final = frozenset({"no-store", "private", "no-cache"})
 
 
 def values(headers: Headers, name: bytes) -> list[str]:
-    """The members of a list header, whitespace stripped, over all its lines."""
+    """The members of a list header, from all its lines, without surrounding white space."""
     joined = ",".join(value.decode("latin-1") for key, value in headers if key == name)
     return [member.strip() for member in joined.split(",") if member.strip()]
 
 
 def is_hit(headers: Headers) -> bool:
-    """A member of Cache-Status (RFC 9211) has the parameter ``hit`` and was not held before.
+    """Whether a member of Cache-Status (RFC 9211) has the parameter ``hit``, without being held.
 
-    A read that was held until its page was renewed (``detail=held``) may find it in the cache then.
+    A read that was held until its page was fetched again (``detail=held``) may be a cache hit then.
     """
-    told = [
+    members = [
         {parameter.strip().lower() for parameter in member.split(";")[1:]}
         for member in values(headers, b"cache-status")
     ]
     return any(
-        parameters & {"hit", "hit=?1"} and "detail=held" not in parameters for parameters in told
+        parameters & {"hit", "hit=?1"} and "detail=held" not in parameters for parameters in members
     )
 
 
 def is_storable(status: int, headers: Headers) -> bool:
-    """A shared cache may store this answer to a GET and use it for the next one."""
+    """Whether a shared cache may store this response to a GET and reuse it."""
     if status not in _STORABLE or any(name == b"set-cookie" for name, _ in headers):
         return False
     directives = {
@@ -42,6 +42,6 @@ def is_storable(status: int, headers: Headers) -> bool:
 
 
 def whole_number(headers: Headers, name: bytes) -> int | None:
-    """A header that is one whole number; None if it is missing or something else."""
+    """The value of a header that is one whole number; None otherwise."""
     found = values(headers, name)
     return int(found[0]) if len(found) == 1 and found[0].isdecimal() else None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unittest
 
-from tools.measurement.answers import is_hit, is_storable, whole_number
+from tools.measurement.responses import is_hit, is_storable, whole_number
 
 
 def headers(*lines: str) -> list[tuple[bytes, bytes]]:
