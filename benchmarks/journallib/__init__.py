@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/journal``."""
+"""The modules of ``benchmarks/journal``."""

@@ -1,4 +1,4 @@
-"""The agent's process: the whole write path, and beside it a journal that only commits."""
+"""The agent's process: the whole write path, and two journals that only commit."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import Body, HeldWrite
 from tests.functional.replay.path import conf_for, service
 
-_LOOK = 0.005  # seconds between looks at how far the replay is
-KEYED = "keyed"  # the service whose guest honours keys; the other is "shop"
+_POLL = 0.005  # seconds between checks of the replay's progress
+KEYED = "keyed"  # the service whose guest honours keys; the other service is "shop"
 _HEADERS = (("user-agent", "bench/1"), ("accept", "*/*"), ("content-type", "a/b"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Counts:
-    """What the process has done so far."""
+    """Counters of the process since its start."""
 
     commits: int
     steps: int
     in_commits: float  # seconds
     in_sync: float  # seconds in COMMIT: the write to the log and its fsync
     cpu: float  # seconds
-    waiting: int  # writes on disk that are not yet sent
-    rss: float  # MiB resident
+    waiting: int  # writes on disk, not yet sent
+    rss: float  # MiB
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batches:
-    """What the journal alone did."""
+    """Counters of the journal alone, during one measurement."""
 
     commits: int
     writes: int
@@ -51,7 +51,7 @@ class Batches:
 
 
 def rss_mb() -> float:
-    """Resident memory of this process."""
+    """Return this process's resident memory in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
@@ -59,7 +59,7 @@ def rss_mb() -> float:
 
 
 def serve(directory: str, pipe: Connection, core: int) -> None:
-    """Do what the pipe asks, (method, arguments...), until it says stop."""
+    """Call the methods that arrive through the pipe, (method, arguments...), until "stop"."""
     import uvloop
 
     os.sched_setaffinity(0, {core})
@@ -109,19 +109,19 @@ def _bytes(value: object) -> bytes:
 class _Agent:
     def __init__(self, directory: Path) -> None:
         self._writes = Writes(conf_for(directory))
-        self._alone: dict[str, Journal] = {}
+        self._journals: dict[str, Journal] = {}
         for name in ("sqlite", "file"):
             (directory / name).mkdir()
-            self._alone[name] = Journal(conf_for(directory / name))
+            self._journals[name] = Journal(conf_for(directory / name))
         self._position = 0
 
     async def start(self) -> None:
         await self._writes.start()
         await self._writes.open(service(writes=WriteMode.ACCEPT))
         await self._writes.open(service(KEYED, writes=WriteMode.ACCEPT, honours_keys=True))
-        for journal in self._alone.values():
+        for journal in self._journals.values():
             await journal.open()
-        file = self._alone["file"]
+        file = self._journals["file"]
         await file.writer.stop()
         writer = file.writer
         committer = _FileCommitter(file.engine, file.failpoints, writer.counts, writer._report)
@@ -130,7 +130,7 @@ class _Agent:
 
     async def stop(self) -> None:
         await self._writes.stop()
-        for journal in self._alone.values():
+        for journal in self._journals.values():
             await journal.close()
 
     async def counts(self) -> Counts:
@@ -140,13 +140,13 @@ class _Agent:
                       time.process_time(), waiting, rss_mb())  # fmt: skip
 
     async def replay(self, port: int, count: int, name: str) -> float:
-        """Answered writes a second, of ``count`` that wait for the guest of service ``name``."""
+        """Replay ``count`` waiting writes of service ``name``; return writes per second."""
         answered = (await self._writes.counts(name)).answered
         queue = self._writes._intakes[name].queue
         began = time.perf_counter()
         await self._writes.send_to(name, Target("127.0.0.1", port))
-        while queue.answered - answered < count:  # noqa: ASYNC110 (an event a write costs too much)
-            await asyncio.sleep(_LOOK)
+        while queue.answered - answered < count:  # noqa: ASYNC110 (an event per write costs too much)
+            await asyncio.sleep(_POLL)
         seconds = time.perf_counter() - began
         done = queue.answered - answered
         await self._writes.hold(name)
@@ -154,25 +154,25 @@ class _Agent:
         return done / seconds
 
     async def bytes_a_write(self) -> int:
-        """What a row's values take, numbers as eight bytes."""
+        """Return the size of a row's values. A number counts as eight bytes."""
         values = to_row(self._write()).values()
         return sum(len(value) if isinstance(value, str | bytes) else 8 for value in values)
 
     async def batches(self, name: str, count: int, size: int) -> Batches:
-        """Group commits of ``count`` times ``size`` writes that are taken in already.
+        """Commit ``count`` batches of ``size`` writes, without HTTP.
 
-        As under load, the next ``size`` gather while the former are synced; which of them share a
-        commit is the journal's affair.
+        As under load, the next batch gathers while the previous one is synced. The journal decides
+        which writes share a commit.
         """
         writes = [self._write() for _ in range(count * size)]
-        journal = self._alone[name]
+        journal = self._journals[name]
         counts = journal.writer.counts
         before = dataclasses.replace(counts)
         began = time.perf_counter()
         retry_after: list[asyncio.Future[None]] = []
         for start in range(0, len(writes), size):
             retry_after.append(self._batch(journal, writes[start : start + size]))
-            await asyncio.sleep(0)  # it goes to the writer now, not with the next
+            await asyncio.sleep(0)  # the writer gets this batch now, not with the next one
             if len(retry_after) == 2:
                 await retry_after.pop(0)
         await retry_after.pop()
@@ -186,14 +186,14 @@ class _Agent:
 
     def _batch(self, journal: Journal, writes: list[HeldWrite]) -> asyncio.Future[None]:
         last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        told = 0
+        completed = 0
 
         def done(error: BaseException | None) -> None:
-            nonlocal told
-            told += 1
+            nonlocal completed
+            completed += 1
             if error is not None and not last.done():
                 last.set_exception(error)
-            elif told == len(writes):
+            elif completed == len(writes):
                 last.set_result(None)
 
         for write in writes:

@@ -1,4 +1,4 @@
-"""The limit of accept: as many appends of as many bytes to a file, a batch of them a sync."""
+"""The limit for accepting writes: appends of the same size to a file, one sync per batch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 class AppendedFile:
-    """A file that grows by a batch at a time; nothing is cheaper that is still on disk."""
+    """A file that grows batch by batch: the cheapest way to make data durable."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def commits(self, count: int, appends: int, size: int) -> tuple[float, float]:
-        """Seconds in write(2) and in fdatasync(2): ``appends`` of ``size`` bytes each a sync."""
+        """Return seconds in write(2) and fdatasync(2): ``appends`` of ``size`` bytes per sync."""
         record = os.urandom(size)
         written = synced = 0.0
         for _ in range(count):
@@ -28,7 +28,7 @@ class AppendedFile:
         return written, synced
 
     def batches(self, count: int, size: int) -> tuple[float, float]:
-        """Seconds in write(2) and in fdatasync(2), one of each for a batch of ``size`` bytes."""
+        """Return seconds in write(2) and fdatasync(2): one of each per batch of ``size`` bytes."""
         blob = os.urandom(size)
         written = synced = 0.0
         for _ in range(count):
@@ -42,7 +42,7 @@ class AppendedFile:
 
 
 class OverwrittenFile:
-    """A file whose room was written before, as SQLite's log is after its first round."""
+    """A file that was written before, like SQLite's log after its first checkpoint."""
 
     _ROOM = 16 << 20  # bytes
 
@@ -53,7 +53,7 @@ class OverwrittenFile:
         self._at = 0
 
     def batches(self, count: int, size: int) -> tuple[float, float]:
-        """As :meth:`AppendedFile.batches`, from the beginning again at the end of the room."""
+        """Like :meth:`AppendedFile.batches`, but return to the beginning at the end of the file."""
         blob = os.urandom(size)
         written = synced = 0.0
         for _ in range(count):

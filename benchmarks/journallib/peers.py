@@ -1,4 +1,4 @@
-"""Whom the agent meets: the clients, the guest, and the clients that replay is held against."""
+"""The agent's peers: clients, the guest, and the clients to which replay is compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADERS = b"User-Agent: bench/1\r\nAccept: */*\r\nContent-Type: application/oct
 
 
 def guest(pipe: Connection, core: int, keep: str) -> None:
-    """Listen on two ports: on one it keeps each write, on the other it answers at once."""
+    """Listen on two ports. One syncs each write to a file, the other responds immediately."""
     import uvloop
 
     os.sched_setaffinity(0, {core})
@@ -58,7 +58,7 @@ class _Guest(asyncio.Protocol):
 
 
 class _Client(asyncio.Protocol):
-    """One connection: a write, its 202, the next."""
+    """One connection: a write, its 202, the next write."""
 
     def __init__(
         self, remaining: list[int], latencies: list[float], done: asyncio.Future[None], name: str
@@ -84,7 +84,7 @@ class _Client(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() != 202 and not self._done.done():
-            error = AssertionError(f"answered {self._parser.get_status_code()}")
+            error = AssertionError(f"status {self._parser.get_status_code()}")
             self._done.set_exception(error)
             return
         self._latencies.append(time.perf_counter() - self._sent)
@@ -120,7 +120,7 @@ async def load(
     return seconds, latencies
 
 
-# --- the clients that replay is held against; each waits for an answer before it sends the next
+# --- the clients to which replay is compared; each waits for a response before the next request
 
 _SENT: Final = {
     "Host": "shop.example",
@@ -132,7 +132,7 @@ _SENT: Final = {
 
 
 def plain(port: int, count: int) -> float:
-    """Requests a second of the standard library's keep-alive client."""
+    """Return requests per second of the standard library's keep-alive client."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -145,7 +145,7 @@ def plain(port: int, count: int) -> float:
     return count / seconds
 
 
-class _Answers:
+class _Responses:
     def __init__(self) -> None:
         self.complete = 0
 
@@ -154,20 +154,20 @@ class _Answers:
 
 
 def bare(port: int, count: int) -> float:
-    """Requests a second of a socket that sends the same bytes again and again.
+    """Return requests per second of a socket that sends the same bytes repeatedly.
 
-    Nothing is made of an answer, and the parser is C: what no client can be quicker than.
+    It ignores the responses' content, and the parser is in C: no client can be faster.
     """
     head = [b"POST /a/b?c=1 HTTP/1.1"]
     head += [f"{name.lower()}: {value}".encode() for name, value in _SENT.items()]
     request = b"\r\n".join([*head, b"content-length: 1024", b"", BODY])
-    answers = _Answers()
-    parser = httptools.HttpResponseParser(answers)
+    responses = _Responses()
+    parser = httptools.HttpResponseParser(responses)
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.perf_counter()
         for number in range(1, count + 1):
             sock.sendall(request)
-            while answers.complete < number:
+            while responses.complete < number:
                 parser.feed_data(sock.recv(65536))
         return count / (time.perf_counter() - began)

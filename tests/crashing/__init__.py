@@ -1,1 +1,1 @@
-"""Kills the write path at random and at every failpoint, and judges what the guest has then."""
+"""Kills the write path at random points and at every failpoint, then judges the guest's log."""

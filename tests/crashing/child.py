@@ -1,4 +1,4 @@
-"""The process that is killed: a write path, told by a pipe when the guest answers."""
+"""The process that is killed: a write path that gets its commands through a pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.functional.replay.path import conf_for, service
 
 
 def main(directory: str, pipe: Connection, armed: list[str], options: dict[str, Any]) -> None:
-    """Run until killed, or until told to stop."""
+    """Run until killed, or until the command "stop"."""
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     asyncio.run(_run(directory, pipe, armed, options))
 

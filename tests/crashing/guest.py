@@ -1,4 +1,4 @@
-"""A guest for kills: it logs what reached it and what it applied, and can pause."""
+"""A guest that logs received and applied writes, and that can pause."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import httptools
 
 
 class Guest:
-    """Listens on two ports, as if on two hosts; one log. ``random`` decides what a cut leaves."""
+    """Listens on two ports, as if on two hosts, with one log.
+
+    A random generator decides whether a write on a broken connection is applied.
+    """
 
     def __init__(self, *, honours_keys: bool, seed: int) -> None:
         self.honours_keys = honours_keys
         self.received: set[str] = set()
         self.applied: list[str] = []
-        self.answers: dict[str, bytes] = {}
+        self.responses: dict[str, bytes] = {}  # by key
         self.random = random.Random(seed)
         self.running = asyncio.Event()
         self.running.set()
@@ -34,15 +37,15 @@ class Guest:
             server.close()
 
     def apply(self, name: str, key: str) -> bytes:
-        """Apply a write, or give the answer of the first time where keys are honoured."""
-        if self.honours_keys and key in self.answers:
-            return self.answers[key]
+        """Apply a write. If keys are honoured, return the first response for a known key."""
+        if self.honours_keys and key in self.responses:
+            return self.responses[key]
         self.applied.append(name)
         text = name.encode()
-        answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
+        response = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
         if self.honours_keys:
-            self.answers[key] = answer
-        return answer
+            self.responses[key] = response
+        return response
 
 
 class _Connection(asyncio.Protocol):
@@ -52,8 +55,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._body = b""
         self._key = ""
-        self._left = False  # its worker died: nothing more of this connection is applied
-        self._before: asyncio.Task[None] | None = None  # requests are dealt with one by one
+        self._dead = False  # its worker died: it applies nothing more of this connection
+        self._previous: asyncio.Task[None] | None = None  # requests are processed one by one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -75,30 +78,32 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         name = self._body.partition(b" ")[0].decode()
         self._guest.received.add(name)
-        waits = self._before is not None and not self._before.done()
-        if self._guest.running.is_set() and self._guest.random.random() < 0.8 and not waits:
-            self._answer(name, self._key)
+        busy = self._previous is not None and not self._previous.done()
+        if self._guest.running.is_set() and self._guest.random.random() < 0.8 and not busy:
+            self._respond(name, self._key)
         else:
-            work = self._slowly(name, self._key, self._before)
-            self._before = task = asyncio.get_running_loop().create_task(work)
+            work = self._respond_later(name, self._key, self._previous)
+            self._previous = task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(lambda done: done.exception())
 
-    async def _slowly(self, name: str, key: str, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait({before})
+    async def _respond_later(
+        self, name: str, key: str, previous: asyncio.Task[None] | None
+    ) -> None:
+        if previous is not None:
+            await asyncio.wait({previous})
         await self._guest.running.wait()
         await asyncio.sleep(self._guest.random.random() * 0.004)
         assert self._transport is not None
-        # Its worker may die with the connection: the write was received, not applied, and so is it
-        # with those behind it. (RFC 9112, section 9.3.2: a server deals with unsafe requests of a
-        # connection one after the other. None passes one by.)
+        # The worker may die with the connection. Then this write and those behind it were received
+        # but are not applied. (RFC 9112, section 9.3.2: a server processes unsafe requests of a
+        # connection in order, so no later one is applied either.)
         if self._transport.is_closing() and self._guest.random.random() < 0.5:
-            self._left = True
-        if not self._left:
-            self._answer(name, key)
+            self._dead = True
+        if not self._dead:
+            self._respond(name, key)
 
-    def _answer(self, name: str, key: str) -> None:
+    def _respond(self, name: str, key: str) -> None:
         assert self._transport is not None
-        answer = self._guest.apply(name, key)
+        response = self._guest.apply(name, key)
         if not self._transport.is_closing():
-            self._transport.write(answer)
+            self._transport.write(response)

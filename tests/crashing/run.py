@@ -1,4 +1,4 @@
-"""The run: lives of the write path, each ended by a kill, under the load of several clients."""
+"""Runs the write path under the load of several clients, and kills its process repeatedly."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from nova_cachemig.agent.journal.schema import WRITES
 from tests.crashing import child
 from tests.crashing.client import Client
 from tests.crashing.guest import Guest
-from tests.crashing.history import Verdict, judge
+from tests.crashing.oplog import Verdict, judge
 from tests.crashing.restarts import Restarts
 from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 
-_START = 60.0  # seconds for a life to begin or a drain to end
+_TIMEOUT = 60.0  # seconds for a start or a drain
 _RESTART_EVERY = 5.0  # seconds between restarts of the database
+_FAULTS = ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted")
 _SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run is to do."""
+    """The parameters of a run."""
 
     kills: int
     writes: int
@@ -51,7 +52,7 @@ class Plan:
 
 
 class Run:
-    """One history, over one journal."""
+    """One run, over one journal."""
 
     def __init__(self, plan: Plan, directory: Path, restarts: Restarts | None = None) -> None:
         self._plan = plan
@@ -59,20 +60,20 @@ class Run:
         self._directory = directory
         self._random = random.Random(plan.seed)
         self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
-        # the fork server of Python 3.11 does not get our sys.path, and would preload nothing
+        # The fork server of Python 3.11 does not inherit sys.path, and would preload nothing.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.crashing.child"])
         self._clients = [
             Client(f"c{n}", str(directory / "intake.sock"), keyed=plan.honours_keys,
-                   later=n % 2 == 0 and not plan.honours_keys, seed=plan.seed + n)
+                   respond_async=n % 2 == 0 and not plan.honours_keys, seed=plan.seed + n)
             for n in range(plan.clients)
         ]  # fmt: skip
         self.kills = 0
         self.by_point: dict[str, int] = {}
 
     async def run(self) -> Verdict:
-        """Kill until the plan is done, then drain and judge."""
+        """Kill until the plan is complete, then drain and judge."""
         await self._guest.start()
         stop = asyncio.Event()
         restarting = asyncio.create_task(self._restarts.run()) if self._restarts else None
@@ -90,33 +91,33 @@ class Run:
             self._guest.running.set()
             pipe.send(("send", self._guest.ports[0]))
             pipe.send(("drain",))
-            await self._on_response(pipe, process)
+            await self._receive(pipe, process)
             await asyncio.gather(*load)
             pipe.send(("drain",))
-            await self._on_response(pipe, process)
+            await self._receive(pipe, process)
             pipe.send(("stop",))
-            await self._on_response(pipe, process)
+            await self._receive(pipe, process)
             await asyncio.to_thread(process.join)
         finally:
             stop.set()
             if restarting is not None:
                 restarting.cancel()
             self._guest.stop()
-        history = [write for client in self._clients for write in client.history]
-        return judge(history, self._guest.received, self._guest.applied, self._listed(),
+        oplog = [write for client in self._clients for write in client.oplog]
+        return judge(oplog, self._guest.received, self._guest.applied, self._listed(),
                      honours_keys=self._plan.honours_keys)  # fmt: skip
 
     def _written(self) -> int:
-        return sum(len(client.history) for client in self._clients)
+        return sum(len(client.oplog) for client in self._clients)
 
     async def _begin(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
-        async with self._restarts.there if self._restarts else contextlib.nullcontext():
+        async with self._restarts.available if self._restarts else contextlib.nullcontext():
             process, pipe = self._start(armed)
             if not armed:
-                await self._on_response(pipe, process)
-            elif self._restarts is not None:  # it is ready, or killed on the way there
+                await self._receive(pipe, process)
+            elif self._restarts is not None:  # it is ready, or was killed before
                 with contextlib.suppress(EOFError):
-                    await self._on_response(pipe, process)
+                    await self._receive(pipe, process)
             return process, pipe
 
     def _start(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
@@ -124,7 +125,7 @@ class Run:
         options: dict[str, Any] = {
             "honours_keys": self._plan.honours_keys,
             "send_window": self._plan.window,
-            "resume_delay": 0.25,  # the guest takes at most 4 ms for each of 16 writes
+            "resume_delay": 0.25,  # the guest needs at most 4 ms for each of 16 writes
             "connection": self._plan.connection,
         }
         process = self._context.Process(
@@ -134,15 +135,14 @@ class Run:
         theirs.close()
         return process, ours
 
-    async def _on_response(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
-        there = await asyncio.to_thread(pipe.poll, _START)
-        if not there:
-            raise TimeoutError(f"nothing from process {process.pid} for {_START} s")
+    async def _receive(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
+        if not await asyncio.to_thread(pipe.poll, _TIMEOUT):
+            raise TimeoutError(f"nothing from process {process.pid} for {_TIMEOUT} s")
         return pipe.recv()
 
     async def _life(self) -> None:
         point = self._random.choice([None, None, *sorted(POINTS)])
-        share = self._plan.writes / max(self._plan.kills, 1)  # writes a life
+        share = self._plan.writes / max(self._plan.kills, 1)  # writes per process
         nth = self._random.choice((1, 2, 5, max(1, int(share / 3)), max(1, int(share))))
         armed = [f"{point}=kill@{nth}"] if point else []
         process, pipe = await self._begin(armed)
@@ -161,7 +161,7 @@ class Run:
         self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
 
     async def _wait(self, process: BaseProcess, writes: float) -> None:
-        """Until its failpoint has killed it or its share of the writes is done; at most 5 s."""
+        """Wait until its failpoint has killed it, or its share of writes is done; at most 5 s."""
         deadline = time.monotonic() + 5.0
         while process.is_alive() and time.monotonic() < deadline:
             if self._written() >= writes and self._random.random() < 0.5:
@@ -169,7 +169,7 @@ class Run:
             await asyncio.sleep(0.005)
 
     async def _migrate(self, pipe: Connection) -> None:
-        """Pause and resume the guest, at the same or at the other port."""
+        """Pause and resume the guest, at the same port or the other one."""
         try:
             port = self._random.choice(self._guest.ports)
             pipe.send(("send", port))
@@ -179,7 +179,7 @@ class Run:
                 pipe.send(("hold",))
                 await asyncio.sleep(self._random.random() * 0.05)
                 self._guest.running.set()
-                if self._random.random() < 0.7:  # else a rollback: the source goes on
+                if self._random.random() < 0.7:  # else a rollback: the guest stays at the source
                     port = self._random.choice(self._guest.ports)
                 pipe.send(("send", port))
                 pipe.send(("drain",))
@@ -189,13 +189,13 @@ class Run:
     def _listed(self) -> set[str]:
         url = database.url_for(self._plan.connection, self._directory)
         with database.create_engine(url).connect() as connection:
-            doubtful = sa.select(WRITES).where(WRITES.c.state == "in_doubt")
-            writes = [from_row(row) for row in connection.execute(doubtful).mappings()]
+            in_doubt = sa.select(WRITES).where(WRITES.c.state == "in_doubt")
+            writes = [from_row(row) for row in connection.execute(in_doubt).mappings()]
         return {dict(write.headers)["x-write"] for write in writes}
 
 
 def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
-    """Return the figures as ``--json`` writes them."""
+    """Return the figures for ``--json``."""
     verdicts = [verdict for _, verdict in runs]
     return {
         "kills": sum(run.kills for run, _ in runs),
@@ -214,7 +214,7 @@ def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
 
 
 async def execute(plan: Plan, restarts: Restarts | None = None) -> tuple[Run, Verdict]:
-    """One run in a directory of its own; ``restarts`` of the database go on meanwhile."""
+    """Run in a temporary directory, during ``restarts`` of the database."""
     directory = Path(tempfile.mkdtemp(prefix="crash-"))
     try:
         run = Run(plan, directory, restarts)
@@ -224,7 +224,7 @@ async def execute(plan: Plan, restarts: Restarts | None = None) -> tuple[Run, Ve
 
 
 def _with_server(plan: Plan, make: type[Server]) -> tuple[tuple[Run, Verdict], int]:
-    """A run over a server of its own, and how often that was restarted."""
+    """Run over a new database server. Returns also the number of its restarts."""
     if (why := make.missing()) is not None:
         raise SystemExit(why)
     server = make()
@@ -236,19 +236,25 @@ def _with_server(plan: Plan, make: type[Server]) -> tuple[tuple[Run, Verdict], i
         server.destroy()
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Half of the kills with keys honoured, half without. 0 if every figure is as it must be."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests/crash", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="at least so many kill -9")
-    parser.add_argument("--writes", type=int, default=5000, help="at least so many writes")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is random")
+    parser.add_argument("--kills", type=int, default=100, help="minimum number of kill -9")
+    parser.add_argument("--writes", type=int, default=5000, help="minimum number of writes")
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="for the random generators"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--connection", help="SQLAlchemy URL instead of SQLite")
     where.add_argument(
-        "--server", choices=sorted(_SERVERS), help="of a database: start one and restart it"
+        "--server", choices=sorted(_SERVERS), help="start a database server and restart it"
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
-    options = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run twice: a guest that honours keys, and one that does not. Returns 0 without a fault."""
+    options = _parser().parse_args(argv)
     began = time.monotonic()
     runs, restarts = [], 0
     for keys in (True, False):
@@ -273,8 +279,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(text + "\n")
     for _, verdict in runs:
-        for what in ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted"):
-            if getattr(verdict, what):
-                print(f"{what}: {getattr(verdict, what)[:20]}", file=sys.stderr)
-    wrong = ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted")
-    return 1 if any(figures[what] for what in wrong) else 0
+        for fault in _FAULTS:
+            if getattr(verdict, fault):
+                print(f"{fault}: {getattr(verdict, fault)[:20]}", file=sys.stderr)
+    return 1 if any(figures[fault] for fault in _FAULTS) else 0

@@ -9,7 +9,7 @@ import unittest
 
 from nova_cachemig.agent.journal.errors import JournalLocked
 from nova_cachemig.agent.writes import Writes
-from tests.crashing.history import Verdict
+from tests.crashing.oplog import Verdict
 from tests.crashing.run import Plan, execute
 from tests.functional.replay.path import conf_for
 

@@ -1,4 +1,4 @@
-"""The checker must catch what is planted."""
+"""The judge must catch planted faults."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.crashing.history import Sent, judge
+from tests.crashing.oplog import Sent, judge
 
 
-def history(count: int, method: str = "POST") -> list[Sent]:
+def oplog(count: int, method: str = "POST") -> list[Sent]:
     return [Sent(f"w{n}", "c", method, n, acknowledged_at=n + 0.5) for n in range(count)]
 
 
@@ -24,8 +24,8 @@ class JudgeTest(unittest.TestCase):
                      honours_keys=keys)  # fmt: skip
 
     @given(st.integers(1, 20))
-    def test_a_good_history_is_good(self, count: int) -> None:
-        verdict = self.judge(history(count), names(count))
+    def test_no_fault(self, count: int) -> None:
+        verdict = self.judge(oplog(count), names(count))
         self.assertEqual(
             ((), (), (), ()),
             (verdict.lost, verdict.doubled, verdict.reordered, verdict.in_doubt_unlisted),
@@ -35,26 +35,26 @@ class JudgeTest(unittest.TestCase):
     def test_planted_loss(self, count: int, data: st.DataObject) -> None:
         victim = data.draw(st.sampled_from(names(count)))
         applied = [name for name in names(count) if name != victim]
-        self.assertEqual((victim,), self.judge(history(count), applied).lost)
-        self.assertEqual((), self.judge(history(count), applied, [victim]).lost)
-        silent = self.judge(history(count), applied, received=names(count))
-        self.assertEqual((victim,), silent.in_doubt_unlisted)
+        self.assertEqual((victim,), self.judge(oplog(count), applied).lost)
+        self.assertEqual((), self.judge(oplog(count), applied, [victim]).lost)
+        unlisted = self.judge(oplog(count), applied, received=names(count))
+        self.assertEqual((victim,), unlisted.in_doubt_unlisted)
 
     @given(st.integers(2, 20), st.data())
     def test_planted_double(self, count: int, data: st.DataObject) -> None:
         victim = data.draw(st.sampled_from(names(count)))
         applied = names(count)
         applied.insert(data.draw(st.integers(0, count)), victim)
-        self.assertEqual((victim,), self.judge(history(count), applied).doubled)
+        self.assertEqual((victim,), self.judge(oplog(count), applied).doubled)
 
-    def test_idempotent_again_after_another_url_changes_nothing(self) -> None:
+    def test_an_idempotent_repetition_after_another_url_is_harmless(self) -> None:
         sent = [Sent("a", "x", "PUT", 0, url="/a"), Sent("b", "y", "PUT", 1, url="/b")]
         verdict = self.judge(sent, ["a", "b", "a", "b"])
         self.assertEqual(((), 2, ()), (verdict.doubled, verdict.reapplied, verdict.reordered))
         self.assertEqual(("a", "b"), self.judge(sent, ["a", "b", "a", "b"], keys=True).doubled)
 
-    def test_idempotent_twice_in_a_row_is_no_double_unless_keys_are_honoured(self) -> None:
-        sent = history(2, "PUT")
+    def test_an_idempotent_repetition_is_harmless_unless_keys_are_honoured(self) -> None:
+        sent = oplog(2, "PUT")
         applied = ["w0", "w0", "w1"]
         self.assertEqual(
             ((), 1), (self.judge(sent, applied).doubled, self.judge(sent, applied).reapplied)
@@ -67,7 +67,7 @@ class JudgeTest(unittest.TestCase):
         at = data.draw(st.integers(0, count - 2))
         applied = names(count)
         applied[at], applied[at + 1] = applied[at + 1], applied[at]
-        self.assertEqual((f"w{at}",), self.judge(history(count), applied).reordered)
+        self.assertEqual((f"w{at}",), self.judge(oplog(count), applied).reordered)
 
     def test_a_repetition_does_not_hide_a_reordering(self) -> None:
         sent = [Sent("a", "x", "PUT", 0, 0.5, "/a"), Sent("b", "y", "POST", 1, 1.5, "/b")]

@@ -1,4 +1,7 @@
-"""Judges a history: what clients sent and were told, what the guest took, what is listed."""
+"""The log of operations: writes as their clients saw them, and the verdict about them.
+
+The judge compares this log with the guest's log and with the writes listed as in doubt.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ class Sent:
     client: str
     method: str
     sent_at: float
-    acknowledged_at: float | None = None  # 2xx of the guest, or 202 of the journal
+    acknowledged_at: float | None = None  # a 2xx of the guest, or a 202 of the journal
     url: str = ""
-    refused: bool = False  # told that it was not accepted: it must not be applied
+    refused: bool = False  # the response was "not accepted": it must not be applied
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """Counts of what must be 0, and names for a person who looks into it."""
+    """The result: counts, and the ids of writes that went wrong."""
 
     writes: int
     acknowledged: int
@@ -33,9 +36,8 @@ class Verdict:
     refused_but_applied: tuple[str, ...]
     in_doubt_listed: int
     in_doubt_unlisted: tuple[str, ...]
-    reapplied: (
-        int  # idempotent ones that came again with no other at their URL between: nothing changes
-    )
+    # Idempotent writes that were applied again before any other write to their URL: harmless.
+    reapplied: int
 
 
 def judge(
@@ -46,7 +48,11 @@ def judge(
     *,
     honours_keys: bool,
 ) -> Verdict:
-    """``received``: ids that reached the guest; ``applied``: ids in the order of application."""
+    """Judge a run.
+
+    ``received``: ids that reached the guest. ``applied``: ids in the order of application.
+    ``listed``: ids in doubt.
+    """
     writes = {write.id: write for write in sent}
     done = set(applied)
     missing = [
@@ -78,9 +84,9 @@ def _doubled(
     for name in applied:
         write = writes[name]
         if name in seen:
-            again = newest[write.url] == name and write.method in IDEMPOTENT
-            reapplied += again and not honours_keys
-            if not again or honours_keys:
+            harmless = newest[write.url] == name and write.method in IDEMPOTENT
+            reapplied += harmless and not honours_keys
+            if not harmless or honours_keys:
                 doubled.append(name)
         seen.add(name)
         newest[write.url] = name
@@ -88,10 +94,10 @@ def _doubled(
 
 
 def _reordered(writes: dict[str, Sent], applied: Sequence[str]) -> tuple[str, ...]:
-    """A write that was acknowledged before another was sent must be applied before it.
+    """Return the writes that were applied after a write that was sent after their acknowledgement.
 
-    What counts is when it was applied first: a repetition is judged by :func:`_doubled`, which lets
-    pass only that of an idempotent one with no other at its URL between, which changes nothing.
+    Only the first application counts. :func:`_doubled` judges repetitions: it permits only a
+    repetition of an idempotent write before any other write to its URL, which changes nothing.
     """
     latest = 0.0
     wrong: list[str] = []
