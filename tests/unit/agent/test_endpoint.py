@@ -1,0 +1,162 @@
+"""From other threads to the event loop and back: results, deadlines, errors as sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+import unittest
+from typing import Any
+from unittest import mock
+
+from nova_cachemig.agent import endpoint
+from nova_cachemig.agent.endpoint import Endpoint, ReviewEndpoint
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.write import WriteState
+
+
+def record(request: str, started: float, instance: str = "u1") -> HandoverRecord:
+    identity = HandoverId(instance, request)
+    return HandoverRecord(identity, ("shop",), "a", "b", Phase.WARMING, started)
+
+
+class FakeAgent:
+    """Manager, store and registry in one."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.under_way: list[HandoverRecord] = []
+        self.kept: list[HandoverRecord] = []
+        self.error: Exception | None = None
+
+    async def _note(self, *what: Any) -> None:
+        self.calls.append(what)
+        if self.error is not None:
+            raise self.error
+
+    async def begin(self, *arguments: Any) -> None:
+        await self._note("begin", *arguments)
+
+    async def guest_event(self, event: GuestEvent) -> None:
+        await self._note("guest_event", event)
+
+    async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, Any]:
+        await self._note("wait_warm", handover, wait)
+        if wait > 0:
+            await asyncio.Event().wait()
+        return {"ready": True}
+
+    async def refresh(self, *, force: bool) -> list[str]:
+        await self._note("refresh", force)
+        return ["no address"]
+
+    async def newest(self, limit: int) -> list[HandoverRecord]:
+        return self.kept[:limit]
+
+    def live(self) -> list[HandoverRecord]:
+        return self.under_way
+
+    def describe(self, state: Any) -> list[dict[str, Any]]:
+        return [{"name": name, "state": state(name)} for name in ("till", "shop")]
+
+
+class LoopCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self.loop.run_forever)
+        thread.start()
+        self.addCleanup(self.loop.close)
+        self.addCleanup(thread.join)
+        self.addCleanup(self.loop.call_soon_threadsafe, self.loop.stop)
+
+
+class EndpointTest(LoopCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.agent = FakeAgent()
+        fake: Any = self.agent
+        self.endpoint = Endpoint(self.loop, fake, fake, "cache1", fake)
+
+    def test_commands_reach_the_manager(self) -> None:
+        event = GuestEvent("u1", EventKind.PAUSED, 1.0)
+        self.endpoint.begin({}, HandoverId("u1", "r"), "a", "b", 1.0)
+        self.endpoint.guest_event({}, event)
+        self.assertEqual({"ready": True}, self.endpoint.wait_warm({}, HandoverId("u1", "r"), 0.0))
+        self.assertEqual(["no address"], self.endpoint.reload({}))
+        self.assertEqual(
+            ["begin", "guest_event", "wait_warm", "refresh"], [c[0] for c in self.agent.calls]
+        )
+
+    def test_an_error_of_a_component_is_a_sentence_for_the_caller(self) -> None:
+        self.agent.error = ComponentError("the disk is full")
+        with self.assertRaisesRegex(ValueError, "^the disk is full$"):
+            self.endpoint.reload({})
+
+    def test_a_request_ends_at_its_deadline(self) -> None:
+        with (
+            mock.patch.object(endpoint, "LOOP_LIMIT", 0.05),
+            self.assertRaisesRegex(ValueError, "the agent was not done within"),
+        ):
+            self.endpoint.wait_warm({}, HandoverId("u1", "r"), 0.01)
+
+    def test_handovers_in_progress_come_in_their_present_state(self) -> None:
+        live = record("r2", 2.0)
+        kept = dataclasses.replace(live, phase=Phase.IDLE)
+        self.agent.under_way = [live]
+        self.agent.kept = [record("r3", 3.0, "u2"), kept, record("r1", 1.0)]
+        found = self.endpoint.handovers({}, 10, 0)
+        self.assertEqual(["r3", "r2", "r1"], [one.id.request for one in found])
+        self.assertIs(live, found[1])
+        self.assertEqual(found[1:2], self.endpoint.handovers({}, 1, 1))
+        self.assertEqual(live, self.endpoint.handover({}, "u1", None))
+        self.assertEqual("r1", self.endpoint.handover({}, "u1", "r1").id.request)  # type: ignore[union-attr]
+        self.assertIsNone(self.endpoint.handover({}, "u1", "r9"))
+
+    def test_services_by_name_with_the_phase_of_their_handover(self) -> None:
+        self.agent.under_way = [record("r1", 1.0)]
+        self.assertEqual(
+            [{"name": "shop", "state": "warming"}, {"name": "till", "state": "pass"}],
+            self.endpoint.services({}),
+        )
+
+    def test_ping_says_whether_the_server_listens(self) -> None:
+        self.assertFalse(self.endpoint.ping({})["listening"])
+        self.endpoint.server = mock.Mock(listening=True)
+        self.endpoint.server.faults.counts.return_value = {"cannot listen": 2}
+        found = self.endpoint.ping({})
+        self.assertEqual(("cache1", "1.1", True, {"cannot listen": 2}),
+                         (found["host"], found["rpc_version"], found["listening"],
+                          found["faults"]))  # fmt: skip
+
+
+class ReviewEndpointTest(LoopCase):
+    def test_every_method_reaches_the_review_outside_the_loops_thread(self) -> None:
+        threads: set[str] = set()
+        review = mock.Mock()
+        review.resend.side_effect = lambda *a: threads.add(threading.current_thread().name)
+        served = ReviewEndpoint(self.loop, review)
+        served.writes((WriteState.IN_DOUBT,), None, "shop/1", content=True)
+        served.write("shop/1")
+        served.body("shop/1", 2)
+        served.resend("shop/1", "why", "me")
+        served.discard("shop/2", "why", "me")
+        self.assertEqual(
+            [
+                mock.call.writes((WriteState.IN_DOUBT,), None, "shop/1", content=True),
+                mock.call.write("shop/1"),
+                mock.call.body("shop/1", 2),
+                mock.call.resend("shop/1", "why", "me"),
+                mock.call.discard("shop/2", "why", "me"),
+            ],
+            review.mock_calls,
+        )
+        self.assertTrue(all(name.startswith("asyncio") for name in threads), threads)
+
+    def test_an_agent_that_does_not_serve_its_journal_says_so(self) -> None:
+        served = ReviewEndpoint(self.loop, None)
+        with self.assertRaisesRegex(ValueError, r"\[agent\] serve_journal = false"):
+            served.write("shop/1")

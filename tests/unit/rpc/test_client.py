@@ -1,0 +1,89 @@
+"""The generic client: errors by whose fault they are, forks, closing."""
+
+from __future__ import annotations
+
+import threading
+import time
+import unittest
+from typing import Any
+
+import amqp
+import oslo_messaging
+
+from nova_cachemig.rpc import bus
+from nova_cachemig.rpc.bounded import OverdueError
+from nova_cachemig.rpc.client import RefusedError, RpcClient, UnreachableError
+from tests.unit.rpc.endpoints import OnFakeBus, new_conf
+
+
+class RpcClientTest(OnFakeBus):
+    def rpc(self, server: str | None = None, timeout: float = 5.0) -> RpcClient:
+        target = bus.target(self.topic, "1.0", server)
+        client = RpcClient(new_conf(), target, peer="agent", url="fake://", timeout=timeout)
+        self.addCleanup(client.close)
+        return client
+
+    def failing(self, error: Exception) -> Exception:
+        """What a call raises when oslo.messaging raises ``error``."""
+        client = self.rpc("cache1", 0.5)
+
+        def fail() -> Any:
+            raise error
+
+        client._connected = fail  # type: ignore[method-assign]
+        with self.assertRaises((UnreachableError, RefusedError)) as caught:
+            client.call("ping", {})
+        self.assertNotIn("\n", str(caught.exception))
+        return caught.exception
+
+    def test_errors_of_the_bus_and_of_nobody_listening(self) -> None:
+        undeliverable = oslo_messaging.MessageUndeliverable(None, None, None, None)
+        for error, words in (
+            (undeliverable, "no agent listens on topic .*, server cache1"),
+            (oslo_messaging.MessagingTimeout("x"), "no response within 0.5 s"),
+            (OverdueError("an earlier call still waits"), "an earlier call still waits"),
+            (oslo_messaging.MessageDeliveryFailure("down"), "down"),
+            (ConnectionRefusedError("refused"), "ConnectionRefusedError: refused"),
+            (amqp.AccessRefused("login"), "AccessRefused"),
+        ):
+            with self.subTest(type(error).__name__):
+                found = self.failing(error)
+                self.assertIsInstance(found, UnreachableError)
+                self.assertRegex(str(found), f"^ping: .*{words}")
+
+    def test_errors_of_the_server(self) -> None:
+        trace = "no such host\nTraceback (most recent call last):"
+        for error, words in (
+            (oslo_messaging.RemoteError("ValueError", trace), "^no such host$"),
+            (oslo_messaging.RemoteError("KeyError", trace), "^KeyError: no such host$"),
+            (ValueError(trace), "^no such host$"),
+            (KeyError("x"), "^KeyError: 'x'$"),
+            (oslo_messaging.RemoteError("UnsupportedVersion", "v"), "older than this program"),
+        ):
+            with self.subTest(repr(error)):
+                found = self.failing(error)
+                self.assertIsInstance(found, RefusedError)
+                self.assertRegex(str(found), words)
+
+    def test_what_is_not_a_primitive_is_refused_before_anything_is_opened(self) -> None:
+        client = self.rpc()
+        for send in (client.cast, client.call):
+            with self.assertRaises(bus.NotPrimitiveError):
+                send("ping", {"at": object()})
+        self.assertIsNone(client._transport)
+
+    def test_closing_a_client_that_was_never_used_is_quick_and_starts_nothing(self) -> None:
+        before, began = threading.active_count(), time.monotonic()
+        self.rpc().close()
+        self.assertEqual(before, threading.active_count())
+        self.assertLess(time.monotonic() - began, 1.0)
+
+    def test_casts_are_counted(self) -> None:
+        self.serve()
+        client = self.rpc()
+        self.assertTrue(client.cast("ping", {}).delivered(5))
+        self.assertEqual((1, 0), (client.counts().sent, client.counts().dropped))
+
+
+if __name__ == "__main__":
+    unittest.main()
