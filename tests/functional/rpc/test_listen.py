@@ -1,0 +1,101 @@
+"""A server over a real RabbitMQ that refuses it, goes away, or is reset: it listens in the end."""
+
+from __future__ import annotations
+
+import logging
+import time
+import unittest
+from collections.abc import Callable
+from unittest import mock
+
+import amqp
+
+from nova_cachemig.rpc import agent as contract
+from nova_cachemig.rpc import bus, server
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.client import UnreachableError
+from nova_cachemig.rpc.server import RpcServer
+from tests.functional.rpc.broker import Broker
+from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+
+LIMIT = 60.0
+
+
+class ListenTest(unittest.TestCase):
+    def setUp(self) -> None:
+        for name in ("oslo.messaging", "oslo_messaging", "amqp"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        for name, value in (("BACKOFF", (0.2,)), ("CHECK_EVERY", 0.5), ("CHECK_TIMEOUT", 2.0)):
+            patch = mock.patch.object(server, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+        self.broker = Broker()
+        self.addCleanup(self.broker.close)
+        self.broker.start()
+
+    def serve(self) -> RpcServer:
+        served = contract.server(
+            new_conf(), NotingEndpoint(), host="cache1", topic="t", transport_url=self.broker.url
+        )
+        served.start()
+        self.addCleanup(served.stop)
+        return served
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)  # other processes do it, and nobody says when
+
+    def channel(self) -> amqp.Channel:
+        connection = amqp.Connection(f"127.0.0.1:{self.broker.port}")
+        connection.connect()
+        self.addCleanup(connection.close)
+        return connection.channel()
+
+    def ping(self) -> bool:
+        client = AgentClient(new_conf(), "t", transport_url=self.broker.url, rpc_timeout=5.0)
+        try:
+            return bool(client.ping({}))
+        except UnreachableError:
+            return False
+        finally:
+            client.close()
+
+    def test_an_exchange_with_other_flags_is_waited_out(self) -> None:
+        channel = self.channel()
+        channel.exchange_declare(bus.EXCHANGE, "topic", durable=True, auto_delete=False)
+        with self.assertLogs("nova_cachemig.rpc", "WARNING") as logged:
+            served = self.serve()
+            self.until(lambda: sum(served.faults.counts().values()) >= 3)
+        self.assertFalse(served.listening)
+        [line] = logged.output
+        self.assertIn("[oslo_messaging_rabbit] amqp_durable_queues", line)
+        channel.exchange_delete(bus.EXCHANGE)
+        self.assertTrue(served.wait_listening(LIMIT))
+        self.assertTrue(self.ping())
+
+    def test_a_wrong_password_is_named(self) -> None:
+        right = self.broker.url
+        wrong = right.replace("guest:guest", "guest:wrong")
+        with (
+            mock.patch.object(Broker, "url", wrong),
+            self.assertLogs("nova_cachemig.rpc", "WARNING") as logged,
+        ):
+            served = self.serve()
+            self.until(lambda: bool(served.faults.counts()))
+        self.assertFalse(served.listening)
+        self.assertIn("check the password", logged.output[0])
+
+    def test_it_knows_when_it_does_not_listen_and_comes_back(self) -> None:
+        served = self.serve()
+        self.assertTrue(served.wait_listening(LIMIT))
+        self.broker.stop()
+        self.until(lambda: not served.listening)
+        self.broker.start()
+        self.assertTrue(served.wait_listening(LIMIT))
+        self.assertTrue(self.ping())
+
+
+if __name__ == "__main__":
+    unittest.main()
