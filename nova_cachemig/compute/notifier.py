@@ -15,11 +15,12 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_messaging.notify import notifier
 
-from nova_cachemig.compute import notification, watcher
+from nova_cachemig.compute import metrics, notification, watcher
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
 from nova_cachemig.conf import compute as options
 from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.samples import SamplesClient
 
 LOG = log.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class CachemigDriver(notifier.Driver):
         self._faults = Faults()
         self._lock = threading.Lock()
         self._hook: MigrationHook | None = None
+        self._samples: SamplesClient | None = None
         self._announced = False
         try:
             options.register(conf)
@@ -51,11 +53,25 @@ class CachemigDriver(notifier.Driver):
         """
         try:
             self._announce()
-            if notification.concerns_us(message.get("event_type"), versioned=self._versioned()):
+            event_type, versioned = message.get("event_type"), self._versioned()
+            if notification.concerns_us(event_type, versioned=versioned):
                 context = ctxt if isinstance(ctxt, Mapping) else {}
                 self._the_hook().saw(notification.read(context, message))
+            elif metrics.concerns_us(event_type, versioned=versioned):
+                self._report(message["payload"])
         except Exception as exc:
             self._faults.note(f"a notification was lost ({type(exc).__name__})", exc, trace=True)
+
+    def _report(self, payload: Mapping[str, Any]) -> None:
+        ours = self.conf.cachemig
+        reading = metrics.read(payload) if ours.report_load else None
+        if reading is None:
+            return
+        with self._lock:
+            if self._samples is None:
+                topic, url = ours.samples_topic, ours.transport_url
+                self._samples = SamplesClient(self.conf, topic, url, self._faults)
+        self._samples.report(reading)
 
     def _versioned(self) -> bool:
         try:

@@ -20,6 +20,18 @@ OPTS = [
         secret=True,
         help="Message bus of the agent. Unset: Nova's own ([DEFAULT] transport_url).",
     ),
+    cfg.BoolOpt(
+        "report_load",
+        default=True,
+        help="Whether nova-compute reports the host's load to the forecasters. It does so when "
+        "Nova measures it: with [DEFAULT] compute_monitors = cpu.virt_driver.",
+    ),
+    cfg.StrOpt(
+        "samples_topic",
+        default="nova-cachemig-samples",
+        help="RPC topic for the reports of report_load. Must equal [telemetry] topic in the "
+        "forecaster's configuration.",
+    ),
     cfg.IntOpt(
         "warm_timeout",
         default=30,

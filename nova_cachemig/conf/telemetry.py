@@ -81,8 +81,8 @@ OPTS = [
         "sources",
         default=["nova"],
         help="Sources to read: names of entry points in nova_cachemig.telemetry. The source nova "
-        "reads Nova's metrics.update notifications; it needs compute_monitors = "
-        "cpu.virt_driver in the nova.conf of the compute services. The source prometheus "
+        "receives the load that compute hosts report; it needs compute_monitors = "
+        "cpu.virt_driver and the notification driver cachemig in their nova.conf. prometheus "
         "queries a Prometheus server. The source none reads nothing.",
     ),
     cfg.ListOpt(
@@ -143,27 +143,18 @@ OPTS = [
         "samples (nova).",
     ),
     cfg.StrOpt(
-        "notification_transport_url",
-        secret=True,
-        help="Message bus of Nova's notifications. Unset: [DEFAULT] transport_url.",
-    ),
-    cfg.StrOpt(
-        "notification_exchange",
-        default="nova",
-        help="Exchange of Nova's notifications: control_exchange of nova.conf, which defaults to "
-        "'nova'.",
+        "topic",
+        default="nova-cachemig-samples",
+        help="RPC topic on which the compute hosts report their load. Must equal [cachemig] "
+        "samples_topic in nova.conf.",
     ),
     cfg.ListOpt(
-        "notification_topics",
-        default=["notifications", "versioned_notifications"],
-        help="Topics of Nova's notifications. A sample that arrives on several topics counts once.",
-    ),
-    cfg.StrOpt(
-        "notification_pool",
-        default="nova-cachemig-forecaster",
-        help="Name of the listener pool, and of its queue. Each pool receives its own copy of "
-        "each notification. The name must not be empty, and no other listener may use it, "
-        "or the listeners would take notifications from each other.",
+        "transport_urls",
+        default=[],
+        secret=True,
+        help="Message buses on which the compute hosts report their load, for instance one for "
+        "each cell. Empty: [forecaster] transport_url. Hosts that report on none of them are "
+        "unknown to the schedulers.",
     ),
     cfg.URIOpt(
         "prometheus_url",

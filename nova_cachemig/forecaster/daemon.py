@@ -63,6 +63,7 @@ class Daemon:
             raise ConfigError(str(exc)) from exc
         self.forecaster = _forecaster(conf.forecaster.method)
         options = conf.forecaster
+        _check_topics(options.topic, options.scheduler_topic, conf.telemetry.topic)
         self._schedulers = SchedulersClient(
             conf,
             options.scheduler_topic,
@@ -147,6 +148,10 @@ class Daemon:
         except OSError as exc:
             self.faults.note(cause, exc)
 
+    def problems(self) -> list[str]:
+        """The reasons why samples are missing now, one sentence each."""
+        return [f"{name}: {what}" for name, s in self.sources.items() for what in s.problems()]
+
     def send_counts(self) -> dict[str, int]:
         """Return the number of snapshots sent, and dropped in favour of newer ones."""
         counts = self._schedulers.counts()
@@ -191,6 +196,15 @@ def hosts(forecast: Forecast) -> dict[str, HostLoad]:
             peak = tuple(sorted(max(x, 0.0) for x in host.peak))
             kept[name] = HostLoad(max(host.mean, 0.0), peak)
     return kept
+
+
+def _check_topics(*topics: str) -> None:
+    # One topic for two contracts would hand each server requests that it does not know.
+    if len(set(topics)) < len(topics):
+        raise ConfigError(
+            "[forecaster] topic, [forecaster] scheduler_topic and [telemetry] topic must differ: "
+            + ", ".join(topics)
+        )
 
 
 def _forecaster(name: str) -> Any:

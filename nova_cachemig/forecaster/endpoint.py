@@ -45,6 +45,7 @@ class Endpoint:
             "samples": daemon.collector.counts(),
             "snapshots": daemon.send_counts(),
             "faults": daemon.faults.counts(),
+            "problems": daemon.problems(),
             "instances": len(latest.snapshot.instances),
             "refit_seconds": round(latest.seconds, 3),
         }

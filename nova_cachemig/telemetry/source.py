@@ -50,6 +50,10 @@ class Source(abc.ABC):
         the first poll. A source that receives samples unasked does nothing here.
         """
 
+    def problems(self) -> list[str]:
+        """The reasons why samples are missing now, one sentence each, for operators."""
+        return []
+
     @abc.abstractmethod
     def stop(self) -> None:
         """Stop delivering samples, within a few seconds."""

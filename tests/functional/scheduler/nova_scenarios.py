@@ -4,7 +4,7 @@ Nova's API, conductor, scheduler, computes and their ``cpu.virt_driver`` monitor
 wheel; its tests' fixtures stand for the hypervisor, Neutron, Glance, Cinder and Placement; the
 bus is oslo.messaging's fake. The load of the hosts alternates hourly, and the clock by which it
 is measured is ours: a day passes in seconds. Everything between the monitor and the weigher is
-the real thing: notification, listener pool, history, forecaster, fanout, snapshot. Not named
+the real thing: notification, report, history, forecaster, fanout, snapshot. Not named
 test_*: :mod:`.test_nova` runs this.
 """
 
@@ -113,7 +113,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
     def setUp(self) -> None:
         CONF.register_opts(oslo_notifier._notifier_opts, group=NOTIFICATIONS)
         scheduler_options.register(CONF)
-        self._override("driver", ["messagingv2"], NOTIFICATIONS)
+        self._override("driver", ["cachemig"], NOTIFICATIONS)
         self._override("api_paste_config", str(_paste_file()), "wsgi")
         self._override("weight_classes", list(self.weighers), "filter_scheduler")
         if self.filters:
@@ -140,7 +140,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
         self.server = self._create_server(host=SOURCE, networks="none")
 
     def forecaster(self) -> Daemon:
-        """One that hears Nova's notifications in a pool of its own; its clock is the schedule's."""
+        """One that hears the reports of the hosts; its clock is the schedule's."""
         conf = cfg.ConfigOpts()
         service.register(conf)
         conf([])
@@ -148,8 +148,6 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
         for name, value in {
             "history_file": f"{directory}/history.npz",
             "resolution": int(STEP),
-            "notification_transport_url": "fake:/",
-            "notification_exchange": CONF.control_exchange,
             "known_hosts": list(HOSTS),
         }.items():
             conf.set_override(name, value, group="telemetry")
@@ -167,7 +165,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             self.schedule.advance()
             for compute in self.computes.values():
                 compute.manager.rt._get_host_metrics(admin, compute.host)
-                heard += 2  # notification_format is both here
+                heard += 1
             self.assertTrue(daemon.collector.wait_for(heard, 30), daemon.collector.counts())
         for compute in self.computes.values():
             compute.manager.update_available_resource(admin)

@@ -1,4 +1,4 @@
-"""Over a real RabbitMQ: the listener pool takes nobody's messages, snapshots reach every ear.
+"""Over a real RabbitMQ: hosts reach every forecaster, snapshots every scheduler.
 
 The broker goes away and comes back; forecaster and scheduler go on by themselves.
 """
@@ -6,7 +6,6 @@ The broker goes away and comes back; forecaster and scheduler go on by themselve
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 import unittest
 from typing import Any
@@ -14,15 +13,18 @@ from typing import Any
 import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import transport as oslo_transport
+from oslo_messaging._drivers import amqp, impl_rabbit
 
 from nova_cachemig.conf import scheduler as scheduler_options
 from nova_cachemig.forecaster.daemon import Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
+from nova_cachemig.model.reading import Reading
 from nova_cachemig.rpc import forecaster as contract
+from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.samples import SamplesClient
 from nova_cachemig.scheduler.consumer import Consumer
 from tests.functional.rpc.broker import Broker
 from tests.unit.telemetry.config import conf
-from tests.unit.telemetry.test_nova import unversioned, versioned
 
 broker = Broker.__new__(Broker)  # made when the module is set up: it may have to be skipped
 
@@ -36,121 +38,110 @@ def tearDownModule() -> None:
     broker.close()
 
 
-class Nova:
-    """What nova-compute does to send notifications, of both formats."""
+NOVA_FLAGS = {"rabbit_quorum_queue": True, "amqp_durable_queues": True}
+"""What deployment tools set in nova.conf: Nova's exchange is then durable."""
 
-    def __init__(self) -> None:
-        made = cfg.ConfigOpts()
-        made([], default_config_files=[], default_config_dirs=[])
-        made.register_opts(oslo_transport._transport_opts)
-        made.set_override("control_exchange", "nova")  # as nova's own configuration does
-        transport = oslo_messaging.get_notification_transport(made, url=broker.url)
-        self._notifiers = [
-            oslo_messaging.Notifier(transport, driver="messagingv2", topics=[topic])
-            for topic in ("notifications", "versioned_notifications")
-        ]
 
-    def measured(self, host: str, percent: int) -> None:
-        """One look at a host's resources."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        old, new = self._notifiers
-        payload = unversioned(host, f"{at}.5", percent / 100)
-        old.prepare(publisher_id=f"compute.{host}").info({}, "compute.metrics.update", payload)
-        new.prepare(publisher_id=f"nova-compute:{host}").info(
-            {}, "metrics.update", versioned(host, f"{at}Z", percent)
+def nova_conf() -> cfg.ConfigOpts:
+    """As much of nova.conf as the bus needs."""
+    made = cfg.ConfigOpts()
+    made([], default_config_files=[], default_config_dirs=[])
+    made.register_opts(oslo_transport._transport_opts)
+    for options in (impl_rabbit.rabbit_opts, amqp.amqp_opts):
+        made.register_opts(options, group="oslo_messaging_rabbit")
+    for name, value in NOVA_FLAGS.items():
+        made.set_override(name, value, group="oslo_messaging_rabbit")
+    made.set_override("control_exchange", "nova")
+    return made
+
+
+class Conductor:
+    """An RPC server as nova-conductor starts it: it declares Nova's own exchange."""
+
+    def ping(self, ctxt: Any) -> str:
+        return "pong"
+
+    def start(self) -> oslo_messaging.RPCServer:
+        transport = oslo_messaging.get_rpc_transport(nova_conf(), url=broker.url)
+        target = oslo_messaging.Target(topic="conductor", server="control")
+        server = oslo_messaging.get_rpc_server(transport, target, [self], executor="threading")
+        server.start()
+        return server
+
+
+def of_nova() -> dict[str, list[list[str]]]:
+    """What RabbitMQ holds that is not ours."""
+    columns = {
+        "exchanges": ("name", "type", "durable", "auto_delete", "arguments"),
+        "queues": ("name", "durable", "auto_delete", "arguments"),
+        "bindings": ("source_name", "destination_name", "routing_key"),
+    }
+    return {
+        what: sorted(
+            row
+            for row in broker.ctl(f"list_{what}", *names)
+            if not any(field.startswith(("nova-cachemig", "own-")) for field in row[:2])
         )
-
-    def created(self) -> None:
-        """Something that is not ours to read."""
-        self._notifiers[0].prepare(publisher_id="compute.x").info({}, "compute.instance.x", {})
+        for what, names in columns.items()
+    }
 
 
-class Another:
-    """Somebody else's listener, without a pool: Ceilometer, say."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self._changed = threading.Condition()
-
-    def info(self, ctxt: Any, publisher: str, event: str, payload: Any, metadata: Any) -> None:
-        with self._changed:
-            self.heard.append(event)
-            self._changed.notify_all()
-
-    def wait(self, number: int) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self.heard) >= number, 20)
-
-
-class Pool(unittest.TestCase):
+class Samples(unittest.TestCase):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
+        self.topic = f"own-{self._testMethodName}"
 
-    def daemon(self, pool: str) -> Daemon:
+    def daemon(self, name: str) -> Daemon:
         made = conf(
             sources=["nova"],
-            history_file=f"{self.directory}/history.npz",
-            notification_transport_url=broker.url,
-            notification_pool=pool,
-            forecaster={"transport_url": broker.url, "topic": pool, "scheduler_topic": f"{pool}s"},
+            history_file=f"{self.directory}/{name}.npz",
+            topic=self.topic,
+            forecaster={"transport_url": broker.url, "topic": name, "host": name},
         )
         daemon = Daemon(made)
         daemon.start()
         self.addCleanup(daemon.sources["nova"].stop)
+        deadline = time.monotonic() + 30
+        while daemon.problems():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)  # the server of a source offers nothing to wait on
         return daemon
 
-    def heard(self, daemon: Daemon, nova: Nova) -> None:
-        """Send until the first is heard: from then on the pool's queue is bound."""
-        deadline = time.monotonic() + 30
-        while not daemon.collector.wait_for(1, 0.3):
-            self.assertLess(time.monotonic(), deadline)
-            nova.measured("warm-up", 1)
+    def computes(self) -> SamplesClient:
+        client = SamplesClient(nova_conf(), self.topic, broker.url, Faults())
+        self.addCleanup(client.close)
+        return client
 
-    def test_everybody_gets_every_message_and_ours_only_metrics(self) -> None:
-        another, made = Another(), cfg.ConfigOpts()
-        made([], default_config_files=[], default_config_dirs=[])
-        targets = [
-            oslo_messaging.Target(exchange="nova", topic=topic)
-            for topic in ("notifications", "versioned_notifications")
-        ]
-        transport = oslo_messaging.get_notification_transport(made, url=broker.url)
-        server = oslo_messaging.get_notification_listener(
-            transport, targets, [another], executor="threading"
-        )
-        server.start()
-        self.addCleanup(server.wait)
-        self.addCleanup(server.stop)
-        nova, first, second = Nova(), self.daemon("pool-1"), self.daemon("pool-2")
-        self.heard(first, nova)
-        self.heard(second, nova)
-        before = len(another.heard)
-        for number in range(20):
-            nova.measured(f"cmp{number}", number)
-            nova.created()
-        self.assertTrue(another.wait(before + 60), len(another.heard) - before)
-        for daemon in (first, second):
-            deadline = time.monotonic() + 20
-            while len(daemon.collector.latest("cpu", time.time())) < 21:
-                self.assertLess(time.monotonic(), deadline, daemon.collector.counts())
-                daemon.collector.wait_for(10**6, 0.1)
-            found = daemon.collector.latest("cpu", time.time())
-            del found["warm-up"]
-            self.assertEqual({f"cmp{n}": float(n) for n in range(20)}, found)
-            self.assertNotIn("malformed", daemon.collector.counts())
-            self.assertGreaterEqual(daemon.collector.counts()["duplicate"], 20)
-
-    def test_what_was_sent_meanwhile_is_taken_after_a_restart(self) -> None:
-        nova, daemon = Nova(), self.daemon("pool-3")
-        self.heard(daemon, nova)
-        daemon.sources["nova"].stop()
-        nova.measured("meanwhile", 42)
-        again = self.daemon("pool-3")
+    def heard(self, daemon: Daemon, expected: dict[str, float]) -> None:
         deadline = time.monotonic() + 20
-        while again.collector.latest("cpu", time.time()).get("meanwhile") != 42.0:
-            self.assertLess(time.monotonic(), deadline, again.collector.counts())
-            again.collector.wait_for(10**6, 0.1)
+        while daemon.collector.latest("cpu", time.time()) != expected:
+            self.assertLess(time.monotonic(), deadline, daemon.collector.counts())
+            daemon.collector.wait_for(10**6, 0.1)
+
+    def test_every_forecaster_hears_every_host(self) -> None:
+        first, second = self.daemon("own-f1"), self.daemon("own-f2")
+        client = self.computes()
+        for number in range(20):
+            cast = Reading(f"cmp{number}", time.time(), float(number))
+            client.report(cast)
+            first.collector.wait_for(number + 1, 10)  # a queue of casts keeps only the newest few
+        for daemon in (first, second):
+            self.heard(daemon, {f"cmp{n}": float(n) for n in range(20)})
+            self.assertNotIn("malformed", daemon.collector.counts())
+
+    def test_nothing_of_novas_changes_whoever_is_first(self) -> None:
+        daemon = self.daemon("own-first")  # on a broker that Nova has never used
+        conductor = Conductor().start()  # raises if the exchange has other flags
+        self.addCleanup(conductor.wait)
+        self.addCleanup(conductor.stop)
+        before = of_nova()
+        self.assertIn(["nova", "topic", "true", "false", "[]"], before["exchanges"])
+        self.computes().report(Reading("cmp1", time.time(), 5.0))
+        self.heard(daemon, {"cmp1": 5.0})
+        self.daemon("own-second")
+        self.assertEqual(before, of_nova())
 
 
 class Snapshots(unittest.TestCase):

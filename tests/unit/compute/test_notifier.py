@@ -8,6 +8,8 @@ from stevedore import driver
 
 from nova_cachemig.compute import notifier, watcher
 from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.model.reading import Reading
+from tests.unit.compute.test_metrics import versioned as metrics_payload
 from tests.unit.compute.test_notification import unversioned, versioned
 
 LOGGER = "nova_cachemig.compute.notifier"
@@ -74,6 +76,21 @@ class NotifierTest(unittest.TestCase):
             made.notify(None, {}, "INFO", -1)
         self.assertIsNone(made._hook)
         self.assertEqual({}, made._faults.counts())
+
+    def test_the_load_of_the_host_is_reported(self) -> None:
+        payload = metrics_payload("cmp1", "2026-03-01T12:00:00Z", 37)
+        message = {"event_type": "metrics.update", "payload": payload}
+        with mock.patch.object(notifier, "SamplesClient") as client:
+            made, hook = self.made(nova_conf())
+            made.notify({}, message, "INFO", -1)
+            made.notify({}, message, "INFO", -1)
+            off, _ = self.made(nova_conf(report_load=False))
+            off.notify({}, message, "INFO", -1)
+        client.assert_called_once()
+        [one, two] = client.return_value.report.call_args_list
+        self.assertEqual(Reading("cmp1", 1772366400.0, 37.0), one.args[0])
+        self.assertEqual(one, two)
+        self.assertEqual([], hook.seen)
 
     def test_whatever_goes_wrong_nova_goes_on(self) -> None:
         made, hook = self.made(nova_conf())

@@ -18,7 +18,3 @@ class Loading(unittest.TestCase):
     def test_no_such_name(self) -> None:
         with self.assertRaisesRegex(source.SourceError, "no source is named 'ganglia'"):
             source.load(conf(sources=["ganglia"]))
-
-    def test_a_pool_without_a_name_would_take_from_others(self) -> None:
-        with self.assertRaisesRegex(source.SourceError, "notification_pool is empty"):
-            source.load(conf(sources=["nova"], notification_pool=""))
