@@ -25,8 +25,8 @@ OPTS = [
         "serve_journal",
         default=True,
         help="Whether operators can list, show, resend and discard quarantined writes over RPC, "
-        "with nova-cachemig-manage journal. Whoever can send to the topic can then do so, and the "
-        "content of writes crosses the message bus. If false, only "
+        "with nova-cachemig-manage journal. Any program that can send to the topic can then do so, "
+        "and the content of writes crosses the message bus. If false, only "
         "nova-cachemig-manage --offline on this node can.",
     ),
     cfg.StrOpt(

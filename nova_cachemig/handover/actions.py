@@ -1,4 +1,4 @@
-"""What the manager is told to do. Each is idempotent."""
+"""The manager's actions. Each is idempotent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Action(enum.StrEnum):
     HOLD_WRITES = "hold_writes"  # accepts, but sends none
     SET_EDGE = "set_edge"  # the engine's state is that of the phase (EDGE_OF)
     START_WARM = "start_warm"  # fetch the hot set; may go on until the deadline of pre.end
-    KEEP_WARM = "keep_warm"  # slowly, what is newly popular or was invalidated
+    KEEP_WARM = "keep_warm"  # slowly: pages that are newly popular or invalidated
     STOP_WARM = "stop_warm"
     WATCH_SILENCE = "watch_silence"  # → SILENT
     WAIT_ANSWERS = "wait_answers"  # → ANSWERS
     STOP_PROBE = "stop_probe"
-    KILL_READS = "kill_reads"  # reads that are stuck on connections of before the pause
+    KILL_READS = "kill_reads"  # reads that are stuck on connections older than the pause
     WAIT_DRAINED = "wait_drained"  # → DRAINED
     RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED
     ASK_NOVA = "ask_nova"  # → COMPLETED, ROLLED_BACK, STILL_RUNNING or nothing

@@ -1,4 +1,4 @@
-"""One handover's state, and what an event makes of it. No I/O, no clock."""
+"""One handover's state, and the step that an event takes. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Handover:
     """Where one handover stands.
 
     ``moved``: the hypervisor has reported a switchover, done or failed. ``post_copy``: memory
-    follows after it. ``outcome``: what Nova reported; the first report counts.
+    follows after it. ``outcome``: Nova's report; the first one counts.
     """
 
     phase: Phase = Phase.IDLE
@@ -41,14 +41,14 @@ class Handover:
         """Whether a row's guard is true."""
         if guard is Guard.OUTCOME:
             return self.outcome is not None
-        # After a post-copy switchover the guest may stall for pages that are still at the
-        # source, so the cache stays in front of it until Nova says that all have come.
+        # After a post-copy switchover the guest may stall for pages that are still at the source.
+        # So the cache stays in front of it until Nova says that the migration is complete.
         return self.outcome is not None or (self.moved and not self.post_copy)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
-    """What follows from one event."""
+    """The result of one event."""
 
     state: Handover
     actions: tuple[Action, ...]

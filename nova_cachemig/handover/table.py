@@ -1,4 +1,4 @@
-"""The table of phases: every event that a phase knows, and what follows.
+"""The table of phases: every event that a phase knows, and its consequence.
 
 An event that a phase does not name is an error of the program. An event that may come late or
 twice (RPC, two hosts, a prober) is named and does nothing: ``LATE``.
@@ -20,7 +20,7 @@ class Guard(enum.StrEnum):
     """A row that depends on more than the phase and the event (``machine.py`` decides)."""
 
     MIGRATION_OVER = "migration_over"  # the guest moved or stayed; no memory is to follow
-    OUTCOME = "outcome"  # it is known how the migration ended
+    OUTCOME = "outcome"  # Nova, or the deadline, has said how the migration ended
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Row:
 LATE = Row()
 
 _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
-# The journal first: all held reads at once keep a guest busy that has just come back.
+# The journal first: all held reads together keep a guest busy that has just come back.
 _BACK = (A.SEND_WRITES, A.SET_EDGE, A.KILL_READS, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
@@ -87,7 +87,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.UNANNOUNCED: Row(
             P.SHIELDED,
             (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
-            "the guest is paused and nobody announced a migration: shielding",
+            "the guest is paused, but Nova announced no migration: shielding",
         ),
     },
     P.WARMING: {

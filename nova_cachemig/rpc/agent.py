@@ -1,4 +1,4 @@
-"""The contract of the agent: what nova-compute tells it and what operators ask it.
+"""The contract of the agent, for nova-compute and operators.
 
 Every command is idempotent, keyed by instance and by Nova's request id. The agent handles requests
 on several threads, so it may handle two that follow each other closely in the other order.
@@ -8,10 +8,11 @@ Version history:
 * 1.0 - begin, wait_warm, guest_event, handovers, handover, services, reload, ping
 * 1.1 - guest_event: the field ``post_copy``. nova-compute still sends the cast as 1.0, and an agent
   of 1.0 ignores the field and finds the word "postcopy" in ``detail``. An agent of 1.1 does so
-  itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent; an agent of
-  1.1 ignores it. handovers: ``offset``. handover: ``request`` may be None. services: pages by
-  ``after``, and every field of the service file. ping: rpc_version, listening and faults. The
-  contract :mod:`.journal` beside this one.
+  itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent. An agent of
+  1.1 ignores it.
+  New arguments: handovers has ``offset``, services has ``after``, and handover accepts None as
+  ``request``. services responds with every field of the service file, ping with rpc_version,
+  listening and faults. The contract :mod:`.journal` is new beside this one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ class WarmResponse:
 
 
 class AgentEndpoint(Protocol):
-    """Plain functions, idempotent; several run at once. A ValueError goes back to the caller."""
+    """Plain functions, idempotent. Several run at the same time.
+
+    A ValueError goes back to the caller as a sentence.
+    """
 
     def begin(
         self,
@@ -119,7 +123,7 @@ class AgentClient:
 
     @property
     def faults(self) -> Faults:
-        """What went wrong, by cause."""
+        """The faults of the connection, by cause."""
         return self._rpc.faults
 
     # -- casts: never wait -----------------------------------------------------------------

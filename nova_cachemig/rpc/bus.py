@@ -1,7 +1,7 @@
 """The message bus: transport, exchange, targets, and the types that may travel.
 
 The exchange has a fixed name. ``control_exchange`` is not used: it is 'nova' in nova.conf and
-'openstack' in a file of ours, and both sides must name the same exchange.
+'openstack' in the agent's file, and both sides must name the same exchange.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def target(
 
 
 def transport(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.RPCTransport:
-    """A new transport, so that nothing of ours waits for a connection of Nova's.
+    """A new transport, so that nova-cachemig never waits for a connection of Nova's.
 
     ``url`` None: [DEFAULT] transport_url of ``conf``.
     """
     for group, module in _GLOBAL_GROUPS.items():
-        with contextlib.suppress(ImportError):  # newer than the oldest release that we support
+        with contextlib.suppress(ImportError):  # newer than the oldest supported release
             conf.register_opts(getattr(importlib.import_module(module), group), group=group)
     parsed = oslo_messaging.TransportURL.parse(conf, url)
     return oslo_messaging.get_rpc_transport(conf, url=rabbit.own_url(parsed))

@@ -1,4 +1,4 @@
-"""Sends casts in a thread of its own, so that the caller never waits.
+"""Sends casts in a separate thread, so that the caller never waits.
 
 oslo.messaging connects while it casts, and waits while it connects: with RabbitMQ down, even
 ``retry=0`` costs a connection timeout. Works with native threads and with eventlet's green threads.

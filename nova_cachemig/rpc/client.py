@@ -20,7 +20,7 @@ _NO_CONTEXT: Mapping[str, Any] = {}
 
 
 class UnreachableError(Exception):
-    """No response in time: the bus is down, nobody listens, or the server is too busy."""
+    """No response in time: the bus is down, no server listens, or it is too busy."""
 
 
 class RefusedError(Exception):
@@ -127,7 +127,7 @@ class RpcClient:
                     self._transport,
                     self._target,
                     serializer=bus.PrimitiveSerializer(),
-                    # The broker reports at once that nobody has ever listened.
+                    # The broker reports immediately that no server has ever listened.
                     transport_options=oslo_messaging.TransportOptions(at_least_once=True),
                 )
                 self._pid = os.getpid()
@@ -148,7 +148,7 @@ class RpcClient:
         return f"no {self._peer} listens on {where}"
 
     def _error(self, exc: Exception, method: str, limit: float) -> Exception:
-        """What :meth:`call` raises for an exception of oslo.messaging or of the driver."""
+        """The exception of :meth:`call` for one of oslo.messaging or of the driver."""
         if isinstance(exc, oslo_messaging.MessageUndeliverable):
             return UnreachableError(f"{method}: {self._nobody()}")
         if isinstance(exc, oslo_messaging.MessagingTimeout):

@@ -1,4 +1,4 @@
-"""Errors in somebody else's process: counted always, logged once per cause and while."""
+"""Errors in a process that must go on: always counted, logged once per cause and interval."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Faults:
         LOG.warning("cachemig: %s: %s (%d so far)", cause, detail, count, exc_info=trace)
 
     def recovered(self, *causes: str) -> None:
-        """What was wrong is right again: its next occurrence is logged at once."""
+        """These causes are gone: the next occurrence of each is logged immediately."""
         with self._lock:
             gone = [cause for cause in causes if self._logged.pop(cause, None) is not None]
         for cause in gone:

@@ -1,4 +1,4 @@
-"""The contract of the forecaster: what schedulers and operators ask it.
+"""The contract of the forecaster, for schedulers and operators.
 
 Version history:
 
@@ -23,7 +23,10 @@ Wire = dict[str, Any]
 
 
 class ForecasterEndpoint(Protocol):
-    """Plain functions; several run at once, on threads of the server. A ValueError goes back."""
+    """Plain functions. Several run at the same time, on threads of the server.
+
+    A ValueError goes back to the caller as a sentence.
+    """
 
     def request_snapshot(self) -> Wire | None:
         """The newest snapshot; None before the first."""

@@ -33,11 +33,11 @@ Wire = dict[str, Any]
 
 
 class JournalEndpoint(Protocol):
-    """Plain functions; several run at once. A ValueError goes back to the caller.
+    """Plain functions; several run at the same time. A ValueError goes back to the caller.
 
     ``name`` is SERVICE/POSITION. A write is a dictionary of primitives: write, state, accepted_at,
-    ended_at, note, and unless it is unreadable method, host, url, client, idempotency_key, length,
-    spool; with its content also headers and, if it is short enough, body (base64).
+    ended_at, note. Unless it is unreadable, it also has method, host, url, client,
+    idempotency_key, length and spool. Its content is headers and, if short enough, body (base64).
     """
 
     def writes(

@@ -30,9 +30,8 @@ with the bus down, oslo.messaging itself tries for ever to connect."""
 _REMEDIES: Final = (
     (
         "PRECONDITION_FAILED",
-        "another program has declared this exchange or queue with other flags: give "
-        "[oslo_messaging_rabbit] amqp_durable_queues, rabbit_quorum_queue and amqp_auto_delete the "
-        "same values in every file that names this topic",
+        "this exchange or queue exists with other flags: run the same version of nova-cachemig on "
+        "every node, or delete it in RabbitMQ if another program declared it",
     ),
     (
         "ACCESS_REFUSED",
@@ -50,7 +49,7 @@ _NO_BUS: Final = (
 
 
 def remedy(error: object) -> str:
-    """What an operator should do about an error of the bus: one clause."""
+    """The remedy for an error of the bus, for an operator: one clause."""
     text = str(error)
     return next((advice for code, advice in _REMEDIES if code in text), _NO_BUS)
 
@@ -70,9 +69,10 @@ class _Echo:
 class RpcServer:
     """Serves ``endpoints`` on ``target``, which names a topic and a server.
 
-    :meth:`start` returns at once. Nothing that the bus does ends the server or raises: it logs one
-    line that names the remedy, waits, and tries again until :meth:`stop`. ``self_check``: also send
-    itself a request now and then, so that :attr:`listening` is true only while requests arrive.
+    :meth:`start` returns immediately. Nothing that the bus does ends the server or raises. The
+    server logs one line that names the remedy, waits, and tries again until :meth:`stop`.
+    ``self_check``: also send itself a cast every :data:`CHECK_EVERY` seconds, so that
+    :attr:`listening` is true only while requests arrive.
 
     ``prepare`` is called before each attempt to listen, once the bus's driver has registered its
     options. ``executor`` None: the kind of threads that the process has.
@@ -117,7 +117,7 @@ class RpcServer:
         return self._listening.wait(timeout)
 
     def start(self) -> None:
-        """Begin to listen; returns at once, whatever the bus does."""
+        """Begin to listen; returns immediately, whatever the bus does."""
         if self._thread is None:
             self._thread = _spawn(self._run)
 
@@ -201,7 +201,7 @@ class RpcServer:
 
 
 class _Attempt:
-    """One attempt to listen, in a thread of its own: with the bus down it may block for ever."""
+    """One attempt to listen, in a separate thread: with the bus down it may block for ever."""
 
     def __init__(self, make: Callable[[], tuple[Any, Any]], done: Callable[[], None]) -> None:
         self._make = make
@@ -239,7 +239,7 @@ class _Attempt:
         client.prepare(retry=0).cast({}, "echo")
 
     def abandon(self) -> None:
-        """Nobody waits any more: if the attempt succeeds later, end what it began."""
+        """Wait no longer: if the attempt succeeds later, it ends itself."""
         with self._lock:
             self._abandoned = True
             over = self.over.is_set()

@@ -34,7 +34,7 @@ class SchedulersClient:
             bus.target(topic, VERSION),
             peer="scheduler",
             url=url,
-            timeout=0.0,  # there are no calls
+            timeout=0.0,  # no calls
             faults=faults,
             queue_limit=1,
             max_age=max_age,

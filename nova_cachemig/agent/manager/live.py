@@ -59,7 +59,7 @@ class LiveHandover:
     def may_be_of(self, begun: float) -> bool:
         """Whether a migration that Nova began at ``begun`` (UNIX seconds) may be this one.
 
-        Only where nobody announced this one. Once the services are released, a migration that
+        Only where Nova has not announced this one. Once the services are released, a migration that
         began after the pause is the next one.
         """
         if self.id.announced:

@@ -61,8 +61,8 @@ class ManageApp(App):
             "--offline",
             action="store_true",
             help="Do not ask the agent. Read and write its database and service files on this "
-            "node, for instance while no agent runs. The commands about forecasts ask the "
-            "forecaster all the same.",
+            "node, for instance while no agent runs. The commands about forecasts still ask "
+            "the forecaster.",
         )
         return parser
 

@@ -79,6 +79,6 @@ class PlainErrors(Command):
 
 
 def operator() -> str:
-    """Who gives this command, for the record: ``USER@HOST``, through sudo too."""
+    """The operator who gives this command, for the record: ``USER@HOST``, through sudo too."""
     user = os.environ.get("SUDO_USER") or getpass.getuser()
     return f"{user}@{socket.gethostname()}"

@@ -57,8 +57,8 @@ class Show(PlainErrors, ShowOne):
         if record is None:
             request = f" and request {parsed_args.request}" if parsed_args.request else ""
             raise ComponentError(
-                f"there is no handover of instance {parsed_args.instance}{request}; 'handover "
-                "list' lists those that are known"
+                f"instance {parsed_args.instance}{request} has no known handover; 'handover list' "
+                "shows the known ones"
             )
         if parsed_args.formatter != "table":
             wire = record.to_wire() | {"phases": phase_times(record)}

@@ -1,4 +1,4 @@
-"""``journal list|show|resend|discard|export``: writes in quarantine, and what becomes of them."""
+"""``journal list|show|resend|discard|export``: the operator's decisions on quarantined writes."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Export(PlainErrors):
                     try:
                         _save_body(agent, facts["write"], path)
                         facts["body_file"] = str(path)
-                    except ComponentError as exc:  # the other writes are exported all the same
+                    except ComponentError as exc:  # the other writes are still exported
                         facts["unreadable"] = str(exc)
                 self.app.stdout.write(json.dumps(facts) + "\n")
 

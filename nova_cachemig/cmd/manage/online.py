@@ -134,9 +134,9 @@ class OnlineAgent:
             raise AgentRefusedError(str(exc)) from exc
         except UnreachableError as exc:
             raise AgentUnreachableError(
-                f"agent {self._host} does not respond on topic {self._topic} ({exc}): check that "
-                "nova-cachemig-agent runs there and that both have the same transport_url and "
-                "[agent] topic; on its own node, --offline reads its files instead"
+                f"agent {self._host} does not respond on topic {self._topic} ({exc}). Check that "
+                "nova-cachemig-agent runs there, and that both have the same transport_url and "
+                "[agent] topic. On its own node, --offline reads its files instead"
             ) from exc
 
     def _ask_for_each(self, items: Iterator[T]) -> Iterator[T]:

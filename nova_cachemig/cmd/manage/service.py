@@ -68,9 +68,9 @@ class Add(PlainErrors):
             "--writes",
             choices=[mode.value for mode in WriteMode],
             default=WriteMode.HOLD.value,
-            help="Response to a write while the guest is away. hold: the client waits for the "
-            "guest's own response. accept: the client gets 202 and a status URL once the write is "
-            "on disk (default: hold).",
+            help="Response to a write while the guest is away. With hold, the client waits for the "
+            "guest's own response. With accept, it gets 202 and a status URL once the write is on "
+            "disk (default: hold).",
         )
         add(
             "--honours-keys",
@@ -174,7 +174,7 @@ class Remove(PlainErrors):
 
 
 def _reload(command: Command) -> None:
-    """Let the agent read the files now; raises ComponentError with what it says against them."""
+    """Let the agent read the files now; raises ComponentError with its errors."""
     if is_offline(command):
         return
     try:

@@ -92,6 +92,7 @@ class WholeAgent:
                 stderr=log,
                 cwd=ROOT,
             )
+        self._process = agent
         self._case.addCleanup(self._end, agent)
         client = AgentClient(
             new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0
@@ -99,6 +100,11 @@ class WholeAgent:
         self._case.addCleanup(client.close)
         until(self._served, "the agent serves its users")
         return client
+
+    def stop(self) -> None:
+        """End the agent. Its engines serve on until the test ends."""
+        self._process.terminate()
+        self._process.wait(20)
 
     def _served(self) -> bool:
         with contextlib.suppress(OSError):

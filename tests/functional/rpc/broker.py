@@ -1,4 +1,4 @@
-"""A RabbitMQ node of the test's own: ports, data, cookie and port mapper are nobody else's."""
+"""A RabbitMQ node of the test's own: with separate ports, data, cookie and port mapper."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _program() -> str | None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
+    """A port of the loopback interface that no program uses now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -135,7 +135,7 @@ class Broker:
             "RABBITMQ_MNESIA_BASE": f"{home}/mnesia",
             "RABBITMQ_LOG_BASE": f"{home}/log",
             "RABBITMQ_PID_FILE": f"{home}/pid",
-            # Run the Erlang machine in place of the script, so that its pid is the child's.
+            # Run the Erlang machine instead of the script, so that its pid is the child's.
             "RUNNING_UNDER_SYSTEMD": "1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none",
         }
@@ -150,7 +150,7 @@ class Broker:
                 connection.connect()
                 connection.close()
             except (OSError, amqp.AMQPError):
-                time.sleep(0.1)  # there is nothing to wait on: it is not ours
+                time.sleep(0.1)  # RabbitMQ sends no notification
             else:
                 return
         tail = (self._home / "node.log").read_text(errors="replace")[-2000:]

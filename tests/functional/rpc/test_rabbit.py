@@ -1,4 +1,4 @@
-"""The wire over a real RabbitMQ: that it works, what it costs, and what its failures cost Nova."""
+"""RPC over a real RabbitMQ: that it works, its cost, and the cost of its failures to Nova."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class CannedReview:
 
 
 class OnFakeBus(unittest.TestCase):
-    """A server and a client; each test has a topic of its own on the process's one fake bus."""
+    """A server and a client; each test has its own topic on the process's one fake bus."""
 
     def setUp(self) -> None:
         for name in ("oslo_messaging", "oslo.messaging"):  # they log what these tests provoke

@@ -193,7 +193,7 @@ class Lazy(OnFakeBus):
         self.assertTrue(client.begin({}, "uuid-1", "req-1", "a", "b", 1.0).delivered(5))
         of_parent = client._rpc._transport
         pid = os.fork()
-        if pid == 0:  # the fake bus does not reach over, so nobody listens here
+        if pid == 0:  # the fake bus does not reach over: no server listens here
             try:
                 cast = client.begin({}, "uuid-1", "req-2", "a", "b", 2.0)
                 ok = cast.delivered(5) and client._rpc._transport is not of_parent

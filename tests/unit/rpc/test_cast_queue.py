@@ -79,7 +79,7 @@ class CastQueueTest(unittest.TestCase):
         self.assertEqual(3, queue.counts().dropped)
         self.bus.gate.set()
         self.assertTrue(casts[-1].delivered(5))
-        # The first was in the sender's hands and went all the same.
+        # The first was being sent already, and arrives.
         self.assertEqual(["0", "3", "4", "5"], self.bus.taken)
         self.assertFalse(casts[0].delivered(0))
         self.assertIn("full", str(casts[0].error))

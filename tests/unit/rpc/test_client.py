@@ -24,7 +24,7 @@ class RpcClientTest(OnFakeBus):
         return client
 
     def failing(self, error: Exception) -> Exception:
-        """What a call raises when oslo.messaging raises ``error``."""
+        """The exception of a call when oslo.messaging raises ``error``."""
         client = self.rpc("cache1", 0.5)
 
         def fail() -> Any:

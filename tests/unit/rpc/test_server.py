@@ -86,7 +86,7 @@ class Failing(unittest.TestCase):
             self.assertTrue(served.stop())
         warnings = [r.getMessage() for r in logged.records if r.levelno >= logging.WARNING]
         self.assertEqual(1, len(warnings), logged.output)
-        self.assertIn("[oslo_messaging_rabbit] amqp_durable_queues", warnings[0])
+        self.assertIn("exists with other flags", warnings[0])
         self.assertIn(f"cannot listen on topic {self.topic}", warnings[0])
         self.assertEqual([3], list(served.faults.counts().values()))
 
@@ -107,10 +107,11 @@ class Failing(unittest.TestCase):
         self.assertIn("check transport_url", logged.output[0])
 
     def test_an_attempt_that_succeeds_too_late_is_ended(self) -> None:
-        gate, ended = threading.Event(), threading.Event()
+        began, gate, ended = threading.Event(), threading.Event(), threading.Event()
 
         class Slow:
             def start(self) -> None:
+                began.set()
                 gate.wait(5)
 
             def stop(self) -> None:
@@ -122,6 +123,7 @@ class Failing(unittest.TestCase):
         with mock.patch.object(server.oslo_messaging, "get_rpc_server", lambda *a, **k: Slow()):
             served = self.server()
             served.start()
+            self.assertTrue(began.wait(5))
             self.assertTrue(served.stop())
         self.assertFalse(ended.is_set())
         gate.set()
@@ -168,13 +170,13 @@ class SelfCheck(unittest.TestCase):
             self.assertFalse(self.served.listening)
             deaf.clear()
             self.assertTrue(self.served.wait_listening(5))
-        self.assertIn("amqp_durable_queues", logged.output[0])
+        self.assertIn("exists with other flags", logged.output[0])
 
 
 class Remedy(unittest.TestCase):
     def test_each_error_of_the_bus_has_its_own(self) -> None:
         for error, advice in (
-            (PRECONDITION, "amqp_durable_queues"),
+            (PRECONDITION, "exists with other flags"),
             ("Connection.open: (403) ACCESS_REFUSED - Login was refused", "password"),
             ("(530) NOT_ALLOWED - access to vhost 'x' refused", "virtual host"),
             ("[Errno 111] ECONNREFUSED", "firewall"),

@@ -135,7 +135,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: manager.live()[0].decisions)
         [decision] = manager.live()[0].decisions
         self.assertEqual(
-            "the guest is paused and nobody announced a migration: shielding (host)",
+            "the guest is paused, but Nova announced no migration: shielding (host)",
             decision.sentence,
         )
 

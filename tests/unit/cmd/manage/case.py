@@ -1,4 +1,4 @@
-"""``nova-cachemig-manage`` in this process, with an agent on the fake bus and files of its own."""
+"""``nova-cachemig-manage`` in this process, with an agent on the fake bus and its own files."""
 
 from __future__ import annotations
 

@@ -14,9 +14,7 @@ class HandoverTest(ManageCase):
     def test_one_that_is_not_known_is_a_sentence(self) -> None:
         self.serve()
         for words in (("uuid-2",), ("uuid-1", "req-9")):
-            self.assertIn(
-                "there is no handover of instance", self.fails("handover", "show", *words)
-            )
+            self.assertIn("has no known handover", self.fails("handover", "show", *words))
 
     def test_a_limit_out_of_bounds_is_refused(self) -> None:
         code, _, err = self.manage("handover", "list", "--limit", "0")
