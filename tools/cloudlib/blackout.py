@@ -1,15 +1,19 @@
 """The time for which a migration paused its guest, from libvirt's events."""
 
+from __future__ import annotations
+
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import libvirt
 
-SUSPENDED = {
+SUSPENDED: Final = {
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED: "suspended",
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY: "suspended post-copy",
 }
-RESUMED = {
+RESUMED: Final = {
     libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED: "resumed",
     libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY: "resumed post-copy",
 }
@@ -18,10 +22,11 @@ RESUMED = {
 class Watch(threading.Thread):
     """Listens to the libvirtd of each compute host until it is asked for a report."""
 
-    def __init__(self, uuid, computes):
+    def __init__(self, uuid: str, computes: Mapping[str, str]) -> None:
+        """``computes``: name of the host → address of its libvirtd."""
         super().__init__(daemon=True)
         self.uuid = uuid
-        self.events = []
+        self.events: list[dict[str, Any]] = []
         self.iteration = 0
         self.done = False
         libvirt.virEventRegisterDefaultImpl()
@@ -30,7 +35,7 @@ class Watch(threading.Thread):
         libvirt.virEventAddTimeout(200, lambda *_: None, None)
         self.connections = [self.listen(name, address) for name, address in computes.items()]
 
-    def listen(self, host, address):
+    def listen(self, host: str, address: str) -> Any:
         connection = libvirt.openReadOnly(f"qemu+tcp://{address}/system")
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, host
@@ -40,11 +45,11 @@ class Watch(threading.Thread):
         )
         return connection
 
-    def count(self, connection, domain, iteration, opaque):
+    def count(self, connection: Any, domain: Any, iteration: int, opaque: object) -> None:
         if domain.UUIDString() == self.uuid:
             self.iteration = iteration
 
-    def take(self, connection, domain, event, detail, host):
+    def take(self, connection: Any, domain: Any, event: int, detail: int, host: str) -> None:
         if domain.UUIDString() != self.uuid:
             return
         name = None
@@ -55,18 +60,18 @@ class Watch(threading.Thread):
         if name:
             self.events.append({"at": time.time(), "host": host, "event": name})
 
-    def run(self):
+    def run(self) -> None:
         while not self.done:
             libvirt.virEventRunDefaultImpl()
 
-    def report(self):
+    def report(self) -> dict[str, Any]:
         time.sleep(0.3)
         self.done = True
         self.join(2)  # libvirt's loop must end before the interpreter
         return {"blackout_s": blackout(self.events), "events": self.events}
 
 
-def blackout(events):
+def blackout(events: Sequence[Mapping[str, Any]]) -> float | None:
     """From the first suspension to the first resumption after it."""
     began = next((e["at"] for e in events if e["event"].startswith("suspended")), None)
     if began is None:

@@ -1,10 +1,22 @@
 """Print cloud.json: the addresses and paths that a test needs."""
 
+from __future__ import annotations
+
 import json
 import sys
+from typing import Any
 
 
-def describe(state, repo, names, storage, transport_url, auth_url, hosts, fronts):
+def describe(
+    state: str,
+    repo: str,
+    names: str,
+    storage: str,
+    transport_url: str,
+    auth_url: str,
+    hosts: str,
+    fronts: str,
+) -> dict[str, Any]:
     addresses = dict(pair.split("=") for pair in hosts.split(","))
     return {
         "state": state,

@@ -1,8 +1,12 @@
 """Create the guest's images in Glance, the flavors in Nova and the network in Neutron."""
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 import openstack
+from openstack.connection import Connection
 
 # These options do not change the behaviour of the guest or of a migration. Under emulation, the
 # kernel's checks and any timer outside the processor take ten times longer than on real hardware.
@@ -16,7 +20,9 @@ COMMAND_LINE = (
 MEMORY = (128, 192, 256, 384, 512, 768, 1024)
 
 
-def upload(cloud, name, path, kind, **properties):
+def upload(
+    cloud: Connection, name: str, path: str, kind: tuple[str, str], **properties: str
+) -> Any:
     old = cloud.image.find_image(name)
     if old:
         cloud.image.delete_image(old)
@@ -33,8 +39,8 @@ def upload(cloud, name, path, kind, **properties):
     )
 
 
-def images(cloud, kernel, directory, version):
-    kernel = upload(cloud, "guest-kernel", kernel, ("aki", "aki"))
+def images(cloud: Connection, kernel_path: str, directory: str, version: str) -> None:
+    kernel = upload(cloud, "guest-kernel", kernel_path, ("aki", "aki"))
     initrd = upload(cloud, "guest-initrd", f"{directory}/initrd", ("ari", "ari"))
     upload(
         cloud,
@@ -50,7 +56,7 @@ def images(cloud, kernel, directory, version):
     )
 
 
-def network(cloud, cidr, first, last, mtu):
+def network(cloud: Connection, cidr: str, first: str, last: str, mtu: int) -> None:
     known = cloud.network.find_network("guests")
     if known:
         if known.mtu != mtu:
@@ -74,14 +80,14 @@ def network(cloud, cidr, first, last, mtu):
     )
 
 
-def flavors(cloud):
+def flavors(cloud: Connection) -> None:
     known = {flavor.name for flavor in cloud.compute.flavors()}
     for memory in MEMORY:
         if f"m{memory}" not in known:
             cloud.compute.create_flavor(name=f"m{memory}", ram=memory, vcpus=1, disk=0)
 
 
-def main():
+def main() -> None:
     kernel, directory, version, cidr, first, last, mtu = sys.argv[1:8]
     cloud = openstack.connect()
     images(cloud, kernel, directory, version)

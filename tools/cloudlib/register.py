@@ -3,6 +3,8 @@
 The command line client would need seconds per call.
 """
 
+from __future__ import annotations
+
 import sys
 
 import openstack
@@ -15,7 +17,7 @@ SERVICES = {
 }
 
 
-def register(address, password, region):
+def register(address: str, password: str, region: str) -> None:
     identity = openstack.connect().identity
     domain = identity.find_domain("Default")
     project = identity.find_project("service") or identity.create_project(

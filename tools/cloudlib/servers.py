@@ -1,5 +1,7 @@
 """Boot, migrate and abort guests through the APIs, as a user of the cloud does."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import pathlib
@@ -7,8 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 import openstack
+from openstack.connection import Connection
 
 MICROVERSION = "2.96"
 PORT = 80
@@ -19,25 +24,25 @@ class Failure(Exception):
     """An error for the user; the text is one sentence."""
 
 
-def say(started, text):
+def say(started: float, text: str) -> None:
     print(f"[{time.monotonic() - started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def find(cloud, name):
+def find(cloud: Connection, name: str) -> Any:
     server = cloud.compute.find_server(name, all_projects=True)
     if server is None:
         raise Failure(f"no guest is named {name}")
     return cloud.compute.get_server(server.id)
 
 
-def address_of(server):
+def address_of(server: Any) -> str:
     for addresses in (server.addresses or {}).values():
         for entry in addresses:
-            return entry["addr"]
+            return str(entry["addr"])
     raise Failure(f"the guest {server.name} has no address")
 
 
-def poll(cloud, server, wanted, limit):
+def poll(cloud: Connection, server: Any, wanted: str, limit: float) -> Any:
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         server = cloud.compute.get_server(server.id)
@@ -50,15 +55,15 @@ def poll(cloud, server, wanted, limit):
     raise Failure(f"{server.name} is {server.status}, not {wanted}, after {limit} s")
 
 
-def answers(address):
+def responds(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://{address}:{PORT}/health", timeout=1) as response:
-            return response.status == 200
+            return bool(response.status == 200)
     except OSError:
         return False
 
 
-def boot(cloud, args):
+def boot(cloud: Connection, args: argparse.Namespace) -> None:
     started = time.monotonic()
     old = cloud.compute.find_server(args.name)
     if old:
@@ -82,7 +87,7 @@ def boot(cloud, args):
     address = address_of(server)
     say(started, f"{args.name} is ACTIVE on {server.hypervisor_hostname}")
     deadline = time.monotonic() + 90
-    while not answers(address):
+    while not responds(address):
         if time.monotonic() > deadline:
             raise Failure(
                 f"{args.name} does not respond at {address}; see: openstack console log show"
@@ -92,7 +97,7 @@ def boot(cloud, args):
     print(address)
 
 
-def delete(cloud, args):
+def delete(cloud: Connection, args: argparse.Namespace) -> None:
     names = args.name
     if args.all:
         names = [s.id for s in cloud.compute.servers(all_projects=True)]
@@ -108,7 +113,7 @@ def delete(cloud, args):
             time.sleep(0.5)
 
 
-def status(cloud, args):
+def status(cloud: Connection, args: argparse.Namespace) -> None:
     server = find(cloud, args.name)
     print(
         json.dumps(
@@ -124,7 +129,7 @@ def status(cloud, args):
     )
 
 
-def dirty(cloud, args):
+def dirty(cloud: Connection, args: argparse.Namespace) -> None:
     """Set the rate and the area of memory writes of one guest, or of all guests."""
     everyone = cloud.compute.servers(all_projects=True)
     for server in [find(cloud, args.name)] if args.name else everyone:
@@ -133,20 +138,20 @@ def dirty(cloud, args):
             print(server.name, response.read().decode().strip())
 
 
-def running_migration(cloud, server):
+def running_migration(cloud: Connection, server: Any) -> Any:
     for migration in cloud.compute.server_migrations(server):
         return migration
     raise Failure(f"no migration of {server.name} is running")
 
 
-def abort(cloud, args):
+def abort(cloud: Connection, args: argparse.Namespace) -> None:
     server = find(cloud, args.name)
     cloud.compute.abort_server_migration(
         running_migration(cloud, server), server, ignore_missing=False
     )
 
 
-def mend(cloud, server):
+def reset_state(cloud: Connection, server: Any) -> None:
     """Reset the state of a guest that a failed migration left in ERROR.
 
     Nova 34.0.0 rolls an aborted or failed migration back. One or two seconds later it
@@ -162,18 +167,18 @@ def mend(cloud, server):
         time.sleep(0.5)
 
 
-def force_complete(cloud, args):
+def force_complete(cloud: Connection, args: argparse.Namespace) -> None:
     server = find(cloud, args.name)
     cloud.compute.force_complete_server_migration(running_migration(cloud, server), server)
 
 
-def latest(cloud, server):
+def latest(cloud: Connection, server: Any) -> Any:
     """The newest migration of the server, in any state."""
     found = list(cloud.compute.migrations(instance_uuid=server.id))
     return max(found, key=lambda m: m.id, default=None)
 
 
-def ask_nova(args, server):
+def ask_nova(args: argparse.Namespace, server: Any) -> None:
     """Run the command that a user would type."""
     command = ["openstack", "server", "migrate", "--live-migration"]
     if args.to:
@@ -185,7 +190,9 @@ def ask_nova(args, server):
         raise Failure(done.stderr.strip() or "openstack server migrate failed")
 
 
-def follow(cloud, server, before, limit):
+def follow(
+    cloud: Connection, server: Any, before: int | None, limit: float
+) -> tuple[Any, Any]:
     """Wait for the end of the migration that is newer than ``before``."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
@@ -202,7 +209,7 @@ def follow(cloud, server, before, limit):
     raise Failure(f"the migration did not end in {limit} s")
 
 
-def post_copy(cloud, server, watch):
+def post_copy(cloud: Connection, server: Any, watch: Any) -> None:
     """Request the switch to post-copy after the first pass over memory.
 
     An earlier request fails, and Nova only logs that.
@@ -215,7 +222,7 @@ def post_copy(cloud, server, watch):
     cloud.compute.force_complete_server_migration(running_migration(cloud, server), server)
 
 
-def migrate(cloud, args):
+def migrate(cloud: Connection, args: argparse.Namespace) -> None:
     from blackout import Watch
 
     started = time.monotonic()
@@ -223,13 +230,11 @@ def migrate(cloud, args):
     source = server.hypervisor_hostname
     before = latest(cloud, server)
     hosts = json.loads(pathlib.Path(args.state, "cloud.json").read_text())["hosts"]
-    watch = None
-    if args.postcopy or not args.no_wait:
-        watch = Watch(
-            server.id,
-            {name: host["address"] for name, host in hosts.items() if name.startswith("compute")},
-        )
-        watch.start()
+    watch = Watch(
+        server.id,
+        {name: host["address"] for name, host in hosts.items() if name.startswith("compute")},
+    )
+    watch.start()
     ask_nova(args, server)
     say(started, f"asked Nova to move {server.name} away from {source}")
     if args.postcopy:
@@ -255,15 +260,17 @@ def migrate(cloud, args):
         )
     )
     if migration.status != "completed":
-        mend(cloud, server)
+        reset_state(cloud, server)
         raise Failure(f"the migration ended as {migration.status}")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="tools/cloud")
     commands = top.add_subparsers(required=True)
 
-    def command(name, function):
+    def command(
+        name: str, function: Callable[[Connection, argparse.Namespace], None]
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(name)
         made.set_defaults(run=function)
         return made
@@ -297,7 +304,7 @@ def parser():
     return top
 
 
-def main():
+def main() -> None:
     args = parser().parse_args()
     cloud = openstack.connect(compute_default_microversion=MICROVERSION)
     try:

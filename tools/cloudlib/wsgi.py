@@ -1,8 +1,11 @@
 """Serve one OpenStack API from its WSGI module: SERVICE ADDRESS PORT."""
 
+from __future__ import annotations
+
 import importlib
 import logging
 import sys
+from typing import Any
 
 MODULES = {
     "keystone": "keystone.wsgi.api",
@@ -13,7 +16,7 @@ MODULES = {
 }
 
 
-def load(service):
+def load(service: str) -> Any:
     # The modules parse the command line during import.
     del sys.argv[1:]
     if service == "neutron":
@@ -30,7 +33,7 @@ def load(service):
     return application
 
 
-def main():
+def main() -> None:
     service, address, port = sys.argv[1:4]
     application = load(service)
     import waitress
