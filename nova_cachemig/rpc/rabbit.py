@@ -17,7 +17,7 @@ import copy
 from typing import Any, Final
 
 import oslo_messaging
-from oslo_messaging._drivers import amqp, impl_rabbit
+from oslo_messaging._drivers import amqp, common, impl_rabbit
 
 ENTRY_POINT: Final = "cachemig-rabbit"
 """Our name among the entry points ``oslo.messaging.drivers``."""
@@ -75,6 +75,10 @@ class Driver(impl_rabbit.RabbitDriver):
     """oslo.messaging's RabbitMQ driver with :data:`FLAGS` and :data:`BOUNDS`."""
 
     def __init__(self, conf: Any, url: Any, *args: Any, **kwargs: Any) -> None:
+        # Nova hands a notification driver the configuration of its own transport: a proxy, whose
+        # URL has no flags. A proxy of a proxy does not read the second URL.
+        while isinstance(conf, common.ConfigOptsProxy):
+            conf = conf._conf
         own = copy.copy(url)
         own.transport = "rabbit"
         known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}

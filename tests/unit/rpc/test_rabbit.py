@@ -3,7 +3,7 @@
 import unittest
 
 import oslo_messaging
-from oslo_messaging._drivers import amqp, impl_rabbit
+from oslo_messaging._drivers import amqp, common, impl_rabbit
 
 from nova_cachemig.rpc import rabbit
 from tests.unit.rpc.endpoints import new_conf
@@ -42,6 +42,15 @@ class DriverTest(unittest.TestCase):
             expected = {"true": True, "false": False, "0": 0}[rabbit.FLAGS[name]]
             self.assertEqual(expected, options[name], name)
         self.assertTrue(options.ssl)  # the operator's
+
+    def test_our_flags_take_precedence_over_the_proxy_of_novas_transport(self) -> None:
+        conf = new_conf()
+        novas = oslo_messaging.TransportURL.parse(conf, "rabbit://rabbit1/")
+        conf.register_opts([*impl_rabbit.rabbit_opts, *amqp.amqp_opts], "oslo_messaging_rabbit")
+        proxy = common.ConfigOptsProxy(conf, novas, "oslo_messaging_rabbit")
+        driver = rabbit.Driver(proxy, rabbit.own_url(novas), default_exchange="nova")
+        self.assertTrue(driver.conf.oslo_messaging_rabbit.rabbit_quorum_queue)
+        self.assertTrue(driver.conf.oslo_messaging_rabbit.amqp_durable_queues)
 
     def test_every_flag_is_an_option_of_this_release(self) -> None:
         known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
