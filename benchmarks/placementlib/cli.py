@@ -20,11 +20,13 @@ METHODS: tuple[type[Forecaster], ...] = (
     simple.LastValue,
     simple.WindowMean,
     simple.Ewma,
+    simple.SlowEwma,
     smoothing.Holt,
     local.LocalRegression,
+    pooled.PooledRegression,
     adaptive.Adaptive,
 )
-MORE: tuple[type[Forecaster], ...] = (smoothing.HoltWinters, pooled.PooledRegression)
+MORE: tuple[type[Forecaster], ...] = (smoothing.HoltWinters,)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--all-methods",
         action="store_true",
-        help="also Holt-Winters and the pooled regression alone",
+        help="also Holt-Winters, which needs days of history",
     )
     add("--jobs", type=_count, default=1, metavar="N", help="processes (default 1)")
     add("--json", type=pathlib.Path, metavar="FILE", help="write the results there")

@@ -17,7 +17,7 @@ def table(trace: str, scores: dict[str, dict[str, Any]], seeds: int) -> str:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  " + "  ".join(cells))
-    best = scores.get("default", {}).get("vs_best_simple")
+    best = scores.get("default", {}).get("vs_best")
     if best:
         low, high = best["diff_ci95"]
         lines.append(

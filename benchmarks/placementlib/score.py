@@ -23,7 +23,6 @@ from benchmarks.placementlib.trials import Outcome
 
 Floats = NDArray[np.float64]
 
-SIMPLE = ("last value", "mean 1h", "ewma", "holt", "local regression")
 DEFAULT = "default"
 
 
@@ -122,8 +121,7 @@ def _paired(regrets: Mapping[str, Floats], outcomes: Sequence[Outcome]) -> dict[
         for method, other in regrets.items()
         if method != DEFAULT
     }
-    simple = [method for method in SIMPLE if method in regrets]
-    if not simple:
+    if not differences:
         return {"vs": differences}
-    best = min(simple, key=lambda method: float(regrets[method].mean()))
-    return {"vs_best_simple": {"method": best, **differences[best]}, "vs": differences}
+    best = min(differences, key=lambda method: float(regrets[method].mean()))
+    return {"vs_best": {"method": best, **differences[best]}, "vs": differences}

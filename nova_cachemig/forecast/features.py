@@ -13,13 +13,11 @@ import numpy as np
 
 from nova_cachemig.forecast import season
 from nova_cachemig.forecast.history import Floats, History, Ints
-from nova_cachemig.forecast.simple import ewma
+from nova_cachemig.forecast.simple import EWMA_STEP, SLOW_ALPHA, ewma
 
 BASE = 3600.0
 DAY = 86400.0
 WINDOWS = (600.0, 1800.0, 7200.0, 21600.0, 86400.0)
-SLOW = 0.95
-"""What the slow exponentially weighted mean keeps each 300 s: a time constant of 1.6 h."""
 
 NAMES = (
     "last",
@@ -56,7 +54,7 @@ def rows(history: History, origins: Ints, steps: int) -> Rows:
     """The features at each origin, for a forecast of the next ``steps`` samples."""
     base = history.trailing(origins, history.samples(BASE))
     whole = history.trailing(origins, history.length)
-    keep = float(SLOW ** (history.step / 300.0))
+    keep = float((1 - SLOW_ALPHA) ** (history.step / EWMA_STEP))
     known = np.isfinite(base)
     count = np.maximum(known.sum(axis=0), 1)
     cloud = np.where(known, whole, 0.0).sum(axis=0) / count

@@ -20,7 +20,7 @@ from nova_cachemig.forecast import features
 from nova_cachemig.forecast.contract import Forecaster
 from nova_cachemig.forecast.history import Floats, History, Ints
 
-RIDGE = 30.0
+RIDGE = 300.0
 """How many independent rows the prior counts."""
 
 

@@ -10,6 +10,9 @@ from nova_cachemig.forecast.history import Floats, History, Ints
 EWMA_ALPHA = 0.3
 """Weight of the newest sample, for samples ``EWMA_STEP`` apart."""
 
+SLOW_ALPHA = 0.05
+"""That of the slow mean: a time constant of 1.6 h."""
+
 EWMA_STEP = 300.0
 
 
@@ -47,6 +50,13 @@ class Ewma(Forecaster):
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
         keep = float((1 - self.alpha) ** (history.step / EWMA_STEP))
         return ewma(history, keep)[:, origins]
+
+
+class SlowEwma(Ewma):
+    """The same with a time constant of 1.6 h: it averages over bursts."""
+
+    def __init__(self) -> None:
+        super().__init__(SLOW_ALPHA, "slow ewma")
 
 
 def ewma(history: History, keep: float) -> Floats:

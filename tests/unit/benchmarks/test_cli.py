@@ -10,7 +10,16 @@ import numpy as np
 from benchmarks.placementlib import cli
 from tests.unit.forecast import families
 
-METHODS = {"last value", "mean 1h", "ewma", "holt", "local regression", "default"}
+METHODS = {
+    "last value",
+    "mean 1h",
+    "ewma",
+    "slow ewma",
+    "holt",
+    "local regression",
+    "pooled regression",
+    "default",
+}
 KEYS = {"mae", "rmse", "coverage_80", "regret_mean", "regret_ci95", "top1"}
 
 
@@ -49,7 +58,7 @@ class CliTest(unittest.TestCase):
             self.assertGreater(scores["last value"]["mae"], 0)  # the column is not the zeros
             self.assertEqual(
                 {"method", "diff_mean", "diff_ci95", "diff_ci95_days", "days"},
-                set(scores["default"]["vs_best_simple"]),
+                set(scores["default"]["vs_best"]),
             )
         self.assertIn("local regression", out)
 

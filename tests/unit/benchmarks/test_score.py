@@ -30,7 +30,7 @@ class ScoreTest(unittest.TestCase):
         self.assertAlmostEqual(0.75, scores["default"]["mae"])
         self.assertAlmostEqual(6 / 8, scores["default"]["coverage_80"])
         self.assertAlmostEqual(5.5, scores["mean 1h"]["regret_mean"])
-        best = scores["default"]["vs_best_simple"]
+        best = scores["default"]["vs_best"]
         self.assertEqual(("mean 1h", -5.5), (best["method"], best["diff_mean"]))
         half = 3.182446 * np.std([4, 5, 6, 7], ddof=1) / 2
         self.assertAlmostEqual(-5.5 + half, best["diff_ci95"][1], delta=0.1)

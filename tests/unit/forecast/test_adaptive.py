@@ -1,5 +1,4 @@
 import unittest
-from unittest import mock
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class AdaptiveTest(unittest.TestCase):
 
             best = min(map(error, (simple.LastValue(), simple.WindowMean(), simple.Ewma())))
             with self.subTest(name):
-                self.assertLess(error(adaptive.Adaptive()), 1.02 * best)
+                self.assertLess(error(adaptive.Adaptive()), 1.05 * best)
 
     def test_with_load_that_alternates_it_names_the_host_that_will_be_idle(self):
         slot = 10  # ten minutes of samples a minute apart
@@ -54,29 +53,7 @@ class AdaptiveTest(unittest.TestCase):
         self.assertLess(weights["mean 1h"], 0.02)
         self.assertEqual({}, adaptive.Adaptive().weights(families.matrix(np.zeros((0, 0))), 60.0))
 
-    def test_members_that_err_in_opposite_ways_are_mixed(self):
-        rng = np.random.default_rng(0)
-        common, own = rng.normal(0, 1, 5000), rng.normal(0, 1, 5000)
-        errors = np.tile(rng.normal(0, 3, 5000), (len(adaptive.MEMBERS), 1))
-        errors[1], errors[2] = common + own, common - 1.5 * own
-        weights = adaptive._mixture((errors @ errors.T)[None], np.array([[20.0]]))[0]
-        self.assertGreater(weights[2], 0.3)  # though it is worse alone by half
-        self.assertGreater(weights[1], weights[2])
-        self.assertGreater(weights[1:3].sum(), 0.85)
-        self.assertAlmostEqual(1.0, weights.sum())
-
-    def test_the_search_for_weights_has_come_to_its_end(self):
-        rng = np.random.default_rng(0)
-        errors = rng.normal(0, 9, (len(adaptive.MEMBERS), 3000))
-        errors[1] = rng.normal(0, 1, 3000)
-        errors[2] = -1.5 * errors[1] + rng.normal(0, 0.5, 3000)
-        products, evidence = (errors @ errors.T)[None], np.array([[20.0]])
-        weights = adaptive._mixture(products, evidence)
-        with mock.patch.object(adaptive, "ROUNDS", 50 * adaptive.ROUNDS):
-            last = adaptive._mixture(products, evidence)
-        np.testing.assert_allclose(last, weights, rtol=0, atol=0.005)
-
-    def test_evidence_is_limited_since_clouds_change(self):
+    def test_no_member_is_ever_ruled_out(self):
         walk = families.matrix(50 + np.random.default_rng(1).normal(0, 0.3, (200, 600)).cumsum(1))
         weights = adaptive.Adaptive().weights(walk, 3600.0)
         self.assertGreater(min(weights.values()), 1e-6)

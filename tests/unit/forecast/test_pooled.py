@@ -21,7 +21,7 @@ class PooledRegressionTest(unittest.TestCase):
     def test_it_learns_how_load_persists(self):
         ours, last, hour = self.errors(
             families.persistent(20, 600),
-            (pooled.PooledRegression(), simple.LastValue(), simple.WindowMean()),
+            (pooled.PooledRegression(30.0), simple.LastValue(), simple.WindowMean()),
         )
         self.assertLess(ours, 0.98 * min(last, hour))
 
