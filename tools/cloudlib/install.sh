@@ -146,6 +146,6 @@ install_project() {
     git -C "$copy" -c user.name=cloud -c user.email=cloud@localhost commit -q -m copy
     version=$(git -C "$CM_REPO" describe --tags --abbrev=0 2> /dev/null || echo 0.0.1)
     PBR_VERSION=$version "$CM_BIN/pip" install -q --upgrade \
-        "$copy[agent,scheduler,forecaster,plot]"
+        "${copy}[agent,scheduler,forecaster,plot]"
     mark_done project "$hash"
 }
