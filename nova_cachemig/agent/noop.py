@@ -1,7 +1,7 @@
 """Components that do nothing, correctly: the no-op twin of each of the agent's components.
 
-Each twin keeps the promises of its ports: it never fails, never waits for anything but a
-cancellation that the port asks for, and reports that nothing happened. ``[warm] driver = none``
+Each twin keeps the promises of its ports. It never fails, waits only where the port waits until it
+is cancelled, and reports that nothing happened. ``[warm] driver = none``
 chooses :class:`NoWarmer`; the others let a test run one real component alone.
 """
 
@@ -23,7 +23,7 @@ async def _until_cancelled() -> None:
 
 
 class NoEngine:
-    """An edge through which nobody comes."""
+    """An edge without clients."""
 
     async def set_state(self, service: str, state: EdgeState) -> None:
         """Accept any state."""
@@ -36,20 +36,20 @@ class NoEngine:
         return 0
 
     async def counts(self, service: str) -> ports.EdgeCounts:
-        """All zero."""
+        """Return zeros."""
         return ports.EdgeCounts()
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
-        """Nothing is stored and nobody reads."""
+        """Do nothing: the edge stores no response and has no reads."""
 
 
 class NoWrites:
-    """A write path to which nobody sends a write."""
+    """A write path without writes."""
 
     async def open(self, service: Service) -> None:
-        """No write comes."""
+        """Accept nothing: no write arrives."""
 
     async def send_to(self, service: str, target: Target) -> None:
         """No write waits."""
@@ -58,25 +58,25 @@ class NoWrites:
         """No write would be sent."""
 
     async def drained(self, service: str) -> None:
-        """Always so."""
+        """Return immediately."""
 
     async def close(self, service: str) -> None:
-        """Always possible."""
+        """Always succeed."""
 
     async def unfinished(self) -> dict[str, int]:
-        """None."""
+        """Return an empty result."""
         return {}
 
     async def counts(self, service: str) -> ports.WriteCounts:
-        """All zero."""
+        """Return zeros."""
         return ports.WriteCounts()
 
 
 class NoWarmer:
-    """A warmer that fetches nothing: the cache holds what users ask for during the handover."""
+    """A warmer that fetches nothing: the cache fills with the users' own requests."""
 
     async def warm(self, service: str, *, deadline: float) -> ports.WarmCounts:
-        """Return at once: a migration never waits."""
+        """Return immediately: a migration never waits."""
         return ports.WarmCounts()
 
     async def keep_warm(self, service: str) -> None:
@@ -93,32 +93,32 @@ class NoWarmer:
         """Nothing is learned."""
 
     def close(self) -> None:
-        """There is no connection."""
+        """Do nothing."""
 
 
 class NoProber:
-    """Sees a guest as always reachable: silence is known from the hypervisor's events only."""
+    """Sees every guest as reachable: only the hypervisor's events show a pause."""
 
-    async def wait_answers(self, target: Target, *, interval: float = 0.0) -> None:
-        """Return at once."""
+    async def wait_answers(self, target: Target, *, interval: float) -> None:
+        """Return immediately."""
 
-    async def wait_silent(self, target: Target, *, interval: float = 0.0) -> None:
+    async def wait_silent(self, target: Target, *, interval: float) -> None:
         """Wait until cancelled."""
         await _until_cancelled()
 
 
 class NoHandoverStore:
-    """A store that keeps nothing: a restarted agent knows of no handover."""
+    """A store that keeps nothing: after a restart, the agent has no handovers."""
 
     async def save(self, record: HandoverRecord, *, replaces: HandoverId | None = None) -> None:
         """Drop the record."""
 
     async def unfinished(self) -> list[HandoverRecord]:
-        """None."""
+        """Return an empty result."""
         return []
 
     async def newest(self, limit: int) -> list[HandoverRecord]:
-        """None."""
+        """Return an empty result."""
         return []
 
 

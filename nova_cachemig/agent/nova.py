@@ -1,7 +1,7 @@
-"""What Nova's API says of instances and of their migrations (read only).
+"""Instances and migrations from Nova's API, read only.
 
-Microversion 2.80: ``os-migrations`` is newest first, in pages and with UUIDs since 2.59, and tells
-the project since 2.80, which is as far as it has changed. Nova 20 (Train) and later serve it.
+Microversion 2.80 is the latest change of ``os-migrations``. It lists the newest migration first, in
+pages and with UUIDs (since 2.59). Nova 20 (Train) and later support it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOG = log.getLogger(__name__)
 
 MICROVERSION = "2.80"
 _TIMEOUT = 10.0
-"""Seconds for one answer where [nova] timeout is not set; keystoneauth1 would wait for ever."""
+"""Seconds for one response if [nova] timeout is unset; keystoneauth1 has no limit itself."""
 
 _SKEW = 60.0
 """Seconds by which Nova's clock may be behind ours."""
@@ -48,7 +48,7 @@ def _of_the_server(exc: BaseException) -> bool:
 
 
 class UnknownInstanceError(ComponentError):
-    """Nova has no such instance, or does not show it to our account."""
+    """Nova has no such instance, or does not show it to the agent's account."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Instance:
 
 
 class NovaApi:
-    """Asks in threads, so that the event loop never waits for Nova."""
+    """Calls Nova in threads, so that the event loop never waits for it."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -89,9 +89,9 @@ class NovaApi:
         try:
             return await asyncio.to_thread(self._migration_state, instance, since)
         except ComponentError as exc:
-            LOG.warning("asked Nova of the migration of %s: %s", instance, exc)
-        except Exception:  # the manager's watchdog must go on
-            LOG.exception("asked Nova of the migration of %s", instance)
+            LOG.warning("the state of the migration of %s is unknown: %s", instance, exc)
+        except Exception:  # the manager's watchdog must continue
+            LOG.exception("the state of the migration of %s is unknown", instance)
         return MigrationState.UNKNOWN
 
     # -- in threads ------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class NovaApi:
         newest = max(found, key=lambda migration: int(migration.id))
         status = newest.status
         if status not in _RUNNING and _changed(newest) < since - _SKEW:
-            return MigrationState.UNKNOWN  # that was an earlier one
+            return MigrationState.UNKNOWN  # an earlier migration
         if status == "completed":
             return MigrationState.COMPLETED
         if status in _FAILED:
@@ -168,7 +168,7 @@ class NovaApi:
 
 
 def _changed(migration: Any) -> float:
-    """When the record last changed, UNIX seconds; Nova's times are UTC without saying so."""
+    """Return when the record last changed, UNIX seconds; Nova's times are UTC without a zone."""
     text = getattr(migration, "updated_at", None) or getattr(migration, "created_at", None)
     try:
         moment = datetime.datetime.fromisoformat(str(text))

@@ -1,4 +1,4 @@
-"""The agent's ports: what each package of the agent needs of the others.
+"""The agent's ports: the methods that its packages call on each other.
 
 A port belongs to its user. It declares what that user calls and nothing else, so one component may
 satisfy several ports. ``tests/unit/agent/test_ports.py`` proves that every declared member is used
@@ -35,7 +35,7 @@ class NovaUnreachableError(ComponentError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EdgeCounts:
-    """What the edge did for one service since its state last left ``pass``."""
+    """Counters of the edge for one service since its state last left ``pass``."""
 
     hits: int = 0
     misses: int = 0
@@ -100,7 +100,7 @@ class WritePath(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WarmCounts:
-    """What one warming did, in pages."""
+    """Result of one warming, in pages."""
 
     wanted: int = 0
     fetched: int = 0
@@ -121,10 +121,10 @@ class Warmer(Protocol):
 class Prober(Protocol):
     """Finds out whether a guest is reachable (``agent/probe``)."""
 
-    async def wait_answers(self, target: Target, *, interval: float = ...) -> None:
+    async def wait_answers(self, target: Target, *, interval: float) -> None:
         """Return once the guest is reachable. ``interval``: seconds between connections."""
 
-    async def wait_silent(self, target: Target, *, interval: float = ...) -> None:
+    async def wait_silent(self, target: Target, *, interval: float) -> None:
         """Return once several probes in a row are overdue. ``interval``: seconds between them."""
 
 
@@ -139,12 +139,12 @@ class HandoverStore(Protocol):
 
 
 class MigrationState(enum.StrEnum):
-    """What Nova says of a migration when it is asked."""
+    """State of a migration in Nova's API."""
 
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"  # error, cancelled, rolled back
-    UNKNOWN = "unknown"  # there is none, or Nova does not answer
+    UNKNOWN = "unknown"  # no migration, or Nova is unreachable
 
 
 class Migrations(Protocol):
@@ -178,14 +178,14 @@ class Instances(Protocol):
     """Instances as Nova's API shows them (``agent/nova``)."""
 
     async def instance(self, uuid: str) -> InstanceAddresses:
-        """The instance. Raises NovaUnreachableError, or ComponentError if there is none."""
+        """The instance. Raises NovaUnreachableError, or ComponentError for an unknown one."""
 
 
 # --- what the write path uses -----------------------------------------------------------------
 
 
 class BarrierEngine(Protocol):
-    """What a write does to reads (``agent/engine``)."""
+    """The effect of writes on reads (``agent/engine``)."""
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
@@ -201,14 +201,14 @@ class PageRefresher(Protocol):
     """Fetches pages again that a write has changed (``agent/warm``)."""
 
     def invalidated(self, service: str, url: str) -> None:
-        """No write to ``url`` is pending any more: fetch its pages again. Never waits."""
+        """Fetch the pages of ``url`` again: no write to it is pending. Never waits."""
 
 
 # --- what the agent's service uses ------------------------------------------------------------
 
 
 class LearningWarmer(Warmer, PageRefresher, Protocol):
-    """A warmer and what it learns from: the access log and the services."""
+    """A warmer that learns from the access log and the services."""
 
     def set_services(self, services: Iterable[Service]) -> None:
         """The services in force."""

@@ -1,12 +1,11 @@
-"""Finds out whether a guest answers, by fresh TCP connections.
+"""Finds out whether a guest is reachable, with new TCP connections.
 
-A paused guest loses packets. A connection whose SYN was lost is no use: the kernel sends that SYN
-again only after 1, 3, 7 s. So a new connection is begun every ``interval`` and the old ones are
-given up after a second. What answers is closed with a reset, so that neither side keeps a
-connection in TIME_WAIT.
+A paused guest loses packets. After a lost SYN, the kernel repeats it only after 1, 3 and 7 seconds.
+So the prober starts a new connection every ``interval`` and gives up old ones after a second. It
+closes established connections with a reset, so that neither side keeps one in TIME_WAIT.
 
-A refused connection is an answer of the guest's kernel but not of its service: it counts as not
-answering when we wait for the service, and as a sign of life when we wait for silence.
+A refused connection comes from the guest's kernel, not from its service. The guest is then not
+silent, but its service is not reachable.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from nova_cachemig.model.service import Target
 LOG = log.getLogger(__name__)
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
-_REMEMBERED: Final = 1024  # guests whose answering times are known
-_TIMES: Final = 200  # answering times known of one guest
+_REMEMBERED: Final = 1024  # guests whose response times are known
+_TIMES: Final = 200  # response times of one guest
 _LEAST_INTERVAL: Final = 0.001
 _COMPLAIN_EVERY: Final = 10.0  # seconds
 
 
-class _Answer(enum.Enum):
+class _Outcome(enum.Enum):
     YES = enum.auto()
-    REFUSED = enum.auto()  # the guest's kernel is there, its service is not
+    REFUSED = enum.auto()  # by the guest's kernel: its service does not listen
     NONE = enum.auto()
-    OURS = enum.auto()  # this host could not even ask
+    OURS = enum.auto()  # this node could not send a probe
 
 
 class TcpProber:
@@ -52,38 +51,30 @@ class TcpProber:
             collections.OrderedDict()
         )
 
-    async def answers(self, target: Target, *, timeout: float) -> bool:
-        """One fresh connection; False when refused or not answered within ``timeout`` seconds.
+    async def wait_answers(self, target: Target, *, interval: float) -> None:
+        """Return once the guest accepts a connection; a new one starts every ``interval`` seconds.
 
         Raises ComponentError when the target's address is not an IP address.
         """
-        family = _family(target)
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._ask(target, family) is _Answer.YES
-        except TimeoutError:
-            return False
-
-    async def wait_answers(self, target: Target, *, interval: float = 0.02) -> None:
-        """Return once a fresh connection is accepted; one is begun every ``interval`` seconds."""
         volley = _Volley(self, target, interval)
         try:
-            while not any(answer is _Answer.YES for _, answer in await volley.tick()):
+            while not any(answer is _Outcome.YES for _, answer in await volley.tick()):
                 pass
         finally:
             await volley.close()
 
-    async def wait_silent(self, target: Target, *, interval: float = 0.02) -> None:
-        """Return once ``[probe] silent_after`` probes in a row are overdue and none has answered.
+    async def wait_silent(self, target: Target, *, interval: float) -> None:
+        """Return once ``[probe] silent_after`` consecutive probes are overdue.
 
-        How long a probe may take follows the guest's own answering times, late ones included, and
-        any answer, however late, starts the row anew: a brownout is not silence.
+        A probe is overdue relative to the guest's own response times, late ones included. Any
+        response, however late, starts the count again: a slow guest is not silent. Raises
+        ComponentError when the target's address is not an IP address.
         """
         volley = _Volley(self, target, interval)
         try:
             while True:
                 answered = await volley.tick()
-                if any(answer in {_Answer.YES, _Answer.REFUSED} for _, answer in answered):
+                if any(answer in {_Outcome.YES, _Outcome.REFUSED} for _, answer in answered):
                     volley.excuse()
                 if volley.overdue(self._overdue_after(target)) >= self._conf.silent_after:
                     return
@@ -93,7 +84,7 @@ class TcpProber:
     def _overdue_after(self, target: Target) -> float:
         times = self._times.get(target)
         if not times:
-            # Nothing is known of this guest: be as careful as its first second asks for.
+            # The first probes of a guest: no response time is known yet.
             return max(self._conf.least_timeout, 0.25)
         ordered = sorted(times)
         p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
@@ -101,35 +92,35 @@ class TcpProber:
 
     @property
     def lifetime(self) -> float:
-        """Seconds for which an answer is waited for."""
+        """Seconds after which a probe is given up."""
         return float(self._conf.lifetime)
 
     @property
     def max_open(self) -> int:
-        """Probes of one call that may be open at a time."""
+        """Limit of simultaneously open probes of one call."""
         return int(self._conf.max_open)
 
-    async def _ask(self, target: Target, family: socket.AddressFamily) -> _Answer:
+    async def _ask(self, target: Target, family: socket.AddressFamily) -> _Outcome:
         began = time.monotonic()
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as exc:  # out of descriptors: says nothing about the guest
+        except OSError as exc:  # no file descriptor: this says nothing about the guest
             if began - self._complained > _COMPLAIN_EVERY:
                 self._complained = began
                 LOG.warning("cannot probe %s: %s", target.address, exc)
-            return _Answer.OURS
+            return _Outcome.OURS
         with sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             try:
                 await asyncio.get_running_loop().sock_connect(sock, _address(target))
             except ConnectionRefusedError:
                 self._took(target, time.monotonic() - began)
-                return _Answer.REFUSED
+                return _Outcome.REFUSED
             except OSError as exc:  # no route, no neighbour, timed out
                 LOG.debug("probe of %s: %s", target.address, exc)
-                return _Answer.NONE
+                return _Outcome.NONE
         self._took(target, time.monotonic() - began)
-        return _Answer.YES
+        return _Outcome.YES
 
     def _took(self, target: Target, seconds: float) -> None:
         times = self._times.get(target)
@@ -142,17 +133,17 @@ class TcpProber:
 
 
 class _Volley:
-    """Probes of one target, one begun at each tick; several are open at a time."""
+    """Probes of one target: each tick starts one, and several are open at a time."""
 
     def __init__(self, prober: TcpProber, target: Target, interval: float) -> None:
         self._prober, self._target, self._family = prober, target, _family(target)
         self._interval = max(_LEAST_INTERVAL, interval)
-        self._open: dict[asyncio.Task[_Answer], float] = {}  # -> when begun, the oldest first
-        self._row: collections.deque[float] = collections.deque()  # begun and not answered
+        self._open: dict[asyncio.Task[_Outcome], float] = {}  # → its start, the oldest first
+        self._row: collections.deque[float] = collections.deque()  # starts without a response
         self._next = asyncio.get_running_loop().time()
 
-    async def tick(self) -> list[tuple[float, _Answer]]:
-        """Begin a probe when due; wait for an answer or the next one: (when begun, answer)."""
+    async def tick(self) -> list[tuple[float, _Outcome]]:
+        """Start a probe when due; wait for a response or the next start: (start, outcome)."""
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._begin(now)
@@ -165,7 +156,7 @@ class _Volley:
         for task in [task for task in self._open if task.done()]:
             begun = self._open.pop(task)
             answer = task.result()
-            if answer is _Answer.OURS and begun in self._row:
+            if answer is _Outcome.OURS and begun in self._row:
                 self._row.remove(begun)
             answered.append((begun, answer))
         return answered
@@ -175,11 +166,11 @@ class _Volley:
         task = asyncio.create_task(self._prober._ask(self._target, self._family))
         self._open[task] = now
         self._row.append(now)
-        # After a stall of the loop go on from now: a burst of probes would tell nothing more.
+        # After a stall of the event loop, continue from now: a burst of probes has no use.
         self._next = max(self._next + self._interval, now)
 
     def _drop(self, now: float) -> None:
-        """Give up the probes that are too old, or too many."""
+        """Give up probes that are too old, and the oldest if there are too many."""
         for task, begun in list(self._open.items()):
             if now - begun < self._prober.lifetime and len(self._open) < self._prober.max_open:
                 break
@@ -187,11 +178,11 @@ class _Volley:
             del self._open[task]
 
     def excuse(self) -> None:
-        """The guest lives: all that was begun until now says nothing."""
+        """The guest is not silent: restart the count."""
         self._row.clear()
 
     def overdue(self, after: float) -> int:
-        """Probes in a row that have been without an answer for more than ``after`` seconds."""
+        """Count consecutive probes without a response for more than ``after`` seconds."""
         now = asyncio.get_running_loop().time()
         return sum(now - begun > after for begun in self._row)
 

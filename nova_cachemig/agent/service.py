@@ -1,4 +1,4 @@
-"""The agent put together: which part is given which, and the order of start and stop."""
+"""Assembles the agent's components, and starts and stops them in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from nova_cachemig.rpc.server import RpcServer
 
 LOG = log.getLogger(__name__)
 
-_LEARN_LATER = 0.1  # seconds between looks whether users still wait
+_LEARN_POLL = 0.1  # seconds between two checks whether users still wait
 
 
 class Agent:
@@ -69,7 +69,7 @@ class Agent:
         self._manager = HandoverManager(components, self._registry.routes_for)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set. Raises ComponentError if it cannot begin."""
+        """Serve until ``stop`` is set. Raises ComponentError if the start fails."""
         await self._writes.start()
         try:
             await self._engine.start()
@@ -82,7 +82,7 @@ class Agent:
             server = self._server()
             server.start()
             gc.collect()
-            gc.freeze()  # a full collection would stop all for as long as a hit may take
+            gc.freeze()  # a full collection would stop the event loop for tens of milliseconds
             async with asyncio.TaskGroup() as tasks:
                 work = [
                     tasks.create_task(self._learn()),
@@ -95,16 +95,16 @@ class Agent:
             await asyncio.to_thread(server.stop)
         finally:
             await self._manager.stop()
-            # Users are served on while the agent is away; the next one takes the engines over.
+            # The engines keep serving users; the next agent adopts them.
             await self._engine.detach()
             self._warmer.close()
             await self._writes.stop()
 
     async def _recover(self) -> None:
-        """Take up handovers; what the edge still shields without one goes back to pass."""
+        """Continue the handovers. A service in a handover that has ended returns to ``pass``."""
         await self._manager.recover()
         for name in set(self._engine.services_in_handover()) - self._manager.migrating():
-            LOG.warning("service %s: the edge was left in a handover that is over", name)
+            LOG.warning("service %s: its handover has ended, but the edge had not left it", name)
             await self._engine.set_state(name, EdgeState.PASS)
 
     def _server(self) -> RpcServer:
@@ -129,11 +129,11 @@ class Agent:
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():
-            # They need the processor more; records are kept.
+            # Waiting users need the processor more. The queue keeps the records meanwhile.
             while self._manager.users_wait():  # noqa: ASYNC110  the end of a phase sets no event
-                await asyncio.sleep(_LEARN_LATER)
+                await asyncio.sleep(_LEARN_POLL)
             self._warmer.record_access(record)
-            await asyncio.sleep(0)  # many at once must not stop everything else
+            await asyncio.sleep(0)  # many records must not block the event loop
 
 
 def _warmer(conf: cfg.ConfigOpts, cache_socket: str) -> LearningWarmer:

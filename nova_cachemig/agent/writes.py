@@ -1,4 +1,4 @@
-"""The agent's write path: intake, journal and replay put together (the port ``WritePath``)."""
+"""The agent's write path, made of intake, journal and replay. Implements ``ports.WritePath``."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from nova_cachemig.model.write import WriteState
 
 LOG = logging.getLogger(__name__)
 
-_LOOK_EVERY = 2.0  # seconds between looks at what a person decided
-_PATIENCE = 5.0  # seconds for a write in flight when the agent is stopped
-_KEYED_WINDOW = 1024  # writes after one durable mark where sending twice does no harm
-_FORGET_EVERY = 60.0  # seconds between looks for answers that need not be kept any longer
+_DECISION_POLL = 2.0  # seconds between two searches for operators' decisions
+_STOP_TIMEOUT = 5.0  # seconds for the response to a write in flight when the agent stops
+_KEYED_WINDOW = 1024  # least window where a repeated write does no harm
+_EXPIRY_INTERVAL = 60.0  # seconds between deletions of expired records
 
 
 class Writes:
-    """All services' writes.
+    """The writes of all services.
 
-    A service that was closed still has its intake: a request that the edge sent just before it
-    was told to pass writes straight on is accepted and sent to the guest, not refused.
+    A closed service keeps its intake: the edge may have sent a request just before its state became
+    ``pass``. That request is accepted and sent to the guest, not refused.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Writes:
         edge: BarrierEngine | None = None,
         failpoints: Failpoints | None = None,
     ) -> None:
-        """``edge`` is told which answers a write makes stale and whose reads to hold."""
+        """``edge`` invalidates the responses that a write makes stale, and holds reads."""
         self._conf = conf
         self._edge = edge
         self.journal = Journal(conf, failpoints)
@@ -60,27 +60,27 @@ class Writes:
             conf, self._handler, self.journal.spool, Path(self.intake_socket)
         )
         self._opening = asyncio.Lock()
-        self._tidier: asyncio.Task[None] | None = None
+        self._upkeep_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the journal, take back what a crash left, listen on the socket."""
+        """Open the journal, recover the writes that a crash left, listen on the socket."""
         self.recovered = await self.journal.open()
         self._handler.start()
         await self._server.start()
-        self._tidier = asyncio.create_task(self._tidy(), name="journal tidies")
+        self._upkeep_task = asyncio.create_task(self._upkeep(), name="journal upkeep")
 
     async def stop(self) -> None:
-        """Accept nothing more; what is accepted stays in the journal."""
-        if self._tidier is not None:
-            self._tidier.cancel()
+        """Accept no more writes; accepted ones stay in the journal."""
+        if self._upkeep_task is not None:
+            self._upkeep_task.cancel()
         await self._server.stop_listening()
-        await asyncio.gather(*(sender.stop(_PATIENCE) for sender in self._senders.values()))
+        await asyncio.gather(*(sender.stop(_STOP_TIMEOUT) for sender in self._senders.values()))
         self._handler.stop()
-        await self._server.stop(_PATIENCE)
+        await self._server.stop(_STOP_TIMEOUT)
         await self.journal.close()
 
     async def open(self, service: Service) -> None:
-        """Accept writes of this service from now on; none are sent before :meth:`send_to`."""
+        """Accept writes of this service from now on; none is sent before :meth:`send_to`."""
         async with self._opening:
             intake = self._intakes.get(service.name)
             if intake is not None:
@@ -114,11 +114,11 @@ class Writes:
         await asyncio.gather(*(barrier.hold_reads(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:
-        """The guest answers here: send what waits, in order, and go on as writes arrive."""
+        """The guest is reachable: send what waits, in order, and new writes as they arrive."""
         self._sender(service).send_to(target)
 
     async def hold(self, service: str) -> None:
-        """The guest is silent: send no further write; one in flight keeps waiting."""
+        """The guest is silent: send no further write. A write in flight keeps waiting."""
         self._sender(service).hold()
 
     async def drained(self, service: str) -> None:
@@ -127,16 +127,16 @@ class Writes:
         self.journal.failpoints.hit("sealed")
 
     async def close(self, service: str) -> None:
-        """No more writes come from the edge. Raises ComponentError if any is still waiting."""
+        """The edge sends no more writes. Raises ComponentError if any still waits."""
         queue = self._intake(service).queue
         if not queue.idle:
             raise ComponentError(
                 f"Service {service} cannot be closed: {queue.waiting} writes wait, "
-                f"{queue.in_flight} in flight, {queue.unrecorded} answers not yet on disk"
+                f"{queue.in_flight} in flight, {queue.unrecorded} responses not yet on disk"
             )
 
     async def unfinished(self) -> dict[str, int]:
-        """Service name → writes on disk that are not answered (after a restart)."""
+        """Service name → writes on disk without a response (after a restart)."""
         return await self.journal.unfinished()
 
     async def counts(self, service: str) -> WriteCounts:
@@ -153,21 +153,21 @@ class Writes:
         self._intake(service)
         return self._senders[service]
 
-    async def _tidy(self) -> None:
-        """Forget old answers; take up what a person decided beside us, on the command queue."""
-        cutoff, forget_at = Cutoff(self._conf.journal.keep_responses), 0.0
+    async def _upkeep(self) -> None:
+        """Delete expired records, and carry out the decisions that operators recorded."""
+        cutoff, expire_at = Cutoff(self._conf.journal.keep_responses), 0.0
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_DECISION_POLL)
             try:
-                await self._take_up()
-                if time.monotonic() >= forget_at:
-                    forget_at = time.monotonic() + _FORGET_EVERY
+                await self._resend_decided()
+                if time.monotonic() >= expire_at:
+                    expire_at = time.monotonic() + _EXPIRY_INTERVAL
                     while await self.journal.delete_expired(cutoff.now()):
                         pass
             except ComponentError as exc:
-                LOG.warning("The journal is not tidied for now: %s", exc)
+                LOG.warning("The upkeep of the journal failed and is tried again: %s", exc)
 
-    async def _take_up(self) -> None:
+    async def _resend_decided(self) -> None:
         for name, intake in tuple(self._intakes.items()):
             if intake.queue.in_doubt == 0:
                 continue
@@ -182,11 +182,11 @@ class Writes:
                     damaged = WriteState.DAMAGED
                     await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
-                LOG.info("Write %s is sent again, as a person wants it", write.name)
+                LOG.info("Write %s is sent again: an operator decided so", write.name)
                 await intake.barrier.hold_reads(write.host, write.url, write.client)
                 intake.queue.resend(write)
             if writes:
-                await self.journal.run(lambda _connection: None)  # they are moved when it is done
+                await self.journal.run(lambda _connection: None)  # done after the moves
 
 
 def intake_socket(conf: cfg.ConfigOpts) -> str:

@@ -20,7 +20,7 @@ from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
-from nova_cachemig.model.service import Route, Target
+from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
 
@@ -158,12 +158,6 @@ class HaproxyVarnish:
         except ComponentError as exc:
             LOG.error("HAProxy could not be reloaded: %s", exc)
 
-    async def retarget(self, service: str, target: Target) -> None:
-        """Send the service's requests to this guest address from now on."""
-        targets = self._edge.maps["targets"]
-        await targets.set(names.encode_service(service), names.target_value(target))
-        targets.save()
-
     # -- states ----------------------------------------------------------------------------
 
     def state(self, service: str) -> EdgeState:
@@ -224,10 +218,6 @@ class HaproxyVarnish:
         reads = await self._edge.fetch_ports()
         cut = [c for c in stuck if c.source_port in reads and sockdiag.destroy(c)]
         LOG.info("service %s: cut %d stuck reads; the edge sends them again", service, len(cut))
-
-    async def writes_in_flight(self, service: str) -> int:
-        """Return the writes that went directly to the guest and have no response yet."""
-        return await self._edge.open_requests("writes", names.encode_service(service))
 
     async def holding(self, service: str) -> int:
         """Return the requests without a response that are held or were held."""

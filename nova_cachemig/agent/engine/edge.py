@@ -175,7 +175,7 @@ class Edge:
                 return
 
     async def open_requests(self, table: str, service: str) -> int:
-        """Return the requests of a service in ``writes``, ``fetching`` or ``holding``."""
+        """Return the requests of a service in the table ``fetching`` or ``holding``."""
         output = await self.admin.run(command("show", "table", table, "key", service))
         for line in output.splitlines():
             fields = dict(field.split("=", 1) for field in line.split() if "=" in field)

@@ -1,4 +1,4 @@
-"""One handover that is under way: its queue of events, its record, its watchdog."""
+"""One live handover: its queue of events, its record, its watchdog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOG = log.getLogger(__name__)
 
 
 class LiveHandover:
-    """Runs from its first event until its outcome is on disk."""
+    """A handover from its first event until its outcome is on disk."""
 
     def __init__(
         self, components: Components, record: HandoverRecord, routes: tuple[Route, ...]
@@ -44,16 +44,16 @@ class LiveHandover:
 
     @property
     def phase(self) -> Phase:
-        """Where it stands."""
+        """The present phase."""
         return self._state.phase
 
     @property
     def warmed(self) -> asyncio.Event:
-        """Set once warming is over, whatever came of it."""
+        """Set once warming has ended, also if it failed."""
         return self._performer.warmed
 
     def post(self, event: Event) -> None:
-        """Take an event; it is handled in the order of arrival."""
+        """Queue an event. Events are handled in the order of arrival."""
         self._events.put_nowait(event)
 
     def may_be_of(self, begun: float) -> bool:
@@ -93,7 +93,7 @@ class LiveHandover:
             await self._performer.stop()
 
     async def abandon(self, why: str) -> None:
-        """Record that nobody will say how it ended; the edge and the journal stay as they are."""
+        """Record that the outcome stays unknown; the edge and the journal stay as they are."""
         self._state = dataclasses.replace(
             self._state, outcome=self._state.outcome or OutcomeKind.ABANDONED
         )
@@ -116,7 +116,7 @@ class LiveHandover:
             step = machine.step(self._state, event)
         except machine.UnknownEventError as exc:
             LOG.error("handover %s: %s", self.id, exc)
-            self._note(f"not understood: {exc}")
+            self._note(f"ignored: {exc}")
             return False
         self._state = step.state
         if Action.FINISH in step.actions or event.kind is EventKind.RELEASE_DONE:
@@ -131,7 +131,7 @@ class LiveHandover:
         return finished
 
     async def _unprotected(self, exc: ComponentError) -> bool:
-        """The journal cannot be opened: nothing was flipped, Nova migrates as if we were not."""
+        """The journal cannot be opened: the edge is unchanged, and Nova migrates without help."""
         decision = Decision(time.time(), Phase.RELEASED, f"not protected: {exc}")
         LOG.error("handover %s: %s", self.id, decision.sentence)
         self._state = machine.Handover(Phase.RELEASED, outcome=OutcomeKind.ABANDONED)
@@ -161,7 +161,7 @@ class LiveHandover:
         try:
             await self._components.store.save(self.record, replaces=replaces)
         except ComponentError as exc:
-            LOG.error("handover %s: its record is not on disk: %s", self.id, exc)
+            LOG.error("handover %s: its record could not be saved: %s", self.id, exc)
 
     async def _count(self) -> None:
         if self._counted:

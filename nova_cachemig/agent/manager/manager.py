@@ -20,7 +20,7 @@ from nova_cachemig.model.service import Route
 LOG = log.getLogger(__name__)
 
 STALE = 300.0
-"""Seconds after which word of a migration that begins is no news: the hook itself waits less."""
+"""Age in seconds from which a message about a new migration is ignored; the hook waits less."""
 
 SKEW = 5.0
 """Seconds by which the clocks of two hosts may differ."""
@@ -34,7 +34,7 @@ _NOT_OURS: dict[str, str | bool] = {
 
 
 class HandoverManager:
-    """Takes what the hook tells and keeps one :class:`LiveHandover` an instance."""
+    """Receives the hook's messages and keeps one :class:`LiveHandover` per instance."""
 
     def __init__(
         self, components: Components, routes_of: Callable[[str], tuple[Route, ...]]
@@ -47,19 +47,19 @@ class HandoverManager:
         self._polled: dict[str, float] = {}
 
     def live(self) -> list[HandoverRecord]:
-        """Records of the handovers that are under way."""
+        """Records of the live handovers."""
         return [handover.record for handover in self._live.values()]
 
     def users_wait(self) -> bool:
-        """Whether some service is silent, or its journal is being replayed."""
+        """Whether users of some service wait: its guest is silent, or its writes are replayed."""
         return any(handover.record.phase in _USERS_WAIT for handover in self._live.values())
 
     def migrating(self) -> frozenset[str]:
-        """Names of the services that a handover has in its hands."""
+        """Names of the services in a live handover."""
         return frozenset(n for h in self._live.values() for n in h.record.services)
 
     async def recover(self) -> None:
-        """Take up what a crash left: unfinished handovers, and journals with no handover."""
+        """Continue the handovers that a crash interrupted, and report writes without a handover."""
         unfinished = await self._components.store.unfinished()
         newest = {record.id.instance: record for record in unfinished}
         for record in newest.values():
@@ -75,7 +75,7 @@ class HandoverManager:
             )
 
     async def stop(self) -> None:
-        """End all tasks; what is under way is taken up by the next start."""
+        """End all tasks; the next start continues the live handovers."""
         tasks = [*self._tasks.values(), *self._arming.values()]
         for task in tasks:
             task.cancel()
@@ -88,7 +88,7 @@ class HandoverManager:
         known = self._live.get(handover.instance)
         if known is not None and known.id == handover:
             return
-        if time.time() - at > STALE:  # it lay in the queue while no agent listened
+        if time.time() - at > STALE:  # it was queued while no agent was running
             LOG.info("handover %s: begun %.0f s ago: too late", handover, time.time() - at)
             return
         if not self._routes_of(handover.instance):
@@ -109,9 +109,11 @@ class HandoverManager:
         self._start(record, EventKind.BEGIN)
 
     async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, str | bool]:
-        """Wait up to ``wait`` seconds for the cache to be warm; arms when it is, or when the
-        hook asks no more."""
-        # Messages can overtake each other: what was not begun yet begins here.
+        """Wait up to ``wait`` seconds until the cache is warm.
+
+        The handover arms when it is warm, or when the hook stops polling.
+        """
+        # Messages can overtake each other: this may be the first one of the handover.
         await self.begin(handover, None, None, time.time())
         live = self._live.get(handover.instance)
         if live is None:
@@ -171,7 +173,7 @@ class HandoverManager:
                 self._disarm(live.id.instance)
 
     async def _supersede(self, known: LiveHandover) -> None:
-        """Nova begins another migration of the instance: the former is over, however it ended."""
+        """Nova begins another migration of the instance, so the former one has ended."""
         instance = known.id.instance
         task = self._tasks.pop(instance)
         task.cancel()

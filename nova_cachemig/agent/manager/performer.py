@@ -1,4 +1,4 @@
-"""Performs the actions of one handover. Long ones are tasks that post an event when they end."""
+"""Performs the actions of one handover. A long action is a task that posts an event at its end."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ from nova_cachemig.model.service import Route, Target
 LOG = log.getLogger(__name__)
 
 SILENCE_INTERVAL = 0.05
-"""Seconds between probes while the guest answers: each costs it a connection, and libvirt's word
-mostly comes first."""
+"""Seconds between probes of a running guest. Each probe costs the guest a connection, and libvirt
+usually reports the pause first."""
 
-LOOK_EVERY = 0.01  # seconds
-LAST_HELD = 0.5
-"""Seconds for which a release waits until the last that were held are answered."""
+RETURN_INTERVAL = 0.02
+"""Seconds between probes of a silent guest: how late its return is noticed at most."""
+
+HELD_POLL = 0.01
+"""Seconds between two counts of held requests."""
+
+HELD_TIMEOUT = 0.5
+"""Seconds for which a release waits for responses to the last held requests."""
 
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
@@ -37,9 +42,9 @@ _EVENT_OF = {
 
 
 class Performer:
-    """The hands of one handover.
+    """Performs the actions of one handover with the agent's components.
 
-    ``post`` takes the events that actions lead to; ``note`` takes a sentence for the record.
+    ``post`` receives the events that actions lead to, ``note`` sentences for the record.
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class Performer:
         return tuple(route.service.name for route in self._routes)
 
     async def perform(self, action: Action, phase: Phase) -> None:
-        """Do one action. A part that fails is noted; the handover goes on (OPEN_WRITES raises)."""
+        """Perform one action. A failure is noted and the handover continues; OPEN_WRITES raises."""
         if action is Action.FINISH:
             return
         try:
@@ -118,15 +123,15 @@ class Performer:
         except ComponentError as exc:
             LOG.error("handover %s: %s failed: %s", self.handover, name, exc)
             self._note(f"{name} failed: {exc}")
-        except Exception:  # a task of ours must not die unseen: the watchdog ends the handover
-            LOG.exception("handover %s: %s broke", self.handover, name)
-            self._note(f"{name} broke; see the log")
+        except Exception:  # logged and noted; the watchdog still ends the handover
+            LOG.exception("handover %s: %s failed", self.handover, name)
+            self._note(f"{name} failed; see the log")
 
     def _event(self, kind: EventKind, detail: str = "") -> None:
         self._post(Event(kind, time.time(), detail))
 
     def _targets(self) -> tuple[Target, ...]:
-        """The guest's ports: it is back when one of them answers, silent when none does."""
+        """The guest's ports: one reachable port means it is back, none that it is silent."""
         return tuple({route.target for route in self._routes if route.target is not None})
 
     # -- writes --------------------------------------------------------------------------
@@ -149,19 +154,19 @@ class Performer:
 
     async def _drained(self) -> None:
         await asyncio.gather(*(self._components.writes.drained(name) for name in self.services))
-        await asyncio.gather(*(self._answered(name) for name in self.services))
+        await asyncio.gather(*(self._held_ended(name) for name in self.services))
         self._event(EventKind.DRAINED)
 
-    async def _answered(self, name: str) -> None:
-        """Let reads that wait for a write go by way of the cache: they are many, of few pages.
+    async def _held_ended(self, name: str) -> None:
+        """Wait for the last held reads, which are many reads of few pages: the cache serves them.
 
-        New ones may be held for new writes all the time, so not for long.
+        New writes may hold further reads at any time, so the wait is limited.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + LAST_HELD
-        with contextlib.suppress(ComponentError):  # then nobody knows, and nobody waits
+        end = loop.time() + HELD_TIMEOUT
+        with contextlib.suppress(ComponentError):  # without a count there is no wait
             while loop.time() < end and await self._components.engine.holding(name):  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(HELD_POLL)
 
     # -- edge ----------------------------------------------------------------------------
 
@@ -239,7 +244,10 @@ class Performer:
 
     async def _answers(self) -> None:
         waits = [
-            asyncio.ensure_future(self._components.prober.wait_answers(t)) for t in self._targets()
+            asyncio.ensure_future(
+                self._components.prober.wait_answers(target, interval=RETURN_INTERVAL)
+            )
+            for target in self._targets()
         ]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -7,7 +7,7 @@ import struct
 
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
-from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.engine.rig import EngineCase
 from tests.functional.engine.servers import fetch, free_port, read_head, until
 
 
@@ -54,15 +54,6 @@ class Routes(EngineCase):
         stop.set()
         await asyncio.gather(*running)
         self.assertEqual({200}, set(statuses))
-
-    async def test_retarget(self) -> None:
-        await self.engine.retarget(SERVICE, Target("127.0.0.1", free_port()))
-        moved = asyncio.create_task(self.get("/a"))
-        await asyncio.sleep(0.1)
-        self.assertFalse(moved.done())
-        await self.engine.retarget(SERVICE, self.guest.target)
-        self.assertEqual(200, (await self.get("/a")).status)
-        moved.cancel()
 
     async def test_a_service_without_a_known_guest(self) -> None:
         await self.engine.apply([Route(self.service, None)])

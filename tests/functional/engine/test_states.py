@@ -204,16 +204,6 @@ class Writes(EngineCase):
         self.assertEqual(200, (await self.get("/w", method="PUT", body=body)).status)
         self.assertEqual(body, self.intake.seen[0].body)
 
-    async def test_direct_writes_in_flight_are_counted(self) -> None:
-        self.assertEqual(0, await self.engine.writes_in_flight(SERVICE))
-        self.guest.delays["/slow"] = 0.5
-        self.guest.arrived.clear()
-        waiting = asyncio.create_task(self.get("/slow", method="POST", body=b"x"))
-        await self.guest.asked()
-        self.assertEqual(1, await self.engine.writes_in_flight(SERVICE))
-        await waiting
-        self.assertEqual(0, await self.engine.writes_in_flight(SERVICE))
-
     async def test_a_direct_write_that_ends_in_a_handover_makes_its_pages_stale(self) -> None:
         self.guest.delays["/slow"] = 0.5
         self.guest.rules["/slow"] = {"Location": "http://SHOP.example/made?x=1#top"}

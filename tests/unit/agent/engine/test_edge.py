@@ -46,10 +46,10 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
         self.edge.admin = ScriptedAdmin({command: output})
 
     async def test_open_requests_of_exactly_one_service(self) -> None:
-        self.script("show table writes key shop", TABLE)
-        self.assertEqual(3, await self.edge.open_requests("writes", "shop"))
-        self.script("show table writes key sho", TABLE)
-        self.assertEqual(0, await self.edge.open_requests("writes", "sho"))
+        self.script("show table holding key shop", TABLE)
+        self.assertEqual(3, await self.edge.open_requests("holding", "shop"))
+        self.script("show table holding key sho", TABLE)
+        self.assertEqual(0, await self.edge.open_requests("holding", "sho"))
 
     async def test_fetch_ports_are_those_of_reads_only(self) -> None:
         self.script("show fd", DESCRIPTORS)

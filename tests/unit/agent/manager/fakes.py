@@ -73,10 +73,10 @@ class FakeParts:
     async def keep_warm(self, service):
         await asyncio.Event().wait()
 
-    async def wait_answers(self, target, *, interval=0.02):
+    async def wait_answers(self, target, *, interval):
         await self.guest_up.wait()
 
-    async def wait_silent(self, target, *, interval=0.02):
+    async def wait_silent(self, target, *, interval):
         await self.guest_silent.wait()
 
     async def save(self, record, *, replaces=None):

@@ -276,7 +276,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_release_does_not_wait_for_ever_for_those_that_are_held(self):
         self.fake.held = 3
-        with mock.patch.object(performer, "LAST_HELD", 0.05):
+        with mock.patch.object(performer, "HELD_TIMEOUT", 0.05):
             await self.replayed()
             await self.until(lambda: "edge pass" in self.fake.log)
 
