@@ -90,7 +90,7 @@ class PlaybookTest(unittest.TestCase):
             E.UNANNOUNCED, E.PAUSED, E.BEGIN, E.RESUMED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE
         )
         self.assertIs(state.phase, Phase.RELEASED)
-        self.assertIs(state.outcome, None)
+        self.assertIsNone(state.outcome)
         self.assertIn(A.OPEN_WRITES, actions)
         self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.SET_EDGE))
 
