@@ -12,6 +12,7 @@
 * ``journal``: the contract between operators and the agent's journal.
 * ``forecaster``: the contract between schedulers or operators and the forecaster.
 * ``snapshots``: the contract between the forecaster and the schedulers.
+* ``samples``: the contract between nova-compute and the forecaster.
 
 A contract is the method names, their version history, the validation on the wire, the client and
 the dispatcher. Only the primitives of JSON travel.

@@ -26,7 +26,7 @@ from oslo_config import cfg
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.rpc import bus, checks, journal
-from nova_cachemig.rpc.cast_queue import CastCounts, QueuedCast
+from nova_cachemig.rpc.cast_queue import QueuedCast
 from nova_cachemig.rpc.client import RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import RpcServer
@@ -224,10 +224,6 @@ class AgentClient:
         return dict(self._rpc.call("ping", {}, ctxt))
 
     # ---------------------------------------------------------------------------------------
-
-    def counts(self) -> CastCounts:
-        """How many casts were sent, were dropped, and wait."""
-        return self._rpc.counts()
 
     def close(self, timeout: float = 1.0) -> None:
         """Send what is queued, then close the connection; each within ``timeout`` seconds."""

@@ -129,10 +129,6 @@ class RpcServer:
             self._over.set()
         return self._over.wait(timeout)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has been stopped."""
-        return self._over.wait(timeout)
-
     # -- the supervising thread --------------------------------------------------------------
 
     def _run(self) -> None:
