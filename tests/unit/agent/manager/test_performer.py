@@ -1,0 +1,196 @@
+"""Each action of a handover, with one real method under a twin that does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+
+from nova_cachemig.agent import noop, ports
+from nova_cachemig.agent.manager import performer
+from nova_cachemig.agent.manager.components import Components, Timeouts
+from nova_cachemig.agent.manager.performer import Performer
+from nova_cachemig.handover.actions import Action
+from nova_cachemig.handover.events import Event
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.handover import HandoverId
+from nova_cachemig.model.phase import EdgeState, Phase
+from nova_cachemig.model.service import Route, Service, Target
+
+ROUTES = tuple(
+    Route(Service(name, "uuid", port, ("192.0.2.1", port)), Target("192.0.2.9", port))
+    for name, port in (("shop", 80), ("blog", 81))
+)
+UNKNOWN_GUEST = Route(Service("lost", "uuid", 82, ("192.0.2.1", 82)), None)
+LIMIT = 5.0
+
+
+class Engine(noop.NoEngine):
+    def __init__(self) -> None:
+        self.states: list[tuple[str, EdgeState]] = []
+        self.error: Exception | None = None
+
+    async def set_state(self, service: str, state: EdgeState) -> None:
+        if self.error is not None:
+            raise self.error
+        self.states.append((service, state))
+
+
+class Writes(noop.NoWrites):
+    open_error: ports.ComponentError | None = None
+    close_error: ports.ComponentError | None = None
+
+    async def open(self, service: Service) -> None:
+        if self.open_error is not None:
+            raise self.open_error
+
+    async def close(self, service: str) -> None:
+        if self.close_error is not None:
+            raise self.close_error
+
+
+class Warmer(noop.NoWarmer):
+    error: Exception | None = None
+
+    async def warm(self, service: str, *, deadline: float) -> ports.WarmCounts:
+        if self.error is not None:
+            raise self.error
+        return ports.WarmCounts(wanted=3, fetched=2, failed=1)
+
+
+class Prober(noop.NoProber):
+    def __init__(self) -> None:
+        self.intervals: list[float] = []
+
+    async def wait_answers(self, target: Target, *, interval: float) -> None:
+        self.intervals.append(interval)
+
+    async def wait_silent(self, target: Target, *, interval: float) -> None:
+        self.intervals.append(interval)
+
+
+class Nova(noop.NoNova):
+    state = ports.MigrationState.UNKNOWN
+
+    async def migration_state(self, instance: str, since: float) -> ports.MigrationState:
+        return self.state
+
+
+class PerformerTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        self.engine, self.writes, self.warmer = Engine(), Writes(), Warmer()
+        self.prober, self.nova = Prober(), Nova()
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.notes: list[str] = []
+        components = Components(
+            self.engine,
+            self.writes,
+            self.warmer,
+            self.prober,
+            noop.NoHandoverStore(),
+            self.nova,
+            Timeouts(warm=5.0, ask_nova_after=60.0, deadline=3600.0),
+        )
+        self.performer = Performer(
+            components,
+            HandoverId("uuid", "req-1"),
+            (*ROUTES, UNKNOWN_GUEST),
+            0.0,
+            self.events.put_nowait,
+            self.notes.append,
+        )
+        self.addAsyncCleanup(self.performer.stop)
+
+    async def perform(self, action: Action, phase: Phase = Phase.SHIELDED) -> None:
+        await self.performer.perform(action, phase)
+
+    async def event(self) -> Event:
+        async with asyncio.timeout(LIMIT):
+            return await self.events.get()
+
+    def test_a_service_without_a_known_guest_takes_no_part(self) -> None:
+        self.assertEqual(("shop", "blog"), self.performer.services)
+
+    async def test_the_edge_gets_the_state_of_the_phase(self) -> None:
+        await self.perform(Action.SET_EDGE, Phase.SHIELDED)
+        self.assertEqual(
+            [("shop", EdgeState.SHIELDED), ("blog", EdgeState.SHIELDED)], self.engine.states
+        )
+
+    async def test_a_failed_action_is_noted(self) -> None:
+        self.engine.error = ports.ComponentError("HAProxy is down")
+        await self.perform(Action.SET_EDGE)
+        self.assertEqual(["set_edge failed: HAProxy is down"], self.notes)
+
+    async def test_a_journal_that_cannot_open_ends_the_handover(self) -> None:
+        self.writes.open_error = ports.ComponentError("the disk is full")
+        with self.assertRaisesRegex(ports.ComponentError, "the disk is full"):
+            await self.perform(Action.OPEN_WRITES)
+
+    async def test_the_finish_is_the_callers(self) -> None:
+        await self.perform(Action.FINISH)
+        self.assertEqual(([], []), (self.notes, self.engine.states))
+
+    async def test_a_running_guest_is_probed_more_rarely_than_a_silent_one(self) -> None:
+        await self.perform(Action.WATCH_SILENCE)
+        self.assertIs(EventKind.SILENT, (await self.event()).kind)
+        self.assertEqual([performer.SILENCE_INTERVAL] * 2, self.prober.intervals)
+        self.prober.intervals.clear()
+        await self.perform(Action.WAIT_ANSWERS)
+        self.assertIs(EventKind.ANSWERS, (await self.event()).kind)
+        self.assertEqual({performer.RETURN_INTERVAL}, set(self.prober.intervals))
+        self.assertGreater(performer.SILENCE_INTERVAL, performer.RETURN_INTERVAL)
+
+    async def test_novas_state_becomes_an_event(self) -> None:
+        for state, kind in (
+            (ports.MigrationState.RUNNING, EventKind.STILL_RUNNING),
+            (ports.MigrationState.COMPLETED, EventKind.COMPLETED),
+            (ports.MigrationState.FAILED, EventKind.ROLLED_BACK),
+        ):
+            self.nova.state = state
+            await self.perform(Action.ASK_NOVA)
+            self.assertIs(kind, (await self.event()).kind)
+
+    async def test_an_unknown_state_is_no_event(self) -> None:
+        await self.perform(Action.ASK_NOVA)
+        await asyncio.gather(*self.performer._tasks.values())
+        self.assertTrue(self.events.empty())
+
+    async def test_warming_is_counted_over_all_services(self) -> None:
+        await self.perform(Action.START_WARM)
+        async with asyncio.timeout(LIMIT):
+            await self.performer.warmed.wait()
+        self.assertEqual(4, self.performer.pages)
+        self.assertEqual(["warmed 4 of 6 pages, 2 failed"], self.notes)
+
+    async def test_warming_that_fails_does_not_delay_nova(self) -> None:
+        self.warmer.error = RuntimeError("a bug")
+        with self.assertLogs("nova_cachemig.agent.manager.performer", "ERROR"):
+            await self.perform(Action.START_WARM)
+            async with asyncio.timeout(LIMIT):
+                await self.performer.warmed.wait()
+            await asyncio.gather(*self.performer._tasks.values())
+        self.assertEqual(["warm failed; see the log"], self.notes)
+
+    async def test_warming_during_the_copy_ends_with_stop(self) -> None:
+        await self.perform(Action.KEEP_WARM)
+        self.assertTrue(self.performer.warmed.is_set())
+        (task,) = self.performer._tasks.values()
+        await self.perform(Action.STOP_WARM)
+        await asyncio.gather(task, return_exceptions=True)
+        self.assertTrue(task.cancelled())
+
+    async def test_a_drained_journal_is_an_event(self) -> None:
+        await self.perform(Action.WAIT_DRAINED)
+        self.assertIs(EventKind.DRAINED, (await self.event()).kind)
+
+    async def test_a_release_drains_then_passes(self) -> None:
+        await self.perform(Action.RELEASE)
+        self.assertIs(EventKind.RELEASE_DONE, (await self.event()).kind)
+        drained, passed = [EdgeState.DRAIN] * 2, [EdgeState.PASS] * 2
+        self.assertEqual(drained + passed, [state for _, state in self.engine.states])
+
+    async def test_a_release_with_a_late_write_fails(self) -> None:
+        self.writes.close_error = ports.ComponentError("1 writes wait")
+        await self.perform(Action.RELEASE)
+        event = await self.event()
+        self.assertEqual((EventKind.RELEASE_FAILED, "1 writes wait"), (event.kind, event.detail))
