@@ -1,0 +1,163 @@
+"""The journal as one: accept, record, restart, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import unittest
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+
+from nova_cachemig.agent.journal import store
+from nova_cachemig.agent.journal.errors import JournalError, JournalLocked, NotAccepted
+from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.queries import POSITION
+from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.model.write import Body, GuestResponse, HeldWrite, WriteState
+from tests.functional.replay.path import conf_for
+
+RESPONSE = GuestResponse(201, (("x", "1"),), Body.of(b"made"))
+
+
+def write(position: int, method: str = "POST", body: Body | None = None) -> HeldWrite:
+    body = Body.of(b"x") if body is None else body
+    return HeldWrite("shop", position, 1.0, method, "/", "h", (), body, "c")
+
+
+class JournalTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    async def opened(self, *armed: str, **options: Any) -> Journal:
+        self.journal = Journal(conf_for(self.directory, **options), Failpoints(armed))
+        self.recovered = await self.journal.open()
+        self.addAsyncCleanup(self.journal.close)
+        await self.journal.queue_state("shop")
+        return self.journal
+
+    async def wait(self, start: Any, *args: Any, **options: Any) -> None:
+        """Call a method that takes a callback, and wait for that."""
+        future: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        start(*args, **options, done=future.set_result)
+        if (error := await future) is not None:
+            raise error
+
+    async def accept(self, one: HeldWrite) -> None:
+        await self.wait(self.journal.append, one, None, None)
+
+    async def respond(self, one: HeldWrite, *, keep: bool) -> None:
+        self.journal.log_sent(one)
+        self.assertTrue(self.journal.log_response(one, RESPONSE))
+        await self.wait(self.journal.record_response, one, RESPONSE, keep=keep, can_wait=False)
+
+    async def test_one_agent_at_a_time(self) -> None:
+        await self.opened()
+        with self.assertRaises(JournalLocked):
+            await Journal(conf_for(self.directory)).open()
+        await self.journal.close()
+        await self.opened()
+
+    async def test_an_open_that_fails_unlocks(self) -> None:
+        with self.assertRaisesRegex(JournalError, "key_file is not set"):
+            await Journal(conf_for(self.directory, encryption="file")).open()
+        await self.opened()
+
+    async def test_a_refused_append(self) -> None:
+        await self.opened("appended=fail@2")  # the first is queue_state()
+        with self.assertRaises(NotAccepted):
+            await self.accept(write(1))
+        self.assertEqual({}, await self.journal.unfinished())
+
+    async def test_responses_are_kept_or_the_write_is_deleted(self) -> None:
+        await self.opened()
+        for position, keep in ((1, True), (2, False)):
+            await self.accept(write(position))
+            await self.respond(write(position), keep=keep)
+        found = await self.journal.find("shop", 1)
+        assert found is not None
+        self.assertEqual((WriteState.ANSWERED, RESPONSE), (found.state, found.response))
+        self.assertIsNone(await self.journal.find("shop", 2))
+        self.assertEqual(0, await self.journal.delete_expired(1.0))
+        self.assertIsNotNone(await self.journal.find("shop", 1))
+        await self.journal.delete_expired(1e12)
+        self.assertIsNone(await self.journal.find("shop", 1))
+
+    async def test_a_crash_leaves_what_the_progress_log_says(self) -> None:
+        await self.opened()
+        for position, method in enumerate(("POST", "PUT", "POST", "POST"), 1):
+            await self.accept(write(position, method))
+        for position in (1, 2, 3):
+            self.journal.log_sent(write(position))
+        self.journal.log_response(write(3), RESPONSE)
+        await self.journal.close()  # like a kill: nothing of this is in the database
+        await self.opened()
+        found = self.recovered
+        self.assertEqual(
+            (("shop/1",), ("shop/2",), 1, 2),
+            (found.in_doubt, found.resent, found.answered, found.waiting),
+        )
+        self.assertTrue(found.may_be_in_flight("shop"))
+        rows = await self.journal.waiting("shop", 0, 9)
+        self.assertEqual([2, 4], [row[POSITION] for row in rows])
+
+    async def test_orphaned_spool_files_are_deleted_at_the_start(self) -> None:
+        await self.opened()
+        files = [self.journal.spool.create() for _ in range(2)]
+        for file in files:
+            file.write(b"content")
+        kept, _orphan = (file.seal() for file in files)
+        await self.accept(write(1, "PUT", kept))
+        await self.journal.close()
+        await self.opened()
+        left = await asyncio.to_thread(lambda: [*self.journal.spool.directory.iterdir()])
+        self.assertEqual([kept.spool], [path.name for path in left])
+
+    async def test_quarantine(self) -> None:
+        await self.opened()
+        await self.accept(write(1))
+        await self.journal.quarantine("shop", 1, WriteState.IN_DOUBT, "lost")
+        found = await self.journal.find("shop", 1)
+        assert found is not None
+        self.assertEqual((WriteState.IN_DOUBT, "lost"), (found.state, found.note))
+
+    async def test_a_response_that_cannot_be_logged_leaves_doubt(self) -> None:
+        await self.opened()
+        full = OSError(28, "full")
+        with (
+            mock.patch.object(self.journal._progress, "log_response", side_effect=full),
+            self.assertLogs(store.LOG, "WARNING") as logs,
+        ):
+            self.assertFalse(self.journal.log_response(write(1), RESPONSE))
+        self.assertIn("shop/1", logs.output[0])
+
+    async def test_reads_wait_for_the_database_and_give_up(self) -> None:
+        await self.opened()
+        refused = sa.exc.OperationalError("", {}, OSError("refused"))
+        tries = iter([refused, refused])
+
+        def query(_connection: sa.Connection) -> str:
+            for error in tries:
+                raise error
+            return "found"
+
+        self.assertEqual("found", await self.journal.read(query))
+        with (
+            mock.patch.object(store, "_GIVE_UP_READS", 0.0),
+            mock.patch.object(store.queries, "unfinished", side_effect=refused),
+            self.assertRaisesRegex(JournalError, "Cannot read the journal's database"),
+        ):
+            await self.journal.unfinished()
+
+    async def test_room_on_the_disk(self) -> None:
+        await self.opened(min_free=1 << 62)
+        with self.assertLogs(store.LOG, "WARNING") as logs:
+            self.assertFalse(self.journal.has_room())
+            self.assertFalse(self.journal.has_room())
+        self.assertEqual(1, len(logs.output))
+        await self.journal.close()
+        await self.opened(min_free=1)
+        self.assertTrue(self.journal.has_room())
