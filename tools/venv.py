@@ -1,4 +1,4 @@
-"""Commands of this tree run under the environment that ``tools/test`` makes, whoever calls them."""
+"""Runs the commands of this tree in the virtual environment that ``tools/test`` creates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _NEEDED = "oslo_config"  # stands for all requirements: nothing else brings it a
 
 
 def enter() -> None:
-    """Go on as the same command under ``.venv``, unless this interpreter has what is needed.
+    """Run the same command again under ``.venv``, unless this interpreter has the requirements.
 
-    Ends the process with a sentence where neither has it. Returns at once in any virtual
-    environment: who activated one means it.
+    Ends the process with a sentence if neither has it. Does nothing in an activated virtual
+    environment.
     """
     if sys.prefix != sys.base_prefix:
         return

@@ -1,4 +1,4 @@
-"""What nova-compute does for us at the moments of a live migration."""
+"""The reaction of nova-compute to the events of a live migration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from oslo_log import log
 
-from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import SLICE, WarmResponse
@@ -29,10 +29,10 @@ _ANSWER_TIME: Final = 0.5
 _PACE: Final = 0.25
 """Seconds, at most, between a question that was answered too soon and the next."""
 
-_TOLD = {
-    MomentKind.COMPLETED: EventKind.COMPLETED,
-    MomentKind.ROLLING_BACK: EventKind.FAILED,
-    MomentKind.ROLLED_BACK: EventKind.ROLLED_BACK,
+_REPORTED = {
+    MigrationEventKind.COMPLETED: EventKind.COMPLETED,
+    MigrationEventKind.ROLLING_BACK: EventKind.FAILED,
+    MigrationEventKind.ROLLED_BACK: EventKind.ROLLED_BACK,
 }
 
 
@@ -60,16 +60,16 @@ class Agent(Protocol):
 class HookLimits:
     """All in seconds."""
 
-    warm: float  # for which a migration may be delayed
-    answer: float  # for which one answer is awaited
-    retry_after: float  # for which an agent that did not answer is not waited for
+    warm: float  # maximum delay of a migration
+    answer: float  # for one response of the agent
+    retry_after: float  # for which no migration waits for an agent that did not respond
 
 
 class MigrationHook:
-    """Tells the agent, and waits for it at one place: when the destination is prepared.
+    """Reports to the agent, and waits for it once: when the destination is prepared.
 
     It waits there at most ``limits.warm`` seconds, on a clock that does not jump, and never
-    for an agent that is silent. ``clock`` is monotonic, ``wall`` is UNIX time, both in seconds.
+    for an agent that does not respond. ``clock`` is monotonic, ``wall`` is UNIX time; both in s.
     """
 
     def __init__(
@@ -94,83 +94,83 @@ class MigrationHook:
         )
         self._silent_until = float("-inf")
 
-    def saw(self, moment: Moment) -> None:
-        """Act upon one moment. Only PREPARED waits."""
-        if moment.kind is MomentKind.BEGUN:
-            self._begin(moment)
-        elif moment.kind is MomentKind.PREPARED:
-            self._wait(moment)
+    def handle(self, event: MigrationEvent) -> None:
+        """Act upon one event. Only PREPARED waits."""
+        if event.kind is MigrationEventKind.BEGUN:
+            self._begin(event)
+        elif event.kind is MigrationEventKind.PREPARED:
+            self._wait(event)
         else:
-            self._tell(moment)
+            self._report_end(event)
 
-    def _begin(self, moment: Moment) -> None:
+    def _begin(self, event: MigrationEvent) -> None:
         cast = self._agent.begin(
-            _context(moment),
-            moment.instance,
-            moment.request,
-            moment.instance_host,
-            moment.host,
+            _context(event),
+            event.instance,
+            event.request,
+            event.instance_host,
+            event.host,
             self._wall(),
         )
         with self._lock:
-            self._begun[moment.instance, moment.request] = cast
+            self._begun[event.instance, event.request] = cast
             while len(self._begun) > _KEPT:
                 self._begun.popitem(last=False)
 
-    def _tell(self, moment: Moment) -> None:
-        event = GuestEvent(
-            instance=moment.instance,
-            kind=_TOLD[moment.kind],
+    def _report_end(self, event: MigrationEvent) -> None:
+        reported = GuestEvent(
+            instance=event.instance,
+            kind=_REPORTED[event.kind],
             at=self._wall(),
-            host=moment.host,
-            request=moment.request,
-            detail=moment.name,
+            host=event.host,
+            request=event.request,
+            detail=event.name,
         )
-        self._agent.guest_event(_context(moment), event)
+        self._agent.guest_event(_context(event), reported)
 
     # -- waiting ---------------------------------------------------------------------------
 
-    def _wait(self, moment: Moment) -> None:
+    def _wait(self, event: MigrationEvent) -> None:
         began = self._clock()
         with self._lock:
-            cast = self._begun.pop((moment.instance, moment.request), None)
+            cast = self._begun.pop((event.instance, event.request), None)
         try:
-            outcome = self._outcome(moment, cast, began + self._limits.warm)
+            outcome = self._outcome(event, cast, began + self._limits.warm)
         except (UnreachableError, RefusedError) as exc:
             self._silent_until = self._clock() + self._limits.retry_after
             self._faults.note("a migration does not wait for the agent", exc)
-            outcome = f"the agent is not waited for: {exc}"
+            outcome = f"not waiting for the agent: {exc}"
         took = self._clock() - began
-        LOG.info("cachemig: instance %s, after %.2f s: %s", moment.instance, took, outcome)
+        LOG.info("cachemig: instance %s, after %.2f s: %s", event.instance, took, outcome)
 
-    def _outcome(self, moment: Moment, cast: QueuedCast | None, deadline: float) -> str:
+    def _outcome(self, event: MigrationEvent, cast: QueuedCast | None, deadline: float) -> str:
         """Wait; the sentence to log. Raises if the agent is silent or refuses."""
         if self._limits.warm <= 0:
             return "migrations are never delayed ([cachemig] warm_timeout = 0)"
         if self._clock() < self._silent_until:
-            return "the agent did not answer a short while ago and is not waited for"
+            return "the agent did not respond a short while ago; not waiting for it"
         if cast is not None and not cast.delivered(self._patience(deadline)):
-            raise UnreachableError(cast.error or "the message bus does not take messages")
-        wait = 0.0  # the first question is whether anybody is there
+            raise UnreachableError(cast.error or "the message bus accepts no messages")
+        wait = 0.0  # the first question is whether an agent is there
         while True:
             asked = self._clock()
-            answer = self._ask(moment, wait, deadline)
+            answer = self._ask(event, wait, deadline)
             if answer is None or self._clock() + _ANSWER_TIME >= deadline:
                 limit = f"[cachemig] warm_timeout = {self._limits.warm:g}"
                 return f"goes on though the cache is not warm ({limit})"
             if answer.ready:
                 return f"goes on: {answer.reason} ({answer.phase})"
             if (early := asked + wait - self._clock()) > 0:
-                self._sleep(min(early, _PACE))  # an agent that does not wait must not be drummed on
+                self._sleep(min(early, _PACE))  # an agent that responds early must not be flooded
             wait = max(0.0, min(SLICE, deadline - self._clock() - _ANSWER_TIME))
 
-    def _ask(self, moment: Moment, wait: float, deadline: float) -> WarmResponse | None:
+    def _ask(self, event: MigrationEvent, wait: float, deadline: float) -> WarmResponse | None:
         """One slice; None if the time was up before an answer was due."""
         due = wait + self._limits.answer
         timeout = max(0.0, min(due, deadline - self._clock()))
         try:
             return self._agent.wait_warm(
-                _context(moment), moment.instance, moment.request, wait, timeout=timeout
+                _context(event), event.instance, event.request, wait, timeout=timeout
             )
         except UnreachableError:
             if timeout < due:
@@ -181,5 +181,5 @@ class MigrationHook:
         return max(0.0, min(self._limits.answer, deadline - self._clock()))
 
 
-def _context(moment: Moment) -> dict[str, str]:
-    return {"request_id": moment.request}
+def _context(event: MigrationEvent) -> dict[str, str]:
+    return {"request_id": event.request}

@@ -8,50 +8,50 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class MomentKind(enum.Enum):
-    """What the hook acts upon, in the order of a migration."""
+class MigrationEventKind(enum.Enum):
+    """The events that the hook handles, in the order of a migration."""
 
     BEGUN = "begun"  # the destination begins to prepare itself
-    PREPARED = "prepared"  # the destination is prepared; memory copy begins when we return
+    PREPARED = "prepared"  # the destination is prepared; memory copy begins when the hook returns
     COMPLETED = "completed"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
 
 
 # nova/compute/manager.py of Nova 34 (and 32, 33). Left out on purpose:
-# - live_migration_post.*: at the source, before its port bindings are moved: no place to linger,
-#   and libvirt has told it before;
+# - live_migration_post.*: at the source, before its port bindings are moved: no place to wait,
+#   and libvirt has reported it before;
 # - live_migration_abort.*: has the request id of the DELETE and not of the migration, and says only
 #   that it was asked for: the guest may have moved by then. A rollback follows one that works;
-# - live_migration_force_complete.*: libvirt tells the pause when it comes;
+# - live_migration_force_complete.*: libvirt reports the pause;
 # - compute.exception: names no instance. A rollback follows, or the agent's watchdog asks Nova.
 _VERSIONED = {
-    "instance.live_migration_pre.start": MomentKind.BEGUN,
-    "instance.live_migration_pre.end": MomentKind.PREPARED,
-    "instance.live_migration_post_dest.end": MomentKind.COMPLETED,
-    "instance.live_migration_rollback.start": MomentKind.ROLLING_BACK,
-    "instance.live_migration_rollback.end": MomentKind.ROLLED_BACK,
-    "instance.live_migration_rollback_dest.end": MomentKind.ROLLED_BACK,
+    "instance.live_migration_pre.start": MigrationEventKind.BEGUN,
+    "instance.live_migration_pre.end": MigrationEventKind.PREPARED,
+    "instance.live_migration_post_dest.end": MigrationEventKind.COMPLETED,
+    "instance.live_migration_rollback.start": MigrationEventKind.ROLLING_BACK,
+    "instance.live_migration_rollback.end": MigrationEventKind.ROLLED_BACK,
+    "instance.live_migration_rollback_dest.end": MigrationEventKind.ROLLED_BACK,
 }
 _UNVERSIONED = {
-    "compute.instance.live_migration.pre.start": MomentKind.BEGUN,
-    "compute.instance.live_migration.pre.end": MomentKind.PREPARED,
-    "compute.instance.live_migration.post.dest.end": MomentKind.COMPLETED,
-    "compute.instance.live_migration._rollback.start": MomentKind.ROLLING_BACK,
-    "compute.instance.live_migration._rollback.end": MomentKind.ROLLED_BACK,
-    "compute.instance.live_migration.rollback.dest.end": MomentKind.ROLLED_BACK,
+    "compute.instance.live_migration.pre.start": MigrationEventKind.BEGUN,
+    "compute.instance.live_migration.pre.end": MigrationEventKind.PREPARED,
+    "compute.instance.live_migration.post.dest.end": MigrationEventKind.COMPLETED,
+    "compute.instance.live_migration._rollback.start": MigrationEventKind.ROLLING_BACK,
+    "compute.instance.live_migration._rollback.end": MigrationEventKind.ROLLED_BACK,
+    "compute.instance.live_migration.rollback.dest.end": MigrationEventKind.ROLLED_BACK,
 }
 
 
 class NotUnderstoodError(ValueError):
-    """A notification of a kind that is known in a shape that is not."""
+    """A notification of a known kind in an unknown shape."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Moment:
+class MigrationEvent:
     """One notification. ``host`` published it; ``instance_host``: where Nova has the instance."""
 
-    kind: MomentKind
+    kind: MigrationEventKind
     instance: str
     request: str
     host: str
@@ -60,33 +60,36 @@ class Moment:
 
 
 def concerns_us(event_type: object, *, versioned: bool) -> bool:
-    """Whether :func:`read` is worth calling. This is all that most notifications cost."""
+    """Whether :func:`read` applies. Most notifications cost nothing but this test."""
     return event_type in (_VERSIONED if versioned else _UNVERSIONED)
 
 
-def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> Moment:
-    """A notification that concerns us; raises :class:`NotUnderstoodError`."""
+def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> MigrationEvent:
+    """The event of a notification for which :func:`concerns_us` is true.
+
+    Raises :class:`NotUnderstoodError`.
+    """
     name = message.get("event_type")
     try:
         if name in _VERSIONED:
             data = message["payload"]["nova_object.data"]
-            return _moment(_VERSIONED[name], ctxt, message, data["uuid"], data, ":")
+            return _event(_VERSIONED[name], ctxt, message, data["uuid"], data, ":")
         if name in _UNVERSIONED:
             data = message["payload"]
-            return _moment(_UNVERSIONED[name], ctxt, message, data["instance_id"], data, ".")
+            return _event(_UNVERSIONED[name], ctxt, message, data["instance_id"], data, ".")
     except (KeyError, TypeError, AttributeError) as exc:
         raise NotUnderstoodError(f"{name}: {exc!r}") from exc
     raise NotUnderstoodError(f"no notification of a live migration: {name!r:.100}")
 
 
-def _moment(
-    kind: MomentKind,
+def _event(
+    kind: MigrationEventKind,
     ctxt: Mapping[str, Any],
     message: Mapping[str, Any],
     instance: object,
     data: Mapping[str, Any],
     separator: str,
-) -> Moment:
+) -> MigrationEvent:
     # A publisher is nova-compute:HOST or compute.HOST, and a host's name may have dots.
     _source, found, host = str(message["publisher_id"]).partition(separator)
     # The versioned payload leaves the request out for a context without a user.
@@ -98,7 +101,7 @@ def _moment(
     if not found or not host:
         raise NotUnderstoodError(f"{message['event_type']}: publisher {message['publisher_id']!r}")
     instance_host = data.get("host")
-    return Moment(
+    return MigrationEvent(
         kind=kind,
         instance=instance,
         request=request,

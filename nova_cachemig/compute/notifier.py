@@ -1,8 +1,8 @@
-"""The notification driver, by which Nova tells us of its live migrations.
+"""The notification driver: receives Nova's notifications of live migrations and load.
 
 Switched on by one more line ``driver = cachemig`` in ``[oslo_messaging_notifications]`` of
-nova.conf. Nova calls it in the thread that does the migration. It fails open: whatever goes wrong
-here is counted, logged once, and Nova goes on.
+nova.conf. Nova calls it in the thread that does the migration. It fails open: every error is
+counted and logged once, and Nova continues.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class CachemigDriver(notifier.Driver):
     def notify(self, ctxt: Any, message: Any, priority: str, retry: int | None) -> None:
         """Nova's notifications, all of them. May wait at live_migration_pre.end only.
 
-        A BaseException passes: none is raised here (the RPC runs in threads of its own), so it is
-        somebody else's, such as the eventlet timeout of who called Nova, and meant for him.
+        A BaseException passes. None is raised here, since RPC runs in separate threads. So it is
+        the caller's, for instance an eventlet timeout.
         """
         try:
             self._announce()
             event_type, versioned = message.get("event_type"), self._versioned()
             if notification.concerns_us(event_type, versioned=versioned):
                 context = ctxt if isinstance(ctxt, Mapping) else {}
-                self._the_hook().saw(notification.read(context, message))
+                self._the_hook().handle(notification.read(context, message))
             elif metrics.concerns_us(event_type, versioned=versioned):
                 self._report(message["payload"])
         except Exception as exc:
@@ -95,10 +95,9 @@ class CachemigDriver(notifier.Driver):
             return self._hook
 
     def _announce(self) -> None:
-        """Say once that we are here: a misspelt ``driver`` line loads nothing, silently.
+        """Log once that the driver is loaded: Nova ignores a misspelt ``driver`` line silently.
 
-        Not when the driver is made: Nova makes it before it sets its logging up. With a level
-        above INFO, never.
+        Not in the constructor: Nova creates drivers before it configures logging.
         """
         if self._announced or not watcher.logging_works():
             return

@@ -65,7 +65,7 @@ class Tracker:
         self._arriving: set[str] = set()
 
     def lifecycle(self, instance: str, event: int, detail: int, at: float) -> GuestEvent | None:
-        """Return what the agent should know of a lifecycle event, or None."""
+        """Return the event to report to the agent for a lifecycle event, or None."""
         if event == Lifecycle.SUSPENDED:
             return self._suspended(instance, detail, at)
         if event == Lifecycle.RESUMED:

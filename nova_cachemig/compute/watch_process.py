@@ -2,8 +2,8 @@
 
 It is a process, not a thread, because both of nova-compute's own event paths are too slow. With
 eventlet, an RPC waits for its turn among all of nova-compute's green threads. With native threads,
-Nova handles its own lifecycle events, including RPC and database calls, in the one thread that
-runs libvirt's event loop, and a process has only one such loop. A process of its own neither delays
+Nova handles its own lifecycle events, including RPC and database calls, in the thread that runs
+libvirt's event loop. A process has only one such loop. A separate process neither delays
 nova-compute nor is delayed by it, and a crash of libvirt's client library ends only that process.
 
 :mod:`nova_cachemig.compute.watcher` starts it and writes its settings to its standard input as one
@@ -50,7 +50,7 @@ class _Unformatted(logging.handlers.QueueHandler):
 
 
 def _log_to_stdout() -> logging.handlers.QueueListener:
-    """Write the log in a thread of its own: events must not wait for nova-compute to read it."""
+    """Write the log in a separate thread: events must not wait for nova-compute to read it."""
     writer = logging.StreamHandler(sys.stdout)
     writer.setFormatter(_JsonLines())
     records: queue.Queue[logging.LogRecord] = queue.Queue(_LINES)

@@ -36,7 +36,7 @@ _started_lock = threading.Lock()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """What the process reads from its standard input."""
+    """The settings that the process reads from its standard input."""
 
     host: str
     uri: str
@@ -119,7 +119,7 @@ class Watcher:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return at once."""
+        """Start the thread; does not wait."""
         self._thread = threading.Thread(target=self._run, name="cachemig-watcher", daemon=True)
         self._thread.start()
 
@@ -176,7 +176,7 @@ class Watcher:
             process.stdin.write(settings.encode() + b"\n")
             process.stdin.flush()
         except OSError as exc:
-            LOG.debug("cachemig: the process that watches guests ended at once: %s", exc)
+            LOG.debug("cachemig: the process that watches guests ended immediately: %s", exc)
         self._forward_log(process.stdout)
         return process.wait()
 

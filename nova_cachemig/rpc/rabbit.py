@@ -1,14 +1,14 @@
-"""The RabbitMQ driver of our transports: both sides declare the same, and every queue is bounded.
+"""The RabbitMQ driver of nova-cachemig: both sides declare the same, and every queue is bounded.
 
 oslo.messaging takes the flags of exchanges and queues from the [oslo_messaging_rabbit] section of
-each process. Two processes that disagree cannot talk: RabbitMQ refuses the second declaration with
-406 PRECONDITION_FAILED. nova-compute reads nova.conf, the agent reads a file of its own, and
-deployment tools change the flags in the first only. So the flags of our queues are fixed here.
-Everything else (hosts, TLS, heartbeats, pool sizes) stays the operator's.
+each process. If two processes disagree, RabbitMQ refuses the second declaration with
+406 PRECONDITION_FAILED. nova-compute reads nova.conf and the agent reads another file. Deployment
+tools change the flags in nova.conf only. So this driver fixes the flags. Everything else (hosts,
+TLS, heartbeats, pool sizes) stays the operator's.
 
 oslo.messaging also declares the queue of a topic without an expiry: a server that is gone for good
-would leave a queue that accepts messages for ever. So every queue carries bounds of its own, and
-needs no policy in RabbitMQ.
+would leave a queue that accepts messages for ever. So every queue is declared with bounds,
+and needs no policy in RabbitMQ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import oslo_messaging
 from oslo_messaging._drivers import amqp, common, impl_rabbit
 
 ENTRY_POINT: Final = "cachemig-rabbit"
-"""Our name among the entry points ``oslo.messaging.drivers``."""
+"""The name among the entry points ``oslo.messaging.drivers``."""
 
 REPLACED: Final = frozenset({"rabbit", "kombu"})
 """The names of oslo.messaging's own RabbitMQ driver."""
@@ -29,7 +29,7 @@ FLAGS: Final = {
     # A quorum queue survives the loss of a node of the cluster. It is durable, so is its exchange.
     "rabbit_quorum_queue": "true",
     "amqp_durable_queues": "true",
-    # An exchange goes with its last queue: a cloud that removes us finds nothing of ours.
+    # An exchange goes with its last queue: an uninstallation leaves nothing behind.
     "amqp_auto_delete": "true",
     "rabbit_quorum_delivery_limit": "0",
     "rabbit_quorum_max_memory_bytes": "0",
@@ -38,10 +38,10 @@ FLAGS: Final = {
     "rabbit_stream_fanout": "false",
     "rabbit_transient_quorum_queue": "false",
     # The queue manager keeps its state under [oslo_concurrency] lock_path of the global
-    # configuration, which our programs do not have.
+    # configuration, which the agent does not have.
     "use_queue_manager": "false",
 }
-"""Options of [oslo_messaging_rabbit] whose values are ours."""
+"""Options of [oslo_messaging_rabbit] that this driver fixes."""
 
 BOUNDS: Final = {
     "x-expires": 30 * 60 * 1000,  # ms without a consumer
@@ -52,7 +52,7 @@ BOUNDS: Final = {
 
 
 def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
-    """A copy of ``url`` that selects our driver; other drivers than RabbitMQ's stay as they are."""
+    """A copy of ``url`` that selects this driver, unless it selects another broker's."""
     if url.transport not in REPLACED:
         return url
     own = copy.copy(url)
@@ -62,7 +62,7 @@ def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
 
 class _Connection(impl_rabbit.Connection):
     def declare_consumer(self, consumer: Any) -> None:
-        """Every queue of ours is declared here."""
+        """Add the bounds; every queue is declared here."""
         consumer.queue_arguments = {**(consumer.queue_arguments or {}), **BOUNDS}
         # RabbitMQ 4 deprecates queues that are neither durable nor exclusive.
         consumer.durable = True

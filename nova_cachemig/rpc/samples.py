@@ -1,7 +1,7 @@
 """The contract of telemetry: each compute reports its load to every forecaster, by fanout.
 
-A fanout reaches nobody where no forecaster listens, and is no error then: a cloud that uses the
-agent alone pays one small message a minute and host.
+If no forecaster listens, a fanout is dropped without an error. A cloud without a forecaster pays
+one small message per minute and host.
 
 Version history:
 
@@ -37,7 +37,7 @@ class SamplesClient:
             bus.target(topic, VERSION),
             peer="forecaster",
             url=url,
-            timeout=0.0,  # there are no calls
+            timeout=0.0,  # the contract has no calls
             faults=faults,
             queue_limit=_QUEUED,
             max_age=MAX_AGE,
@@ -53,7 +53,7 @@ class SamplesClient:
 
 
 class Dispatch:
-    """Validates each reading; what is none goes to ``malformed`` with the reason."""
+    """Validates each reading; ``malformed`` gets the reason for each that is invalid."""
 
     target = oslo_messaging.Target(version=VERSION)
 

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
-from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc import agent as contract
@@ -24,8 +24,8 @@ SLACK = 0.5  # seconds that a busy machine may add
 NOT_YET = {"ready": False, "phase": "warming", "reason": "not yet"}
 
 
-def moment(kind: MomentKind, request: str = "req-1") -> Moment:
-    return Moment(kind, "uuid-1", request, "host-b", "host-a", kind.value)
+def event(kind: MigrationEventKind, request: str = "req-1") -> MigrationEvent:
+    return MigrationEvent(kind, "uuid-1", request, "host-b", "host-a", kind.value)
 
 
 class OnRabbit(unittest.TestCase):
@@ -70,10 +70,10 @@ class OnRabbit(unittest.TestCase):
     def migrate(self, hook: MigrationHook, request: str = "req-1") -> tuple[float, float]:
         """Seconds that pre.start and pre.end took."""
         began = time.monotonic()
-        hook.saw(moment(MomentKind.BEGUN, request))
-        told = time.monotonic()
-        hook.saw(moment(MomentKind.PREPARED, request))
-        return told - began, time.monotonic() - told
+        hook.handle(event(MigrationEventKind.BEGUN, request))
+        sent = time.monotonic()
+        hook.handle(event(MigrationEventKind.PREPARED, request))
+        return sent - began, time.monotonic() - sent
 
 
 class Works(OnRabbit):
@@ -98,8 +98,8 @@ class Works(OnRabbit):
             event = GuestEvent("uuid-1", EventKind.PAUSED, float(number), "host-a")
             began = time.monotonic()
             client.guest_event({}, event)
-            told = ("guest_event", event)
-            self.assertTrue(self.endpoint.await_that(lambda t=told: t in self.endpoint.told[-1:]))
+            sent = ("guest_event", event)
+            self.assertTrue(self.endpoint.await_that(lambda t=sent: t in self.endpoint.sent[-1:]))
             took.append(time.monotonic() - began)
         # Aimed at: 99 % within 20 ms. The tests' machine may be busy with others.
         self.assertLess(statistics.median(took), 0.02)
@@ -113,7 +113,7 @@ class Works(OnRabbit):
         warm.start()
         _told, waited = self.migrate(self.hook(client))
         self.assertGreaterEqual(waited, 0.9)
-        self.assertEqual(["begin", "wait_warm"], [what[0] for what in self.endpoint.told[:2]])
+        self.assertEqual(["begin", "wait_warm"], [what[0] for what in self.endpoint.sent[:2]])
 
 
 class AgentIsDown(OnRabbit):
@@ -121,8 +121,8 @@ class AgentIsDown(OnRabbit):
         client = self.client()
         with self.assertRaisesRegex(UnreachableError, "no agent listens"):
             client.ping({})
-        told, waited = self.migrate(self.hook(client))
-        self.assertLess(told, 0.1)
+        sent, waited = self.migrate(self.hook(client))
+        self.assertLess(sent, 0.1)
         self.assertLess(waited, SLACK)
 
     def test_what_was_said_before_the_agent_came_is_heard(self) -> None:
@@ -130,26 +130,26 @@ class AgentIsDown(OnRabbit):
         self.assertFalse(cast.delivered(5))
         self.assertIn("no agent listens", str(cast.error))
         self.serve()
-        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told), 10))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.sent), 10))
 
     def test_one_that_has_ended_costs_one_answer(self) -> None:
         self.assertTrue(self.serve().stop())
-        told, waited = self.migrate(self.hook(self.client()))
-        self.assertLess(told, 0.1)
+        sent, waited = self.migrate(self.hook(self.client()))
+        self.assertLess(sent, 0.1)
         self.assertLess(waited, ANSWER + SLACK)
 
 
 class BusIsDown(OnRabbit):
     def _bounded(self, hook: MigrationHook, request: str) -> None:
-        told, waited = self.migrate(hook, request)
-        self.assertLess(told, 0.1, "pre.start waited")
+        sent, waited = self.migrate(hook, request)
+        self.assertLess(sent, 0.1, "pre.start waited")
         self.assertLess(waited, ANSWER + SLACK, "pre.end waited")
 
     def test_it_stops_and_comes_back(self) -> None:
         self.serve()
         known, fresh = self.client(), self.client()
         self.migrate(self.hook(known), "req-before")
-        self.endpoint.told.clear()
+        self.endpoint.sent.clear()
         self.broker.stop()
         for number in range(3):
             self._bounded(self.hook(known), f"req-{number}")
@@ -162,7 +162,7 @@ class BusIsDown(OnRabbit):
             self.assertLess(time.monotonic(), deadline)
 
     def _begun(self) -> set[str]:
-        return {what[1].request for what in self.endpoint.told if what[0] == "begin"}
+        return {what[1].request for what in self.endpoint.sent if what[0] == "begin"}
 
     def _answers(self, client: AgentClient) -> bool:
         try:
@@ -177,7 +177,7 @@ class BusIsDown(OnRabbit):
         began = time.monotonic()
         waiting = threading.Thread(target=self.migrate, args=(hook,))
         waiting.start()
-        asked = lambda: [what[0] for what in self.endpoint.told].count("wait_warm") >= 2  # noqa: E731
+        asked = lambda: [what[0] for what in self.endpoint.sent].count("wait_warm") >= 2  # noqa: E731
         self.assertTrue(self.endpoint.await_that(asked))
         self.broker.stop(kill=True)
         stopped = time.monotonic()

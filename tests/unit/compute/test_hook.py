@@ -5,7 +5,7 @@ import unittest
 from typing import Any
 
 from nova_cachemig.compute.hook import HookLimits, MigrationHook
-from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import WarmResponse
@@ -57,8 +57,8 @@ class ScriptedAgent:
         return answer
 
 
-def moment(kind: MomentKind, request: str = "req-1") -> Moment:
-    return Moment(kind, "uuid-1", request, "host-b", "host-a", f"instance.{kind.value}")
+def event(kind: MigrationEventKind, request: str = "req-1") -> MigrationEvent:
+    return MigrationEvent(kind, "uuid-1", request, "host-b", "host-a", f"instance.{kind.value}")
 
 
 class HookTest(unittest.TestCase):
@@ -87,25 +87,25 @@ class HookTest(unittest.TestCase):
         """Seconds that the hook took at pre.end, and the sentence that it logged."""
         began = self.now
         with self.assertLogs(LOGGER, "INFO") as logged:
-            self.hook.saw(moment(MomentKind.PREPARED, request))
+            self.hook.handle(event(MigrationEventKind.PREPARED, request))
         [record] = logged.records
         return self.now - began, record.getMessage()
 
     # -- telling ---------------------------------------------------------------------------
 
     def test_the_beginning_is_told_with_both_hosts(self) -> None:
-        self.hook.saw(moment(MomentKind.BEGUN))
+        self.hook.handle(event(MigrationEventKind.BEGUN))
         self.assertEqual(
             [("begin", "uuid-1", "req-1", "host-a", "host-b", 1000.5)], self.agent.told
         )
 
     def test_the_end_is_told(self) -> None:
         for kind, told in (
-            (MomentKind.COMPLETED, EventKind.COMPLETED),
-            (MomentKind.ROLLING_BACK, EventKind.FAILED),
-            (MomentKind.ROLLED_BACK, EventKind.ROLLED_BACK),
+            (MigrationEventKind.COMPLETED, EventKind.COMPLETED),
+            (MigrationEventKind.ROLLING_BACK, EventKind.FAILED),
+            (MigrationEventKind.ROLLED_BACK, EventKind.ROLLED_BACK),
         ):
-            self.hook.saw(moment(kind))
+            self.hook.handle(event(kind))
             self.assertEqual(
                 GuestEvent("uuid-1", told, 1000.5, "host-b", "req-1", f"instance.{kind.value}"),
                 self.agent.told[-1],
@@ -177,7 +177,7 @@ class HookTest(unittest.TestCase):
     def test_a_beginning_that_did_not_go_out_ends_the_wait_at_once(self) -> None:
         self.agent.delivered = False
         self.agent.error = "no agent listens on topic t"
-        self.hook.saw(moment(MomentKind.BEGUN))
+        self.hook.handle(event(MigrationEventKind.BEGUN))
         took, sentence = self.wait()
         self.assertEqual((0.0, []), (took, self.agent.asked))
         self.assertIn("no agent listens", sentence)
@@ -185,11 +185,11 @@ class HookTest(unittest.TestCase):
     def test_a_beginning_that_hangs_is_waited_for_as_long_as_an_answer(self) -> None:
         self.agent.delivered = False
         self.hook = MigrationHook(self.agent, HookLimits(30, 0.2, 30), Faults())
-        self.hook.saw(moment(MomentKind.BEGUN))
+        self.hook.handle(event(MigrationEventKind.BEGUN))
         began = time.monotonic()
         _took, sentence = self.wait()
         self.assertLess(time.monotonic() - began, 0.2 + 1)
-        self.assertIn("does not take messages", sentence)
+        self.assertIn("accepts no messages", sentence)
 
     def test_zero_never_waits(self) -> None:
         self.hook = self.new_hook(HookLimits(warm=0, answer=2, retry_after=30))
@@ -198,14 +198,14 @@ class HookTest(unittest.TestCase):
 
     def test_what_is_remembered_is_bounded(self) -> None:
         for number in range(1000):
-            self.hook.saw(moment(MomentKind.BEGUN, f"req-{number}"))
+            self.hook.handle(event(MigrationEventKind.BEGUN, f"req-{number}"))
         self.assertLessEqual(len(self.hook._begun), 100)
 
     def test_two_migrations_wait_at_once(self) -> None:
         together = threading.Barrier(2)
         self.agent.wait_warm = lambda *a, **k: [READY, READY][together.wait(5)]  # type: ignore
         threads = [
-            threading.Thread(target=self.hook.saw, args=(moment(MomentKind.PREPARED, name),))
+            threading.Thread(target=self.hook.handle, args=(event(MigrationEventKind.PREPARED, name),))
             for name in ("req-1", "req-2")
         ]
         for thread in threads:

@@ -7,7 +7,7 @@ from oslo_config import cfg
 from stevedore import driver
 
 from nova_cachemig.compute import notifier, watcher
-from nova_cachemig.compute.notification import Moment, MomentKind
+from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.reading import Reading
 from tests.unit.compute.test_metrics import versioned as metrics_payload
 from tests.unit.compute.test_notification import unversioned, versioned
@@ -31,11 +31,11 @@ def nova_conf(notification_format: str | None = "both", **ours: Any) -> cfg.Conf
 
 class FakeHook:
     def __init__(self) -> None:
-        self.seen: list[Moment] = []
+        self.handled: list[MigrationEvent] = []
         self.error: BaseException | None = None
 
-    def saw(self, moment: Moment) -> None:
-        self.seen.append(moment)
+    def handle(self, event: MigrationEvent) -> None:
+        self.handled.append(event)
         if self.error is not None:
             raise self.error
 
@@ -57,7 +57,7 @@ class NotifierTest(unittest.TestCase):
     def test_a_moment_reaches_the_hook(self) -> None:
         made, hook = self.made(nova_conf())
         made.notify({}, versioned(BEGUN), "INFO", -1)
-        self.assertEqual([MomentKind.BEGUN], [moment.kind for moment in hook.seen])
+        self.assertEqual([MigrationEventKind.BEGUN], [event.kind for event in hook.handled])
 
     def test_what_is_published_twice_is_heard_once(self) -> None:
         for wanted, heard in (("both", 1), ("versioned", 1), ("unversioned", 1), (None, 1)):
@@ -66,7 +66,7 @@ class NotifierTest(unittest.TestCase):
                 legacy = unversioned("compute.instance.live_migration.pre.start")
                 made.notify({"request_id": "req-1"}, legacy, "INFO", -1)
                 made.notify({"request_id": "req-1"}, versioned(BEGUN), "INFO", -1)
-                self.assertEqual(heard, len(hook.seen))
+                self.assertEqual(heard, len(hook.handled))
 
     def test_anything_else_costs_nothing_and_opens_nothing(self) -> None:
         made = notifier.CachemigDriver(nova_conf(), ["notifications"], None)
@@ -90,7 +90,7 @@ class NotifierTest(unittest.TestCase):
         [one, two] = client.return_value.report.call_args_list
         self.assertEqual(Reading("cmp1", 1772366400.0, 37.0), one.args[0])
         self.assertEqual(one, two)
-        self.assertEqual([], hook.seen)
+        self.assertEqual([], hook.handled)
 
     def test_whatever_goes_wrong_nova_goes_on(self) -> None:
         made, hook = self.made(nova_conf())
@@ -112,7 +112,7 @@ class NotifierTest(unittest.TestCase):
         with mock.patch.object(watcher, "start_once", side_effect=OSError("no more processes")):
             made, hook = self.made(nova_conf())
         made.notify({}, versioned(BEGUN), "INFO", -1)
-        self.assertEqual(1, len(hook.seen))
+        self.assertEqual(1, len(hook.handled))
         self.assertEqual({"guests are not watched": 1}, made._faults.counts())
 
     def test_it_says_once_that_it_is_there(self) -> None:
