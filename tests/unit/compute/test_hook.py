@@ -205,7 +205,9 @@ class HookTest(unittest.TestCase):
         together = threading.Barrier(2)
         self.agent.wait_warm = lambda *a, **k: [READY, READY][together.wait(5)]  # type: ignore
         threads = [
-            threading.Thread(target=self.hook.handle, args=(event(MigrationEventKind.PREPARED, name),))
+            threading.Thread(
+                target=self.hook.handle, args=(event(MigrationEventKind.PREPARED, name),)
+            )
             for name in ("req-1", "req-2")
         ]
         for thread in threads:
