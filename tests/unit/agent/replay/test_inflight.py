@@ -47,7 +47,7 @@ class Wire(asyncio.Transport):
         pass
 
     def get_extra_info(self, name, default=None):
-        return mock.Mock()
+        return mock.Mock(**{"getsockopt.return_value": bytes(32)})  # nothing is lost
 
 
 class SendNextTest(unittest.IsolatedAsyncioTestCase):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.replay.ordering import OrderingRules, may_pipeline
 from nova_cachemig.model.service import Service, WriteMode
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import IDEMPOTENT, Body, HeldWrite
 
 HOLD = Service("shop", "uuid", 80, ("192.0.2.1", 80))
 ACCEPT = Service("shop", "uuid", 80, ("192.0.2.1", 80), writes=WriteMode.ACCEPT)
@@ -85,6 +85,60 @@ class CandidatesTest(unittest.TestCase):
         self.ordering.start(write(1, "a"))
         waiting = [write(2, "b", has_status_url=True), write(3, "c")]
         self.assertEqual([], self.ordering.candidates(waiting, HOLD))
+
+
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["PUT", "POST", "DELETE"]),
+        st.sampled_from(["/x", "/y", "/z"]),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+class AnyScheduleTest(unittest.TestCase):
+    """Whenever responses arrive, every two writes in flight together may be swapped."""
+
+    @given(WRITES, st.integers(2, 5), st.integers(0, 4), st.data())
+    def test_order_is_kept_where_it_matters(self, facts, parallel, found_on_disk, data):
+        waiting = [
+            write(n, client, method, url, has_status_url=later)
+            for n, (client, method, url, later) in enumerate(facts, 1)
+        ]
+        accepted, order, in_flight = tuple(waiting), [], []
+        rules = OrderingRules(parallel)
+        rules.serialize_through(found_on_disk)
+        while waiting or in_flight:
+            chosen = rules.next_write(waiting, HOLD)
+            if chosen is not None and (not in_flight or data.draw(st.booleans())):
+                waiting.remove(chosen)
+                rules.start(chosen)
+                in_flight.append(chosen)
+                order.append(chosen)
+                self.check(in_flight, parallel, found_on_disk)
+            else:
+                self.assertTrue(in_flight, "nothing is in flight, and nothing may be sent")
+                finished = data.draw(st.sampled_from(in_flight))
+                in_flight.remove(finished)
+                rules.finish(finished.position)
+        self.assertCountEqual(accepted, order)
+        for client in "abc":
+            positions = [one.position for one in order if one.client == client]
+            self.assertEqual(sorted(positions), positions, "a client's writes changed their order")
+        for url in ("/x", "/y", "/z"):
+            of_url = [one for one in order if one.url == url]
+            for at, one in enumerate(of_url):
+                for later in of_url[at + 1 :]:
+                    if IDEMPOTENT & {one.method, later.method}:
+                        self.assertLess(one.position, later.position)
+
+    def check(self, in_flight, parallel, found_on_disk):
+        self.assertLessEqual(len(in_flight), parallel)
+        alone = [w for w in in_flight if w.has_status_url or w.position <= found_on_disk]
+        self.assertTrue(not alone or len(in_flight) == 1, in_flight)
+        self.assertEqual(len(in_flight), len({one.client for one in in_flight}))
 
 
 class MayPipelineTest(unittest.TestCase):

@@ -1,0 +1,215 @@
+"""One connection to the guest: responses in order, and how each request ends."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nova_cachemig.agent.replay import connection
+from nova_cachemig.agent.replay.connection import ConnectionLost, GuestConnection, NotSent
+from nova_cachemig.model.service import Target
+from nova_cachemig.model.write import GuestResponse
+
+HERE, THERE = Target("192.0.2.1", 80), Target("192.0.2.2", 80)
+LIMIT = 50
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets: list[bytes] = []
+        self.closed = False
+        self.socket = mock.Mock()
+
+    def write(self, data: Any) -> None:
+        self.packets.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.socket
+
+
+def response(body: bytes, *lines: bytes) -> bytes:
+    head = [b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *lines]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
+    def make(self) -> GuestConnection:
+        self.wire = Wire()
+        made = GuestConnection(HERE, LIMIT)
+        made.connection_made(self.wire)
+        self.outcomes: list[tuple[int, GuestResponse | BaseException]] = []
+        return made
+
+    def send(self, made: GuestConnection, *numbers: int) -> None:
+        for number in numbers:
+            request = b"request %d\n" % number
+            made.send(request, lambda outcome, n=number: self.outcomes.append((n, outcome)))
+
+    def kinds(self) -> list[tuple[int, type]]:
+        return [(number, type(outcome)) for number, outcome in self.outcomes]
+
+    def bodies(self) -> list[tuple[int, bytes]]:
+        return [(n, r.body.data) for n, r in self.outcomes if isinstance(r, GuestResponse)]
+
+    async def turn(self) -> None:
+        """Let the callbacks of this turn of the loop run."""
+        await asyncio.sleep(0)
+
+    async def test_requests_of_one_turn_share_a_packet(self) -> None:
+        made = self.make()
+        self.send(made, 1, 2)
+        self.assertEqual([], self.wire.packets)
+        await self.turn()
+        self.assertEqual([b"request 1\nrequest 2\n"], self.wire.packets)
+        made.send(b"request 3\n", lambda _outcome: None, flush=True)
+        self.assertEqual(b"request 3\n", self.wire.packets[-1])
+
+    @settings(deadline=None)
+    @given(st.lists(st.binary(max_size=LIMIT), min_size=1, max_size=5),
+           st.lists(st.integers(0, 400), max_size=8))  # fmt: skip
+    def test_responses_belong_to_requests_in_order(
+        self, bodies: list[bytes], cuts: list[int]
+    ) -> None:
+        """However the guest's bytes arrive."""
+
+        async def play() -> None:
+            made = self.make()
+            self.send(made, *range(len(bodies)))
+            made.flush()
+            data = b"".join(map(response, bodies))
+            ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
+            for start, end in zip([0, *ends], ends, strict=False):
+                if start < end:
+                    made.data_received(data[start:end])
+            self.assertEqual(list(enumerate(bodies)), self.bodies())
+            self.assertTrue(made.open)
+
+        asyncio.run(play())
+
+    async def test_interim_responses_are_skipped(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        made.data_received(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + response(b"ok"))
+        self.assertEqual([(1, b"ok")], self.bodies())
+        final = self.outcomes[0][1]
+        assert isinstance(final, GuestResponse)
+        self.assertIsNone(final.header("link"))
+
+    async def test_a_body_over_the_limit_is_dropped_and_marked(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        made.data_received(response(b"x" * (LIMIT + 1)))
+        found = self.outcomes[0][1]
+        assert isinstance(found, GuestResponse)
+        self.assertEqual((200, 0), (found.status, found.body.length))
+        self.assertIn("too large", found.header("cachemig-write") or "")
+
+    async def test_a_response_that_ends_with_the_connection(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        made.data_received(b"HTTP/1.1 200 OK\r\n\r\nall ")
+        made.data_received(b"of it")
+        self.assertEqual([], self.outcomes)
+        made.eof_received()
+        self.assertEqual([(1, b"all of it")], self.bodies())
+        self.assertFalse(made.open)
+
+    async def test_a_lost_connection(self) -> None:
+        """A request that left the agent may be applied; one that did not is not."""
+        made = self.make()
+        self.send(made, 1)
+        await self.turn()
+        self.send(made, 2)  # waits for the end of this turn
+        made.connection_lost(None)
+        await self.turn()
+        self.assertEqual([(1, ConnectionLost), (2, NotSent)], self.kinds())
+        with self.assertRaises(NotSent):
+            self.send(self.make_closed(), 3)
+
+    def make_closed(self) -> GuestConnection:
+        made = self.make()
+        made.close()
+        return made
+
+    async def test_close_in_a_response_means_that_later_requests_are_not_processed(self) -> None:
+        made = self.make()
+        self.send(made, 1, 2)
+        await self.turn()
+        made.data_received(response(b"ok", b"connection: close"))
+        await self.turn()
+        self.assertEqual([(1, GuestResponse), (2, NotSent)], self.kinds())
+        self.assertTrue(self.wire.closed)
+
+    async def test_a_response_that_is_not_http(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        await self.turn()
+        made.data_received(b"nonsense\r\n\r\n")
+        await self.turn()
+        self.assertEqual([(1, ConnectionLost)], self.kinds())
+        self.assertTrue(self.wire.closed)
+
+    async def test_an_unsolicited_response_closes_the_connection_for_requests(self) -> None:
+        made = self.make()
+        made.data_received(response(b"surprise"))
+        self.assertFalse(made.open)
+
+    async def test_usable(self) -> None:
+        made = self.make()
+        self.assertTrue(made.usable(HERE, 9.0))
+        self.assertFalse(made.usable(THERE, 9.0))
+        made.last_byte -= 4
+        self.assertTrue(made.usable(HERE, 9.0))
+        self.send(made, 1)
+        made.data_received(response(b"", b"keep-alive: timeout=6, max=9"))
+        made.last_byte -= 4
+        self.assertFalse(made.usable(HERE, 9.0))  # idle for more than half of the guest's timeout
+
+    async def test_prompt(self) -> None:
+        made = self.make()
+        self.assertFalse(made.prompt)
+        for limit, expected in ((60.0, True), (-1.0, False)):
+            with mock.patch.object(connection, "PROMPT", limit):
+                self.send(made, 1)
+                made.data_received(response(b""))
+            self.assertEqual(expected, made.prompt)
+
+    async def test_close_resets(self) -> None:
+        """Otherwise the kernel would go on retransmitting."""
+        made = self.make()
+        self.send(made, 1)
+        await self.turn()
+        made.close("why not")
+        await self.turn()
+        self.assertEqual([(1, ConnectionLost)], self.kinds())
+        (call,) = self.wire.socket.setsockopt.call_args_list
+        self.assertEqual(b"\1\0\0\0\0\0\0\0", call.args[2])  # SO_LINGER on, 0 s
+
+    async def test_an_upload_stops_at_an_early_response(self) -> None:
+        made = self.make()
+
+        async def chunks() -> Any:
+            yield b"1"
+            made.data_received(response(b"enough"))
+            yield b"2"
+            raise AssertionError("asked for more")
+
+        found = await made.upload(b"head ", chunks())
+        self.assertEqual(b"enough", found.body.data)
+        self.assertEqual([b"head ", b"1"], self.wire.packets)
+        self.assertFalse(made.open)  # half a request was sent
