@@ -21,7 +21,7 @@ _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the re
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of the server that accepted it."""
+    """The server that accepted a connection, as the connection uses it."""
 
     handler: RequestHandler
     max_body: int  # bytes
