@@ -27,8 +27,8 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
         real = time.time
         for target, name, new in (
             (time, "time", lambda: real() + self.ahead),
-            (writes_module, "_LOOK_EVERY", 0.01),
-            (writes_module, "_FORGET_EVERY", 0.0),
+            (writes_module, "_DECISION_POLL", 0.01),
+            (writes_module, "_EXPIRY_INTERVAL", 0.0),
         ):
             patch = mock.patch.object(target, name, new)
             patch.start()

@@ -21,7 +21,7 @@ class AsideTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        quick = mock.patch.object(writes_module, "_LOOK_EVERY", 0.01)
+        quick = mock.patch.object(writes_module, "_DECISION_POLL", 0.01)
         quick.start()
         self.addCleanup(quick.stop)
         self.guest = LoggingGuest()
@@ -47,7 +47,7 @@ class AsideTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([], list(quarantine.find_all(self.engine, service="other")))
         shown = quarantine.facts(quarantine.show(self.engine, "shop/1"))
         self.assertEqual(("POST", "/a", "MQ=="), (shown["method"], shown["url"], shown["body"]))
-        self.assertIn("may not be sent twice", shown["note"])
+        self.assertIn("must not be sent twice", shown["note"])
         json.dumps(shown)
         for name in ("shop/99", "shop", "/", "shop/x"):
             with self.subTest(name), self.assertRaises(JournalError):
