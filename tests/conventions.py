@@ -50,7 +50,7 @@ class Module:
 
 
 def _file(module: str) -> Path | None:
-    if module.split(".")[0] != "tests":
+    if module.split(".", maxsplit=1)[0] != "tests":
         return None
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
     return path if path.exists() else None
@@ -98,12 +98,16 @@ def sleeps(path: Path) -> list[str]:
     found: list[str] = []
 
     def visit(node: ast.AST, in_loop: bool) -> None:
-        if isinstance(node, ast.Call) and _called(node) == "sleep" and not in_loop and node.args:
-            seconds = node.args[0]
-            if any(isinstance(part, ast.Constant) and part.value for part in ast.walk(seconds)):
-                found.append(_place(path, node, ast.unparse(node)))
+        if (
+            not in_loop
+            and isinstance(node, ast.Call)
+            and _called(node) == "sleep"
+            and any(isinstance(p, ast.Constant) and p.value for p in ast.walk(node))
+        ):
+            found.append(_place(path, node, ast.unparse(node)))
+        in_loop = isinstance(node, ast.While) or (in_loop and not isinstance(node, Function))
         for child in ast.iter_child_nodes(node):
-            visit(child, isinstance(child, ast.While) or (in_loop and not isinstance(child, Function)))
+            visit(child, in_loop)
 
     visit(Module.read(path).tree, False)
     return found

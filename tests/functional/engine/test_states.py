@@ -134,6 +134,8 @@ class Reads(EngineCase):
             await self.holding(1)
             writer.close()
             await self.holding(0)
+            counts = await self.engine.counts(self.service.name)
+            self.assertEqual(0, counts.holding_now)
 
 
 class ShortHold(EngineCase):

@@ -125,6 +125,7 @@ class IntakeTest(IntakeCase):
         async with asyncio.timeout(10):
             while self.spooled():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+        self.assertEqual([b"y" * 200_000], self.guest.bodies())
 
     async def test_spool_file_stays_when_its_connection_closes(self) -> None:
         await self.begin(send=False)

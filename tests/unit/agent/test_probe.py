@@ -1,6 +1,7 @@
 """The probe, on loopback sockets and with scripted answers."""
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
@@ -64,6 +65,23 @@ class RealSocketTest(ProbeTest):
             return False
         return True
 
+    @contextlib.asynccontextmanager
+    async def attempts(self, count):
+        """Leave the block after so many attempts."""
+        made = asyncio.Semaphore(0)
+        ask = self.prober._ask
+
+        async def counted(*arguments):
+            answer = await ask(*arguments)
+            made.release()
+            return answer
+
+        with mock.patch.object(self.prober, "_ask", counted):
+            yield
+            async with asyncio.timeout(10):
+                for _ in range(count):
+                    await made.acquire()
+
     async def test_answers(self):
         target = await self.listener()
         self.assertTrue(await self.is_reachable(target))
@@ -89,8 +107,8 @@ class RealSocketTest(ProbeTest):
 
     async def test_waits_for_the_service(self):
         target, sock = self.nobody()
-        task = asyncio.create_task(self.prober.wait_answers(target, interval=0.01))
-        await asyncio.sleep(0.05)
+        async with self.attempts(5):
+            task = asyncio.create_task(self.prober.wait_answers(target, interval=0.01))
         self.assertFalse(task.done())
         sock.listen()
         await asyncio.wait_for(task, 1.0)
@@ -99,12 +117,12 @@ class RealSocketTest(ProbeTest):
         target, _ = self.nobody()
         gc.collect()
         before = open_files()  # what an earlier test has left may still be closed in between
-        task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
-        await asyncio.sleep(0.05)
+        async with self.attempts(50):
+            task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
-        self.assertLessEqual(open_files(), before)  # some fifty attempts were made
+        self.assertLessEqual(open_files(), before)
 
     async def test_not_an_address(self):
         for address in ("shop.example", "", "1.2.3", "1.2.3.4:80"):

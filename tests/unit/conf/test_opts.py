@@ -28,4 +28,4 @@ class OptsTest(unittest.TestCase):
             for option in options:
                 if option.default is not None and not option.multi:
                     with self.subTest(f"[{group}] {option.name}"):
-                        option.type(option.default)
+                        self.assertIsNotNone(option.type(option.default))

@@ -50,4 +50,6 @@ class RegisterTest(unittest.TestCase):
         for module in MODULES:
             with self.subTest(module):
                 conf = new_conf(module)
+                before = list(conf)
                 importlib.import_module(f"nova_cachemig.conf.{module}").register(conf)
+                self.assertEqual(before, list(conf))

@@ -79,6 +79,8 @@ class OwnerTest(unittest.TestCase):
         self.assertEqual([], list(self.directory.iterdir()))
 
     def test_exclusive_ends_with_the_block(self) -> None:
+        entered = 0
         for _ in range(2):
             with owner.exclusive(self.directory):
-                pass
+                entered += 1
+        self.assertEqual(2, entered)

@@ -23,7 +23,8 @@ class CasesTest(unittest.TestCase):
         words = ["load", "--url", "http://127.0.0.1", "--out", "/dev/null", "--rate", "120"]
         for case in CASES.values():
             with self.subTest(case.name):
-                parser().parse_args([*words, *case.load])
+                args = parser().parse_args([*words, *case.load])
+                self.assertEqual("http://127.0.0.1", args.url)
 
     def test_the_drains_writes_come_within_its_blackout(self) -> None:
         args = parser().parse_args(

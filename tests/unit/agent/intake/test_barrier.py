@@ -61,7 +61,7 @@ class ReadBarrierTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(barrier, "_GATHER", 0.2):
             for n in range(10):
                 self.barrier.release_reads("h", f"/{n}", "me", (), lambda: None)
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
             await self.barrier.flush()
         self.assertLessEqual(self.engine.calls - before, 2)
         self.assertEqual(10, sum(call[1:] == (False,) for call in self.engine.updates))

@@ -9,7 +9,9 @@ from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
 
 class FailpointsTest(unittest.TestCase):
     def test_off_unless_armed(self) -> None:
-        Failpoints().hit("sent")
+        points = Failpoints()
+        for _ in range(3):
+            self.assertIsNone(points.hit("sent"))
 
     def test_fails_at_the_nth_hit_and_only_then(self) -> None:
         points = Failpoints(["sent=fail@2"])

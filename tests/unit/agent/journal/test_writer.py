@@ -81,6 +81,7 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         writer.submit(Execute(lambda _: None, lambda _: done.set()), can_wait=True)
         async with asyncio.timeout(10):
             await done.wait()
+        self.assertEqual(1, writer.counts.commits)
 
     async def test_a_failed_append_is_not_on_disk_and_the_next_one_is(self) -> None:
         writer = await self.begin("appended=fail")

@@ -279,11 +279,13 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(performer, "HELD_TIMEOUT", 0.05):
             await self.replayed()
             await self.until(lambda: "edge pass" in self.fake.log)
+        self.assertEqual(3, self.fake.held)
 
     async def test_a_release_does_not_wait_where_nobody_knows_who_is_held(self):
         self.fake.holding = mock.AsyncMock(side_effect=ports.ComponentError("the edge is gone"))
         await self.replayed()
         await self.until(lambda: "edge pass" in self.fake.log)
+        self.fake.holding.assert_awaited()
 
     async def test_word_of_a_migration_that_lay_in_the_queue_is_no_news(self):
         manager = self.manager()

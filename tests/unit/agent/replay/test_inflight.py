@@ -182,7 +182,8 @@ class SendNextTest(unittest.IsolatedAsyncioTestCase):
         await self.begin()
         self.sender.hold()
         self.assertFalse(self.sends_next())
-        await asyncio.sleep(0.02)
+        for _ in range(100):  # turns of the event loop
+            await asyncio.sleep(0)
         self.assertEqual(1, self.sent())
         self.sender.send_to(HERE)
         await self.finish_all(3)

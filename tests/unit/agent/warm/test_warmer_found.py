@@ -79,17 +79,22 @@ class LinksTest(WarmerTest):
         self.set(max_concurrency=8)
         self.make()
 
-        async def slow_first(request):
-            await asyncio.sleep(0.05 if request.url == "/0" else 0)
+        last_requested = asyncio.Event()
+
+        async def one_is_slow(request):
+            if request.url == "/30":
+                await last_requested.wait()
+            elif request.url == "/39":
+                last_requested.set()
             return self.site(request)
 
-        self.cache.respond = slow_first
+        self.cache.respond = one_is_slow
         self.popular(*self.pages)
         await self.warm()
         linked = [url for url in self.cache.urls if url.startswith("/to/")]
         self.assertEqual(40, len(linked))
         self.assertEqual(["/to/0"], linked[:1])
-        self.assertLess(linked.index("/to/1"), linked.index("/to/30"))
+        self.assertLess(linked.index("/to/30"), linked.index("/to/39"))
 
     async def test_the_headers_of_a_request(self):
         self.popular("/a")
@@ -238,5 +243,6 @@ class LinksTest(WarmerTest):
         self.cache.respond = site
         self.popular("/a")
         await self.warm()
+        self.assertEqual(1, self.cache.urls.count("/a1"))
         await self.start_keeping()
         await self.until(lambda: self.cache.urls.count("/a1") == 2)

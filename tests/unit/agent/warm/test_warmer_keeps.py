@@ -92,6 +92,7 @@ class KeepWarmTest(WarmerTest):
 
     async def test_without_an_earlier_warming(self):
         self.popular("/a")
+        self.assertEqual([], self.cache.urls)
         await self.start_keeping()
         await self.until(lambda: self.cache.urls == ["/a"])
 
