@@ -1,21 +1,26 @@
-"""What tests must be like, read from their source: each asserts, none waits by the clock."""
+"""What tests must be like, read from the source: each asserts, none waits by the clock, and each
+module has one of its name."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "nova_cachemig"
+TESTED_ELSEWHERE = ROOT / "tests/tested-elsewhere.txt"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A file of tests: its functions and methods by name, and the test modules it imports."""
+    """A file: its functions and methods by name, and the files of this project it imports."""
 
     path: Path
     tree: ast.Module
@@ -40,7 +45,7 @@ class Module:
         return cls(path, tree, functions, frozenset(imports))
 
     def visible(self) -> Iterator[Module]:
-        """This module and the test modules that it imports, directly or not."""
+        """This module and those of this project that it imports, directly or not."""
         seen, queue = {self.path}, [self.path]
         while queue:
             module = Module.read(queue.pop())
@@ -50,10 +55,10 @@ class Module:
 
 
 def _file(module: str) -> Path | None:
-    if module.split(".", maxsplit=1)[0] != "tests":
+    if module.split(".", maxsplit=1)[0] not in ("tests", SOURCE.name):
         return None
-    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    return path if path.exists() else None
+    path = ROOT.joinpath(*module.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.exists()), None)
 
 
 def without_assertion(path: Path) -> list[str]:
@@ -61,6 +66,8 @@ def without_assertion(path: Path) -> list[str]:
     module = Module.read(path)
     helpers: dict[str, list[Function]] = {}
     for seen in module.visible():
+        if SOURCE in seen.path.parents:
+            continue
         for name, functions in seen.functions.items():
             helpers.setdefault(name, []).extend(functions)
     return [
@@ -89,28 +96,99 @@ def _asserts(function: ast.AST, helpers: dict[str, list[Function]], above: froze
     )
 
 
-def sleeps(path: Path) -> list[str]:
+def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
     """Return the sleeps of a constant time that wait for nothing in particular.
 
     A sleep in a loop is left out: the loop looks for what it waits for, and has a limit. So is a
-    sleep of 0, which lets other tasks of the event loop run.
+    sleep of 0, which lets other tasks of the event loop run, and one in a function that is
+    ``allowed`` ("file:name").
     """
     found: list[str] = []
 
-    def visit(node: ast.AST, in_loop: bool) -> None:
-        if (
-            not in_loop
-            and isinstance(node, ast.Call)
-            and _called(node) == "sleep"
-            and any(isinstance(p, ast.Constant) and p.value for p in ast.walk(node))
-        ):
+    def visit(node: ast.AST, exempt: bool) -> None:
+        if isinstance(node, Function):
+            exempt = f"{path.name}:{node.name}" in allowed
+        elif isinstance(node, ast.While):
+            exempt = True
+        elif isinstance(node, ast.Call) and not exempt and _sleeps(node):
             found.append(_place(path, node, ast.unparse(node)))
-        in_loop = isinstance(node, ast.While) or (in_loop and not isinstance(node, Function))
         for child in ast.iter_child_nodes(node):
-            visit(child, in_loop)
+            visit(child, exempt)
 
     visit(Module.read(path).tree, False)
     return found
+
+
+def _sleeps(call: ast.Call) -> bool:
+    constants = (part.value for part in ast.walk(call) if isinstance(part, ast.Constant))
+    return _called(call) == "sleep" and any(constants)
+
+
+class Elsewhere(NamedTuple):
+    """Modules without a test of their name. ``tests`` is empty for those that need none."""
+
+    pattern: str
+    tests: tuple[Path, ...]
+    reason: str
+
+    @classmethod
+    def parse(cls, line: str) -> Elsewhere:
+        """Raises ValueError for a line that has not three parts."""
+        pattern, tests, reason = (part.strip() for part in line.split("|"))
+        paths = () if tests == "-" else tuple(ROOT / "tests" / test for test in tests.split())
+        return cls(pattern, paths, reason)
+
+    def covers(self, path: Path) -> bool:
+        """Whether the pattern matches the module."""
+        return fnmatchcase(_module(path), self.pattern)
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with it."""
+        modules = [path for path in sources() if self.covers(path)]
+        if not modules or not self.reason:
+            return [f"{self.pattern}: {'no such module' if self.reason else 'no reason'}"]
+        missing = [test for test in self.tests if not test.exists()]
+        reached = {
+            m.path for test in self.tests if test.exists() for m in Module.read(test).visible()
+        }
+        return [
+            *(f"{self.pattern}: no {test.relative_to(ROOT)}" for test in missing),
+            *(
+                f"{_module(path)}: none of its tests imports it"
+                for path in modules
+                if self.tests and path not in reached and not _own_test(path).exists()
+            ),
+        ]
+
+
+def elsewhere() -> list[Elsewhere]:
+    """Read the list."""
+    lines = TESTED_ELSEWHERE.read_text().splitlines()
+    return [Elsewhere.parse(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def sources() -> list[Path]:
+    """Return the modules of the package that need a test: an ``__init__`` has no code."""
+    return [path for path in sorted(SOURCE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def untested() -> list[str]:
+    """Return the modules that have no test of their name and are not in the list."""
+    known = elsewhere()
+    return [
+        _module(path)
+        for path in sources()
+        if not _own_test(path).exists() and not any(entry.covers(path) for entry in known)
+    ]
+
+
+def _module(path: Path) -> str:
+    return str(path.relative_to(SOURCE).with_suffix(""))
+
+
+def _own_test(path: Path) -> Path:
+    relative = path.relative_to(SOURCE)
+    return ROOT / "tests/unit" / relative.with_name(f"test_{relative.name}")
 
 
 def _called(node: ast.Call) -> str:
