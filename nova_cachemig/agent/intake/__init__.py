@@ -1,9 +1,9 @@
 """Accepts writes from the edge: HTTP/1.1 on a unix socket. Responds like the guest, or with 202.
 
 Belongs here: the server, the rules of acceptance and refusal, status URLs, Idempotency-Key, and
-what a write means for reads. Not here: the disk (``agent/journal``), the guest (``agent/replay``).
+the read barrier. Not here: the disk (``agent/journal``), the guest (``agent/replay``).
 
-The server is httptools (llhttp) on our own asyncio protocol instead of uvicorn's, because it must
+The server is httptools (llhttp) on this package's asyncio protocol, not on uvicorn's. It must
 
 * refuse a body before it is transferred,
 * write large bodies to disk while they arrive,

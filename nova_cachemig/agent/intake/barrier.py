@@ -1,4 +1,4 @@
-"""The read barrier: tells the engine which reads to hold and which responses are stale.
+"""The read barrier: sends the engine the reads to hold and the responses that are stale.
 
 One update of the engine carries the changes of many writes.
 """
@@ -138,7 +138,7 @@ class ReadBarrier:
             async with asyncio.timeout(_TIMEOUT):
                 await self._engine.update_barrier(self._service, stale, updates)
         except Exception as exc:
-            # Whatever is wrong with the engine, the write must not wait for it.
+            # The write must not wait for the engine, whatever its error is.
             self.failed += 1
             LOG.warning(
                 "Cannot update the engine's read barrier of %s; next try in %s s: %r",

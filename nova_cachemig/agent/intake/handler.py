@@ -137,7 +137,7 @@ class RequestHandler:
             del intake.keys[digest]
 
     async def _repeated_response(self, intake: ServiceIntake, position: int) -> Response | None:
-        """Return the response for a repeated request; None if it may be accepted anew."""
+        """Return the response for a repeated request; None if it may be accepted again."""
         found = await self._journal.find(intake.queue.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None

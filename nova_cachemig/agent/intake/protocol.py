@@ -85,7 +85,7 @@ class IntakeProtocol(asyncio.Protocol):
         self._writable.set()
         if self.task is not None:
             if self._holding:
-                self.task.cancel()  # the write stays accepted; no one waits for the response
+                self.task.cancel()  # the write stays accepted, without a client
         elif self._upload is not None:
             self._drop_upload()
         self._transport = None

@@ -19,7 +19,7 @@ from nova_cachemig.agent.journal.spool import Spool
 
 LOG = logging.getLogger(__name__)
 
-_BACKLOG = 4096  # unaccepted connections: the edge opens many at once at the switchover
+_BACKLOG = 4096  # unaccepted connections: the edge opens many at the switchover
 
 
 class IntakeServer:

@@ -1,4 +1,4 @@
-"""What the intake knows of one service, and which pages a write changes."""
+"""The intake's state of one service, and the pages that a write changes."""
 
 from __future__ import annotations
 

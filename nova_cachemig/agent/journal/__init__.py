@@ -1,4 +1,4 @@
-"""Writes and handovers on disk: what the journal has accepted survives every crash.
+"""Writes and handovers on disk. Accepted writes survive every crash.
 
 Belongs here: the database and its tables, group commit, spool files, the progress log, recovery.
 Not here: HTTP (``agent/intake``, ``agent/replay``).
@@ -10,7 +10,7 @@ An accepted write is applied once and in order, although there is no fsync betwe
 * The row does not record that the write was sent. Instead, each service has one number, the *send
   limit*: writes up to this position *may* have been sent. It is committed ahead of need,
   ``[journal] send_window`` writes at a time. While the guest is reachable it is committed together
-  with the acceptance, so it costs no fsync of its own.
+  with the acceptance, so it costs no extra fsync.
 * Before a write is sent, and again when its response arrives, the agent appends an entry to the
   *progress log*, a file that is never synced. A crash of the agent loses none of these entries, so
   exactly the writes in flight are in doubt afterwards. A power failure may lose entries; the boot

@@ -2,8 +2,8 @@
 
 Random nonces of 96 bits are safe for 2^32 texts under one key, which a busy cache node reaches
 within days. Therefore no text is encrypted with the operator's key itself. Each start of the agent,
-and each spool file, derives a key of its own from that key and a random salt (HKDF-SHA256), and
-uses a counter as nonce. The salt is stored with the text; the caller stores the key's name.
+and each spool file, derives a new key from that key and a random salt (HKDF-SHA256), and uses a
+counter as nonce. The salt is stored with the text; the caller stores the key's name.
 """
 
 from __future__ import annotations

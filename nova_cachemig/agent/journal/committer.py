@@ -1,7 +1,7 @@
 """Commits batches of steps, and decides what a failed commit means for each step.
 
 * An *append* whose transaction certainly did not happen fails with :class:`NotAccepted`.
-* If the outcome is unknown (the connection to a database server was lost during COMMIT), the
+* The outcome is unknown if the connection to a database server is lost during COMMIT. Then the
   committer waits for the database and looks: no client gets "not accepted" for a write that is on
   disk.
 * Everything else (responses, send limits, states) is tried again until it succeeds.
@@ -54,7 +54,7 @@ Result = tuple[Step, BaseException | None]
 
 @dataclasses.dataclass(slots=True)
 class WriterCounts:
-    """What was committed since the start."""
+    """Counters since the start."""
 
     commits: int = 0
     steps: int = 0
@@ -87,7 +87,7 @@ class Committer:
         self._counts = counts
         self._report = report
         self._connection: sa.Connection | None = None
-        self.to_retry: list[Step] = []  # failed; they go before all later steps
+        self.to_retry: list[Step] = []  # failed; they must be committed before all later steps
 
     def take_retries(self) -> list[Step]:
         """Return the steps that must be tried again, which are the caller's from now on."""
@@ -95,7 +95,7 @@ class Committer:
         return steps
 
     def commit(self, steps: list[Step], *, unknown: bool = False) -> None:
-        """Commit the steps and report them; what must be tried again goes to :attr:`to_retry`.
+        """Commit the steps and report them. Those to be tried again are added to :attr:`to_retry`.
 
         ``unknown``: an earlier try may have committed them already.
         """

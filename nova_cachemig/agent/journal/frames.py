@@ -1,9 +1,9 @@
 """The format of encrypted files: frames of AES-256-GCM, so that no reader needs the whole file.
 
-The layout is: the length of the key's name (one byte), the name, a salt, then frames of 256 KiB of
-text (the last one may be shorter) with a tag each. A frame's nonce consists of its number and of
-whether it is the last; its associated data is the file's name. So frames cannot be cut off, moved
-or exchanged.
+A file begins with the length of the key's name (one byte), the name, and a salt. Frames of 256 KiB
+of text with a tag each follow; the last one may be shorter. A frame's nonce consists of its number
+and of whether it is the last. Its associated data is the file's name. So frames cannot be cut off,
+moved or exchanged.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def check(
 ) -> None:
     """Compare the available keys (``spool.cipher``) with the journal's, in one transaction.
 
-    ``lost``: names of keys that the operator has given up. A key that nothing needs any more is
+    ``lost``: names of keys that the operator has given up. A key that is no longer needed is
     removed from the database; a new key is recorded. Raises JournalError.
     """
     cipher = spool.cipher
@@ -73,7 +73,7 @@ def _check_missing_key(
             "for good, name it in [journal] lost_keys; these writes are then quarantined"
         )
     connection.execute(sa.delete(CIPHER_KEYS).where(CIPHER_KEYS.c.key_id == key_id))
-    LOG.info("Nothing in the journal is encrypted with key %r any more", key_id)
+    LOG.info("The journal no longer contains anything encrypted with key %r", key_id)
 
 
 def _count(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:

@@ -19,7 +19,7 @@ HEAD: Final = "0003"
 
 
 def configuration(connection: sa.Connection) -> Config:
-    """Return alembic's configuration. There is no alembic.ini."""
+    """Return alembic's configuration, which replaces an alembic.ini."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection

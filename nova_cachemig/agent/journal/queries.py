@@ -152,7 +152,7 @@ def find(
 
 
 def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
-    """Return a row's content. An answered write has no body any more, so no valid checksum."""
+    """Return a row's content. An answered write has lost its body, so its checksum is ignored."""
     write: HeldWrite | UnreadableWrite | None = None
     response, why = None, None
     if row["state"] != WriteState.ANSWERED.value:

@@ -39,7 +39,7 @@ _LINES = 8  # flag: the record consists of lines
 
 
 class Damaged(ValueError):
-    """The row is not what was written: the disk damaged it, or somebody edited it."""
+    """The row is not what was written: the disk or an edit changed it."""
 
 
 def micros(at: float) -> int:

@@ -1,4 +1,4 @@
-"""Large bodies in files of their own. File and directory are synced before the body counts."""
+"""Large bodies in separate files. File and directory are synced before the body counts."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Spool:
         return found
 
     def remove(self, name: str) -> None:
-        """Delete a file that no write needs any more."""
+        """Delete a file that is no longer needed."""
         (self.directory / name).unlink(missing_ok=True)
 
     def remove_orphans(self, needed: set[str]) -> int:

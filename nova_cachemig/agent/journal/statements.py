@@ -1,4 +1,4 @@
-"""The steps of a group commit, and the few statements that perform many of them at once."""
+"""The steps of a group commit, and the few statements that perform many of them together."""
 
 from __future__ import annotations
 

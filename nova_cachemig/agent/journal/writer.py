@@ -4,7 +4,7 @@ The event loop submits steps; the thread commits them in the order of submission
 run in the event loop, again in that order. The loop is woken once per commit. While one commit is
 being synced, the next batch gathers.
 
-What a failed commit means for a step is decided in ``committer.py``.
+``committer.py`` decides what a failed commit means for a step.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class GroupCommit:
             self._flush_handle = None
         if self._flush_handle is None:
             self._flush_now = now
-            # At the end of this turn, not at once: requests of the same turn share the commit.
+            # At the end of this turn, so that requests of the same turn share the commit.
             self._flush_handle = (
                 self._loop.call_soon(self._flush)
                 if now

@@ -89,7 +89,7 @@ class GuestConnection(asyncio.Protocol):
 
     def usable(self, target: Target, idle: float) -> bool:
         """Whether it leads to ``target``, is open, and has been idle for at most ``idle`` s."""
-        if self._idle_timeout is not None:  # half of it: the guest's timer started before ours
+        if self._idle_timeout is not None:  # half of it: the guest's timer started earlier
             idle = min(idle, self._idle_timeout / 2)
         return self.target == target and self.open and self._loop.time() - self.last_byte <= idle
 
@@ -148,7 +148,7 @@ class GuestConnection(asyncio.Protocol):
             self._transport.write(chunk)
 
     def close(self, why: str = "closed by the agent") -> None:
-        """Close the connection. Requests in flight fail; none of their bytes is sent any more."""
+        """Close the connection. Requests in flight fail; the kernel stops sending their bytes."""
         if self._transport is not None and not self._transport.is_closing():
             # Without a reset, the kernel would go on retransmitting the requests, even after they
             # were sent again on another connection.

@@ -1,4 +1,4 @@
-"""The writes in flight: how a write is sent, and what its outcome means.
+"""The writes in flight: sends a write, and handles its outcome.
 
 If nothing may be pipelined, the guest processes one write at a time. It then waits from its
 response to the next write. So the agent logs the response and, in the same turn of the event loop,

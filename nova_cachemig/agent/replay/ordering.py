@@ -1,22 +1,22 @@
 """The rules of order: which writes may be in flight to one guest at the same time.
 
 Writes are sent in the order of acceptance. Sending one at a time would cost the guest a round trip
-and two packets each, so a write is pipelined: it is sent on the same connection behind writes
+and two packets each. So a write is pipelined: it is sent on the same connection behind writes
 without a response. A server processes them in their order (RFC 9112, section 9.3.2). If the
-connection breaks, nobody knows which of them were applied, and they are sent again in order.
-Therefore nothing is pipelined behind a write that must not be sent twice. Unless the guest honours
-keys, nothing is pipelined behind another write to the same URL either, because a repetition would
-undo the later write for a moment (:func:`may_pipeline`).
+connection breaks, the agent does not know which of them were applied, and sends them again in
+order. Therefore nothing is pipelined behind a write that must not be sent twice. Unless the guest
+honours keys, nothing is pipelined behind another write to the same URL either, because a repetition
+would undo the later write for a moment (:func:`may_pipeline`).
 
 A guest that takes 100 ms per write would apply only ten per second. If the operator allows it
-(``parallel``), writes are also sent in parallel on several connections where no one can observe
-their order. While neither of two writes has a response, no one can, with these exceptions:
+(``parallel``), writes are also sent in parallel on several connections if clients cannot observe
+their order. While neither of two writes has a response, they cannot, with these exceptions:
 
 * The client that sent both: the writes of one client keep their order.
-* A reader of a URL to which an idempotent write is sent again after another write: such writes to
+* A reader of a URL to which an idempotent write is sent again after another write. Such writes to
   one URL keep their order, so that a repetition never overwrites a later write.
-* A client that got a 202 for its write and then asks another client to write: a write whose client
-  may have its response before the guest has the write is sent alone.
+* A client that got a 202 for its write and then asks another client to write. Its write, which may
+  have a response before the guest has it, is sent alone.
 * A client whose connection was cut by a crash: writes accepted before a restart are sent one at a
   time.
 """

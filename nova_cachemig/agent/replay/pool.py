@@ -22,10 +22,10 @@ LOG = logging.getLogger(__name__)
 _FIRST_ATTEMPT: Final = 0.1  # seconds until the next attempt starts
 _LAST_ATTEMPT: Final = 1.0
 _MAX_ATTEMPTS: Final = 4  # open at a time
-# What was in flight at the guest's pause is lost. TCP is made to retransmit it at the guest's
+# Requests in flight at the guest's pause are lost. TCP is made to retransmit them at the guest's
 # return, and again if that is lost too: the switches may still be learning the guest's new place. A
-# request is never sent on another connection because it is slow: a guest that has it, and has not
-# responded yet, would apply it twice.
+# slow request is never sent again on another connection: a guest that has it, and has not responded
+# yet, would apply it twice.
 _RETRANSMIT_INTERVAL: Final = 0.02  # seconds
 _RETRANSMIT_FOR: Final = 2.0  # seconds after the return; TCP's own timers have expired by then
 _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt if the last one failed immediately

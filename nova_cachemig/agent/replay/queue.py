@@ -176,7 +176,7 @@ class WriteQueue:
                 await self._wait()
 
     def notify(self) -> None:
-        """Wake up whoever waits: a change may allow a write to be sent."""
+        """Wake up all waiting tasks: a change may allow a write to be sent."""
         self.version += 1
         self._changed.set()
 

@@ -1,6 +1,7 @@
 """Sends one service's queue to its guest, in order (``ordering.py``), each write once.
 
-This module decides whether anything is sent, and what is sent next if no response has just arrived.
+This module decides whether anything is sent. It selects the next write unless a response has just
+arrived.
 The outcome of a write in flight is handled in ``inflight.py``.
 """
 

@@ -1,4 +1,4 @@
-"""A Flask application as a guest would have it."""
+"""A Flask application like a guest's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def form() -> dict[str, Any]:
 
 @app.post("/own")
 def own() -> tuple[str, int]:
-    """Apply with the key in the own transaction."""
+    """Apply the write and its key in one transaction."""
     text, _ = shop.apply_with_key(
         request.get_data(), request.environ["nova_cachemig.idempotency_key"]
     )
@@ -41,7 +41,7 @@ def own() -> tuple[str, int]:
 
 @app.post("/large")
 def large() -> Response:
-    """Answer with more than is kept, piece by piece."""
+    """Respond with more than is kept, piece by piece."""
     shop.apply(request.get_data())
     return Response((b"x" * 50_000 for _ in range(10)), status=201, headers={"Location": "/o/1"})
 

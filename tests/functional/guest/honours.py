@@ -1,4 +1,4 @@
-"""What both applications must show; ``test_flask.py`` and ``test_starlette.py`` run it."""
+"""Tests for both applications; ``test_flask.py`` and ``test_starlette.py`` run them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.functional.guest.rig import Got, Shop
 
 
 class HonoursKeys:
-    """Mixed into a TestCase that says which application it is."""
+    """A mixin for a TestCase that names the application."""
 
     kind: ClassVar[str]
 
@@ -25,12 +25,12 @@ class HonoursKeys:
         return shop
 
     def broken(self: unittest.TestCase, shop: Shop, *args, **options) -> None:
-        """A request whose client never gets an answer, as the application dies."""
+        """Send a request that gets no response because the application dies."""
         with self.assertRaises((OSError, http.client.HTTPException)):
             shop.ask(*args, **options)
 
     def again(self: unittest.TestCase, first: Got, second: Got) -> None:
-        """The second answer is the first one, kept."""
+        """Assert that the second response repeats the first one."""
         self.assertEqual("true", second.headers.get("idempotent-replayed"), second)
         self.assertNotIn("idempotent-replayed", first.headers)
         self.assertEqual((first.status, first.body), (second.status, second.body))

@@ -1,4 +1,4 @@
-"""Starts a guest's application in processes of its own, speaks to it, kills it."""
+"""Starts a guest's application in separate processes, sends requests to it, kills it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SERVERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Got:
-    """An answer."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -37,7 +37,7 @@ class Got:
 
     @property
     def code(self) -> str:
-        """Of a problem; fails where it is none."""
+        """Return the code of a problem; fails for another response."""
         if self.headers["content-type"] != "application/problem+json":
             raise AssertionError(f"no problem: {self}")
         facts = json.loads(self.body)
@@ -58,7 +58,7 @@ class Shop:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; who connects waits in the socket's queue until it accepts."""
+        """Start it. Clients wait in the socket's queue until it accepts."""
         fd = self._socket.fileno()
         command = [part.format(fd=fd) for part in SERVERS[self._kind]]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -72,31 +72,31 @@ class Shop:
             )  # fmt: skip
 
     def kill(self) -> None:
-        """kill -9 of all its processes."""
+        """Kill all its processes with kill -9."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
 
     def died(self) -> None:
-        """Wait until it has killed itself, as it was told to by :meth:`die_at`."""
+        """Wait until it has killed itself, which :meth:`die_at` requests."""
         assert self._process is not None
         if self._process.wait(30) != -signal.SIGKILL:
             raise AssertionError((self.here / "server.log").read_text())
         self.kill()  # what is left of its workers
 
     def end(self) -> None:
-        """Kill it for good."""
+        """Kill it and close its socket."""
         self.kill()
         self._socket.close()
 
     def die_at(self, point: str, who: str = "all") -> None:
-        """Let it die, once, before it applies a request, after (applied) or when it is stored."""
+        """Make it die once: before a request is applied, after (applied), or when it is stored."""
         (self.here / f"die-{point}").write_text(who)
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let it wait within the next request until the block ends; call :meth:`arrived` there."""
+        """Make it wait in the next request until the block ends; call :meth:`arrived` in it."""
         for name in ("arrived", "go"):
             os.mkfifo(self.here / name)
         try:
@@ -107,16 +107,16 @@ class Shop:
                 (self.here / name).unlink()
 
     def arrived(self) -> None:
-        """Wait until a request is in the application; no other one will wait there."""
+        """Wait until a request is in the application. Later ones do not wait there."""
         (self.here / "arrived").open().close()
 
     def log(self) -> list[bytes]:
-        """What was applied, in order."""
+        """Return the applied orders, in order."""
         path = self.here / "log"
         return path.read_bytes().splitlines() if path.exists() else []
 
     def ask_half(self, key: str = '"k1"') -> None:
-        """Send the head and a half of the body, then go away. Returns when that was noticed."""
+        """Send the head and half of the body, then disconnect; wait until the server notices."""
         with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
             connection.sendall(
                 b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 10\r\n"
@@ -136,7 +136,7 @@ class Shop:
         headers: Mapping[str, str] | None = None,
         chunked: bool = False,
     ) -> Got:
-        """Send one request on a connection of its own. Raises OSError or HTTPException."""
+        """Send one request on a new connection. Raises OSError or HTTPException."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         sent = dict(headers or {})
         if key is not None:

@@ -1,4 +1,4 @@
-"""What the Flask and the Starlette application have in common: orders, and how to break them.
+"""The common part of the Flask and the Starlette application: orders, and planted faults.
 
 It runs in the application's process; the test's side of it is ``rig.py``.
 """
@@ -26,7 +26,7 @@ KEYS = HERE / "keys.db"
 
 
 def apply(order: bytes) -> bytes:
-    """Apply an order: a line in the log. Dies before or after, or waits, where a test says so."""
+    """Apply an order: a line in the log. Die before or after it, or wait, if a test requests it."""
     die_at("before")
     if (HERE / "arrived").exists():
         (HERE / "arrived").open("w").close()  # FIFOs: both sides wait for each other
@@ -55,7 +55,7 @@ def apply_with_key(order: bytes, key: str) -> tuple[str, bool]:
 
 
 def die_at(point: str) -> None:
-    """Die, once, as a power failure would, if a test has armed this point."""
+    """Die once, like in a power failure, if a test has armed this point."""
     try:
         who = (HERE / f"die-{point}").read_text()
         (HERE / f"die-{point}").unlink()

@@ -1,4 +1,4 @@
-"""A Starlette application as a guest would have it."""
+"""A Starlette application like a guest's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def orders(request: Request) -> Response:
 
 
 async def own(request: Request) -> Response:
-    """Apply with the key in the own transaction."""
+    """Apply the write and its key in one transaction."""
     key = request.scope["nova_cachemig.idempotency_key"]
     text, _ = await asyncio.to_thread(shop.apply_with_key, await request.body(), key)
     return Response(text, status_code=201)
@@ -41,7 +41,7 @@ async def form(request: Request) -> Response:
 
 
 async def large(request: Request) -> Response:
-    """Answer with more than is kept, piece by piece."""
+    """Respond with more than is kept, piece by piece."""
     shop.apply(await request.body())
 
     async def pieces() -> AsyncIterator[bytes]:

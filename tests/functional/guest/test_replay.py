@@ -128,7 +128,7 @@ class ReplayToFlaskTest(unittest.IsolatedAsyncioTestCase):
                 asked = asyncio.create_task(http.post("/orders", content=b"apple"))
                 await asyncio.to_thread(shop.arrived)
                 way.cut()
-                await way.refused.wait()  # it is sent again at once, and is told 409
+                await way.refused.wait()  # it is sent again immediately, and gets a 409
                 await reached(writes, "waiting", 1)
                 self.assertFalse(asked.done())
             answer = await asked

@@ -44,7 +44,7 @@ class IntakeCase(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(writer.close)
         return reader, writer
 
-    async def answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    async def response(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
         async with asyncio.timeout(20):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             status = int(head.split(" ")[1])
@@ -61,19 +61,19 @@ class IntakeTest(IntakeCase):
     def mode(self, path: str) -> int:
         return stat.S_IMODE(Path(path).stat().st_mode)
 
-    async def test_only_the_owner_may_use_the_socket(self) -> None:
+    async def test_only_the_agents_user_can_connect(self) -> None:
         await self.begin()
         mode = self.mode(self.writes.intake_socket)
         self.assertEqual(0o600, mode)
 
-    async def test_chunked_body_is_unchunked_and_trailers_do_not_become_headers(self) -> None:
+    async def test_a_chunked_body_and_trailers_that_do_not_become_headers(self) -> None:
         await self.begin()
         reader, writer = await self.connect()
         writer.write(
             HEAD + b"Transfer-Encoding: chunked\r\nTrailer: X-Cachemig-Client\r\n\r\n"
             b"3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nX-Cachemig-Client: evil\r\nX-T: 1\r\n\r\n"
         )
-        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(200, (await self.response(reader))[0])
         (taken,) = self.guest.log
         self.assertEqual((b"abcde", "5"), (taken.body, taken.headers["content-length"]))
         self.assertNotIn("x-t", taken.headers)
@@ -83,23 +83,23 @@ class IntakeTest(IntakeCase):
         await self.begin()
         reader, writer = await self.connect()
         writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
-        self.assertEqual(100, (await self.answer(reader))[0])
+        self.assertEqual(100, (await self.response(reader))[0])
         writer.write(b"body")
-        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(200, (await self.response(reader))[0])
         self.assertNotIn("expect", self.guest.log[0].headers)
 
-    async def test_too_large_is_refused_before_the_body_is_taken(self) -> None:
+    async def test_too_large_is_refused_before_the_body_arrives(self) -> None:
         await self.begin(max_body=1000)
         reader, writer = await self.connect()
         writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
-        self.assertEqual(413, (await self.answer(reader))[0])
+        self.assertEqual(413, (await self.response(reader))[0])
 
     async def test_too_large_without_a_length(self) -> None:
         await self.begin(max_body=300_000)
         reader, writer = await self.connect()
         chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
         writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 8)
-        self.assertEqual(413, (await self.answer(reader))[0])
+        self.assertEqual(413, (await self.response(reader))[0])
         await self.writes.stop()
         self.assertEqual([], self.spooled())
         self.assertEqual([], self.guest.log)
@@ -112,12 +112,12 @@ class IntakeTest(IntakeCase):
         for at in range(0, len(body), 50_000):
             writer.write(body[at : at + 50_000])
             await writer.drain()
-        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(200, (await self.response(reader))[0])
         self.assertEqual(
             hashlib.sha256(body).digest(), hashlib.sha256(self.guest.log[0].body).digest()
         )
 
-    async def test_spool_file_goes_when_it_is_answered(self) -> None:
+    async def test_the_spool_file_is_deleted_after_the_response(self) -> None:
         await self.begin()
         async with client(self.writes.intake_socket) as http:
             await http.post("/x", content=b"y" * 200_000)
@@ -187,7 +187,7 @@ class IntakeTest(IntakeCase):
         await self.begin()
         reader, writer = await self.connect()
         writer.write(HEAD + b"Content-Length: 3\r\n\r\nabcGARBAGE\r\n\r\n")
-        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(200, (await self.response(reader))[0])
         self.assertEqual(b"", await reader.read())
         self.assertEqual([b"abc"], self.guest.bodies())
 
@@ -195,7 +195,7 @@ class IntakeTest(IntakeCase):
         await self.begin()
         reader, writer = await self.connect()
         writer.write(HEAD + b"Content-Length: 1\r\n\r\na" + HEAD + b"Content-Length: 1\r\n\r\nb")
-        self.assertEqual((200, b"applied 1\n"), await self.answer(reader))
+        self.assertEqual((200, b"applied 1\n"), await self.response(reader))
         self.assertEqual(b"", await reader.read())
         self.assertEqual([b"a"], self.guest.bodies())
 
@@ -206,7 +206,7 @@ class IntakeTest(IntakeCase):
             HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
             b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: 4\r\n\r\nbody"
         )
-        self.assertEqual(200, (await self.answer(reader))[0])
+        self.assertEqual(200, (await self.response(reader))[0])
         self.assertEqual([b"body"], self.guest.bodies())
         self.assertNotIn("upgrade", self.guest.log[0].headers)
 
@@ -221,7 +221,7 @@ class IntakeTest(IntakeCase):
             with self.subTest(lines):
                 reader, writer = await self.connect()
                 writer.write(HEAD + lines)
-                self.assertEqual(400, (await self.answer(reader))[0])
+                self.assertEqual(400, (await self.response(reader))[0])
         self.assertEqual([], self.guest.log)
 
     async def test_one_connection_many_writes(self) -> None:
@@ -229,7 +229,7 @@ class IntakeTest(IntakeCase):
         reader, writer = await self.connect()
         for number in range(20):
             writer.write(HEAD + b"Content-Length: 2\r\n\r\n%02d" % number)
-            self.assertEqual(200, (await self.answer(reader))[0])
+            self.assertEqual(200, (await self.response(reader))[0])
         self.assertEqual([b"%02d" % number for number in range(20)], self.guest.bodies())
 
     async def test_bounds_refuse_before_acceptance(self) -> None:
@@ -273,7 +273,7 @@ class IntakeTest(IntakeCase):
         self.assertEqual([b"late"], self.guest.bodies())
 
 
-class AnswersTest(IntakeCase):
+class ResponsesTest(IntakeCase):
     async def test_prefer_respond_async(self) -> None:
         await self.begin(send=False)
         async with client(self.writes.intake_socket) as http:
@@ -303,7 +303,7 @@ class AnswersTest(IntakeCase):
             self.assertEqual(202, answer.status_code)
             self.assertNotIn("preference-applied", answer.headers)
 
-    async def test_same_key_same_request_same_answer(self) -> None:
+    async def test_same_key_same_request_same_response(self) -> None:
         await self.begin()
         async with client(self.writes.intake_socket) as http:
             key = {"Idempotency-Key": '"k1"'}

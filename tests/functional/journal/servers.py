@@ -1,4 +1,4 @@
-"""Real database servers on a port and in a directory of their own."""
+"""Real database servers, each on a free port and in a temporary directory."""
 
 from __future__ import annotations
 

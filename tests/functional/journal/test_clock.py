@@ -1,4 +1,4 @@
-"""The wall clock steps by days, both ways, under writes that wait, are held and are answered."""
+"""The wall clock steps by days in both directions while writes wait, are held and are answered."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
             for step in STEPS:
                 self.assertEqual("applied 1\n", (await http.post("/a", headers=key)).text)
                 self.ahead += step
-                await asyncio.sleep(0.05)  # several looks for what is too old
+                await asyncio.sleep(0.05)  # several checks for expired writes
         self.assertEqual(1, len(self.guest.log))
         await writes.stop()
 

@@ -1,4 +1,4 @@
-"""The journal over PostgreSQL and MariaDB, and while they are restarted under it."""
+"""The journal over PostgreSQL and MariaDB, also while they are restarted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.functional.replay.path import client, conf_for, service
 
 
 class MigrationCase:
-    """What alembic makes is what ``schema.py`` says."""
+    """The alembic revisions make the tables of ``schema.py``."""
 
     url: str
 

@@ -1,4 +1,4 @@
-"""A disk that is full for real: a small tmpfs as the state directory."""
+"""A disk that is really full: a small tmpfs as the state directory."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class DiskFullTest(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(503, await self.put(http, size))
             self.assertLess(self.free(), 1 << 20)
             self.filler.unlink()
-            # by itself, with the agent and its connections as they are
+            # automatically, without a restart of the agent or its connections
             self.assertEqual([202] * 4, [await self.put(http, n) for n in (SMALL, LARGE) * 2])
         self.assertEqual(before + 4, len(self.accepted))
         await self.all_applied(writes)
@@ -142,7 +142,7 @@ class DiskFullTest(unittest.IsolatedAsyncioTestCase):
             await self.until_refused(http, SMALL)
             self.assertGreater(self.free(), 3 << 20)
             self.assertEqual(503, await self.put(http, LARGE))
-            # what is accepted can be replayed and marked in the room that is left
+            # the remaining space suffices to replay the accepted writes and to record it
             await self.all_applied(writes)
             self.filler.unlink()
             self.assertEqual(202, await self.put(http, LARGE))

@@ -1,4 +1,4 @@
-"""An encrypted journal: nothing readable on disk, keys that rotate, keys that are wrong."""
+"""An encrypted journal: nothing readable on disk, rotated keys, wrong keys."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
     # --- nothing readable
 
     async def play(self, **journal: Any) -> dict[str, list[tuple[str, bytes]]]:
-        """Writes that wait, are answered, are in doubt: what is found on disk at each stage."""
+        """Look at the disk while writes wait, are answered and are in doubt."""
         self.guest.extra = "set-cookie: answer-secret-header\r\n"
         needles = (b"body-secret", b"url-secret", b"header-secret", b"cookie-secret", b"key-secret",
                    b"large-secret", b"answer-secret", b"applied 1")  # fmt: skip

@@ -1,4 +1,4 @@
-"""A guest that takes writes and keeps them in order in a log."""
+"""A guest that logs writes in the order of application."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Taken:
 
 
 class LoggingGuest:
-    """HTTP/1.1 with keep-alive. ``honours_keys``: a key that comes again gets the first answer."""
+    """HTTP/1.1 with keep-alive. ``honours_keys``: a repeated key gets the first response."""
 
     def __init__(self, *, honours_keys: bool = False, delay: float = 0.0) -> None:
         self.log: list[Taken] = []

@@ -1,4 +1,4 @@
-"""A write path on a directory of its own, and clients for its socket."""
+"""A write path in a temporary directory, and clients for its socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nova_cachemig.model.service import Service, WriteMode
 
 
 def conf_for(directory: str | Path, **journal: Any) -> cfg.ConfigOpts:
-    """Options as an operator would set them, with the state in ``directory``."""
+    """Return an operator's options, with the state in ``directory``."""
     conf = cfg.ConfigOpts()
     agent_conf.register(conf)
     journal_conf.register(conf)
@@ -28,7 +28,7 @@ def conf_for(directory: str | Path, **journal: Any) -> cfg.ConfigOpts:
 
 
 def service(name: str = "shop", **facts: Any) -> Service:
-    """A service as the tests need it."""
+    """Return a service for the tests."""
     return Service(
         name=name,
         instance="5f3c0b6a-0000-4000-8000-000000000001",
@@ -40,7 +40,7 @@ def service(name: str = "shop", **facts: Any) -> Service:
 
 
 def client(socket: str, name: str = "shop", who: str = "10.0.0.1") -> httpx.AsyncClient:
-    """An HTTP client that speaks to the intake as the edge does."""
+    """Return an HTTP client that sends requests like the edge's."""
     return httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(uds=socket, verify=False),
         base_url="http://shop.example",

@@ -1,4 +1,4 @@
-"""Writes that follow an answer at once, while the gate opens and closes under them."""
+"""Writes sent immediately after a response, while the gate opens and closes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AtOnceTest(unittest.IsolatedAsyncioTestCase):
             before = len(guest.log)
             while (await self.writes.counts("shop")).in_flight:  # noqa: ASYNC110
                 await asyncio.sleep(0.0005)
-            self.assertLessEqual(len(guest.log), before + 1)  # the one that was on its way
+            self.assertLessEqual(len(guest.log), before + 1)  # the one in flight
             taken += guest.bodies()
             guest.log.clear()
             guest = self.guests[dice.randrange(2)]

@@ -1,4 +1,4 @@
-"""A write that was on its way when the guest fell silent."""
+"""A write in flight when the guest pauses."""
 
 import asyncio
 import tempfile
@@ -34,7 +34,7 @@ asyncio.run(main())
 """
 
 
-class LostOnTheWayTest(PausedGuest):
+class LostInFlightTest(PausedGuest):
     server = _SERVER
 
     async def asyncSetUp(self):
@@ -47,7 +47,7 @@ class LostOnTheWayTest(PausedGuest):
         await self.writes.send_to("shop", self.target)
 
     async def after_a_pause(self):
-        """Seconds from the guest's return to the answer of a write that was lost on its way."""
+        """Return the seconds from the guest's return to the response to a write that was lost."""
         loop = asyncio.get_running_loop()
         async with client(self.writes.intake_socket) as http:
             await http.put("/", content=b"first")
@@ -56,8 +56,8 @@ class LostOnTheWayTest(PausedGuest):
             await asyncio.sleep(0.3)
             await self.writes.hold("shop")
             later = asyncio.create_task(http.put("/later", content=b"later"))
-            # TCP has sent it again every 60 ms, six times, then after 0.12, 0.24 and 0.48 s, the
-            # last time at 1.2 s; by itself it would next at 2.2 s.
+            # TCP has retransmitted it every 60 ms, six times, then after 0.12, 0.24 and 0.48 s. The
+            # last time was at 1.2 s; its own timer would expire next at 2.2 s.
             await asyncio.sleep(1.05)
             self.resume()
             began = loop.time()
@@ -77,8 +77,8 @@ class LostOnTheWayTest(PausedGuest):
         writer.close()
         return log
 
-    async def test_what_may_be_sent_twice_is_not_while_the_guest_may_have_it(self):
-        """The guest takes a write, but is slow to say so after its return."""
+    async def test_a_resendable_write_is_not_sent_twice_while_the_guest_may_have_it(self):
+        """The guest has the write, but is slow to respond after its return."""
         async with client(self.writes.intake_socket) as http:
             await http.put("/", content=b"first")
             self.pause("output")
@@ -91,10 +91,10 @@ class LostOnTheWayTest(PausedGuest):
             self.assertEqual(200, (await taken).status_code)
         self.assertEqual(b"first taken", await self.applied())
 
-    async def test_tcp_repeats_it_at_once(self):
+    async def test_tcp_retransmits_immediately(self):
         self.assertLess(await self.after_a_pause(), 0.4)
 
-    async def test_where_the_kernel_may_not_be_told_it_waits_for_tcp(self):
+    async def test_without_the_rights_it_waits_for_tcp(self):
         retransmit._warn_once.cache_clear()
         self.addCleanup(retransmit._warn_once.cache_clear)
         with (

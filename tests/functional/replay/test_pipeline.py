@@ -1,4 +1,4 @@
-"""Several writes on one connection, unanswered: their order, what a broken one leads to."""
+"""Pipelined writes: their order, and the consequences of a broken connection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
 
     @contextlib.asynccontextmanager
     async def opened(self, **journal: Any) -> AsyncIterator[tuple[Writes, Ask]]:
-        """A write path to a guest that has answered promptly once, and is has_lost_segments now."""
+        """Return a write path to a guest that was prompt once, and does not respond now."""
         writes = Writes(conf_for(self.directory, **journal))
         await writes.start()
         await writes.open(service())
@@ -60,7 +60,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
     def urls(self) -> list[str]:
         return [taken.url for taken in self.guest.log]
 
-    async def test_they_go_behind_each_other_in_order(self) -> None:
+    async def test_they_are_sent_behind_each_other_in_order(self) -> None:
         wanted = [f"/{n}" for n in range(12)]
         async with self.opened(pipeline=8) as (writes, ask):
             await self.accept(writes, ask, *(("PUT", url, url) for url in wanted))
@@ -74,7 +74,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
             await self.accept(writes, ask, ("PUT", "/a", "c1"), ("PUT", "/b", "c2"))
             self.assertEqual(1, (await writes.counts("shop")).in_flight)
 
-    async def test_nothing_goes_behind_what_may_not_be_sent_twice(self) -> None:
+    async def test_nothing_behind_a_write_that_must_not_be_sent_twice(self) -> None:
         async with self.opened() as (writes, ask):
             await self.accept(
                 writes, ask, ("PUT", "/a", "c1"), ("POST", "/b", "c2"), ("PUT", "/c", "c3")
@@ -96,7 +96,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(1, (await writes.counts("shop")).in_flight)
             self.assertEqual(0, (await writes.counts("shop")).in_doubt)
 
-    async def test_a_guest_that_ends_the_connection_has_applied_what_it_answered(self) -> None:
+    async def test_a_guest_that_ends_the_connection_has_applied_its_responses(self) -> None:
         async with self.opened() as (writes, ask):
             await self.accept(writes, ask, *(("PUT", f"/{n}", f"c{n}") for n in range(3)))
             await self.accept(writes, ask, ("POST", "/3", "c3"))
@@ -112,7 +112,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(["/first", "/0", "/0"], self.urls())
         self.assertEqual([200, 502], [task.result().status_code for task in self.tasks])
 
-    async def test_a_slow_guest_gets_another_connection_where_that_is_allowed(self) -> None:
+    async def test_a_slow_guest_gets_another_connection_if_that_is_allowed(self) -> None:
         for parallel, most in ((1, 1), (4, 4)):
             with self.subTest(parallel=parallel):
                 self.guest.gate.set()

@@ -1,4 +1,4 @@
-"""The write path as one: a real socket, a real journal on disk, a real guest on loopback."""
+"""The whole write path: a real socket, a real journal on disk, a real guest on loopback."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             (1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight, counts.answered)
         )
 
-    async def test_held_writes_go_in_their_order_when_the_guest_answers(self) -> None:
+    async def test_held_writes_are_sent_in_order_at_the_guests_return(self) -> None:
         writes = await self.begin()
         await writes.open(service())
         async with client(writes.intake_socket) as http:
@@ -129,7 +129,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([b"put", b"put", b"post", b"later"], self.guest.bodies())
         self.assertEqual(1, (await writes.counts("shop")).in_doubt)
 
-    async def test_after_a_crash_nothing_overtakes_what_the_guest_still_deals_with(self) -> None:
+    async def test_after_a_crash_nothing_overtakes_a_write_that_the_guest_processes(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         for crashed in (False, True):
@@ -169,7 +169,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             )
         self.assertEqual({}, await writes.unfinished())
 
-    async def test_a_client_that_goes_away_after_acceptance_loses_nothing(self) -> None:
+    async def test_a_client_that_disconnects_after_acceptance_loses_nothing(self) -> None:
         writes = await self.begin()
         await writes.open(service())
         async with client(writes.intake_socket) as http:
@@ -219,21 +219,21 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
 
 
 class Edge:
-    """Remembers what the engine would have been told."""
+    """Records the updates of the engine."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
+        self.updates: list[tuple[object, ...]] = []
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         await asyncio.sleep(0)
-        self.told += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
-        self.told += list(pending.items())
+        self.updates += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
+        self.updates += list(pending.items())
 
 
 class EdgeIsToldTest(WritePathTest):
-    """All of the above with an engine, and what it is told."""
+    """All tests above with an engine, and its updates."""
 
     async def begin(self, edge=None, **journal) -> Writes:
         self.edge = Edge()
@@ -251,7 +251,7 @@ class EdgeIsToldTest(WritePathTest):
                 ("url:/cart", True),
                 ("client:10.0.0.1", True),
             ]
-            self.assertEqual(before, self.edge.told)
+            self.assertEqual(before, self.edge.updates)
             await writes.send_to("shop", self.target)
             await task
             after = [
@@ -259,4 +259,4 @@ class EdgeIsToldTest(WritePathTest):
                 ("url:/cart", False),
                 ("client:10.0.0.1", False),
             ]
-            self.assertEqual(before + after, self.edge.told)
+            self.assertEqual(before + after, self.edge.updates)

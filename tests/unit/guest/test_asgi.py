@@ -169,7 +169,7 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
             told.append("gone" if listener.done() else "there")
             await send(START)
             await send(LAST)
-            told.append((await listener)["type"])  # when all is sent, it is told
+            told.append((await listener)["type"])  # not before all is sent
 
         await self.ask(app)
         self.assertEqual(["there", "http.disconnect"], told)

@@ -1,4 +1,4 @@
-"""The store on disk, against a model of what it must be."""
+"""The store on disk, compared to a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed commit means for each step, with a real SQLite database."""
+"""The consequences of a failed commit for each step, over a real SQLite database."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class RecordTest(unittest.TestCase):
 
 
 class EncryptedRecordTest(unittest.TestCase):
-    """Somebody who can write to the database can make a right checksum; not a right tag."""
+    """An attacker with write access to the database can forge the checksum, but not the tag."""
 
     def setUp(self) -> None:
         self.cipher = Cipher(KEYS, "k")

@@ -1,4 +1,4 @@
-"""Group commit: the order of steps, shared commits, and what a failure means for each step."""
+"""Group commit: the order of steps, shared commits, failures."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
         writer = await self.begin()
 
         def broken(_connection: sa.Connection) -> None:
-            raise TypeError("a mistake of ours")
+            raise TypeError("a bug")
 
         results = await asyncio.gather(
             writer.submit_and_wait(append(1)),

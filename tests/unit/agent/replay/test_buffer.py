@@ -1,4 +1,4 @@
-"""The buffer: which writes it takes from the backlog, in which order, and what it encodes."""
+"""The buffer: the writes that it takes from the backlog, their order and their encoding."""
 
 from __future__ import annotations
 

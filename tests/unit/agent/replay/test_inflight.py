@@ -1,4 +1,4 @@
-"""The next write is sent in the turn of the loop in which a response arrives, if it may be."""
+"""The next write is sent immediately when a response arrives, if the rules permit it."""
 
 import asyncio
 import re
@@ -103,7 +103,7 @@ class SendNextTest(unittest.IsolatedAsyncioTestCase):
         return sum(len(wire.written) for wire in self.wires)
 
     def sends_next(self, data=OK):
-        """Whether the second is sent in the turn in which the first gets its response."""
+        """Whether the second is sent immediately when the first gets its response."""
         self.connections[0].data_received(data)
         return self.sent() == 2
 

@@ -1,4 +1,4 @@
-"""Which writes may be in flight together: no one can observe a change of their order."""
+"""The rules of order: clients cannot observe that writes were in flight together."""
 
 import unittest
 

@@ -1,4 +1,4 @@
-"""Retransmission of what was lost in flight, at the guest's return."""
+"""Retransmission of lost segments at the guest's return."""
 
 import asyncio
 import unittest
