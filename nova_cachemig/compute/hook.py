@@ -21,13 +21,12 @@ from nova_cachemig.rpc.faults import Faults
 
 LOG = log.getLogger(__name__)
 
-_KEPT: Final = 100
-"""Migrations towards one host whose ``begin`` is remembered: far more than Nova allows."""
-_ANSWER_TIME: Final = 0.5
-"""Seconds at the end of the limit in which no new question is asked: its answer could be late."""
-
-_PACE: Final = 0.25
-"""Seconds, at most, between a question that was answered too soon and the next."""
+_MAX_BEGUN: Final = 100
+"""Migrations to this host whose ``begin`` is remembered: far more than Nova allows."""
+_LAST_REQUEST: Final = 0.5
+"""Seconds before the deadline after which no request is sent: its response could be too late."""
+_REPEAT_DELAY: Final = 0.25
+"""Seconds, at most, before a request is repeated whose response came early."""
 
 _REPORTED = {
     MigrationEventKind.COMPLETED: EventKind.COMPLETED,
@@ -37,7 +36,7 @@ _REPORTED = {
 
 
 class Agent(Protocol):
-    """As much of :class:`~nova_cachemig.rpc.agent.AgentClient` as is used here."""
+    """The methods of :class:`~nova_cachemig.rpc.agent.AgentClient` that the hook calls."""
 
     def begin(
         self,
@@ -58,11 +57,11 @@ class Agent(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HookLimits:
-    """All in seconds."""
+    """In seconds."""
 
     warm: float  # maximum delay of a migration
-    answer: float  # for one response of the agent
-    retry_after: float  # for which no migration waits for an agent that did not respond
+    response: float  # maximum wait for one response of the agent
+    retry_after: float  # during which no migration waits for an agent that did not respond
 
 
 class MigrationHook:
@@ -114,7 +113,7 @@ class MigrationHook:
         )
         with self._lock:
             self._begun[event.instance, event.request] = cast
-            while len(self._begun) > _KEPT:
+            while len(self._begun) > _MAX_BEGUN:
                 self._begun.popitem(last=False)
 
     def _report_end(self, event: MigrationEvent) -> None:
@@ -144,29 +143,34 @@ class MigrationHook:
         LOG.info("cachemig: instance %s, after %.2f s: %s", event.instance, took, outcome)
 
     def _outcome(self, event: MigrationEvent, cast: QueuedCast | None, deadline: float) -> str:
-        """Wait; the sentence to log. Raises if the agent is silent or refuses."""
+        """Wait and return the sentence to log.
+
+        Raises UnreachableError or RefusedError if the agent does not respond or refuses.
+        """
         if self._limits.warm <= 0:
             return "migrations are never delayed ([cachemig] warm_timeout = 0)"
         if self._clock() < self._silent_until:
             return "the agent did not respond a short while ago; not waiting for it"
         if cast is not None and not cast.delivered(self._patience(deadline)):
             raise UnreachableError(cast.error or "the message bus accepts no messages")
-        wait = 0.0  # the first question is whether an agent is there
+        wait = 0.0  # the first request only finds out whether an agent is there
         while True:
-            asked = self._clock()
-            answer = self._ask(event, wait, deadline)
-            if answer is None or self._clock() + _ANSWER_TIME >= deadline:
+            sent = self._clock()
+            response = self._request(event, wait, deadline)
+            if response is None or self._clock() + _LAST_REQUEST >= deadline:
                 limit = f"[cachemig] warm_timeout = {self._limits.warm:g}"
                 return f"goes on though the cache is not warm ({limit})"
-            if answer.ready:
-                return f"goes on: {answer.reason} ({answer.phase})"
-            if (early := asked + wait - self._clock()) > 0:
-                self._sleep(min(early, _PACE))  # an agent that responds early must not be flooded
-            wait = max(0.0, min(SLICE, deadline - self._clock() - _ANSWER_TIME))
+            if response.ready:
+                return f"goes on: {response.reason} ({response.phase})"
+            if (early := sent + wait - self._clock()) > 0:
+                self._sleep(
+                    min(early, _REPEAT_DELAY)
+                )  # an agent that responds early must not be flooded
+            wait = max(0.0, min(SLICE, deadline - self._clock() - _LAST_REQUEST))
 
-    def _ask(self, event: MigrationEvent, wait: float, deadline: float) -> WarmResponse | None:
-        """One slice; None if the time was up before an answer was due."""
-        due = wait + self._limits.answer
+    def _request(self, event: MigrationEvent, wait: float, deadline: float) -> WarmResponse | None:
+        """Wait for one slice. None if the deadline passed before the response was due."""
+        due = wait + self._limits.response
         timeout = max(0.0, min(due, deadline - self._clock()))
         try:
             return self._agent.wait_warm(
@@ -178,7 +182,7 @@ class MigrationHook:
             raise
 
     def _patience(self, deadline: float) -> float:
-        return max(0.0, min(self._limits.answer, deadline - self._clock()))
+        return max(0.0, min(self._limits.response, deadline - self._clock()))
 
 
 def _context(event: MigrationEvent) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Nova's notifications of a live migration, read. Both formats, nothing else."""
+"""Reads Nova's notifications of live migrations, in both formats."""
 
 from __future__ import annotations
 
@@ -49,14 +49,17 @@ class NotUnderstoodError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MigrationEvent:
-    """One notification. ``host`` published it; ``instance_host``: where Nova has the instance."""
+    """One notification.
+
+    ``host`` published it. ``instance_host`` is the instance's host in Nova's database.
+    """
 
     kind: MigrationEventKind
     instance: str
     request: str
     host: str
     instance_host: str | None
-    name: str  # Nova's name of the event
+    name: str  # of the event in Nova
 
 
 def concerns_us(event_type: object, *, versioned: bool) -> bool:

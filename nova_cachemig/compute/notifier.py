@@ -26,10 +26,10 @@ LOG = log.getLogger(__name__)
 
 
 class CachemigDriver(notifier.Driver):
-    """Made in every process of Nova; does something in nova-compute only, with the first migration.
+    """Every process of Nova creates one; it acts in nova-compute only, from the first migration on.
 
-    Nova makes one driver a notifier: two with ``notification_format = both``, which then tells
-    everything twice. Then the versioned half is heard.
+    Nova creates one driver per notifier. With ``notification_format = both`` there are two, and
+    each event is published twice. The driver then reads the versioned notifications only.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, topics: list[str], transport: object) -> None:
@@ -46,7 +46,7 @@ class CachemigDriver(notifier.Driver):
             self._faults.note("guests are not watched", "starting failed", trace=True)
 
     def notify(self, ctxt: Any, message: Any, priority: str, retry: int | None) -> None:
-        """Nova's notifications, all of them. May wait at live_migration_pre.end only.
+        """Handle any notification of Nova's. Waits at live_migration_pre.end only.
 
         A BaseException passes. None is raised here, since RPC runs in separate threads. So it is
         the caller's, for instance an eventlet timeout.

@@ -53,20 +53,20 @@ class Watching(unittest.TestCase):
         self.addCleanup(self.libvirtd.close)
         self.libvirtd.start()
         self.enterContext(mock.patch.object(libvirt_watch, "Tracker", AllPausesAreSwitchovers))
-        self.told: list[GuestEvent] = []
+        self.events: list[GuestEvent] = []
         self.changed = threading.Condition()
         self.faults = Faults()
         self.over = threading.Event()
 
     def tell(self, event: GuestEvent) -> None:
         with self.changed:
-            self.told.append(event)
+            self.events.append(event)
             self.changed.notify_all()
 
     def await_kinds(self, *kinds: EventKind) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: len(self.told) >= len(kinds), LIMIT)
-            self.assertEqual(list(kinds), [event.kind for event in self.told])
+            self.changed.wait_for(lambda: len(self.events) >= len(kinds), LIMIT)
+            self.assertEqual(list(kinds), [event.kind for event in self.events])
 
     def watch(self) -> None:
         uri = self.libvirtd.uri(read_only=True)
@@ -98,7 +98,7 @@ class Watching(unittest.TestCase):
         self.await_kinds(EventKind.PAUSED, EventKind.SWITCHOVER_FAILED)
         self.libvirtd.domain().suspend()
         with self.changed:
-            self.assertTrue(self.changed.wait_for(lambda: len(self.told) == 3, LIMIT))
+            self.assertTrue(self.changed.wait_for(lambda: len(self.events) == 3, LIMIT))
 
 
 PROCESS = """

@@ -19,19 +19,19 @@ NOT_YET = WarmResponse(False, "warming", "warming")
 
 
 class ScriptedAgent:
-    """Answers from a list; each answer costs what the question may cost, on the test's clock."""
+    """Responds from a list. A response takes as long as it may, on the test's clock."""
 
     def __init__(self, test: "HookTest") -> None:
         self.test = test
-        self.told: list[Any] = []
-        self.asked: list[tuple[float, float]] = []
-        self.answers: list[WarmResponse | Exception] = []
-        self.hasty = False  # answers at once, whatever it was asked to wait
+        self.reported: list[Any] = []
+        self.requests: list[tuple[float, float]] = []
+        self.responses: list[WarmResponse | Exception] = []
+        self.hasty = False  # responds at once, whatever it was asked to wait
         self.delivered = True
         self.error: str | None = None
 
     def begin(self, *arguments: Any) -> QueuedCast:
-        self.told.append(("begin", *arguments[1:]))
+        self.reported.append(("begin", *arguments[1:]))
         cast = QueuedCast("begin", {}, 0.0)
         if self.delivered:
             cast.succeeded()
@@ -40,21 +40,21 @@ class ScriptedAgent:
         return cast
 
     def guest_event(self, ctxt: dict[str, str], event: GuestEvent) -> QueuedCast:
-        self.told.append(event)
+        self.reported.append(event)
         return QueuedCast("guest_event", {}, 0.0)
 
     def wait_warm(
         self, ctxt: dict[str, str], instance: str, request: str, wait: float, *, timeout: float
     ) -> WarmResponse:
-        self.asked.append((wait, timeout))
-        answer = self.answers.pop(0) if self.answers else NOT_YET
-        if isinstance(answer, UnreachableError):
+        self.requests.append((wait, timeout))
+        response = self.responses.pop(0) if self.responses else NOT_YET
+        if isinstance(response, UnreachableError):
             self.test.now += timeout
         elif not self.hasty:
             self.test.now += wait
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(response, Exception):
+            raise response
+        return response
 
 
 def event(kind: MigrationEventKind, request: str = "req-1") -> MigrationEvent:
@@ -67,7 +67,7 @@ class HookTest(unittest.TestCase):
         self.addCleanup(logging.getLogger("nova_cachemig.rpc.faults").setLevel, logging.NOTSET)
         self.now = 100.0
         self.agent = ScriptedAgent(self)
-        self.hook = self.new_hook(HookLimits(warm=30, answer=2, retry_after=30))
+        self.hook = self.new_hook(HookLimits(warm=30, response=2, retry_after=30))
 
     def new_hook(self, limits: HookLimits) -> MigrationHook:
         return MigrationHook(
@@ -91,85 +91,85 @@ class HookTest(unittest.TestCase):
         [record] = logged.records
         return self.now - began, record.getMessage()
 
-    # -- telling ---------------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------
 
-    def test_the_beginning_is_told_with_both_hosts(self) -> None:
+    def test_the_beginning_is_reported_with_both_hosts(self) -> None:
         self.hook.handle(event(MigrationEventKind.BEGUN))
         self.assertEqual(
-            [("begin", "uuid-1", "req-1", "host-a", "host-b", 1000.5)], self.agent.told
+            [("begin", "uuid-1", "req-1", "host-a", "host-b", 1000.5)], self.agent.reported
         )
 
-    def test_the_end_is_told(self) -> None:
-        for kind, told in (
+    def test_the_end_is_reported(self) -> None:
+        for kind, reported in (
             (MigrationEventKind.COMPLETED, EventKind.COMPLETED),
             (MigrationEventKind.ROLLING_BACK, EventKind.FAILED),
             (MigrationEventKind.ROLLED_BACK, EventKind.ROLLED_BACK),
         ):
             self.hook.handle(event(kind))
             self.assertEqual(
-                GuestEvent("uuid-1", told, 1000.5, "host-b", "req-1", f"instance.{kind.value}"),
-                self.agent.told[-1],
+                GuestEvent("uuid-1", reported, 1000.5, "host-b", "req-1", f"instance.{kind.value}"),
+                self.agent.reported[-1],
             )
-        self.assertEqual([], self.agent.asked)
+        self.assertEqual([], self.agent.requests)
 
     # -- waiting ---------------------------------------------------------------------------
 
     def test_a_warm_cache_delays_nothing(self) -> None:
-        self.agent.answers = [READY]
+        self.agent.responses = [READY]
         took, sentence = self.wait()
         self.assertEqual(0.0, took)
         self.assertIn("warm (armed)", sentence)
 
     def test_it_asks_until_the_cache_is_warm(self) -> None:
-        self.agent.answers = [NOT_YET, NOT_YET, NOT_YET, READY]
+        self.agent.responses = [NOT_YET, NOT_YET, NOT_YET, READY]
         took, _sentence = self.wait()
         self.assertEqual(6.0, took)
-        self.assertEqual([0.0, 2.0, 2.0, 2.0], [wait for wait, _timeout in self.agent.asked])
+        self.assertEqual([0.0, 2.0, 2.0, 2.0], [wait for wait, _timeout in self.agent.requests])
 
     def test_it_never_waits_longer_than_the_limit(self) -> None:
         for warm in (1, 2, 3, 7, 30, 300):
-            self.hook = self.new_hook(HookLimits(warm=warm, answer=2, retry_after=0))
+            self.hook = self.new_hook(HookLimits(warm=warm, response=2, retry_after=0))
             took, sentence = self.wait()
             self.assertLessEqual(took, warm)
             self.assertGreaterEqual(took, warm - 1)
             self.assertIn("not warm", sentence)
 
-    def test_an_agent_that_does_not_wait_is_not_drummed_on(self) -> None:
+    def test_an_agent_that_responds_early_is_not_flooded(self) -> None:
         self.agent.hasty = True
         took, sentence = self.wait()
         self.assertLessEqual(took, 30)
         self.assertIn("not warm", sentence)
-        self.assertLess(len(self.agent.asked), 150)
+        self.assertLess(len(self.agent.requests), 150)
 
-    def test_no_question_may_outlive_the_limit(self) -> None:
-        self.agent.answers = [NOT_YET] * 14 + [UnreachableError("late")] * 9
+    def test_no_request_outlives_the_limit(self) -> None:
+        self.agent.responses = [NOT_YET] * 14 + [UnreachableError("late")] * 9
         took, _sentence = self.wait()
         self.assertLessEqual(took, 30)
 
-    def test_an_answer_too_late_is_no_silent_agent(self) -> None:
-        self.hook = self.new_hook(HookLimits(warm=3, answer=2, retry_after=30))
-        self.agent.answers = [NOT_YET, UnreachableError("late")]
+    def test_a_response_after_the_limit_is_no_silent_agent(self) -> None:
+        self.hook = self.new_hook(HookLimits(warm=3, response=2, retry_after=30))
+        self.agent.responses = [NOT_YET, UnreachableError("late")]
         took, sentence = self.wait()
         self.assertIn("not warm", sentence)
         self.assertEqual(3.0, took)
-        self.agent.answers = [READY]
+        self.agent.responses = [READY]
         self.assertIn("warm (armed)", self.wait("req-2")[1])
 
-    def test_a_silent_agent_costs_one_answer_and_then_nothing_for_a_while(self) -> None:
-        self.agent.answers = [UnreachableError("nobody")]
+    def test_a_silent_agent_costs_one_timeout_and_then_nothing_for_a_while(self) -> None:
+        self.agent.responses = [UnreachableError("nobody")]
         took, sentence = self.wait()
         self.assertEqual(2.0, took)
         self.assertIn("nobody", sentence)
         took, sentence = self.wait("req-2")
         self.assertEqual(0.0, took)
-        self.assertEqual(1, len(self.agent.asked))
+        self.assertEqual(1, len(self.agent.requests))
         self.now += 30
-        self.agent.answers = [READY]
+        self.agent.responses = [READY]
         self.wait("req-3")
-        self.assertEqual(2, len(self.agent.asked))
+        self.assertEqual(2, len(self.agent.requests))
 
     def test_an_agent_that_refuses_is_not_waited_for(self) -> None:
-        self.agent.answers = [RefusedError("ValueError: no")]
+        self.agent.responses = [RefusedError("ValueError: no")]
         took, sentence = self.wait()
         self.assertEqual(0.0, took)
         self.assertIn("ValueError: no", sentence)
@@ -179,10 +179,10 @@ class HookTest(unittest.TestCase):
         self.agent.error = "no agent listens on topic t"
         self.hook.handle(event(MigrationEventKind.BEGUN))
         took, sentence = self.wait()
-        self.assertEqual((0.0, []), (took, self.agent.asked))
+        self.assertEqual((0.0, []), (took, self.agent.requests))
         self.assertIn("no agent listens", sentence)
 
-    def test_a_beginning_that_hangs_is_waited_for_as_long_as_an_answer(self) -> None:
+    def test_a_beginning_that_hangs_is_waited_for_as_long_as_a_response(self) -> None:
         self.agent.delivered = False
         self.hook = MigrationHook(self.agent, HookLimits(30, 0.2, 30), Faults())
         self.hook.handle(event(MigrationEventKind.BEGUN))
@@ -192,9 +192,9 @@ class HookTest(unittest.TestCase):
         self.assertIn("accepts no messages", sentence)
 
     def test_zero_never_waits(self) -> None:
-        self.hook = self.new_hook(HookLimits(warm=0, answer=2, retry_after=30))
+        self.hook = self.new_hook(HookLimits(warm=0, response=2, retry_after=30))
         self.assertEqual(0.0, self.wait()[0])
-        self.assertEqual([], self.agent.asked)
+        self.assertEqual([], self.agent.requests)
 
     def test_what_is_remembered_is_bounded(self) -> None:
         for number in range(1000):

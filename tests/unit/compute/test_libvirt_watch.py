@@ -98,11 +98,11 @@ class LibvirtWatchTest(unittest.TestCase):
         patch.start()
         self.addCleanup(patch.stop)
         self.libvirt = FakeLibvirt()
-        self.told: list[GuestEvent] = []
+        self.events: list[GuestEvent] = []
         self.warmed = 0
         self.faults = Faults()
         self.watch = libvirt_watch.LibvirtWatch(
-            self.libvirt, "test:", "host-a", self.told.append, self._warm, self.faults
+            self.libvirt, "test:", "host-a", self.events.append, self._warm, self.faults
         )
 
     def _warm(self) -> None:
@@ -116,7 +116,7 @@ class LibvirtWatchTest(unittest.TestCase):
         return self.libvirt.connections[-1]
 
     def kinds(self) -> list[EventKind]:
-        return [event.kind for event in self.told]
+        return [event.kind for event in self.events]
 
     def test_a_source_reports_the_pause(self) -> None:
         self.play(
@@ -130,7 +130,7 @@ class LibvirtWatchTest(unittest.TestCase):
     def test_a_destination_opens_its_channel_before_the_guest_runs(self) -> None:
         def arrived() -> None:
             self.now_connection().lifecycle("uuid-1", Lifecycle.STARTED, Started.MIGRATED)
-            self.assertEqual((1, []), (self.warmed, self.told))
+            self.assertEqual((1, []), (self.warmed, self.events))
 
         self.play(
             arrived,
@@ -181,7 +181,7 @@ class LibvirtWatchTest(unittest.TestCase):
         def pause() -> None:
             for uuid in ("went-on", "still-paused", "moved"):
                 self.now_connection().lifecycle(uuid, Lifecycle.SUSPENDED, Suspended.MIGRATED)
-            self.told.clear()
+            self.events.clear()
             self.libvirt.domains = {"went-on": Domain("went-on", 1), "still-paused": Domain("x", 3)}
 
         self.play(pause, self._lose, self._pass(1))
@@ -189,4 +189,4 @@ class LibvirtWatchTest(unittest.TestCase):
         self.assertEqual(("still-paused",), self.watch._tracker.paused())
 
     def facts(self) -> list[tuple[str, EventKind]]:
-        return [(event.instance, event.kind) for event in self.told]
+        return [(event.instance, event.kind) for event in self.events]

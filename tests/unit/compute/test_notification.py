@@ -55,7 +55,7 @@ class Formats(unittest.TestCase):
         message = versioned("instance.live_migration_pre.end", request_id=None)
         self.assertEqual("req-2", notification.read({"request_id": "req-2"}, message).request)
 
-    def test_both_formats_tell_the_same_moments(self) -> None:
+    def test_both_formats_give_the_same_events(self) -> None:
         self.assertEqual(
             sorted(kind.value for kind in notification._VERSIONED.values()),
             sorted(kind.value for kind in notification._UNVERSIONED.values()),

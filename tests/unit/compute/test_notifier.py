@@ -50,11 +50,11 @@ class NotifierTest(unittest.TestCase):
         made._hook = hook = FakeHook()  # type: ignore[assignment]
         return made, hook
 
-    def test_it_is_found_by_the_name_that_stands_in_nova_conf(self) -> None:
+    def test_the_name_in_nova_conf_finds_it(self) -> None:
         found = driver.DriverManager("oslo.messaging.notify.drivers", "cachemig")
         self.assertIs(notifier.CachemigDriver, found.driver)
 
-    def test_a_moment_reaches_the_hook(self) -> None:
+    def test_an_event_reaches_the_hook(self) -> None:
         made, hook = self.made(nova_conf())
         made.notify({}, versioned(BEGUN), "INFO", -1)
         self.assertEqual([MigrationEventKind.BEGUN], [event.kind for event in hook.handled])

@@ -18,11 +18,11 @@ class Play(unittest.TestCase):
         self.tracker = tracker.Tracker("host-a")
 
     def saw(self, event: int, detail: int = 0, instance: str = "uuid-1") -> str | None:
-        told = self.tracker.lifecycle(instance, event, detail, 7.5)
-        if told is None:
+        reported = self.tracker.lifecycle(instance, event, detail, 7.5)
+        if reported is None:
             return None
-        self.assertEqual((instance, 7.5, "host-a", None), _facts(told))
-        return told.kind.value
+        self.assertEqual((instance, 7.5, "host-a", None), _facts(reported))
+        return reported.kind.value
 
     def test_the_source_of_a_pre_copy(self) -> None:
         self.assertEqual("paused", self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED))
@@ -66,10 +66,10 @@ class Play(unittest.TestCase):
         self.assertEqual((), self.tracker.paused())
 
     def detail(self, event: int, detail: int) -> str:
-        told = self.tracker.lifecycle("uuid-1", event, detail, 1.0)
-        assert told is not None
-        self.assertEqual("postcopy" in told.detail, told.post_copy)
-        return told.detail
+        reported = self.tracker.lifecycle("uuid-1", event, detail, 1.0)
+        assert reported is not None
+        self.assertEqual("postcopy" in reported.detail, reported.post_copy)
+        return reported.detail
 
     def test_a_pause_and_resume_by_a_user_is_not_reported(self) -> None:
         self.assertIsNone(self.saw(Lifecycle.SUSPENDED, 0))
@@ -77,14 +77,14 @@ class Play(unittest.TestCase):
 
     def test_a_failed_switchover_that_was_missed(self) -> None:
         self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
-        told = self.tracker.found_running("uuid-1", 9.0)
-        assert told is not None
-        self.assertEqual(K.SWITCHOVER_FAILED, told.kind)
+        reported = self.tracker.found_running("uuid-1", 9.0)
+        assert reported is not None
+        self.assertEqual(K.SWITCHOVER_FAILED, reported.kind)
         self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED)
         self.tracker.not_found("uuid-1")
         self.assertEqual((), self.tracker.paused())
 
-    def test_domains_are_told_apart(self) -> None:
+    def test_domains_are_independent(self) -> None:
         self.saw(Lifecycle.SUSPENDED, Suspended.MIGRATED, "uuid-1")
         self.assertIsNone(self.saw(Lifecycle.RESUMED, 0, "uuid-2"))
 
@@ -94,8 +94,8 @@ class Play(unittest.TestCase):
     ) -> None:
         watched = tracker.Tracker("host-a")
         for instance, event, detail in said:
-            told = watched.lifecycle(instance, event, detail, 0.0)
-            self.assertTrue(told is None or told.instance == instance)
+            reported = watched.lifecycle(instance, event, detail, 0.0)
+            self.assertTrue(reported is None or reported.instance == instance)
         for instance in "ab":
             watched.lifecycle(instance, Lifecycle.STOPPED, 0, 0.0)
         self.assertEqual((set(), set()), (watched._paused, watched._arriving))
@@ -114,5 +114,5 @@ class Numbers(unittest.TestCase):
                 self.assertEqual(getattr(libvirt, name), member.value, name)
 
 
-def _facts(told: GuestEvent) -> tuple[Any, ...]:
-    return told.instance, told.at, told.host, told.request
+def _facts(reported: GuestEvent) -> tuple[Any, ...]:
+    return reported.instance, reported.at, reported.host, reported.request
