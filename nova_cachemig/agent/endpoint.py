@@ -31,9 +31,14 @@ JOURNAL_LIMIT: Final = 30.0
 """Seconds for one page, chunk or decision of the journal."""
 
 _NOT_SERVED: Final = (
-    "this agent does not serve its journal over RPC ([agent] serve_journal = false): use --offline "
+    "this agent does not serve its journal over RPC ([agent] serve_journal = none): use --offline "
     "on its node"
 )
+_NO_CONTENT: Final = (
+    "this agent does not serve the content of writes over RPC ([agent] serve_journal = metadata): "
+    "use --offline on its node"
+)
+_CONTENT: Final = frozenset({"headers", "body", "client", "idempotency_key"})
 
 
 class _OnLoop:
@@ -138,12 +143,16 @@ class Endpoint(_OnLoop):
 class ReviewEndpoint(_OnLoop):
     """Implements :class:`nova_cachemig.rpc.journal.JournalEndpoint`.
 
-    ``review`` None: the agent does not serve its journal, and each method says so.
+    ``review`` None: the agent does not serve its journal, and each method says so. Without
+    ``content``, no response holds what a user has sent.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, review: Review | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, review: Review | None, *, content: bool
+    ) -> None:
         super().__init__(loop)
         self._review = review
+        self._content = content
 
     def writes(
         self,
@@ -154,14 +163,21 @@ class ReviewEndpoint(_OnLoop):
         content: bool,
     ) -> dict[str, Any]:
         """One page of writes."""
-        return self._blocking(lambda r: r.writes(states, service, after, content=content))
+        if content:
+            self._check_content()
+        page = self._blocking(lambda r: r.writes(states, service, after, content=content))
+        if not self._content:
+            page["writes"] = [_metadata(facts) for facts in page["writes"]]
+        return page
 
     def write(self, name: str) -> dict[str, Any]:
         """One write with its content."""
-        return self._blocking(lambda review: review.write(name))
+        found = self._blocking(lambda review: review.write(name))
+        return found if self._content else _metadata(found)
 
     def body(self, name: str, chunk: int) -> dict[str, Any]:
         """One chunk of a body."""
+        self._check_content()
         return self._blocking(lambda review: review.body(name, chunk))
 
     def resend(self, name: str, reason: str, asked_by: str) -> None:
@@ -172,7 +188,19 @@ class ReviewEndpoint(_OnLoop):
         """Never send a quarantined write."""
         self._blocking(lambda review: review.discard(name, reason, asked_by))
 
+    def _check_content(self) -> None:
+        if not self._content:
+            raise ValueError(_NO_CONTENT)
+
     def _blocking(self, work: Callable[[Review], T]) -> T:
         if self._review is None:
             raise ValueError(_NOT_SERVED)
         return self._run(asyncio.to_thread(work, self._review), JOURNAL_LIMIT)
+
+
+def _metadata(facts: dict[str, Any]) -> dict[str, Any]:
+    """A write without what its user has sent: a query string may hold a secret, too."""
+    kept = {name: value for name, value in facts.items() if name not in _CONTENT}
+    if "url" in kept:
+        kept["url"] = str(kept["url"]).partition("?")[0]
+    return kept

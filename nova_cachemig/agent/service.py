@@ -112,13 +112,13 @@ class Agent:
         endpoint = Endpoint(loop, self._manager, self._store, self._conf.agent.host, self._registry)
         journal = self._writes.journal
         served = self._conf.agent.serve_journal
-        review = Review(journal.engine, journal.spool) if served else None
+        review = None if served == "none" else Review(journal.engine, journal.spool)
         server = contract.server(
             self._conf,
             endpoint,
             host=self._conf.agent.host,
             topic=self._conf.agent.topic,
-            review=ReviewEndpoint(loop, review),
+            review=ReviewEndpoint(loop, review, content=served == "content"),
         )
         endpoint.server = server
         return server

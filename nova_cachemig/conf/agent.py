@@ -21,13 +21,18 @@ OPTS = [
         default="nova-cachemig-agent",
         help="RPC topic of the agent. It must equal [cachemig] topic in nova.conf.",
     ),
-    cfg.BoolOpt(
+    cfg.StrOpt(
         "serve_journal",
-        default=True,
-        help="Whether operators can list, show, resend and discard quarantined writes over RPC, "
-        "with nova-cachemig-manage journal. Any program that can send to the topic can then do so, "
-        "and the content of writes crosses the message bus. If false, only "
-        "nova-cachemig-manage --offline on this node can.",
+        default="metadata",
+        choices=[
+            ("none", "nothing"),
+            ("metadata", "list, resend and discard writes; without their content"),
+            ("content", "also their headers, bodies, query strings and clients"),
+        ],
+        help="The part of nova-cachemig-manage journal that works over RPC. Any program that can "
+        "send to the topic can do the same, and on many clouds every OpenStack service can. The "
+        "content of writes is the users' own. With --offline, on this node, everything works, "
+        "whatever this option says.",
     ),
     cfg.StrOpt(
         "state_dir",

@@ -138,7 +138,7 @@ class ReviewEndpointTest(LoopCase):
         threads: set[str] = set()
         review = mock.Mock()
         review.resend.side_effect = lambda *a: threads.add(threading.current_thread().name)
-        served = ReviewEndpoint(self.loop, review)
+        served = ReviewEndpoint(self.loop, review, content=True)
         served.writes((WriteState.IN_DOUBT,), None, "shop/1", content=True)
         served.write("shop/1")
         served.body("shop/1", 2)
@@ -157,6 +157,40 @@ class ReviewEndpointTest(LoopCase):
         self.assertTrue(all(name.startswith("asyncio") for name in threads), threads)
 
     def test_an_agent_that_does_not_serve_its_journal_says_so(self) -> None:
-        served = ReviewEndpoint(self.loop, None)
-        with self.assertRaisesRegex(ValueError, r"\[agent\] serve_journal = false"):
+        served = ReviewEndpoint(self.loop, None, content=False)
+        with self.assertRaisesRegex(ValueError, r"\[agent\] serve_journal = none"):
             served.write("shop/1")
+
+    def test_without_content_nothing_that_a_user_sent_leaves_the_agent(self) -> None:
+        facts = {
+            "write": "shop/1",
+            "state": "in_doubt",
+            "method": "POST",
+            "host": "shop.example",
+            "url": "/pay?card=4111",
+            "client": "198.51.100.7",
+            "idempotency_key": "k",
+            "length": 9,
+            "headers": [["authorization", "Bearer x"]],
+            "body": "c2VjcmV0",
+        }
+        review = mock.Mock()
+        review.write.return_value = facts
+        review.writes.return_value = {"writes": [facts], "next": None}
+        served = ReviewEndpoint(self.loop, review, content=False)
+        shown = {
+            "write": "shop/1",
+            "state": "in_doubt",
+            "method": "POST",
+            "host": "shop.example",
+            "url": "/pay",
+            "length": 9,
+        }
+        self.assertEqual(shown, served.write("shop/1"))
+        page = served.writes((WriteState.IN_DOUBT,), None, None, content=False)
+        self.assertEqual([shown], page["writes"])
+        with self.assertRaisesRegex(ValueError, r"serve_journal = metadata.*--offline"):
+            served.writes((WriteState.IN_DOUBT,), None, None, content=True)
+        with self.assertRaisesRegex(ValueError, r"serve_journal = metadata.*--offline"):
+            served.body("shop/1", 0)
+        self.assertEqual([], review.body.mock_calls)
