@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import cast
 
 import httptools
 
@@ -59,8 +60,7 @@ class _Connection(asyncio.Protocol):
         self._previous: asyncio.Task[None] | None = None  # requests are processed one by one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

@@ -253,7 +253,7 @@ class WithoutAgent(MigrationScenarios):
         self.assertEqual("dest", self._host())
         waited, why = self._waited()
         self.assertLess(waited, 1.0 + 0.5, "rpc_timeout is 1 s")
-        self.assertIn("not waited for", why)
+        self.assertIn("not waiting for", why)
 
 
 class WithoutBus(MigrationScenarios):
@@ -266,7 +266,7 @@ class WithoutBus(MigrationScenarios):
         self.assertEqual("dest", self._host())
         waited, why = self._waited()
         self.assertLess(waited, 1.0 + 0.5, "rpc_timeout is 1 s")
-        self.assertIn("not waited for", why)
+        self.assertIn("not waiting for", why)
 
 
 def _of(agent: RecordingAgent, what: str) -> list[Any]:

@@ -1,6 +1,6 @@
 import unittest
 
-from nova_cachemig.compute.hook import _TOLD
+from nova_cachemig.compute.hook import _REPORTED
 from nova_cachemig.model.event import FROM_COMPUTE, EventKind
 
 
@@ -10,5 +10,5 @@ class EventKindTest(unittest.TestCase):
         self.assertEqual(expected, sorted(kind.value for kind in FROM_COMPUTE))
 
     def test_the_hook_reports_only_what_the_agent_takes(self) -> None:
-        self.assertLessEqual(set(_TOLD.values()), FROM_COMPUTE)
+        self.assertLessEqual(set(_REPORTED.values()), FROM_COMPUTE)
         self.assertLessEqual(FROM_COMPUTE, set(EventKind))
