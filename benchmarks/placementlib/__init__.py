@@ -1,6 +1,6 @@
-"""The parts of benchmarks/placement: readers, trials, score, report, cli.
+"""The code of benchmarks/placement: readers, trials, score, report, cli.
 
-A trace is read into panels of machines (``readers``); hosts are made of random machines and
-forecast at random instants (``trials``); each method's error, coverage and regret are summed up
-with intervals (``score``) and shown (``report``).
+``readers`` reads a trace into panels of machines. ``trials`` groups random machines into hosts and
+forecasts them at random instants. ``score`` computes error, coverage and regret of each method,
+with intervals. ``report`` prints them.
 """

@@ -30,7 +30,7 @@ MORE: tuple[type[Forecaster], ...] = (smoothing.HoltWinters,)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; their defaults are those of the published figures."""
+    """Return the parser; its defaults are those of the published figures."""
     p = argparse.ArgumentParser(
         prog="placement",
         description="Forecast error, quantile coverage and placement regret on load traces.",
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="PATH",
         type=pathlib.Path,
-        help="a folder or tar(.gz) of text files (one a machine), or a Parquet file",
+        help="a folder or tar(.gz) of text files (one per machine), or a Parquet file",
     )
     add(
         "--interval",
@@ -54,14 +54,14 @@ def parser() -> argparse.ArgumentParser:
         "--column",
         type=_column,
         metavar="N",
-        help="which column of a text file, counted from 1 (default: the last)",
+        help="column of a text file, counted from 1 (default: the last)",
     )
-    add("--match", default="", metavar="REGEX", help="only files whose path this finds")
+    add("--match", default="", metavar="REGEX", help="read only files whose path matches")
     add(
         "--split",
         choices=("time", "machine"),
         default="",
-        help="judge only the later half of the time, or only half of the machines",
+        help="judge only the second half of the time, or half of the machines",
     )
     add(
         "--seeds", type=_count, default=100, metavar="N", help="random clouds (default %(default)d)"
@@ -71,38 +71,56 @@ def parser() -> argparse.ArgumentParser:
         type=_seed,
         default=0,
         metavar="N",
-        help="the seeds begin there; from 0 on some were used to choose the default",
+        help="first seed; seeds below 1000 were used for tuning (default %(default)d)",
     )
-    add("--instants", type=_count, default=8, metavar="N", help="forecasts a seed (%(default)d)")
-    add("--hosts", type=_count, default=20, metavar="N", help="hosts a cloud (%(default)d)")
-    add("--vms", type=_count, default=10, metavar="N", help="machines a host (%(default)d)")
+    add(
+        "--instants",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="forecasts per seed (default %(default)d)",
+    )
+    add(
+        "--hosts",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="hosts per cloud (default %(default)d)",
+    )
+    add(
+        "--vms",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="machines per host (default %(default)d)",
+    )
     add(
         "--horizon",
         type=float,
         default=3600.0,
         metavar="SECONDS",
-        help="what the forecasts are of (default %(default)g)",
+        help="forecast horizon (default %(default)g)",
     )
     add(
         "--stay",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="how long the chosen host is judged (default: the horizon)",
+        help="time over which the chosen host is judged (default: the horizon)",
     )
     add(
         "--history",
         type=float,
         default=7 * 86400.0,
         metavar="SECONDS",
-        help="the methods see at most so much of the past (default a week)",
+        help="maximum history of the methods (default: a week)",
     )
     add(
         "--warmup",
         type=float,
         default=7200.0,
         metavar="SECONDS",
-        help="no forecast before so much was seen (default %(default)g)",
+        help="minimum history of a forecast (default %(default)g)",
     )
     add(
         "--all-methods",
@@ -110,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
         help="also Holt-Winters, which needs days of history",
     )
     add("--jobs", type=_count, default=1, metavar="N", help="processes (default 1)")
-    add("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
+    add("--json", type=pathlib.Path, metavar="FILE", help="write the results to FILE")
     return p
 
 
@@ -136,7 +154,7 @@ def _seed(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; the exit status."""
+    """Run the benchmark; return the exit status."""
     args = parser().parse_args(argv)
     plan = trials.Plan(
         interval=args.interval,
@@ -179,7 +197,7 @@ def _trace(
 
 
 def _unused(name: str, taken: dict[str, Any]) -> str:
-    """The name, numbered if it was used before."""
+    """Return the name, with a number if it is taken."""
     number = 2
     unique = name
     while unique in taken:
@@ -188,7 +206,7 @@ def _unused(name: str, taken: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no infinity: null."""
+    """Replace infinity, which JSON lacks, by null."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -1,11 +1,11 @@
-"""Traces from files: into panels, a panel being machines that were measured over the same time.
+"""Reads traces into panels. A panel is a set of machines measured over the same time.
 
-* a folder, or a tar or tar.gz, of text files: one file a machine, a row a sample, one or more
-  columns; each
-  folder within is a panel of its own (PlanetLab: a day);
-* a Parquet file with the columns id, timestamp, cpu_usage (Bitbrains), and beside it, if present,
-  the same name with ``_meta`` before the suffix, with id and cpu_capacity: the load is then per
-  cent of capacity.
+A path is one of:
+
+* a folder, or a tar or tar.gz, of text files with one or more columns: one file per machine, one
+  row per sample. Each folder within is a panel (PlanetLab: a day);
+* a Parquet file with the columns id, timestamp, cpu_usage (Bitbrains). A file with ``_meta`` before
+  the suffix may give id and cpu_capacity; the load is then in per cent of the capacity.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SEPARATORS = re.compile(r"[,;\s]+")
 SUFFIXES = re.compile(r"(\.tar)?(\.(gz|bz2|xz|tgz|parquet|tar))?$")
 
 HELD_SAMPLES = 6
-"""A Bitbrains row covers the time ``duration`` before it: at most so many samples."""
+"""Maximum number of samples that one Bitbrains row covers (its ``duration``)."""
 
 
 class TraceError(Exception):
-    """The path holds no trace that can be read: the caller's fault."""
+    """The path has no readable trace: the caller's fault."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,13 +50,13 @@ class Options:
     interval: float = 300.0
     """Seconds between the rows of a text file; the grid on which a Parquet file is laid."""
     column: int | None = None
-    """Which column of a text file, from 1; None is the last."""
+    """Column of a text file, counted from 1; None is the last."""
     match: str = ""
-    """Only files whose name this regular expression finds."""
+    """Regular expression that selects files by name."""
 
 
 def read(path: pathlib.Path, options: Options) -> list[Panel]:
-    """All panels of one trace; TraceError where there is none."""
+    """Return all panels of a trace; TraceError if there is none."""
     if path.is_dir():
         panels = _text_panels(_folder(path), options)
     elif path.suffix == ".parquet":
@@ -71,7 +71,7 @@ def read(path: pathlib.Path, options: Options) -> list[Panel]:
 
 
 def trace_name(path: pathlib.Path) -> str:
-    """What a trace is called in the results: the path's last part without suffixes."""
+    """Return the name of a trace in the results: the path's last part without suffixes."""
     return SUFFIXES.sub("", path.resolve().name)
 
 
@@ -102,7 +102,7 @@ def _text_panels(files: Iterator[tuple[str, bytes]], options: Options) -> list[P
 
 
 def _panel(name: str, rows: dict[str, Floats]) -> Panel:
-    """Rows of any length, side by side from their first sample."""
+    """A panel of rows of any length, aligned at their first samples."""
     values = np.full((len(rows), max(map(len, rows.values()))), np.nan)
     for i, row in enumerate(rows.values()):
         values[i, : len(row)] = row
@@ -110,10 +110,9 @@ def _panel(name: str, rows: dict[str, Floats]) -> Panel:
 
 
 def parse(text: str, column: int | None) -> Floats:
-    """A column of a text of numbers: one row a sample; what is not a load is a gap.
+    """Return a column of a text of numbers, one row per sample. A value that is no load is a gap.
 
-    Columns are set apart by commas, semicolons or blanks. Lines before the first that has a
-    number there are a heading, and left out.
+    Commas, semicolons or blanks separate columns. A first line without a number is a heading.
     """
     index = -1 if column is None else column - 1
     values = [_number(line, index) for line in text.splitlines() if line.strip()]
@@ -161,7 +160,7 @@ def _parquet(path: pathlib.Path, interval: float) -> Panel:
 
 
 def lay(row: Floats, bins: NDArray[np.int64], loads: Floats, covers: Floats) -> None:
-    """Lay samples on a row; each also fills the empty places before it that it covers."""
+    """Put samples on a row. Each also fills the empty places before it that it covers."""
     held = np.clip(np.round(covers), 1, HELD_SAMPLES).astype(np.int64)
     for back in range(HELD_SAMPLES - 1, 0, -1):
         where = (held > back) & (bins >= back)

@@ -9,7 +9,7 @@ HEADINGS = ("method", "MAE", "RMSE", "cover 80 %", "regret", "95 % interval", "b
 
 
 def table(trace: str, scores: dict[str, dict[str, Any]], seeds: int) -> str:
-    """One trace's results, loads in the unit of the trace."""
+    """Return one trace's results as a table, with loads in the unit of the trace."""
     rows = [HEADINGS] + [(method, *_cells(score)) for method, score in scores.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
     lines = [f"{trace}: {seeds} seeds"]
@@ -30,7 +30,7 @@ def table(trace: str, scores: dict[str, dict[str, Any]], seeds: int) -> str:
 
 
 def verdict(low: float, high: float) -> str:
-    """What an interval of default's regret less another's says."""
+    """Return the meaning of an interval of the default's regret less another method's."""
     if high < 0:
         return "better"
     return "worse" if low > 0 else "no difference shown"

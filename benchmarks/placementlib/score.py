@@ -1,12 +1,13 @@
-"""Scores of each method over all seeds, with intervals over seeds.
+"""Scores of each method over all seeds, with intervals.
 
-``mae``, ``rmse`` and ``coverage_80`` are over hosts and instants, of the mean load over the
-horizon. The *regret* of an instant is that mean of the chosen host (the one with the lowest
-forecast mean) less that of the best host; ``top1`` is how often they are the same. Instants of a
-seed share hosts and history, so an interval is over the means of the seeds (each one cluster),
-Student's t at 95 %. Seeds draw from the same machines and days: that interval says how sure the
-figure is for this trace. For the default's differences there is a second one, over the days of
-the trace (each one cluster): what other days of these machines could bring.
+``mae``, ``rmse`` and ``coverage_80`` cover hosts and instants, for the mean load over the horizon.
+The *regret* of an instant is the mean load of the chosen host less that of the best host. The
+chosen host has the lowest forecast mean. ``top1`` is the share of instants with a regret of 0.
+
+Instants of a seed share hosts and history. An interval is therefore over the means of the seeds
+(each one cluster), Student's t at 95 %. Seeds draw from the same machines and days: the interval
+describes this trace only. The default's differences have a second interval over the days of the
+trace (each one cluster), which describes other days of the same machines.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ DEFAULT = "default"
 
 
 def regret(outcome: Outcome, method: str) -> float:
-    """How much busier the host chosen was than the best one."""
+    """Return how much busier the chosen host was than the best one."""
     known = np.isfinite(outcome.actual)
     forecast = np.where(known, outcome.forecasts[method][0], np.nan)
     actual = np.where(known, outcome.actual, -np.inf)
     if not np.isfinite(forecast).any():
-        return float(actual.max() - outcome.actual[known].min())  # no choice: the worst
+        return float(actual.max() - outcome.actual[known].min())  # no forecast: the worst choice
     return float(outcome.actual[np.nanargmin(forecast)] - outcome.actual[known].min())
 
 
 def interval(values: Floats) -> list[float]:
-    """The 95 % interval of the mean of independent values, [low, high]."""
+    """Return the 95 % interval of the mean of independent values, [low, high]."""
     n, mean = len(values), float(values.mean())
     if n < 2:
         return [-math.inf, math.inf]
@@ -46,7 +47,7 @@ def interval(values: Floats) -> list[float]:
 
 
 def interval_by_day(values: Floats, days: Sequence[str]) -> list[float]:
-    """The 95 % interval of the mean of values that depend on each other within a day.
+    """Return the 95 % interval of the mean of values that are dependent within a day.
 
     Cluster-robust (Liang and Zeger, 'Longitudinal data analysis', Biometrika 1986).
     """
@@ -59,7 +60,7 @@ def interval_by_day(values: Floats, days: Sequence[str]) -> list[float]:
 
 
 def student(freedom: int, level: float = 0.975) -> float:
-    """Student's quantile by the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5)."""
+    """Return Student's quantile by the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5)."""
     z, n = NormalDist().inv_cdf(level), float(freedom)
     terms = (
         (z**3 + z) / 4,
@@ -70,12 +71,12 @@ def student(freedom: int, level: float = 0.975) -> float:
 
 
 def by_seed(seeds: Sequence[Sequence[Outcome]], method: str) -> Floats:
-    """Mean regret of each seed, float[seeds]."""
+    """Return the mean regret of each seed, float[seeds]."""
     return np.array([np.mean([regret(o, method) for o in seed]) for seed in seeds])
 
 
 def score(seeds: Sequence[Sequence[Outcome]]) -> dict[str, dict[str, Any]]:
-    """The scores of each method; for the default also the paired differences."""
+    """Return the scores of each method, and the paired differences of the default."""
     seeds = [seed for seed in seeds if seed]
     outcomes = [o for seed in seeds for o in seed]
     methods = list(outcomes[0].forecasts)
@@ -103,7 +104,7 @@ def _score(outcomes: Sequence[Outcome], method: str, regrets: Floats) -> dict[st
 
 
 def _paired(regrets: Mapping[str, Floats], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Differences of the default to the others, seed by seed; below zero the default is better."""
+    """The default's regret less that of each other method, by seed; negative: better."""
     days = [o.day for o in outcomes]
 
     def by_day(method: str) -> list[float]:

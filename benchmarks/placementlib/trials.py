@@ -1,9 +1,8 @@
-"""Trials: hosts of random machines, forecast by every method at the same random instants.
+"""Trials: every method forecasts hosts of random machines at the same random instants.
 
-One seed is one cloud: a panel, a stretch of a day in it, hosts made of machines that were
-measured in that stretch (each machine on one host while there are enough of them), and some
-instants. All methods see the same history and are judged by the same outcome, so that their
-differences are paired.
+One seed is one cloud: a panel, a day of it, hosts of machines measured on that day, and some
+instants. Each machine is on one host only, if there are enough machines. All methods see the same
+history and have the same outcome, so that their differences are paired.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from nova_cachemig.model import load
 Floats = NDArray[np.float64]
 
 STRETCH = 86400.0
-"""The instants of one seed lie within so many seconds."""
+"""Span of the instants of a seed, in seconds."""
 
 PRESENT = 0.9
-"""A machine takes part if so much of the stretch was measured."""
+"""Minimum measured share of the stretch for a machine to take part."""
 
 BRIDGED = 3
-"""A machine's gap of at most so many samples is filled with the sample before it."""
+"""Maximum length in samples of a gap that the sample before it fills."""
 
 BOUNDS = (0.1, 0.9)
 """The levels of the 80 % interval."""
@@ -36,7 +35,7 @@ BOUNDS = (0.1, 0.9)
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is asked of the trials. Times are seconds."""
+    """The parameters of the trials. Times are in seconds."""
 
     interval: float = 300.0
     hosts: int = 20
@@ -47,11 +46,11 @@ class Plan:
     instants: int = 8
     split: str = ""
     stay: float = 0.0
-    """How long the chosen host is judged; 0: the horizon of the forecast."""
+    """Time over which the chosen host is judged; 0: the horizon of the forecast."""
 
     @property
     def judged(self) -> int:
-        """So many samples after an instant say how busy a host became."""
+        """Number of samples after an instant that give the outcome."""
         return self.samples(self.stay or self.horizon)
 
     def samples(self, seconds: float) -> int:
@@ -65,21 +64,21 @@ class Outcome:
     actual: Floats
     forecasts: Mapping[str, Floats]
     day: str = ""
-    """The panel and the day in it: clouds of one day share weather."""
+    """The panel and the day in it, the cluster of the second interval."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cloud:
-    """Loads of hosts, float[hosts, samples], and the instants: how many samples are known."""
+    """Loads of hosts, float[hosts, samples], and instants: the numbers of known samples."""
 
     loads: Floats
     instants: NDArray[np.int64]
     days: tuple[str, ...] = ()
-    """Of each instant: the panel and the day in it."""
+    """The panel and the day of each instant."""
 
 
 def machine_split(panel: Panel) -> Panel:
-    """The half of the machines that is kept for judging, by a hash of their names."""
+    """Return the half of the machines that is judged, by a hash of their names."""
     judged = [
         i
         for i, machine in enumerate(panel.machines)
@@ -90,13 +89,13 @@ def machine_split(panel: Panel) -> Panel:
 
 
 def first_instant(panel: Panel, plan: Plan) -> int:
-    """The first instant that may be judged: after the warm-up, or after half the time."""
+    """Return the first instant to judge: after the warm-up, or after half of the time."""
     half = panel.values.shape[1] // 2 if plan.split == "time" else 0
     return max(plan.samples(plan.warmup), half)
 
 
 def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
-    """The panels (or halves of them) in which trials can be held."""
+    """Return the panels, or halves of them, that are long enough for trials."""
     if plan.split == "machine":
         panels = [machine_split(panel) for panel in panels]
     good = [
@@ -111,7 +110,7 @@ def usable(panels: Sequence[Panel], plan: Plan) -> list[Panel]:
 
 
 def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Cloud | None:
-    """One random cloud; None where too few machines were measured in the stretch drawn."""
+    """Return a random cloud; None if too few machines were measured in its stretch."""
     panel = panels[int(rng.integers(len(panels)))]
     steps, length = plan.judged, panel.values.shape[1]
     first, last = first_instant(panel, plan), length - steps
@@ -133,7 +132,7 @@ def cloud(panels: Sequence[Panel], plan: Plan, rng: np.random.Generator) -> Clou
 def group(
     machines: NDArray[np.int64], plan: Plan, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Machines of each host. Hosts share machines only where there are too few."""
+    """Return the machines of each host. Hosts share machines only if there are too few."""
     size = min(plan.vms, max(1, len(machines) // 2))
     if len(machines) >= size * plan.hosts:
         return list(rng.permutation(machines)[: size * plan.hosts].reshape(plan.hosts, size))
@@ -141,7 +140,7 @@ def group(
 
 
 def bridge(values: Floats) -> Floats:
-    """Short gaps filled with the sample before them, float[machines, samples]."""
+    """Fill short gaps with the sample before them, float[machines, samples]."""
     filled = values.copy()
     for back in range(1, BRIDGED + 1):
         gap = np.isnan(filled[:, back:]) & np.isfinite(values[:, :-back])
@@ -152,7 +151,7 @@ def bridge(values: Floats) -> Floats:
 def run(
     panels: Sequence[Panel], plan: Plan, methods: Sequence[Forecaster], seed: int
 ) -> list[Outcome]:
-    """All outcomes of one seed; the same for the same seed."""
+    """Return all outcomes of a seed; deterministic."""
     rng = np.random.default_rng(seed)
     for _ in range(100):
         drawn = cloud(panels, plan, rng)
@@ -166,7 +165,7 @@ def run(
 
 
 def outcome(loads: Floats, known: int, plan: Plan, methods: Sequence[Forecaster]) -> Outcome:
-    """Forecast from the first ``known`` samples, and what came."""
+    """Return the forecasts from the first ``known`` samples, and the outcome."""
     past = loads[:, max(known - plan.samples(plan.history), 0) : known]
     names = tuple(f"h{i}" for i in range(len(loads)))
     matrix = load.LoadMatrix(names, 0.0, plan.interval, past)

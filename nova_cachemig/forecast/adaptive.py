@@ -1,7 +1,7 @@
 """The default method: several forecasters, mixed by their recent losses in this cloud.
 
 The weights come from online aggregation (``aggregate``), which bounds how much worse the mixture
-can be than its best member, whatever the loads are. The members are simple methods, the detected
+can be than its best member, for any loads. The members are simple methods, the detected
 season, and the pooled regression with a weak and a strong ridge. The prior favours the two members
 that did best on the traces used for tuning (see the benchmark page). The other members have little
 weight unless they do better.

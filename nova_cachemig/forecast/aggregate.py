@@ -9,9 +9,9 @@ difference of the two. The bound therefore holds against every fixed convex comb
 members, and not only against each single member.
 
 Let R and V be the sums of a member's regrets and of their squares, in units of the largest regret,
-and p its prior weight. Whatever the loads are, R <= eta V + log(N / p) / eta for each of the N
-rates eta: a multiple of sqrt(V log(N / p)). The largest regret is not known in advance, so the
-sums are rescaled when it grows (Mhammedi, Koolen and van Erven, 'Lipschitz adaptivity with multiple
+and p its prior weight. For any loads, R <= eta V + log(N / p) / eta for each of the N rates eta: a
+multiple of sqrt(V log(N / p)). The largest regret is not known in advance. When it grows, the sums
+are rescaled (Mhammedi, Koolen and van Erven, 'Lipschitz adaptivity with multiple
 learning rates in online learning', COLT 2019). A loss is known one horizon late. With d origins per
 horizon, the bound grows by a factor of at most d (Joulani, Gyorgy and Szepesvari, 'Online learning
 under delayed feedback', ICML 2013).

@@ -1,9 +1,8 @@
-"""What a forecaster is: points at origins; everything else follows from them.
+"""The interface of a forecaster: points at origins, from which everything else follows.
 
-A forecaster says, for each host and each origin, what the mean load over the next ``steps``
-samples will be, knowing only what was seen up to that origin. From those points at past origins
-come its errors, and from the errors its quantiles (``intervals``): so each method is judged and
-calibrated in the same way, out of sample.
+For each host and origin, a forecaster gives the mean load over the next ``steps`` samples from the
+samples up to that origin. Points at past origins give its errors, and the errors give its quantiles
+(``intervals``). Every method is thus judged and calibrated in the same way, out of sample.
 """
 
 from __future__ import annotations
@@ -20,36 +19,36 @@ LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantile levels of each forecast."""
 
 MINUTES = 600.0
-"""Horizon 'the next minutes', in seconds."""
+"""A short horizon, in seconds."""
 
 STAY = 3600.0
-"""Horizon 'how long the instance stays', in seconds: the default."""
+"""The default horizon in seconds: the stay of an instance."""
 
 MAX_SILENCE = 3600.0
-"""A host without a sample for that long, in seconds, is unknown (at least three samples' time)."""
+"""A host is unknown after this many seconds (at least three columns) without a sample."""
 
 MAX_CELLS = 200_000
-"""About how many (host, origin) pairs a refit uses; the origins are thinned to that."""
+"""Approximate number of (host, origin) pairs of a refit; more origins are thinned out."""
 
 MIN_ORIGINS, MAX_ORIGINS = 100, 600
-"""However many hosts there are, between so many origins are used."""
+"""Limits of the number of origins, for any number of hosts."""
 
 
 class Forecaster(abc.ABC):
-    """One way to forecast load. Stateless: the matrix holds all there is to know."""
+    """A forecasting method. It has no state: the matrix is its only input."""
 
     name: str
 
     @abc.abstractmethod
     def points(self, history: History, origins: Ints, steps: int) -> Floats:
-        """Forecast mean load over columns t+1..t+steps for each origin t.
+        """Return the forecast mean load over columns t+1..t+steps for each origin t.
 
-        ``origins`` is int[O], rising; the result is float[H, O], NaN where nothing can be said.
+        ``origins`` is int[O], rising; the result is float[H, O], NaN without a forecast.
         Column i may depend only on history.values[:, :origins[i] + 1] (and on the step).
         """
 
     def forecast(self, matrix: load.LoadMatrix, horizon: float = STAY) -> load.Forecast:
-        """The forecast from the end of the matrix; never raises for what the matrix holds."""
+        """Return the forecast from the end of the matrix. Raises for no values of the matrix."""
         history = History.of(matrix.values, matrix.step)
         hosts: dict[str, load.HostForecast] = {}
         if history.hosts and history.length:
@@ -80,7 +79,7 @@ class Forecaster(abc.ABC):
 
 
 def training_origins(history: History) -> Ints:
-    """Evenly spaced origins that end at the last column, int[O]."""
+    """Return evenly spaced origins that end at the last column, int[O]."""
     many = min(max(MAX_CELLS // history.hosts, MIN_ORIGINS), MAX_ORIGINS)
     stride = -(-history.length // many)
     return np.arange(history.length - 1, -1, -stride, dtype=np.int64)[::-1].copy()

@@ -1,8 +1,8 @@
-"""What the pooled regression looks at: one row for each host and origin.
+"""The features of the pooled regression: one row for each host and origin.
 
-Every feature is a difference to the ``base``, the mean of the last hour, so that the regression
-is of the change to come; no feature depends on the unit beyond that unit. A feature that cannot
-be known is zero: it then says nothing. The names are in ``NAMES``.
+Each feature is a difference to the ``base``, the mean of the last hour. The regression therefore
+predicts the change to come, and no feature depends on the unit beyond its scale. An unknown feature
+is zero, which has no effect. ``NAMES`` lists the features.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ NAMES = (
 class Rows:
     """``x`` is float[H, O, F], all finite; ``base`` float[H, O], NaN where nothing is known.
 
-    ``scale`` is float[H, O], above zero: the size of error to expect, for weights. It goes with
-    the square root of the host's level, as the noise of many small loads does.
+    ``scale`` is float[H, O], above zero: the expected size of an error, which weights the rows. It
+    grows with the square root of the host's level, like the noise of many small loads.
     """
 
     x: Floats
@@ -51,7 +51,7 @@ class Rows:
 
 
 def rows(history: History, origins: Ints, steps: int) -> Rows:
-    """The features at each origin, for a forecast of the next ``steps`` samples."""
+    """Return the features at each origin, for a forecast of the next ``steps`` samples."""
     base = history.trailing(origins, history.samples(BASE))
     whole = history.trailing(origins, history.length)
     keep = float((1 - SLOW_ALPHA) ** (history.step / EWMA_STEP))
@@ -72,7 +72,7 @@ def rows(history: History, origins: Ints, steps: int) -> Rows:
 
 
 def _least(history: History, origins: Ints) -> Floats:
-    """The least sample of the last hour, float[H, O]; with it a lull between bursts can be told."""
+    """The least sample of the last hour, float[H, O]; it identifies a lull between bursts."""
     low = history.filled[:, origins]
     for back in range(1, history.samples(BASE)):
         low = np.fmin(low, history.filled[:, np.maximum(origins - back, 0)])
@@ -86,10 +86,9 @@ def _season(
     base: Floats,
     periods: tuple[Ints, Floats] | None,
 ) -> tuple[tuple[Floats, Floats], Floats]:
-    """Two features of one season, and its own forecast; of the day where no periods are given.
+    """Return two features of a season and its own forecast. Without periods, the season is a day.
 
-    A season is trusted as far as it is strong: its swing is shrunk by the autocorrelation at its
-    period.
+    The swing of a season is shrunk by the autocorrelation at its period.
     """
     if periods is None:
         lags, strength = np.full(base.shape, history.samples(DAY)), np.ones(base.shape)

@@ -1,7 +1,7 @@
-"""A cleaned history of load, with window means in constant time a window.
+"""A cleaned history of load, with window means in constant time per window.
 
-``History.values`` is float64[H, T]. What is not a load (NaN, infinite, negative by more than
-rounding, or above ``CEILING``) is a gap. Sums and counts over a window come from running sums, so
+``History.values`` is float64[H, T]. Values that are not loads are gaps: NaN, infinite, negative by
+more than rounding, or above ``CEILING``. Sums and counts over a window come from running sums, so
 that a mean over any window costs the same.
 """
 
@@ -42,7 +42,7 @@ class History:
         return int(self.values.shape[1])
 
     def samples(self, seconds: float) -> int:
-        """How many samples make up that time; at least one."""
+        """Return the number of samples in this time; at least one."""
         return max(1, round(min(seconds / self.step, 1e9)))
 
     @functools.cached_property
@@ -51,7 +51,7 @@ class History:
 
     @functools.cached_property
     def shift(self) -> Floats:
-        """Each host's mean, float[H, 1]: running sums of what is left lose no digits."""
+        """Each host's mean, float[H, 1], which running sums subtract to lose no digits."""
         count = self.seen.sum(axis=1)
         total = np.where(self.seen, self.values, 0.0).sum(axis=1)
         return np.asarray((total / np.maximum(count, 1))[:, None])
@@ -70,7 +70,7 @@ class History:
 
     @functools.cached_property
     def filled(self) -> Floats:
-        """Each gap filled with the last sample before it; NaN before the first sample."""
+        """The values, with gaps filled from the sample before; NaN before the first sample."""
         if not self.length:
             return self.values
         where = np.where(self.seen, np.arange(self.length), 0)
@@ -78,9 +78,9 @@ class History:
         return np.take_along_axis(self.values, last, axis=1)
 
     def between(self, begin: Ints, end: Ints) -> tuple[Floats, Floats]:
-        """Sum (less ``shift``) and count of columns begin..end-1; broadcasts over [H, O].
+        """Return sum (less ``shift``) and count of columns begin..end-1, broadcast over [H, O].
 
-        ``begin`` and ``end`` are int[O] or int[H, O]; they are cut to the history.
+        ``begin`` and ``end`` are int[O] or int[H, O]; they are limited to the history.
         """
         shape = (self.hosts, np.shape(end)[-1])
         first = np.broadcast_to(np.clip(begin, 0, self.length), shape)
@@ -92,23 +92,23 @@ class History:
         return sums, counts
 
     def mean(self, begin: Ints, end: Ints) -> Floats:
-        """Mean of columns begin..end-1, float[H, O]; NaN where there is no sample."""
+        """Return the mean of columns begin..end-1, float[H, O]; NaN without a sample."""
         sums, counts = self.between(begin, end)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(sums / counts + self.shift)
 
     def trailing(self, origins: Ints, width: int) -> Floats:
-        """Mean of the last ``width`` samples up to each origin, float[H, O].
+        """Return the mean of the last ``width`` samples up to each origin, float[H, O].
 
-        Where all of them are gaps, the last sample before; NaN before the first sample.
+        If all of them are gaps, the last sample before; NaN before the first sample.
         """
         means = self.mean(origins + 1 - width, origins + 1)
         return np.where(np.isnan(means), self.filled[:, origins], means)
 
     def ahead(self, origins: Ints, steps: int) -> Floats:
-        """What came: mean of the ``steps`` samples after each origin, float[H, O].
+        """Return the outcome: the mean of the ``steps`` samples after each origin, float[H, O].
 
-        NaN where the history ends earlier or more than half of them are gaps.
+        NaN if the history ends earlier or if more than half of the samples are gaps.
         """
         sums, counts = self.between(origins + 1, origins + 1 + steps)
         known = (counts * 2 >= steps) & (origins + steps < self.length)
@@ -116,7 +116,7 @@ class History:
             return np.where(known, sums / counts + self.shift, np.nan)
 
     def ahead_peak(self, origins: Ints, steps: int) -> Floats:
-        """The highest of the ``steps`` samples after each origin, float[H, O]; NaN as there."""
+        """Return the highest of the ``steps`` samples after each origin; NaN as in ``ahead``."""
         peaks = np.full((self.hosts, len(origins)), np.nan)
         padded = np.where(self.seen, self.values, -np.inf)
         for i, origin in enumerate(origins):

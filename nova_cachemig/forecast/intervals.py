@@ -1,16 +1,15 @@
-"""Quantiles from a forecaster's own past errors.
+"""Quantiles from a forecaster's past errors.
 
-Split conformal prediction with a scale for each host (Lei et al., 'Distribution-free predictive
-inference for regression', JASA 2018, section 5.2), on rolling out-of-sample residuals: the
-residual of host h at a past origin, divided by the scale of h, is one draw of the pooled error;
-its empirical quantiles times the scale of h lie around the point forecast. The scale is the
-host's root mean square residual, shrunk to that of all hosts where the host has little history.
+Split conformal prediction with a scale for each host, on rolling out-of-sample errors (Lei and
+others, 'Distribution-free predictive inference for regression', JASA 2018, section 5.2). The error
+of a host at a past origin, divided by the host's scale, is one draw of the pooled error. The
+empirical quantiles of the draws, times the scale of a host, lie around its point forecast. The
+scale is the host's root mean square error. With little history it is shrunk to that of all hosts.
 
-A scale from few errors is itself uncertain, and what comes lies outside more often than the errors
-seen did. As for normal errors, whose quantiles are then Student's, the quantiles are moved away
-from the median by t(p) / z(p), with the degrees of freedom that the errors themselves show
-(``freedom``): many hours and hosts that err each for itself have many, a few hosts of one day that
-err together have few.
+A scale from few errors is uncertain, and quantiles from it are too narrow. The quantiles are
+therefore moved away from the median by t(p) / z(p), the ratio of Student's quantiles to normal
+ones. The degrees of freedom come from the errors (``freedom``): many hours, and hosts with
+independent errors, give many; a few hosts of one day with common errors give few.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from numpy.typing import NDArray
 from nova_cachemig.forecast.history import Floats, History, Ints
 
 PRIOR_WINDOWS = 2.0
-"""The pooled scale counts as much as so many horizons of a host's own history."""
+"""Weight of the pooled scale, in horizons of a host's own history."""
 
 WARM = 3600.0
-"""Origins with less history than that, in seconds, say little of errors now."""
+"""Origins with less history than this, in seconds, are left out of the errors."""
 
 LEAST_FREEDOM = 2.0
-"""Fewer degrees of freedom are not believed: the quantiles would say nothing any more."""
+"""Minimum degrees of freedom: with fewer, the quantiles would be useless."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Bands:
 def calibrate(
     history: History, origins: Ints, steps: int, points: Floats, levels: tuple[float, ...]
 ) -> Bands:
-    """Quantiles of the mean load and of the peak load after the last origin."""
+    """Return quantiles of the mean load and of the peak load after the last origin."""
     actual = history.ahead(origins, steps)
     errors = np.where(_warm(history, origins, actual - points), actual - points, np.nan)
     highs = np.where(np.isnan(errors), np.nan, history.ahead_peak(origins, steps) - points)
@@ -63,11 +62,11 @@ def calibrate(
 
 
 def host_scale(errors: Floats, overlap: float, *, left_out: bool = False) -> Floats:
-    """Root mean square error of each host, shrunk to the pool's, float[H, 1], above zero.
+    """Return each host's root mean square error, shrunk to the pool's, float[H, 1], above zero.
 
-    ``errors`` is float[H, O] with NaN; ``overlap`` is how many neighbouring origins share a target.
-    With ``left_out``, float[H, O]: at each origin without the errors that share its target, as the
-    next error is not in the scale either.
+    ``errors`` is float[H, O] with NaN; ``overlap`` is the number of neighbouring origins that share
+    a target. With ``left_out``, the result is float[H, O]: at each origin without the errors that
+    share its target, because the next error is not in the scale either.
     """
     known = np.isfinite(errors)
     squares = np.where(known, errors, 0.0) ** 2
@@ -81,12 +80,12 @@ def host_scale(errors: Floats, overlap: float, *, left_out: bool = False) -> Flo
 
 
 def freedom(errors: Floats, overlap: float) -> float:
-    """Degrees of freedom of the scale of these errors, float[H, O] with NaN; at least two.
+    """Return the degrees of freedom of the scale of these errors, float[H, O]; at least two.
 
-    Those of a variance that is as uncertain as the mean square of the errors turns out to be from
-    one origin to the next (Satterthwaite, 'An approximate distribution of estimates of variance
-    components', Biometrics Bulletin 1946). All errors of one origin are one draw, as hosts may err
-    together; ``overlap`` origins that share a target are one too.
+    They follow from the variation of the mean square error between origins (Satterthwaite, 'An
+    approximate distribution of estimates of variance components', Biometrics Bulletin 1946). All
+    errors of one origin are one draw, because hosts can have common errors. ``overlap`` origins
+    share a target and are one draw, too.
     """
     known = np.isfinite(errors)
     count = known.sum(axis=0)
@@ -99,7 +98,7 @@ def freedom(errors: Floats, overlap: float) -> float:
 
 
 def _wider(freedom: float, levels: tuple[float, ...]) -> Floats:
-    """t(p) / z(p) of each level, float[L], to the first order (Abramowitz and Stegun, 26.7.5)."""
+    """Return t(p) / z(p) for each level, float[L], to first order (Abramowitz, Stegun 26.7.5)."""
     z = np.array([NormalDist().inv_cdf(p) for p in levels])
     return np.asarray(1.0 + (z**2 + 1.0) / (4.0 * freedom))
 
@@ -110,13 +109,13 @@ def _overlap(origins: Ints, steps: int) -> float:
 
 
 def _warm(history: History, origins: Ints, errors: Floats) -> NDArray[np.bool_]:
-    """Which errors count: those of warm origins, or all where no warm one is known."""
+    """The errors that count: those of warm origins, or all if no warm one is known."""
     known = np.isfinite(errors)
     warm = known & (origins + 1 >= history.samples(WARM))
     return warm if warm.any() else known
 
 
 def _pooled(errors: Floats, levels: tuple[float, ...], wider: Floats) -> Floats:
-    """Quantiles of all errors, float[1, L], so much farther from their median."""
+    """Return quantiles of all errors, float[1, L], moved away from the median by ``wider``."""
     median, *quantiles = np.quantile(errors[np.isfinite(errors)], (0.5, *levels))
     return np.asarray(median + (np.array(quantiles) - median) * wider)[None, :]

@@ -1,9 +1,8 @@
-"""Local regression, as CloudSim and OpenStack Neat use it to foresee an overload; here for
-comparison.
+"""Local regression, which CloudSim and OpenStack Neat use to predict overload; for comparison.
 
-A straight line through the last ten samples by least squares with tricube weights (Cleveland,
-'Robust locally weighted regression', JASA 1979; Beloglazov and Buyya, CCPE 2012, section 5),
-drawn on over the horizon. The mean of a line over the next n samples is its value (n + 1) / 2
+Least squares with tricube weights fits a straight line through the last ten samples (Cleveland,
+'Robust locally weighted regression', JASA 1979; Beloglazov and Buyya, CCPE 2012, section 5). The
+line is extrapolated over the horizon. Its mean over the next n samples is its value (n + 1) / 2
 samples ahead.
 """
 

@@ -1,8 +1,8 @@
-"""How likely a load is to pass a threshold within the horizon, from a host's forecast quantiles.
+"""The probability that a load exceeds a threshold within the horizon, from forecast quantiles.
 
 The distribution function is linear between the quantiles. Above the last level the tail falls
-exponentially, by the slope between the last two different quantiles; below the first it is linear
-down to a load of zero.
+exponentially, with the slope between the last two different quantiles. Below the first level it is
+linear down to a load of zero.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from nova_cachemig.forecast.history import Floats, Ints
 from nova_cachemig.model import load
 
 STEEPEST: Final = sys.float_info.max
-"""Of a tail: quantiles may differ by so little that their slope is no number."""
+"""Limit of a tail's slope: quantiles can differ too little for a finite one."""
 
 
 def probability(
     forecast: load.Forecast, host: str, threshold: float, *, peak: bool = True
 ) -> float | None:
-    """P(load passes the threshold within the horizon); None for an unknown host.
+    """Return P(load exceeds the threshold within the horizon); None for an unknown host.
 
-    With ``peak`` the highest sample is meant, otherwise the mean over the horizon. The threshold
-    is in the unit of the forecast.
+    With ``peak``, the load is the highest sample, otherwise the mean over the horizon. The
+    threshold is in the unit of the forecast.
     """
     known = forecast.hosts.get(host)
     if known is None or not forecast.levels:
@@ -38,7 +38,7 @@ def probability(
 
 
 def exceedance(levels: Sequence[float], quantiles: Sequence[float], threshold: float) -> float:
-    """P(X > threshold) of a load with these quantiles; both sequences rise."""
+    """Return P(X > threshold) for a load with these quantiles; both sequences rise."""
     if threshold < 0:
         return 1.0
     if threshold >= quantiles[-1]:
@@ -54,7 +54,7 @@ def _tail(levels: Sequence[float], quantiles: Sequence[float], threshold: float)
     last = 1.0 - levels[-1]
     lower = bisect.bisect_left(quantiles, quantiles[-1])
     if lower == 0:
-        return 0.0  # all quantiles are one: a load that never changes
+        return 0.0  # all quantiles are equal: a constant load
     rate = math.log((1.0 - levels[lower - 1]) / last) / (quantiles[-1] - quantiles[lower - 1])
     rate = min(rate, STEEPEST)
     return last * math.exp(-rate * (threshold - quantiles[-1]))
@@ -62,9 +62,9 @@ def _tail(levels: Sequence[float], quantiles: Sequence[float], threshold: float)
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Quantiles:
-    """Quantiles of many loads, made ready for ``exceedance`` of all of them at once.
+    """Quantiles of many loads, prepared for the ``exceedance`` of all of them together.
 
-    Row h is host h; a last row, all NaN, stands for a host of which nothing is known.
+    Row h is host h; the last row, all NaN, represents unknown hosts.
     """
 
     levels: Floats
@@ -72,32 +72,34 @@ class Quantiles:
     values: Floats
     """float[H + 1, L], rising along L."""
     top: Floats
-    """float[H + 1]: the last quantile. Above it the tail begins; its share and how it falls:"""
+    """float[H + 1]: the last quantile, where the tail begins."""
     share: Floats
+    """float[H + 1]: the probability of the tail."""
     rate: Floats
+    """float[H + 1]: the rate at which the tail falls."""
 
     @classmethod
     def of(cls, levels: Sequence[float], rows: Sequence[Sequence[float]]) -> Quantiles:
-        """Of the quantiles of each host, in the order of their rows."""
+        """From the quantiles of each host, in the order of the rows."""
         count = len(levels)
         values = np.full((len(rows) + 1, count), np.nan)
         values[:-1] = np.array(rows, dtype=np.float64).reshape(len(rows), count)
-        if not count:  # nothing is said of a host: it will not be overloaded
+        if not count:  # no quantiles: no host will be overloaded
             nothing = np.append(np.zeros(len(rows)), np.nan)
             return cls(np.zeros(0), values, nothing, nothing, nothing)
         at, top = np.array(levels, dtype=np.float64), values[:, -1]
-        lower = (values < top[:, None]).sum(axis=1)  # the first of the quantiles that equal the top
+        lower = (values < top[:, None]).sum(axis=1)  # the first quantile that equals the top
         before = np.maximum(lower - 1, 0)
         with np.errstate(all="ignore"):
             apart = top - values[np.arange(len(values)), before]
             rate = np.minimum(np.log((1.0 - at[before]) / (1.0 - at[-1])) / apart, STEEPEST)
-        changes = lower > 0  # not: a load that never changes, or nobody knows
+        changes = lower > 0  # false: a constant or an unknown load
         known = np.append(np.ones(len(rows), dtype=bool), False)
         share = np.where(changes, 1.0 - at[-1], np.where(known, 0.0, np.nan))
         return cls(at, values, top, share, np.where(changes, rate, 0.0))
 
     def exceedance(self, rows: Ints, thresholds: Floats) -> Floats:
-        """P(X > threshold) of each of these rows, float[N], as the function of that name says.
+        """Return P(X > threshold) for each of these rows, float[N], like the function above.
 
         NaN for the last row.
         """
@@ -106,13 +108,13 @@ class Quantiles:
         top = self.top[rows]
         with np.errstate(all="ignore"):
             found = self.share[rows] * np.exp(-self.rate[rows] * (thresholds - top).clip(0.0))
-        among = np.flatnonzero(thresholds < top)  # mostly few: hosts that may well be overloaded
+        among = np.flatnonzero(thresholds < top)  # usually few: hosts near overload
         if len(among):
             found[among] = self._between(rows[among], thresholds[among])
         return np.asarray(found)
 
     def _between(self, rows: Ints, thresholds: Floats) -> Floats:
-        """Of thresholds below the last quantile."""
+        """The same for thresholds below the last quantile."""
         values = np.concatenate([np.zeros((len(rows), 1)), self.values[rows]], axis=1)
         levels = np.concatenate([[0.0], self.levels])
         after = (self.values[rows] <= thresholds[:, None]).sum(axis=1)

@@ -1,13 +1,13 @@
-"""One ridge regression over all hosts' histories, refitted at every origin.
+"""One ridge regression over the histories of all hosts, refitted at every origin.
 
-For host h and origin t the target is the mean load over the next samples less the base; rows are
-divided by the scale of their host (weighted least squares). The coefficients at an origin come
-from the rows whose target was already known there, by running sums of the normal equations, so
-each point is out of sample. The ridge is relative to each feature's own size and weakens with the
-evidence: A + (strength / n) diag(A), where n is the number of rows that do not overlap. With
-little evidence the forecast is the base. (Hoerl and Kennard, 1970; pooling over series:
-Montero-Manso and Hyndman, 'Principles and algorithms for forecasting groups of time series',
-2021.)
+The target is the mean load over the next samples less the base. Rows are divided by the scale of
+their host (weighted least squares). The coefficients at an origin come from the rows whose target
+was known there, by running sums of the normal equations, so each point is out of sample.
+
+The ridge is relative to each feature's size and weakens with the evidence: A + (strength / n)
+diag(A), where n is the number of rows that do not overlap. With little evidence the forecast is
+the base. (Hoerl and Kennard, 1970; pooling over series: Montero-Manso and Hyndman, 'Principles and
+algorithms for forecasting groups of time series', 2021.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nova_cachemig.forecast.contract import Forecaster
 from nova_cachemig.forecast.history import Floats, History, Ints
 
 RIDGE = 300.0
-"""How many independent rows the prior counts."""
+"""Weight of the prior, in independent rows."""
 
 
 class PooledRegression(Forecaster):
@@ -39,17 +39,17 @@ class PooledRegression(Forecaster):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
-    """Running normal equations: entry i is of all rows whose target is known at origin i."""
+    """Running normal equations: entry i covers all rows whose target is known at origin i."""
 
     gram: Floats
     """float[O, F, F]: sum of x x' / scale^2."""
     moment: Floats
     """float[O, F]: sum of x y / scale^2."""
     count: Floats
-    """float[O]: rows, those that overlap counted as one."""
+    """float[O]: number of rows; rows that overlap count as one."""
     low: Floats
     high: Floats
-    """float[H, O]: the range the host was seen in up to the origin."""
+    """float[H, O]: the range of the host's loads up to the origin."""
 
     @classmethod
     def of(cls, history: History, origins: Ints, steps: int, rows: features.Rows) -> Problem:
@@ -70,25 +70,25 @@ class Problem:
 
 
 def completed(origins: Ints, steps: int) -> Ints:
-    """How many of the origins have their whole target known at each origin, int[O]."""
+    """Return the number of origins whose whole target is known at each origin, int[O]."""
     return np.searchsorted(origins, origins - steps, side="right")
 
 
 def at(sums: Floats, done: Ints) -> Floats:
-    """Of running sums over origins those over the first ``done``; zero for none."""
+    """Return the running sums over the first ``done`` origins; zero for none."""
     padded = np.concatenate([np.zeros((1, *sums.shape[1:])), sums])
     return padded[done]
 
 
 def predict(problem: Problem, rows: features.Rows, ridge: float) -> Floats:
-    """The regression's points, float[H, O]: never outside the range the host was seen in."""
+    """Return the regression's points, float[H, O], limited to the range of the host's loads."""
     coefficients = solve(problem, ridge)
     change = np.einsum("hof,of->ho", rows.x, coefficients)
     return np.asarray(np.clip(rows.base + change, problem.low, problem.high))
 
 
 def solve(problem: Problem, ridge: float) -> Floats:
-    """Coefficients at each origin, float[O, F]; a feature never seen has none."""
+    """Return the coefficients at each origin, float[O, F]; 0 for a feature never seen."""
     diagonal = np.einsum("off->of", problem.gram)
     relative = ridge / np.maximum(problem.count, 1e-9)
     top = diagonal.max(axis=1, keepdims=True)

@@ -1,10 +1,10 @@
-"""Seasons: which period a host's load has, and what that period says of the next samples.
+"""Seasons: the period of a host's load, and the forecast that follows from it.
 
 A period is a lag at which the autocorrelation (by FFT, Wiener-Khinchin) has a significant local
-maximum after a dip. Its standard error under no season is Bartlett's, sqrt((1 + 2 sum r(l)^2) /
-n), the sum over the lags up to half the period, so that slow noise, whose autocorrelation is
-wide, needs more. At least three periods must have been seen. Periods are sought again at a few
-instants of the history, so that a forecast at a past origin knows only periods found before it.
+maximum after a dip. Without a season its standard error is Bartlett's: sqrt((1 + 2 sum r(l)^2) /
+n), summed over the lags up to half the period. Slow noise has a wide autocorrelation, and needs a
+higher maximum. At least three periods must have been seen. The search runs at several points of the
+history, so that a forecast at a past origin knows only earlier periods.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 from nova_cachemig.forecast.history import Floats, History, Ints
 
 CHECKPOINTS = (0.3, 0.45, 0.6, 0.75, 0.9, 1.0)
-"""Where in the history periods are sought, as fractions of its length."""
+"""Points of the history at which periods are searched, as fractions of its length."""
 
 CYCLES = 3
-"""So many whole periods must have been seen."""
+"""Minimum number of whole periods in the history."""
 
 SIGMAS = 2.5
 WEAKEST = 0.3
-"""A season explains at least that much of the variance (autocorrelation at its period)."""
+"""Minimum share of the variance that a season explains (autocorrelation at its period)."""
 
 MOST_CYCLES = 8
-"""The profile of a season is the mean over at most so many past cycles."""
+"""Maximum number of past cycles in the profile of a season."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Periods:
 
 
 def autocorrelation(values: Floats, most: int) -> Floats:
-    """Autocorrelation at lags 0..most, float[H, most + 1]; NaN is a gap, left out."""
+    """Return the autocorrelation at lags 0..most, float[H, most + 1]; gaps (NaN) are left out."""
     seen = np.isfinite(values)
     count = np.maximum(seen.sum(axis=1, keepdims=True), 1)
     mean = np.where(seen, values, 0.0).sum(axis=1, keepdims=True) / count
@@ -53,7 +53,7 @@ def autocorrelation(values: Floats, most: int) -> Floats:
 
 
 def find(values: Floats) -> Periods:
-    """The period of each host's load, from float[H, T]."""
+    """Find the period of each host's load in float[H, T]."""
     hosts, length = values.shape
     most = length // CYCLES
     if most < 3:
@@ -74,7 +74,7 @@ def find(values: Floats) -> Periods:
 
 
 def rolling(history: History, origins: Ints) -> tuple[Ints, Floats]:
-    """Period and strength known at each origin, int[H, O] and float[H, O]."""
+    """Return period and strength known at each origin, int[H, O] and float[H, O]."""
     lags = np.zeros((history.hosts, len(origins)), dtype=np.int64)
     strength = np.zeros(lags.shape)
     for fraction in CHECKPOINTS:
@@ -89,10 +89,10 @@ def rolling(history: History, origins: Ints) -> tuple[Ints, Floats]:
 def profile(
     history: History, origins: Ints, lags: Ints, begin: int, end: int, steps: int
 ) -> Floats:
-    """The season's mean over columns t+begin..t+end-1 of each origin t, float[H, O].
+    """Return the season's mean over columns t+begin..t+end-1 for each origin t, float[H, O].
 
-    Mean of the same phase over past cycles; ``lags`` is int[H, O], the period (0: none, then
-    NaN). Each cycle lies so many whole periods back that t + steps is known there.
+    It is the mean of the same phase over past cycles. ``lags`` is int[H, O], the period; without
+    one (0) the result is NaN. Each cycle lies enough whole periods back for t + steps to be known.
     """
     whole = lags * -(-steps // np.maximum(lags, 1))
     total, count = np.zeros(lags.shape), np.zeros(lags.shape)

@@ -1,4 +1,4 @@
-"""The simple methods: the last value, the mean of a window, the exponentially weighted mean."""
+"""The simple methods: last value, window mean, exponentially weighted mean."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ EWMA_ALPHA = 0.3
 """Weight of the newest sample, for samples ``EWMA_STEP`` apart."""
 
 SLOW_ALPHA = 0.05
-"""That of the slow mean: a time constant of 1.6 h."""
+"""Weight of the newest sample in the slow mean: a time constant of 1.6 h."""
 
 EWMA_STEP = 300.0
 
 
 class LastValue(Forecaster):
-    """It stays as it is."""
+    """The load stays as it is."""
 
     name = "last value"
 
@@ -53,17 +53,17 @@ class Ewma(Forecaster):
 
 
 class SlowEwma(Ewma):
-    """The same with a time constant of 1.6 h: it averages over bursts."""
+    """An exponentially weighted mean with a time constant of 1.6 h, which averages over bursts."""
 
     def __init__(self) -> None:
         super().__init__(SLOW_ALPHA, "slow ewma")
 
 
 def ewma(history: History, keep: float) -> Floats:
-    """Exponentially weighted mean at every column, float[H, T]; NaN before the first sample.
+    """Return the exponentially weighted mean at every column, float[H, T]; NaN before a sample.
 
-    ``keep`` is what is left of a sample's weight a step later. Gaps decay but add nothing;
-    weights are normalised, so that the start is not biased to the first sample.
+    ``keep`` is the factor of a sample's weight after a step. A gap only decays the weights. They
+    are normalised, so that the start has no bias towards the first sample.
     """
     result = np.full_like(history.values, np.nan)
     total, weight = np.zeros(history.hosts), np.zeros(history.hosts)

@@ -1,8 +1,8 @@
-"""Holt's and Holt and Winters' exponential smoothing, all hosts at once.
+"""Exponential smoothing by Holt and by Holt and Winters, for all hosts together.
 
-Additive forms as in Hyndman and Athanasopoulos, 'Forecasting: Principles and Practice', sections
-8.2 to 8.3, in error-correction form, with alpha, beta, gamma fixed: they are references, the
-adaptive methods are elsewhere. Over a gap the state goes on as it is.
+The additive forms of Hyndman and Athanasopoulos ('Forecasting: Principles and Practice', sections
+8.2 and 8.3), in error-correction form. alpha, beta and gamma are fixed: these methods are for
+comparison. The state stays the same over a gap.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from nova_cachemig.forecast.contract import Forecaster
 from nova_cachemig.forecast.history import Floats, History, Ints
 
 ALPHA, BETA, GAMMA = 0.3, 0.1, 0.2
-"""Of Holt's method for samples as they come; beta is that of the textbook's beta* form."""
+"""Parameters of Holt's method per sample; beta is that of the textbook's beta* form."""
 
 SEASON_ALPHA = 0.1
-"""Of the level beside a season: slower, or the level would follow the season."""
+"""alpha of the level with a season: lower, or the level would follow the season."""
 
 DAY = 86400.0
 
@@ -32,7 +32,7 @@ class _State:
     alpha: float = ALPHA
 
     def step(self, sample: Floats, phase: int) -> None:
-        """Take in one column of samples, float[H]; NaN is a gap."""
+        """Add one column of samples, float[H]; NaN is a gap."""
         known = np.isfinite(sample)
         first = known & np.isnan(self.level)
         self.level = np.where(first, sample, self.level)
@@ -44,7 +44,7 @@ class _State:
             self.season[:, phase] = season + GAMMA * error
 
     def begin_season(self, first: Floats) -> None:
-        """Start the season from the first whole period, float[H, period]; it ends now."""
+        """Initialise the season from the first whole period, float[H, period], which ends now."""
         count = np.maximum(np.isfinite(first).sum(axis=1), 1)
         mean = np.nansum(first, axis=1) / count
         self.season = np.nan_to_num(first - mean[:, None])
@@ -53,7 +53,7 @@ class _State:
         self.alpha = SEASON_ALPHA
 
     def ahead(self, phase: int, steps: int) -> Floats:
-        """Mean over the ``steps`` samples that follow the one of that phase, float[H]."""
+        """Return the mean over the ``steps`` samples after this phase, float[H]."""
         period = self.season.shape[1]
         season = self.season[:, (phase + 1 + np.arange(steps)) % period].mean(axis=1)
         return np.asarray(self.level + self.trend * (steps + 1) / 2 + season)
@@ -78,7 +78,7 @@ class HoltWinters(Forecaster):
 
 
 def _smooth(history: History, origins: Ints, steps: int, period: int) -> Floats:
-    """Points of the smoothing with a season of so many samples; 1 is without."""
+    """Return the points with a season of ``period`` samples; 1: no season."""
     hosts = history.hosts
     result = np.full((hosts, len(origins)), np.nan)
     state = _State(np.full(hosts, np.nan), np.zeros(hosts), np.zeros((hosts, 1)))

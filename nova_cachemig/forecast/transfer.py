@@ -1,9 +1,9 @@
-"""What an instance adds to the host it comes to, and takes from the one it leaves.
+"""The load that an instance adds to its destination, and removes from its source.
 
-The means add. Of the quantiles, each one's distance d from its mean adds as standard deviations do,
-sqrt(a^2 + b^2 + 2 r a b) on the same side: exact for normal loads of correlation r, and
-for any loads if r = 1. Instance and host must be in the same unit: an instance's per cent of its
-own vCPUs times its vCPUs over the host's CPUs (``share``).
+The means add. The distance d of each quantile from the mean adds like a standard deviation:
+sqrt(a^2 + b^2 + 2 r a b), on the same side. This is exact for normal loads of correlation r, and
+for any loads if r = 1. Instance and host must have the same unit: ``share`` converts an instance's
+per cent of its own vCPUs, as its number of vCPUs over the host's CPUs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from nova_cachemig.model.load import HostForecast
 
 CORRELATION = 0.0
-"""Of an instance's load with that of the rest of a host."""
+"""Correlation of an instance's load with the load of the rest of the host."""
 
 
 def arrive(
@@ -24,7 +24,7 @@ def arrive(
     share: float = 1.0,
     correlation: float = CORRELATION,
 ) -> HostForecast:
-    """The host with the instance on it: its forecast as a destination."""
+    """Return the host's forecast with the instance on it, as a destination."""
 
     def spread(a: float, b: float) -> float:
         return math.sqrt(max(a * a + b * b + 2 * correlation * a * b, 0.0))
@@ -38,9 +38,9 @@ def leave(
     share: float = 1.0,
     correlation: float = CORRELATION,
 ) -> HostForecast:
-    """The host without the instance that is on it now: its forecast as a source.
+    """Return the host's forecast without the instance that is on it, as a source.
 
-    What is left is as uncertain as solving ``arrive`` for it says: whole^2 = a^2 + b^2 + 2 r a b.
+    The remaining uncertainty a solves the equation of ``arrive``: whole^2 = a^2 + b^2 + 2 r a b.
     """
 
     def spread(whole: float, b: float) -> float:

@@ -1,4 +1,4 @@
-"""What an operator sees: the forecaster as a process, asked by commands over a real RabbitMQ."""
+"""The commands of the operator, with a forecaster process and a real RabbitMQ."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""Live migrations without a host in a real Nova, in one process, with three computes.
+"""Live migrations without a target host, in a real Nova in one process with three compute services.
 
-Nova's API, conductor, scheduler, computes and their ``cpu.virt_driver`` monitors are those of its
-wheel; its tests' fixtures stand for the hypervisor, Neutron, Glance, Cinder and Placement; the
-bus is oslo.messaging's fake. The load of the hosts alternates hourly, and the clock by which it
-is measured is ours: a day passes in seconds. Everything between the monitor and the weigher is
-the real thing: notification, report, history, forecaster, fanout, snapshot. Not named
-test_*: :mod:`.test_nova` runs this.
+Nova's API, conductor, scheduler, compute services and their ``cpu.virt_driver`` monitors come from
+its wheel. The fixtures of its tests replace the hypervisor, Neutron, Glance, Cinder and Placement,
+and the bus is oslo.messaging's fake. The load of the hosts alternates hourly. The monitors read the
+schedule's clock, so that a day passes in seconds. Everything between monitor and weigher is real:
+notification, collector, history, forecaster, fanout, snapshot. :mod:`.test_nova` runs this module.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ HOSTS = (SOURCE, IDLE_NOW, BUSY_NOW)
 
 
 class NoNotificationFixture(fixtures.Fixture):
-    """In place of Nova's, which would put a fake in place of the notifier that we want."""
+    """Replaces Nova's fixture, which would install a fake notifier."""
 
     def __init__(self, test: Any) -> None:
         self.test = test
@@ -88,7 +87,7 @@ class Schedule:
         self.now += STEP
 
     def stats(self, driver: Any) -> dict[str, int]:
-        """In place of the fake hypervisor's own, which never change."""
+        """Replace the CPU times of the fake hypervisor, which never change."""
         times = self._times[driver._host]
         return {
             "user": int(times["busy"] * 0.8),
@@ -99,7 +98,7 @@ class Schedule:
         }
 
     def utcnow(self) -> datetime.datetime:
-        """What the monitor takes for the time."""
+        """Return the time for the monitor."""
         return datetime.datetime.fromtimestamp(self.now, datetime.UTC).replace(tzinfo=None)
 
 
@@ -140,7 +139,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
         self.server = self._create_server(host=SOURCE, networks="none")
 
     def forecaster(self) -> Daemon:
-        """One that hears the reports of the hosts; its clock is the schedule's."""
+        """Return a forecaster that receives the notifications; its clock is the schedule's."""
         conf = cfg.ConfigOpts()
         service.register(conf)
         conf([])
@@ -171,7 +170,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             compute.manager.update_available_resource(admin)
 
     def live_a_moment(self) -> None:
-        """Only what Nova itself looks at: the newest load. Nobody forecasts."""
+        """Report the newest load, which is all that Nova itself reads, and make no forecast."""
         admin = context.get_admin_context()
         self.schedule.now = self.schedule.end - 2 * STEP
         self.schedule.advance()
@@ -262,7 +261,7 @@ class WithoutWeigher(Scenarios):
 
 
 class AsPlainNova(Scenarios):
-    """The weigher is on, and what it hears is nothing or nonsense: as without it."""
+    """The weigher has no snapshot, or a damaged one: Nova chooses as without it."""
 
     def hear(self, wire: Any) -> None:
         """Send something by fanout and wait until the scheduler has rejected it."""
@@ -307,7 +306,7 @@ class AsPlainNova(Scenarios):
 
 
 class WithoutBus(Scenarios):
-    """Our own bus is down; Nova's works."""
+    """The bus of the snapshots is down; Nova's works."""
 
     def setUp(self) -> None:
         scheduler_options.register(CONF)

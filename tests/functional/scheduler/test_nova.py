@@ -1,4 +1,4 @@
-"""Runs :mod:`.nova_scenarios` in processes of their own: eventlet patches a process for good."""
+"""Runs :mod:`.nova_scenarios` in separate processes, because eventlet patches a whole process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NovaInProcess(unittest.TestCase):
         self._run("true")
 
     def test_with_eventlet(self) -> None:
-        # What differs there is threads and forks; the rest would only take its time again.
+        # Only threads and forks differ there: the other scenarios would repeat the same code.
         self._run("false", f"{_SCENARIOS}.ByForecast", f"{_SCENARIOS}.WithoutBus")
 
 

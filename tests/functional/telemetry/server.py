@@ -1,4 +1,4 @@
-"""A real Prometheus of the test's own, and an exporter that says what the test wants."""
+"""A real Prometheus server, and an exporter with the load that a test sets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Exporter(Collector):
         )
 
     def collect(self) -> Any:
-        """What a scrape gets."""
+        """Return the metrics of a scrape."""
         passed = time.time() - self._began
         cpu = CounterMetricFamily("node_cpu_seconds", "by mode", labels=["cpu", "mode"])
         for number in range(self._cpus):
@@ -51,7 +51,7 @@ class Exporter(Collector):
         yield used
 
     def close(self) -> None:
-        """No more answers."""
+        """Stop responding."""
         self._server[0].shutdown()
         self._server[0].server_close()
 
@@ -82,7 +82,7 @@ class Prometheus:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Back once it is ready."""
+        """Start it; returns when it is ready."""
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -99,7 +99,7 @@ class Prometheus:
         self.wait("/-/ready", lambda answer: answer.status_code == 200)
 
     def wait_series(self, query: str, number: int) -> None:
-        """Back once an instant query gives so many series."""
+        """Return when an instant query gives ``number`` series."""
         self.wait(
             "/api/v1/query",
             lambda answer: len(answer.json()["data"]["result"]) >= number,
@@ -107,7 +107,7 @@ class Prometheus:
         )
 
     def wait(self, path: str, good: Any, **request: Any) -> None:
-        """Poll until an answer is good."""
+        """Poll until ``good`` accepts a response."""
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             try:
@@ -115,11 +115,11 @@ class Prometheus:
                     return
             except (httpx.HTTPError, ValueError, KeyError):
                 pass  # it is not there yet
-            time.sleep(0.05)  # there is nothing to wait on: it is not ours
+            time.sleep(0.05)  # an external process: poll it
         raise RuntimeError(f"not good in time: {path}: {(self._home / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
-        """End it; what it stored stays."""
+        """Stop it; its data stay."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -130,6 +130,6 @@ class Prometheus:
                 process.wait(10)
 
     def close(self) -> None:
-        """End it and leave nothing behind."""
+        """Stop it and delete its data."""
         self.stop()
         shutil.rmtree(self._home, ignore_errors=True)

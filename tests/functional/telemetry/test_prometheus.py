@@ -1,4 +1,4 @@
-"""Against a real Prometheus server: samples, an outage, the whole way to a snapshot."""
+"""A real Prometheus server: samples, an outage, all steps to a snapshot."""
 
 from __future__ import annotations
 

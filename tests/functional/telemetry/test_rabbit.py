@@ -1,6 +1,6 @@
-"""Over a real RabbitMQ: hosts reach every forecaster, snapshots every scheduler.
+"""A real RabbitMQ: samples reach every forecaster, snapshots reach every scheduler.
 
-The broker goes away and comes back; forecaster and scheduler go on by themselves.
+The broker stops and starts again; forecaster and scheduler recover without help.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Conductor:
 
 
 def of_nova() -> dict[str, list[list[str]]]:
-    """What RabbitMQ holds that is not ours."""
+    """Return the objects in RabbitMQ that nova-cachemig did not create."""
     columns = {
         "exchanges": ("name", "type", "durable", "auto_delete", "arguments"),
         "queues": ("name", "durable", "auto_delete", "arguments"),

@@ -36,7 +36,7 @@ class AdaptiveTest(unittest.TestCase):
                 self.assertLess(error(adaptive.Adaptive()), 1.05 * best)
 
     def test_with_load_that_alternates_it_names_the_host_that_will_be_idle(self):
-        slot = 10  # ten minutes of samples a minute apart
+        slot = 10  # ten minutes: one sample per minute
         for samples in (80, 90, 100, 110, 120):  # at the ends of slots
             matrix = families.matrix(families.alternating(slot, samples), step=60.0)
             hosts = adaptive.Adaptive().forecast(matrix, 600.0).hosts

@@ -1,4 +1,4 @@
-"""What every forecaster promises, whatever the load."""
+"""The contract of every forecaster, for any load."""
 
 import unittest
 

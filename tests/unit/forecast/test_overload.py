@@ -35,7 +35,7 @@ class ExceedanceTest(unittest.TestCase):
 
 
 class QuantilesTest(unittest.TestCase):
-    """Many hosts at once: what ``exceedance`` says of each."""
+    """The probabilities of many hosts together equal those of each host alone."""
 
     @given(
         st.lists(

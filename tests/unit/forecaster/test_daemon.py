@@ -1,4 +1,4 @@
-"""The forecaster's rounds: what fails fails alone."""
+"""The rounds of the forecaster: one failing step does not affect the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told: why a host is expected to be so, and where an instance would go."""
+"""The forecaster's responses to the operator: forecasts, rankings and their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host states and requests with what our code reads of Nova's."""
+"""Host states and requests with the fields of Nova's that the weighers read."""
 
 from __future__ import annotations
 

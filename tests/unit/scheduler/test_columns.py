@@ -1,4 +1,4 @@
-"""A snapshot as columns: a row a host, and one for those that are unknown."""
+"""A snapshot as columns: one row per host, and one for unknown hosts."""
 
 from __future__ import annotations
 

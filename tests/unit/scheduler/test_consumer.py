@@ -1,4 +1,4 @@
-"""The scheduler's ear: begins after a fork, asks for the first snapshot, never raises."""
+"""The consumer: it starts after a fork, requests the first snapshot, never raises."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answering:
 
 
 def conf(name: str) -> cfg.ConfigOpts:
-    """On a fake bus of its own."""
+    """On a separate fake bus."""
     made = cfg.ConfigOpts()
     options.register(made)
     made([], default_config_files=[], default_config_dirs=[])

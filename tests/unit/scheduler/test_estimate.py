@@ -1,4 +1,4 @@
-"""What an instance adds to a host, and that one estimator serves a whole request."""
+"""The load that an instance adds to a host; one estimate serves a whole request."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Instance(unittest.TestCase):
 
 
 class AsThePlainFormula(unittest.TestCase):
-    """Whole columns at once, and host by host as one would write it down."""
+    """Whole columns give the same as a computation host by host."""
 
     @given(
         st.lists(

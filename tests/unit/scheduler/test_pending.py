@@ -1,4 +1,4 @@
-"""What came to hosts lately."""
+"""vCPUs of recent placements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def vcpus(*used: float) -> np.ndarray:
 
 
 class Coming(unittest.TestCase):
-    def test_it_settles(self) -> None:
+    def test_the_forecast_learns_of_them_in_time(self) -> None:
         now = 0.0
         pending = PendingPlacements(lambda: now)
 

@@ -26,7 +26,7 @@ CONF = nova.conf.CONF
 
 
 class NoBus:
-    """In place of the server and the thread that asks: begun already."""
+    """Replaces the listener and the requesting thread, as already started."""
 
     def stop(self) -> None:
         pass

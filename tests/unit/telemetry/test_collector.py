@@ -1,4 +1,4 @@
-"""What is no sample is refused and counted; clocks that are wrong are noticed."""
+"""Invalid samples are rejected and counted; wrong clocks are detected."""
 
 from __future__ import annotations
 

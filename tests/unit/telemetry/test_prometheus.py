@@ -1,4 +1,4 @@
-"""Answers of Prometheus, by httpx' own transport for tests; the real server: tests/functional."""
+"""Responses of Prometheus, by httpx' mock transport. tests/functional has the real server."""
 
 from __future__ import annotations
 
