@@ -231,7 +231,7 @@ class ByForecast(Scenarios):
         self.assertEqual(BUSY_NOW, self.migrate())
         counts = daemon.collector.counts()
         self.assertGreater(counts["taken"], 3 * 280)
-        self.assertGreater(counts["duplicate"], 3 * 280)  # each comes in two forms
+        self.assertNotIn("duplicate", counts)  # Nova sends two forms; the driver reports one
 
     def test_a_scheduler_that_begins_late_gets_the_snapshot_at_once(self) -> None:
         daemon = self.forecaster()
