@@ -99,7 +99,7 @@ class Works(OnRabbit):
             began = time.monotonic()
             client.guest_event({}, event)
             sent = ("guest_event", event)
-            self.assertTrue(self.endpoint.await_that(lambda t=sent: t in self.endpoint.sent[-1:]))
+            self.assertTrue(self.endpoint.await_that(lambda t=sent: t in self.endpoint.told[-1:]))
             took.append(time.monotonic() - began)
         # Aimed at: 99 % within 20 ms. The tests' machine may be busy with others.
         self.assertLess(statistics.median(took), 0.02)
@@ -113,7 +113,7 @@ class Works(OnRabbit):
         warm.start()
         _told, waited = self.migrate(self.hook(client))
         self.assertGreaterEqual(waited, 0.9)
-        self.assertEqual(["begin", "wait_warm"], [what[0] for what in self.endpoint.sent[:2]])
+        self.assertEqual(["begin", "wait_warm"], [what[0] for what in self.endpoint.told[:2]])
 
 
 class AgentIsDown(OnRabbit):
@@ -130,7 +130,7 @@ class AgentIsDown(OnRabbit):
         self.assertFalse(cast.delivered(5))
         self.assertIn("no agent listens", str(cast.error))
         self.serve()
-        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.sent), 10))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told), 10))
 
     def test_one_that_has_ended_costs_one_answer(self) -> None:
         self.assertTrue(self.serve().stop())
@@ -149,7 +149,7 @@ class BusIsDown(OnRabbit):
         self.serve()
         known, fresh = self.client(), self.client()
         self.migrate(self.hook(known), "req-before")
-        self.endpoint.sent.clear()
+        self.endpoint.told.clear()
         self.broker.stop()
         for number in range(3):
             self._bounded(self.hook(known), f"req-{number}")
@@ -162,7 +162,7 @@ class BusIsDown(OnRabbit):
             self.assertLess(time.monotonic(), deadline)
 
     def _begun(self) -> set[str]:
-        return {what[1].request for what in self.endpoint.sent if what[0] == "begin"}
+        return {what[1].request for what in self.endpoint.told if what[0] == "begin"}
 
     def _answers(self, client: AgentClient) -> bool:
         try:
@@ -177,7 +177,7 @@ class BusIsDown(OnRabbit):
         began = time.monotonic()
         waiting = threading.Thread(target=self.migrate, args=(hook,))
         waiting.start()
-        asked = lambda: [what[0] for what in self.endpoint.sent].count("wait_warm") >= 2  # noqa: E731
+        asked = lambda: [what[0] for what in self.endpoint.told].count("wait_warm") >= 2  # noqa: E731
         self.assertTrue(self.endpoint.await_that(asked))
         self.broker.stop(kill=True)
         stopped = time.monotonic()
