@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ _CHECKPOINT_PAGES = 4000
 def url_for(connection: str | None, state_dir: Path) -> str:
     """Return the SQLAlchemy URL: the operator's, else a SQLite file in ``state_dir``."""
     return connection or f"sqlite:///{state_dir / 'journal.sqlite'}"
+
+
+def make_private(state_dir: Path) -> None:
+    """Let only the agent's account read the SQLite file, which holds what users have sent.
+
+    SQLite gives its write-ahead log the mode of the database file. Raises OSError.
+    """
+    path = state_dir / "journal.sqlite"
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for found in (path, *state_dir.glob("journal.sqlite-*")):
+        found.chmod(0o600)
 
 
 def create_engine(url: str) -> sa.Engine:

@@ -81,6 +81,8 @@ class Journal:
     def _open(self) -> Recovered:
         self.spool.cipher = keyring.load(self._conf)
         self.spool.prepare()
+        if not self._conf.journal.connection:
+            database.make_private(self.state_dir)
         url = database.url_for(self._conf.journal.connection, self.state_dir)
         self._engine = database.create_engine(url)
         migrate.upgrade(self._engine)

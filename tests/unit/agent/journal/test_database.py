@@ -20,6 +20,19 @@ class DatabaseTest(unittest.TestCase):
         with self.engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
 
+    def test_only_the_owner_can_read_the_files_of_sqlite(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            here = Path(name)
+            (here / "journal.sqlite").touch(0o644)  # as an earlier version created it
+            database.make_private(here)
+            engine = database.create_engine(database.url_for(None, here))
+            self.addCleanup(engine.dispose)
+            with engine.begin() as connection:
+                connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+                modes = {path.name: path.stat().st_mode & 0o777 for path in here.iterdir()}
+        self.assertIn("journal.sqlite-wal", modes)
+        self.assertEqual({0o600}, set(modes.values()), modes)
+
     def numbers(self) -> list[int]:
         with self.engine.connect() as connection:
             return list(connection.execute(sa.text("SELECT n FROM t ORDER BY n")).scalars())
