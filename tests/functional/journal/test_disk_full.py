@@ -44,7 +44,7 @@ class DiskFullTest(unittest.IsolatedAsyncioTestCase):
         self.guest = LoggingGuest()
         await self.guest.start()
         self.addAsyncCleanup(self.guest.stop)
-        quick = mock.patch.object(store, "_FREE_EVERY", 0.0)
+        quick = mock.patch.object(store, "_FREE_INTERVAL", 0.0)
         quick.start()
         self.addCleanup(quick.stop)
 
