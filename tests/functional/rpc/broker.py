@@ -1,4 +1,8 @@
-"""A RabbitMQ node of the test's own: with separate ports, data, cookie and port mapper."""
+"""A RabbitMQ node of the test's own: with separate ports, data, cookie and port mapper.
+
+``CACHEMIG_RABBITMQ`` names a directory of tools/other-rabbitmq: the tests then run against the
+RabbitMQ in it.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,25 @@ from pathlib import Path
 import amqp
 
 START_LIMIT = 90.0
+DEPRECATED = ("transient_nonexcl_queues", "global_qos", "queue_master_locator")
+"""Features of AMQP that RabbitMQ 4 permits by default, and that a later release removes."""
+
+
+def _root() -> Path:
+    return Path(os.environ.get("CACHEMIG_RABBITMQ", "/")).resolve()
 
 
 def _program() -> str | None:
     """The node's own script: Debian's wrapper would run it as another user, in its own place."""
-    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
-    return str(found[-1]) if found else shutil.which("rabbitmq-server")
+    home = _root() / "usr/lib/rabbitmq/lib"
+    found = sorted(home.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    if found or "CACHEMIG_RABBITMQ" in os.environ:
+        return str(found[-1])
+    return shutil.which("rabbitmq-server")
+
+
+def _is_3(program: str) -> bool:
+    return "rabbitmq_server-3." in program
 
 
 def free_port() -> int:
@@ -33,13 +50,23 @@ def free_port() -> int:
 
 
 class Broker:
-    """Start, stop as often as a test likes; the port stays the same."""
+    """Start, stop as often as a test likes; the port stays the same.
 
-    def __init__(self) -> None:
+    ``config``: more lines for rabbitmq.conf. ``strict``: RabbitMQ 4 refuses :data:`DEPRECATED`.
+    """
+
+    def __init__(self, *config: str, strict: bool = False) -> None:
         program = _program()
-        if program is None or shutil.which("epmd") is None:
+        path = f"{_root() / 'usr/bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        mapper = shutil.which("epmd", path=path)
+        if program is None or mapper is None:
             raise unittest.SkipTest("rabbitmq-server is not installed")
         self._program = program
+        self._mapper_program = mapper
+        self._path = path
+        self._config = list(config)
+        if strict and not _is_3(program):
+            self._config += [f"deprecated_features.permit.{name} = false" for name in DEPRECATED]
         self._home = Path(tempfile.mkdtemp(prefix="cachemig-rabbit-"))
         self.port = free_port()
         self._mapper_port = free_port()
@@ -55,7 +82,7 @@ class Broker:
         """Back once it takes connections."""
         if self._mapper is None:
             self._mapper = subprocess.Popen(
-                ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)],
+                [self._mapper_program, "-address", "127.0.0.1", "-port", str(self._mapper_port)],
                 env=os.environ | {"ERL_EPMD_ADDRESS": "127.0.0.1"},
             )
         with (self._home / "node.log").open("ab") as output:
@@ -117,12 +144,15 @@ class Broker:
 
     def _environment(self) -> dict[str, str]:
         home = str(self._home)
-        (self._home / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\nlog.file = false\n"
-        )
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "log.console = true",
+            "log.file = false",
+        ]
+        (self._home / "rabbitmq.conf").write_text("\n".join([*lines, *self._config, ""]))
         (self._home / "plugins").write_text("[].\n")
         return {
-            "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+            "PATH": self._path,
             "HOME": home,
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._mapper_port),

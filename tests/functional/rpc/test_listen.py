@@ -29,7 +29,7 @@ class ListenTest(unittest.TestCase):
             patch = mock.patch.object(server, name, value)
             patch.start()
             self.addCleanup(patch.stop)
-        self.broker = Broker()
+        self.broker = Broker(strict=True)
         self.addCleanup(self.broker.close)
         self.broker.start()
 

@@ -35,7 +35,7 @@ class OnRabbit(unittest.TestCase):
     def setUpClass(cls) -> None:
         for name in ("oslo.messaging", "oslo_messaging", "amqp", "nova_cachemig.rpc"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they log what is provoked here
-        cls.broker = Broker()
+        cls.broker = Broker(strict=True)
         cls.addClassCleanup(cls.broker.close)
         cls.broker.start()
 
