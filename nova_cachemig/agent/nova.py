@@ -43,6 +43,20 @@ _RUNNING = frozenset(
 _FAILED = frozenset({"error", "failed", "cancelled"})
 
 
+def require_auth(conf: cfg.ConfigOpts) -> Any:
+    """Return the authentication plugin of ``[nova]``. Raises NovaUnreachableError if incomplete."""
+    try:
+        auth = loading.load_auth_from_conf_options(conf, GROUP.name)
+    except keystoneauth1.exceptions.ClientException as exc:
+        raise NovaUnreachableError(f"[nova] is not complete: {exc}") from exc
+    if auth is None:
+        raise NovaUnreachableError(
+            "[nova] auth_type is not set: set it, and the account with which the agent asks Nova "
+            "(for auth_type = password: auth_url, username, password, project_name and the domains)"
+        )
+    return auth
+
+
 def _of_the_server(exc: BaseException) -> bool:
     return isinstance(exc, novaclient.exceptions.ClientException) and exc.code >= 500
 
@@ -99,7 +113,7 @@ class NovaApi:
     def _nova(self) -> Any:
         if self._client is None:
             options = self._conf[GROUP.name]
-            auth = loading.load_auth_from_conf_options(self._conf, GROUP.name)
+            auth = require_auth(self._conf)
             session = loading.load_session_from_conf_options(self._conf, GROUP.name, auth=auth)
             if session.timeout is None:
                 session.timeout = _TIMEOUT

@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from typing import Final
 
 import uvloop
 from oslo_config import cfg
 from oslo_log import log
 
+from nova_cachemig.agent import nova
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.service import Agent
 from nova_cachemig.conf import setup
+from nova_cachemig.rpc import bus
 
 LOG = log.getLogger(__name__)
+
+PROG: Final = "nova-cachemig-agent"
+_DESCRIPTION: Final = (
+    "Run the agent of nova-cachemig on this cache node: it controls HAProxy and Varnish, keeps the "
+    "journal of writes, and protects the defined services while their instances live-migrate. It "
+    f"reads {setup.FILE} unless --config-file names another file, and runs until SIGTERM."
+)
 
 
 async def _run(conf: cfg.ConfigOpts) -> None:
@@ -29,16 +39,19 @@ def main() -> int:
     """Run until SIGTERM or SIGINT; 1 with one clear line if it cannot begin."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
+    files = cfg.find_config_files(setup.PROJECT)
     try:
-        setup.read(conf, cfg.find_config_files("nova-cachemig"), sys.argv[1:])
-    except cfg.Error as exc:
-        print(f"nova-cachemig-agent: {exc}", file=sys.stderr)
+        setup.read(conf, files, sys.argv[1:], prog=PROG, description=_DESCRIPTION)
+        bus.require_url(conf)
+        nova.require_auth(conf)
+    except (cfg.Error, ComponentError) as exc:
+        print(f"{PROG}: {exc}", file=sys.stderr)
         return 1
     log.setup(conf, "nova-cachemig")
     try:
         uvloop.run(_run(conf))  # what benchmarks/journal measures
     except ComponentError as exc:
         LOG.error("%s", exc)
-        print(f"nova-cachemig-agent: {exc}", file=sys.stderr)
+        print(f"{PROG}: {exc}", file=sys.stderr)
         return 1
     return 0

@@ -1,12 +1,16 @@
-"""Reads the agent's configuration files into a ConfigOpts with every option registered."""
+"""Reads the configuration files into a ConfigOpts with every option registered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from oslo_config import cfg
 
 from nova_cachemig.conf.opts import modules
+
+PROJECT: Final = "nova-cachemig"
+FILE: Final = "/etc/nova-cachemig/nova-cachemig.conf"
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:
@@ -15,10 +19,35 @@ def register_all(conf: cfg.ConfigOpts) -> None:
         module.register(conf)
 
 
-def read(conf: cfg.ConfigOpts, files: Sequence[str], args: Sequence[str] = ()) -> None:
-    """Register all options and parse the files; raises cfg.Error that names the mistake."""
-    register_all(conf)
-    conf(list(args), project="nova-cachemig", default_config_files=list(files))
+def read(
+    conf: cfg.ConfigOpts,
+    files: Sequence[str],
+    args: Sequence[str] = (),
+    *,
+    register: Callable[[cfg.ConfigOpts], None] = register_all,
+    prog: str | None = None,
+    description: str | None = None,
+) -> None:
+    """Register the options and parse the files. Raises cfg.Error: one sentence for the operator.
+
+    ``files`` are read unless ``args`` names others. ``prog`` and ``description`` are for --help.
+    """
+    register(conf)
+    try:
+        conf(
+            list(args),
+            project=PROJECT,
+            prog=prog,
+            default_config_files=list(files),
+            description=description,
+        )
+    except cfg.ConfigFilesNotFoundError as exc:
+        raise cfg.Error(
+            f"configuration file {', '.join(exc.config_files)} does not exist: write it, or name "
+            "another file with --config-file"
+        ) from exc
+    if not conf.config_file and not conf.config_dir:
+        raise cfg.Error(f"no configuration file: write {FILE}, or name one with --config-file")
     # oslo.config checks a value when it is first read: read all now, not during a handover
     for options in conf.values():
         if isinstance(options, cfg.ConfigOpts.GroupAttr):

@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_cachemig.forecaster.plot import draw
+from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from nova_cachemig.rpc.forecaster import ForecasterClient
 
@@ -94,6 +95,10 @@ def rank_table(response: Wire) -> Table:
 
 def _call(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) -> Wire:
     options = conf.forecaster
+    try:
+        bus.require_url(conf, options.transport_url)
+    except cfg.Error as exc:
+        raise QueryError(str(exc)) from exc
     client = ForecasterClient(conf, options.topic, options.transport_url, options.rpc_timeout)
     try:
         return question(client)

@@ -5,29 +5,35 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.conf import forecaster, telemetry
+from nova_cachemig.conf import forecaster, setup, telemetry
 from nova_cachemig.forecaster.daemon import ConfigError, Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
+from nova_cachemig.rpc import bus
 from nova_cachemig.rpc import forecaster as contract
 
 LOG = log.getLogger(__name__)
+
+PROG: Final = "nova-cachemig-forecaster"
+_DESCRIPTION: Final = (
+    "Run the forecaster of nova-cachemig: it collects the load of the compute hosts, predicts it, "
+    "and sends the forecasts to the weighers in nova-scheduler. It reads "
+    f"{setup.FILE} unless --config-file names another file, and runs until SIGTERM."
+)
 
 
 def configure(args: Sequence[str]) -> cfg.ConfigOpts:
     """Read the command line and nova-cachemig.conf; raises oslo_config.cfg.Error."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
-    register(conf)
-    conf(list(args), project="nova-cachemig", prog="nova-cachemig-forecaster")
-    # oslo.config validates a value when it is read: read all of them now
-    for group in (telemetry.GROUP.name, forecaster.GROUP.name):
-        for name in conf[group]:
-            conf[group][name]
-    log.setup(conf, "nova-cachemig")
+    files = cfg.find_config_files(setup.PROJECT)
+    setup.read(conf, files, args, register=register, prog=PROG, description=_DESCRIPTION)
+    bus.require_url(conf, conf.forecaster.transport_url)
+    log.setup(conf, setup.PROJECT)
     return conf
 
 
@@ -43,7 +49,7 @@ def run(args: Sequence[str]) -> int:
         conf = configure(args)
         daemon = Daemon(conf)
     except (cfg.Error, ConfigError) as exc:
-        print(f"nova-cachemig-forecaster: {exc}", file=sys.stderr)
+        print(f"{PROG}: {exc}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())

@@ -58,6 +58,19 @@ def transport(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.RPCTransp
     return oslo_messaging.get_rpc_transport(conf, url=rabbit.own_url(parsed))
 
 
+def require_url(conf: cfg.ConfigOpts, url: str | None = None) -> None:
+    """Raise cfg.Error if no message bus is configured: oslo.messaging would try localhost."""
+    try:
+        parsed = oslo_messaging.TransportURL.parse(conf, url)
+    except oslo_messaging.InvalidTransportURL as exc:
+        raise cfg.Error(f"transport_url is not valid: {exc}") from exc
+    if parsed.transport in rabbit.REPLACED and not parsed.hosts:
+        raise cfg.Error(
+            "[DEFAULT] transport_url is not set: set it to the message bus that nova-compute uses, "
+            "normally the transport_url of nova.conf"
+        )
+
+
 def check_primitive(value: Any, where: str = "value") -> None:
     """Raise :class:`NotPrimitiveError`, which names the place, if ``value`` is more than JSON."""
     if value is None or isinstance(value, bool | int | float | str):

@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Return a value that changes when a file changes. Raises ServicesError."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     for path in _paths(directory):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
@@ -58,7 +58,10 @@ def fingerprint(directory: Path) -> Fingerprint:
 
 
 def read(directory: Path) -> list[Service]:
-    """Return all services, or raise ServicesError with every mistake in every file."""
+    """Return all services, or raise ServicesError with every mistake in every file.
+
+    A directory that does not exist has no services.
+    """
     services, errors = _read(directory)
     if errors:
         raise ServicesError(errors)
@@ -66,7 +69,7 @@ def read(directory: Path) -> list[Service]:
 
 
 def add(directory: Path, service: Service) -> Path:
-    """Write ``NAME.yaml`` if all services together stay valid.
+    """Write ``NAME.yaml`` if all services together stay valid; create the directory if needed.
 
     Raises ServicesError otherwise, and writes nothing.
     """
@@ -102,6 +105,8 @@ def remove(directory: Path, name: str) -> Path:
 def _paths(directory: Path) -> list[Path]:
     try:
         return sorted(p for p in directory.iterdir() if p.suffix in SUFFIXES)
+    except FileNotFoundError:
+        return []
     except OSError as exc:
         raise ServicesError([f"{directory} cannot be read: {exc.strerror}"]) from exc
 
@@ -131,19 +136,23 @@ def _read_one(path: Path) -> tuple[list[Service], list[str]]:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    write_text(path, yaml.safe_dump(document, sort_keys=False))
+    # The operator writes it, the agent's account reads it. It holds no secret.
+    write_text(path, yaml.safe_dump(document, sort_keys=False), mode=0o644)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o640) -> None:
     """Replace the file atomically and durably; raises ServicesError."""
     try:
+        if not path.parent.exists():
+            path.parent.mkdir()
+            path.parent.chmod(0o755)
         with tempfile.NamedTemporaryFile(
             "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
         ) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).chmod(0o640)
+        Path(file.name).chmod(mode)
         Path(file.name).rename(path)
         _sync(path.parent)
     except OSError as exc:

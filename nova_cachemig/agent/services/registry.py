@@ -94,6 +94,7 @@ class ServiceRegistry:
             if fingerprint == self._fingerprint and not force:
                 return False
             self._fingerprint = fingerprint
+            await asyncio.to_thread(self._check_directory)
             services = tuple(await asyncio.to_thread(files.read, self._directory))
         except files.ServicesError as exc:
             if exc.errors != self.file_errors:
@@ -110,6 +111,18 @@ class ServiceRegistry:
         self._errors = {}
         self._routes = {s.name: self._updated_route(s, before.get(s.name)) for s in services}
         return True
+
+    def _check_directory(self) -> None:
+        """Accept a missing directory as empty, unless services would lose their front address."""
+        if self._directory.exists():
+            return
+        if self._services:
+            raise files.ServicesError([f"{self._directory} no longer exists"])
+        LOG.warning(
+            "services: %s does not exist, so there are no services; "
+            "'nova-cachemig-manage service add' creates it",
+            self._directory,
+        )
 
     @staticmethod
     def _updated_route(service: Service, before: Route | None) -> Route:

@@ -6,7 +6,6 @@ import argparse
 import functools
 import logging
 import sys
-import warnings
 from importlib import metadata
 
 from cliff.app import App
@@ -15,7 +14,6 @@ from oslo_config import cfg
 
 from nova_cachemig.conf import setup
 
-DEFAULT_FILE = "/etc/nova-cachemig/nova-cachemig.conf"
 TIMEOUT = 10.0
 _LIBRARIES = ("oslo.messaging", "oslo_messaging", "amqp", "kombu")
 
@@ -41,7 +39,7 @@ class ManageApp(App):
             "--config-file",
             metavar="FILE",
             action="append",
-            help=f"Configuration file of the agent (default: {DEFAULT_FILE}). Repeat the option "
+            help=f"Configuration file of the agent (default: {setup.FILE}). Repeat the option "
             "for several files; a later file overrides an earlier one.",
         )
         parser.add_argument(
@@ -71,7 +69,7 @@ class ManageApp(App):
         """The configuration, read when a command needs it; a mistake in it is one line."""
         conf = cfg.ConfigOpts()
         try:
-            setup.read(conf, self.options.config_file or [DEFAULT_FILE])
+            setup.read(conf, self.options.config_file or [setup.FILE])
         except cfg.Error as exc:
             raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
         return conf
@@ -92,6 +90,4 @@ def _seconds(text: str) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
-    # Of oslo.service, which oslo.messaging imports. It concerns no operator.
-    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     return int(ManageApp().run(sys.argv[1:] if argv is None else argv))

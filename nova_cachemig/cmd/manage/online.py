@@ -11,6 +11,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.write import WriteState
+from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.agent import HANDOVERS_PAGE, AgentClient
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from nova_cachemig.rpc.journal import JournalClient
@@ -64,9 +65,16 @@ class AgentUnreachableError(ComponentError):
 
 
 class OnlineAgent:
-    """The agent ``host``; each request ends within ``timeout`` seconds."""
+    """The agent ``host``; each request ends within ``timeout`` seconds.
+
+    Raises ComponentError if no message bus is configured.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, host: str, timeout: float) -> None:
+        try:
+            bus.require_url(conf)
+        except cfg.Error as exc:
+            raise ComponentError(str(exc)) from exc
         self._topic = conf.agent.topic
         self._host = host
         self._timeout = timeout

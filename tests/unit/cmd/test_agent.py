@@ -8,17 +8,20 @@ from unittest import mock
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.cmd import agent
 
+_BUS = "[DEFAULT]\ntransport_url = rabbit://nova:secret@127.0.0.1/\n"
+_NOVA = "[nova]\nauth_type = none\n"
+
 
 class MainTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.config = Path(folder.name) / "agent.conf"
-        self.config.write_text("")
+        self.config.write_text(f"{_BUS}{_NOVA}")
 
-    def main(self) -> tuple[int, str]:
+    def main(self, *words: str) -> tuple[int, str]:
         err = io.StringIO()
-        arguments = ["nova-cachemig-agent", "--config-file", str(self.config)]
+        arguments = ["nova-cachemig-agent", *(words or ("--config-file", str(self.config)))]
         with (
             mock.patch("sys.argv", arguments),
             mock.patch.object(agent.log, "setup"),
@@ -27,10 +30,37 @@ class MainTest(unittest.TestCase):
             return agent.main(), err.getvalue()
 
     def test_a_mistake_in_the_configuration_is_one_line(self) -> None:
-        self.config.write_text("[agent]\nreload_interval = soon\n")
+        self.config.write_text(f"{_BUS}{_NOVA}[agent]\nreload_interval = soon\n")
         code, err = self.main()
         self.assertEqual(1, code)
         self.assertRegex(err, r"^nova-cachemig-agent: .*reload_interval.*\n$")
+
+    def test_a_missing_option_is_one_line_that_names_it(self) -> None:
+        for text, name in (
+            ("", r"\[DEFAULT\] transport_url is not set"),
+            ("[DEFAULT]\ntransport_url = nonsense\n", "transport_url is not valid"),
+            (_BUS, r"\[nova\] auth_type is not set"),
+            (f"{_BUS}[nova]\nauth_type = password\n", r"\[nova\] is not complete: .*auth_url"),
+        ):
+            self.config.write_text(text)
+            code, err = self.main()
+            self.assertEqual(1, code)
+            self.assertRegex(err, rf"^nova-cachemig-agent: .*{name}.*\n$")
+
+    def test_without_a_configuration_file_it_does_not_start(self) -> None:
+        with mock.patch.object(agent.cfg, "find_config_files", return_value=[]):
+            code, err = self.main("--debug")
+        self.assertEqual(1, code)
+        self.assertRegex(err, r"^nova-cachemig-agent: no configuration file: write /etc/.*\n$")
+        self.config.unlink()
+        self.assertIn(f"{self.config} does not exist", self.main()[1])
+
+    def test_help_says_what_the_program_is(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), self.assertRaises(SystemExit):
+            self.main("--help")
+        self.assertIn("Run the agent of nova-cachemig", out.getvalue())
+        self.assertIn("usage: nova-cachemig-agent", out.getvalue())
 
     def test_a_component_that_cannot_start_is_one_line(self) -> None:
         error = ComponentError("another agent uses the directory")
@@ -46,4 +76,6 @@ class MainTest(unittest.TestCase):
     def test_an_agent_that_is_told_to_stop_ends_with_0(self) -> None:
         with mock.patch.object(agent, "Agent") as made:
             made.return_value.run = mock.AsyncMock()
-            self.assertEqual((0, ""), self.main())
+            code, err = self.main()
+        self.assertEqual(0, code)
+        self.assertNotIn("nova-cachemig-agent:", err)

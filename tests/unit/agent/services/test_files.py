@@ -84,10 +84,21 @@ class FilesTest(unittest.TestCase):
         self.assertIn("a.yaml", errors)
         self.assertIn("b.yaml", errors)
 
-    def test_a_missing_directory(self):
-        with self.assertRaises(files.ServicesError) as caught:
-            files.read(self.directory / "none")
-        self.assertIn("cannot be read: No such file or directory", str(caught.exception))
+    def test_a_missing_directory_has_no_services_and_add_creates_it(self):
+        missing = self.directory / "none"
+        self.assertEqual([], files.read(missing))
+        self.assertEqual((), files.fingerprint(missing))
+        path = files.add(missing, service())
+        # The agent's account reads what the operator wrote.
+        self.assertEqual(
+            (0o755, 0o644), (missing.stat().st_mode & 0o777, path.stat().st_mode & 0o777)
+        )
+        self.assertEqual([service()], files.read(missing))
+
+    def test_a_directory_that_is_a_file(self):
+        self.write("")
+        with self.assertRaisesRegex(files.ServicesError, "cannot be read: Not a directory"):
+            files.read(self.directory / "a.yaml")
 
     def test_an_empty_file_and_other_files_are_no_services(self):
         self.write("")

@@ -67,6 +67,28 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         (self.directory / "b.yaml").unlink()
         self.assertEqual([], await self.registry.refresh())
 
+    async def test_a_missing_directory_has_no_services_until_it_is_created(self):
+        directory = self.directory / "services.d"
+        registry = ServiceRegistry(directory, self.nova, self.apply, self.book)
+        with self.assertLogs("nova_cachemig.agent.services.registry", "WARNING") as logs:
+            for _ in range(2):
+                self.assertEqual([], await registry.refresh())
+        self.assertEqual(1, len(logs.output))
+        self.assertIn(f"{directory} does not exist", logs.output[0])
+        files.add(directory, service())
+        await registry.refresh()
+        self.assertEqual(1, len(registry.routes()))
+
+    async def test_the_services_stay_when_their_directory_disappears(self):
+        directory = self.directory / "services.d"
+        registry = ServiceRegistry(directory, self.nova, self.apply, self.book)
+        files.add(directory, service())
+        await registry.refresh()
+        directory.rename(self.directory / "elsewhere")
+        for _ in range(2):
+            self.assertEqual([f"{directory} no longer exists"], await registry.refresh())
+        self.assertEqual(1, len(registry.routes()))
+
     async def test_an_unknown_instance_is_reported_and_found_later(self):
         known, self.nova.known = self.nova.known, {}
         files.add(self.directory, service())

@@ -44,7 +44,15 @@ class HelpTest(unittest.TestCase):
 class ConfigurationTest(ManageCase):
     def test_a_missing_file_is_one_line(self) -> None:
         self.config.unlink()
-        self.assertIn("nova-cachemig-manage: Failed to find", self.fails("service", "list"))
+        err = self.fails("service", "list")
+        self.assertEqual(1, len(err.splitlines()))
+        self.assertIn(f"configuration file {self.config} does not exist", err)
+
+    def test_a_missing_message_bus_is_one_line(self) -> None:
+        self.config.write_text("")
+        for words in (("service", "list"), ("forecast", "show")):
+            [line] = self.fails(*words).splitlines()
+            self.assertIn("[DEFAULT] transport_url is not set", line)
 
     def test_a_mistake_is_one_line(self) -> None:
         self.config.write_text("[agent]\nreload_interval = soon\n")
