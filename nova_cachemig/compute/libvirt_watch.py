@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from oslo_log import log
 
+from nova_cachemig.compute import libvirt_auth
 from nova_cachemig.compute.tracker import Lifecycle, Started, Tracker
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.faults import Faults
@@ -18,6 +19,8 @@ _WAKE_MS: Final = 1000
 """Milliseconds between two checks of whether the connection is lost."""
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0)
 """Seconds after each failed attempt to connect; the last one repeats."""
+_BACKOFF_REFUSED: Final = (5.0, 15.0, 60.0)
+"""The same if libvirt refuses the credentials: it logs an error each time."""
 _KEEPALIVE: Final = (5, 3)
 """Seconds between keepalive requests; missing responses after which libvirtd counts as hung."""
 
@@ -75,8 +78,10 @@ class LibvirtWatch:
             self._open()
         except self._libvirt.libvirtError as exc:
             self._close()
-            self._faults.note("cannot listen to libvirt", f"{self._uri}: {exc}")
-            self._next_try = time.monotonic() + _BACKOFF[min(self._tries, len(_BACKOFF) - 1)]
+            advice = libvirt_auth.remedy(self._libvirt, exc)
+            self._faults.note("cannot listen to libvirt", f"{self._uri}: {advice} ({exc})")
+            pauses = _BACKOFF_REFUSED if libvirt_auth.refused(self._libvirt, exc) else _BACKOFF
+            self._next_try = time.monotonic() + pauses[min(self._tries, len(pauses) - 1)]
             self._tries += 1
         else:
             self._tries = 0
@@ -86,7 +91,7 @@ class LibvirtWatch:
     def _open(self) -> None:
         libvirt = self._libvirt
         self._lost = False
-        connection = self._connection = libvirt.openReadOnly(self._uri)
+        connection = self._connection = libvirt_auth.open_read_only(libvirt, self._uri)
         connection.registerCloseCallback(self._on_close, None)
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None

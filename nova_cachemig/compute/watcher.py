@@ -29,6 +29,9 @@ _LONG_LIFE: Final = 60.0
 """Seconds of life after which the end of the process starts a new row of restarts."""
 _LOGGING_LIMIT: Final = 5.0
 """Seconds to wait for Nova's logging, which Nova sets up after its notification drivers."""
+_QEMU: Final = "qemu:///system"
+_DEFAULT_URIS: Final = {"lxc": "lxc:///", "parallels": "parallels:///system"}
+"""As in Nova, by [libvirt] virt_type; the others are QEMU's."""
 
 _started: Watcher | None = None
 _started_lock = threading.Lock()
@@ -81,7 +84,8 @@ def start_once(conf: cfg.ConfigOpts, ready: Callable[[], object]) -> bool:
 def _settings(conf: cfg.ConfigOpts) -> WatchSettings:
     return WatchSettings(
         host=conf.host,
-        uri=getattr(conf.libvirt, "connection_uri", "") or "qemu:///system",
+        uri=getattr(conf.libvirt, "connection_uri", "")
+        or _DEFAULT_URIS.get(getattr(conf.libvirt, "virt_type", ""), _QEMU),
         topic=conf.cachemig.topic,
         transport_url=conf.cachemig.transport_url or conf.transport_url,
     )

@@ -63,7 +63,9 @@ OPTS = [
         default=True,
         help="Whether nova-compute starts a small process that listens to libvirt, read-only, for "
         "the instants when a migrating guest pauses and resumes. Only with the libvirt "
-        "driver. It uses [libvirt] connection_uri, or qemu:///system.",
+        "driver. It uses [libvirt] connection_uri, or Nova's default for [libvirt] virt_type. If "
+        "libvirt asks for a user name and password (SASL), it uses libvirt's own authentication "
+        "file, as nova-compute does.",
     ),
 ]
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import libvirt
 
+from tests.functional.compute.sasl import PASSWORD, USER, Sasl
+
 _PRIVATE = (
     "/etc/libvirt",
     "/run/libvirt",
@@ -71,15 +73,18 @@ class Libvirtd:
 
     By default it serves libvirt's test driver, which has one domain, ``test``, and sends events
     like any other. With ``driver="qemu"`` it runs QEMU without KVM. ``host`` is its host name:
-    libvirt migrates between hosts of different names only.
+    libvirt migrates between hosts of different names only. With ``sasl`` it shares the network of
+    the machine and also listens on TCP, with and without TLS: both, and the read-only socket, ask
+    for a user name and a password.
     """
 
-    def __init__(self, host: str = "host-a", driver: str = "test") -> None:
+    def __init__(self, host: str = "host-a", driver: str = "test", *, sasl: bool = False) -> None:
         program = shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin")
         if program is None or os.geteuid() != 0:
             raise unittest.SkipTest("no libvirtd, or not root: it needs namespaces of its own")
         self.host = host
         self.home = Path(tempfile.mkdtemp(prefix="cachemig-libvirtd-"))
+        self._sasl = Sasl(self.home, host) if sasl else None
         self._driver = driver
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,17 +96,38 @@ class Libvirtd:
         path = {"test": "default", "qemu": "system"}[self._driver]
         return f"{self._driver}+unix:///{path}?socket={self.home}/{name}"
 
+    def uri_with_password(self, transport: str) -> str:
+        """Of a socket that asks for a password: ``tcp``, ``tls`` or ``unix``."""
+        assert self._sasl is not None
+        if transport == "unix":
+            return self.uri(read_only=True)
+        port = self._sasl.ports[transport]
+        pki = f"?pkipath={self.home}/pki" if transport == "tls" else ""
+        return f"{self._driver}+{transport}://127.0.0.1:{port}/default{pki}"
+
+    def auth_file(self, password: str | None = PASSWORD) -> Path:
+        """libvirt's file of credentials for its clients; None: without any."""
+        path = self.home / "auth.conf"
+        path.write_text(
+            ""
+            if password is None
+            else f"[credentials-nova]\nauthname={USER}\npassword={password}\n"
+            "[auth-libvirt-default]\ncredentials=nova\n"
+        )
+        return path
+
     def start(self) -> None:
         """Return once it takes connections."""
         (self.home / "qemu.conf").write_text(_QEMU_CONF)
+        more = 'auth_unix_ro = "none"\n' if self._sasl is None else self._sasl.prepare()
         (self.home / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{self.home}"\nunix_sock_group = "root"\n'
-            'auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
-            f'host_uuid = "{uuid.uuid4()}"\n'
+            f'auth_unix_rw = "none"\nhost_uuid = "{uuid.uuid4()}"\n{more}'
         )
+        namespaces = [name for name in _NAMESPACES if self._sasl is None or name != "--net"]
         with (self.home / "log").open("ab") as output:
             self._process = subprocess.Popen(
-                [*_NAMESPACES, "sh", "-c", self._script()],
+                [*namespaces, "sh", "-c", self._script()],
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -111,12 +137,17 @@ class Libvirtd:
     def _script(self) -> str:
         # The shell is the first process of its namespace: the others end with it.
         mounts = [f"mkdir -p {path} && mount -t tmpfs none {path}" for path in _PRIVATE]
+        listen = ""
+        if self._sasl is not None:
+            listen = "--listen"
+            mounts.append(f"mount --bind {self._sasl.directory} /etc/sasl2")
         return " && ".join(
             [
                 *mounts,
                 f"cp {self.home}/qemu.conf /etc/libvirt/",
                 f"hostname {self.host}",
-                f"{{ {self._program} -f {self.home}/libvirtd.conf -p {self.home}/pid & wait; }}",
+                f"{{ {self._program} {listen} -f {self.home}/libvirtd.conf -p {self.home}/pid &"
+                " wait; }",
             ]
         )
 
@@ -124,7 +155,7 @@ class Libvirtd:
         deadline = time.monotonic() + START_LIMIT
         while True:
             try:
-                libvirt.openReadOnly(self.uri(read_only=True)).close()
+                libvirt.open(self.uri(read_only=False)).close()
             except libvirt.libvirtError as exc:
                 if time.monotonic() > deadline or process.poll() is not None:
                     log = (self.home / "log").read_text(errors="replace")[-2000:]

@@ -57,15 +57,31 @@ class FakeLibvirt:
     """As much of the module as is used; each turn of its event loop runs one step of the test."""
 
     class libvirtError(Exception):
-        pass
+        def __init__(self, text: str, code: int = 38) -> None:
+            super().__init__(text)
+            self.code = code
 
+        def get_error_code(self) -> int:
+            return self.code
+
+    VIR_CONNECT_RO = 1
+    VIR_CRED_AUTHNAME = 2
+    VIR_CRED_ECHOPROMPT = 4
+    VIR_CRED_EXTERNAL = 9
+    VIR_CRED_NOECHOPROMPT = 7
+    VIR_CRED_PASSPHRASE = 5
+    VIR_CRED_REALM = 8
     VIR_DOMAIN_EVENT_ID_LIFECYCLE = 0
     VIR_DOMAIN_RUNNING = 1
+    VIR_ERR_AUTH_CANCELLED = 79
+    VIR_ERR_AUTH_FAILED = 45
+    VIR_ERR_AUTH_UNAVAILABLE = 80
 
     def __init__(self) -> None:
         self.steps: list[Callable[[], None]] = []
         self.connections: list[Connection] = []
         self.down = False
+        self.refuses = False
         self.has_events = self.has_keepalive = True
         self.domains: dict[str, Domain] = {}
 
@@ -81,9 +97,17 @@ class FakeLibvirt:
     def virEventRunDefaultImpl(self) -> None:
         self.steps.pop(0)()
 
-    def openReadOnly(self, uri: str) -> Connection:
+    def openAuth(self, uri: str, auth: list[Any], flags: int) -> Connection:
+        kinds, supply, opaque = auth
+        assert flags == self.VIR_CONNECT_RO
+        assert {self.VIR_CRED_AUTHNAME, self.VIR_CRED_PASSPHRASE} <= set(kinds)
+        assert supply([], opaque) == 0
         if self.down:
             raise self.libvirtError("cannot connect")
+        if self.refuses:
+            missing = [[self.VIR_CRED_PASSPHRASE, "Password", "", None, None]]
+            assert supply(missing, opaque) == -1
+            raise self.libvirtError("authentication failed", self.VIR_ERR_AUTH_FAILED)
         self.connections.append(Connection(self))
         return self.connections[-1]
 
@@ -161,6 +185,25 @@ class LibvirtWatchTest(unittest.TestCase):
         self.libvirt.down = False
         self.play(*[self._pass(1)] * 30)
         self.assertEqual(1, len(self.libvirt.connections))
+
+    def test_a_libvirtd_that_refuses_the_credentials_is_tried_seldom(self) -> None:
+        self.libvirt.refuses = True
+        with self.assertLogs("nova_cachemig.rpc.faults", "WARNING") as caught:
+            self.play(*[self._pass(5)] * 30)
+        # After 5, 15, 60, 60 seconds.
+        self.assertEqual(5, self.faults.counts()["cannot listen to libvirt"])
+        [line] = caught.output
+        self.assertIn("auth.conf", line)
+        self.libvirt.refuses = False
+        self.play(*[self._pass(5)] * 30)
+        self.assertEqual(1, len(self.libvirt.connections))
+
+    def test_the_remedy_for_a_libvirtd_that_is_down_does_not_name_credentials(self) -> None:
+        self.libvirt.down = True
+        with self.assertLogs("nova_cachemig.rpc.faults", "WARNING") as caught:
+            self.play(self._pass(1))
+        self.assertIn("connection_uri", caught.output[0])
+        self.assertNotIn("auth.conf", caught.output[0])
 
     def test_a_driver_without_keepalive_still_reports_pauses(self) -> None:
         self.libvirt.has_keepalive = False

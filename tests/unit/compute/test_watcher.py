@@ -38,7 +38,8 @@ def nova_conf(prog: str = "nova-compute", driver: str = "libvirt.LibvirtDriver")
             cfg.StrOpt("transport_url", default="rabbit://nova/"),
         ]
     )
-    conf.register_opts([cfg.StrOpt("connection_uri", default="")], group="libvirt")
+    libvirt = [cfg.StrOpt("connection_uri", default=""), cfg.StrOpt("virt_type", default="kvm")]
+    conf.register_opts(libvirt, group="libvirt")
     options.register(conf)
     return conf
 
@@ -91,6 +92,18 @@ class Starting(unittest.TestCase):
         watcher.start_once(conf, lambda: None)
         self.assertEqual("qemu+unix:///session", self.made[0].uri)
         self.assertEqual("rabbit://ours/", self.made[0].transport_url)
+
+    def test_without_a_uri_it_is_the_one_that_nova_itself_uses(self) -> None:
+        for kind, uri in (
+            ("kvm", "qemu:///system"),
+            ("qemu", "qemu:///system"),
+            ("lxc", "lxc:///"),
+            ("parallels", "parallels:///system"),
+        ):
+            with self.subTest(kind):
+                conf = nova_conf()
+                conf.set_override("virt_type", kind, group="libvirt")
+                self.assertEqual(uri, watcher._settings(conf).uri)
 
     def test_the_files_that_nova_read_are_read_there(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
