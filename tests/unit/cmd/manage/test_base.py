@@ -3,16 +3,23 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from oslo_config import cfg
+
 from nova_cachemig.agent.offline import OfflineAgent
 from nova_cachemig.cmd.manage import base
 from nova_cachemig.cmd.manage.online import OnlineAgent
+from nova_cachemig.conf import setup
+from nova_cachemig.rpc import bus
 
 
 def command(*, offline: bool, agent: str | None = None) -> Any:
     options = SimpleNamespace(offline=offline, agent=agent, timeout=3.0)
-    conf = SimpleNamespace(
-        agent=SimpleNamespace(host="cache1", topic="t", services_dir="/none"),
-    )
+    conf = cfg.ConfigOpts()
+    setup.register_all(conf)
+    conf([], default_config_files=[])
+    conf.set_override("host", "cache1", "agent")
+    bus.require_url(conf, "fake://")  # registers transport_url
+    conf.set_override("transport_url", "fake://")
     return SimpleNamespace(app=SimpleNamespace(options=options, conf=conf))
 
 
