@@ -22,6 +22,9 @@ from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
 CHUNK: Final = 360
 """Points of each series in one response: about 10 MB with 1,000 hosts."""
 
+_REFUSED: Final = frozenset({401, 403})
+"""The credentials are wrong or missing."""
+
 
 class UnreachableError(SourceError):
     """The server did not respond."""
@@ -67,6 +70,10 @@ class PrometheusSource(Source):
         if failures:
             raise SourceError("; ".join(failures))
 
+    def check(self, now: float) -> None:
+        """Send one small query; raises SourceError if Prometheus does not respond to it."""
+        self._query_range("1", now - self._step, now)
+
     def stop(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -90,6 +97,8 @@ class PrometheusSource(Source):
         url = f"{self._options.prometheus_url.rstrip('/')}/api/v1/query_range"
         try:
             response = self._client.post(url, data=form, headers=self._headers())
+            if response.status_code in _REFUSED:  # its body is usually no JSON
+                raise SourceError(f"{response.status_code} {response.reason_phrase}")
             body = response.json()
             if body.get("status") != "success":
                 raise SourceError(f"{response.status_code} {body.get('error', body)!s:.200}")

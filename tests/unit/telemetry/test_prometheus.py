@@ -166,6 +166,19 @@ class Answers(Case):
             with self.subTest(answer=answer), self.assertRaises(SourceError):
                 self.source(lambda form, answer=answer: answer).poll(NOW - 60, NOW)
 
+    def test_refused_credentials_are_named_as_such(self) -> None:
+        for code, text in ((401, "401 Unauthorized"), (403, "403 Forbidden")):
+            source = self.source(lambda _, code=code: httpx.Response(code, text="<html>"))
+            with self.assertRaisesRegex(SourceError, text):
+                source.poll(NOW - 120, NOW)
+            with self.assertRaisesRegex(SourceError, text):
+                source.check(NOW)
+
+    def test_a_check_is_one_small_query(self) -> None:
+        source = self.source(lambda _: matrix())
+        source.check(NOW)
+        self.assertEqual(["1"], [form["query"] for form in self.asked])
+
     def test_instances(self) -> None:
         source = self.source(
             lambda form: matrix(
