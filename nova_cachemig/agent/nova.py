@@ -110,7 +110,8 @@ class NovaApi:
 
     # -- in threads ------------------------------------------------------------------------
 
-    def _nova(self) -> Any:
+    def client(self) -> Any:
+        """The client of Nova. Blocking; raises an error of keystoneauth1."""
         if self._client is None:
             options = self._conf[GROUP.name]
             auth = require_auth(self._conf)
@@ -145,7 +146,7 @@ class NovaApi:
 
     def _instance(self, uuid: str) -> Instance:
         try:
-            server = self._ask(lambda: self._nova().servers.get(uuid))
+            server = self._ask(lambda: self.client().servers.get(uuid))
         except novaclient.exceptions.NotFound as exc:
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
         addresses = {
@@ -162,7 +163,7 @@ class NovaApi:
     def _migration_state(self, uuid: str, since: float) -> MigrationState:
         try:
             found = self._ask(
-                lambda: self._nova().migrations.list(
+                lambda: self.client().migrations.list(
                     instance_uuid=uuid, migration_type="live-migration"
                 )
             )

@@ -84,11 +84,16 @@ def start_once(conf: cfg.ConfigOpts, ready: Callable[[], object]) -> bool:
 def _settings(conf: cfg.ConfigOpts) -> WatchSettings:
     return WatchSettings(
         host=conf.host,
-        uri=getattr(conf.libvirt, "connection_uri", "")
-        or _DEFAULT_URIS.get(getattr(conf.libvirt, "virt_type", ""), _QEMU),
+        uri=libvirt_uri(conf),
         topic=conf.cachemig.topic,
         transport_url=conf.cachemig.transport_url or conf.transport_url,
     )
+
+
+def libvirt_uri(conf: cfg.ConfigOpts) -> str:
+    """The libvirt of nova-compute, as Nova chooses it."""
+    uri: str = getattr(conf.libvirt, "connection_uri", "")
+    return uri or _DEFAULT_URIS.get(getattr(conf.libvirt, "virt_type", ""), _QEMU)
 
 
 def _config_arguments(conf: cfg.ConfigOpts) -> list[str]:

@@ -68,6 +68,24 @@ def read(directory: Path) -> list[Service]:
     return [service for _, service in services]
 
 
+def check(directory: Path) -> tuple[list[Service], dict[str, list[str]]]:
+    """Return the services of the valid files, and the mistakes by file.
+
+    Mistakes that several files make together are those of the directory. Raises ServicesError if
+    the directory cannot be read.
+    """
+    services: list[tuple[str, Service]] = []
+    mistakes: dict[str, list[str]] = {}
+    for path in _paths(directory):
+        found, errors = _read_one(path)
+        services += [(str(path), service) for service in found]
+        if errors:
+            mistakes[str(path)] = errors
+    if conflicts := schema.conflicts(services):
+        mistakes[str(directory)] = conflicts
+    return [service for _, service in services], mistakes
+
+
 def add(directory: Path, service: Service) -> Path:
     """Write ``NAME.yaml`` if all services together stay valid; create the directory if needed.
 

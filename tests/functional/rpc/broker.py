@@ -123,8 +123,9 @@ class Broker:
     def ctl(self, *arguments: str) -> list[list[str]]:
         """Run rabbitmqctl; the fields of each line of its output."""
         program = Path(self._program).with_name("rabbitmqctl")
+        headers = ["--no-table-headers"] if arguments[0].startswith("list") else []
         done = subprocess.run(
-            [str(program), "--quiet", *arguments, "--no-table-headers"],
+            [str(program), "--quiet", *arguments, *headers],
             env=self._environment(),
             cwd=self._home,
             capture_output=True,

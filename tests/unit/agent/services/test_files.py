@@ -34,6 +34,20 @@ class FilesTest(unittest.TestCase):
         self.assertEqual(["b"], [s.name for s in files.read(self.directory)])
         self.assertEqual(["b.yaml"], [p.name for p in self.directory.iterdir()])
 
+    def test_check_names_each_file_and_keeps_the_valid_ones(self):
+        files.add(self.directory, service())
+        self.write("services: 3", "b.yaml")
+        found, mistakes = files.check(self.directory)
+        self.assertEqual(["shop"], [s.name for s in found])
+        self.assertEqual([str(self.directory / "b.yaml")], list(mistakes))
+
+    def test_check_finds_conflicts_of_several_files(self):
+        text = (files.add(self.directory, service())).read_text()
+        self.write(text, "b.yaml")
+        found, mistakes = files.check(self.directory)
+        self.assertEqual(2, len(found))
+        self.assertEqual([str(self.directory)], list(mistakes))
+
     def test_remove_keeps_the_others_of_the_file(self):
         files.add(self.directory, service())
         path = self.directory / "shop.yaml"
