@@ -24,6 +24,8 @@ PARTS = {
     "nova_cachemig.cmd.forecaster": frozenset({"forecaster", "plot"}),
     "nova_cachemig.telemetry": frozenset({"forecaster"}),
     "nova_cachemig.cmd.manage": frozenset({"agent", "castellan", "forecaster", "plot"}),
+    "nova_cachemig.cmd.status": frozenset({"agent", "castellan"}),  # each check alone
+    "nova_cachemig.doctor": frozenset({"agent", "castellan", "forecaster"}),
     "nova_cachemig.guest": frozenset[str](),
 }
 
@@ -99,4 +101,4 @@ class RequirementsTest(unittest.TestCase):
         self.assertEqual(set(), imported - declared)
 
     def test_nova_compute_needs_nothing_but_oslo(self) -> None:
-        self.assertEqual({"oslo-config", "oslo-log", "oslo-messaging"}, base())
+        self.assertEqual({"oslo-config", "oslo-log", "oslo-messaging", "oslo-upgradecheck"}, base())

@@ -190,9 +190,7 @@ def ask_nova(args: argparse.Namespace, server: Any) -> None:
         raise Failure(done.stderr.strip() or "openstack server migrate failed")
 
 
-def follow(
-    cloud: Connection, server: Any, before: int | None, limit: float
-) -> tuple[Any, Any]:
+def follow(cloud: Connection, server: Any, before: int | None, limit: float) -> tuple[Any, Any]:
     """Wait for the end of the migration that is newer than ``before``."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:

@@ -15,7 +15,15 @@ from oslo_config import cfg
 from nova_cachemig.conf import setup
 
 TIMEOUT = 10.0
-_LIBRARIES = ("oslo.messaging", "oslo_messaging", "amqp", "kombu")
+_LIBRARIES = (
+    "alembic",
+    "amqp",
+    "keystoneauth",
+    "kombu",
+    "oslo.messaging",
+    "oslo_db",
+    "oslo_messaging",
+)
 
 
 class ManageApp(App):

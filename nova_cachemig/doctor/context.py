@@ -1,0 +1,59 @@
+"""The configuration files that the checks look at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from nova_cachemig.conf import compute, scheduler, setup
+
+_NOVA_OPTS = {
+    "DEFAULT": [
+        cfg.ListOpt("compute_monitors", default=[]),
+    ],
+    "oslo_messaging_notifications": [
+        cfg.MultiStrOpt(
+            "driver",
+            default=[],
+            deprecated_opts=[cfg.DeprecatedOpt("notification_driver", group="DEFAULT")],
+        )
+    ],
+    "filter_scheduler": [
+        cfg.ListOpt("weight_classes", default=["nova.scheduler.weights.all_weighers"]),
+        cfg.ListOpt("enabled_filters", default=[]),
+        cfg.MultiStrOpt("available_filters", default=["nova.scheduler.filters.all_filters"]),
+    ],
+    "libvirt": [
+        cfg.StrOpt("virt_type", default="kvm"),
+        cfg.StrOpt("connection_uri", default=""),
+    ],
+}
+"""Options of Nova that the checks read. Nova itself need not be installed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """``conf``: the configuration of the agent; ``nova_conf``: that of Nova. None: not given."""
+
+    conf: cfg.ConfigOpts | None
+    nova_conf: cfg.ConfigOpts | None
+
+
+def read_agent(files: Sequence[str]) -> cfg.ConfigOpts:
+    """Read the agent's files. Raises cfg.Error that names the mistake."""
+    conf = cfg.ConfigOpts()
+    setup.read(conf, files)
+    return conf
+
+
+def read_nova(files: Sequence[str]) -> cfg.ConfigOpts:
+    """Read Nova's files: later ones override earlier ones. Raises cfg.Error."""
+    conf = cfg.ConfigOpts()
+    for group, options in _NOVA_OPTS.items():
+        conf.register_opts(options, group=None if group == "DEFAULT" else group)
+    compute.register(conf)
+    scheduler.register(conf)
+    conf([], project="nova", default_config_files=list(files), default_config_dirs=[])
+    return conf

@@ -1,0 +1,55 @@
+"""The forecaster's samples: does it receive any, and does Prometheus respond?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from oslo_config import cfg
+
+from nova_cachemig.doctor.context import Context
+from nova_cachemig.doctor.runner import Check
+from nova_cachemig.doctor.verdict import Verdict, skipped
+from nova_cachemig.doctor.verdicts import telemetry as verdicts
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from nova_cachemig.rpc.forecaster import ForecasterClient
+from nova_cachemig.telemetry.prometheus import PrometheusSource
+from nova_cachemig.telemetry.source import SourceError
+
+_TIMEOUT: Final = 3.0
+"""Seconds for the forecaster."""
+
+
+def checks(context: Context) -> Sequence[Check]:
+    """Checks of the groups [forecaster] and [telemetry]."""
+    conf = context.conf
+    assert conf is not None, "a subject of the cache node"
+    found = [Check("telemetry.forecasts", lambda: _forecasts(conf), ("bus.connection",))]
+    if "prometheus" in conf.telemetry.sources:
+        found.append(Check("telemetry.prometheus", lambda: [_prometheus(conf)]))
+    return found
+
+
+def _forecasts(conf: cfg.ConfigOpts) -> list[Verdict]:
+    options = conf.forecaster
+    client = ForecasterClient(conf, options.topic, options.transport_url, _TIMEOUT)
+    try:
+        found = client.show()
+    except RefusedError as exc:
+        return [verdicts.no_forecast(str(exc))]
+    except UnreachableError as exc:
+        return [skipped(f"no forecaster responds: {exc}")]
+    return verdicts.forecasts(found, time.time(), options.interval)
+
+
+def _prometheus(conf: cfg.ConfigOpts) -> Verdict:
+    try:
+        source = PrometheusSource(conf)
+        try:
+            source.check(time.time())
+        finally:
+            source.stop()
+    except SourceError as exc:
+        return verdicts.prometheus(str(exc))
+    return verdicts.prometheus("")

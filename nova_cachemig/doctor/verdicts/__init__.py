@@ -1,0 +1,1 @@
+"""Decides on the facts that the checks have found. No I/O, no clock."""

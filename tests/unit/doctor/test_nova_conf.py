@@ -1,0 +1,43 @@
+import unittest
+
+from nova_cachemig.doctor import nova_conf
+from nova_cachemig.doctor.context import Context
+from nova_cachemig.doctor.verdict import Status
+from tests.unit.doctor.files import Case
+
+
+class NovaConfTest(Case):
+    def statuses(self, text: str, *, agent: bool = True) -> dict[str, Status]:
+        context = Context(self.agent() if agent else None, self.nova(text))
+        return {
+            check.name.partition(".")[2]: verdict.status
+            for check in nova_conf.checks(context)
+            for verdict in check.run()
+        }
+
+    def test_an_empty_file(self) -> None:
+        found = self.statuses("")
+        self.assertEqual(Status.FAILED, found.pop("driver"))
+        self.assertEqual(Status.OK, found.pop("topics"))
+        self.assertEqual({Status.SKIPPED}, set(found.values()))
+
+    def test_a_complete_file(self) -> None:
+        found = self.statuses(
+            "[DEFAULT]\ncompute_monitors = cpu.virt_driver\n"
+            "[oslo_messaging_notifications]\ndriver = cachemig\n[filter_scheduler]\n"
+            "weight_classes = nova.scheduler.weights.all_weighers,"
+            "nova_cachemig.scheduler.weights.PredictedLoadWeigher\n"
+            "available_filters = nova.scheduler.filters.all_filters\n"
+            "available_filters = nova_cachemig.scheduler.filters.PredictedOverloadFilter\n"
+            "enabled_filters = ComputeFilter,PredictedOverloadFilter\n"
+        )
+        self.assertEqual({Status.OK}, set(found.values()), found)
+
+    def test_topics_are_compared_with_the_agents_file(self) -> None:
+        text = "[cachemig]\ntopic = other\n"
+        self.assertEqual(Status.FAILED, self.statuses(text)["topics"])
+        self.assertNotIn("topics", self.statuses(text, agent=False))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,45 @@
+import time
+import unittest
+from typing import Any
+from unittest import mock
+
+from nova_cachemig.doctor import telemetry
+from nova_cachemig.doctor.context import Context
+from nova_cachemig.doctor.verdict import Status
+from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from nova_cachemig.rpc.forecaster import ForecasterClient
+from nova_cachemig.telemetry.prometheus import PrometheusSource
+from nova_cachemig.telemetry.source import SourceError
+from tests.unit.doctor.files import Case
+
+
+class TelemetryTest(Case):
+    def forecasts(self, result: Any) -> Status:
+        context = Context(self.agent("[DEFAULT]\ntransport_url = fake://\n"), None)
+        with mock.patch.object(ForecasterClient, "show", side_effect=[result]):
+            found = self.run_check(telemetry, "telemetry.forecasts", context)
+        return found[0].status
+
+    def test_the_forecasters_response(self) -> None:
+        show = {"made_at": time.time(), "hosts": [{"host": "a"}], "silent": {}}
+        self.assertEqual(Status.OK, self.forecasts(show))
+        self.assertEqual(Status.WARNING, self.forecasts(RefusedError("no forecast yet")))
+        self.assertEqual(Status.SKIPPED, self.forecasts(UnreachableError("none listens")))
+
+    def test_prometheus_is_asked_if_it_is_a_source(self) -> None:
+        self.assertNotIn(
+            "telemetry.prometheus",
+            [check.name for check in telemetry.checks(Context(self.agent(), None))],
+        )
+        context = Context(self.agent("[telemetry]\nsources = prometheus\n"), None)
+        for error, status in (
+            (None, Status.OK),
+            (SourceError("401 Unauthorized"), Status.FAILED),
+        ):
+            with mock.patch.object(PrometheusSource, "check", side_effect=[error or None]):
+                [verdict] = self.run_check(telemetry, "telemetry.prometheus", context)
+            self.assertEqual(status, verdict.status)
+
+
+if __name__ == "__main__":
+    unittest.main()
