@@ -1,7 +1,7 @@
 """All tests.
 
-Event loops are uvloop's, as in the agent. In CI, Hypothesis draws the same examples each time: it
-looks for new ones on developers' machines, where somebody sees what it finds.
+The tests run on uvloop's event loops, as the agent does. In CI, Hypothesis draws the same examples
+each time. It looks for new ones on developers' machines, where a developer sees its findings.
 """
 
 import asyncio

@@ -1,5 +1,8 @@
-"""What tests must be like, read from the source: each asserts, none waits by the clock, and each
-module has one of its name."""
+"""The conventions of the tests, checked in their source.
+
+Each test asserts something, no unit test waits by the clock, no test is skipped without permission,
+each module has a test of its name, and each patched name exists.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class Module:
         return cls(path, tree, functions, frozenset(imports))
 
     def visible(self) -> Iterator[Module]:
-        """This module and those of this project that it imports, directly or not."""
+        """Yield this module and the modules of this project that it imports, directly or not."""
         seen, queue = {self.path}, [self.path]
         while queue:
             module = Module.read(queue.pop())
@@ -97,11 +100,11 @@ def _asserts(function: ast.AST, helpers: dict[str, list[Function]], above: froze
 
 
 def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
-    """Return the sleeps of a constant time that wait for nothing in particular.
+    """Return the sleeps of a constant time that wait for no particular event.
 
-    A sleep in a loop is left out: the loop looks for what it waits for, and has a limit. So is a
-    sleep of 0, which lets other tasks of the event loop run, and one in a function that is
-    ``allowed`` ("file:name").
+    A sleep in a loop is allowed: the loop checks its condition, and has a limit. A sleep of 0 is
+    allowed too, because it lets other tasks of the event loop run. The functions that ``allowed``
+    names ("file:name") may sleep.
     """
     found: list[str] = []
 
@@ -120,7 +123,7 @@ def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
 
 
 def _sleeps(call: ast.Call) -> bool:
-    constants = (part.value for part in ast.walk(call) if isinstance(part, ast.Constant))
+    constants = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
     return _called(call) == "sleep" and any(constants)
 
 
@@ -133,17 +136,17 @@ class Elsewhere(NamedTuple):
 
     @classmethod
     def parse(cls, line: str) -> Elsewhere:
-        """Raises ValueError for a line that has not three parts."""
-        pattern, tests, reason = (part.strip() for part in line.split("|"))
+        """Read a line; raises ValueError unless it has three fields."""
+        pattern, tests, reason = (field.strip() for field in line.split("|"))
         paths = () if tests == "-" else tuple(ROOT / "tests" / test for test in tests.split())
         return cls(pattern, paths, reason)
 
     def covers(self, path: Path) -> bool:
-        """Whether the pattern matches the module."""
+        """Return whether the pattern matches the module."""
         return fnmatchcase(_module(path), self.pattern)
 
     def faults(self) -> list[str]:
-        """Return what is wrong with it."""
+        """Return the mistakes in this entry."""
         modules = [path for path in sources() if self.covers(path)]
         if not modules or not self.reason:
             return [f"{self.pattern}: {'no such module' if self.reason else 'no reason'}"]

@@ -1,4 +1,4 @@
-"""Each part of the package needs its own libraries only, and each requirement is needed."""
+"""Each component imports only the libraries of its extras, and each requirement is imported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import grimp
 
 ROOT = Path(__file__).parents[2]
 
-PARTS = {
-    # what → the extras with which it is installed
+COMPONENTS = {
+    # package → the extras with which it is installed
     "nova_cachemig.compute": frozenset[str](),
     "nova_cachemig.scheduler": frozenset({"scheduler"}),
     "nova_cachemig.agent": frozenset({"agent", "castellan"}),
@@ -34,27 +34,27 @@ HOST = frozenset({"nova", "libvirt"})
 
 
 def distribution(requirement: str) -> str:
-    """The normalized name in a line of requirements."""
+    """Return the normalized name in a line of requirements."""
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
 def lines(text: str) -> set[str]:
-    """The distributions in requirements, without comments."""
+    """Return the distributions in requirements, without comments."""
     found = (line.strip() for line in text.splitlines())
     return {distribution(line) for line in found if line and not line.startswith("#")}
 
 
 @functools.cache
 def base() -> frozenset[str]:
-    """What every installation has."""
+    """Return the distributions in every installation."""
     return frozenset(lines((ROOT / "requirements.txt").read_text()))
 
 
 @functools.cache
 def extras() -> dict[str, set[str]]:
-    """Extra → its distributions."""
+    """Return the distributions by extra."""
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     return {name: lines(text) for name, text in parser["extras"].items()}
@@ -62,12 +62,12 @@ def extras() -> dict[str, set[str]]:
 
 @functools.cache
 def graph() -> grimp.ImportGraph:
-    """Imports of the package, also those within functions."""
+    """Return the imports of the package, including those within functions."""
     return grimp.build_graph("nova_cachemig", include_external_packages=True)
 
 
 def imported_by(modules: set[str]) -> set[str]:
-    """Distributions that these modules import directly; the modules of Nova's process are none."""
+    """Return the distributions that these modules import directly, except those in HOST."""
     found: set[str] = set()
     known = metadata.packages_distributions()
     for module in modules:
@@ -78,21 +78,21 @@ def imported_by(modules: set[str]) -> set[str]:
     return found
 
 
-def closure(part: str) -> set[str]:
-    """The part's modules and all of ours that they import, however indirectly."""
-    own = {part} | graph().find_descendants(part)
-    ours = set(own)
+def closure(package: str) -> set[str]:
+    """Return its modules and all modules of nova_cachemig that they import, however indirectly."""
+    own = {package} | graph().find_descendants(package)
+    reached = set(own)
     for module in own:
-        ours |= graph().find_upstream_modules(module)
-    return {module for module in ours if module.startswith("nova_cachemig")}
+        reached |= graph().find_upstream_modules(module)
+    return {module for module in reached if module.startswith("nova_cachemig")}
 
 
 class RequirementsTest(unittest.TestCase):
-    def test_each_part_imports_what_it_is_installed_with(self) -> None:
-        for part, wanted in PARTS.items():
-            with self.subTest(part):
+    def test_each_component_imports_only_its_extras(self) -> None:
+        for package, wanted in COMPONENTS.items():
+            with self.subTest(package):
                 allowed = base().union(*(extras()[name] for name in wanted))
-                self.assertEqual(set(), imported_by(closure(part)) - allowed)
+                self.assertEqual(set(), imported_by(closure(package)) - allowed)
 
     def test_each_requirement_is_imported(self) -> None:
         imported = imported_by(graph().find_descendants("nova_cachemig"))

@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(argv: list[str] | None = None) -> int:
     """Print each violation; return 1 if there is one."""
     parser = argparse.ArgumentParser(prog="python -m tools.prose", description=__doc__)
-    parser.add_argument("paths", nargs="*", help="files or directories (default: those enforced)")
+    parser.add_argument("paths", nargs="*", help="files or directories; default: everything")
     parser.add_argument("--count", action="store_true", help="print the number of each file only")
     args = parser.parse_args(argv)
 
     rules = Rules.read(known=check.acronyms_of(ROOT / check.GLOSSARY))
-    findings = list(check.check(ROOT, rules, args.paths or rules.enforced))
-    findings += check.check_references(ROOT, args.paths or rules.enforced)
+    paths = args.paths or ["."]
+    findings = list(check.check(ROOT, rules, paths))
+    findings += check.check_references(ROOT, paths)
     if not args.paths:
         findings += commits.check_subjects(ROOT, rules)
     if args.count:

@@ -53,7 +53,6 @@ _SCHEMA = {
         "names",
         "acronyms",
         "commits",
-        "enforced",
         "exceptions",
     ],
     "properties": {
@@ -62,7 +61,6 @@ _SCHEMA = {
         "openings": _FIND,
         "names": {"type": "object", "additionalProperties": {"type": "string"}},
         "acronyms": _TEXTS,
-        "enforced": _TEXTS,
         "exceptions": _EXCEPTIONS,
         "commits": {
             "type": "object",
@@ -127,7 +125,6 @@ class Rules:
         self.names: dict[str, str] = data["names"]
         self.acronyms = frozenset(data["acronyms"])
         self.commits: dict[str, Any] = data["commits"]
-        self.enforced: list[str] = data["enforced"]
         self.exceptions: list[dict[str, str]] = data["exceptions"]
 
     @classmethod

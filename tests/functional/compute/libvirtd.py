@@ -1,4 +1,4 @@
-"""libvirtds of a test's own: their files, sockets and processes are nobody else's."""
+"""Private libvirt daemons: each has its own files, sockets and processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 import time
-import unittest
 import uuid
 from pathlib import Path
 from typing import Any
@@ -69,19 +68,20 @@ START_LIMIT = 30.0
 
 
 class Libvirtd:
-    """A daemon in namespaces of its own, which end with it, as do its guests.
+    """A daemon in its own namespaces. The namespaces and its guests end with it.
 
-    By default it serves libvirt's test driver, which has one domain, ``test``, and sends events
-    like any other. With ``driver="qemu"`` it runs QEMU without KVM. ``host`` is its host name:
-    libvirt migrates between hosts of different names only. With ``sasl`` it shares the network of
-    the machine and also listens on TCP, with and without TLS: both, and the read-only socket, ask
-    for a user name and a password.
+    By default it serves libvirt's test driver, which has one domain, ``test``, and sends the same
+    events as the other drivers. With ``driver="qemu"`` it runs QEMU without KVM. ``host`` is its
+    host name: libvirt migrates only between hosts with different names.
+
+    With ``sasl`` it shares the network of the machine and also listens on TCP, with and without
+    TLS. These sockets and the read-only socket ask for a user name and a password.
     """
 
     def __init__(self, host: str = "host-a", driver: str = "test", *, sasl: bool = False) -> None:
         program = shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin")
         if program is None or os.geteuid() != 0:
-            raise unittest.SkipTest("no libvirtd, or not root: it needs namespaces of its own")
+            raise RuntimeError("needs libvirtd, and root to create namespaces")
         self.host = host
         self.home = Path(tempfile.mkdtemp(prefix="cachemig-libvirtd-"))
         self._sasl = Sasl(self.home, host) if sasl else None
@@ -91,7 +91,7 @@ class Libvirtd:
         self._connection: Any = None
 
     def uri(self, *, read_only: bool) -> str:
-        """Of the socket that is meant for it."""
+        """Return the URI of the socket for this access."""
         name = "libvirt-sock-ro" if read_only else "libvirt-sock"
         path = {"test": "default", "qemu": "system"}[self._driver]
         return f"{self._driver}+unix:///{path}?socket={self.home}/{name}"
@@ -117,7 +117,7 @@ class Libvirtd:
         return path
 
     def start(self) -> None:
-        """Return once it takes connections."""
+        """Start the daemon; return when it accepts connections."""
         (self.home / "qemu.conf").write_text(_QEMU_CONF)
         more = 'auth_unix_ro = "none"\n' if self._sasl is None else self._sasl.prepare()
         (self.home / "libvirtd.conf").write_text(
@@ -160,25 +160,25 @@ class Libvirtd:
                 if time.monotonic() > deadline or process.poll() is not None:
                     log = (self.home / "log").read_text(errors="replace")[-2000:]
                     raise RuntimeError(f"libvirtd did not start:\n{log}") from exc
-                time.sleep(0.05)  # there is nothing to wait on: it is not ours
+                time.sleep(0.05)  # libvirt offers nothing to wait for
             else:
                 return
 
     def connect(self) -> Any:
-        """The test's own connection, which may change things."""
+        """Return the test's connection, with write access."""
         if self._connection is None:
             self._connection = libvirt.open(self.uri(read_only=False))
         return self._connection
 
     def domain(self) -> Any:
-        """The test driver's one domain."""
+        """Return the only domain of the test driver."""
         return self.connect().lookupByName("test")
 
     def start_guest(self, name: str) -> Any:
-        """A guest that never stops writing to its memory.
+        """Start a guest that never stops writing to its memory.
 
-        At 1 MiB/s its memory cannot be copied while it runs: a migration lasts until it is
-        given more bandwidth, made a post-copy, or forced to complete.
+        At 1 MiB/s its memory cannot be copied while it runs. A migration then lasts until the
+        test allows more bandwidth, switches to post-copy or forces completion.
         """
         floppy = self.home / "floppy"
         floppy.write_bytes(
@@ -189,7 +189,7 @@ class Libvirtd:
         )
 
     def freeze(self) -> None:
-        """The daemon no longer responds. Its guests go on."""
+        """Stop the daemon's process: it no longer responds. Its guests go on."""
         assert self._process is not None
         [shell] = _children(self._process.pid)
         [daemon] = [pid for pid in _children(shell) if _command(pid) == "libvirtd"]
@@ -204,7 +204,7 @@ class Libvirtd:
             process.wait(10)
 
     def close(self) -> None:
-        """End it and leave nothing behind."""
+        """End the daemon and delete its files."""
         self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 

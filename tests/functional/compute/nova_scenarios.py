@@ -1,13 +1,13 @@
-"""Live migrations in a real Nova, in one process, with our driver switched on by its conf alone.
+"""Live migrations in a real Nova, in one process; only nova.conf switches the driver on.
 
-Nova's API, conductor, scheduler and two computes are those of its wheel; its tests' fixtures stand
-for libvirt, Neutron, Glance, Cinder and Placement; the bus is oslo.messaging's fake. Not named
-test_*: :mod:`.test_nova` runs this in processes of its own, one with eventlet and one without.
+Nova's API, conductor, scheduler and two computes come from its wheel. The fixtures of its tests
+replace libvirt, Neutron, Glance, Cinder and Placement, and the bus is oslo.messaging's fake. The
+module is not named test_*: :mod:`.test_nova` runs it in two processes, with and without eventlet.
 """
 
 from __future__ import annotations
 
-import nova.tests.functional  # the first of all: it patches for eventlet, or forbids it
+import nova.tests.functional  # first: it patches the process for eventlet, or forbids eventlet
 
 # isort: split
 
@@ -37,17 +37,17 @@ NOTIFICATIONS = "oslo_messaging_notifications"
 
 
 class RecordingAgent:
-    """Notes what it is told; is warm when the test says so."""
+    """Records the calls; is warm when the test sets ``warm``."""
 
     def __init__(self) -> None:
-        self.story: list[tuple[str, Any]] = []
+        self.calls: list[tuple[str, Any]] = []
         self.changed = threading.Condition()
         self.warm = threading.Event()
         self.fault: Exception | None = None
 
-    def _note(self, what: str, detail: Any = None) -> None:
+    def _record(self, method: str, detail: Any = None) -> None:
         with self.changed:
-            self.story.append((what, detail))
+            self.calls.append((method, detail))
             self.changed.notify_all()
         if self.fault is not None:
             raise self.fault
@@ -60,15 +60,15 @@ class RecordingAgent:
         destination: str | None,
         at: float,
     ) -> None:
-        self._note("begin", (handover, source, destination))
+        self._record("begin", (handover, source, destination))
 
     def wait_warm(self, ctxt: Any, handover: HandoverId, wait: float) -> dict[str, Any]:
-        self._note("wait_warm", handover)
+        self._record("wait_warm", handover)
         ready = self.warm.wait(wait)
-        return {"ready": ready, "phase": "armed" if ready else "warming", "reason": "told so"}
+        return {"ready": ready, "phase": "armed" if ready else "warming", "reason": "test"}
 
     def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
-        self._note("guest_event", event)
+        self._record("guest_event", event)
 
     def handovers(self, ctxt: Any, limit: int) -> list[HandoverRecord]:
         return []
@@ -85,30 +85,30 @@ class RecordingAgent:
     def ping(self, ctxt: Any) -> dict[str, Any]:
         return {}
 
-    def of(self, what: str) -> list[Any]:
-        """The details of all that was told of one sort."""
+    def of(self, method: str) -> list[Any]:
+        """Return the details of all calls of one method."""
         with self.changed:
-            return [detail for told, detail in self.story if told == what]
+            return [detail for called, detail in self.calls if called == method]
 
     def kinds(self) -> list[EventKind]:
-        """Of the guest events."""
+        """Return the kinds of the guest events."""
         return [event.kind for event in self.of("guest_event")]
 
-    def await_that(self, what: Callable[[], bool], limit: float = 30.0) -> bool:
-        """Wait until something is true of the story."""
+    def await_that(self, predicate: Callable[[], bool], limit: float = 30.0) -> bool:
+        """Wait until the predicate is true of the calls."""
         with self.changed:
-            return self.changed.wait_for(what, limit)
+            return self.changed.wait_for(predicate, limit)
 
 
 class NoNotificationFixture(fixtures.Fixture):
-    """In place of Nova's, which would put a fake in place of the notifier that we want."""
+    """Replaces Nova's fixture, which would replace the notifier under test by a fake."""
 
     def __init__(self, test: Any) -> None:
         self.test = test
 
 
 class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.ServersTestBase):
-    """A server on 'src', asked to move to 'dest'."""
+    """A server on 'src' that the test moves to 'dest'."""
 
     microversion = "latest"
     ADMIN_API = True
@@ -118,7 +118,7 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
         CONF.register_opts(oslo_notifier._notifier_opts, group=NOTIFICATIONS)
         self._override("driver", ["cachemig"], NOTIFICATIONS)
         self._override("api_paste_config", str(_paste_file()), "wsgi")
-        for name, value in self.ours().items():
+        for name, value in self.cachemig_options().items():
             self._override(name, value, "cachemig")
         with mock.patch.object(nova_fixtures, "NotificationFixture", NoNotificationFixture):
             super().setUp()
@@ -129,8 +129,8 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
         self.src, self.dest = self.computes["src"], self.computes["dest"]
         self.server = self._create_server(host="src", networks="none")
 
-    def ours(self) -> dict[str, Any]:
-        """Values of [cachemig]."""
+    def cachemig_options(self) -> dict[str, Any]:
+        """Return the values of [cachemig]."""
         return {"warm_timeout": 30, "rpc_timeout": 1.0}
 
     def _override(self, name: str, value: Any, group: str) -> None:
@@ -151,7 +151,7 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
 
     @contextlib.contextmanager
     def agent(self) -> Iterator[RecordingAgent]:
-        """An agent on Nova's own (fake) bus."""
+        """Run an agent on Nova's own (fake) bus."""
         agent = RecordingAgent()
         server = contract.server(CONF, agent, host="cache1", topic=CONF.cachemig.topic)
         server.start()
@@ -162,7 +162,7 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
             agent.warm.set()
             server.stop()
 
-    def _ask(self) -> None:
+    def _start_migration(self) -> None:
         body = {"os-migrateLive": {"host": "dest", "block_migration": "auto"}}
         self.api.post_server_action(self.server["id"], body)
 
@@ -170,7 +170,7 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
         return str(self.api.get_server(self.server["id"])["OS-EXT-SRV-ATTR:host"])
 
     def _waited(self) -> tuple[float, str]:
-        """What the hook wrote to Nova's log: how long it waited, in seconds, and why."""
+        """Return how long the hook waited, in seconds, and why, from its line in Nova's log."""
         found = re.findall(r"instance \S+, after (\d+\.\d+) s: (.*)", self.stdlog.logger.output)
         self.assertEqual(1, len(found), found)
         return float(found[0][0]), found[0][1]
@@ -181,9 +181,9 @@ class MigrationScenarios(libvirt_base.LibvirtMigrationMixin, libvirt_base.Server
 
 
 class WithAgent(MigrationScenarios):
-    def test_a_migration_waits_until_the_cache_is_warm_and_is_told_to_its_end(self) -> None:
+    def test_a_migration_waits_until_the_cache_is_warm_and_is_reported_to_its_end(self) -> None:
         with self.agent() as agent:
-            self._ask()
+            self._start_migration()
             self.assertTrue(agent.await_that(lambda: len(_of(agent, "wait_warm")) >= 2))
             self.assertIsNone(self.migrated_at, "memory copy began before the cache was warm")
             warm_at = time.monotonic()
@@ -192,7 +192,7 @@ class WithAgent(MigrationScenarios):
             self.assertTrue(agent.await_that(lambda: bool(_of(agent, "guest_event"))))
             self.assertEqual("dest", self._host())
             self.assertGreater(self.migrated_at, warm_at)
-            # notification_format is both here: everything is published twice, and told once.
+            # notification_format is "both" here: Nova publishes twice, the driver reports once.
             [(handover, source, destination)] = agent.of("begin")
             self.assertEqual(self.server["id"], handover.instance)
             self.assertRegex(handover.request, r"^req-")
@@ -202,13 +202,13 @@ class WithAgent(MigrationScenarios):
             self.assertEqual(EventKind.COMPLETED, event.kind)
             self.assertEqual(handover, HandoverId(event.instance, event.request))
             self.assertEqual("dest", event.host)
-            self.assertEqual(["begin", "wait_warm"], [told for told, _ in agent.story[:2]])
+            self.assertEqual(["begin", "wait_warm"], [method for method, _ in agent.calls[:2]])
 
-    def test_a_rollback_is_told(self) -> None:
+    def test_a_rollback_is_reported(self) -> None:
         self.fail_job = True
         with self.agent() as agent:
             agent.warm.set()
-            self._ask()
+            self._start_migration()
             self._ended("failed")
             wanted = [EventKind.FAILED, EventKind.ROLLED_BACK]
             self.assertTrue(agent.await_that(lambda: _kinds(agent)[-1:] == wanted[-1:]))
@@ -216,13 +216,14 @@ class WithAgent(MigrationScenarios):
             self.assertEqual(wanted[0], agent.kinds()[0])
             self.assertNotIn(EventKind.COMPLETED, agent.kinds())
             [(handover, *_)] = agent.of("begin")
-            told = {HandoverId(event.instance, event.request) for event in agent.of("guest_event")}
-            self.assertEqual({handover}, told)
+            events = agent.of("guest_event")
+            named = {HandoverId(event.instance, event.request) for event in events}
+            self.assertEqual({handover}, named)
 
     def test_an_agent_that_raises_delays_nothing(self) -> None:
         with self.agent() as agent:
             agent.fault = RuntimeError("broken on purpose")
-            self._ask()
+            self._start_migration()
             self._ended("completed")
             self.assertEqual("dest", self._host())
             waited, why = self._waited()
@@ -233,12 +234,12 @@ class WithAgent(MigrationScenarios):
 
 
 class NeverWarm(MigrationScenarios):
-    def ours(self) -> dict[str, Any]:
+    def cachemig_options(self) -> dict[str, Any]:
         return {"warm_timeout": 3, "rpc_timeout": 1.0}
 
     def test_the_wait_ends_with_its_limit(self) -> None:
         with self.agent():
-            self._ask()
+            self._start_migration()
             self._ended("completed")
             waited, why = self._waited()
             self.assertGreater(waited, 2.0)
@@ -247,8 +248,8 @@ class NeverWarm(MigrationScenarios):
 
 
 class WithoutAgent(MigrationScenarios):
-    def test_nobody_listens(self) -> None:
-        self._ask()
+    def test_no_agent_listens(self) -> None:
+        self._start_migration()
         self._ended("completed")
         self.assertEqual("dest", self._host())
         waited, why = self._waited()
@@ -257,11 +258,11 @@ class WithoutAgent(MigrationScenarios):
 
 
 class WithoutBus(MigrationScenarios):
-    def ours(self) -> dict[str, Any]:
-        return super().ours() | {"transport_url": "rabbit://guest:guest@127.0.0.1:1/"}
+    def cachemig_options(self) -> dict[str, Any]:
+        return super().cachemig_options() | {"transport_url": "rabbit://guest:guest@127.0.0.1:1/"}
 
     def test_the_bus_is_down(self) -> None:
-        self._ask()
+        self._start_migration()
         self._ended("completed")
         self.assertEqual("dest", self._host())
         waited, why = self._waited()
@@ -269,9 +270,9 @@ class WithoutBus(MigrationScenarios):
         self.assertIn("not waiting for", why)
 
 
-def _of(agent: RecordingAgent, what: str) -> list[Any]:
-    # Under the condition's lock already, which is not one that can be taken twice.
-    return [detail for told, detail in agent.story if told == what]
+def _of(agent: RecordingAgent, method: str) -> list[Any]:
+    # Predicates run under the condition's lock, which a thread cannot acquire twice.
+    return [detail for called, detail in agent.calls if called == method]
 
 
 def _kinds(agent: RecordingAgent) -> list[EventKind]:
@@ -279,5 +280,5 @@ def _kinds(agent: RecordingAgent) -> list[EventKind]:
 
 
 def _paste_file() -> Path:
-    """Nova's wheel puts it under the prefix, where no option of Nova's looks for it."""
+    """Return where Nova's wheel installs it: Nova's own default is another directory."""
     return Path(sys.prefix) / "etc" / "nova" / "api-paste.ini"

@@ -1,4 +1,4 @@
-"""Real live migrations: two libvirtds with QEMU, a watcher for each, a real RabbitMQ.
+"""Real live migrations: two libvirt daemons with QEMU, a watcher for each, a real RabbitMQ.
 
 QEMU runs without KVM. The guests have no disk and no operating system, so that a migration takes
 a fraction of a second.
@@ -22,16 +22,16 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc import agent as contract
 from tests.functional.compute.libvirtd import Libvirtd
 from tests.functional.rpc.broker import Broker
-from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 LIMIT = 30.0
-SLOW = 1  # MiB/s: never done with a guest that writes
+SLOW = 1  # MiB/s: the copy never ends while the guest writes
 FAST = 1000
 LIVE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
 
 
 class _Awaited(logging.Handler):
-    """Sees when a message has been logged a number of times."""
+    """Sets ``seen`` when a message has been logged this number of times."""
 
     def __init__(self, text: str, times: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _Awaited(logging.Handler):
 
 
 class Migration:
-    """One call of libvirt's, in a thread of its own."""
+    """One call of libvirt, in its own thread."""
 
     def __init__(self, guest: Any, to: Libvirtd, bandwidth: int, flags: int = 0) -> None:
         self.error: libvirt.libvirtError | None = None
@@ -77,7 +77,7 @@ class LiveMigration(unittest.TestCase):
         libvirt.registerErrorHandler(lambda context, error: None, None)  # the default prints
         for name in ("nova_cachemig.rpc.faults", "nova_cachemig.compute"):
             cls.enterClassContext(mock.patch.object(logging.getLogger(name), "propagate", False))
-        broker, cls.endpoint = Broker(), NotingEndpoint()
+        broker, cls.endpoint = Broker(), RecordingEndpoint()
         cls.addClassCleanup(broker.close)
         broker.start()
         server = contract.server(
@@ -120,29 +120,29 @@ class LiveMigration(unittest.TestCase):
                 daemon.connect().lookupByUUIDString(self.instance).destroy()
 
     def events(self) -> list[GuestEvent]:
-        """What the agent has heard of this test's guest."""
+        """Return the events of this test's guest that the agent has received."""
         return [
-            what[1]
-            for what in list(self.endpoint.told)
-            if what[0] == "guest_event" and what[1].instance == self.instance
+            call[1]
+            for call in list(self.endpoint.received)
+            if call[0] == "guest_event" and call[1].instance == self.instance
         ]
 
-    def heard(self) -> list[tuple[str | None, EventKind, str]]:
-        """Host, kind and detail of all events so far, in the order of their times."""
+    def summaries(self) -> list[tuple[str | None, EventKind, str]]:
+        """Return host, kind and detail of all events so far, in the order of their times."""
         found = sorted(self.events(), key=lambda event: event.at)
         return [(event.host, event.kind, event.detail) for event in found]
 
     def expect(self, *wanted: tuple[str, EventKind, str]) -> None:
-        """Wait for as many events and compare."""
-        self.endpoint.await_that(lambda: len(self.heard()) >= len(wanted), LIMIT)
-        self.assertEqual(list(wanted), self.heard())
+        """Wait for this number of events and compare."""
+        self.endpoint.await_that(lambda: len(self.summaries()) >= len(wanted), LIMIT)
+        self.assertEqual(list(wanted), self.summaries())
 
     def await_copy(self) -> None:
         """Return when the source copies memory."""
         deadline = time.monotonic() + LIMIT
         while self.guest.jobStats().get("memory_iteration", 0) < 1:
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)  # libvirt's event of it goes to the process that is tested
+            time.sleep(0.02)  # libvirt sends its event to the watcher only
 
     def test_a_pre_copy(self) -> None:
         migration = Migration(self.guest, self.destination, FAST)
@@ -165,12 +165,12 @@ class LiveMigration(unittest.TestCase):
             ("source", EventKind.PAUSED, "suspended_postcopy"),
         ]
         resumed = [
-            # Not if the rest of the memory arrived before libvirt looked.
+            # Missing if the rest of the memory arrived before libvirt checked.
             ("destination", EventKind.RESUMED, "resumed_postcopy"),
             ("destination", EventKind.RESUMED, "resumed_migrated"),
         ]
-        self.endpoint.await_that(lambda: self.heard()[-1:] == resumed[-1:], LIMIT)
-        self.assertIn(self.heard(), (paused + resumed, paused + resumed[1:]))
+        self.endpoint.await_that(lambda: self.summaries()[-1:] == resumed[-1:], LIMIT)
+        self.assertIn(self.summaries(), (paused + resumed, paused + resumed[1:]))
 
     def test_a_forced_completion(self) -> None:
         migration = Migration(self.guest, self.destination, SLOW)

@@ -1,4 +1,4 @@
-"""Runs :mod:`.nova_scenarios` in processes of their own: eventlet patches a process for good."""
+"""Runs :mod:`.nova_scenarios` in separate processes: eventlet patches a process for good."""
 
 from __future__ import annotations
 

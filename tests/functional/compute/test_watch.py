@@ -1,7 +1,7 @@
-"""The process that watches guests, between a real libvirtd and a real RabbitMQ.
+"""The process that watches guests, between a real libvirt daemon and a real RabbitMQ.
 
-libvirt's test driver cannot migrate, but is fast: it serves many pauses in a short time. Here each
-ordinary suspend counts as a switchover. Real migrations are in :mod:`.test_migration`.
+libvirt's test driver cannot migrate, but it is fast: it serves many pauses in a short time. Here
+each ordinary suspend counts as a switchover. Real migrations are in :mod:`.test_migration`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.faults import Faults
 from tests.functional.compute.libvirtd import Libvirtd
 from tests.functional.rpc.broker import Broker
-from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 LIMIT = 20.0
 
 
 class AllPausesAreSwitchovers(Tracker):
-    """For libvirt's test driver."""
+    """Takes each suspend of libvirt's test driver for a switchover."""
 
     def lifecycle(self, instance: str, event: int, detail: int, at: float) -> GuestEvent | None:
         if event == Lifecycle.SUSPENDED:
@@ -42,7 +42,7 @@ class AllPausesAreSwitchovers(Tracker):
 
 
 class Watching(unittest.TestCase):
-    """In this process, with libvirt's own event loop."""
+    """The watch in this process, with libvirt's own event loop."""
 
     def setUp(self) -> None:
         libvirt.registerErrorHandler(lambda context, error: None, None)  # the default prints
@@ -58,7 +58,7 @@ class Watching(unittest.TestCase):
         self.faults = Faults()
         self.over = threading.Event()
 
-    def tell(self, event: GuestEvent) -> None:
+    def receive(self, event: GuestEvent) -> None:
         with self.changed:
             self.events.append(event)
             self.changed.notify_all()
@@ -71,7 +71,7 @@ class Watching(unittest.TestCase):
     def watch(self) -> None:
         uri = self.libvirtd.uri(read_only=True)
         watch = libvirt_watch.LibvirtWatch(
-            libvirt, uri, "host-a", self.tell, lambda: None, self.faults
+            libvirt, uri, "host-a", self.receive, lambda: None, self.faults
         )
         thread = threading.Thread(target=watch.run, args=(self.over.is_set,))
         thread.start()
@@ -114,7 +114,7 @@ class EndToEnd(unittest.TestCase):
     def test_from_a_pause_to_the_agent_in_milliseconds(self) -> None:
         from nova_cachemig.rpc import agent as contract
 
-        broker, libvirtd, endpoint = Broker(), Libvirtd(), NotingEndpoint()
+        broker, libvirtd, endpoint = Broker(), Libvirtd(), RecordingEndpoint()
         self.addCleanup(broker.close)
         self.addCleanup(libvirtd.close)
         broker.start()
@@ -132,32 +132,32 @@ class EndToEnd(unittest.TestCase):
             watched = watcher.Watcher(settings, [], command=[sys.executable, "-c", PROCESS])
             watched.start()
         self.addCleanup(watched.stop)
-        # It greets the agent, so that its connection is open, and then looks for libvirt.
-        self.assertTrue(endpoint.await_that(lambda: ("ping",) in endpoint.told, LIMIT))
+        # A ping opens its connection to the agent; then it connects to libvirt.
+        self.assertTrue(endpoint.await_that(lambda: ("ping",) in endpoint.received, LIMIT))
         domain = libvirtd.domain()
         took = [self._pause(domain, endpoint) for _ in range(100)]
         self.assertLess(statistics.median(took), 0.02)
         self.assertLess(statistics.quantiles(took, n=10)[-1], 0.1)
 
-    def _pause(self, domain: object, endpoint: NotingEndpoint) -> float:
-        before = len(endpoint.told)
+    def _pause(self, domain: object, endpoint: RecordingEndpoint) -> float:
+        before = len(endpoint.received)
         began = time.monotonic()
         deadline = began + LIMIT
         domain.suspend()  # type: ignore[attr-defined]
-        while not endpoint.await_that(lambda: len(endpoint.told) > before, 0.5):
+        while not endpoint.await_that(lambda: len(endpoint.received) > before, 0.5):
             self.assertLess(time.monotonic(), deadline)
-            domain.resume()  # type: ignore[attr-defined]  # it was not listening yet
+            domain.resume()  # type: ignore[attr-defined]  # the watch was not listening yet
             began = time.monotonic()
             domain.suspend()  # type: ignore[attr-defined]
         took = time.monotonic() - began
         domain.resume()  # type: ignore[attr-defined]
-        self.assertTrue(endpoint.await_that(lambda: len(endpoint.told) > before + 1, LIMIT))
-        kinds = [what[1].kind for what in endpoint.told[-2:]]
+        self.assertTrue(endpoint.await_that(lambda: len(endpoint.received) > before + 1, LIMIT))
+        kinds = [call[1].kind for call in endpoint.received[-2:]]
         self.assertEqual([EventKind.PAUSED, EventKind.SWITCHOVER_FAILED], kinds)
         return took
 
 
-# Eventlet patches a process for good, so this is run in one of its own.
+# Eventlet patches a process for good, so this runs in a separate one.
 EVENTLET = """
 import eventlet
 eventlet.monkey_patch()
@@ -175,7 +175,7 @@ watched = watcher.Watcher(settings, [])
 watched.start()
 ticks = 0
 while ticks < 1000 and not (ticks >= 100 and listening.is_set()):
-    time.sleep(0.02)  # the hub must not be held up by the process's pipe
+    time.sleep(0.02)  # the pipe of the process must not block the hub
     ticks += 1
 print("TICKS", ticks, flush=True)
 watched.stop()
@@ -184,7 +184,7 @@ print("STATUS", watched.process.wait(), flush=True)
 
 
 class UnderEventlet(unittest.TestCase):
-    def test_neither_holds_up_the_other(self) -> None:
+    def test_neither_blocks_the_other(self) -> None:
         libvirtd = Libvirtd()
         self.addCleanup(libvirtd.close)
         libvirtd.start()

@@ -10,7 +10,6 @@ import asyncio
 import ctypes
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -18,20 +17,6 @@ import threading
 CLONE_NEWNET = 0x40000000
 
 _numbers = itertools.count(1)
-
-
-def unavailable() -> str | None:
-    """Return the reason why no namespace can be created; None if it can."""
-    if os.geteuid() != 0:
-        return "needs root for a network namespace"
-    missing = [name for name in ("ip", "nft") if shutil.which(name) is None]
-    if missing:
-        return f"needs {' and '.join(missing)}"
-    name = f"cmprobe{os.getpid()}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        return "cannot create a network namespace"
-    subprocess.run(["ip", "netns", "del", name], check=True)
-    return None
 
 
 def _run(*argv: str, stdin: str | None = None) -> None:

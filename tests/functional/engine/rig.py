@@ -42,8 +42,6 @@ def config(root: Path, **overrides: object) -> cfg.ConfigOpts:
     return conf
 
 
-@unittest.skipUnless(shutil.which("haproxy"), "needs haproxy")
-@unittest.skipUnless(shutil.which("varnishd"), "needs varnishd")
 class EngineCase(unittest.IsolatedAsyncioTestCase):
     """``self.engine`` serves ``self.guest`` on ``self.edge``; ``options`` sets its options."""
 

@@ -7,7 +7,6 @@ import contextlib
 import random
 import socket
 import time
-import unittest
 from collections.abc import AsyncIterator
 
 from nova_cachemig.agent.engine import sockdiag
@@ -15,8 +14,6 @@ from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import Response, exchange, until
-
-REASON = blackout.unavailable()
 
 PAGES = [f"/hot/{n}" for n in range(20)]
 
@@ -84,7 +81,6 @@ class Load:
         ]
 
 
-@unittest.skipIf(REASON, REASON or "")
 class BlackoutCase(EngineCase):
     def listening(self) -> socket.socket:
         self.namespace = blackout.Namespace()

@@ -1,4 +1,4 @@
-"""A RabbitMQ node of the test's own: with separate ports, data, cookie and port mapper.
+"""A private RabbitMQ node: with its own ports, data, cookie and port mapper.
 
 ``CACHEMIG_RABBITMQ`` names a directory of tools/other-rabbitmq: the tests then run against the
 RabbitMQ in it.
@@ -14,7 +14,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import unittest
 from pathlib import Path
 
 import amqp
@@ -29,7 +28,7 @@ def _root() -> Path:
 
 
 def _program() -> str | None:
-    """The node's own script: Debian's wrapper would run it as another user, in its own place."""
+    """Return the node's own script: Debian's wrapper changes the user and the directories."""
     home = _root() / "usr/lib/rabbitmq/lib"
     found = sorted(home.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
     if found or "CACHEMIG_RABBITMQ" in os.environ:
@@ -42,7 +41,7 @@ def _is_3(program: str) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that no program uses now."""
+    """Return a port of the loopback interface that no program uses now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -50,7 +49,7 @@ def free_port() -> int:
 
 
 class Broker:
-    """Start, stop as often as a test likes; the port stays the same.
+    """A node that a test can start and stop repeatedly; the port stays the same.
 
     ``config``: more lines for rabbitmq.conf. ``strict``: RabbitMQ 4 refuses :data:`DEPRECATED`.
     """
@@ -60,7 +59,7 @@ class Broker:
         path = f"{_root() / 'usr/bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
         mapper = shutil.which("epmd", path=path)
         if program is None or mapper is None:
-            raise unittest.SkipTest("rabbitmq-server is not installed")
+            raise RuntimeError("rabbitmq-server is not installed")
         self._program = program
         self._mapper_program = mapper
         self._path = path
@@ -75,11 +74,11 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """For oslo.messaging."""
+        """Return the transport URL for oslo.messaging."""
         return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Back once it takes connections."""
+        """Start the node; return when it accepts connections."""
         if self._mapper is None:
             self._mapper = subprocess.Popen(
                 [self._mapper_program, "-address", "127.0.0.1", "-port", str(self._mapper_port)],

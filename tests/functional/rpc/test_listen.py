@@ -1,4 +1,4 @@
-"""A server over a real RabbitMQ that refuses it, goes away, or is reset: it listens in the end."""
+"""A server over a real RabbitMQ that refuses it, stops, or is reset: the server listens again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker
-from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 LIMIT = 60.0
 
@@ -35,7 +35,7 @@ class ListenTest(unittest.TestCase):
 
     def serve(self) -> RpcServer:
         served = contract.server(
-            new_conf(), NotingEndpoint(), host="cache1", topic="t", transport_url=self.broker.url
+            new_conf(), RecordingEndpoint(), host="cache1", topic="t", transport_url=self.broker.url
         )
         served.start()
         self.addCleanup(served.stop)
@@ -45,7 +45,7 @@ class ListenTest(unittest.TestCase):
         deadline = time.monotonic() + LIMIT
         while not condition():
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)  # another process does it, without a notification
+            time.sleep(0.05)  # the state of another process, without a notification
 
     def channel(self) -> amqp.Channel:
         connection = amqp.Connection(f"127.0.0.1:{self.broker.port}")

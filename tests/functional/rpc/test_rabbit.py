@@ -1,4 +1,4 @@
-"""RPC over a real RabbitMQ: that it works, its cost, and the cost of its failures to Nova."""
+"""RPC over a real RabbitMQ: its function, its cost, and the cost of its failures to Nova."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker
-from tests.unit.rpc.endpoints import RECORD, NotingEndpoint, new_conf
+from tests.unit.rpc.endpoints import RECORD, RecordingEndpoint, new_conf
 
-ANSWER = 1.0  # seconds: rpc_timeout in these tests
+TIMEOUT = 1.0  # seconds: rpc_timeout in these tests
 SLACK = 0.5  # seconds that a busy machine may add
 NOT_YET = {"ready": False, "phase": "warming", "reason": "not yet"}
 
@@ -34,19 +34,19 @@ class OnRabbit(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         for name in ("oslo.messaging", "oslo_messaging", "amqp", "nova_cachemig.rpc"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # they log what is provoked here
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # the tests provoke their messages
         cls.broker = Broker(strict=True)
         cls.addClassCleanup(cls.broker.close)
         cls.broker.start()
 
     def setUp(self) -> None:
         self.topic = self.id().rpartition(".")[2]
-        self.endpoint = NotingEndpoint()
+        self.endpoint = RecordingEndpoint()
         self.addCleanup(self.endpoint.gate.set)
 
     def client(self) -> AgentClient:
         client = AgentClient(
-            new_conf(), self.topic, transport_url=self.broker.url, rpc_timeout=ANSWER
+            new_conf(), self.topic, transport_url=self.broker.url, rpc_timeout=TIMEOUT
         )
         self.addCleanup(client.close)
         return client
@@ -65,10 +65,10 @@ class OnRabbit(unittest.TestCase):
         return server
 
     def hook(self, client: AgentClient, warm: float = 30.0) -> MigrationHook:
-        return MigrationHook(client, HookLimits(warm, ANSWER, 0.0), client.faults)
+        return MigrationHook(client, HookLimits(warm, TIMEOUT, 0.0), client.faults)
 
     def migrate(self, hook: MigrationHook, request: str = "req-1") -> tuple[float, float]:
-        """Seconds that pre.start and pre.end took."""
+        """Return the seconds that pre.start and pre.end took."""
         began = time.monotonic()
         hook.handle(event(MigrationEventKind.BEGUN, request))
         sent = time.monotonic()
@@ -89,7 +89,7 @@ class Works(OnRabbit):
         self.assertEqual(["shop.yaml: no port"], client.reload({}))
         self.assertEqual("cache1", client.ping({})["host"])
 
-    def test_an_event_is_there_in_milliseconds(self) -> None:
+    def test_an_event_arrives_in_milliseconds(self) -> None:
         self.serve()
         client = self.client()
         self.assertTrue(client.warm_up().delivered(5))
@@ -98,10 +98,12 @@ class Works(OnRabbit):
             event = GuestEvent("uuid-1", EventKind.PAUSED, float(number), "host-a")
             began = time.monotonic()
             client.guest_event({}, event)
-            sent = ("guest_event", event)
-            self.assertTrue(self.endpoint.await_that(lambda t=sent: t in self.endpoint.told[-1:]))
+            call = ("guest_event", event)
+            self.assertTrue(
+                self.endpoint.await_that(lambda call=call: call in self.endpoint.received[-1:])
+            )
             took.append(time.monotonic() - began)
-        # Aimed at: 99 % within 20 ms. The tests' machine may be busy with others.
+        # The goal is 99 % within 20 ms, but the machine that runs the tests may be busy.
         self.assertLess(statistics.median(took), 0.02)
         self.assertLess(statistics.quantiles(took, n=10)[-1], 0.1)
 
@@ -111,13 +113,13 @@ class Works(OnRabbit):
         client = self.client()
         warm = threading.Timer(1.0, self.endpoint.__setattr__, ("warm", NOT_YET | {"ready": True}))
         warm.start()
-        _told, waited = self.migrate(self.hook(client))
+        _, waited = self.migrate(self.hook(client))
         self.assertGreaterEqual(waited, 0.9)
-        self.assertEqual(["begin", "wait_warm"], [what[0] for what in self.endpoint.told[:2]])
+        self.assertEqual(["begin", "wait_warm"], [call[0] for call in self.endpoint.received[:2]])
 
 
 class AgentIsDown(OnRabbit):
-    def test_where_none_has_ever_listened_it_costs_nothing(self) -> None:
+    def test_a_call_to_an_agent_that_never_listened_costs_nothing(self) -> None:
         client = self.client()
         with self.assertRaisesRegex(UnreachableError, "no agent listens"):
             client.ping({})
@@ -125,31 +127,31 @@ class AgentIsDown(OnRabbit):
         self.assertLess(sent, 0.1)
         self.assertLess(waited, SLACK)
 
-    def test_what_was_said_before_the_agent_came_is_heard(self) -> None:
+    def test_an_agent_receives_casts_that_were_sent_before_it_started(self) -> None:
         cast = self.client().begin({}, "uuid-1", "req-1", "a", "b", 1.0)
         self.assertFalse(cast.delivered(5))
         self.assertIn("no agent listens", str(cast.error))
         self.serve()
-        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told), 10))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received), 10))
 
-    def test_one_that_has_ended_costs_one_answer(self) -> None:
+    def test_one_that_has_ended_costs_one_timeout(self) -> None:
         self.assertTrue(self.serve().stop())
         sent, waited = self.migrate(self.hook(self.client()))
         self.assertLess(sent, 0.1)
-        self.assertLess(waited, ANSWER + SLACK)
+        self.assertLess(waited, TIMEOUT + SLACK)
 
 
 class BusIsDown(OnRabbit):
     def _bounded(self, hook: MigrationHook, request: str) -> None:
         sent, waited = self.migrate(hook, request)
         self.assertLess(sent, 0.1, "pre.start waited")
-        self.assertLess(waited, ANSWER + SLACK, "pre.end waited")
+        self.assertLess(waited, TIMEOUT + SLACK, "pre.end waited")
 
     def test_it_stops_and_comes_back(self) -> None:
         self.serve()
         known, fresh = self.client(), self.client()
         self.migrate(self.hook(known), "req-before")
-        self.endpoint.told.clear()
+        self.endpoint.received.clear()
         self.broker.stop()
         for number in range(3):
             self._bounded(self.hook(known), f"req-{number}")
@@ -158,13 +160,13 @@ class BusIsDown(OnRabbit):
         wanted = {"req-0", "req-1", "req-2", "req-fresh"}
         self.assertTrue(self.endpoint.await_that(lambda: wanted <= self._begun(), 30))
         deadline = time.monotonic() + 30
-        while not self._answers(known):
+        while not self._responds(known):
             self.assertLess(time.monotonic(), deadline)
 
     def _begun(self) -> set[str]:
-        return {what[1].request for what in self.endpoint.told if what[0] == "begin"}
+        return {call[1].request for call in self.endpoint.received if call[0] == "begin"}
 
-    def _answers(self, client: AgentClient) -> bool:
+    def _responds(self, client: AgentClient) -> bool:
         try:
             return bool(client.ping({}))
         except UnreachableError:
@@ -177,14 +179,14 @@ class BusIsDown(OnRabbit):
         began = time.monotonic()
         waiting = threading.Thread(target=self.migrate, args=(hook,))
         waiting.start()
-        asked = lambda: [what[0] for what in self.endpoint.told].count("wait_warm") >= 2  # noqa: E731
-        self.assertTrue(self.endpoint.await_that(asked))
+        waits = lambda: [call[0] for call in self.endpoint.received].count("wait_warm")  # noqa: E731
+        self.assertTrue(self.endpoint.await_that(lambda: waits() >= 2))
         self.broker.stop(kill=True)
         stopped = time.monotonic()
         self.addCleanup(self.broker.start)
         waiting.join(40)
-        # The slice under way (2 s, the endpoint answers at once), then one answer's time.
-        self.assertLess(time.monotonic() - stopped, 2.0 + ANSWER + SLACK)
+        # The slice in progress (at most 2 s: the endpoint responds immediately), then one timeout.
+        self.assertLess(time.monotonic() - stopped, 2.0 + TIMEOUT + SLACK)
         self.assertLess(time.monotonic() - began, 30)
 
     def test_it_hangs(self) -> None:
@@ -202,7 +204,7 @@ class BusIsDown(OnRabbit):
         self.migrate(self.hook(client), "req-before")
         self.broker.freeze()
         self.addCleanup(self.broker.thaw)
-        _told, waited = self.migrate(self.hook(client, warm=0.3), "req-1")
+        _, waited = self.migrate(self.hook(client, warm=0.3), "req-1")
         self.assertLess(waited, 0.3 + SLACK)
 
 

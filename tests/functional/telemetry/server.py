@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import unittest
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -57,12 +56,12 @@ class Exporter(Collector):
 
 
 class Prometheus:
-    """Scrapes exporters; stop and start as often as a test likes; the port stays the same."""
+    """Scrapes exporters; a test can stop and start it repeatedly; the port stays the same."""
 
     def __init__(self, exporters: list[Exporter]) -> None:
         program = shutil.which("prometheus")
         if program is None:
-            raise unittest.SkipTest("prometheus is not installed (apt install prometheus)")
+            raise RuntimeError("prometheus is not installed (apt install prometheus)")
         self._program = program
         self._home = Path(tempfile.mkdtemp(prefix="cachemig-prometheus-"))
         self.port = free_port()

@@ -26,7 +26,7 @@ from nova_cachemig.scheduler.consumer import Consumer
 from tests.functional.rpc.broker import Broker
 from tests.unit.telemetry.config import conf
 
-broker = Broker.__new__(Broker)  # made when the module is set up: it may have to be skipped
+broker = Broker.__new__(Broker)  # setUpModule initializes it
 
 
 def setUpModule() -> None:

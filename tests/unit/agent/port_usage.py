@@ -23,14 +23,14 @@ Types = dict[str, str]
 
 @dataclasses.dataclass(slots=True)
 class Port:
-    """Its own members, with what its methods return, and the ports that it extends."""
+    """Its own members, the classes that its methods return, and the ports that it extends."""
 
     members: dict[str, str | None]
     bases: list[str]
 
 
 def ports() -> dict[str, Port]:
-    """Every Protocol of ``agent/ports.py`` by its name."""
+    """Return every Protocol of ``agent/ports.py`` by its name."""
     found: dict[str, Port] = {}
     for node in ast.parse(PORTS.read_text()).body:
         if isinstance(node, ast.ClassDef) and "Protocol" in map(_name, node.bases):
@@ -46,7 +46,7 @@ def ports() -> dict[str, Port]:
 
 
 def usage() -> tuple[set[str], set[str]]:
-    """``Port.member`` that production code uses, and what it uses that no port declares."""
+    """Return the ``Port.member`` that production code uses, and those that no port declares."""
     reader = _Reader(ports())
     trees = [ast.parse(path.read_text()) for path in _sources()]
     for tree in trees:
@@ -61,7 +61,7 @@ def _sources() -> Iterator[Path]:
 
 
 def _name(node: ast.AST | None) -> str | None:
-    """The name in an annotation: ``ports.Engine | None`` is ``Engine``."""
+    """Return the name in an annotation: ``Engine`` for ``ports.Engine | None``."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -91,7 +91,7 @@ class _Reader:
         self.undeclared: set[str] = set()
 
     def learn(self, tree: ast.Module) -> None:
-        """Note the attributes of each class."""
+        """Record the attributes of each class."""
         for cls in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
             fields = self._fields.setdefault(cls.name, {})
             for item in cls.body:
@@ -117,7 +117,7 @@ class _Reader:
                     fields.setdefault(target.attr, name)  # an instance, if it is a class's name
 
     def read(self, tree: ast.Module) -> None:
-        """Note what is used of the ports."""
+        """Record the members of ports that the module uses."""
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 for function in _functions(node):

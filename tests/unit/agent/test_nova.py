@@ -1,4 +1,4 @@
-"""What is read from Nova's answers; the HTTP itself is played by keystoneauth1's adapter."""
+"""The data that the agent reads from Nova's responses; a fake client replaces HTTP."""
 
 import unittest
 

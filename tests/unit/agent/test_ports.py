@@ -1,7 +1,7 @@
-"""The ports tell the truth: what is declared is used, and every implementation satisfies them.
+"""The ports are exact: every declared member is used, and every implementation satisfies them.
 
-mypy proves that production code calls nothing else on a port, and that the implementations fit by
-their types: ``agent/service.py`` and ``agent/noop.py`` hand them to parameters of the ports' types.
+mypy proves that production code calls nothing else on a port, and that the implementations have the
+right types: ``agent/service.py`` and ``agent/noop.py`` pass them as parameters of the ports' types.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IMPLEMENTATIONS: dict[str, tuple[type, ...]] = {
 
 
 def shape(function: object) -> tuple[bool, list[tuple[str, object]]]:
-    """Whether it is a coroutine, and its parameters."""
+    """Return whether the function is a coroutine, and its parameters."""
     assert callable(function)
     parameters = inspect.signature(function).parameters.values()
     return inspect.iscoroutinefunction(function), [(p.name, p.kind) for p in parameters]
@@ -70,10 +70,10 @@ class PortsTest(unittest.TestCase):
 
 
 class ReaderTest(unittest.TestCase):
-    """The reader of the usage itself finds what it must find."""
+    """The reader of the usage finds known examples."""
 
     def test_it_sees_through_attributes_locals_and_results(self) -> None:
         used, _ = port_usage.usage()
         self.assertIn("Engine.set_state", used)  # self._components.engine.set_state()
         self.assertIn("WritePath.close", used)  # engine, writes = ..., self._components.writes
-        self.assertIn("InstanceAddresses.address", used)  # of what Instances.instance() returns
+        self.assertIn("InstanceAddresses.address", used)  # on the result of Instances.instance()

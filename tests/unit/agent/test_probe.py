@@ -1,4 +1,4 @@
-"""The probe, on loopback sockets and with scripted answers."""
+"""The prober, on loopback sockets and with scripted responses."""
 
 import asyncio
 import contextlib
@@ -44,8 +44,8 @@ class ProbeTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(server.close)
         return Target(address, server.sockets[0].getsockname()[1])
 
-    def nobody(self):
-        """A target that refuses: bound, so that nobody else takes it, and not listening."""
+    def refusing(self):
+        """Return a target that refuses connections: its port is bound, but not listening."""
         sock = socket.socket()
         self.addCleanup(sock.close)
         sock.bind(("127.0.0.1", 0))
@@ -67,14 +67,14 @@ class RealSocketTest(ProbeTest):
 
     @contextlib.asynccontextmanager
     async def attempts(self, count):
-        """Leave the block after so many attempts."""
+        """Leave the block after this many attempts."""
         made = asyncio.Semaphore(0)
         ask = self.prober._ask
 
         async def counted(*arguments):
-            answer = await ask(*arguments)
+            outcome = await ask(*arguments)
             made.release()
-            return answer
+            return outcome
 
         with mock.patch.object(self.prober, "_ask", counted):
             yield
@@ -82,31 +82,28 @@ class RealSocketTest(ProbeTest):
                 for _ in range(count):
                     await made.acquire()
 
-    async def test_answers(self):
+    async def test_a_listening_guest_is_reachable(self):
         target = await self.listener()
         self.assertTrue(await self.is_reachable(target))
 
-    async def test_answers_ipv6(self):
-        try:
-            target = await self.listener("::1")
-        except OSError as exc:
-            self.skipTest(f"no IPv6 loopback: {exc}")
+    async def test_a_listening_guest_is_reachable_over_ipv6(self):
+        target = await self.listener("::1")
         self.assertTrue(await self.is_reachable(target))
 
-    async def test_refused_is_no_answer(self):
-        target, _ = self.nobody()
+    async def test_a_guest_that_refuses_is_not_reachable(self):
+        target, _ = self.refusing()
         self.assertFalse(await self.is_reachable(target, within=0.05))
 
     async def test_closes_with_a_reset(self):
         target = await self.listener()
         self.assertTrue(await self.is_reachable(target))
         async with asyncio.timeout(2):
-            while not self.accepted:  # noqa: ASYNC110 - of the other side
+            while not self.accepted:  # noqa: ASYNC110 - the server side sends no event
                 await asyncio.sleep(0.005)
         self.assertIsInstance(self.accepted[0][0], ConnectionResetError)
 
     async def test_waits_for_the_service(self):
-        target, sock = self.nobody()
+        target, sock = self.refusing()
         async with self.attempts(5):
             task = asyncio.create_task(self.prober.wait_answers(target, interval=0.01))
         self.assertFalse(task.done())
@@ -114,9 +111,9 @@ class RealSocketTest(ProbeTest):
         await asyncio.wait_for(task, 1.0)
 
     async def test_no_descriptors_are_left(self):
-        target, _ = self.nobody()
+        target, _ = self.refusing()
         gc.collect()
-        before = open_files()  # what an earlier test has left may still be closed in between
+        before = open_files()  # sockets of an earlier test may still be closed meanwhile
         async with self.attempts(50):
             task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
         task.cancel()
@@ -137,7 +134,7 @@ class RealSocketTest(ProbeTest):
                     await call
 
     async def test_refusing_guest_is_not_silent(self):
-        target, _ = self.nobody()
+        target, _ = self.refusing()
         with self.assertRaises(TimeoutError):
             await asyncio.wait_for(self.prober.wait_silent(target, interval=0.01), 0.6)
 
@@ -151,7 +148,7 @@ class RealSocketTest(ProbeTest):
 
 
 class Scripted(probe.TcpProber):
-    """Answers after the time that ``delay`` gives; None: never."""
+    """Responds after the time that ``delay`` returns; None: never."""
 
     def __init__(self, conf, delay):
         super().__init__(conf)
@@ -177,7 +174,7 @@ TARGET = Target("127.0.0.1", 9)
 
 class SilenceTest(ProbeTest):
     async def silent_after(self, prober, limit=3.0):
-        """Seconds until silence; None: not within the limit."""
+        """Return the seconds until silence; None: not within the limit."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -202,7 +199,7 @@ class SilenceTest(ProbeTest):
         self.assertIsNone(await self.silent_after(prober, 0.8))
 
     async def test_slow_guest_is_not_silent(self):
-        """A brownout: answers become ten times slower than ever before, yet they come."""
+        """A brownout: responses become ten times slower than ever before, but they arrive."""
         prober = Scripted(self.conf, lambda n: 0.005 if n <= 40 else 0.09)
         self.assertIsNone(await self.silent_after(prober, 1.5))
 

@@ -1,4 +1,4 @@
-"""The agent put together: what is chosen by its configuration, and a start that fails."""
+"""The whole agent: the components that the configuration chooses, and a start that fails."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ class AgentTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaisesRegex(ComponentError, "varnishd"):
             await service.Agent(conf).run(asyncio.Event())
         journal = Journal(conf)
-        await journal.open()  # nobody holds its directory
+        await journal.open()  # no other journal has locked its directory
         await journal.close()
         self.assertFalse((self.root / "state" / "intake.sock").exists())

@@ -1,4 +1,4 @@
-"""What wrk reports is read right."""
+"""The parser reads wrk's report correctly."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ScriptedAgent:
         self.reported: list[Any] = []
         self.requests: list[tuple[float, float]] = []
         self.responses: list[WarmResponse | Exception] = []
-        self.hasty = False  # responds at once, whatever it was asked to wait
+        self.hasty = False  # responds immediately, however long it may wait
         self.delivered = True
         self.error: str | None = None
 

@@ -1,4 +1,4 @@
-"""What the sample generator lists: every group once, and help for every option."""
+"""The sample generator lists every group once, and a help text for every option."""
 
 from __future__ import annotations
 

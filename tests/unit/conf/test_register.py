@@ -1,4 +1,4 @@
-"""What holds for every module of options: its group belongs to one ConfigOpts alone."""
+"""Every module of options can register its group in several separate ConfigOpts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RegisterTest(unittest.TestCase):
                 and not getattr(o.type, "choices", None)
             )
             name = str(group)
-            before = one[name][option.dest]  # other would remember what it was asked
+            before = one[name][option.dest]  # not from `other`: it would cache the value
             changed = "another" if isinstance(option, cfg.StrOpt) else (before or 0) + 1
             with self.subTest(module):
                 one.set_override(option.dest, changed, group=name)

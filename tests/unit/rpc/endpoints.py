@@ -28,17 +28,17 @@ RECORD = HandoverRecord(
 
 
 def new_conf() -> cfg.ConfigOpts:
-    """A conf of the test's own."""
+    """Return a separate conf for the test."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[], default_config_dirs=[])
     return conf
 
 
-class NotingEndpoint:
-    """Notes all calls; answers what the test sets."""
+class RecordingEndpoint:
+    """Records the calls it receives; returns the results that the test sets."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.received: list[tuple[Any, ...]] = []
         self.changed = threading.Condition()
         self.warm: dict[str, Any] = {"ready": True, "phase": "armed", "reason": "warm"}
         self.error: Exception | None = None
@@ -49,17 +49,17 @@ class NotingEndpoint:
         self.gate = threading.Event()
         self.gate.set()
 
-    def _note(self, *what: Any) -> None:
+    def _record(self, *call: Any) -> None:
         with self.changed:
-            self.told.append(what)
+            self.received.append(call)
             self.changed.notify_all()
         self.gate.wait(30)
         if self.error is not None:
             raise self.error
 
-    def await_that(self, what: Callable[[], bool], limit: float = 5.0) -> bool:
+    def await_that(self, predicate: Callable[[], bool], limit: float = 5.0) -> bool:
         with self.changed:
-            return self.changed.wait_for(what, limit)
+            return self.changed.wait_for(predicate, limit)
 
     def begin(
         self,
@@ -69,17 +69,17 @@ class NotingEndpoint:
         destination: str | None,
         at: float,
     ) -> None:
-        self._note("begin", handover, source, destination, at, dict(ctxt))
+        self._record("begin", handover, source, destination, at, dict(ctxt))
 
     def wait_warm(self, ctxt: Any, handover: HandoverId, wait: float) -> dict[str, Any]:
-        self._note("wait_warm", handover, wait)
+        self._record("wait_warm", handover, wait)
         return self.warm
 
     def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
-        self._note("guest_event", event)
+        self._record("guest_event", event)
 
     def handovers(self, ctxt: Any, limit: int, offset: int) -> list[HandoverRecord]:
-        self._note("handovers", limit, offset)
+        self._record("handovers", limit, offset)
         return self.records[offset : offset + limit]
 
     def handover(self, ctxt: Any, instance: str, request: str | None) -> HandoverRecord | None:
@@ -92,16 +92,16 @@ class NotingEndpoint:
         return self.found
 
     def reload(self, ctxt: Any) -> list[str]:
-        self._note("reload")
+        self._record("reload")
         return ["shop.yaml: no port"]
 
     def ping(self, ctxt: Any) -> dict[str, Any]:
-        self._note("ping")
+        self._record("ping")
         return {"host": "cache1", "version": "1"}
 
 
 class CannedReview:
-    """Writes and bodies that the test sets, two writes a page; notes the decisions."""
+    """Returns writes and bodies that the test sets, two writes per page; records the decisions."""
 
     def __init__(self) -> None:
         self.canned: dict[str, dict[str, Any]] = {}
@@ -144,7 +144,7 @@ class OnFakeBus(unittest.TestCase):
             logger = logging.getLogger(name)
             self.addCleanup(logger.setLevel, logger.level)
             logger.setLevel(logging.CRITICAL)
-        self.endpoint = NotingEndpoint()
+        self.endpoint = RecordingEndpoint()
         self.addCleanup(self.endpoint.gate.set)
         self.topic = self.id()
 
@@ -158,7 +158,7 @@ class OnFakeBus(unittest.TestCase):
             review=review,
         )
         server.start()
-        # To the end: the fake bus is one a process, and the end of a server empties it.
+        # Only at the end: a process has one fake bus, and stopping a server empties it.
         self.addCleanup(server.stop)
         self.assertTrue(server.wait_listening(5))
         return server

@@ -15,7 +15,7 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent, bus
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
-from tests.unit.rpc.endpoints import RECORD, NotingEndpoint, OnFakeBus, new_conf
+from tests.unit.rpc.endpoints import RECORD, OnFakeBus, RecordingEndpoint, new_conf
 
 JUNK = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({})
 NAMES = st.text(min_size=1, max_size=255)
@@ -28,17 +28,17 @@ class Casts(OnFakeBus):
         ctxt = {"request_id": "req-1", "auth_token": "secret"}
         cast = self.client().begin(ctxt, "uuid-1", "req-1", "a", None, 3.5)
         self.assertTrue(cast.delivered(5))
-        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told)))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
         self.assertEqual(
             [("begin", HandoverId("uuid-1", "req-1"), "a", None, 3.5, {"request_id": "req-1"})],
-            self.endpoint.told,
+            self.endpoint.received,
         )
 
     def test_a_guest_event_arrives_as_it_was_sent(self) -> None:
         self.serve()
         self.client().guest_event({}, EVENT)
-        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.told)))
-        self.assertEqual([("guest_event", EVENT)], self.endpoint.told)
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
+        self.assertEqual([("guest_event", EVENT)], self.endpoint.received)
 
     def test_what_is_no_primitive_is_the_callers_fault(self) -> None:
         with self.assertRaises(bus.NotPrimitiveError):
@@ -67,7 +67,7 @@ class Calls(OnFakeBus):
     def test_a_slice_is_never_longer_than_allowed(self) -> None:
         self.serve()
         self.client().wait_warm({}, "uuid-1", "req-1", 1000.0, timeout=5.0)
-        self.assertEqual(agent.SLICE, self.endpoint.told[0][2])
+        self.assertEqual(agent.SLICE, self.endpoint.received[0][2])
 
     def test_an_answer_that_is_none_is_refused(self) -> None:
         self.serve()
@@ -100,7 +100,7 @@ class Calls(OnFakeBus):
 
 class WhatComesOverTheWire(unittest.TestCase):
     def setUp(self) -> None:
-        self.endpoint = NotingEndpoint()
+        self.endpoint = RecordingEndpoint()
         self.dispatch = agent.Dispatch(self.endpoint)
 
     @given(JUNK, JUNK, JUNK, JUNK, JUNK)
@@ -123,28 +123,28 @@ class WhatComesOverTheWire(unittest.TestCase):
         except oslo_messaging.ExpectedException as exc:
             self.assertIs(ValueError, exc.exc_info[0])
         else:
-            self.assertIsInstance(self.endpoint.told[-1][1], GuestEvent)
+            self.assertIsInstance(self.endpoint.received[-1][1], GuestEvent)
 
     def test_rounds_of_memory_copy_of_1_0_are_ignored_without_an_error(self) -> None:
         wire = {"instance": "uuid-1", "kind": "iteration", "at": 1.0, "detail": "3"}
         self.dispatch.guest_event({}, wire)
-        self.assertEqual([], self.endpoint.told)
+        self.assertEqual([], self.endpoint.received)
 
     def test_an_event_that_is_not_nova_computes_is_refused(self) -> None:
         with self.assertRaises(oslo_messaging.ExpectedException):
             self.dispatch.guest_event({}, {"instance": "uuid-1", "kind": "begin", "at": 1.0})
-        self.assertEqual([], self.endpoint.told)
+        self.assertEqual([], self.endpoint.received)
 
     @given(NAMES, NAMES, st.floats(allow_nan=False))
     def test_an_event_survives_the_wire(self, instance: str, host: str, at: float) -> None:
         event = GuestEvent(instance, EventKind.RESUMED, at, host)
         self.dispatch.guest_event({}, event.to_wire())
-        self.assertEqual(event, self.endpoint.told[-1][1])
+        self.assertEqual(event, self.endpoint.received[-1][1])
 
     @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70))
     def test_the_time_to_wait_is_bounded_here_too(self, wait: float) -> None:
         self.dispatch.wait_warm({}, "uuid-1", "req-1", wait)
-        self.assertTrue(0.0 <= self.endpoint.told[-1][2] <= agent.SLICE)
+        self.assertTrue(0.0 <= self.endpoint.received[-1][2] <= agent.SLICE)
 
     def test_what_is_no_number_of_seconds_is_refused(self) -> None:
         for junk in ("1", None, True, math.nan, math.inf, 10**400):
@@ -153,7 +153,7 @@ class WhatComesOverTheWire(unittest.TestCase):
 
     def test_a_list_is_bounded(self) -> None:
         self.dispatch.handovers({}, 10**9)
-        self.assertEqual(("handovers", agent.HANDOVERS_LIMIT, 0), self.endpoint.told[-1])
+        self.assertEqual(("handovers", agent.HANDOVERS_LIMIT, 0), self.endpoint.received[-1])
 
 
 class Paging(OnFakeBus):

@@ -25,7 +25,7 @@ class Serving(OnFakeBus):
         for method in ("_note", "__init__", "nothing"):
             with self.assertRaises(RefusedError):
                 client._rpc.call(method, {})
-        self.assertEqual([], self.endpoint.told)
+        self.assertEqual([], self.endpoint.received)
 
     def test_several_are_served_at_once(self) -> None:
         self.serve()
@@ -34,7 +34,7 @@ class Serving(OnFakeBus):
         waiting = [threading.Thread(target=client.ping, args=({},)) for _ in range(4)]
         for thread in waiting:
             thread.start()
-        together = self.endpoint.await_that(lambda: len(self.endpoint.told) == 4)
+        together = self.endpoint.await_that(lambda: len(self.endpoint.received) == 4)
         self.endpoint.gate.set()
         for thread in waiting:
             thread.join(5)

@@ -1,4 +1,4 @@
-"""Components of an agent that only remember what they were told."""
+"""Fake components of an agent that record their calls."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))
 ROUTE = Route(SERVICE, Target("192.0.2.9", 80))
 
 
-class FakeParts:
-    """All components in one; ``log`` is the order of the calls."""
+class FakeComponents:
+    """All components in one; ``log`` lists the calls in their order."""
 
     cache_socket = guest_socket = intake_socket = ""
 
@@ -29,7 +29,7 @@ class FakeParts:
         self.open_error = None
         self.left = []
         self.held = 0
-        self.asked_held = 0
+        self.holding_calls = 0
 
     def components(self, **limits):
         values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
@@ -42,7 +42,7 @@ class FakeParts:
         self.log.append("kill_reads")
 
     async def holding(self, service):
-        self.asked_held += 1
+        self.holding_calls += 1
         return self.held
 
     async def counts(self, service):

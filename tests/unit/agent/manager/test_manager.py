@@ -1,4 +1,4 @@
-"""The manager with components that remember: what is done, in which order, and that it ends."""
+"""The manager with recording components: its calls, their order, and that each handover ends."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
-from tests.unit.agent.manager.fakes import ROUTE, FakeParts
+from tests.unit.agent.manager.fakes import ROUTE, FakeComponents
 
 ID = HandoverId("uuid", "req-1")
 LIMIT = 5.0
@@ -21,12 +21,12 @@ LIMIT = 5.0
 
 class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
-        self.fake = FakeParts()
+        self.fake = FakeComponents()
 
         async def edge_counts(service):
             return ports.EdgeCounts(hits=7, longest_wait=0.3)
 
-        self.fake_writes = FakeParts()
+        self.fake_writes = FakeComponents()
         self.fake_writes.log = self.fake.log
         self.fake_writes.unfinished = self._no_writes
 
@@ -269,7 +269,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_release_waits_for_the_last_that_were_held(self):
         self.fake.held = 3
         await self.replayed()
-        await self.until(lambda: self.fake.asked_held > 2)
+        await self.until(lambda: self.fake.holding_calls > 2)
         self.assertNotIn("edge drain", self.fake.log)
         self.fake.held = 0
         await self.until(lambda: "edge pass" in self.fake.log)

@@ -26,7 +26,7 @@ class PagesTest(ManageCase):
         ]
         out = self.succeeds("handover", "list", "--limit", "220", "-f", "value", "-c", "Request")
         self.assertEqual([f"req-{n}" for n in range(220)], out.split())
-        asked = [what[1:] for what in self.endpoint.told if what[0] == "handovers"]
+        asked = [what[1:] for what in self.endpoint.received if what[0] == "handovers"]
         self.assertEqual([(100, 0), (100, 100), (20, 200)], asked)
 
     def test_fewer_than_wanted(self) -> None:

@@ -24,7 +24,6 @@ DATA: dict[str, Any] = {
         "not_imperative": r"(?:the\b|[a-z]+ed\b)",
         "exceptions": {"1234567": "older than the rule"},
     },
-    "enforced": ["doc"],
     "exceptions": [],
 }
 
