@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import pkgutil
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -17,6 +18,11 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "nova_cachemig"
 TESTED_ELSEWHERE = ROOT / "tests/tested-elsewhere.txt"
+ALLOWED_SKIPS = ROOT / "tests/allowed-skips.txt"
+
+_OWN_PACKAGES = (SOURCE.name, "tests", "tools", "benchmarks")
+_SKIPS = ("skip", "skipIf", "skipUnless", "skipTest", "SkipTest")
+_PATCHES = ("patch", "object", "multiple")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -125,6 +131,87 @@ def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
 def _sleeps(call: ast.Call) -> bool:
     constants = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
     return _called(call) == "sleep" and any(constants)
+
+
+def skips(path: Path, allowed: Collection[str] = ()) -> list[str]:
+    """Return the calls that skip tests, unless ``allowed`` has a pattern of a test in this file."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    if any(pattern.startswith(f"{module}.") for pattern in allowed):
+        return []
+    calls = (node for node in ast.walk(Module.read(path).tree) if isinstance(node, ast.Call))
+    return [_place(path, call, _called(call)) for call in calls if _called(call) in _SKIPS]
+
+
+def unknown_patches(path: Path) -> list[str]:
+    """Return the names that a file patches although they do not exist, as "file:line name".
+
+    It imports the patched modules. Only names in modules and classes of this project that the file
+    imports are checked, for ``mock.patch``, ``patch.object`` and ``patch.multiple``.
+    """
+    tree = Module.read(path).tree
+    imported = _imported(tree)
+    found: list[str] = []
+
+    def visit(node: ast.AST, local: frozenset[str]) -> None:
+        if isinstance(node, Function):
+            local |= _local_names(node)
+        elif isinstance(node, ast.Call):
+            for target, name in _patched(node):
+                first, _, rest = target.partition(".")
+                origin = None if first in local else imported.get(first)
+                if origin and not _exists(origin, f"{rest}.{name}".lstrip(".")):
+                    found.append(_place(path, node, f"{target}.{name}"))
+        for child in ast.iter_child_nodes(node):
+            visit(child, local)
+
+    visit(tree, frozenset())
+    return found
+
+
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """Return what the imports bind: name → dotted origin, in this project only."""
+    origins = {name: name for name in _OWN_PACKAGES}  # as mock.patch("package.module.name") uses
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            origins |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return {
+        name: origin
+        for name, origin in origins.items()
+        if origin.partition(".")[0] in _OWN_PACKAGES
+    }
+
+
+def _local_names(function: Function) -> frozenset[str]:
+    nodes = list(ast.walk(function))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return frozenset(stored | {node.arg for node in nodes if isinstance(node, ast.arg)})
+
+
+def _patched(call: ast.Call) -> Iterator[tuple[str, str]]:
+    """Yield the target and the name, both as written, of each constant name that is patched."""
+    function = ast.unparse(call.func).removeprefix("mock.").removeprefix("patch.")
+    texts = [arg.value if isinstance(arg, ast.Constant) else "" for arg in call.args]
+    if function not in _PATCHES or not call.args:
+        return
+    if function == "multiple":
+        yield from ((ast.unparse(call.args[0]), k.arg) for k in call.keywords if k.arg)
+    elif function == "object" and texts[1]:
+        yield ast.unparse(call.args[0]), texts[1]
+    elif function == "patch" and "." in texts[0]:
+        target, _, name = texts[0].rpartition(".")
+        yield target, name
+
+
+def _exists(origin: str, attributes: str) -> bool:
+    """Return whether ``origin``, a module or its member, has this attribute of attributes."""
+    try:
+        pkgutil.resolve_name(f"{origin}.{attributes}")
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 class Elsewhere(NamedTuple):

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 from tests import conventions
+from tools.results import allowed_skips
 
 TESTS = conventions.ROOT / "tests"
 SERVICE_TIMES = {"test_warmer.py:respond"}
@@ -22,6 +23,17 @@ class ThisProject(unittest.TestCase):
         paths = [path for path in (TESTS / "unit").rglob("*.py") if path != Path(__file__)]
         found = [place for path in paths for place in conventions.sleeps(path, SERVICE_TIMES)]
         self.assertEqual([], found, "wait for an event, or give the code a clock")
+
+    def test_no_test_is_skipped_without_permission(self) -> None:
+        allowed = allowed_skips(conventions.ALLOWED_SKIPS.read_text())
+        found = [
+            place for path in TESTS.rglob("*.py") for place in conventions.skips(path, allowed)
+        ]
+        self.assertEqual([], found, f"see {conventions.ALLOWED_SKIPS.name}")
+
+    def test_each_patched_name_exists(self) -> None:
+        found = [f for path in TESTS.rglob("*.py") for f in conventions.unknown_patches(path)]
+        self.assertEqual([], found)
 
     def test_each_module_has_a_test_of_its_name(self) -> None:
         self.assertEqual([], conventions.untested(), f"see {conventions.TESTED_ELSEWHERE.name}")
@@ -83,6 +95,48 @@ class Checking(unittest.TestCase):
             ["tests/test_x.py:6 time.sleep(0.5)", "tests/test_x.py:7 sleep(0.1)"],
             conventions.sleeps(path, {"test_x.py:respond"}),
         )
+
+    def test_skips(self) -> None:
+        path = self.write(
+            "@unittest.skipIf(a, b)\n"
+            "class T:\n"
+            " def setUp(self): raise unittest.SkipTest('why')\n"
+            " def test(self): self.skipTest('why')\n"
+        )
+        self.assertEqual(
+            ["skipIf", "SkipTest", "skipTest"],
+            [place.partition(" ")[2] for place in conventions.skips(path)],
+        )
+        self.assertEqual([], conventions.skips(path, {"tests.test_x.T.*"}))
+        self.assertEqual(3, len(conventions.skips(path, {"tests.test_xy.T.*"})))
+
+    def test_patched_names(self) -> None:
+        path = self.write(
+            "import time\n"
+            "from tests import conventions as c\n"
+            "from tests.conventions import Module\n"
+            "def test():\n"
+            " mock.patch.object(c, 'ROOT')\n"
+            " mock.patch.object(c, 'gone')\n"
+            " mock.patch.object(c.ast, 'gone')\n"
+            " mock.patch.object(c.gone, 'name')\n"
+            " mock.patch.object(Module, 'read')\n"
+            " mock.patch.object(Module, 'gone')\n"
+            " mock.patch.multiple(c, ROOT=1, lost=2)\n"
+            " mock.patch('tests.conventions.gone')\n"
+            " mock.patch('tests.gone.name')\n"
+            " mock.patch('tests.conventions.ROOT')\n"
+            " mock.patch.object(time, 'gone')\n"
+            " mock.patch.object(c, name)\n"
+            "def test_local(c):\n"
+            " mock.patch.object(c, 'gone')\n"
+        )
+        expected = [
+            *("6 c.gone", "7 c.ast.gone", "8 c.gone.name", "10 Module.gone", "11 c.lost"),
+            *("12 tests.conventions.gone", "13 tests.gone.name"),
+        ]
+        found = conventions.unknown_patches(path)
+        self.assertEqual([f"tests/test_x.py:{place}" for place in expected], found)
 
     def test_an_entry_of_the_list(self) -> None:
         entry = conventions.Elsewhere.parse("a/b* | unit/test_c.py | why")

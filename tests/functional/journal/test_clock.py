@@ -25,14 +25,9 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
         self.directory = directory.name
         self.ahead = 0.0
         real = time.time
-        for target, name, new in (
-            (time, "time", lambda: real() + self.ahead),
-            (writes_module, "_DECISION_POLL", 0.01),
-            (writes_module, "_EXPIRY_INTERVAL", 0.0),
-        ):
-            patch = mock.patch.object(target, name, new)
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.enterContext(mock.patch.object(time, "time", lambda: real() + self.ahead))
+        self.enterContext(mock.patch.object(writes_module, "_DECISION_POLL", 0.01))
+        self.enterContext(mock.patch.object(writes_module, "_EXPIRY_INTERVAL", 0.0))
         self.guest = LoggingGuest()
         await self.guest.start()
         self.addAsyncCleanup(self.guest.stop)

@@ -25,10 +25,8 @@ class ListenTest(unittest.TestCase):
     def setUp(self) -> None:
         for name in ("oslo.messaging", "oslo_messaging", "amqp"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        for name, value in (("BACKOFF", (0.2,)), ("CHECK_EVERY", 0.5), ("CHECK_TIMEOUT", 2.0)):
-            patch = mock.patch.object(server, name, value)
-            patch.start()
-            self.addCleanup(patch.stop)
+        quick = mock.patch.multiple(server, BACKOFF=(0.2,), CHECK_EVERY=0.5, CHECK_TIMEOUT=2.0)
+        self.enterContext(quick)
         self.broker = Broker(strict=True)
         self.addCleanup(self.broker.close)
         self.broker.start()

@@ -130,10 +130,7 @@ class Failing(unittest.TestCase):
 
 class SelfCheck(unittest.TestCase):
     def setUp(self) -> None:
-        for name, value in (("CHECK_EVERY", 0.01), ("CHECK_TIMEOUT", 0.2)):
-            patch = mock.patch.object(server, name, value)
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.enterContext(mock.patch.multiple(server, CHECK_EVERY=0.01, CHECK_TIMEOUT=0.2))
         target = bus.target(self.id(), "1.0", "cache1")
         self.served = RpcServer(new_conf(), target, [], url="fake://", self_check=True)
         self.addCleanup(self.served.stop)
