@@ -70,14 +70,14 @@ def run(
                 for method in methods:
                     method.record(record)
             seen += 1
-        _look(methods, instant, ahead, times, sizes, found, asked)
+        _count_hits(methods, instant, ahead, times, sizes, found, asked)
     return [
         Cell(name, size, window, tuple(hits), tuple(asked[window]))
         for (name, size, window), hits in found.items()
     ]
 
 
-def _look(
+def _count_hits(
     methods: Sequence[Method],
     instant: float,
     ahead: Sequence[AccessRecord],

@@ -21,7 +21,7 @@ SUMMARY_COLUMNS = (
 )
 
 
-def _moment(at: float) -> str:
+def _utc(at: float) -> str:
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -31,7 +31,7 @@ def summary_row(record: HandoverRecord) -> tuple[str, ...]:
     return (
         record.id.instance,
         record.id.request,
-        _moment(record.started),
+        _utc(record.started),
         record.source or "-",
         record.destination or "-",
         record.phase.value,

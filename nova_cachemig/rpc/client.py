@@ -139,9 +139,9 @@ class RpcClient:
         try:
             prepared.cast(queued["ctxt"], method, **queued["arguments"])
         except oslo_messaging.MessageUndeliverable as exc:
-            raise UnreachableError(self._nobody()) from exc
+            raise UnreachableError(self._no_listener()) from exc
 
-    def _nobody(self) -> str:
+    def _no_listener(self) -> str:
         where = f"topic {self._target.topic}"
         if self._target.server is not None:
             where += f", server {self._target.server}"
@@ -150,7 +150,7 @@ class RpcClient:
     def _error(self, exc: Exception, method: str, limit: float) -> Exception:
         """The exception of :meth:`call` for one of oslo.messaging or of the driver."""
         if isinstance(exc, oslo_messaging.MessageUndeliverable):
-            return UnreachableError(f"{method}: {self._nobody()}")
+            return UnreachableError(f"{method}: {self._no_listener()}")
         if isinstance(exc, oslo_messaging.MessagingTimeout):
             return UnreachableError(f"{method}: no response within {limit:.1f} s")
         if isinstance(exc, OverdueError | oslo_messaging.MessageDeliveryFailure):

@@ -105,15 +105,15 @@ class Scenario(unittest.TestCase):
     def _boot(cls):
         cloud = Scenario.cloud
         try:
-            told = json.loads(cloud.run("status", GUEST, quiet=True))
-            alive = told["status"] == "ACTIVE"
+            status = json.loads(cloud.run("status", GUEST, quiet=True))
+            alive = status["status"] == "ACTIVE"
         except (CloudError, ValueError, KeyError):
             alive = False
         if not alive:
             cloud.run("delete", "--all", quiet=True)
             cloud.run("boot", GUEST, quiet=True)
-            told = json.loads(cloud.run("status", GUEST, quiet=True))
-        Scenario.uuid, Scenario.guest = told["id"], told["address"]
+            status = json.loads(cloud.run("status", GUEST, quiet=True))
+        Scenario.uuid, Scenario.guest = status["id"], status["address"]
         Scenario.front = json.loads((STATE / "cloud.json").read_text())["front_addresses"][1]
         cloud.on("client", "ip", "route", "replace", "local", USERS, "dev", "lo")
         cloud.on("cache", "ip", "route", "replace", USERS, "via", cloud.address("client"))
@@ -157,18 +157,18 @@ class Scenario(unittest.TestCase):
 
     def migrate(self, *options):
         """Migrate the guest and wait for the end; return the report of tools/cloud."""
-        told = self.cloud.run("migrate", GUEST, *options, quiet=True)
-        return json.loads(told.strip().splitlines()[-1])
+        printed = self.cloud.run("migrate", GUEST, *options, quiet=True)
+        return json.loads(printed.strip().splitlines()[-1])
 
     def migrate_meanwhile(self, *options):
         """Start a migration; the returned function waits for its end."""
-        told = {}
+        outcome = {}
 
         def work():
             try:
-                told["report"] = self.migrate(*options)
+                outcome["report"] = self.migrate(*options)
             except CloudError as exc:
-                told["error"] = exc
+                outcome["error"] = exc
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -176,7 +176,7 @@ class Scenario(unittest.TestCase):
         def wait():
             thread.join(PATIENCE * 2)
             self.assertFalse(thread.is_alive(), "the migration does not end")
-            return told
+            return outcome
 
         return wait
 
@@ -187,24 +187,26 @@ class Scenario(unittest.TestCase):
         """The newest handover, when it has an outcome."""
         for _ in range(60):
             words = ("handover", "show", self.uuid, "-f", "json")
-            told = json.loads(self.cloud.manage(*words))
-            if told["outcome"]:
-                return told
+            shown = json.loads(self.cloud.manage(*words))
+            if shown["outcome"]:
+                return shown
             time.sleep(1)
-        raise AssertionError(f"the handover has no outcome: {told}")
+        raise AssertionError(f"the handover has no outcome: {shown}")
 
     def end(self, load):
         time.sleep(AFTER)
         figures = load.finish()
-        told = {name: value for name, value in figures.items() if name != "depth"}  # a long series
-        print(json.dumps({"test": self.id(), "figures": told}), file=sys.stderr)
+        printed = {
+            name: value for name, value in figures.items() if name != "depth"
+        }  # a long series
+        print(json.dumps({"test": self.id(), "figures": printed}), file=sys.stderr)
         return figures
 
     def engine_pid(self, name):
         """The pid of HAProxy or Varnish, from its pid file."""
         config = json.loads((STATE / "cloud.json").read_text())["agent"]["config"]
-        told = (pathlib.Path(config).parent / "run" / f"{name}.pid").read_text()
-        return int(json.loads(told)["pid"])
+        content = (pathlib.Path(config).parent / "run" / f"{name}.pid").read_text()
+        return int(json.loads(content)["pid"])
 
     @staticmethod
     def kill(pid):

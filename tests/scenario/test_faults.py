@@ -4,12 +4,12 @@ from tests.scenario.harness import Scenario
 
 
 class FaultTest(Scenario):
-    def mend(self, service, host):
+    def restore(self, service, host):
         self.addCleanup(self.cloud.run, "start", service, host, quiet=True)
 
     def test_the_agent_is_stopped_before(self):
         self.preset("1s")
-        self.mend("agent", "cache")
+        self.restore("agent", "cache")
         self.cloud.run("stop", "agent", "cache", quiet=True)
         before = self.status()["host"]
         load = self.load()
@@ -24,7 +24,7 @@ class FaultTest(Scenario):
         load = self.load()
         wait = self.migrate_meanwhile()
         self.agent.wait(r": shielded: ")
-        self.mend("agent", "cache")
+        self.restore("agent", "cache")
         self.cloud.run("kill", "agent", "cache", quiet=True)
         self.cloud.run("start", "agent", "cache", quiet=True)
         wait()
@@ -40,7 +40,7 @@ class FaultTest(Scenario):
         load = self.load()
         wait = self.migrate_meanwhile()
         self.agent.wait(r": armed: ")
-        self.mend("rabbitmq", "control")
+        self.restore("rabbitmq", "control")
         self.cloud.run("stop", "rabbitmq", "control", quiet=True)
         self.agent.wait(r": shielded: ")
         self.agent.wait(r": replaying: ")

@@ -14,8 +14,8 @@ class RollbackTest(Scenario):
             *("openstack", "server", "show", GUEST, "-f", "value"),
             *("-c", "OS-EXT-SRV-ATTR:instance_name"),
         ).strip()
-        told = self.cloud.on(host, "cat", f"/run/libvirt/qemu/{name}.pid")
-        return int(told)
+        printed = self.cloud.on(host, "cat", f"/run/libvirt/qemu/{name}.pid")
+        return int(printed)
 
     def other(self, host):
         hosts = json.loads((STATE / "cloud.json").read_text())["hosts"]

@@ -113,12 +113,12 @@ class Demo:
             time.sleep(WARM_UP)
             if load.poll() is not None:
                 raise CloudError(f"the load ended with {load.returncode} before the migration")
-            moments = self._migrate(case)
-            Path(f"{stem}.moments.json").write_text(json.dumps(moments))
+            times = self._migrate(case)
+            Path(f"{stem}.times.json").write_text(json.dumps(times))
             time.sleep(case.after)
             if protected:
                 self._story(Path(f"{stem}.handover.json"))
-                Path(f"{stem}.applied.json").write_text(self._applied(moments["migrate"]))
+                Path(f"{stem}.applied.json").write_text(self._applied(times["migrate"]))
         finally:
             Path(f"{stem}.stop").touch()
             load.wait(timeout=120)
@@ -134,7 +134,7 @@ class Demo:
         words += ["--probe", f"{guest}/health", "--log", f"{guest}/log"]
         words += ["--rate", str(RATE), "--duration", str(LONGEST), "--clients", str(CLIENTS)]
         words += ["--case", case.name, "--out", f"{stem}.json", "--stop-file", f"{stem}.stop"]
-        words += ["--phases", f"{stem}.moments.json", "--phases", f"{stem}.handover.json"]
+        words += ["--phases", f"{stem}.times.json", "--phases", f"{stem}.handover.json"]
         words += ["--applied", f"{stem}.applied.json", *case.load]
         if protected:  # the guest itself has no route to them
             words += ["--protected", "--source-addresses", USERS]
@@ -143,15 +143,15 @@ class Demo:
 
     def _migrate(self, case: Case) -> dict[str, float]:
         """Migrate the guest and wait for the end; return the events in UNIX seconds."""
-        moments = {"migrate": time.time()}
+        times = {"migrate": time.time()}
         printed = self._cloud.run("migrate", GUEST, *case.options, quiet=True)
-        moments["completed"] = time.time()
+        times["completed"] = time.time()
         report: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
         self.say(f"{report['source']} → {report['host']} in {report['seconds']} s")
         for event in report.get("events", []):
             name = "paused" if event["event"].startswith("suspended") else "resumed"
-            moments.setdefault(name, event["at"])
-        return moments
+            times.setdefault(name, event["at"])
+        return times
 
     def _story(self, path: Path) -> None:
         """Save the agent's record when the handover has ended."""

@@ -169,8 +169,8 @@ def _applied(file: Path | None, began: float) -> dict[str, float]:
     if file is None or not file.exists():
         return {}
     try:
-        told = json.loads(file.read_text())
-        return {str(name): round(float(at) - began, 5) for name, at in told.items()}
+        applied = json.loads(file.read_text())
+        return {str(name): round(float(at) - began, 5) for name, at in applied.items()}
     except (AttributeError, TypeError, ValueError) as exc:
         raise SessionError(f"{file}: not request ids with UNIX seconds: {exc}") from exc
 

@@ -123,7 +123,7 @@ class WithPassword(unittest.TestCase):
             connection.lookupByName("test").suspend()
 
     def test_the_old_call_is_refused_with_the_right_password_too(self) -> None:
-        """What this module is for: ``openReadOnly`` names no kinds of credentials."""
+        """The reason for ``libvirt_auth``: ``openReadOnly`` names no kinds of credentials."""
         environment = mock.patch.dict(os.environ, LIBVIRT_AUTH_FILE=str(self.libvirtd.auth_file()))
         with environment, self.assertRaises(libvirt.libvirtError) as caught:
             libvirt.openReadOnly(self.libvirtd.uri_with_password("tcp"))

@@ -153,18 +153,18 @@ class Shielded(BlackoutCase):
         hits = p99([e - d for k, d, e in during if k == "hit"])
         reads = p99([e - ended for k, _, e in during if k == "miss"])
         writes = p99([e - ended for k, _, e in during if k == "write"])
-        flight = max(
+        in_flight = max(
             [e - ended for k, d, e, _ in load.done if k == "miss" and d <= began < e] or [0]
         )
         print(
             f"blackout {seconds} s: {len(load.done)} requests, hits p99 {hits * 1e3:.0f} ms, "
             f"held reads overrun p99 {reads * 1e3:.0f} ms, writes {writes * 1e3:.0f} ms, "
-            f"in-flight reads {flight * 1e3:.0f} ms; allowance {lag.allowance() * 1e3:.0f} ms"
+            f"in-flight reads {in_flight * 1e3:.0f} ms; allowance {lag.allowance() * 1e3:.0f} ms"
         )
         self.assertLess(hits, 0.05 + lag.allowance())
         self.assertLess(reads, 0.15 + lag.allowance())
         self.assertLess(writes, 0.3 + lag.allowance())  # mostly the intake of this test
-        self.assertLess(flight, 0.3 + lag.allowance())
+        self.assertLess(in_flight, 0.3 + lag.allowance())
         bodies = [request.body for request in self.guest.seen if request.method == "POST"]
         self.assertEqual(len(bodies), len(set(bodies)))
 

@@ -16,11 +16,11 @@ app = Flask(__name__)
 @app.route("/orders", methods=["POST", "PUT", "DELETE"])
 def orders() -> Response:
     """Apply the body."""
-    answer = Response(shop.apply(request.get_data()), status=201)
-    answer.headers["X-Shop"] = "flask"
-    answer.set_cookie("order", "1")
-    answer.set_cookie("cart", "2")
-    return answer
+    response = Response(shop.apply(request.get_data()), status=201)
+    response.headers["X-Shop"] = "flask"
+    response.set_cookie("order", "1")
+    response.set_cookie("cart", "2")
+    return response
 
 
 @app.post("/form")
@@ -54,9 +54,9 @@ def fails() -> str:
 
 
 def _dying(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    answer = guarded(environ, start_response)
+    response = guarded(environ, start_response)
     shop.die_at("stored")
-    return answer
+    return response
 
 
 guarded = WsgiIdempotency(app.wsgi_app, SqliteStore(shop.KEYS), shop.SETTINGS)

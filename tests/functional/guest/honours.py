@@ -41,7 +41,7 @@ class HonoursKeys:
             {name: value for name, value in second.headers.items() if name not in gone},
         )
 
-    def test_the_same_request_gets_the_same_answer(self) -> None:
+    def test_the_same_request_gets_the_same_response(self) -> None:
         shop = self.shop()
         first = shop.ask(b"apple")
         self.assertEqual((201, b"applied apple"), (first.status, first.body))
@@ -68,7 +68,7 @@ class HonoursKeys:
         self.assertEqual((422, "key-reused"), _problem(shop.ask(b"pear")))
         self.assertEqual([b"apple"], shop.log())
 
-    def test_kill_when_the_answer_is_kept_and_not_sent(self) -> None:
+    def test_kill_when_the_response_is_stored_and_not_sent(self) -> None:
         shop = self.shop()
         shop.die_at("stored")
         self.broken(shop, b"apple")
@@ -143,8 +143,8 @@ class HonoursKeys:
                 for _ in range(8)
                 for number in range(8)
             ]
-            answers = [future.result() for future in asked]
-        self.assertLessEqual({answer.status for answer in answers}, {201, 409})
+            responses = [future.result() for future in asked]
+        self.assertLessEqual({response.status for response in responses}, {201, 409})
         self.assertEqual(sorted(b"order %d" % n for n in range(8)), sorted(shop.log()))
         self.assertEqual(201, shop.ask(b"order 3", '"key 3"').status)
 
@@ -180,7 +180,7 @@ class HonoursKeys:
         self.again(first, shop.ask(sent, url="/form", headers=kind))
         self.assertEqual([b"apple"], shop.log())
 
-    def test_an_answer_that_is_too_large_to_keep(self) -> None:
+    def test_a_response_that_is_too_large_to_store(self) -> None:
         shop = self.shop()
         first = shop.ask(b"apple", url="/large")
         self.assertEqual((201, 500_000), (first.status, len(first.body)))
@@ -189,7 +189,7 @@ class HonoursKeys:
         self.assertEqual("/o/1", again.headers["location"])
         self.assertEqual([b"apple"], shop.log())
 
-    def test_a_failure_is_an_answer(self) -> None:
+    def test_a_failure_is_a_response(self) -> None:
         shop = self.shop()
         self.assertEqual(500, shop.ask(b"apple", url="/fails").status)
         again = shop.ask(b"apple", url="/fails")

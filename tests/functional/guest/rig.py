@@ -143,7 +143,7 @@ class Shop:
             sent["Idempotency-Key"] = key
         with contextlib.closing(connection):
             connection.request(method, url, body, sent, encode_chunked=chunked)
-            answer = connection.getresponse()
-            facts = {name.lower(): value for name, value in answer.getheaders()}
-            cookies = answer.headers.get_all("set-cookie") or []
-            return Got(answer.status, facts, cookies, answer.read())
+            response = connection.getresponse()
+            facts = {name.lower(): value for name, value in response.getheaders()}
+            cookies = response.headers.get_all("set-cookie") or []
+            return Got(response.status, facts, cookies, response.read())

@@ -18,11 +18,11 @@ from tests.functional.guest import shop
 
 async def orders(request: Request) -> Response:
     """Apply the body."""
-    answer = Response(await asyncio.to_thread(shop.apply, await request.body()), status_code=201)
-    answer.headers["X-Shop"] = "starlette"
-    answer.set_cookie("order", "1")
-    answer.set_cookie("cart", "2")
-    return answer
+    response = Response(await asyncio.to_thread(shop.apply, await request.body()), status_code=201)
+    response.headers["X-Shop"] = "starlette"
+    response.set_cookie("order", "1")
+    response.set_cookie("cart", "2")
+    return response
 
 
 async def own(request: Request) -> Response:
@@ -58,7 +58,7 @@ async def fails(request: Request) -> Response:
 
 
 class Dying:
-    """Outside of the middleware: dies when the answer is kept, before its first byte goes."""
+    """Outside of the middleware: dies when the response is stored, before a byte of it is sent."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -21,7 +21,7 @@ class Cut:
         self._to = port
         self._ways: set[asyncio.Task[None]] = set()
         self.port = 0
-        self.refused = asyncio.Event()  # the application has answered 409
+        self.refused = asyncio.Event()  # the application has responded with 409
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -84,7 +84,7 @@ class ReplayToFlaskTest(unittest.IsolatedAsyncioTestCase):
         return shop
 
     async def begin(self, port: int) -> Writes:
-        """A write path whose service honours keys, and whose guest is said to answer."""
+        """Start a write path whose service honours keys, and whose guest counts as reachable."""
         writes = Writes(conf_for(self.directory))
         await writes.start()
         self.addAsyncCleanup(writes.stop)
@@ -92,29 +92,29 @@ class ReplayToFlaskTest(unittest.IsolatedAsyncioTestCase):
         await writes.send_to("shop", Target("127.0.0.1", port))
         return writes
 
-    async def dies_when_it_has_answered(self, shop: Shop) -> None:
-        """POST; the application dies with its answer kept, or its work done; it is started."""
+    async def dies_when_it_has_responded(self, shop: Shop) -> None:
+        """POST, let the application die after it applied the write, and start it again."""
         writes = await self.begin(shop.port)
         async with client(writes.intake_socket) as http:
             asked = asyncio.create_task(http.post("/orders", content=b"apple"))
             await asyncio.to_thread(shop.died)
             shop.start()
-            answer = await asked
-        self.assertEqual((201, b"applied apple"), (answer.status_code, answer.content))
+            response = await asked
+        self.assertEqual((201, b"applied apple"), (response.status_code, response.content))
         await writes.drained("shop")
         self.assertEqual(0, (await writes.counts("shop")).in_doubt)
 
-    async def test_the_application_dies_before_its_answer_goes_out(self) -> None:
+    async def test_the_application_dies_before_its_response_is_sent(self) -> None:
         shop = self.shop()
         shop.die_at("stored")
-        await self.dies_when_it_has_answered(shop)
+        await self.dies_when_it_has_responded(shop)
         self.assertEqual([b"apple"], shop.log())
 
     async def test_without_the_middleware_it_is_doubled(self) -> None:
         # The check itself: the owner says that the application honours keys, and it does not.
         shop = self.shop(guarded="no")
         shop.die_at("applied")
-        await self.dies_when_it_has_answered(shop)
+        await self.dies_when_it_has_responded(shop)
         self.assertEqual([b"apple", b"apple"], shop.log())
 
     async def test_the_connection_is_lost_while_the_application_works(self) -> None:
@@ -131,9 +131,9 @@ class ReplayToFlaskTest(unittest.IsolatedAsyncioTestCase):
                 await way.refused.wait()  # it is sent again immediately, and gets a 409
                 await reached(writes, "waiting", 1)
                 self.assertFalse(asked.done())
-            answer = await asked
-        self.assertEqual((201, b"applied apple"), (answer.status_code, answer.content))
-        self.assertEqual("true", answer.headers["idempotent-replayed"])
+            response = await asked
+        self.assertEqual((201, b"applied apple"), (response.status_code, response.content))
+        self.assertEqual("true", response.headers["idempotent-replayed"])
         await writes.drained("shop")
         self.assertEqual([b"apple"], shop.log())
 
@@ -156,6 +156,6 @@ class ReplayToFlaskTest(unittest.IsolatedAsyncioTestCase):
         writes = await self.begin(shop.port)
         await writes.drained("shop")
         async with client(writes.intake_socket) as http:
-            answer = await http.get(later.headers["location"])
-        self.assertEqual((201, b"applied apple"), (answer.status_code, answer.content))
+            response = await http.get(later.headers["location"])
+        self.assertEqual((201, b"applied apple"), (response.status_code, response.content))
         self.assertEqual([b"apple"], shop.log())

@@ -253,7 +253,7 @@ class IntakeTest(IntakeCase):
                 answer = await http.post("/x", headers=later, content=b"z" * 1000)
                 self.assertEqual(expected, answer.status_code)
 
-    async def test_no_room_on_disk(self) -> None:
+    async def test_no_space_on_disk(self) -> None:
         await self.begin(min_free=1 << 62)
         async with client(self.writes.intake_socket) as http:
             answer = await http.post("/x", content=b"1")

@@ -55,7 +55,7 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([b"%d" % number for number in range(len(STEPS))], self.guest.bodies())
         await writes.stop()
 
-    async def test_a_hold_ends_in_its_time_whatever_the_clock_says(self) -> None:
+    async def test_a_hold_ends_in_its_time_whatever_the_clock_shows(self) -> None:
         writes = await self.begin(hold_timeout=0.3)
         async with client(writes.intake_socket) as http:
             for step in (-10 * DAYS, 20 * DAYS):
@@ -68,7 +68,7 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
                 self.assertGreaterEqual(time.monotonic() - began, 0.29)
         await writes.stop()
 
-    async def test_answers_and_keys_do_not_go_before_their_time(self) -> None:
+    async def test_responses_and_keys_are_not_deleted_before_their_time(self) -> None:
         key = {"idempotency-key": '"one"'}
         writes = await self.begin()
         await writes.send_to("shop", Target("127.0.0.1", self.guest.port))

@@ -212,7 +212,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             await writes.drained("shop")
         self.assertEqual([b"small", b"l" * LARGE], self.guest.bodies())
 
-    async def test_answers_need_their_key_too(self) -> None:
+    async def test_responses_need_their_key_too(self) -> None:
         async with self.agent(sending=True) as writes:
             (answer,) = await self.put(writes, b"small")
             await writes.drained("shop")
@@ -222,7 +222,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             status = await http.get(answer.headers["location"])
             self.assertEqual((200, "answered"), (status.status_code, status.json()["state"]))
 
-    async def test_a_key_that_is_lost_sets_its_writes_aside(self) -> None:
+    async def test_a_key_that_is_lost_quarantines_its_writes(self) -> None:
         async with self.agent() as writes:
             await self.put(writes, b"small", b"l" * LARGE)
         files = self.records()[1]

@@ -17,7 +17,7 @@ from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, service
 
 
-class AsideTest(unittest.IsolatedAsyncioTestCase):
+class QuarantineTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

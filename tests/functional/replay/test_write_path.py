@@ -232,7 +232,7 @@ class Edge:
         self.updates += list(pending.items())
 
 
-class EdgeIsToldTest(WritePathTest):
+class EdgeUpdatesTest(WritePathTest):
     """All tests above with an engine, and its updates."""
 
     async def begin(self, edge=None, **journal) -> Writes:

@@ -169,7 +169,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
         for compute in self.computes.values():
             compute.manager.update_available_resource(admin)
 
-    def live_a_moment(self) -> None:
+    def report_newest_load(self) -> None:
         """Report the newest load, which is all that Nova itself reads, and make no forecast."""
         admin = context.get_admin_context()
         self.schedule.now = self.schedule.end - 2 * STEP
@@ -197,10 +197,10 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             time.sleep(0.1)  # Nova offers nothing to wait on
 
     def snapshots(self) -> consumer.Consumer:
-        """The scheduler's ear, which is in this process; it begins before the first request."""
-        ear = consumer.shared(CONF)
-        ear.ensure()
-        return ear
+        """Start the scheduler's listener, in this process, before the first request."""
+        listener = consumer.shared(CONF)
+        listener.ensure()
+        return listener
 
     def _stats(self) -> Any:
         schedule = self.schedule
@@ -218,12 +218,12 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
 class ByForecast(Scenarios):
     def test_it_goes_to_the_host_that_will_be_idle(self) -> None:
         daemon = self.forecaster()
-        ear = self.snapshots()
+        listener = self.snapshots()
         self.live_a_day(daemon)
         made = daemon.step()
         assert made is not None
         self.assertEqual(set(HOSTS), set(made.snapshot.hosts), daemon.collector.counts())
-        self.assertTrue(ear.holder.wait_for(lambda held: len(held.hosts) == 3, 20))
+        self.assertTrue(listener.holder.wait_for(lambda held: len(held.hosts) == 3, 20))
         now = daemon.collector.latest("cpu", self.schedule.now)
         self.assertLess(now[IDLE_NOW] + 30.0, now[BUSY_NOW])
         forecast = {host: load.mean for host, load in made.snapshot.hosts.items()}
@@ -247,8 +247,8 @@ class ByForecast(Scenarios):
         for weigher in self.scheduler_service.manager.host_manager.weighers:
             if hasattr(weigher, "_consumer"):
                 weigher._consumer = consumer.shared(CONF)
-        ear = self.snapshots()
-        self.assertTrue(ear.holder.wait_for(lambda held: len(held.hosts) == 3, 20))
+        listener = self.snapshots()
+        self.assertTrue(listener.holder.wait_for(lambda held: len(held.hosts) == 3, 20))
         self.assertEqual(BUSY_NOW, self.migrate())
 
 
@@ -256,28 +256,28 @@ class WithoutWeigher(Scenarios):
     weighers = (NOVAS,)
 
     def test_it_goes_to_the_host_that_is_idle_now(self) -> None:
-        self.live_a_moment()
+        self.report_newest_load()
         self.assertEqual(IDLE_NOW, self.migrate())
 
 
 class AsPlainNova(Scenarios):
     """The weigher has no snapshot, or a damaged one: Nova chooses as without it."""
 
-    def hear(self, wire: Any) -> None:
+    def send_damaged(self, wire: Any) -> None:
         """Send something by fanout and wait until the scheduler has rejected it."""
-        ear = self.snapshots()
-        assert ear._server is not None
-        self.assertTrue(ear._server.wait_listening(10))
+        listener = self.snapshots()
+        assert listener._server is not None
+        self.assertTrue(listener._server.wait_listening(10))
         client = SchedulersClient(CONF, CONF.cachemig_scheduler.topic, "fake:/", Faults(), 60.0)
         client.send(wire)
         deadline = time.monotonic() + 10
-        while not any(DAMAGED in cause for cause in ear.faults.counts()):
+        while not any(DAMAGED in cause for cause in listener.faults.counts()):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)  # the rejection is silent: poll the counts
         client.stop()
 
     def plain(self) -> None:
-        self.live_a_moment()
+        self.report_newest_load()
         self.assertEqual(IDLE_NOW, self.migrate())
 
     def wire(self) -> dict[str, Any]:
@@ -289,19 +289,19 @@ class AsPlainNova(Scenarios):
         self.plain()
 
     def test_the_snapshot_is_of_another_version(self) -> None:
-        self.hear(self.wire() | {"version": 2})
+        self.send_damaged(self.wire() | {"version": 2})
         self.plain()
 
     def test_the_snapshot_holds_no_numbers(self) -> None:
-        self.hear(self.wire() | {"mean": [float("nan"), -1, 3]})
+        self.send_damaged(self.wire() | {"mean": [float("nan"), -1, 3]})
         self.plain()
 
     def test_the_snapshot_is_stale(self) -> None:
-        ear = self.snapshots()
-        ear.holder.put(self.wire())
-        self.assertIsNotNone(ear.holder.fresh(60.0))
+        listener = self.snapshots()
+        listener.holder.put(self.wire())
+        self.assertIsNotNone(listener.holder.fresh(60.0))
         self._override("max_age", 1.0, "cachemig_scheduler")
-        ear.holder._clock = lambda: time.monotonic() + 2.0
+        listener.holder._clock = lambda: time.monotonic() + 2.0
         self.plain()
 
 
@@ -315,7 +315,7 @@ class WithoutBus(Scenarios):
 
     def test_as_plain_nova(self) -> None:
         self.snapshots()
-        self.live_a_moment()
+        self.report_newest_load()
         self.assertEqual(IDLE_NOW, self.migrate())
 
 
@@ -330,12 +330,12 @@ class ByFilter(Scenarios):
         self.snapshots().holder.put(wire)
 
     def test_it_refuses_the_host_that_will_be_overloaded(self) -> None:
-        self.live_a_moment()
+        self.report_newest_load()
         self.held((IDLE_NOW,))
         self.assertEqual(BUSY_NOW, self.migrate())
 
     def test_it_does_not_refuse_every_host(self) -> None:
-        self.live_a_moment()
+        self.report_newest_load()
         self.held(HOSTS)
         self.assertEqual(IDLE_NOW, self.migrate())
 

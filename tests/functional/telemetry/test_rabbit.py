@@ -120,7 +120,7 @@ class Samples(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, daemon.collector.counts())
             daemon.collector.wait_for(10**6, 0.1)
 
-    def test_every_forecaster_hears_every_host(self) -> None:
+    def test_every_forecaster_receives_every_host(self) -> None:
         first, second = self.daemon("own-f1"), self.daemon("own-f2")
         client = self.computes()
         for number in range(20):
@@ -162,21 +162,21 @@ class Snapshots(unittest.TestCase):
         self.addCleanup(server.stop)
         self.assertTrue(server.wait_listening(30))
         daemon.forecast()
-        ear = self.consumer()
-        ear.ensure()
+        listener = self.consumer()
+        listener.ensure()
         # a late joiner: there has been no fanout since it began
-        self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 1, 20))
+        self.assertTrue(listener.holder.wait_for(lambda held: held.sequence == 1, 20))
         daemon.forecast()
-        self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 2, 20))
+        self.assertTrue(listener.holder.wait_for(lambda held: held.sequence == 2, 20))
         broker.stop()
         began = time.monotonic()
         for _ in range(3):
             self.assertIsNotNone(daemon.forecast())
         self.assertLess(time.monotonic() - began, 2.0, "forecasting waited for the bus")
-        self.assertIsNotNone(ear.holder.fresh(300.0))
+        self.assertIsNotNone(listener.holder.fresh(300.0))
         broker.start()
         deadline = time.monotonic() + 60
-        while not ear.holder.wait_for(lambda held: held.sequence > 5, 1.0):
+        while not listener.holder.wait_for(lambda held: held.sequence > 5, 1.0):
             self.assertLess(time.monotonic(), deadline, daemon.send_counts())
             daemon.forecast()
 
@@ -190,6 +190,6 @@ class Snapshots(unittest.TestCase):
             "forecaster_topic": "f-outage",
         }.items():
             made.set_override(name, value, group="cachemig_scheduler")
-        ear = Consumer(made)
-        self.addCleanup(ear.stop)
-        return ear
+        listener = Consumer(made)
+        self.addCleanup(listener.stop)
+        return listener

@@ -75,16 +75,16 @@ class FakeGuest:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.seen += 1
         await self.awake.wait()
-        status, extra, answer = self._answer(method, target, headers, body)
+        status, extra, content = self._respond(method, target, headers, body)
         keep = headers.get("connection", "").lower() != "close"
-        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(answer)}", *extra]
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}", *extra]
         if not keep:
             lines.append("Connection: close")
-        writer.write("\r\n".join([*lines, "", ""]).encode() + answer)
+        writer.write("\r\n".join([*lines, "", ""]).encode() + content)
         await writer.drain()
         return keep
 
-    def _answer(
+    def _respond(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[str], bytes]:
         path = target.partition("?")[0]

@@ -49,16 +49,16 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_sound_guest(self) -> None:
         guest = await self.guest()
         run = await self.measure(guest, probe=f"{guest.url}/health", protected=True)
-        told = figures(run, cacheable_paths([run]))
-        self.assertAlmostEqual(300, told["requests"], delta=80)
-        self.assertEqual((0, []), (told["failed"], told["findings"]))
-        self.assertEqual(told["writes"], told["writes_acked"])
-        self.assertEqual(len(guest.applied), told["writes"])
-        self.assertGreater(told["reads_checked"], 0)
+        found = figures(run, cacheable_paths([run]))
+        self.assertAlmostEqual(300, found["requests"], delta=80)
+        self.assertEqual((0, []), (found["failed"], found["findings"]))
+        self.assertEqual(found["writes"], found["writes_acked"])
+        self.assertEqual(len(guest.applied), found["writes"])
+        self.assertGreater(found["reads_checked"], 0)
         self.assertGreater(len(run.probes), 1)
         self.assertNotIn("/page/9", cacheable_paths([run]))
         self.assertIn("/page/1", cacheable_paths([run]))
-        self.assertLess(told["generator_lag_p99_ms"], 1000)
+        self.assertLess(found["generator_lag_p99_ms"], 1000)
 
     async def test_lost_writes_are_caught(self) -> None:
         audit = await self.audit(Faults(lose=10))
@@ -130,18 +130,18 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
             file = Path(folder, "applied.json")
             began = time.time()
 
-            def tell() -> None:
-                told = {entry[3]: began + 60 for entry in guest.applied[1:]}
-                file.write_text(json.dumps(told))
+            def write_file() -> None:
+                times = {entry[3]: began + 60 for entry in guest.applied[1:]}
+                file.write_text(json.dumps(times))
 
-            asyncio.get_running_loop().call_later(0.4, tell)
+            asyncio.get_running_loop().call_later(0.4, write_file)
             manner = Manner(respond_async=True)
             mix = plan.Mix(writes=1.0)
             run = await self.measure(guest, duration=0.8, manner=manner, mix=mix, applied=file)
-        told = [request.applied for request in run.requests]
+        applied = [request.applied for request in run.requests]
         # the file does not contain the first write, nor those after it was written
-        self.assertEqual([True, False, True], [told[n] is None for n in (0, 1, -1)])
-        self.assertAlmostEqual(60, told[1] or 0, delta=0.5)
+        self.assertEqual([True, False, True], [applied[n] is None for n in (0, 1, -1)])
+        self.assertAlmostEqual(60, applied[1] or 0, delta=0.5)
         self.assertEqual({202}, {request.status for request in run.requests})
 
     async def test_keepalive_uses_connections_again(self) -> None:
@@ -163,7 +163,7 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual({"timeout"}, {request.error for request in run.requests})
         self.assertTrue(all(request.failed for request in run.requests))
 
-    async def test_nobody_listens(self) -> None:
+    async def test_no_guest_listens(self) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{taken.getsockname()[1]}"

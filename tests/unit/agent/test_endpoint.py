@@ -123,7 +123,7 @@ class EndpointTest(LoopCase):
             self.endpoint.services({}),
         )
 
-    def test_ping_says_whether_the_server_listens(self) -> None:
+    def test_ping_reports_whether_the_server_listens(self) -> None:
         self.assertFalse(self.endpoint.ping({})["listening"])
         self.endpoint.server = mock.Mock(listening=True)
         self.endpoint.server.faults.counts.return_value = {"cannot listen": 2}

@@ -168,14 +168,14 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         self.state["migrations"] = [migration(4, "running", now - 3600)]
         self.assertIs(MigrationState.RUNNING, await self.nova.migration_state(UUID, now))
 
-    async def test_nova_that_says_nothing(self):
+    async def test_nova_that_does_not_respond(self):
         self.state["stall"].set()
         with unittest.mock.patch.object(nova_module, "_TIMEOUT", 0.2):
             with self.assertRaises(NovaUnreachableError):
                 await self.nova.instance(UUID)
             self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state(UUID, 0.0))
 
-    async def test_nobody_there_and_no_account(self):
+    async def test_no_server_and_no_account(self):
         for conf in (
             self.account("http://127.0.0.1:9/v3"),
             self.configured(),

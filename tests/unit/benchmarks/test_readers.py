@@ -59,7 +59,7 @@ class ReadersTest(unittest.TestCase):
     def test_leading_gaps_are_kept(self):
         np.testing.assert_array_equal([np.nan] * 3 + [5], readers.parse("x\ny\n-\n5\n", None))
 
-    def test_nothing_to_read_is_told(self):
+    def test_nothing_to_read_is_an_error(self):
         self.write("text", "words\n")
         self.assertRaises(readers.TraceError, readers.read, self.root, OPTIONS)
         self.assertRaises(readers.TraceError, readers.read, self.root / "text", OPTIONS)

@@ -49,7 +49,7 @@ class TrialsTest(unittest.TestCase):
         shared = trials.group(np.arange(5), plan, rng)
         self.assertEqual([2] * 4, [len(set(g.tolist())) for g in shared])
 
-    def test_machines_that_were_not_measured_take_no_part(self):
+    def test_machines_that_were_not_measured_are_left_out(self):
         values = families.noise(30, 288)
         values[:20] = np.nan
         drawn = trials.cloud([panel(values)], trials.Plan(hosts=4, vms=2), np.random.default_rng(0))
@@ -69,6 +69,6 @@ class TrialsTest(unittest.TestCase):
         self.assertEqual(24, trials.first_instant(whole, trials.Plan()))
         self.assertEqual(100, trials.first_instant(whole, trials.Plan(split="time")))
 
-    def test_too_short_a_trace_is_told(self):
+    def test_too_short_a_trace_is_an_error(self):
         short = [panel(families.noise(5, 30))]
         self.assertRaises(readers.TraceError, trials.usable, short, trials.Plan())

@@ -73,7 +73,7 @@ class MainTest(unittest.TestCase):
         self.assertEqual((1, "nova-cachemig-agent: another agent uses the directory\n"),
                          (code, err))  # fmt: skip
 
-    def test_an_agent_that_is_told_to_stop_ends_with_0(self) -> None:
+    def test_an_agent_that_is_stopped_ends_with_0(self) -> None:
         with mock.patch.object(agent, "Agent") as made:
             made.return_value.run = mock.AsyncMock()
             code, err = self.main()

@@ -59,7 +59,7 @@ class NotifierTest(unittest.TestCase):
         made.notify({}, versioned(BEGUN), "INFO", -1)
         self.assertEqual([MigrationEventKind.BEGUN], [event.kind for event in hook.handled])
 
-    def test_what_is_published_twice_is_heard_once(self) -> None:
+    def test_an_event_that_is_published_twice_is_handled_once(self) -> None:
         for wanted, heard in (("both", 1), ("versioned", 1), ("unversioned", 1), (None, 1)):
             with self.subTest(wanted):
                 made, hook = self.made(nova_conf(wanted))

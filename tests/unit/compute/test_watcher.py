@@ -19,9 +19,9 @@ LOGGER = "nova_cachemig.compute.watcher"
 SETTINGS = watcher.WatchSettings("host-a", "test:///default", "topic", "fake://")
 ECHO = """
 import sys, json
-told = sys.stdin.readline()
+received = sys.stdin.readline()
 name = "nova_cachemig.compute.watcher.child"
-line = {"level": 20, "logger": name, "message": "told " + told.strip()}
+line = {"level": 20, "logger": name, "message": "received " + received.strip()}
 print(json.dumps(line), flush=True)
 print("not JSON", flush=True)
 sys.stdin.read()
@@ -138,7 +138,7 @@ class Running(unittest.TestCase):
         self.addCleanup(made.stop)
         return made
 
-    def test_it_is_told_its_settings_and_what_it_says_is_logged(self) -> None:
+    def test_it_receives_its_settings_and_its_output_is_logged(self) -> None:
         ready = threading.Event()
         lines: list[logging.LogRecord] = []
         second = threading.Event()
@@ -159,10 +159,10 @@ class Running(unittest.TestCase):
             process = made.process
             made.stop()
         text = "\n".join(logged.output)
-        said = next(line for line in logged.output if "told {" in line)
-        settings = json.loads(said.partition("told ")[2])
+        said = next(line for line in logged.output if "received {" in line)
+        settings = json.loads(said.partition("received ")[2])
         self.assertEqual("host-a", settings["host"])
-        self.assertIn("INFO:nova_cachemig.compute.watcher.child:told ", text)
+        self.assertIn("INFO:nova_cachemig.compute.watcher.child:received ", text)
         self.assertIn("WARNING:nova_cachemig.compute.watcher:cachemig: the process", text)
         assert process is not None
         self.assertEqual(0, process.wait(10))  # it ended with its standard input

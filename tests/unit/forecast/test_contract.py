@@ -36,7 +36,7 @@ ANYTHING = hnp.arrays(
 class EveryForecasterTest(unittest.TestCase):
     @settings(max_examples=30, deadline=None)
     @given(ANYTHING, st.sampled_from([60.0, 300.0, 7200.0]), st.sampled_from([600.0, 3600.0]))
-    def test_never_raises_and_says_finite_rising_quantiles_or_nothing(self, values, step, horizon):
+    def test_never_raises_and_returns_finite_rising_quantiles_or_none(self, values, step, horizon):
         for method in METHODS:
             forecast = method.forecast(families.matrix(values, step), horizon)
             for host in forecast.hosts.values():

@@ -48,14 +48,14 @@ class Case(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name) / "history.npz"
         self.now = START
-        self.told: list[dict[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
         self.scripted = Scripted()
 
     def daemon(self, **forecaster: Any) -> Daemon:
         made = conf(forecaster=forecaster, sources=["none"], history_file=str(self.path))
         daemon = Daemon(made, lambda: self.now)
         daemon.sources = {"scripted": self.scripted}
-        daemon._schedulers.send = self.told.append  # type: ignore[method-assign]
+        daemon._schedulers.send = self.sent.append  # type: ignore[method-assign]
         daemon.start()
         return daemon
 
@@ -69,12 +69,12 @@ class Rounds(Case):
     def test_a_snapshot_each_round(self) -> None:
         daemon = self.daemon()
         self.rounds(daemon, 90)
-        snapshot = Snapshot.from_wire(self.told[-1])
+        snapshot = Snapshot.from_wire(self.sent[-1])
         self.assertEqual({"cmp1", "cmp2"}, set(snapshot.hosts))
         self.assertAlmostEqual(20.0, snapshot.hosts["cmp1"].mean, delta=1.0)
         self.assertAlmostEqual(60.0, snapshot.hosts["cmp2"].mean, delta=1.0)
         self.assertEqual({"i1": 150.0}, snapshot.instances)
-        self.assertEqual(list(range(1, 91)), [wire["sequence"] for wire in self.told])
+        self.assertEqual(list(range(1, 91)), [wire["sequence"] for wire in self.sent])
         counts = daemon.collector.counts()
         self.assertEqual((90, 90), (counts["not_finite"], counts["negative"]))
 
@@ -83,28 +83,28 @@ class Rounds(Case):
         self.rounds(daemon, 30)
         self.scripted.error = SourceError("connection refused")
         self.rounds(daemon, 10)
-        self.assertEqual(["cmp1", "cmp2"], self.told[-1]["names"])
+        self.assertEqual(["cmp1", "cmp2"], self.sent[-1]["names"])
         self.rounds(daemon, 10)
-        self.assertEqual([], self.told[-1]["names"])
+        self.assertEqual([], self.sent[-1]["names"])
         self.assertEqual(20, daemon.faults.counts()["source scripted cannot be read"])
         self.scripted.error = None
         self.rounds(daemon, 1)
-        self.assertEqual(["cmp1", "cmp2"], self.told[-1]["names"])
+        self.assertEqual(["cmp1", "cmp2"], self.sent[-1]["names"])
 
     def test_a_source_that_breaks_is_no_end(self) -> None:
         daemon = self.daemon()
         self.scripted.error = ZeroDivisionError("oops")
         self.rounds(daemon, 2)
-        self.assertEqual(2, len(self.told))
+        self.assertEqual(2, len(self.sent))
 
-    def test_a_forecaster_that_breaks_tells_nothing(self) -> None:
+    def test_a_forecaster_that_breaks_sends_nothing(self) -> None:
         daemon = self.daemon()
         self.rounds(daemon, 3)
         with mock.patch.object(daemon.forecaster, "forecast", side_effect=ValueError("oops")):
             self.rounds(daemon, 2)
-        self.assertEqual(3, len(self.told))
+        self.assertEqual(3, len(self.sent))
         self.rounds(daemon, 1)
-        self.assertEqual(4, len(self.told))
+        self.assertEqual(4, len(self.sent))
 
     def test_after_a_restart_it_goes_on(self) -> None:
         daemon = self.daemon()
@@ -115,9 +115,9 @@ class Rounds(Case):
         again.poll("scripted")
         self.assertEqual(self.now - 600.0, self.scripted.spans[-1][0])
         again.step()
-        self.assertEqual(["cmp1", "cmp2"], self.told[-1]["names"])
+        self.assertEqual(["cmp1", "cmp2"], self.sent[-1]["names"])
         self.assertGreater(again.latest.matrix.values.shape[1], 12)  # type: ignore[union-attr]
-        self.assertNotEqual(self.told[0]["run"], self.told[-1]["run"])
+        self.assertNotEqual(self.sent[0]["run"], self.sent[-1]["run"])
 
     def test_it_is_saved_now_and_then_and_a_full_disk_is_no_end(self) -> None:
         daemon = self.daemon()
@@ -128,7 +128,7 @@ class Rounds(Case):
         ):
             self.rounds(daemon, 10)
         self.assertEqual(1, daemon.faults.counts()["the history cannot be saved"])
-        self.assertEqual(20, len(self.told))
+        self.assertEqual(20, len(self.sent))
 
     def test_run_and_stop(self) -> None:
         daemon = self.daemon(interval=1)

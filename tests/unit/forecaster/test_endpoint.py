@@ -51,14 +51,14 @@ class Case(unittest.TestCase):
         self.assertIsNotNone(self.daemon.forecast())
 
 
-class Answers(Case):
+class ResultTest(Case):
     def test_before_the_first_forecast(self) -> None:
         self.assertIsNone(self.endpoint.request_snapshot())
         for question in (self.endpoint.show, lambda: self.endpoint.rank(UUID, None)):
             with self.assertRaisesRegex(ValueError, "no forecast has been made"):
                 question()
 
-    def test_all_answers_are_primitive(self) -> None:
+    def test_all_results_are_primitive(self) -> None:
         self.made()
         for answer in (
             self.endpoint.request_snapshot(),
@@ -163,7 +163,7 @@ class Asking(Case):
         with self.assertRaisesRegex(query.QueryError, "cannot be drawn"):
             query.rank(made, UUID, plot=self.directory / "no" / "such" / "folder.png")
 
-    def test_nobody_answers(self) -> None:
+    def test_no_forecaster_responds(self) -> None:
         self.daemon.conf.set_override("rpc_timeout", 0.2, group="forecaster")
         with self.assertRaisesRegex(query.QueryError, "the forecaster does not respond on topic"):
             query.show(self.daemon.conf)

@@ -114,8 +114,8 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
 
         large = await self.ask(None, part(b"123456", True), part(b"123456", False))
         self.assertEqual((413, "body-too-large"), (large.status, large.code))
-        told = await self.ask(headers=[(b"idempotency-key", b'"k"'), (b"content-length", b"11")])
-        self.assertEqual((413, 1), (told.status, len(told.messages)))  # not read
+        got = await self.ask(headers=[(b"idempotency-key", b'"k"'), (b"content-length", b"11")])
+        self.assertEqual((413, 1), (got.status, len(got.messages)))  # not read
         gone = await self.ask(None, part(b"1", True), {"type": "http.disconnect"})
         self.assertEqual(([], []), (gone.sent, self.bodies))
         await self.ask(None, part(b"123", True), part(b"", True), part(b"45", False))
@@ -160,19 +160,19 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         await task
 
     async def test_a_disconnected_client_does_not_stop_the_application(self) -> None:
-        told: list[str] = []
+        seen: list[str] = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await receive()
             listener = asyncio.create_task(receive())
             await asyncio.wait({listener}, timeout=0.05)
-            told.append("gone" if listener.done() else "there")
+            seen.append("gone" if listener.done() else "there")
             await send(START)
             await send(LAST)
-            told.append((await listener)["type"])  # not before all is sent
+            seen.append((await listener)["type"])  # not before all is sent
 
         await self.ask(app)
-        self.assertEqual(["there", "http.disconnect"], told)
+        self.assertEqual(["there", "http.disconnect"], seen)
 
     async def test_errors_are_recorded(self) -> None:
         async def at_once(scope: Any, receive: Any, send: Any) -> None:

@@ -55,7 +55,7 @@ class ParseTest(unittest.TestCase):
 
 class FingerprintTest(unittest.TestCase):
     @given(st.lists(st.binary(max_size=3), max_size=3), st.lists(st.binary(max_size=3), max_size=3))
-    def test_the_same_only_where_each_part_is(self, one: list[bytes], other: list[bytes]) -> None:
+    def test_the_same_only_if_each_component_is(self, one: list[bytes], other: list[bytes]) -> None:
         self.assertEqual(one == other, digest(one) == digest(other))
 
     def test_each_fact_counts(self) -> None:

@@ -262,10 +262,10 @@ class Model(RuleBasedStateMachine):
     def totals_are_right(self) -> None:
         if self.path.exists():
             connection = sqlite3.connect(self.path)
-            told = connection.execute("SELECT keys, bytes FROM totals").fetchone()
+            stored = connection.execute("SELECT keys, bytes FROM totals").fetchone()
             seen = connection.execute("SELECT count(*), total(size) FROM keys").fetchone()
             connection.close()
-            assert told == seen, (told, seen)
+            assert stored == seen, (stored, seen)
 
 
 ModelTest = Model.TestCase

@@ -65,10 +65,10 @@ class WsgiTest(unittest.TestCase):
         }
         setup_testing_defaults(environ)
         environ = {name: value for name, value in environ.items() if value is not None}
-        told: list[Any] = []
+        started: list[Any] = []
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
-            told[:] = [status, dict(headers)]
+            started[:] = [status, dict(headers)]
             return lambda data: None
 
         result = (validator(wrapped) if strict else wrapped)(environ, start)
@@ -77,7 +77,7 @@ class WsgiTest(unittest.TestCase):
         finally:
             if hasattr(result, "close"):
                 result.close()
-        return (*told, content)
+        return (*started, content)
 
     def code(self, app: Any = None, body: bytes = b"x", **environ: Any) -> tuple[str, str]:
         status, _, content = self.ask(app, body, **environ)

@@ -26,5 +26,5 @@ class DiagramTest(unittest.TestCase):
         self.assertIn(EventKind.DRAINED.value, self.edges["replaying", "armed"])
         self.assertIn(EventKind.RELEASE_DONE.value, self.edges["replaying", "released"])
 
-    def test_it_shows_the_pause_that_nobody_announced(self) -> None:
+    def test_it_shows_the_unannounced_pause(self) -> None:
         self.assertIn(EventKind.UNANNOUNCED.value, self.edges["idle", "shielded"])

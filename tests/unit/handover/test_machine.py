@@ -48,12 +48,12 @@ class PlaybookTest(unittest.TestCase):
         state, _ = play(E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)
         self.assertIs(state.phase, Phase.RELEASED)
 
-    def test_silence_without_a_word_shields_and_arms_again(self):
+    def test_silence_without_an_event_shields_and_arms_again(self):
         state, actions = play(E.BEGIN, E.ARM, E.SILENT, E.ANSWERS, E.DRAINED)
         self.assertIs(state.phase, Phase.ARMED)
         self.assertNotIn(A.RELEASE, actions)
 
-    def test_post_copy_stays_armed_until_nova_says_completed(self):
+    def test_post_copy_stays_armed_until_nova_reports_completion(self):
         state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.ANSWERS, E.DRAINED, post_copy=True)
         self.assertIs(state.phase, Phase.ARMED)
         state, actions = play(E.COMPLETED, E.DRAINED, E.RELEASE_DONE, state=state)
@@ -85,7 +85,7 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
         self.assertEqual(A.FINISH, actions[-1])
 
-    def test_a_pause_that_nobody_announced(self):
+    def test_an_unannounced_pause(self):
         state, actions = play(
             E.UNANNOUNCED, E.PAUSED, E.BEGIN, E.RESUMED, E.ANSWERS, E.DRAINED, E.RELEASE_DONE
         )
@@ -99,7 +99,7 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
         self.assertIn(A.ASK_NOVA, actions)
 
-    def test_the_first_word_of_nova_counts(self):
+    def test_the_first_event_of_nova_counts(self):
         state, _ = play(E.BEGIN, E.ARM, E.COMPLETED, E.ROLLED_BACK)
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
 
@@ -110,7 +110,7 @@ class PlaybookTest(unittest.TestCase):
 
 class AnyOrderTest(unittest.TestCase):
     @given(st.lists(st.sampled_from(sorted(TABLE[Phase.SHIELDED])), max_size=30))
-    def test_whatever_came_a_guest_that_answers_and_a_word_of_nova_end_it(self, kinds):
+    def test_a_reachable_guest_and_an_event_of_nova_end_it_in_any_state(self, kinds):
         """However events are lost, doubled or reordered, no handover is stuck."""
         state = machine.step(machine.Handover(), Event(E.BEGIN, 0.0)).state
         done = False

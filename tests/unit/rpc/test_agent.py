@@ -50,7 +50,7 @@ class Casts(OnFakeBus):
 
 
 class Calls(OnFakeBus):
-    def test_each_answers_in_the_models_types(self) -> None:
+    def test_each_call_returns_the_models_types(self) -> None:
         self.serve()
         client = self.client()
         self.assertEqual([RECORD], client.handovers({}, 5))
@@ -69,7 +69,7 @@ class Calls(OnFakeBus):
         self.client().wait_warm({}, "uuid-1", "req-1", 1000.0, timeout=5.0)
         self.assertEqual(agent.SLICE, self.endpoint.received[0][2])
 
-    def test_an_answer_that_is_none_is_refused(self) -> None:
+    def test_an_invalid_result_is_refused(self) -> None:
         self.serve()
         self.endpoint.warm = {"phase": "armed"}
         with self.assertRaisesRegex(RefusedError, "not a response"):
@@ -83,7 +83,7 @@ class Calls(OnFakeBus):
         self.assertIn("no such thing", str(caught.exception))
         self.assertNotIn("Traceback", str(caught.exception))
 
-    def test_nobody_listening_costs_the_timeout_and_no_more(self) -> None:
+    def test_without_a_listener_a_call_costs_the_timeout_and_no_more(self) -> None:
         began = time.monotonic()
         with self.assertRaises(UnreachableError):
             self.client(rpc_timeout=0.3).ping({})

@@ -36,7 +36,7 @@ class RpcClientTest(OnFakeBus):
         self.assertNotIn("\n", str(caught.exception))
         return caught.exception
 
-    def test_errors_of_the_bus_and_of_nobody_listening(self) -> None:
+    def test_errors_of_the_bus_and_of_a_missing_listener(self) -> None:
         undeliverable = oslo_messaging.MessageUndeliverable(None, None, None, None)
         for error, words in (
             (undeliverable, "no agent listens on topic .*, server cache1"),

@@ -135,13 +135,13 @@ class SelfCheck(unittest.TestCase):
         self.served = RpcServer(new_conf(), target, [], url="fake://", self_check=True)
         self.addCleanup(self.served.stop)
 
-    def test_a_server_that_hears_itself_goes_on_listening(self) -> None:
+    def test_a_server_that_receives_its_echo_goes_on_listening(self) -> None:
         self.served.start()
         self.assertTrue(self.served._echo.heard.wait(5))
         self.assertTrue(self.served.listening)
         self.assertEqual({}, self.served.faults.counts())
 
-    def test_a_server_that_does_not_hear_itself_does_not_listen_until_it_does(self) -> None:
+    def test_a_server_does_not_listen_until_it_receives_its_echo(self) -> None:
         deaf = threading.Event()
         lost = threading.Event()
 

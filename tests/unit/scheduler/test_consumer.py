@@ -19,7 +19,7 @@ from nova_cachemig.scheduler.consumer import NO_RESPONSE, Consumer
 from tests.unit.scheduler.fakes import snapshot
 
 
-class Answering:
+class SnapshotSource:
     """A forecaster that knows one snapshot."""
 
     def __init__(self, sequence: int) -> None:
@@ -47,42 +47,42 @@ def conf(name: str) -> cfg.ConfigOpts:
 
 class Listening(unittest.TestCase):
     def consumer(self, made: cfg.ConfigOpts) -> Consumer:
-        ear = Consumer(made)
-        self.addCleanup(ear.stop)
-        return ear
+        listener = Consumer(made)
+        self.addCleanup(listener.stop)
+        return listener
 
-    def test_a_late_one_asks_and_then_hears_by_fanout(self) -> None:
+    def test_a_late_one_asks_and_then_receives_the_fanout(self) -> None:
         made = conf(self.id())
         group = made.cachemig_scheduler
-        server = contract.server(made, group.forecaster_topic, "f", "fake:/", Answering(4))  # type: ignore[arg-type]
+        server = contract.server(made, group.forecaster_topic, "f", "fake:/", SnapshotSource(4))  # type: ignore[arg-type]
         server.start()
         self.addCleanup(server.stop)
-        ears = [self.consumer(made), self.consumer(made)]
-        for ear in ears:
-            ear.ensure()
-            self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 4, 10))
+        listeners = [self.consumer(made), self.consumer(made)]
+        for listener in listeners:
+            listener.ensure()
+            self.assertTrue(listener.holder.wait_for(lambda held: held.sequence == 4, 10))
         client = SchedulersClient(made, group.topic, "fake:/", Faults(), 60.0)
         self.addCleanup(client.stop)
         client.send(snapshot({"a": 1.0}, sequence=5).to_wire())
-        for ear in ears:  # fanout: each of them
-            self.assertTrue(ear.holder.wait_for(lambda held: held.sequence == 5, 10))
+        for listener in listeners:  # fanout: each of them
+            self.assertTrue(listener.holder.wait_for(lambda held: held.sequence == 5, 10))
 
-    def test_nobody_answers(self) -> None:
-        ear = self.consumer(conf(self.id()))
-        ear.ensure()
-        with mock.patch.object(ear.faults, "note", wraps=ear.faults.note) as note:
+    def test_no_forecaster_responds(self) -> None:
+        listener = self.consumer(conf(self.id()))
+        listener.ensure()
+        with mock.patch.object(listener.faults, "note", wraps=listener.faults.note) as note:
             deadline = 200
             while not note.called and deadline:
-                ear._stopped.wait(0.05)
+                listener._stopped.wait(0.05)
                 deadline -= 1
-        self.assertIn(NO_RESPONSE, ear.faults.counts())
-        self.assertIsNone(ear.holder.fresh(60.0))
+        self.assertIn(NO_RESPONSE, listener.faults.counts())
+        self.assertIsNone(listener.holder.fresh(60.0))
 
     def test_whatever_is_wrong_it_does_not_raise(self) -> None:
-        ear = self.consumer(conf(self.id()))
+        listener = self.consumer(conf(self.id()))
         with mock.patch.object(consumer.snapshots, "server", side_effect=OSError("no bus")):
-            ear.ensure()
-        self.assertEqual({"cannot listen for snapshots": 1}, ear.faults.counts())
+            listener.ensure()
+        self.assertEqual({"cannot listen for snapshots": 1}, listener.faults.counts())
 
 
 class Forking(unittest.TestCase):
@@ -97,13 +97,13 @@ class Forking(unittest.TestCase):
     def test_a_process_that_does_not_fork_listens_after_a_while(self) -> None:
         made = conf(self.id())
         with mock.patch.object(consumer, "UNFORKED", 0.05):
-            ear = consumer.shared(made)
+            listener = consumer.shared(made)
             self.addCleanup(consumer.forget, made)
             for _ in range(200):
-                if ear._server is not None:
+                if listener._server is not None:
                     break
-                ear._stopped.wait(0.05)
-        self.assertIsNotNone(ear._server)
+                listener._stopped.wait(0.05)
+        self.assertIsNotNone(listener._server)
 
     def in_child(self, work: Any) -> int:
         sys.stdout.flush()

@@ -26,7 +26,7 @@ from nova_cachemig.scheduler.estimate import (
 from tests.unit.scheduler.fakes import LEVELS, snapshot, spec, state
 
 
-def look(
+def estimates(
     held: Snapshot, states: Sequence[Any], request: Any, pending: Sequence[float]
 ) -> HostEstimates:
     names, vcpus = [state.host for state in states], [state.vcpus_total for state in states]
@@ -42,7 +42,7 @@ class Instance(unittest.TestCase):
     def added(
         self, held: Snapshot, states: list[Any], request: Any, pending: list[float]
     ) -> list[float]:
-        found = look(held, states, request, pending)
+        found = estimates(held, states, request, pending)
         for host, known, added in zip(states, found.load, found.added, strict=True):
             if host.host in held.hosts:
                 self.assertAlmostEqual(held.hosts[host.host].mean + added, known)
@@ -108,7 +108,7 @@ class AsThePlainFormula(unittest.TestCase):
             f"h{i}": [float(x) for x in h[0][1:]] for i, h in enumerate(hosts)
         }
         instances = {} if measured is None else {"i1": measured}
-        found = look(
+        found = estimates(
             snapshot(means, peaks, instances), states, spec("i1", 4), [h[3] for h in hosts]
         )
         busy = sum(means[s.host] * s.vcpus_total for s in states if s.host in means if s.vcpus_used)
@@ -131,7 +131,9 @@ class AsThePlainFormula(unittest.TestCase):
             self.assertIn(round(float(found.overload(threshold)[i]), 6), near | {round(chance, 6)})
 
     def test_thresholds_are_not_mixed_up(self) -> None:
-        found = look(snapshot({"a": 50.0}, {"a": (40.0, 60.0, 80.0)}), [state("a")], spec(), [0.0])
+        found = estimates(
+            snapshot({"a": 50.0}, {"a": (40.0, 60.0, 80.0)}), [state("a")], spec(), [0.0]
+        )
         first = found.overload(60.0)
         self.assertAlmostEqual(0.5, first[0])
         self.assertIs(first, found.overload(60.0))
@@ -142,44 +144,44 @@ class OncePerRequest(unittest.TestCase):
     """Weighers of one request share it; another request, or vCPUs that changed, do not."""
 
     def test_it_is_made_anew_when_anything_changed(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0, "b": 50.0})), Estimator(lambda: 0.0)
+        held, estimator = Columns.of(snapshot({"a": 50.0, "b": 50.0})), Estimator(lambda: 0.0)
         states, request = [state("a", used=16), state("b", used=16)], spec()
-        first = look.of(held, states, request, 1800.0)
-        self.assertIs(first, look.of(held, list(states), request, 1800.0))
-        self.assertIsNot(first, look.of(held, states, spec(), 1800.0))
-        again = look.of(held, states, request, 1800.0)
+        first = estimator.of(held, states, request, 1800.0)
+        self.assertIs(first, estimator.of(held, list(states), request, 1800.0))
+        self.assertIsNot(first, estimator.of(held, states, spec(), 1800.0))
+        again = estimator.of(held, states, request, 1800.0)
         states[0].vcpus_used += 8  # the request's first instance was put there
-        after = look.of(held, states, request, 1800.0)
+        after = estimator.of(held, states, request, 1800.0)
         self.assertGreater(after.added[0], again.added[0])
-        self.assertEqual(1, len(look.of(held, states[1:], request, 1800.0).load))
-        turned = look.of(held, states[::-1], request, 1800.0)
+        self.assertEqual(1, len(estimator.of(held, states[1:], request, 1800.0).load))
+        turned = estimator.of(held, states[::-1], request, 1800.0)
         self.assertEqual(after.load.tolist()[::-1], turned.load.tolist())
         newer = Columns.of(snapshot({"a": 5.0, "b": 5.0}))
-        found = look.of(newer, states, request, 1800.0)
+        found = estimator.of(newer, states, request, 1800.0)
         self.assertAlmostEqual(5.0, found.load[0] - found.added[0])
 
     def test_host_states_are_not_kept_longer_than_the_request(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
+        held, estimator = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
         states, request = [Weak("a")], spec()
         alive = weakref.ref(states[0])
-        first = look.of(held, states, request, 1800.0)
-        self.assertIs(first, look.of(held, states, request, 1800.0))
-        look.of(held, states, None, 1800.0)
+        first = estimator.of(held, states, request, 1800.0)
+        self.assertIs(first, estimator.of(held, states, request, 1800.0))
+        estimator.of(held, states, None, 1800.0)
         del states, request
         gc.collect()
         self.assertIsNone(alive())
 
-    def test_requests_that_somebody_keeps_are_no_leak(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
+    def test_requests_that_nova_keeps_are_no_leak(self) -> None:
+        held, estimator = Columns.of(snapshot({"a": 50.0})), Estimator(lambda: 0.0)
         kept = [spec() for _ in range(3 * MAX_REQUESTS)]
         for request in kept:
-            look.of(held, [state("a")], request, 1800.0)
-        self.assertLessEqual(len(look._made), MAX_REQUESTS)
+            estimator.of(held, [state("a")], request, 1800.0)
+        self.assertLessEqual(len(estimator._made), MAX_REQUESTS)
 
     def test_hosts_with_other_cpus_are_looked_at_anew(self) -> None:
-        held, look = Columns.of(snapshot({"a": 50.0}, instances={"i1": 160.0})), Estimator()
+        held, estimator = Columns.of(snapshot({"a": 50.0}, instances={"i1": 160.0})), Estimator()
         for cpus, added in ((16, 10.0), (4, 40.0)):
-            found = look.of(held, [state("a", cpus=cpus)], spec(), 1800.0)
+            found = estimator.of(held, [state("a", cpus=cpus)], spec(), 1800.0)
             self.assertEqual(added, found.added[0])
 
 

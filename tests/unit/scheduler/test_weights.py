@@ -35,8 +35,8 @@ class NoBus:
 class Case(unittest.TestCase):
     def setUp(self) -> None:
         options.register(CONF)
-        ear = self.ear = consumer.shared(CONF)
-        ear._server = NoBus()  # type: ignore[assignment]
+        listener = self.listener = consumer.shared(CONF)
+        listener._server = NoBus()  # type: ignore[assignment]
         self.addCleanup(consumer.forget, CONF)
 
     def set(self, **values: Any) -> None:
@@ -45,7 +45,7 @@ class Case(unittest.TestCase):
             self.addCleanup(CONF.clear_override, name, group="cachemig_scheduler")
 
     def hold(self, *args: Any, **kwargs: Any) -> None:
-        self.ear.holder.put(snapshot(*args, **kwargs).to_wire())
+        self.listener.holder.put(snapshot(*args, **kwargs).to_wire())
 
     def order(self, weigher: Any, states: list[Any], request: Any = None) -> list[str]:
         """The hosts as Nova would sort them."""
@@ -106,7 +106,7 @@ class ByLoad(Case):
         self.hold({"a": 10.0, "b": 30.0})
         found = self.weights(PredictedLoadWeigher(), [state(h) for h in ("a", "new", "b")])
         self.assertEqual([9.0, 8.0, 7.0], [round(w, 2) for w in found])
-        self.assertEqual(1, self.ear.faults.counts()[UNKNOWN])
+        self.assertEqual(1, self.listener.faults.counts()[UNKNOWN])
 
     def test_the_instance_can_turn_the_choice(self) -> None:
         self.hold({"big": 30.0, "small": 20.0}, instances={"i1": 100.0})
@@ -144,12 +144,12 @@ class Neutral(Case):
 
     def test_without_a_snapshot(self) -> None:
         self.both([state("a"), state("b")])
-        self.assertEqual(2, self.ear.faults.counts()[STALE])
+        self.assertEqual(2, self.listener.faults.counts()[STALE])
 
     def test_with_a_stale_one(self) -> None:
         self.hold({"a": 10.0, "b": 90.0})
-        now = self.ear.holder._clock()
-        self.ear.holder._clock = lambda: now + 301.0
+        now = self.listener.holder._clock()
+        self.listener.holder._clock = lambda: now + 301.0
         self.both([state("a"), state("b")])
 
     def test_with_one_of_other_hosts(self) -> None:
@@ -161,7 +161,7 @@ class Neutral(Case):
         broken = [state("a"), state("b")]
         broken[1].vcpus_used = "many"
         self.both(broken)
-        self.assertEqual(2, self.ear.faults.counts()[FAILED])
+        self.assertEqual(2, self.listener.faults.counts()[FAILED])
         self.assertEqual(0.0, PredictedLoadWeigher()._weigh_object(object(), None))
 
     def test_one_host_alone_has_a_weight_too(self) -> None:
@@ -200,7 +200,7 @@ class Filtering(Case):
 
     def test_not_every_host_unless_that_is_wanted(self) -> None:
         self.assertEqual(["b"], self.passing("b"))
-        self.assertEqual(1, self.ear.faults.counts()[ALL])
+        self.assertEqual(1, self.listener.faults.counts()[ALL])
         self.set(filter_may_refuse_all=True)
         self.assertEqual([], self.passing("b"))
 
@@ -210,6 +210,6 @@ class Filtering(Case):
         states[0].vcpus_used = "many"
         found = list(PredictedOverloadFilter().filter_all(states, spec()))
         self.assertEqual(states, found)
-        self.assertEqual(1, self.ear.faults.counts()[FILTER_FAILED])
-        self.ear.holder._held = None
+        self.assertEqual(1, self.listener.faults.counts()[FILTER_FAILED])
+        self.listener.holder._held = None
         self.assertEqual(["a", "b"], self.passing("ab"))

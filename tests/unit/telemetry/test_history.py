@@ -52,7 +52,7 @@ class Adding(unittest.TestCase):
         self.add(cells, NOW + 60 * 1000, 2.0)
         np.testing.assert_array_equal([[2.0]], cells.matrix(NOW + 60 * 1000, 60.0).values)
 
-    def test_rows_are_bounded_and_those_long_silent_make_room(self) -> None:
+    def test_rows_are_bounded_and_the_oldest_are_dropped(self) -> None:
         cells = ring(width=3, rows=2)
         self.add(cells, NOW, 1.0, "a")
         self.add(cells, NOW, 1.0, "b")

@@ -40,11 +40,11 @@ class Case(unittest.TestCase):
         self.asked: list[dict[str, str]] = []
         self.noted = Noted()
 
-    def source(self, answer: Callable[[dict[str, str]], Any], **options: Any) -> PrometheusSource:
+    def source(self, respond: Callable[[dict[str, str]], Any], **options: Any) -> PrometheusSource:
         def handle(request: httpx.Request) -> httpx.Response:
             form = {key: value[0] for key, value in parse_qs(request.content.decode()).items()}
             self.asked.append(form)
-            found = answer(form)
+            found = respond(form)
             if isinstance(found, Exception):
                 raise found
             if isinstance(found, httpx.Response):
@@ -59,7 +59,7 @@ class Case(unittest.TestCase):
         return source
 
 
-class Answers(Case):
+class ResponseTest(Case):
     def test_hosts_by_label_pattern_and_names(self) -> None:
         values = [[NOW, "12.5"], [NOW + 60, "NaN"]]
         source = self.source(
@@ -113,12 +113,12 @@ class Answers(Case):
     def test_each_instant_is_asked_for_once_and_gaps_are_filled_later(self) -> None:
         down = False
 
-        def answer(form: dict[str, str]) -> Any:
+        def respond(form: dict[str, str]) -> Any:
             if down:
                 return httpx.ConnectError("down")
             return matrix({"metric": {"instance": "a"}, "values": [[float(form["end"]), "1"]]})
 
-        source = self.source(answer)
+        source = self.source(respond)
         source.poll(NOW - 600, NOW)
         down = True
         with self.assertRaises(SourceError):
@@ -138,12 +138,12 @@ class Answers(Case):
         self.assertEqual(NOW, ends[-1])
 
     def test_one_query_that_fails_keeps_no_other(self) -> None:
-        def answer(form: dict[str, str]) -> Any:
+        def respond(form: dict[str, str]) -> Any:
             if form["query"] == "wrong(":
                 return httpx.Response(400, json={"status": "error", "error": "parse error"})
             return matrix({"metric": {"instance": "a"}, "values": [[NOW, "1"]]})
 
-        source = self.source(answer, prometheus_host_query=["cpu = wrong(", "memory = m"])
+        source = self.source(respond, prometheus_host_query=["cpu = wrong(", "memory = m"])
         with self.assertRaisesRegex(SourceError, "cpu: 400 parse error"):
             source.poll(NOW - 60, NOW)
         self.assertEqual(["memory"], [s.metric for s in self.noted.taken])
@@ -156,15 +156,15 @@ class Answers(Case):
             source.poll(NOW - 60, NOW)
         self.assertEqual(1, len(self.asked))
 
-    def test_what_is_no_answer(self) -> None:
-        for answer in (
+    def test_invalid_responses(self) -> None:
+        for response in (
             httpx.Response(502, text="<html>"),
             [],
             {"status": "success"},
             {"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}},
         ):
-            with self.subTest(answer=answer), self.assertRaises(SourceError):
-                self.source(lambda form, answer=answer: answer).poll(NOW - 60, NOW)
+            with self.subTest(response=response), self.assertRaises(SourceError):
+                self.source(lambda form, response=response: response).poll(NOW - 60, NOW)
 
     def test_refused_credentials_are_named_as_such(self) -> None:
         for code, text in ((401, "401 Unauthorized"), (403, "403 Forbidden")):

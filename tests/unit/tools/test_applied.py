@@ -41,7 +41,7 @@ class AppliedTest(unittest.TestCase):
         with self.database.begin() as connection:
             connection.execute(sa.insert(WRITES), [row])
 
-    def test_what_was_answered_since(self) -> None:
+    def test_the_responses_since_a_time(self) -> None:
         METADATA.create_all(self.database)
         self.write("early", 1)
         self.write("a", 2)
@@ -50,10 +50,10 @@ class AppliedTest(unittest.TestCase):
         self.write("encrypted", 5, cipher=Cipher({"k1": b"k" * 32}, "k1"))
         self.write("other", 2, service="forum")
         self.write("b", 6, ended_us=201_000_000)
-        told = of_journal(str(self.config), "shop", 102.0)
-        self.assertEqual({"a": 200.5, "b": 201.0}, told)
+        applied = of_journal(str(self.config), "shop", 102.0)
+        self.assertEqual({"a": 200.5, "b": 201.0}, applied)
 
-    def test_what_is_encrypted_with_a_key_at_hand(self) -> None:
+    def test_encrypted_with_a_key_that_is_available(self) -> None:
         METADATA.create_all(self.database)
         keys = Path(self.config.parent, "keys")
         keys.touch(mode=0o600)

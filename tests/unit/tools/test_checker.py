@@ -91,7 +91,7 @@ class PlantedTest(unittest.TestCase):
     def test_other_peoples_writes_are_left_out(self) -> None:
         self.assert_only(audit([write("a", 0, 1)], [], applied("x", "a", "y", "x")))
 
-    def test_many_findings_are_told_in_short(self) -> None:
+    def test_many_findings_are_abbreviated(self) -> None:
         found = audit([write(f"w{n}", n, n + 0.5) for n in range(100)], [], [])
         self.assertEqual(6, len(found.findings))
         self.assertIn("lost: 95 more", found.findings)
@@ -135,7 +135,7 @@ class HistoryTest(unittest.TestCase):
         self.assertEqual((), audit(writes, reads, log).findings)
 
     @given(st.lists(SPAN, max_size=30), st.randoms(use_true_random=False))
-    def test_reordered_is_what_all_pairs_tell(
+    def test_reordered_agrees_with_a_comparison_of_all_pairs(
         self, spans: list[tuple[int, int, bool, str]], rng: object
     ) -> None:
         writes, log = history(spans)

@@ -32,7 +32,7 @@ class ClientsTest(unittest.TestCase):
         self.assertEqual((4, "a", 5), (came.index, came.source, len(clients.everybody)))
         self.assertEqual({4}, {clients.choose(read=False).index for _ in range(5)} & {0, 1, 4})
 
-    def test_who_comes_has_no_address_of_those_who_ask_otherwise(self) -> None:
+    def test_new_clients_and_other_clients_share_no_address(self) -> None:
         clients = Clients(4, 2, 0.0, ["a", "b", "c", "d", "e"], random.Random(1))
         for client in clients.everybody:
             client.writes_pending = 1

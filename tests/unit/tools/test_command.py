@@ -34,9 +34,9 @@ class ReportTest(unittest.TestCase):
         status, out, _ = self.report(self.run_file("a"))
         self.assertEqual(0, status)
         self.assertIn("precopy-1s  without", out)
-        told = json.loads((self.folder / "out" / "result.json").read_text())
-        self.assertEqual(1, len(told["runs"]))
-        self.assertIn("cores", told["environment"])
+        result = json.loads((self.folder / "out" / "result.json").read_text())
+        self.assertEqual(1, len(result["runs"]))
+        self.assertIn("cores", result["environment"])
         self.assertIn("<!doctype html>", (self.folder / "out" / "result.html").read_text())
 
     def test_a_failed_claim_fails(self) -> None:
@@ -55,10 +55,10 @@ class ReportTest(unittest.TestCase):
 
 class VerdictTest(unittest.TestCase):
     def judge(self, *claims: tuple[bool, bool]) -> tuple[int, str]:
-        told = [{"case": "precopy-1s", "ok": ok, "busy": busy} for ok, busy in claims]
+        listed = [{"case": "precopy-1s", "ok": ok, "busy": busy} for ok, busy in claims]
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
-            status = verdict({"claims": told})
+            status = verdict({"claims": listed})
         return status, err.getvalue()
 
     def test_all_hold(self) -> None:
@@ -67,7 +67,7 @@ class VerdictTest(unittest.TestCase):
     def test_a_failure_is_not_hidden_by_a_busy_machine(self) -> None:
         self.assertEqual(1, self.judge((False, False), (False, True))[0])
 
-    def test_too_busy_to_judge_is_said(self) -> None:
+    def test_too_busy_to_judge_is_printed(self) -> None:
         status, said = self.judge((True, False), (False, True), (False, True))
         self.assertEqual((2, 1), (status, said.count("\n")))
         self.assertIn("precopy-1s cannot be judged", said)
@@ -80,7 +80,7 @@ class LoadTest(unittest.TestCase):
         logging.getLogger().addHandler(handler)
         self.addCleanup(logging.getLogger().removeHandler, handler)
 
-    def test_bad_words_are_one_line(self) -> None:
+    def test_bad_arguments_are_one_line(self) -> None:
         url = ["load", "--out", "/dev/null", "--url", "http://127.0.0.1"]
         for words in (
             ["load", "--out", "/dev/null", "--url", "nonsense"],

@@ -24,7 +24,7 @@ RECORD = HandoverRecord(
 )
 
 
-class ToldTest(unittest.TestCase):
+class ParseTest(unittest.TestCase):
     def test_a_record_gives_the_first_instant_of_each_phase(self) -> None:
         wire = json.loads(json.dumps(RECORD.to_wire() | {"phases": {"warming": 0.0}}))
         phases, story = parse(wire)
@@ -45,10 +45,10 @@ class ToldTest(unittest.TestCase):
 class FilesTest(unittest.TestCase):
     def test_seconds_since_the_start_in_order(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            moments, handover = Path(folder, "moments"), Path(folder, "handover")
-            moments.write_text('{"migrate": 99.5, "completed": 105}')
+            times, handover = Path(folder, "times"), Path(folder, "handover")
+            times.write_text('{"migrate": 99.5, "completed": 105}')
             handover.write_text(json.dumps(RECORD.to_wire()))
-            since, story = from_files([handover, moments, Path(folder, "none")], 90.0)
+            since, story = from_files([handover, times, Path(folder, "none")], 90.0)
         self.assertEqual(
             [("migrate", 9.5), ("warming", 10.0), ("armed", 11.0), ("completed", 15.0)],
             list(since.items()),

@@ -122,7 +122,7 @@ def _shades(found: Sequence[Blackout], frame: Frame, view: View) -> str:
     return "".join(parts)
 
 
-def _lane(marks: list[tuple[str, float]], frame: Frame, top: float) -> str:
+def _row(marks: list[tuple[str, float]], frame: Frame, top: float) -> str:
     parts = []
     ends = [at for _, at in marks[1:]] + [frame.end + frame.origin] * bool(marks)
     for (name, at), end in zip(marks, ends, strict=True):
@@ -144,7 +144,7 @@ def _phases(run: Run, frame: Frame) -> str:
     names = {"migrate": "Nova migrates", "completed": "migrated"}
     nova = [(names.get(name, name), at) for name, at in marks if name not in _AGENT]
     agent = [(name, at) for name, at in marks if name in _AGENT]
-    return _lane(nova, frame, frame.top - 36) + _lane(agent, frame, frame.top - 18)
+    return _row(nova, frame, frame.top - 36) + _row(agent, frame, frame.top - 18)
 
 
 def _strip(depth: Depth, frame: Frame, view: View) -> str:

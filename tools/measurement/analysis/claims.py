@@ -145,12 +145,12 @@ def _drain(figures: Figures) -> list[Claim]:
         return []
     case, least = figures["case"], int(wanted[1]) * 1000
     most, seconds = figures["depth_max"], figures["drained_s"]
-    untold, new = figures["writes_accepted_untold"], figures["writes_during_drain"]
+    unresolved, new = figures["writes_accepted_unresolved"], figures["writes_during_drain"]
     return [
         Claim(case, "writes waiting at a time, maximum", f"≥ {least}", most, "", most >= least),
         Claim(case, "until all of them were applied", "an end", seconds, "s", seconds is not None),
         Claim(case, "new writes meanwhile", "≥ 1", new, "", bool(new)),
-        Claim(case, "accepted writes without a known end", "0", untold, "", untold == 0),
+        Claim(case, "accepted writes without a known end", "0", unresolved, "", unresolved == 0),
     ]
 
 

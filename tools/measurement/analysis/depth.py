@@ -25,7 +25,7 @@ def steps(requests: Iterable[Request]) -> list[tuple[float, int]]:
     for request in requests:
         if not request.is_read:
             changes[request.sent] = changes.get(request.sent, 0) + 1
-            changes[request.settled] = changes.get(request.settled, 0) - 1
+            changes[request.responded] = changes.get(request.responded, 0) - 1
     instants = sorted(changes)
     depths = itertools.accumulate(changes[at] for at in instants)
     return list(zip(instants, depths, strict=True))
@@ -68,12 +68,12 @@ def depth_figures(requests: Sequence[Request], gap: Blackout | None) -> dict[str
     after = drained(found, gap) if gap else None
     writes = [r for r in requests if not r.is_read]
     new = sum(0 <= r.sent - gap.end < after for r in writes) if gap and after is not None else None
-    ends = (max(r.done, r.settled) for r in requests)
+    ends = (max(r.done, r.responded) for r in requests)
     return {
         "depth": [list(point) for point in sampled(found, STEP, max(ends, default=0.0))],
         "depth_max": max((n for _, n in found), default=0),
         "drained_s": None if after is None else round(after, 3),
         "writes_during_drain": new,
         "writes_accepted": sum(r.status == 202 for r in writes),
-        "writes_accepted_untold": sum(r.status == 202 and r.applied is None for r in writes),
+        "writes_accepted_unresolved": sum(r.status == 202 and r.applied is None for r in writes),
     }

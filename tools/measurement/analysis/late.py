@@ -31,7 +31,7 @@ class PendingWrites:
         self._clients: dict[int, list[Interval]] = {}
         for request in sorted(requests, key=lambda r: r.sent):
             if not request.is_read:
-                span = (request.sent, request.settled)
+                span = (request.sent, request.responded)
                 self._paths.setdefault(request.path, []).append(span)
                 self._clients.setdefault(request.client, []).append(span)
 

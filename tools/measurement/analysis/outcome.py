@@ -42,7 +42,7 @@ class Request:
     applied: float | None = None  # a write with a 202: when the guest had responded, by the journal
 
     @property
-    def settled(self) -> float:
+    def responded(self) -> float:
         """When the guest had responded, as far as the run knows."""
         return self.done if self.applied is None else max(self.applied, self.sent)
 

@@ -56,7 +56,7 @@ class _Shown:
         if not self.main:
             return 0.0
         met = sort(self.run.requests, [self.main])
-        ends = [r.settled for r, _ in (*met.held, *met.in_flight)]
+        ends = [r.responded for r, _ in (*met.held, *met.in_flight)]
         return max([*ends, self.main.end, self.drained or 0.0]) - self.origin
 
 
@@ -96,8 +96,8 @@ def _panels(runs: Sequence[Run], figures: Sequence[Mapping[str, Any]]) -> list[P
         return markupsafe.Markup(chart(one.run, one.found, view, one.origin, depth))
 
     return [
-        Panel(one.run, told, draw(one, near) if near else None, draw(one, whole))
-        for one, told in zip(shown, figures, strict=True)
+        Panel(one.run, values, draw(one, near) if near else None, draw(one, whole))
+        for one, values in zip(shown, figures, strict=True)
     ]
 
 
@@ -114,9 +114,11 @@ def page(runs: Sequence[Run], result: Mapping[str, Any]) -> str:
     cases = []
     for case in dict.fromkeys(run.case for run in runs):
         pairs = [
-            (run, told) for run, told in zip(runs, result["runs"], strict=True) if run.case == case
+            (run, values)
+            for run, values in zip(runs, result["runs"], strict=True)
+            if run.case == case
         ]
-        panels = _panels([run for run, _ in pairs], [told for _, told in pairs])
+        panels = _panels([run for run, _ in pairs], [values for _, values in pairs])
         claims = [claim for claim in result["claims"] if claim["case"] == case]
         cases.append({"name": case, "panels": panels, "claims": claims})
     return environment.get_template("page.html.j2").render(

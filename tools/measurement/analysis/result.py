@@ -23,11 +23,11 @@ def result(
     """The whole result, as primitives."""
     ordered = in_order(runs)
     paths = cacheable_paths(ordered)
-    told = [figures(run, paths) for run in ordered]
+    found = [figures(run, paths) for run in ordered]
     return {
         "generated_at": generated_at,
         "environment": dict(environment),
-        "runs": told,
-        "claims": [claim.to_wire() for claim in claims(told)],
+        "runs": found,
+        "claims": [claim.to_wire() for claim in claims(found)],
         "cacheable_paths": len(paths),
     }

@@ -54,7 +54,7 @@ class Rewritten:
                 if not request.failed:
                     self._answered.setdefault(request.path, []).append(request.done)
             else:
-                self._written.setdefault(request.path, []).append(request.settled)
+                self._written.setdefault(request.path, []).append(request.responded)
         for instants in (*self._written.values(), *self._answered.values()):
             instants.sort()
         self._spans = []  # blackout, the instant after which a write is too late

@@ -86,7 +86,7 @@ class ReadBarrierTest(unittest.IsolatedAsyncioTestCase):
             await self.barrier.hold_reads("h", "/", "me")
         self.assertEqual(2, self.barrier.failed)
 
-    async def test_what_the_engine_could_not_be_told_it_is_told_later(self) -> None:
+    async def test_an_update_that_the_engine_refused_is_sent_later(self) -> None:
         await self.barrier.hold_reads("h", "/", "me")
         self.engine.broken = True
         with mock.patch.object(barrier, "_RETRY", 0.01):

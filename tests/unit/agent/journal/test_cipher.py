@@ -53,7 +53,7 @@ class CipherTest(unittest.TestCase):
         with self.assertRaisesRegex(DecryptionError, "key 'old', which is not available"):
             CLEAR.decrypt("old", data, b"here")
 
-    def test_a_proof_tells_a_key_from_another_of_its_name(self) -> None:
+    def test_a_proof_distinguishes_a_key_from_another_of_its_name(self) -> None:
         proof = Cipher({"old": OLD}, "old").proof()
         self.assertTrue(Cipher({"old": OLD, "new": NEW}, "new").proves("old", proof))
         self.assertFalse(Cipher({"old": NEW}, "old").proves("old", proof))

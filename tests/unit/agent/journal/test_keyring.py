@@ -99,7 +99,7 @@ class FileTest(unittest.TestCase):
         with self.assertRaisesRegex(JournalError, "key_file is not set"):
             keyring.load(conf_with(encryption="file"))
 
-    def test_lost_keys_are_not_at_hand(self) -> None:
+    def test_lost_keys_are_not_available(self) -> None:
         self.write(f"one {ONE}\ntwo {TWO}\n")
         data = self.load().encrypt(b"text", b"")
         self.assertEqual({"two"}, set(self.load(lost_keys=["one"]).key_ids))

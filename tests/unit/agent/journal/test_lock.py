@@ -26,7 +26,7 @@ class DirectoryLockTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name)
 
-    def test_second_process_is_told_who_has_it_and_a_kill_frees_it(self) -> None:
+    def test_the_error_names_the_owner_and_a_kill_frees_the_lock(self) -> None:
         command = [sys.executable, "-c", HOLD, str(self.path)]
         holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:

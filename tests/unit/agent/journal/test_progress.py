@@ -61,7 +61,7 @@ class ProgressLogTest(unittest.TestCase):
         log.reset()
         self.assertEqual(frozenset(), ProgressLog(self.path).open().sent)
 
-    def test_lines_that_are_not_settled_survive_a_rewrite(self) -> None:
+    def test_lines_that_are_not_recorded_survive_a_rewrite(self) -> None:
         log = self.fresh()
         log.log_sent("shop", 1)
         with mock.patch.object(progress, "_SIZE", 4096):

@@ -119,7 +119,7 @@ class RecordTest(unittest.TestCase):
             from_row(row | {column: new}, Cipher(KEYS))
 
     @given(st.integers(200, 599), st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary())
-    def test_answers(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def test_responses(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         answer = GuestResponse(status, tuple(headers), Body.of(body))
         self.assertEqual(answer, response_from_row(response_to_row(answer, "shop", 2, 1)))
 
@@ -135,7 +135,7 @@ class EncryptedRecordTest(unittest.TestCase):
         return row | {"checksum": record._checksum(row)}
 
     @given(WRITE, WRITE, st.sampled_from(["headers", "body"]))
-    def test_parts_of_records_cannot_be_exchanged(
+    def test_pieces_of_records_cannot_be_exchanged(
         self, one: HeldWrite, other: HeldWrite, part: str
     ) -> None:
         assume((one.service, one.position) != (other.service, other.position))
@@ -182,7 +182,7 @@ class EncryptedRecordTest(unittest.TestCase):
             from_row(to_row(write, self.cipher))
 
     @given(st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary(), st.integers(1, 3))
-    def test_an_answer_belongs_to_its_write(
+    def test_a_response_belongs_to_its_write(
         self, headers: list[tuple[str, str]], body: bytes, asked: int
     ) -> None:
         answer = GuestResponse(200, tuple(headers), Body.of(body))

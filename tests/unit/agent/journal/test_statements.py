@@ -64,7 +64,7 @@ class StatementsTest(unittest.TestCase):
         ends=st.sets(st.tuples(st.sampled_from(SERVICES), st.integers(0, 80)), max_size=64),
         keep=st.booleans(),
     )
-    def test_answers_alone_do_what_a_transaction_does(
+    def test_responses_alone_have_the_effect_of_a_transaction(
         self, ends: set[tuple[str, int]], keep: bool
     ) -> None:
         """Also where a row is gone already: the step was performed before a crash."""

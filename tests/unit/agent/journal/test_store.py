@@ -86,7 +86,7 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         await self.journal.delete_expired(1e12)
         self.assertIsNone(await self.journal.find("shop", 1))
 
-    async def test_a_crash_leaves_what_the_progress_log_says(self) -> None:
+    async def test_a_crash_leaves_the_state_in_the_progress_log(self) -> None:
         await self.opened()
         for position, method in enumerate(("POST", "PUT", "POST", "POST"), 1):
             await self.accept(write(position, method))
@@ -152,7 +152,7 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         ):
             await self.journal.unfinished()
 
-    async def test_room_on_the_disk(self) -> None:
+    async def test_space_on_the_disk(self) -> None:
         await self.opened(min_free=1 << 62)
         with self.assertLogs(store.LOG, "WARNING") as logs:
             self.assertFalse(self.journal.has_room())

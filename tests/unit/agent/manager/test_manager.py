@@ -59,7 +59,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
             while not check():  # noqa: ASYNC110 - what is awaited is another's doing
                 await asyncio.sleep(0)
 
-    async def tell(self, manager, kind, request=None, detail=""):
+    async def notify(self, manager, kind, request=None, detail=""):
         await manager.guest_event(GuestEvent("uuid", kind, time.time(), "host", request, detail))
 
     def last(self):
@@ -76,12 +76,12 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         answer = await manager.wait_warm(ID, LIMIT)
         self.assertTrue(answer["ready"])
         await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
-        await self.tell(manager, EventKind.PAUSED)
+        await self.notify(manager, EventKind.PAUSED)
         await self.until(lambda: "edge shielded" in self.fake.log)
         self.assertLess(self.fake.log.index("hold"), self.fake.log.index("edge shielded"))
         self.fake.guest_up.set()
         await self.until(lambda: "edge pass" in self.fake.log)
-        await self.tell(manager, EventKind.COMPLETED, "req-1")
+        await self.notify(manager, EventKind.COMPLETED, "req-1")
         await self.until(lambda: not manager.live())
         record = self.last()
         self.assertIs(record.outcome, OutcomeKind.COMPLETED)
@@ -124,11 +124,11 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
 
     async def unannounced(self):
         manager = self.manager()
-        await self.tell(manager, EventKind.PAUSED)
+        await self.notify(manager, EventKind.PAUSED)
         await self.until(lambda: "edge shielded" in self.fake.log)
         return manager
 
-    async def test_a_pause_that_nobody_announced_shields_and_says_so(self):
+    async def test_an_unannounced_pause_shields_and_is_logged(self):
         manager = await self.unannounced()
         [record] = manager.live()
         self.assertFalse(record.id.announced)
@@ -157,7 +157,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         manager = await self.unannounced()
         self.fake.guest_up.set()
         await self.until(lambda: "edge pass" in self.fake.log)
-        await self.tell(manager, EventKind.COMPLETED, "req-1")
+        await self.notify(manager, EventKind.COMPLETED, "req-1")
         await self.until(lambda: not manager.live())
         self.assertEqual(ID, self.last().id)
         self.assertIs(self.last().outcome, OutcomeKind.COMPLETED)
@@ -165,7 +165,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_novas_outcome_while_the_guest_is_paused_ends_it(self):
         manager = await self.unannounced()
-        await self.tell(manager, EventKind.FAILED, "req-1")
+        await self.notify(manager, EventKind.FAILED, "req-1")
         await self.until(lambda: manager.live()[0].phase is Phase.ROLLING_BACK)
         self.fake.guest_up.set()
         await self.until(lambda: not manager.live())
@@ -180,7 +180,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         [record] = manager.live()
         self.assertFalse(record.id.announced)
 
-    async def test_the_next_migration_supersedes_one_that_nobody_announced(self):
+    async def test_the_next_migration_supersedes_an_unannounced_one(self):
         manager = await self.unannounced()
         self.fake.guest_up.set()
         await self.until(lambda: manager.live()[0].phase is Phase.RELEASED)
@@ -188,7 +188,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: self.fake.log.count("open") == 2)
         self.assertEqual([ID], [record.id for record in manager.live()])
 
-    async def test_a_post_copy_pause_keeps_the_cache_in_front_until_nova_says_completed(self):
+    async def test_a_post_copy_pause_keeps_the_cache_in_front_until_nova_reports_completion(self):
         manager = self.manager()
         await self.begun(manager)
         event = GuestEvent("uuid", EventKind.PAUSED, time.time(), "host", post_copy=True)
@@ -206,7 +206,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: not manager.live())
         self.assertIs(self.last().outcome, OutcomeKind.ROLLED_BACK)
 
-    async def test_nobody_knows_and_the_deadline_ends_it(self):
+    async def test_without_a_known_outcome_the_deadline_ends_it(self):
         manager = self.manager(ask_nova_after=0.01, deadline=0.05)
         self.fake.guest_up.set()
         await self.begun(manager)
@@ -216,7 +216,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_event_of_another_request_is_not_ours(self):
         manager = self.manager()
         await self.begun(manager)
-        await self.tell(manager, EventKind.COMPLETED, "req-of-another")
+        await self.notify(manager, EventKind.COMPLETED, "req-of-another")
         self.assertIs(manager.live()[0].phase, Phase.WARMING)
 
     async def test_a_second_migration_supersedes_the_first(self):
@@ -228,7 +228,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         ended = [r for r in self.fake.saved if r.ended]
         self.assertEqual(["req-1"], [r.id.request for r in ended])
 
-    async def test_recovery_shields_and_ends_with_novas_word(self):
+    async def test_recovery_shields_and_ends_with_novas_outcome(self):
         manager = self.manager()
         self.fake.left = [
             HandoverRecord(ID, ("shop",), "a", "b", Phase.SHIELDED, started=time.time())
@@ -243,7 +243,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_write_that_comes_while_releasing_drains_again(self):
         manager = self.manager(release=0.05)
         await self.begun(manager)
-        await self.tell(manager, EventKind.PAUSED)
+        await self.notify(manager, EventKind.PAUSED)
         self.fake.guest_up.set()
         drained = self.fake_writes.drained
         calls = []
@@ -262,7 +262,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def replayed(self):
         manager = self.manager()
         await self.begun(manager)
-        await self.tell(manager, EventKind.PAUSED)
+        await self.notify(manager, EventKind.PAUSED)
         self.fake.guest_up.set()
         await self.until(lambda: "edge replay" in self.fake.log)
 
@@ -281,13 +281,13 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
             await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(3, self.fake.held)
 
-    async def test_a_release_does_not_wait_where_nobody_knows_who_is_held(self):
+    async def test_a_release_does_not_wait_for_an_unknown_number_of_held(self):
         self.fake.holding = mock.AsyncMock(side_effect=ports.ComponentError("the edge is gone"))
         await self.replayed()
         await self.until(lambda: "edge pass" in self.fake.log)
         self.fake.holding.assert_awaited()
 
-    async def test_word_of_a_migration_that_lay_in_the_queue_is_no_news(self):
+    async def test_an_old_event_that_waited_in_the_queue_changes_nothing(self):
         manager = self.manager()
         await manager.begin(ID, "a", "b", time.time() - 3600)
         self.assertEqual([], manager.live())

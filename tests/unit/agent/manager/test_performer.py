@@ -107,7 +107,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         async with asyncio.timeout(LIMIT):
             return await self.events.get()
 
-    def test_a_service_without_a_known_guest_takes_no_part(self) -> None:
+    def test_a_service_without_a_known_guest_is_left_out(self) -> None:
         self.assertEqual(("shop", "blog"), self.performer.services)
 
     async def test_the_edge_gets_the_state_of_the_phase(self) -> None:

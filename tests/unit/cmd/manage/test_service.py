@@ -38,7 +38,7 @@ class OnlineTest(ManageCase):
         self.assertEqual(f"{path}\n", self.succeeds("service", "remove", "shop"))
         self.assertFalse(path.exists())
 
-    def test_what_the_agent_says_against_it_is_printed_line_by_line(self) -> None:
+    def test_the_objections_of_the_agent_are_printed_line_by_line(self) -> None:
         self.reload_errors = ["shop: no address", "the port is taken"]
         self.assertEqual(
             [f"nova-cachemig-manage: {error}" for error in self.reload_errors],

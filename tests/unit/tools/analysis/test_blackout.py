@@ -10,7 +10,7 @@ class BlackoutTest(unittest.TestCase):
     def test_a_gap_less_the_interval(self) -> None:
         self.assertEqual([Blackout(1.5, 4.0)], gaps([4.0, 0.5, 1.0], 0.5))
 
-    def test_probes_tell_start_and_end(self) -> None:
+    def test_probes_show_start_and_end(self) -> None:
         found = blackouts(makers.run([], (2.0, 3.2)))
         self.assertEqual(1, len(found))
         self.assertAlmostEqual(2.001, found[0].start, places=3)
@@ -25,7 +25,7 @@ class BlackoutTest(unittest.TestCase):
         self.assertEqual(1, len(found))
         self.assertAlmostEqual(0.06, found[0].seconds, places=3)
 
-    def test_without_probes_the_guests_answers_tell(self) -> None:
+    def test_without_probes_the_guests_responses_show_them(self) -> None:
         answers = [makers.read(n / 10, 0.0) for n in range(100) if not 30 <= n < 50]
         hits = [makers.read(n / 10, 0.0, hit=True) for n in range(30, 50)]
         run = makers.run(answers + hits, probes=[], probe_interval=None)

@@ -109,12 +109,12 @@ class DrainTest(unittest.TestCase):
         "depth_max": 12_000,
         "drained_s": 6.5,
         "writes_during_drain": 900,
-        "writes_accepted_untold": 0,
+        "writes_accepted_unresolved": 0,
     }
 
     def failed(self, **more: object) -> int:
-        told = protected(case="drain-10k", **self.GOOD) | more
-        return sum(not claim.ok for claim in claims([control() | {"case": "drain-10k"}, told]))
+        measured = protected(case="drain-10k", **self.GOOD) | more
+        return sum(not claim.ok for claim in claims([control() | {"case": "drain-10k"}, measured]))
 
     def test_all_hold(self) -> None:
         self.assertEqual(0, self.failed())
@@ -124,7 +124,7 @@ class DrainTest(unittest.TestCase):
             "depth_max": 9_999,
             "drained_s": None,
             "writes_during_drain": 0,
-            "writes_accepted_untold": 1,
+            "writes_accepted_unresolved": 1,
         }
         for name, value in bad.items():
             self.assertEqual(1, self.failed(**{name: value}), name)

@@ -14,7 +14,7 @@ SPANS = st.lists(st.tuples(st.floats(0, 20), st.floats(0.001, 20), st.floats(0, 
 
 
 class StepsTest(unittest.TestCase):
-    def test_a_write_told_202_waits_until_it_is_applied(self) -> None:
+    def test_a_write_with_a_202_waits_until_it_is_applied(self) -> None:
         requests = [makers.write(1.0, 2.0), makers.write(2.0, 0.1, applied=4.0), makers.read(0)]
         self.assertEqual([(1.0, 1), (2.0, 2), (3.0, 1), (4.0, 0)], steps(requests))
 
@@ -22,7 +22,7 @@ class StepsTest(unittest.TestCase):
     def test_is_what_counting_gives(self, spans: list[tuple[float, float, float]]) -> None:
         writes = [makers.write(at, wait, applied=at + wait + more) for at, wait, more in spans]
         for at, depth in sampled(steps(writes), 0.5, 45.0):
-            self.assertEqual(sum(w.sent <= at < w.settled for w in writes), depth)
+            self.assertEqual(sum(w.sent <= at < w.responded for w in writes), depth)
 
     def test_points_begin_at_zero_and_reach_the_end(self) -> None:
         self.assertEqual([(0.0, 0), (1.0, 1), (2.0, 0)], sampled([(0.5, 1), (1.5, 0)], 1.0, 2.0))
@@ -48,14 +48,16 @@ class DrainedTest(unittest.TestCase):
         self.assertIsNone(drained([(2.1, 5), (9.0, 4)], GAP))
 
 
-class ToldTest(unittest.TestCase):
+class FiguresTest(unittest.TestCase):
     def test_a_drain(self) -> None:
         queued = [makers.write(2.0 + n / 100, status=202, applied=4.5) for n in range(50)]
         new = [makers.write(3.5, status=202, applied=4.9), makers.write(5.0, status=202)]
         figures = depth_figures([*queued, *new], GAP)
         self.assertEqual(51, figures["depth_max"])
         self.assertEqual((1.5, 1), (figures["drained_s"], figures["writes_during_drain"]))
-        self.assertEqual((52, 1), (figures["writes_accepted"], figures["writes_accepted_untold"]))
+        self.assertEqual(
+            (52, 1), (figures["writes_accepted"], figures["writes_accepted_unresolved"])
+        )
         self.assertEqual([2.2, 21], figures["depth"][22])
         self.assertEqual([5.0, 1], figures["depth"][-1])
 

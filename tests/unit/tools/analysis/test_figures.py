@@ -60,10 +60,10 @@ class SortTest(unittest.TestCase):
 
 class FiguresTest(unittest.TestCase):
     def test_every_name_of_the_result(self) -> None:
-        told = figures(makers.run(), frozenset())
-        self.assertEqual(set(NAMED), set(NAMED) & set(told))
+        found = figures(makers.run(), frozenset())
+        self.assertEqual(set(NAMED), set(NAMED) & set(found))
         for name in NAMED[10:14]:
-            self.assertIsNone(told[name])
+            self.assertIsNone(found[name])
 
     def test_a_protected_run(self) -> None:
         requests = [
@@ -75,17 +75,17 @@ class FiguresTest(unittest.TestCase):
         run = makers.run(
             requests, (2.0, 3.0), protected=True, phases={"migrate": 1.0, "completed": 4.0}
         )
-        told = figures(run, frozenset({"/page/1"}))
-        self.assertAlmostEqual(1.0, told["blackout_s"], places=2)
-        self.assertEqual(4.0, told["hit_p99_ms"])
-        self.assertAlmostEqual(99, told["held_overrun_p99_ms"], delta=1)
-        self.assertAlmostEqual(189, told["inflight_write_overrun_max_ms"], delta=1)
-        self.assertIsNone(told["inflight_read_overrun_max_ms"])
-        self.assertEqual(0.3, told["late_cacheable_s"])
-        self.assertEqual(0, told["late_cacheable_during_migration_s"])
-        self.assertEqual({"status 502": 1}, told["errors"])
-        self.assertEqual((1, 1), (told["failed"], told["depth_max"]))
+        found = figures(run, frozenset({"/page/1"}))
+        self.assertAlmostEqual(1.0, found["blackout_s"], places=2)
+        self.assertEqual(4.0, found["hit_p99_ms"])
+        self.assertAlmostEqual(99, found["held_overrun_p99_ms"], delta=1)
+        self.assertAlmostEqual(189, found["inflight_write_overrun_max_ms"], delta=1)
+        self.assertIsNone(found["inflight_read_overrun_max_ms"])
+        self.assertEqual(0.3, found["late_cacheable_s"])
+        self.assertEqual(0, found["late_cacheable_during_migration_s"])
+        self.assertEqual({"status 502": 1}, found["errors"])
+        self.assertEqual((1, 1), (found["failed"], found["depth_max"]))
 
-    def test_without_the_guests_log_nothing_is_said_of_writes(self) -> None:
-        told = figures(makers.run(audit=None), frozenset())
-        self.assertIsNone(told["writes_lost"])
+    def test_without_the_guests_log_the_figures_of_writes_are_none(self) -> None:
+        found = figures(makers.run(audit=None), frozenset())
+        self.assertIsNone(found["writes_lost"])

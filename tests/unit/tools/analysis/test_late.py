@@ -14,7 +14,7 @@ INTERVALS = st.lists(
 
 
 class CacheableTest(unittest.TestCase):
-    def test_an_answer_in_any_run_allows_or_forbids(self) -> None:
+    def test_a_response_in_any_run_allows_or_forbids(self) -> None:
         control = makers.run([makers.read(1, path="/a"), makers.read(1, path="/b")])
         other = makers.run(
             [makers.read(1, path="/b", storable=False), makers.read(1, path="/c", status=0)]
@@ -34,7 +34,7 @@ class CacheableTest(unittest.TestCase):
         kept = late.cacheable(requests, frozenset({"/item/1", "/item/2"}))
         self.assertEqual([0.9, 3.1, 2.0], [request.scheduled for request in kept])
 
-    def test_a_write_told_202_is_pending_until_it_is_applied(self) -> None:
+    def test_a_write_with_a_202_is_pending_until_it_is_applied(self) -> None:
         requests = [makers.write(1.0, applied=4.0), makers.read(3.0, 2.0, path="/item/1")]
         self.assertEqual([], late.cacheable(requests, frozenset({"/item/1"})))
 

@@ -20,8 +20,8 @@ class ResultTest(unittest.TestCase):
 
     def test_is_json_with_the_promised_members(self) -> None:
         runs = [makers.run([makers.read(1)]), makers.run([makers.read(1)], protected=True)]
-        told = result(runs, generated_at="now", environment={"cores": 2})
-        told = json.loads(json.dumps(told, allow_nan=False))
-        self.assertLessEqual({"runs", "generated_at", "environment", "claims"}, set(told))
-        self.assertEqual([False, True], [figures["protected"] for figures in told["runs"]])
-        self.assertEqual(1, told["cacheable_paths"])
+        found = result(runs, generated_at="now", environment={"cores": 2})
+        found = json.loads(json.dumps(found, allow_nan=False))
+        self.assertLessEqual({"runs", "generated_at", "environment", "claims"}, set(found))
+        self.assertEqual([False, True], [figures["protected"] for figures in found["runs"]])
+        self.assertEqual(1, found["cacheable_paths"])

@@ -35,7 +35,7 @@ class FetchTimeTest(unittest.TestCase):
     def test_is_bounded(self) -> None:
         self.assertEqual(FETCH_MOST, fetch_time([makers.read(1, 0.7)], 5.0))
 
-    def test_nothing_is_excused_where_nothing_tells(self) -> None:
+    def test_nothing_is_excused_without_evidence(self) -> None:
         self.assertEqual(0, fetch_time([], 5.0))
 
 
@@ -51,13 +51,13 @@ class RewrittenTest(unittest.TestCase):
         self.assertTrue(excused(makers.write(4.93, 0.021)))
         self.assertFalse(excused(makers.write(4.93, 0.019)))
 
-    def test_somebody_could_read_it_before_the_pause(self) -> None:
+    def test_a_client_could_read_it_before_the_pause(self) -> None:
         write = makers.write(4.96, 0.005)
         self.assertTrue(excused(write))
         self.assertFalse(excused(write, makers.read(4.97, 0.01, **ITEM)))
         self.assertFalse(excused(write, makers.read(4.97, 0.01, hit=True, **ITEM)))
 
-    def test_a_read_that_says_nothing_of_it(self) -> None:
+    def test_a_read_that_proves_nothing(self) -> None:
         write = makers.write(4.96, 0.005)
         self.assertTrue(excused(write, makers.read(4.97, 0.01, failed=True, **ITEM)))
         self.assertTrue(excused(write, makers.read(4.97, 0.01, path="/item/2")))
@@ -78,7 +78,7 @@ class RewrittenTest(unittest.TestCase):
         st.floats(0.0, 0.15),
         st.one_of(st.none(), st.floats(0.0, 7.9)),
     )
-    def test_no_more_is_excused_than_the_definition_says(
+    def test_no_more_is_excused_than_the_definition_allows(
         self, written: float, asked: float, fetch: float, seen: float | None
     ) -> None:
         read = makers.read(asked, 8.05 - asked, **ITEM)
@@ -98,25 +98,25 @@ class RewrittenTest(unittest.TestCase):
 
 
 class FiguresTest(unittest.TestCase):
-    def told(self, *requests: Request) -> dict[str, object]:
+    def measure(self, *requests: Request) -> dict[str, object]:
         paths = frozenset({"/page/1", "/item/1"})
         return figures(makers.run([*STEADY, *requests], (5.0, 8.0)), paths)
 
     def test_what_is_excused_is_a_figure_of_its_own(self) -> None:
         read = makers.read(6.0, 2.1, **ITEM)
-        told = self.told(makers.write(4.99, 0.005), read)
-        self.assertEqual((0, 2.1), (told["late_cacheable_s"], told["late_rewritten_s"]))
-        self.assertEqual(1, told["rewritten_requests"])
-        told = self.told(makers.write(2.0), read)
-        self.assertEqual((2.1, 0), (told["late_cacheable_s"], told["late_rewritten_s"]))
+        found = self.measure(makers.write(4.99, 0.005), read)
+        self.assertEqual((0, 2.1), (found["late_cacheable_s"], found["late_rewritten_s"]))
+        self.assertEqual(1, found["rewritten_requests"])
+        found = self.measure(makers.write(2.0), read)
+        self.assertEqual((2.1, 0), (found["late_cacheable_s"], found["late_rewritten_s"]))
 
     @given(st.lists(st.tuples(st.floats(4.5, 8.0), st.floats(0, 3), st.booleans()), max_size=9))
     def test_nothing_late_is_left_out_of_both(self, waits: list[tuple[float, float, bool]]) -> None:
         reads = [makers.read(at, wait, **(ITEM if item else {})) for at, wait, item in waits]
-        told = self.told(makers.write(4.97), *reads)
+        found = self.measure(makers.write(4.97), *reads)
         everything = late.cacheable([makers.write(4.97), *reads], frozenset({"/page/1", "/item/1"}))
         whole = late.length(late.late_intervals(everything))
-        counted, excused = told["late_cacheable_s"], told["late_rewritten_s"]
+        counted, excused = found["late_cacheable_s"], found["late_rewritten_s"]
         assert isinstance(counted, float | int) and isinstance(excused, float | int)
         self.assertGreaterEqual(counted + excused, whole - 0.002)
         self.assertLessEqual(max(counted, excused), whole + 0.002)

@@ -9,15 +9,15 @@ from tools.measurement.analysis.table import cell, rule, table
 
 class TableTest(unittest.TestCase):
     def test_a_line_a_run_and_a_line_a_claim(self) -> None:
-        told = result(
+        found = result(
             [makers.run([makers.read(1)]), makers.run([makers.read(1)], protected=True)],
             generated_at="",
             environment={},
         )
-        lines = table(told).splitlines()
+        lines = table(found).splitlines()
         self.assertTrue(lines[1].startswith("precopy-1s  without"))
         self.assertTrue(lines[2].startswith("precopy-1s  with "))
-        self.assertEqual(len(told["claims"]), sum(x.startswith(("ok ", "FAILED")) for x in lines))
+        self.assertEqual(len(found["claims"]), sum(x.startswith(("ok ", "FAILED")) for x in lines))
         self.assertTrue(any(line.startswith("FAILED  precopy-1s  hits") for line in lines))
 
     def test_what_does_not_apply_is_a_dash(self) -> None:
