@@ -23,7 +23,7 @@ from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker, free_port
-from tests.unit.rpc.endpoints import NotingEndpoint, new_conf
+from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 ROOT = Path(__file__).resolve().parents[3]
 TOPIC = "nova-cachemig-agent"
@@ -94,7 +94,7 @@ class BusTest(unittest.TestCase):
     @contextlib.contextmanager
     def agent(self) -> Iterator[RpcServer]:
         server = contract.server(
-            new_conf(), NotingEndpoint(), host="cache1", topic=TOPIC, transport_url=self.url()
+            new_conf(), RecordingEndpoint(), host="cache1", topic=TOPIC, transport_url=self.url()
         )
         server.start()
         try:

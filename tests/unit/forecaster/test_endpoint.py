@@ -26,7 +26,7 @@ def daemon(directory: str, topic: str = "t") -> Daemon:
     options = {"topic": topic, "transport_url": "fake:/", "rpc_timeout": 2.0}
     made = conf(forecaster=options, sources=["none"], history_file=f"{directory}/history.npz")
     found = Daemon(made, lambda: NOW)
-    found._schedulers.tell = lambda wire: None  # type: ignore[method-assign]
+    found._schedulers.send = lambda wire: None  # type: ignore[method-assign]
     samples = []
     for minute in range(180):
         at = NOW - 60.0 * minute
