@@ -108,7 +108,7 @@ def _tls(options: Any) -> dict[str, Any] | bool:
 def connected(settings: Settings, server: Server) -> Iterator[amqp.Connection]:
     """A connection; raises OSError or AMQPError."""
     tls = settings.tls
-    if isinstance(tls, dict) and len(settings.servers) == 1:
+    if isinstance(tls, dict) and "ca_certs" in tls:  # as oslo.messaging and kombu
         tls = {**tls, "server_hostname": server.host}
     connection = amqp.Connection(
         server.name,
@@ -155,6 +155,8 @@ def fault_of(exc: BaseException) -> Fault:
         return Fault.CERTIFICATE
     if isinstance(exc, ssl.SSLError):
         return Fault.TLS
+    if isinstance(exc, FileNotFoundError | PermissionError):
+        return Fault.FILE
     if isinstance(exc, TimeoutError):
         return Fault.TIMEOUT
     if isinstance(exc, ConnectionRefusedError):

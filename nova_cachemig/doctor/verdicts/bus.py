@@ -22,6 +22,7 @@ class Fault(enum.Enum):
     TIMEOUT = enum.auto()
     TLS = enum.auto()
     CERTIFICATE = enum.auto()
+    FILE = enum.auto()
     CLOSED = enum.auto()
     PASSWORD = enum.auto()
     NO_VHOST = enum.auto()
@@ -64,6 +65,11 @@ _FAULTS: Final = {
         "its certificate is not trusted",
         "Set ssl_ca_file in [oslo_messaging_rabbit] to the CA of RabbitMQ, and use a name in "
         "{option} that the certificate contains",
+    ),
+    Fault.FILE: (
+        "a file that TLS needs cannot be read",
+        "Correct ssl_ca_file, ssl_cert_file and ssl_key_file in [oslo_messaging_rabbit], and let "
+        "the agent's account read these files",
     ),
     Fault.CLOSED: (
         "it closes the connection immediately",

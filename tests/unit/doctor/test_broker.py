@@ -53,6 +53,7 @@ class FaultTest(unittest.TestCase):
             (amqp.NotAllowed("access to vhost 'x' refused for user 'u'"), Fault.NOT_ON_VHOST),
             (ssl.SSLCertVerificationError("self-signed"), Fault.CERTIFICATE),
             (ssl.SSLError("wrong version number"), Fault.TLS),
+            (FileNotFoundError(errno.ENOENT, "No such file"), Fault.FILE),
             (TimeoutError("timed out"), Fault.TIMEOUT),
             (ConnectionRefusedError(), Fault.REFUSED),
             (ConnectionResetError(), Fault.CLOSED),
