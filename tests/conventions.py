@@ -1,14 +1,13 @@
 """The conventions of the tests, checked in their source.
 
 Each test asserts something, no unit test waits by the clock, no test is skipped without permission,
-each module has a test of its name, and each patched name exists.
+and each module has a test of its name. ``names.py`` checks the names that tests use.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-import pkgutil
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -20,9 +19,7 @@ SOURCE = ROOT / "nova_cachemig"
 TESTED_ELSEWHERE = ROOT / "tests/tested-elsewhere.txt"
 ALLOWED_SKIPS = ROOT / "tests/allowed-skips.txt"
 
-_OWN_PACKAGES = (SOURCE.name, "tests", "tools", "benchmarks")
 _SKIPS = ("skip", "skipIf", "skipUnless", "skipTest", "SkipTest")
-_PATCHES = ("patch", "object", "multiple")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -48,9 +45,9 @@ class Module:
                 functions.setdefault(node.name, []).append(node)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                imports.update(filter(None, map(_file, names)))
+                imports.update(filter(None, map(file_of, names)))
             elif isinstance(node, ast.Import):
-                imports.update(filter(None, (_file(alias.name) for alias in node.names)))
+                imports.update(filter(None, (file_of(alias.name) for alias in node.names)))
         return cls(path, tree, functions, frozenset(imports))
 
     def visible(self) -> Iterator[Module]:
@@ -63,7 +60,8 @@ class Module:
             seen |= module.imports
 
 
-def _file(module: str) -> Path | None:
+def file_of(module: str) -> Path | None:
+    """Return the file of a module of the package or the tests; None for others."""
     if module.split(".", maxsplit=1)[0] not in ("tests", SOURCE.name):
         return None
     path = ROOT.joinpath(*module.split("."))
@@ -80,7 +78,7 @@ def without_assertion(path: Path) -> list[str]:
         for name, functions in seen.functions.items():
             helpers.setdefault(name, []).extend(functions)
     return [
-        _place(path, function, name)
+        place(path, function, name)
         for name, functions in module.functions.items()
         if name.startswith("test")
         for function in functions
@@ -120,7 +118,7 @@ def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
         elif isinstance(node, ast.While):
             exempt = True
         elif isinstance(node, ast.Call) and not exempt and _sleeps(node):
-            found.append(_place(path, node, ast.unparse(node)))
+            found.append(place(path, node, ast.unparse(node)))
         for child in ast.iter_child_nodes(node):
             visit(child, exempt)
 
@@ -139,79 +137,7 @@ def skips(path: Path, allowed: Collection[str] = ()) -> list[str]:
     if any(pattern.startswith(f"{module}.") for pattern in allowed):
         return []
     calls = (node for node in ast.walk(Module.read(path).tree) if isinstance(node, ast.Call))
-    return [_place(path, call, _called(call)) for call in calls if _called(call) in _SKIPS]
-
-
-def unknown_patches(path: Path) -> list[str]:
-    """Return the names that a file patches although they do not exist, as "file:line name".
-
-    It imports the patched modules. Only names in modules and classes of this project that the file
-    imports are checked, for ``mock.patch``, ``patch.object`` and ``patch.multiple``.
-    """
-    tree = Module.read(path).tree
-    imported = _imported(tree)
-    found: list[str] = []
-
-    def visit(node: ast.AST, local: frozenset[str]) -> None:
-        if isinstance(node, Function):
-            local |= _local_names(node)
-        elif isinstance(node, ast.Call):
-            for target, name in _patched(node):
-                first, _, rest = target.partition(".")
-                origin = None if first in local else imported.get(first)
-                if origin and not _exists(origin, f"{rest}.{name}".lstrip(".")):
-                    found.append(_place(path, node, f"{target}.{name}"))
-        for child in ast.iter_child_nodes(node):
-            visit(child, local)
-
-    visit(tree, frozenset())
-    return found
-
-
-def _imported(tree: ast.Module) -> dict[str, str]:
-    """Return what the imports bind: name → dotted origin, in this project only."""
-    origins = {name: name for name in _OWN_PACKAGES}  # as mock.patch("package.module.name") uses
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            origins |= {alias.asname: alias.name for alias in node.names if alias.asname}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return {
-        name: origin
-        for name, origin in origins.items()
-        if origin.partition(".")[0] in _OWN_PACKAGES
-    }
-
-
-def _local_names(function: Function) -> frozenset[str]:
-    nodes = list(ast.walk(function))
-    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return frozenset(stored | {node.arg for node in nodes if isinstance(node, ast.arg)})
-
-
-def _patched(call: ast.Call) -> Iterator[tuple[str, str]]:
-    """Yield the target and the name, both as written, of each constant name that is patched."""
-    function = ast.unparse(call.func).removeprefix("mock.").removeprefix("patch.")
-    texts = [arg.value if isinstance(arg, ast.Constant) else "" for arg in call.args]
-    if function not in _PATCHES or not call.args:
-        return
-    if function == "multiple":
-        yield from ((ast.unparse(call.args[0]), k.arg) for k in call.keywords if k.arg)
-    elif function == "object" and texts[1]:
-        yield ast.unparse(call.args[0]), texts[1]
-    elif function == "patch" and "." in texts[0]:
-        target, _, name = texts[0].rpartition(".")
-        yield target, name
-
-
-def _exists(origin: str, attributes: str) -> bool:
-    """Return whether ``origin``, a module or its member, has this attribute of attributes."""
-    try:
-        pkgutil.resolve_name(f"{origin}.{attributes}")
-    except (ImportError, AttributeError):
-        return False
-    return True
+    return [place(path, call, _called(call)) for call in calls if _called(call) in _SKIPS]
 
 
 class Elsewhere(NamedTuple):
@@ -288,5 +214,6 @@ def _called(node: ast.Call) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def _place(path: Path, node: ast.expr | Function, what: str) -> str:
+def place(path: Path, node: ast.expr | ast.stmt, what: str) -> str:
+    """Return where a node is, as "file:line what"."""
     return f"{path.relative_to(ROOT)}:{node.lineno} {what}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from tests import conventions
+from tests import conventions, names
 from tools.results import allowed_skips
 
 TESTS = conventions.ROOT / "tests"
@@ -31,8 +31,12 @@ class ThisProject(unittest.TestCase):
         ]
         self.assertEqual([], found, f"see {conventions.ALLOWED_SKIPS.name}")
 
+    def test_each_imported_name_exists(self) -> None:
+        found = [f for path in TESTS.rglob("*.py") for f in names.unknown_imports(path)]
+        self.assertEqual([], found)
+
     def test_each_patched_name_exists(self) -> None:
-        found = [f for path in TESTS.rglob("*.py") for f in conventions.unknown_patches(path)]
+        found = [f for path in TESTS.rglob("*.py") for f in names.unknown_patches(path)]
         self.assertEqual([], found)
 
     def test_each_module_has_a_test_of_its_name(self) -> None:
@@ -110,6 +114,20 @@ class Checking(unittest.TestCase):
         self.assertEqual([], conventions.skips(path, {"tests.test_x.T.*"}))
         self.assertEqual(3, len(conventions.skips(path, {"tests.test_xy.T.*"})))
 
+    def test_imported_names(self) -> None:
+        self.write("import os as system\nONE = 1\ndef two(): pass\nclass Three: pass\n", "x.py")
+        path = self.write(
+            "from tests.x import ONE, two, Three, system\n"
+            "from tests.x import gone, two as other\n"
+            "from tests import x, test_y, gone\n"
+            "from os import gone\n"
+        )
+        (self.root / "tests/__init__.py").touch()
+        self.assertEqual(
+            ["2 tests.x.gone", "3 tests.test_y", "3 tests.gone"],
+            [f.removeprefix("tests/test_x.py:") for f in names.unknown_imports(path)],
+        )
+
     def test_patched_names(self) -> None:
         path = self.write(
             "import time\n"
@@ -135,7 +153,7 @@ class Checking(unittest.TestCase):
             *("6 c.gone", "7 c.ast.gone", "8 c.gone.name", "10 Module.gone", "11 c.lost"),
             *("12 tests.conventions.gone", "13 tests.gone.name"),
         ]
-        found = conventions.unknown_patches(path)
+        found = names.unknown_patches(path)
         self.assertEqual([f"tests/test_x.py:{place}" for place in expected], found)
 
     def test_an_entry_of_the_list(self) -> None:
