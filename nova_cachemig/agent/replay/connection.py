@@ -42,9 +42,16 @@ class ConnectionLost(ConnectionError):
 class GuestConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
-    def __init__(self, target: Target, max_response: int) -> None:
-        """``max_response``: bytes of a response's body that are kept."""
+    def __init__(
+        self, target: Target, max_response: int, sock: socket.socket | None = None
+    ) -> None:
+        """``max_response``: bytes of a response's body that are kept.
+
+        ``sock``: the transport's socket, which the transport closes. Without it, requests are not
+        sent as records.
+        """
         self.target = target
+        self._sock = sock  # a transport gives no access to the flags of send()
         self.last_byte = 0.0  # loop time at which the guest last sent something
         self.prompt = False  # the guest keeps the connection open and its last response was quick
         self._max_response = max_response
@@ -54,6 +61,7 @@ class GuestConnection(asyncio.Protocol):
         self._waiting: collections.deque[OnOutcome] = collections.deque()
         self._complete: list[tuple[OnOutcome, GuestResponse]] = []  # callbacks still to run
         self._waiting_since = 0.0  # loop time since which the first response is due
+        self._paused = 0  # requests without a response that were in flight at the last pause
         self._outgoing: list[bytes] = []  # the newest requests, to be sent in one packet
         self._writable = asyncio.Event()
         self._writable.set()
@@ -87,6 +95,10 @@ class GuestConnection(asyncio.Protocol):
             return False
         return retransmit.request_retransmission(self._transport.get_extra_info("socket"))
 
+    def note_pause(self) -> None:
+        """The guest is paused. The time of the requests in flight does not count for ``prompt``."""
+        self._paused = len(self._waiting)
+
     def usable(self, target: Target, idle: float) -> bool:
         """Whether it leads to ``target``, is open, and has been idle for at most ``idle`` s."""
         if self._idle_timeout is not None:  # half of it: the guest's timer started earlier
@@ -114,8 +126,27 @@ class GuestConnection(asyncio.Protocol):
     def flush(self) -> None:
         """Write the requests of this turn of the loop."""
         if self._outgoing and self._transport is not None:
-            self._transport.write(b"".join(self._outgoing))
+            data = b"".join(self._outgoing)
             self._outgoing.clear()
+            if rest := data[self._send_record(data) :]:
+                self._transport.write(rest)
+
+    def _send_record(self, data: bytes) -> int:
+        """Send what the socket accepts as one record; return the number of bytes.
+
+        TCP never merges a record with the bytes behind it. Without records it may retransmit two
+        writes in one segment. If the guest had only the first of them at its pause, it acknowledges
+        half of that segment. TCP then considers the other half to be in flight, and sends nothing
+        until its timer expires after a second.
+        """
+        if self._sock is None or self._transport is None or self._transport.is_closing():
+            return 0
+        if self._transport.get_write_buffer_size():
+            return 0  # not before the bytes of an earlier request
+        try:
+            return self._sock.send(data, socket.MSG_EOR | socket.MSG_DONTWAIT)
+        except OSError:  # the buffer is full, or the transport's write fails too and is reported
+            return 0
 
     async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestResponse:
         """Send a request whose body comes in chunks. Raises NotSent or ConnectionLost."""
@@ -256,7 +287,11 @@ class GuestConnection(asyncio.Protocol):
         on_outcome = self._waiting.popleft()
         self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
         now = self._loop.time()
-        self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
+        if self._paused:
+            self._paused -= 1
+            self.prompt = self.prompt and self._keep_alive
+        else:
+            self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
         self._waiting_since = now
         for name, value in self._headers:
             if name == "keep-alive" and (found := _KEEP_ALIVE_TIMEOUT.search(value)):

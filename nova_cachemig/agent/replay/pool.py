@@ -45,6 +45,7 @@ class ConnectionPool:
         self._idle: list[GuestConnection] = []
         self._busy: dict[GuestConnection, list[HeldWrite]] = {}  # → its writes in flight
         self._opened_at = 0.0  # loop time of the last send_to()
+        self._held_at = 0.0  # loop time at which the gate was last closed
         self._pipelining = True
         self.target: Target | None = None
         self.gate_open = False
@@ -62,6 +63,10 @@ class ConnectionPool:
 
     def hold(self) -> None:
         """The guest is silent: close the gate."""
+        if self.gate_open:
+            self._held_at = asyncio.get_running_loop().time()
+            for connection in self._busy:
+                connection.note_pause()
         self.gate_open = False
         self.changed.set()
 
@@ -76,12 +81,17 @@ class ConnectionPool:
         """Return a connection on which the write can be sent behind others, if there is one.
 
         ``in_flight``: the connection must have exactly so many, which keeps the total order.
+
+        A response since the pause shows that the guest still has the connection. It may come
+        before the gate opens. TCP then needs the next write: if the guest had the first of two
+        writes at the pause, the response to it ends TCP's retransmissions. Only an acknowledgement
+        of later bytes shows that the second write was lost.
         """
         for connection, ahead in self._busy.items():
             if (
                 connection.open
                 and connection.target == self.target
-                and connection.silent_since > self._opened_at  # it was used since the return
+                and connection.silent_since > self._held_at  # it was used since the pause
                 and (in_flight is None or in_flight == len(ahead))
                 and self.can_pipeline(connection, write, ahead)
             ):

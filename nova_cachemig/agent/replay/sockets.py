@@ -57,7 +57,7 @@ async def connect(
             sock.bind((source, 0))
         await loop.sock_connect(sock, (target.address, target.port))
         _, protocol = await loop.create_connection(
-            lambda: GuestConnection(target, max_response), sock=sock
+            lambda: GuestConnection(target, max_response, sock), sock=sock
         )
     except BaseException:
         sock.close()

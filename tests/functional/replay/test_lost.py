@@ -91,6 +91,39 @@ class LostInFlightTest(PausedGuest):
             self.assertEqual(200, (await taken).status_code)
         self.assertEqual(b"first taken", await self.applied())
 
+    async def test_a_write_behind_one_that_the_guest_had(self):
+        """The guest received the first write just before the pause, but not the second.
+
+        The response to the first write tells TCP that its retransmissions were needless. TCP then
+        waits for the acknowledgement of the second until its timer expires, after a second. A third
+        write shows the gap, and TCP retransmits the second.
+        """
+        loop = asyncio.get_running_loop()
+        async with client(self.writes.intake_socket) as http:
+            for _ in range(2):  # the connection is known to be prompt
+                await http.put("/", content=b"first")
+            self.pause("output")
+            had = asyncio.create_task(http.put("/had", content=b"had"))
+            await asyncio.sleep(0.03)
+            self.pause("input")
+            lost = asyncio.create_task(http.put("/lost", content=b"lost"))
+            await asyncio.sleep(0.3)
+            await self.writes.hold("shop")
+            later = asyncio.create_task(http.put("/later", content=b"later"))
+            await asyncio.sleep(0.7)
+            # The guest's TCP retransmits the response before it gets a retransmission of the agent.
+            self.inside("nft", "delete chain inet pause output")
+            self.assertEqual(200, (await had).status_code)
+            self.resume()
+            began = loop.time()
+            await self.writes.send_to("shop", self.target)
+            self.assertEqual(200, (await lost).status_code)
+            took = loop.time() - began
+            self.assertEqual(200, (await later).status_code)
+            await asyncio.sleep(1.5)  # no segment arrives late
+        self.assertEqual(b"first first had lost later", await self.applied())
+        self.assertLess(took, 0.4)
+
     async def test_tcp_retransmits_immediately(self):
         self.assertLess(await self.after_a_pause(), 0.4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import unittest
 from typing import Any
 from unittest import mock
@@ -24,10 +25,14 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.packets: list[bytes] = []
         self.closed = False
+        self.buffered = 0
         self.socket = mock.Mock()
 
     def write(self, data: Any) -> None:
         self.packets.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
 
     def is_closing(self) -> bool:
         return self.closed
@@ -48,9 +53,9 @@ def response(body: bytes, *lines: bytes) -> bytes:
 
 
 class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
-    def make(self) -> GuestConnection:
+    def make(self, sock: Any = None) -> GuestConnection:
         self.wire = Wire()
-        made = GuestConnection(HERE, LIMIT)
+        made = GuestConnection(HERE, LIMIT, sock)
         made.connection_made(self.wire)
         self.outcomes: list[tuple[int, GuestResponse | BaseException]] = []
         return made
@@ -188,6 +193,49 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
                 self.send(made, 1)
                 made.data_received(response(b""))
             self.assertEqual(expected, made.prompt)
+
+    async def test_a_pause_does_not_change_prompt(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        made.data_received(response(b""))
+        self.assertTrue(made.prompt)
+        self.send(made, 2)
+        self.send(made, 3)
+        made.note_pause()
+        self.send(made, 4)
+        with mock.patch.object(connection, "PROMPT", -1.0):
+            made.data_received(response(b""))
+            made.data_received(response(b""))
+            self.assertTrue(made.prompt)
+            made.data_received(response(b""))
+            self.assertFalse(made.prompt)  # this one was sent after the return
+
+    async def test_a_turn_of_the_loop_is_one_record_of_the_socket(self) -> None:
+        sock = mock.Mock(**{"send.return_value": 20})
+        made = self.make(sock)
+        self.send(made, 1, 2)
+        await self.turn()
+        sock.send.assert_called_once_with(
+            b"request 1\nrequest 2\n", socket.MSG_EOR | socket.MSG_DONTWAIT
+        )
+        self.assertEqual([], self.wire.packets)
+
+    async def test_the_transport_sends_what_the_socket_did_not_accept(self) -> None:
+        sock = mock.Mock(**{"send.side_effect": [4, BlockingIOError, OSError]})
+        made = self.make(sock)
+        for number in (1, 2, 3):
+            self.send(made, number)
+            await self.turn()
+        self.assertEqual([b"est 1\n", b"request 2\n", b"request 3\n"], self.wire.packets)
+
+    async def test_the_order_of_requests_is_kept(self) -> None:
+        sock = mock.Mock()
+        made = self.make(sock)
+        self.wire.buffered = 9
+        self.send(made, 1)
+        await self.turn()
+        self.assertFalse(sock.send.called)
+        self.assertEqual([b"request 1\n"], self.wire.packets)
 
     async def test_close_resets(self) -> None:
         """Otherwise the kernel would go on retransmitting."""
