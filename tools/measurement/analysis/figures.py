@@ -159,9 +159,11 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
 def _machine(run: Run, found: Sequence[Blackout]) -> dict[str, Any]:
     """How slow and how busy the machine was.
 
-    The bars use the slowdown at the guest's return, when the held requests are processed.
+    The bars use the slowdown at the guest's return: from the time when the guest runs again until
+    it has processed the held requests.
     """
-    returns = speed.slowdown(run.speed, [(gap.end, gap.end + speed.RETURN) for gap in found])
+    spans = [(gap.end - speed.RETURN, gap.end + speed.RETURN) for gap in found]
+    returns = speed.slowdown(run.speed, spans)
     whole = speed.slowdown(run.speed, [(0.0, run.duration)])
     return {
         "machine_slowdown": None if returns is None else round(returns, 3),

@@ -15,7 +15,7 @@ from tools.measurement.analysis.quantile import quantile
 
 Samples = Sequence[tuple[float, float]]  # (second of the run, CPU seconds that the piece took)
 _BEST: Final = 0.01  # share of the pieces that the machine's best speed is taken from
-RETURN: Final = 0.3  # seconds after a blackout in which the guest processes the held requests
+RETURN: Final = 0.3  # seconds before and after the end of a blackout: the guest's return
 FEWEST: Final = 20  # samples in the spans; fewer give no value
 
 

@@ -30,7 +30,7 @@ LEGEND: Final = (
     "late: time in which a client waited > 100 ms for a cacheable page; rewritten: the same for a "
     "page to which a write came too shortly before the pause for another fetch; waiting: "
     "maximum number of writes; drained: after the blackout, until only the usual number waited; "
-    "slowdown: of the machine, after the blackout"
+    "slowdown: of the machine, at the guest's return"
 )
 
 
