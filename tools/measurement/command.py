@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tools.measurement import environment, guestlog, phases, plan, reads, session
-from tools.measurement.analysis.claims import BUSY
 from tools.measurement.analysis.outcome import Run, RunError
 from tools.measurement.analysis.page import page
 from tools.measurement.analysis.result import in_order, result
+from tools.measurement.analysis.speed import BUSY
 from tools.measurement.analysis.table import table
 from tools.measurement.load import Manner
 from tools.measurement.target import TargetError, sources

@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tools.measurement.analysis.speed import BUSY
+
 Figures = Mapping[str, Any]
 
 HIT_MS: Final = 50.0
 HELD_MS: Final = 150.0
 IN_FLIGHT_MS: Final = 300.0
 LATE_SHARE: Final = 0.01  # of the control's late time
-BUSY: Final = 2.0  # slowdown of the machine beyond which a missed time bar proves nothing
 RATE: Final = 100.0  # requests per second, less 2 % for the variance of Poisson arrivals
 _CHANCE: Final = 0.98
 

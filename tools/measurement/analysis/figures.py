@@ -90,14 +90,16 @@ def _late(run: Run, found: Sequence[Blackout], paths: frozenset[str]) -> dict[st
     excused: list[Request] = []
     for request in late.cacheable(run.requests, paths):
         (excused if rewritten.excuses(request) else requests).append(request)
-    intervals = late.late_intervals(requests)
+    slowdown = speed.LocalSlowdown(run.speed)
+    intervals = late.late_intervals(requests, slowdown)
     span = _migration(run)
     total = late.length(intervals)
     inside = late.length(late.within(intervals, *span)) if span else None
     return {
         "late_cacheable_s": round(total, 3),
         "late_cacheable_during_migration_s": None if inside is None else round(inside, 3),
-        "late_rewritten_s": round(late.length(late.late_intervals(excused)), 3),
+        "late_unscaled_s": round(late.length(late.late_intervals(requests)), 3),
+        "late_rewritten_s": round(late.length(late.late_intervals(excused, slowdown)), 3),
         "rewritten_requests": len(excused),
         "cacheable_requests": len(requests),
         "cacheable_max_ms": _ms(max((r.latency for r in requests), default=None)),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tools.measurement.analysis.outcome import Request, Run
 
 LATE: Final = 0.1  # seconds; users notice a longer wait (Nielsen: 0.1 s feels instantaneous)
 Interval = tuple[float, float]
+
+
+def _full_speed(start: float, end: float) -> float:
+    return 1.0
 
 
 def cacheable_paths(runs: Iterable[Run]) -> frozenset[str]:
@@ -61,12 +65,16 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
     return merged
 
 
-def late_intervals(requests: Iterable[Request]) -> list[Interval]:
+def late_intervals(
+    requests: Iterable[Request], slowdown: Callable[[float, float], float] = _full_speed
+) -> list[Interval]:
     """The intervals in which a request waited that took longer than ``LATE`` in all.
 
-    A request without a response is late until the client gives it up.
+    A request without a response is late until the client gives it up. ``slowdown(start, end)`` is
+    how much slower than at its best the machine was between two instants; the limit grows with it.
     """
-    return union((r.scheduled, r.done) for r in requests if r.latency > LATE)
+    waits = ((r.scheduled, r.done) for r in requests if r.latency > LATE)
+    return union(wait for wait in waits if wait[1] - wait[0] > LATE * slowdown(*wait))
 
 
 def length(intervals: Iterable[Interval]) -> float:

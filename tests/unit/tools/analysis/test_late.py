@@ -51,6 +51,13 @@ class LateTest(unittest.TestCase):
         self.assertEqual(3.5, late.length(found))
         self.assertEqual([(2, 2.5), (7, 8)], late.within(found, 2, 8))
 
+    def test_the_limit_grows_with_the_machines_slowdown(self) -> None:
+        waits = [makers.read(1, 0.15), makers.read(3, 0.15), makers.read(5, 0.25)]
+        found = late.late_intervals(
+            waits, lambda start, end: 2.0 if start < 2 or start > 4 else 1.0
+        )
+        self.assertEqual([(3, 3.15), (5, 5.25)], found)
+
     @given(INTERVALS)
     def test_union_covers_the_same_instants(self, intervals: list[tuple[int, int]]) -> None:
         merged = late.union([(float(a), float(b)) for a, b in intervals])
