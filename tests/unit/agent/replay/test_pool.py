@@ -1,4 +1,4 @@
-"""What the guest's pause and return mean for its connections."""
+"""The connections of a guest at its pause and its return."""
 
 import asyncio
 import unittest

@@ -59,7 +59,7 @@ class ConnectTest(unittest.IsolatedAsyncioTestCase):
 
 
 class RecordsTest(unittest.IsolatedAsyncioTestCase):
-    """Requests over a real socket, to a guest that does nothing by itself."""
+    """Requests over a real socket, to a guest that only listens."""
 
     address = "127.0.0.1"
 
