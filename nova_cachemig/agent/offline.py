@@ -13,9 +13,14 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_cachemig.agent.engine import offline as engine
+from nova_cachemig.agent.engine.offline import EngineStatus
+from nova_cachemig.agent.journal import lock
+from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.offline import engine_of, newest_handovers, spool_of
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files, schema
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.write import WriteState
@@ -62,6 +67,36 @@ class OfflineAgent:
     def remove_service(self, name: str) -> Path:
         """Remove one service; the file that contained it."""
         return files.remove(self._services, name)
+
+    # -- the engines -----------------------------------------------------------------------
+
+    def engines(self) -> list[EngineStatus]:
+        """HAProxy and Varnish, as they run now."""
+        return asyncio.run(engine.status(self._conf))
+
+    def stop_engines(self, patience: float | None) -> list[str]:
+        """Stop both; the names of those that ran. Raises ComponentError while an agent runs.
+
+        Requests in flight may finish within ``patience`` seconds; None: as long as the engine's
+        options let a request take.
+        """
+        holder = lock.holder(Path(self._conf.agent.state_dir))
+        if holder is not None:
+            raise ComponentError(
+                f"the agent runs (process {holder}) and would start the engines again: stop it "
+                "first"
+            )
+        options = self._conf.engine
+        if patience is None:
+            patience = options.hold_timeout + options.connect_patience
+        return asyncio.run(engine.stop(self._conf, patience))
+
+    def waiting_writes(self) -> int:
+        """The number of writes on disk that the guests have not received."""
+        try:
+            return sum(1 for _ in self.writes([WriteState.ACCEPTED, WriteState.RESEND]))
+        except JournalError:  # no agent has run here yet
+            return 0
 
     # -- the journal -----------------------------------------------------------------------
 

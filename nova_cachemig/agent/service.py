@@ -30,17 +30,20 @@ from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.server import RpcServer
+from nova_cachemig.systemd import Notifier
 
 LOG = log.getLogger(__name__)
 
+_STATUS_EVERY = 2.0  # seconds between two looks at what systemd is to show
 _LEARN_POLL = 0.1  # seconds between two checks whether users still wait
 
 
 class Agent:
     """Everything that runs on the cache node, in one event loop."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, systemd: Notifier) -> None:
         self._conf = conf
+        self._systemd = systemd
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
         self._warmer: LearningWarmer = _warmer(conf, self._engine.cache_socket)
@@ -87,9 +90,12 @@ class Agent:
                 work = [
                     tasks.create_task(self._learn()),
                     tasks.create_task(self._registry.watch(self._conf.agent.reload_interval)),
+                    tasks.create_task(self._report(server)),
                 ]
+                self._systemd.ready()
                 LOG.info("the agent serves %d services", len(self._registry.routes()))
                 await stop.wait()
+                self._systemd.stopping()
                 for task in work:
                     task.cancel()
             await asyncio.to_thread(server.stop)
@@ -126,6 +132,18 @@ class Agent:
     async def _apply(self, routes: tuple[Route, ...]) -> dict[str, str]:
         self._warmer.set_services(route.service for route in routes)
         return await self._engine.apply(routes)
+
+    async def _report(self, server: RpcServer) -> None:
+        """Report the state to systemd, whose watchdog notices when this loop hangs."""
+        interval = min(_STATUS_EVERY, self._systemd.watchdog_interval or _STATUS_EVERY)
+        while True:
+            self._systemd.alive()
+            bus = (
+                "listening" if server.listening else f"not listening: {server.why_not or 'not yet'}"
+            )
+            services, handovers = len(self._registry.routes()), len(self._manager.live())
+            self._systemd.status(f"{services} services, {handovers} handovers; {bus}")
+            await asyncio.sleep(interval)
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Final
@@ -16,6 +17,7 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.service import Agent
 from nova_cachemig.conf import setup
 from nova_cachemig.rpc import bus
+from nova_cachemig.systemd import Notifier
 
 LOG = log.getLogger(__name__)
 
@@ -32,7 +34,7 @@ async def _run(conf: cfg.ConfigOpts) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Agent(conf).run(stop)
+    await Agent(conf, Notifier()).run(stop)
 
 
 def main() -> int:
@@ -48,6 +50,11 @@ def main() -> int:
         print(f"{PROG}: {exc}", file=sys.stderr)
         return 1
     log.setup(conf, "nova-cachemig")
+    if os.geteuid() == 0:
+        LOG.warning(
+            "the agent runs as root, and so do HAProxy and Varnish, which serve the Internet: "
+            "give them an own account with ambient capabilities (User= in the systemd unit)"
+        )
     try:
         uvloop.run(_run(conf))  # what benchmarks/journal measures
     except ComponentError as exc:

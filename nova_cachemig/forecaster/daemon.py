@@ -83,8 +83,11 @@ class Daemon:
         for each in self.sources.values():
             each.start(self.collector)
 
-    def run(self) -> None:
-        """Forecast until :meth:`stop`, then stop the sources and save the history."""
+    def run(self, after_round: Callable[[], None] = lambda: None) -> None:
+        """Forecast until :meth:`stop`, then stop the sources and save the history.
+
+        ``after_round`` is called after each forecast.
+        """
         interval = float(self.conf.forecaster.interval)
         pollers = [
             threading.Thread(
@@ -96,6 +99,7 @@ class Daemon:
             poller.start()
         while not self._over.wait(interval):
             self.forecast()
+            after_round()
         for each in self.sources.values():
             each.stop()
         self._schedulers.stop()

@@ -15,6 +15,7 @@ from nova_cachemig.forecaster.daemon import ConfigError, Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc import forecaster as contract
+from nova_cachemig.systemd import Notifier
 
 LOG = log.getLogger(__name__)
 
@@ -57,9 +58,19 @@ def run(args: Sequence[str]) -> int:
     server = contract.server(
         conf, options.topic, options.host, options.transport_url, Endpoint(daemon)
     )
+    systemd = Notifier()
     daemon.start()
     server.start()
+    systemd.ready()
     LOG.info("forecasting %s every %d s", options.metric, options.interval)
-    daemon.run()
+
+    def report() -> None:
+        hosts = len(daemon.latest.snapshot.hosts) if daemon.latest else 0
+        bus = "listening" if server.listening else f"not listening: {server.why_not or 'not yet'}"
+        systemd.status(f"forecast of {hosts} hosts; {bus}")
+
+    report()
+    daemon.run(report)
+    systemd.stopping()
     server.stop()
     return 0

@@ -23,11 +23,13 @@ class Faults:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._logged: dict[str, float] = {}
+        self._present: dict[str, str] = {}
 
     def note(self, cause: str, detail: object = "", *, trace: bool = False) -> None:
         """Count one occurrence. ``trace``: with the traceback of the exception in hand."""
         with self._lock:
             count = self._counts[cause] = self._counts.get(cause, 0) + 1
+            self._present[cause] = str(detail)
             now, before = self._clock(), self._logged.get(cause)
             if before is not None and now - before < QUIET:
                 return
@@ -37,9 +39,16 @@ class Faults:
     def recovered(self, *causes: str) -> None:
         """These causes are gone: the next occurrence of each is logged immediately."""
         with self._lock:
+            for cause in causes:
+                self._present.pop(cause, None)
             gone = [cause for cause in causes if self._logged.pop(cause, None) is not None]
         for cause in gone:
             LOG.info("cachemig: no longer: %s", cause)
+
+    def detail(self, cause: str) -> str:
+        """The newest detail of a cause that has not :meth:`recovered`; else an empty string."""
+        with self._lock:
+            return self._present.get(cause, "")
 
     def counts(self) -> dict[str, int]:
         """Occurrences by cause since the process began."""

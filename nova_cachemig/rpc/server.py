@@ -112,6 +112,11 @@ class RpcServer:
         """Whether requests reach this server now, as far as it knows."""
         return self._listening.is_set()
 
+    @property
+    def why_not(self) -> str:
+        """Why the server does not listen, with the remedy; empty if it does or has just begun."""
+        return self.faults.detail(self._cause)
+
     def wait_listening(self, timeout: float) -> bool:
         """Wait until the server listens, at most ``timeout`` seconds; whether it does."""
         return self._listening.wait(timeout)

@@ -17,11 +17,14 @@ from oslo_log import log
 from nova_cachemig.agent.engine import files, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
-from nova_cachemig.agent.engine.process import Process, find_program, run_to_end
+from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
 from nova_cachemig.agent.engine.supervisor import Supervisor
 from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
+
+REPEAT_RELOAD = 2 * REPEAT_SIGNAL
+"""Seconds. A reload that was only slow is repeated, which costs one more worker process."""
 
 _FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
 
@@ -141,10 +144,14 @@ class Edge:
     async def _reload(self) -> None:
         assert self._process is not None, "started before"
         old = await self.worker_pid()
-        self._process.send_signal(signal.SIGUSR2)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         try:
             async with asyncio.timeout(self._conf.engine.start_timeout):
                 while True:
+                    if loop.time() >= due:  # again if the master process has lost the signal
+                        self._process.send_signal(signal.SIGUSR2)
+                        due = loop.time() + REPEAT_RELOAD
                     await self.admin.close()
                     try:
                         if await self.worker_pid() != old:

@@ -20,6 +20,10 @@ LOG = log.getLogger(__name__)
 MAX_LOG_SIZE = 8 << 20
 """Bytes. A larger log file of a process is deleted before the next start."""
 
+REPEAT_SIGNAL = 1.0
+"""Seconds after which a signal without effect is sent again. The master process of HAProxy 2.6
+loses a signal that arrives in the first instants after a reload. A repeated one does no harm."""
+
 
 def find_program(name: str, option: str) -> str:
     """Return the path of a program; raises ComponentError that names the option if missing."""
@@ -129,16 +133,25 @@ class Process:
             self.is_running()  # reaps it
 
     async def terminate(self, first: signal.Signals, patience: float) -> None:
-        """Send ``first``, after ``patience`` seconds SIGTERM, after 2 more seconds SIGKILL."""
+        """Send ``first``, after ``patience`` seconds SIGTERM, after 2 more seconds SIGKILL.
+
+        ``first`` is sent again every second: see :data:`REPEAT_SIGNAL`.
+        """
         for number, wait in ((first, patience), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._signal_until_ended(number)
             if not self.is_running():
                 break
-            self.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wait(), wait)
         if not self.is_running():
             self._pid_file.unlink(missing_ok=True)
         self.pid = None
+
+    async def _signal_until_ended(self, number: signal.Signals) -> None:
+        while self.is_running():
+            self.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(), REPEAT_SIGNAL)
 
     def log_tail(self) -> str:
         """Return the last four lines of output, for an error message."""

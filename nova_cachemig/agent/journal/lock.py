@@ -41,3 +41,23 @@ class DirectoryLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def holder(state_dir: Path) -> str | None:
+    """Return the pid of the agent that uses the directory, None if no agent does. Takes no lock.
+
+    "unknown" if the agent is in another container or the file cannot be read.
+    """
+    try:
+        fd = os.open(state_dir / "journal.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "unknown"
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(fd)
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from nova_cachemig.agent.engine import offline
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import read_head, until
@@ -49,6 +50,32 @@ class Restart(EngineCase):
         await self.flip(EdgeState.PASS)
         await until(lambda: "Retry-After 77" in text() and not self.engine._reload_lock.locked())
         self.assertEqual(200, (await self.get("/a")).status)
+
+    async def test_a_signal_right_after_a_reload_is_not_lost(self) -> None:
+        # HAProxy's master process loses a signal that arrives in the first instants after a reload.
+        for _ in range(2):
+            async with asyncio.timeout(15):
+                await self.engine._edge._reload()
+        self.assertEqual(200, (await self.get("/a")).status)
+        async with asyncio.timeout(10):
+            await self.engine.stop()
+
+    async def test_the_command_line_sees_and_stops_them(self) -> None:
+        await self.flip(EdgeState.SHIELDED)
+        reader, writer = await asyncio.open_connection(*self.edge)
+        await self.engine.detach()
+        pids = self.engine.pids
+        async with asyncio.timeout(5):
+            while (found := await offline.status(self.conf))[0].connections != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        self.assertEqual(list(pids.values()), [one.pid for one in found])
+        self.assertEqual((self.service.name,), found[0].in_handover)
+        self.assertTrue(found[0].version)
+        async with asyncio.timeout(10):
+            self.assertEqual(["haproxy", "varnishd"], await offline.stop(self.conf, 5.0))
+        self.assertEqual(b"", await reader.read())
+        writer.close()
+        self.assertEqual([None, None], [one.pid for one in await offline.status(self.conf)])
 
     async def test_stop_lets_requests_finish(self) -> None:
         self.guest.delays["/slow"] = 0.5

@@ -15,6 +15,7 @@ from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.warm.warmer import CacheWarmer
 from nova_cachemig.conf import setup
+from nova_cachemig.systemd import Notifier
 
 CONFIG = """
 [agent]
@@ -53,7 +54,7 @@ class AgentTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_engine_that_cannot_start_leaves_no_journal_open(self) -> None:
         conf = self.conf()
         with self.assertRaisesRegex(ComponentError, "varnishd"):
-            await service.Agent(conf).run(asyncio.Event())
+            await service.Agent(conf, Notifier({})).run(asyncio.Event())
         journal = Journal(conf)
         await journal.open()  # no other journal has locked its directory
         await journal.close()

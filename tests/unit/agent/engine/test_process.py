@@ -52,6 +52,18 @@ class Processes(ProcessCase):
         await process.terminate(signal.SIGTERM, 0.05)
         self.assertIsNone(process.pid)
 
+    async def test_a_signal_that_was_lost_is_repeated(self) -> None:
+        # The first signal is caught without an effect, as HAProxy does just after a reload.
+        trap = "n=0; trap 'n=$((n+1)); [ $n -lt 2 ] || exit 0' USR1; while :; do sleep 0.02; done"
+        process = self.process(SHELL, "-c", "echo up; " + trap)
+        self.spawn(process)
+        async with asyncio.timeout(10):
+            while process.log_tail() != "up":  # noqa: ASYNC110 - a process has no event
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            await process.terminate(signal.SIGUSR1, 60)
+        self.assertIsNone(process.pid)
+
     def test_a_missing_program_is_named(self) -> None:
         with self.assertRaisesRegex(ComponentError, r"\[engine\] haproxy = no-such"):
             find_program("no-such", "haproxy")

@@ -10,11 +10,11 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.journal.errors import JournalError, JournalLocked
-from nova_cachemig.agent.journal.lock import DirectoryLock
+from nova_cachemig.agent.journal.lock import DirectoryLock, holder
 
 HOLD = """
 import sys, pathlib
-from nova_cachemig.agent.journal.lock import DirectoryLock
+from nova_cachemig.agent.journal.lock import DirectoryLock, holder
 lock = DirectoryLock(pathlib.Path(sys.argv[1])); lock.take()
 print("taken", flush=True); sys.stdin.read()
 """
@@ -28,15 +28,15 @@ class DirectoryLockTest(unittest.TestCase):
 
     def test_the_error_names_the_owner_and_a_kill_frees_the_lock(self) -> None:
         command = [sys.executable, "-c", HOLD, str(self.path)]
-        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            assert holder.stdout is not None
-            self.assertEqual("taken\n", holder.stdout.readline())
-            with self.assertRaisesRegex(JournalLocked, f"process {holder.pid}"):
+            assert child.stdout is not None
+            self.assertEqual("taken\n", child.stdout.readline())
+            with self.assertRaisesRegex(JournalLocked, f"process {child.pid}"):
                 DirectoryLock(self.path).take()
         finally:
-            holder.kill()
-            holder.communicate()
+            child.kill()
+            child.communicate()
         lock = DirectoryLock(self.path)
         lock.take()
         self.assertEqual(f"{os.getpid()}\n", (self.path / "journal.lock").read_text())
@@ -46,3 +46,17 @@ class DirectoryLockTest(unittest.TestCase):
         (self.path / "file").write_text("")
         with self.assertRaisesRegex(JournalError, "state directory"):
             DirectoryLock(self.path / "file" / "below").take()
+
+
+class HolderTest(unittest.TestCase):
+    def test_the_holder_is_seen_without_taking_the_lock(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            root = Path(name)
+            self.assertIsNone(holder(root))
+            first = DirectoryLock(root)
+            first.take()
+            self.assertEqual(str(os.getpid()), holder(root))
+            first.release()
+            self.assertIsNone(holder(root))
+            first.take()
+            first.release()

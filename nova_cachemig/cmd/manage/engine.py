@@ -1,0 +1,100 @@
+"""``engine status|stop``: HAProxy and Varnish on this node, which run on without the agent."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from cliff.lister import Lister
+
+from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage.base import PlainErrors, files_of
+
+_COLUMNS = ("name", "pid", "version", "connections", "in_handover")
+
+
+class Status(PlainErrors, Lister):
+    """Show HAProxy and Varnish on this node: whether they run, and the load of HAProxy.
+
+    Asks the engines, not the agent: run it on the cache node, as the agent's account or as root.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Return columns and rows."""
+        found = files_of(self).engines()
+        return _COLUMNS, [tuple(_cell(getattr(one, name)) for name in _COLUMNS) for one in found]
+
+
+class Stop(PlainErrors):
+    """Stop HAProxy and Varnish on this node, for instance to take the node out of service.
+
+    They run on when the agent stops. Stop the agent first: it would start them again. HAProxy
+    accepts no new connections from now on and lets requests in flight finish. Users cannot reach
+    the services on this node's front addresses until an agent starts.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return cliff's parser with the confirmation and the patience."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
+        parser.add_argument(
+            "--patience",
+            metavar="SECONDS",
+            type=_patience,
+            help="Cut requests that take longer than this to finish (default: [engine] "
+            "hold_timeout + connect_patience).",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Say what the stop means for users, ask, stop."""
+        files = files_of(self)
+        engines = files.engines()
+        if all(engine.pid is None for engine in engines):
+            self.app.stdout.write("neither HAProxy nor Varnish runs\n")
+            return
+        for line in _consequences(engines, files.waiting_writes()):
+            self.app.stdout.write(f"{line}\n")
+        if not parsed_args.yes and not _confirmed():
+            raise ComponentError("nothing was stopped: confirm with 'yes', or use --yes")
+        stopped = files.stop_engines(parsed_args.patience)
+        self.app.stdout.write(f"stopped: {', '.join(stopped)}\n")
+
+
+def _consequences(engines: list[Any], waiting: int) -> list[str]:
+    haproxy = engines[0]
+    lines = []
+    if haproxy.connections is not None:
+        lines.append(f"clients connected now: {haproxy.connections}")
+    if haproxy.in_handover:
+        lines.append(
+            f"in a handover now: {', '.join(haproxy.in_handover)}. Requests that are held get no "
+            "response if the guest stays silent"
+        )
+    if waiting:
+        lines.append(
+            f"writes in the journal that the guests have not received: {waiting}. They stay on "
+            "disk, and an agent on this node sends them when it starts"
+        )
+    lines.append("afterwards nothing listens on this node's front addresses, until an agent starts")
+    return lines
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input("Stop HAProxy and Varnish? Type yes: ").strip().lower() == "yes"
+
+
+def _patience(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 86400.0:
+        raise argparse.ArgumentTypeError("must be from 0 to 86400")
+    return value
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else value
