@@ -33,7 +33,7 @@ class EngineTest(ManageCase):
         self.addCleanup(patch.stop)
 
     def haproxy(self) -> subprocess.Popen[bytes]:
-        """A process in the place of HAProxy."""
+        """Start a process that stands for HAProxy."""
         child = subprocess.Popen(["sleep", "60"])
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
