@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from nova_cachemig.forecaster.plot import draw
 from nova_cachemig.rpc import bus
-from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from nova_cachemig.rpc.client import BusError, RefusedError, UnreachableError
 from nova_cachemig.rpc.forecaster import ForecasterClient
 
 Wire = dict[str, Any]
@@ -104,6 +104,13 @@ def _call(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) ->
         return question(client)
     except RefusedError as exc:
         raise QueryError(str(exc)) from exc
+    except BusError as exc:
+        why = bus.why_unreachable(conf, options.transport_url)
+        text = f"the message bus cannot be reached ({why}). Check transport_url and RabbitMQ"
+        raise QueryError(text) from exc
     except UnreachableError as exc:
-        text = f"the forecaster does not respond on topic {options.topic}: {exc}"
+        text = (
+            f"no forecaster responds on topic {options.topic} ({exc}). Check that "
+            "nova-cachemig-forecaster runs, with the same transport_url and [forecaster] topic"
+        )
         raise QueryError(text) from exc

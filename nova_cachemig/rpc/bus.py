@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ EXCHANGE: Final = "nova-cachemig.rpc"
 
 ECHO: Final = "cachemig.echo"
 """The namespace of the casts that a server sends to itself."""
+
+_AMQP_PORT: Final = 5672
 
 Context = Mapping[str, Any]
 """The context of a request. Only ``request_id`` travels."""
@@ -69,6 +72,25 @@ def require_url(conf: cfg.ConfigOpts, url: str | None = None) -> None:
             "[DEFAULT] transport_url is not set: set it to the message bus that nova-compute uses, "
             "normally the transport_url of nova.conf"
         )
+
+
+def connected(transport: oslo_messaging.RPCTransport) -> bool:
+    """Whether the broker has accepted a connection for calls. True for a driver of another bus."""
+    return bool(getattr(transport._driver, "connected", True))
+
+
+def why_unreachable(conf: cfg.ConfigOpts, url: str | None) -> str:
+    """Try a TCP connection to each broker, one second each; a clause for the operator."""
+    found = []
+    for host in oslo_messaging.TransportURL.parse(conf, url).hosts:
+        where = (host.hostname, host.port or _AMQP_PORT)
+        try:
+            with socket.create_connection(where, timeout=1.0):
+                reason = "accepts connections, but no login: check user, password, vhost and TLS"
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+        found.append(f"{where[0]}:{where[1]}: {reason}")
+    return "; ".join(found) or "transport_url names no host"
 
 
 def check_primitive(value: Any, where: str = "value") -> None:

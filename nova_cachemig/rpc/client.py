@@ -20,7 +20,11 @@ _NO_CONTEXT: Mapping[str, Any] = {}
 
 
 class UnreachableError(Exception):
-    """No response in time: the bus is down, no server listens, or it is too busy."""
+    """No response in time: no server listens, or it is too busy. Or see :class:`BusError`."""
+
+
+class BusError(UnreachableError):
+    """The message bus is down, or refuses this program: no request left it."""
 
 
 class RefusedError(Exception):
@@ -153,18 +157,24 @@ class RpcClient:
             return UnreachableError(f"{method}: {self._no_listener()}")
         if isinstance(exc, oslo_messaging.MessagingTimeout):
             return UnreachableError(f"{method}: no response within {limit:.1f} s")
-        if isinstance(exc, OverdueError | oslo_messaging.MessageDeliveryFailure):
-            return UnreachableError(f"{method}: {exc}")
-        if isinstance(exc, oslo_messaging.ClientSendError):
-            return UnreachableError(f"{method}: {exc}")
+        if isinstance(exc, OverdueError):
+            return self._overdue(exc, method)
+        if isinstance(exc, oslo_messaging.MessageDeliveryFailure | oslo_messaging.ClientSendError):
+            return BusError(f"{method}: {exc}")
         if isinstance(exc, oslo_messaging.RemoteError):
             return self._refused(exc.exc_type, exc.value, method)
         name = type(exc).__name__.removesuffix("_Remote")
         if _from_driver(exc):
-            return UnreachableError(f"{method}: {name}: {_first_line(exc)}")
+            return BusError(f"{method}: {name}: {_first_line(exc)}")
         # An exception of the server arrives as RemoteError or, if its class is one of Python's own,
         # as that class.
         return self._refused(name, exc, method)
+
+    def _overdue(self, exc: OverdueError, method: str) -> UnreachableError:
+        transport = self._transport
+        if transport is None or bus.connected(transport):
+            return UnreachableError(f"{method}: {exc}")
+        return BusError(f"{method}: no connection to the message bus")
 
     def _refused(self, name: str | None, error: object, method: str) -> RefusedError:
         text = _first_line(error)

@@ -84,5 +84,12 @@ class Driver(impl_rabbit.RabbitDriver):
         known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
         # Values in the query of a URL take precedence over the configuration.
         own.query = {**url.query, **{k: v for k, v in FLAGS.items() if k in known}}
+        self.connected = False
+        """Whether the broker has ever accepted a connection for the responses to calls."""
         super().__init__(conf, own, *args, **kwargs)
         self._connection_pool.connection_cls = _Connection
+
+    def _get_reply_q(self) -> Any:
+        queue = super()._get_reply_q()  # waits without a limit while the broker is down
+        self.connected = True
+        return queue

@@ -13,7 +13,7 @@ from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.agent import HANDOVERS_PAGE, AgentClient
-from nova_cachemig.rpc.client import RefusedError, UnreachableError
+from nova_cachemig.rpc.client import BusError, RefusedError, UnreachableError
 from nova_cachemig.rpc.journal import JournalClient
 
 T = TypeVar("T")
@@ -64,6 +64,10 @@ class AgentUnreachableError(ComponentError):
     """The agent does not respond; the text says what to check."""
 
 
+class BusUnreachableError(ComponentError):
+    """The message bus cannot be used; the text says what to check."""
+
+
 class OnlineAgent:
     """The agent ``host``; each request ends within ``timeout`` seconds.
 
@@ -75,6 +79,7 @@ class OnlineAgent:
             bus.require_url(conf)
         except cfg.Error as exc:
             raise ComponentError(str(exc)) from exc
+        self._conf = conf
         self._topic = conf.agent.topic
         self._host = host
         self._timeout = timeout
@@ -140,11 +145,18 @@ class OnlineAgent:
             return request()
         except RefusedError as exc:
             raise AgentRefusedError(str(exc)) from exc
+        except BusError as exc:
+            raise BusUnreachableError(
+                f"the message bus cannot be reached ({bus.why_unreachable(self._conf, None)}). "
+                "Check [DEFAULT] transport_url and RabbitMQ. On the agent's own node, --offline "
+                "reads its files instead"
+            ) from exc
         except UnreachableError as exc:
             raise AgentUnreachableError(
-                f"agent {self._host} does not respond on topic {self._topic} ({exc}). Check that "
-                "nova-cachemig-agent runs there, and that both have the same transport_url and "
-                "[agent] topic. On its own node, --offline reads its files instead"
+                f"agent {self._host} does not respond on topic {self._topic} ({exc}). The message "
+                "bus works. Check that nova-cachemig-agent runs on that node, with the same "
+                "transport_url and [agent] topic, and with this name as [agent] host. On its own "
+                "node, --offline reads its files instead"
             ) from exc
 
     def _ask_for_each(self, items: Iterator[T]) -> Iterator[T]:

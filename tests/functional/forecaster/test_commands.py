@@ -121,7 +121,7 @@ class Commands(unittest.TestCase):
         self.ended()
         done = self.manage("forecast", "show")
         self.assertNotEqual(0, done.returncode)
-        self.assertIn("the forecaster does not respond", done.stderr)
+        self.assertIn("no forecaster responds", done.stderr)
         self.assertNotIn("Traceback", done.stderr)
 
 

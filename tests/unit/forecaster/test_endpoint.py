@@ -165,5 +165,5 @@ class Asking(Case):
 
     def test_no_forecaster_responds(self) -> None:
         self.daemon.conf.set_override("rpc_timeout", 0.2, group="forecaster")
-        with self.assertRaisesRegex(query.QueryError, "the forecaster does not respond on topic"):
+        with self.assertRaisesRegex(query.QueryError, "no forecaster responds on topic"):
             query.show(self.daemon.conf)

@@ -1,6 +1,7 @@
 import enum
 import json
 import math
+import socket
 import unittest
 from typing import Any
 
@@ -19,6 +20,19 @@ JSON = st.recursive(
 
 class Colour(enum.StrEnum):
     RED = "red"
+
+
+class Unreachable(unittest.TestCase):
+    def test_each_broker_and_its_cause_are_named_without_the_password(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            url = f"rabbit://a:secret@127.0.0.1:1,a:secret@127.0.0.1:{port}/"
+            found = bus.why_unreachable(cfg.ConfigOpts(), url)
+        self.assertEqual(
+            f"127.0.0.1:1: Connection refused; 127.0.0.1:{port}: accepts connections, but no "
+            "login: check user, password, vhost and TLS",
+            found,
+        )
 
 
 class Primitives(unittest.TestCase):

@@ -12,7 +12,7 @@ import oslo_messaging
 
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.bounded import OverdueError
-from nova_cachemig.rpc.client import RefusedError, RpcClient, UnreachableError
+from nova_cachemig.rpc.client import BusError, RefusedError, RpcClient, UnreachableError
 from tests.unit.rpc.endpoints import OnFakeBus, new_conf
 
 
@@ -38,18 +38,30 @@ class RpcClientTest(OnFakeBus):
 
     def test_errors_of_the_bus_and_of_a_missing_listener(self) -> None:
         undeliverable = oslo_messaging.MessageUndeliverable(None, None, None, None)
-        for error, words in (
-            (undeliverable, "no agent listens on topic .*, server cache1"),
-            (oslo_messaging.MessagingTimeout("x"), "no response within 0.5 s"),
-            (OverdueError("an earlier call still waits"), "an earlier call still waits"),
-            (oslo_messaging.MessageDeliveryFailure("down"), "down"),
-            (ConnectionRefusedError("refused"), "ConnectionRefusedError: refused"),
-            (amqp.AccessRefused("login"), "AccessRefused"),
+        for error, kind, words in (
+            (undeliverable, UnreachableError, "no agent listens on topic .*, server cache1"),
+            (oslo_messaging.MessagingTimeout("x"), UnreachableError, "no response within 0.5 s"),
+            (OverdueError("an earlier call waits"), UnreachableError, "an earlier call waits"),
+            (oslo_messaging.MessageDeliveryFailure("down"), BusError, "down"),
+            (ConnectionRefusedError("refused"), BusError, "ConnectionRefusedError: refused"),
+            (amqp.AccessRefused("login"), BusError, "AccessRefused"),
         ):
             with self.subTest(type(error).__name__):
                 found = self.failing(error)
-                self.assertIsInstance(found, UnreachableError)
+                self.assertIs(kind, type(found))
                 self.assertRegex(str(found), f"^ping: .*{words}")
+
+    def test_a_call_that_found_no_connection_is_an_error_of_the_bus(self) -> None:
+        client = RpcClient(
+            new_conf(),
+            bus.target(self.topic, "1.0"),
+            peer="agent",
+            url="rabbit://a:b@127.0.0.1:1/",
+            timeout=0.2,
+        )
+        self.addCleanup(client.close, 0.1)
+        with self.assertRaisesRegex(BusError, "ping: no connection to the message bus"):
+            client.call("ping", {})
 
     def test_errors_of_the_server(self) -> None:
         trace = "no such host\nTraceback (most recent call last):"

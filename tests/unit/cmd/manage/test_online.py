@@ -12,6 +12,14 @@ class UnreachableTest(ManageCase):
         for part in (self.topic, "transport_url", "nova-cachemig-agent runs", "--offline"):
             self.assertIn(part, line)
 
+    def test_a_bus_that_is_down_is_not_reported_as_an_agent_that_is_down(self) -> None:
+        text = self.config.read_text()
+        self.config.write_text(text.replace("fake://", "rabbit://a:secret@127.0.0.1:1/"))
+        [line] = self.fails("--timeout", "0.2", "handover", "list").splitlines()
+        self.assertIn("the message bus cannot be reached (127.0.0.1:1: Connection refused)", line)
+        self.assertNotIn("nova-cachemig-agent runs", line)
+        self.assertNotIn("secret", line)
+
     def test_the_agent_that_is_named_is_the_one_that_is_asked(self) -> None:
         self.serve()
         words = ("--timeout", "0.3", "--agent", "cache2", "handover", "list")
