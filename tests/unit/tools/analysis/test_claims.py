@@ -100,6 +100,10 @@ class SlownessTest(unittest.TestCase):
                 missed = self.missed(machine_slowdown=2.1, **{key: value})
                 self.assertEqual([True], [busy for _, busy in missed])
 
+    def test_a_machine_too_slow_in_the_whole_run(self) -> None:
+        missed = self.missed(machine_slowdown_run=2.1, hit_p99_ms=51.0)
+        self.assertEqual([True], [busy for _, busy in missed])
+
     def test_safety_is_never_excused(self) -> None:
         self.assertEqual([("writes lost", False)], self.missed(writes_lost=1, machine_slowdown=9.0))
 
