@@ -1,5 +1,6 @@
 import contextlib
 import io
+import logging
 import tempfile
 import unittest
 from pathlib import Path
@@ -18,6 +19,9 @@ class MainTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.config = Path(folder.name) / "agent.conf"
         self.config.write_text(f"{_BUS}{_NOVA}")
+        # log.setup() is faked, so the level that another test has set would stay.
+        self.addCleanup(logging.root.setLevel, logging.root.level)
+        logging.root.setLevel(logging.WARNING)
 
     def main(self, *words: str) -> tuple[int, str]:
         err = io.StringIO()

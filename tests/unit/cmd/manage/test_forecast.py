@@ -39,4 +39,4 @@ class ForecastTest(ManageCase):
         self.assertEqual("nova-cachemig-manage: cmp9 is unknown", line)
 
     def test_without_a_forecaster_it_is_a_sentence(self) -> None:
-        self.assertIn("does not respond on topic", self.fails("forecast", "show"))
+        self.assertIn("no forecaster responds on topic", self.fails("forecast", "show"))
