@@ -36,6 +36,8 @@ class ServiceRegistry:
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._errors: dict[str, str] = {}
+        self._round = 0  # number of the last look-up of guests
+        self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
         self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
         self._applied = True
@@ -135,16 +137,31 @@ class ServiceRegistry:
         )
         return Route(service, Target(before.target.address, service.port) if same else None)
 
+    def _unknown_guests(self) -> list[tuple[str, Route]]:
+        """Services without a known guest; those for which Nova did not respond come last."""
+        unknown = [(name, route) for name, route in self._routes.items() if route.target is None]
+        self._failed_in = {n: self._failed_in[n] for n, _ in unknown if n in self._failed_in}
+        return sorted(unknown, key=lambda item: self._failed_in.get(item[0], 0))
+
     async def _look_up_guests(self) -> bool:
+        """Ask Nova for each unknown guest, until Nova does not respond; whether one was found.
+
+        A question without a response takes up to half a minute, which would add up. The next round
+        begins with the services that this one did not ask for.
+        """
         found = False
-        for name, route in list(self._routes.items()):
-            if route.target is not None:
-                continue
+        unreachable = ""
+        self._round += 1
+        for name, route in self._unknown_guests():
             service = route.service
             try:
+                if unreachable:
+                    raise NovaUnreachableError(unreachable)
                 instance = await self._nova.instance(service.instance)
                 target = Target(instance.address(service.network), service.port)
             except NovaUnreachableError as exc:
+                if not unreachable:
+                    unreachable, self._failed_in[name] = str(exc), self._round
                 address = self._address_book.find(service)
                 if address is None:
                     self._report(name, exc)

@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import files
@@ -11,6 +12,8 @@ from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.service import Target
 from tests.unit.agent.services.test_files import service
 from tests.unit.agent.services.test_schema import UUID
+
+OTHER = "0b8c2f16-9d0e-4d2e-8a65-3f4f1d9c7a21"
 
 
 class FakeNova:
@@ -116,6 +119,32 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
         self.assertEqual([], await again.refresh())
         self.assertEqual(Target("10.0.0.5", 80), again.routes()[0].target)
+
+    async def test_a_nova_that_does_not_respond_is_asked_once_in_a_round(self):
+        names = ("a", "b", "c")
+        for number, name in enumerate(names):
+            files.add(self.directory, service(name=name, listen=f"10.9.0.{number + 1}:80"))
+        with mock.patch.object(
+            self.nova, "instance", side_effect=NovaUnreachableError("Nova could not be asked")
+        ) as ask:
+            for asked in range(1, 4):
+                errors = await self.registry.refresh()
+                self.assertEqual((asked, len(names)), (ask.call_count, len(errors)))
+
+    async def test_one_instance_without_a_response_does_not_block_the_others(self):
+        files.add(self.directory, service(name="a", instance=OTHER, listen="10.9.0.1:80"))
+        files.add(self.directory, service(name="b", listen="10.9.0.2:80"))
+        real = self.nova.instance
+
+        async def instance(uuid):
+            if uuid == OTHER:
+                raise NovaUnreachableError("Nova could not be asked")
+            return await real(uuid)
+
+        with mock.patch.object(self.nova, "instance", instance):
+            self.assertEqual(2, len(await self.registry.refresh()))
+            self.assertEqual(1, len(await self.registry.refresh()))
+        self.assertEqual(1, len(self.registry.routes_for(UUID)))
 
     async def test_a_damaged_address_book_counts_as_empty(self):
         files.add(self.directory, service())
