@@ -5,8 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
+
+import tenacity
 
 from nova_cachemig.agent.journal.errors import JournalError, JournalLocked
+
+_PATIENCE: Final = 0.3  # seconds; holder() has the lock for an instant
 
 
 class DirectoryLock:
@@ -24,7 +29,7 @@ class DirectoryLock:
         except OSError as exc:
             raise JournalError(f"Cannot use the state directory: {exc}") from exc
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except OSError as exc:
             holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
@@ -43,9 +48,20 @@ class DirectoryLock:
             self._fd = None
 
 
-def holder(state_dir: Path) -> str | None:
-    """Return the pid of the agent that uses the directory, None if no agent does. Takes no lock.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(BlockingIOError),
+    stop=tenacity.stop_after_delay(_PATIENCE),
+    wait=tenacity.wait_fixed(0.02),
+    reraise=True,
+)
+def _lock(fd: int) -> None:
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+
+def holder(state_dir: Path) -> str | None:
+    """Return the pid of the agent that uses the directory, None if no agent does.
+
+    Holds a shared lock for an instant, for which an agent that starts then waits. Returns
     "unknown" if the agent is in another container or the file cannot be read.
     """
     try:

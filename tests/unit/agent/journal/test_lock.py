@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from nova_cachemig.agent.journal.errors import JournalError, JournalLocked
 from nova_cachemig.agent.journal.lock import DirectoryLock, holder
@@ -60,3 +62,19 @@ class HolderTest(unittest.TestCase):
             self.assertIsNone(holder(root))
             first.take()
             first.release()
+
+    def test_an_agent_that_starts_waits_for_it(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            lock = DirectoryLock(Path(name))
+            refused = [BlockingIOError(), BlockingIOError()]
+            real = fcntl.flock
+
+            def flock(fd: int, operation: int) -> None:
+                if refused:
+                    raise refused.pop()
+                real(fd, operation)
+
+            with mock.patch.object(fcntl, "flock", flock):
+                lock.take()
+            self.assertEqual(str(os.getpid()), holder(Path(name)))
+            lock.release()
