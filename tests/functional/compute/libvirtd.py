@@ -155,7 +155,7 @@ class Libvirtd:
         deadline = time.monotonic() + START_LIMIT
         while True:
             try:
-                libvirt.open(self.uri(read_only=False)).close()
+                self.open().close()
             except libvirt.libvirtError as exc:
                 if time.monotonic() > deadline or process.poll() is not None:
                     log = (self.home / "log").read_text(errors="replace")[-2000:]
@@ -165,10 +165,18 @@ class Libvirtd:
                 return
 
     def connect(self) -> Any:
-        """Return the test's connection, with write access."""
+        """Return the test's connection, with write access.
+
+        One thread only may use it: before libvirt 10.0 the call of a second thread can wait until
+        that of the first has ended (the race of g_main_loop_quit in ``virNetClientIO``).
+        """
         if self._connection is None:
-            self._connection = libvirt.open(self.uri(read_only=False))
+            self._connection = self.open()
         return self._connection
+
+    def open(self) -> Any:
+        """Return a new connection, with write access."""
+        return libvirt.open(self.uri(read_only=False))
 
     def domain(self) -> Any:
         """Return the only domain of the test driver."""

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 import unittest
-from typing import Any
 from unittest import mock
 
 import libvirt
@@ -46,11 +45,14 @@ class _Awaited(logging.Handler):
 
 
 class Migration:
-    """One call of libvirt, in its own thread."""
+    """One call of libvirt, in its own thread and on its own connection."""
 
-    def __init__(self, guest: Any, to: Libvirtd, bandwidth: int, flags: int = 0) -> None:
+    def __init__(
+        self, instance: str, source: Libvirtd, to: Libvirtd, bandwidth: int, flags: int = 0
+    ) -> None:
         self.error: libvirt.libvirtError | None = None
-        self._guest = guest
+        self._connection = source.open()
+        self._guest = self._connection.lookupByUUIDString(instance)
         self._to = to.uri(read_only=False)
         self._params = {
             libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{to.home}/data",
@@ -69,6 +71,7 @@ class Migration:
     def join(self) -> None:
         """Wait for its end."""
         self._thread.join(LIMIT)
+        assert not self._thread.is_alive()
 
 
 class LiveMigration(unittest.TestCase):
@@ -119,6 +122,13 @@ class LiveMigration(unittest.TestCase):
             with contextlib.suppress(libvirt.libvirtError):  # it is on one of them
                 daemon.connect().lookupByUUIDString(self.instance).destroy()
 
+    def migrate(
+        self, bandwidth: int, destination: Libvirtd | None = None, flags: int = 0
+    ) -> Migration:
+        """Start to migrate this test's guest at this bandwidth, in MiB/s."""
+        to = destination or self.destination
+        return Migration(self.instance, self.source, to, bandwidth, flags)
+
     def events(self) -> list[GuestEvent]:
         """Return the events of this test's guest that the agent has received."""
         return [
@@ -145,7 +155,7 @@ class LiveMigration(unittest.TestCase):
             time.sleep(0.02)  # libvirt sends its event to the watcher only
 
     def test_a_pre_copy(self) -> None:
-        migration = Migration(self.guest, self.destination, FAST)
+        migration = self.migrate(FAST)
         migration.join()
         self.assertIsNone(migration.error)
         self.expect(
@@ -155,7 +165,7 @@ class LiveMigration(unittest.TestCase):
         self.assertTrue(self.destination.connect().lookupByUUIDString(self.instance).isActive())
 
     def test_a_post_copy(self) -> None:
-        migration = Migration(self.guest, self.destination, SLOW, libvirt.VIR_MIGRATE_POSTCOPY)
+        migration = self.migrate(SLOW, flags=libvirt.VIR_MIGRATE_POSTCOPY)
         self.await_copy()
         self.guest.migrateStartPostCopy(0)
         migration.join()
@@ -173,7 +183,7 @@ class LiveMigration(unittest.TestCase):
         self.assertIn(self.summaries(), (paused + resumed, paused + resumed[1:]))
 
     def test_a_forced_completion(self) -> None:
-        migration = Migration(self.guest, self.destination, SLOW)
+        migration = self.migrate(SLOW)
         self.await_copy()
         self.guest.suspend()
         migration.join()
@@ -187,7 +197,7 @@ class LiveMigration(unittest.TestCase):
         destination = Libvirtd("frozen", driver="qemu")
         self.addCleanup(destination.close)
         destination.start()
-        migration = Migration(self.guest, destination, SLOW)
+        migration = self.migrate(SLOW, destination)
         self.await_copy()
         destination.freeze()
         self.guest.migrateSetMaxSpeed(FAST)
@@ -201,7 +211,7 @@ class LiveMigration(unittest.TestCase):
         )
 
     def test_a_migration_that_is_aborted_pauses_nothing(self) -> None:
-        migration = Migration(self.guest, self.destination, SLOW)
+        migration = self.migrate(SLOW)
         self.await_copy()
         self.guest.abortJob()
         migration.join()
