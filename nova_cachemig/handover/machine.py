@@ -6,7 +6,7 @@ import dataclasses
 
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event
-from nova_cachemig.handover.table import TABLE, Guard, Row
+from nova_cachemig.handover.table import LATE, TABLE, Guard, Row
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import Decision, OutcomeKind
 from nova_cachemig.model.phase import Phase
@@ -29,12 +29,14 @@ class Handover:
     """Where one handover stands.
 
     ``moved``: the hypervisor has reported a switchover, done or failed. ``post_copy``: memory
-    follows after it. ``outcome``: Nova's report; the first one counts.
+    follows after it. ``resumed``: the guest has run at the destination. ``outcome``: Nova's
+    report; the first one counts.
     """
 
     phase: Phase = Phase.IDLE
     moved: bool = False
     post_copy: bool = False
+    resumed: bool = False
     outcome: OutcomeKind | None = None
 
     def holds(self, guard: Guard) -> bool:
@@ -61,6 +63,10 @@ def step(state: Handover, event: Event) -> Step:
         row = TABLE[state.phase][event.kind]
     except KeyError as exc:
         raise UnknownEventError(f"{event.kind} in phase {state.phase}") from exc
+    if event.kind is EventKind.PAUSED and event.post_copy and state.resumed:
+        # libvirt reports the source's post-copy pause when it has seen QEMU's state change. The
+        # guest can run at the destination by then. If it does not, the prober finds out.
+        row = LATE
     state = _remember(state, event)
     chosen = _choose(state, row)
     phase = chosen.then or state.phase
@@ -84,5 +90,6 @@ def _remember(state: Handover, event: Event) -> Handover:
     if event.kind in _MOVED and state.phase is not Phase.RELEASED:
         failed = event.kind is EventKind.SWITCHOVER_FAILED
         post_copy = False if failed else state.post_copy or event.post_copy
-        state = dataclasses.replace(state, moved=True, post_copy=post_copy)
+        resumed = state.resumed or event.kind is EventKind.RESUMED
+        state = dataclasses.replace(state, moved=True, post_copy=post_copy, resumed=resumed)
     return state

@@ -60,6 +60,14 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIn(A.FINISH, actions)
 
+    def test_the_sources_post_copy_pause_comes_after_the_guest_runs_at_the_destination(self):
+        state, _ = play(E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.ANSWERS, post_copy=True)
+        late, actions = play(E.PAUSED, state=state, post_copy=True)
+        self.assertIs(late.phase, Phase.REPLAYING)
+        self.assertEqual([], actions)
+        again, _ = play(E.PAUSED, state=state)
+        self.assertIs(again.phase, Phase.SHIELDED)
+
     def test_an_abort_during_memory_copy(self):
         state, actions = play(E.BEGIN, E.ARM, E.ROLLED_BACK, E.ANSWERS, E.DRAINED, E.RELEASE_DONE)
         self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
