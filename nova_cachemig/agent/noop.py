@@ -99,7 +99,7 @@ class NoWarmer:
 class NoProber:
     """Sees every guest as reachable: only the hypervisor's events show a pause."""
 
-    async def wait_answers(self, target: Target, *, interval: float) -> None:
+    async def wait_reachable(self, target: Target, *, interval: float) -> None:
         """Return immediately."""
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:

@@ -99,7 +99,7 @@ class NovaApi:
         return await asyncio.to_thread(self._instance, uuid)
 
     async def migration_state(self, instance: str, since: float) -> MigrationState:
-        """State of the newest live migration; UNKNOWN if Nova does not answer. Never raises."""
+        """State of the newest live migration; UNKNOWN if Nova does not respond. Never raises."""
         try:
             return await asyncio.to_thread(self._migration_state, instance, since)
         except ComponentError as exc:

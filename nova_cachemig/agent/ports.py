@@ -27,7 +27,7 @@ class ComponentError(Exception):
 
 
 class NovaUnreachableError(ComponentError):
-    """Nova or Keystone does not answer, or refuses the agent's account."""
+    """Nova or Keystone does not respond, or refuses the agent's account."""
 
 
 # --- what the manager uses --------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Warmer(Protocol):
 class Prober(Protocol):
     """Finds out whether a guest is reachable (``agent/probe``)."""
 
-    async def wait_answers(self, target: Target, *, interval: float) -> None:
+    async def wait_reachable(self, target: Target, *, interval: float) -> None:
         """Return once the guest is reachable. ``interval``: seconds between connections."""
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:

@@ -34,10 +34,10 @@ _COMPLAIN_EVERY: Final = 10.0  # seconds
 
 
 class _Outcome(enum.Enum):
-    YES = enum.auto()
+    REACHABLE = enum.auto()
     REFUSED = enum.auto()  # by the guest's kernel: its service does not listen
-    NONE = enum.auto()
-    OURS = enum.auto()  # this node could not send a probe
+    NO_RESPONSE = enum.auto()
+    NOT_SENT = enum.auto()  # this node could not send a probe
 
 
 class TcpProber:
@@ -51,14 +51,14 @@ class TcpProber:
             collections.OrderedDict()
         )
 
-    async def wait_answers(self, target: Target, *, interval: float) -> None:
+    async def wait_reachable(self, target: Target, *, interval: float) -> None:
         """Return once the guest accepts a connection; a new one starts every ``interval`` seconds.
 
         Raises ComponentError when the target's address is not an IP address.
         """
         volley = _Volley(self, target, interval)
         try:
-            while not any(answer is _Outcome.YES for _, answer in await volley.tick()):
+            while not any(outcome is _Outcome.REACHABLE for _, outcome in await volley.tick()):
                 pass
         finally:
             await volley.close()
@@ -73,8 +73,8 @@ class TcpProber:
         volley = _Volley(self, target, interval)
         try:
             while True:
-                answered = await volley.tick()
-                if any(answer in {_Outcome.YES, _Outcome.REFUSED} for _, answer in answered):
+                ended = await volley.tick()
+                if any(outcome in {_Outcome.REACHABLE, _Outcome.REFUSED} for _, outcome in ended):
                     volley.excuse()
                 if volley.overdue(self._overdue_after(target)) >= self._conf.silent_after:
                     return
@@ -108,7 +108,7 @@ class TcpProber:
             if began - self._complained > _COMPLAIN_EVERY:
                 self._complained = began
                 LOG.warning("cannot probe %s: %s", target.address, exc)
-            return _Outcome.OURS
+            return _Outcome.NOT_SENT
         with sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             try:
@@ -118,9 +118,9 @@ class TcpProber:
                 return _Outcome.REFUSED
             except OSError as exc:  # no route, no neighbour, timed out
                 LOG.debug("probe of %s: %s", target.address, exc)
-                return _Outcome.NONE
+                return _Outcome.NO_RESPONSE
         self._took(target, time.monotonic() - began)
-        return _Outcome.YES
+        return _Outcome.REACHABLE
 
     def _took(self, target: Target, seconds: float) -> None:
         times = self._times.get(target)
@@ -152,14 +152,14 @@ class _Volley:
             await asyncio.wait(self._open, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(timeout)
-        answered = []
+        ended = []
         for task in [task for task in self._open if task.done()]:
             begun = self._open.pop(task)
-            answer = task.result()
-            if answer is _Outcome.OURS and begun in self._row:
+            outcome = task.result()
+            if outcome is _Outcome.NOT_SENT and begun in self._row:
                 self._row.remove(begun)
-            answered.append((begun, answer))
-        return answered
+            ended.append((begun, outcome))
+        return ended
 
     def _begin(self, now: float) -> None:
         self._drop(now)

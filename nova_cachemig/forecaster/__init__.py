@@ -1,5 +1,5 @@
 """The forecaster daemon: collects samples, forecasts at intervals, sends snapshots to schedulers.
 
-It also answers the queries of ``nova-cachemig-manage``. The forecasting methods are in
+It also serves the queries of ``nova-cachemig-manage``. The forecasting methods are in
 ``forecast``. Nothing here imports Nova.
 """

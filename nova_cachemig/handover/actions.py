@@ -16,7 +16,7 @@ class Action(enum.StrEnum):
     KEEP_WARM = "keep_warm"  # slowly: pages that are newly popular or invalidated
     STOP_WARM = "stop_warm"
     WATCH_SILENCE = "watch_silence"  # → SILENT
-    WAIT_ANSWERS = "wait_answers"  # → ANSWERS
+    WAIT_REACHABLE = "wait_reachable"  # → REACHABLE
     STOP_PROBE = "stop_probe"
     KILL_READS = "kill_reads"  # reads that are stuck on connections older than the pause
     WAIT_DRAINED = "wait_drained"  # → DRAINED

@@ -36,7 +36,7 @@ class Row:
 
 LATE = Row()
 
-_SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_ANSWERS)
+_SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_REACHABLE)
 # The journal first: all held reads together keep a guest busy that has just come back.
 _BACK = (A.SEND_WRITES, A.SET_EDGE, A.KILL_READS, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
@@ -44,7 +44,7 @@ _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
 _silent = Row(P.SHIELDED, _SHIELD, "the guest is silent and no event says why: shielding")
 _resumed = Row(P.SHIELDED, _SHIELD, "the guest runs again: waiting until it is reachable")
 _failed = Row(P.ROLLING_BACK, _SHIELD, "the switchover failed: waiting for the source")
-_answers = Row(
+_reachable = Row(
     P.REPLAYING,
     _BACK,
     "the guest is reachable: held requests continue, the journal is replayed",
@@ -111,7 +111,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RESUMED: _resumed,
         E.SWITCHOVER_FAILED: _failed,
         E.SILENT: _silent,
-        E.ANSWERS: LATE,
+        E.REACHABLE: LATE,
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
@@ -127,7 +127,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RESUMED: Row(None, (), "the guest runs at the destination"),
         E.SWITCHOVER_FAILED: Row(P.ROLLING_BACK, (), "the switchover failed"),
         E.SILENT: LATE,
-        E.ANSWERS: _answers,
+        E.REACHABLE: _reachable,
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
@@ -143,7 +143,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RESUMED: LATE,
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: LATE,
-        E.ANSWERS: _answers,
+        E.REACHABLE: _reachable,
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
@@ -159,7 +159,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RESUMED: LATE,
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: _silent,
-        E.ANSWERS: LATE,
+        E.REACHABLE: LATE,
         E.DRAINED: _drained,
         E.RELEASE_DONE: _released,
         E.RELEASE_FAILED: Row(
@@ -178,7 +178,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.RESUMED: LATE,
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: LATE,
-        E.ANSWERS: LATE,
+        E.REACHABLE: LATE,
         E.DRAINED: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,

@@ -17,7 +17,7 @@ class EventKind(enum.StrEnum):
     RESUMED = "resumed"  # libvirt: execution began at the destination
     SWITCHOVER_FAILED = "switchover_failed"  # libvirt: execution continues at the source
     SILENT = "silent"  # the prober
-    ANSWERS = "answers"  # the prober
+    REACHABLE = "reachable"  # the prober
     DRAINED = "drained"  # the journal: nothing waits, nothing is in flight
     RELEASE_DONE = "release_done"  # the manager: the services are in pass
     RELEASE_FAILED = "release_failed"  # the manager: a write came too late, drain again

@@ -1,1 +1,1 @@
-"""Runs handovers: feeds events to the machine in ``handover`` and performs what it answers."""
+"""Runs handovers: feeds events to the machine in ``handover`` and performs its actions."""

@@ -74,7 +74,7 @@ class Performer:
             Action.KEEP_WARM: self._keep_warm,
             Action.STOP_WARM: self._stop_warm,
             Action.WATCH_SILENCE: self._watch_silence,
-            Action.WAIT_ANSWERS: self._wait_answers,
+            Action.WAIT_REACHABLE: self._wait_reachable,
             Action.STOP_PROBE: self._stop_probe,
             Action.KILL_READS: self._kill_reads,
             Action.WAIT_DRAINED: self._wait_drained,
@@ -239,13 +239,13 @@ class Performer:
         )
         self._event(EventKind.SILENT)
 
-    async def _wait_answers(self, phase: Phase) -> None:
-        self._spawn("probe", self._answers)
+    async def _wait_reachable(self, phase: Phase) -> None:
+        self._spawn("probe", self._reachable)
 
-    async def _answers(self) -> None:
+    async def _reachable(self) -> None:
         waits = [
             asyncio.ensure_future(
-                self._components.prober.wait_answers(target, interval=RETURN_INTERVAL)
+                self._components.prober.wait_reachable(target, interval=RETURN_INTERVAL)
             )
             for target in self._targets()
         ]
@@ -256,7 +256,7 @@ class Performer:
                 wait.cancel()
         for wait in done:
             wait.result()
-        self._event(EventKind.ANSWERS)
+        self._event(EventKind.REACHABLE)
 
     async def _stop_probe(self, phase: Phase) -> None:
         self._cancel("probe")

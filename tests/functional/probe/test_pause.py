@@ -71,7 +71,7 @@ class PausedGuestTest(PausedGuest):
     async def is_reachable(self, within):
         try:
             async with asyncio.timeout(within):
-                await self.prober.wait_answers(self.target, interval=0.02)
+                await self.prober.wait_reachable(self.target, interval=0.02)
         except TimeoutError:
             return False
         return True
@@ -84,7 +84,7 @@ class PausedGuestTest(PausedGuest):
             seen = loop.create_future()
 
             async def wait(seen=seen):
-                await self.prober.wait_answers(self.target, interval=0.02)
+                await self.prober.wait_reachable(self.target, interval=0.02)
                 seen.set_result(loop.time())
 
             task = asyncio.create_task(wait())

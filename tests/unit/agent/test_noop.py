@@ -85,7 +85,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_prober_sees_the_guest_always_reachable(self) -> None:
         prober = noop.NoProber()
-        await prober.wait_answers(TARGET, interval=0.02)
+        await prober.wait_reachable(TARGET, interval=0.02)
         await self.waits_until_cancelled(prober.wait_silent(TARGET, interval=0.02))
 
     async def test_the_store_is_always_empty(self) -> None:

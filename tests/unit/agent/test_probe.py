@@ -60,7 +60,7 @@ class RealSocketTest(ProbeTest):
     async def is_reachable(self, target, within=2.0):
         try:
             async with asyncio.timeout(within):
-                await self.prober.wait_answers(target, interval=0.02)
+                await self.prober.wait_reachable(target, interval=0.02)
         except TimeoutError:
             return False
         return True
@@ -105,7 +105,7 @@ class RealSocketTest(ProbeTest):
     async def test_waits_for_the_service(self):
         target, sock = self.refusing()
         async with self.attempts(5):
-            task = asyncio.create_task(self.prober.wait_answers(target, interval=0.01))
+            task = asyncio.create_task(self.prober.wait_reachable(target, interval=0.01))
         self.assertFalse(task.done())
         sock.listen()
         await asyncio.wait_for(task, 1.0)
@@ -115,7 +115,7 @@ class RealSocketTest(ProbeTest):
         gc.collect()
         before = open_files()  # sockets of an earlier test may still be closed meanwhile
         async with self.attempts(50):
-            task = asyncio.create_task(self.prober.wait_answers(target, interval=0.001))
+            task = asyncio.create_task(self.prober.wait_reachable(target, interval=0.001))
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
@@ -124,7 +124,7 @@ class RealSocketTest(ProbeTest):
     async def test_not_an_address(self):
         for address in ("shop.example", "", "1.2.3", "1.2.3.4:80"):
             for call in (
-                self.prober.wait_answers(Target(address, 80), interval=0.02),
+                self.prober.wait_reachable(Target(address, 80), interval=0.02),
                 self.prober.wait_silent(Target(address, 80), interval=0.02),
             ):
                 with (
@@ -166,7 +166,7 @@ class Scripted(probe.TcpProber):
         finally:
             self.open -= 1
         self._took(target, delay)
-        return probe._Outcome.YES
+        return probe._Outcome.REACHABLE
 
 
 TARGET = Target("127.0.0.1", 9)
@@ -227,7 +227,7 @@ class SilenceTest(ProbeTest):
     async def test_old_probes_are_given_up(self):
         self.set(lifetime=0.05)
         prober = Scripted(self.conf, lambda n: None if n < 30 else 0.001)
-        await asyncio.wait_for(prober.wait_answers(TARGET, interval=0.01), 2.0)
+        await asyncio.wait_for(prober.wait_reachable(TARGET, interval=0.01), 2.0)
         self.assertLessEqual(prober.most_open, 7)
         self.assertEqual(0, prober.open)
 

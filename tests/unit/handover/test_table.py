@@ -45,4 +45,4 @@ class TableTest(unittest.TestCase):
                         self.assertLess(
                             order.index(Action.HOLD_WRITES), order.index(Action.SET_EDGE)
                         )
-                        self.assertIn(Action.WAIT_ANSWERS, order)
+                        self.assertIn(Action.WAIT_REACHABLE, order)

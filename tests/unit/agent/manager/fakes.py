@@ -73,7 +73,7 @@ class FakeComponents:
     async def keep_warm(self, service):
         await asyncio.Event().wait()
 
-    async def wait_answers(self, target, *, interval):
+    async def wait_reachable(self, target, *, interval):
         await self.guest_up.wait()
 
     async def wait_silent(self, target, *, interval):

@@ -61,7 +61,7 @@ class Prober(noop.NoProber):
     def __init__(self) -> None:
         self.intervals: list[float] = []
 
-    async def wait_answers(self, target: Target, *, interval: float) -> None:
+    async def wait_reachable(self, target: Target, *, interval: float) -> None:
         self.intervals.append(interval)
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:
@@ -135,8 +135,8 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         self.assertIs(EventKind.SILENT, (await self.event()).kind)
         self.assertEqual([performer.SILENCE_INTERVAL] * 2, self.prober.intervals)
         self.prober.intervals.clear()
-        await self.perform(Action.WAIT_ANSWERS)
-        self.assertIs(EventKind.ANSWERS, (await self.event()).kind)
+        await self.perform(Action.WAIT_REACHABLE)
+        self.assertIs(EventKind.REACHABLE, (await self.event()).kind)
         self.assertEqual({performer.RETURN_INTERVAL}, set(self.prober.intervals))
         self.assertGreater(performer.SILENCE_INTERVAL, performer.RETURN_INTERVAL)
 
