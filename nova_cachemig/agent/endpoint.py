@@ -13,7 +13,7 @@ from nova_cachemig.agent.ports import ComponentError, HandoverReader
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
-from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT, VERSION
 from nova_cachemig.rpc.bus import Context
@@ -109,7 +109,7 @@ class Endpoint(_OnLoop):
         return None
 
     def services(self, ctxt: Context) -> list[dict[str, Any]]:
-        """All services by name, and the state of each."""
+        """All services by name, and the phase of each: idle outside a handover."""
         return self._run(self._described())
 
     def reload(self, ctxt: Context) -> list[str]:
@@ -117,7 +117,7 @@ class Endpoint(_OnLoop):
         return self._run(self._registry.refresh(force=True), RELOAD_LIMIT)
 
     def ping(self, ctxt: Context) -> dict[str, Any]:
-        """The name, the versions, and the state of the RPC server."""
+        """The name, the versions, the state of the RPC server, errors in the service files."""
         server = self.server
         return {
             "host": self._host,
@@ -125,11 +125,12 @@ class Endpoint(_OnLoop):
             "rpc_version": VERSION,
             "listening": server is not None and server.listening,
             "faults": {} if server is None else server.faults.counts(),
+            "service_errors": list(self._registry.file_errors),
         }
 
     async def _described(self) -> list[dict[str, Any]]:
         phases = {name: r.phase.value for r in self._manager.live() for name in r.services}
-        found = self._registry.describe(lambda name: phases.get(name, EdgeState.PASS.value))
+        found = self._registry.describe(lambda name: phases.get(name, Phase.IDLE.value))
         return sorted(found, key=lambda service: str(service["name"]))
 
     async def _newest(self, limit: int) -> list[HandoverRecord]:

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import datetime
 import math
+import re
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -37,6 +38,11 @@ _PASSING = (
     keystoneauth1.exceptions.RetriableConnectionFailure,
     keystoneauth1.exceptions.HttpServerError,
 )
+_OS_ERROR = re.compile(
+    r"(?<=\] )[A-Z][a-z]+(?: [A-Za-z]+)+|(?:Read|Connect) timed out|certificate verify failed"
+)
+"""The cause in the text of an error of urllib3, without its number."""
+
 _RUNNING = frozenset(
     {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
 )
@@ -142,7 +148,7 @@ class NovaApi:
             keystoneauth1.exceptions.ClientException,
             novaclient.exceptions.ClientException,
         ) as exc:
-            raise NovaUnreachableError(f"Nova could not be asked: {exc}") from exc
+            raise NovaUnreachableError(f"Nova could not be asked: {_cause(exc)}") from exc
 
     def _instance(self, uuid: str) -> Instance:
         try:
@@ -180,6 +186,15 @@ class NovaApi:
         if status in _FAILED:
             return MigrationState.FAILED
         return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN
+
+
+def _cause(exc: Exception) -> str:
+    """Shorten an error of keystoneauth1 to its cause: urllib3's part is long and names objects."""
+    head, separator, rest = str(exc).partition(": HTTP")
+    if not separator:
+        return head
+    found = _OS_ERROR.search(rest)
+    return f"{head}: {found[0]}" if found else head
 
 
 def _changed(migration: Any) -> float:

@@ -56,13 +56,13 @@ class OfflineAgent:
 
     def add_service(self, entry: Mapping[str, Any], *, check: bool) -> Path:
         """Validate and write one service; the file. ``check``: also ask Nova for the instance."""
-        services, errors = schema.parse({"services": [dict(entry)]}, "service add")
-        if errors:
+        service, errors = schema.parse_entry(entry)
+        if service is None:
             raise files.ServicesError(errors)
         if check:
-            instance = asyncio.run(NovaApi(self._conf).instance(services[0].instance))
-            instance.address(services[0].network)
-        return files.add(self._services, services[0])
+            instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
+            instance.address(service.network)
+        return files.add(self._services, service)
 
     def remove_service(self, name: str) -> Path:
         """Remove one service; the file that contained it."""

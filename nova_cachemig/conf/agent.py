@@ -60,18 +60,21 @@ OPTS = [
         default=60.0,
         min=0.0,
         max=3600.0,
-        help="Seconds for which the agent fills the cache at full rate before Nova copies the "
-        "memory. nova-compute waits for it, but no longer than [cachemig] warm_timeout in "
-        "nova.conf. After that the agent continues at a low rate during the copy. 0: only at the "
-        "low rate. Related are all options of [warm].",
+        help="Seconds, from the start of a migration's preparation, for which the agent may fill "
+        "the cache at full rate. When Nova has prepared the destination, nova-compute waits for "
+        "the rest, but no longer than [cachemig] warm_timeout in nova.conf. The preparation itself "
+        "takes seconds, so warm_time should be longer than warm_timeout. While Nova copies the "
+        "memory, the agent continues at a low rate. 0: only at the low rate. Related: all options "
+        "of [warm].",
     ),
     cfg.IntOpt(
         "handover_deadline",
         default=7200,
         min=10,
-        help="Seconds after the start of a handover after which the agent ends it without Nova's "
-        "outcome, if it receives no further event. It still waits until the guest is reachable "
-        "and all accepted writes are sent.",
+        help="Seconds after the start of a handover after which the agent no longer asks Nova for "
+        "the outcome. It then releases the service as soon as the guest is reachable and the "
+        "journal is empty, and records the outcome as abandoned. The agent compares the time when "
+        "no event of the handover has arrived for ask_nova_after seconds.",
     ),
     cfg.IntOpt(
         "ask_nova_after",

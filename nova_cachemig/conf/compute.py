@@ -38,9 +38,10 @@ OPTS = [
         min=0,
         max=300,
         help="Seconds for which a live migration may wait while the agent fills its cache. The "
-        "wait is after the preparation of the destination and before Nova copies the memory. "
-        "0: never wait. If the agent does not respond, the migration waits no longer than "
-        "rpc_timeout.",
+        "wait is after the preparation of the destination and before Nova copies the memory. The "
+        "agent has been filling the cache since the start of the preparation, for at most [agent] "
+        "warm_time. 0: never wait. If the agent does not respond, the migration waits no longer "
+        "than rpc_timeout.",
     ),
     cfg.FloatOpt(
         "rpc_timeout",

@@ -11,8 +11,9 @@ Version history:
   itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent. An agent of
   1.1 ignores it.
   New arguments: handovers has ``offset``, services has ``after``, and handover accepts None as
-  ``request``. services responds with every field of the service file, ping with rpc_version,
-  listening and faults. The contract :mod:`.journal` is new beside this one.
+  ``request``. New in responses: services has every field of the service file, and ``phase`` instead
+  of ``state``; ping has rpc_version, listening, faults and service_errors. The contract
+  :mod:`.journal` is new beside this one.
 """
 
 from __future__ import annotations
@@ -83,13 +84,13 @@ class AgentEndpoint(Protocol):
         """One handover, or None if it is not known; the newest if ``request`` is None."""
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        """All services by name: the fields of the file, address, state and error of each."""
+        """All services by name: the fields of the file, address, phase and error of each."""
 
     def reload(self, ctxt: bus.Context) -> list[str]:
         """Read the service files now; the errors."""
 
     def ping(self, ctxt: bus.Context) -> dict[str, Any]:
-        """host and version, rpc_version, listening, faults."""
+        """host and version, rpc_version, listening, faults, service_errors."""
 
 
 class AgentClient:
@@ -203,7 +204,7 @@ class AgentClient:
         return None if found is None else HandoverRecord.from_wire(found)
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        """All services by name: the fields of the file, address, state, error. In pages: 1.1."""
+        """All services by name: the fields of the file, address, phase, error. In pages: 1.1."""
         found: list[dict[str, Any]] = []
         page: list[dict[str, Any]] = []
         while not found or len(page) == SERVICES_PAGE:

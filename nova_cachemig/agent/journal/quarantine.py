@@ -71,7 +71,10 @@ def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
         raise JournalError(f"Cannot read the journal's database: {exc}") from exc
     if found is None:
-        raise JournalError(f"The journal has no write {name}, or no longer")
+        raise JournalError(
+            f"the journal has no write {name}. A write is removed [journal] keep_responses seconds "
+            "after its response"
+        )
     return found
 
 
@@ -144,7 +147,9 @@ def chunk(stored: StoredWrite, spool: Spool, number: int) -> bytes:
 def _parse(name: str) -> tuple[str, int]:
     service, _, position = name.rpartition("/")
     if not service or not position.isdigit():
-        raise JournalError(f"{name!r} is not the name of a write, which looks like service/12")
+        raise JournalError(
+            f"{name!r} is not the name of a write; expected: SERVICE/POSITION, for instance shop/12"
+        )
     return service, int(position)
 
 
@@ -173,4 +178,4 @@ def _decide(
         raise JournalError(f"Cannot write to the journal's database: {exc}") from exc
     if not changed:
         words = " or ".join(one.value for one in allowed)
-        raise JournalError(f"Write {name} is {found.state.value}; this needs {words}")
+        raise JournalError(f"write {name} is {found.state.value}; expected: {words}")

@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} is there twice")
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} appears twice")
         return super().construct_mapping(node, deep=deep)
 
 
@@ -95,7 +95,7 @@ def add(directory: Path, service: Service) -> Path:
     path = directory / f"{service.name}.yaml"
     errors += schema.conflicts([*services, (str(path), service)])
     if not errors and path.exists():
-        errors = [f"{path} exists already"]
+        errors = [f"{path} exists already: remove the service first"]
     if errors:
         raise ServicesError(errors)
     _write(path, {"services": [schema.to_entry(service)]})
@@ -109,7 +109,8 @@ def remove(directory: Path, name: str) -> Path:
         raise ServicesError(errors)
     paths = {service.name: Path(where) for where, service in services}
     if name not in paths:
-        raise ServicesError([f"no service is named {name!r}; existing services: {sorted(paths)}"])
+        known = ", ".join(sorted(paths)) or "none"
+        raise ServicesError([f"no service is named {name}; the services: {known}"])
     path = paths[name]
     others = [s for where, s in services if Path(where) == path and s.name != name]
     if others:

@@ -188,14 +188,14 @@ class ServiceRegistry:
     def _error(self, name: str) -> str | None:
         return self._errors.get(name) or self._refused.get(name)
 
-    def describe(self, state: Callable[[str], str]) -> list[dict[str, Any]]:
-        """Return primitives for RPC and the command line; ``state`` returns a service's state."""
+    def describe(self, phase: Callable[[str], str]) -> list[dict[str, Any]]:
+        """Return primitives for RPC and the command line; ``phase`` returns a service's phase."""
         return [
             {
                 **schema.to_entry(route.service),
                 "hosts": list(route.service.hosts),
                 "address": route.target.address if route.target else None,
-                "state": state(route.service.name),
+                "phase": phase(route.service.name),
                 "error": self._error(route.service.name),
             }
             for route in self._routes.values()

@@ -52,15 +52,27 @@ FILE_SCHEMA: Mapping[str, Any] = {
     "properties": {"services": {"type": "array", "maxItems": 20000, "items": SERVICE_SCHEMA}},
 }
 
+EXPECTED: Mapping[str, str] = {
+    "name": "1 to 63 characters of a-z, 0-9 and hyphens, not at the ends, for instance shop",
+    "instance": "the UUID of an instance",
+    "port": "a TCP port from 1 to 65535",
+    "listen": "ADDRESS:PORT, for instance 203.0.113.10:80 or [2001:db8::1]:80",
+    "hosts": "a list of host names without scheme and port, for instance [shop.example.org]",
+    "network": "the name of a network in Nova",
+    "writes": " or ".join(mode.value for mode in WriteMode),
+    "honours_keys": "true or false",
+    "client_cookie": "the name of a cookie, for instance session",
+    "follow_links": "true or false",
+}
+"""A valid value of each field, for the operator."""
+
 _VALIDATOR = jsonschema.Draft202012Validator(FILE_SCHEMA)
+_ENTRY_VALIDATOR = jsonschema.Draft202012Validator(SERVICE_SCHEMA)
 
 
 def parse(document: object, where: str) -> tuple[list[Service], list[str]]:
     """Return the services of one file and its errors. An error names ``where`` and the field."""
-    errors = [
-        f"{where}: {_path(error)}: {error.message[:200]}"
-        for error in _VALIDATOR.iter_errors(document)
-    ]
+    errors = [f"{where}: {_sentence(error)}" for error in _VALIDATOR.iter_errors(document)]
     if errors or not isinstance(document, dict):
         return [], errors or [f"{where}: not a mapping with the key 'services'"]
     services = []
@@ -70,6 +82,17 @@ def parse(document: object, where: str) -> tuple[list[Service], list[str]]:
         except ValueError as exc:
             errors.append(f"{where}: services[{number}] ({entry['name']}): {exc}")
     return services, errors
+
+
+def parse_entry(entry: Mapping[str, Any]) -> tuple[Service | None, list[str]]:
+    """Return the service of one entry, or its errors, which name the field."""
+    errors = [_sentence(error) for error in _ENTRY_VALIDATOR.iter_errors(entry)]
+    if errors:
+        return None, errors
+    try:
+        return _service(entry), []
+    except ValueError as exc:
+        return None, [str(exc)]
 
 
 def conflicts(services: list[tuple[str, Service]]) -> list[str]:
@@ -134,10 +157,10 @@ def _service(entry: Mapping[str, Any]) -> Service:
     try:
         instance = str(uuid.UUID(entry["instance"]))
     except ValueError as exc:
-        raise ValueError(f"instance {entry['instance']!r} is not a UUID") from exc
+        raise ValueError(f"instance {entry['instance']!r} is not {EXPECTED['instance']}") from exc
     hosts = tuple(normalize_host(host) for host in entry.get("hosts", ()))
     if len(set(hosts)) != len(hosts):
-        raise ValueError("hosts: a name is there twice")
+        raise ValueError("hosts: the same name appears twice")
     return Service(
         name=entry["name"],
         instance=instance,
@@ -179,6 +202,17 @@ def _format_listen(listen: tuple[str, int]) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _path(error: jsonschema.ValidationError) -> str:
+def _sentence(error: jsonschema.ValidationError) -> str:
+    """Name the field, the problem, and a valid value."""
     path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
-    return path.lstrip(".") or "file"
+    where = path.lstrip(".")
+    field = next((p for p in reversed(error.absolute_path) if isinstance(p, str)), None)
+    if error.validator == "required" and field in {None, "services"}:
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{where or 'file'}: {', '.join(missing)} missing"
+    if field in EXPECTED:
+        return f"{where}: {error.instance!r:.100} is not valid; expected: {EXPECTED[field]}"
+    if error.validator == "additionalProperties" and field == "services":
+        unknown = sorted(set(error.instance) - set(EXPECTED))
+        return f"{where}: unknown field {', '.join(unknown)}; the fields: {', '.join(EXPECTED)}"
+    return f"{where or 'file'}: {error.message[:200]}"

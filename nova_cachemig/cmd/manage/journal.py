@@ -40,6 +40,8 @@ class List(PlainErrors, Lister):
         states = QUARANTINED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
         with agent_of(self) as agent:
             found = list(agent.writes(states, parsed_args.service))
+            if not found and parsed_args.service is not None:
+                _check_service(agent, parsed_args.service)
         return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in found]
 
 
@@ -128,6 +130,14 @@ class Export(PlainErrors):
                     except ComponentError as exc:  # the other writes are still exported
                         facts["unreadable"] = str(exc)
                 self.app.stdout.write(json.dumps(facts) + "\n")
+
+
+def _check_service(agent: Agent, name: str) -> None:
+    """Tell a service without such writes from a misspelt name."""
+    known = [service["name"] for service in agent.services()]
+    if name not in known:
+        names = ", ".join(known) or "none"
+        raise ComponentError(f"the agent has no service {name}; its services: {names}")
 
 
 def _save_body(agent: Agent, name: str, path: Path) -> None:

@@ -111,7 +111,7 @@ class OnlineAgent:
         return self._ask(lambda: self._agent.handover({}, instance, request))
 
     def services(self) -> list[dict[str, Any]]:
-        """All services by name, with phase (or pass), guest's address and error."""
+        """All services by name, with phase, guest's address and error."""
         return self._ask(lambda: self._agent.services({}))
 
     def reload(self) -> list[str]:

@@ -10,11 +10,18 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.cmd.manage.base import PlainErrors, agent_of, files_of, is_offline, online_agent
+from nova_cachemig.cmd.manage.base import (
+    PlainErrors,
+    agent_of,
+    conf_of,
+    files_of,
+    is_offline,
+    online_agent,
+)
 from nova_cachemig.model.service import WriteMode
 
 _OF_FILE = ("name", "listen", "hosts", "instance", "port", "writes")
-_OF_AGENT = ("state", "error")
+_OF_AGENT = ("phase", "error")
 
 
 class NotReloadedError(ComponentError):
@@ -28,7 +35,9 @@ class NotReloadedError(ComponentError):
 class Add(PlainErrors):
     """Protect one HTTP service of an instance: give it a front address on this node.
 
-    Writes a file in [agent] services_dir, then the agent reads the directory again.
+    Asks Nova whether the instance exists, with the account in [nova]; see --no-check. Writes a
+    file in [agent] services_dir on this node, prints its path, and lets the agent read the
+    directory again. With --offline, only writes the file.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -93,7 +102,8 @@ class Add(PlainErrors):
         add(
             "--no-check",
             action="store_true",
-            help="Do not ask Nova whether the instance exists and has an address.",
+            help="Do not ask Nova whether the instance exists and has an address. The command then "
+            "needs no access to Nova's API. The agent still asks Nova for the address.",
         )
         return parser
 
@@ -112,6 +122,7 @@ class Add(PlainErrors):
         entry |= {"network": args.network} if args.network else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
+        _check_own_node(self)
         path = files_of(self).add_service(entry, check=not args.no_check)
         self.app.stdout.write(f"{path}\n")
         _reload(self)
@@ -120,14 +131,21 @@ class Add(PlainErrors):
 class List(PlainErrors, Lister):
     """List the services, with the phase of each and its error, if any.
 
-    The state is "pass" outside a handover. With --offline: the service files, without the state.
+    The phase is "idle" outside a handover. A row without a name is an error in a service file: no
+    change in the files takes effect until it is corrected. With --offline: the service files,
+    without phases.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        with agent_of(self) as agent:
-            entries = agent.services()
-        columns = _OF_FILE if is_offline(self) else _OF_FILE + _OF_AGENT
+        if is_offline(self):
+            columns, entries = _OF_FILE, files_of(self).services()
+        else:
+            columns = _OF_FILE + _OF_AGENT
+            with online_agent(self) as agent:
+                entries = agent.services()
+                errors = agent.ping().get("service_errors", ())  # an older agent has none
+            entries += [{"error": error} for error in errors]
         return columns, [tuple(_cell(entry.get(name)) for name in columns) for entry in entries]
 
 
@@ -149,15 +167,16 @@ class Show(PlainErrors, ShowOne):
             services = {entry["name"]: entry for entry in agent.services()}
         if parsed_args.name not in services:
             known = ", ".join(sorted(services)) or "none"
-            raise ComponentError(f"no service is named {parsed_args.name!r}; there are: {known}")
+            raise ComponentError(f"no service is named {parsed_args.name}; the services: {known}")
         entry = services[parsed_args.name]
         return tuple(entry), tuple(entry.values())
 
 
 class Remove(PlainErrors):
-    """Remove a service; its front address no longer serves it.
+    """Remove a service: the edge no longer accepts requests for it on its front address.
 
-    Changes a file in [agent] services_dir, then the agent reads the directory again.
+    Removes the service from its file in [agent] services_dir on this node, prints the path of the
+    file, and lets the agent read the directory again. Writes in the journal stay there.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -168,9 +187,20 @@ class Remove(PlainErrors):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Rewrite or delete the file that contains it, then let the agent read the directory."""
+        _check_own_node(self)
         path = files_of(self).remove_service(parsed_args.name)
         self.app.stdout.write(f"{path}\n")
         _reload(self)
+
+
+def _check_own_node(command: Command) -> None:
+    """Refuse ``--agent`` with another node: the command changes files on this one."""
+    host, own = command.app.options.agent, conf_of(command).agent.host
+    if host not in {None, own}:
+        raise ComponentError(
+            f"this command changes files on this node, {own}, and cannot change those of {host}: "
+            "run it there, without --agent"
+        )
 
 
 def _reload(command: Command) -> None:

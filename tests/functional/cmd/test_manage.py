@@ -63,8 +63,8 @@ server.serve_forever()
         self.assertNotIn("Traceback", done.stderr)
         return done.stderr
 
-    def state(self) -> str:
-        return str(self.shown("service", "list")[0]["state"])
+    def phase(self) -> str:
+        return str(self.shown("service", "list")[0]["phase"])
 
     def post(self) -> None:
         request = urllib.request.Request(f"{self.agent.front}/orders", b"a=1", method="POST")
@@ -72,7 +72,7 @@ server.serve_forever()
 
     def test_an_operators_day(self) -> None:
         self.assertTrue(self.shown("agent", "show")["listening"])
-        self.assertEqual("pass", self.state())
+        self.assertEqual("idle", self.phase())
         self._services()
         self._handover()
         self._without_agent()
@@ -96,7 +96,7 @@ server.serve_forever()
         event = GuestEvent(INSTANCE, EventKind.PAUSED, time.time(), "host-a", None)
         self.pause()
         self.hook.guest_event({}, event)
-        until(lambda: self.state() == "shielded", "the guest is shielded", 60)
+        until(lambda: self.phase() == "shielded", "the guest is shielded", 60)
         client = threading.Thread(target=self.post)
         client.start()
         self.addCleanup(client.join)
@@ -106,7 +106,7 @@ server.serve_forever()
         show = ("journal", "show", waiting["write"])
         self.assertNotIn("body", self.shown(*show))  # [agent] serve_journal = metadata
         self.assertEqual("YT0x", self.shown("--offline", *show)["body"])
-        self.assertIn("this needs in_doubt", self.fails("journal", "resend", waiting["write"]))
+        self.assertIn("expected: in_doubt", self.fails("journal", "resend", waiting["write"]))
         self.assertEqual([], self.shown("journal", "list"))
         self.resume()
         event = GuestEvent(INSTANCE, EventKind.COMPLETED, time.time(), "host-b", "req-1")

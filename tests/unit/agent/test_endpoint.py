@@ -29,6 +29,7 @@ class FakeAgent:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.file_errors = ["b.yaml: not YAML"]
         self.under_way: list[HandoverRecord] = []
         self.kept: list[HandoverRecord] = []
         self.error: Exception | None = None
@@ -60,8 +61,8 @@ class FakeAgent:
     def live(self) -> list[HandoverRecord]:
         return self.under_way
 
-    def describe(self, state: Any) -> list[dict[str, Any]]:
-        return [{"name": name, "state": state(name)} for name in ("till", "shop")]
+    def describe(self, phase: Any) -> list[dict[str, Any]]:
+        return [{"name": name, "phase": phase(name)} for name in ("till", "shop")]
 
 
 class LoopCase(unittest.TestCase):
@@ -119,7 +120,7 @@ class EndpointTest(LoopCase):
     def test_services_by_name_with_the_phase_of_their_handover(self) -> None:
         self.agent.under_way = [record("r1", 1.0)]
         self.assertEqual(
-            [{"name": "shop", "state": "warming"}, {"name": "till", "state": "pass"}],
+            [{"name": "shop", "phase": "warming"}, {"name": "till", "phase": "idle"}],
             self.endpoint.services({}),
         )
 
@@ -128,6 +129,7 @@ class EndpointTest(LoopCase):
         self.endpoint.server = mock.Mock(listening=True)
         self.endpoint.server.faults.counts.return_value = {"cannot listen": 2}
         found = self.endpoint.ping({})
+        self.assertEqual(["b.yaml: not YAML"], found["service_errors"])
         self.assertEqual(("cache1", "1.1", True, {"cannot listen": 2}),
                          (found["host"], found["rpc_version"], found["listening"],
                           found["faults"]))  # fmt: skip

@@ -44,7 +44,7 @@ class RecordingEndpoint:
         self.error: Exception | None = None
         self.records = [RECORD]
         self.found: list[dict[str, Any]] = [
-            {"name": "shop", "listen": "10.0.0.1:80", "state": "pass", "error": None}
+            {"name": "shop", "listen": "10.0.0.1:80", "phase": "idle", "error": None}
         ]
         self.gate = threading.Event()
         self.gate.set()

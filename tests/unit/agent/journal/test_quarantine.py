@@ -71,7 +71,7 @@ class QuarantineTest(unittest.TestCase):
                         self.assertTrue(note.startswith("why; "), note)
                         self.assertRegex(note, "alice .* the customer agrees")
                     else:
-                        with self.assertRaisesRegex(JournalError, f"is {state.value}; this needs"):
+                        with self.assertRaisesRegex(JournalError, f"is {state.value}; expected"):
                             decide(self.engine, name, "", "alice")
                         self.assertEqual(state, self.state(name))
 

@@ -92,7 +92,7 @@ class ReviewTest(unittest.TestCase):
 
     def test_a_decision_that_is_not_possible_names_the_state(self) -> None:
         self.review.discard("shop/1", "", "root@cache1")
-        with self.assertRaisesRegex(JournalError, "shop/1 is discarded; this needs in_doubt"):
+        with self.assertRaisesRegex(JournalError, "shop/1 is discarded; expected: in_doubt"):
             self.review.resend("shop/1", "", "root@cache1")
 
     def test_a_name_that_is_none_is_a_sentence(self) -> None:

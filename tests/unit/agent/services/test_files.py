@@ -85,7 +85,7 @@ class FilesTest(unittest.TestCase):
 
     def test_a_duplicate_key_is_refused(self):
         self.write("services: []\nservices: []\n")
-        self.assertIn("'services' is there twice", self.errors()[0])
+        self.assertIn("'services' appears twice", self.errors()[0])
 
     def test_not_utf8(self):
         (self.directory / "a.yaml").write_bytes(b"\xff\xfe\x00services")

@@ -174,7 +174,7 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         for _ in range(2):
             self.assertEqual(list(self.refused.values()), await self.registry.refresh())
         self.assertEqual(2, len(self.applied))
-        (shown,) = self.registry.describe(lambda name: "pass")
+        (shown,) = self.registry.describe(lambda name: "idle")
         self.assertEqual(self.refused["shop"], shown["error"])
         self.refused = {}
         self.assertEqual([], await self.registry.refresh())

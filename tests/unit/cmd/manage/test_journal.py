@@ -35,6 +35,13 @@ class JournalTest(ManageCase):
             self.review.asked,
         )
 
+    def test_a_misspelt_service_is_not_an_empty_list(self) -> None:
+        self.review.canned = {}
+        out = self.succeeds("journal", "list", "--service", "shop", "-f", "json")
+        self.assertEqual([], json.loads(out))
+        err = self.fails("journal", "list", "--service", "shpo")
+        self.assertIn("the agent has no service shpo; its services: shop", err)
+
     def test_show(self) -> None:
         shown = json.loads(self.succeeds("journal", "show", "shop/1", "-f", "json"))
         self.assertEqual(FACTS, shown)

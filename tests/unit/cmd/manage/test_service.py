@@ -1,4 +1,5 @@
 import json
+from unittest import mock
 
 from tests.unit.cmd.manage.case import UUID, ManageCase
 
@@ -20,16 +21,29 @@ class OnlineTest(ManageCase):
 
     def test_list_and_show_have_phase_and_error(self) -> None:
         self.endpoint.found = [
-            {"name": "shop", "hosts": ["a", "b"], "state": "shielded", "error": "no address"}
+            {"name": "shop", "hosts": ["a", "b"], "phase": "shielded", "error": "no address"}
         ]
         [row] = json.loads(self.succeeds("service", "list", "-f", "json"))
         self.assertEqual(("a, b", "shielded", "no address"),
-                         (row["hosts"], row["state"], row["error"]))  # fmt: skip
+                         (row["hosts"], row["phase"], row["error"]))  # fmt: skip
         shown = json.loads(self.succeeds("service", "show", "shop", "-f", "json"))
         self.assertEqual(self.endpoint.found[0], shown)
         self.assertIn(
-            "no service is named 'x'; there are: shop", self.fails("service", "show", "x")
+            "no service is named x; the services: shop", self.fails("service", "show", "x")
         )
+
+    def test_an_invalid_service_file_is_a_row_with_its_error(self) -> None:
+        pong = {"service_errors": ["b.yaml: x"]}
+        with mock.patch.object(self.endpoint, "ping", return_value=pong):
+            rows = json.loads(self.succeeds("service", "list", "-f", "json"))
+        self.assertEqual(["shop", ""], [row["name"] for row in rows])
+        self.assertEqual("b.yaml: x", rows[1]["error"])
+
+    def test_files_of_another_node_are_not_changed(self) -> None:
+        for words in (ADD, ("service", "remove", "shop")):
+            err = self.fails("--agent", "cache2", *words)
+            self.assertIn("changes files on this node, cache1", err)
+        self.assertEqual([], list((self.root / "services.d").iterdir()))
 
     def test_add_writes_the_file_and_the_agent_reads_it(self) -> None:
         path = self.root / "services.d" / "shop.yaml"
@@ -47,7 +61,11 @@ class OnlineTest(ManageCase):
 
     def test_what_is_not_valid_is_not_written(self) -> None:
         err = self.fails(*ADD[:-1], "--network", "", "--client-cookie", "a b")
-        self.assertIn("client_cookie", err)
+        self.assertEqual(
+            "nova-cachemig-manage: client_cookie: 'a b' is not valid; expected: the name of a "
+            "cookie, for instance session\n",
+            err,
+        )
         self.assertEqual([], list((self.root / "services.d").iterdir()))
 
 
@@ -61,7 +79,7 @@ class WithoutAgentTest(ManageCase):
         self.succeeds("--offline", *ADD, "--honours-keys", "--writes", "accept")
         [row] = json.loads(self.succeeds("--offline", "service", "list", "-f", "json"))
         self.assertEqual(("shop", "accept"), (row["name"], row["writes"]))
-        self.assertNotIn("state", row)
+        self.assertNotIn("phase", row)
         shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
         self.assertTrue(shown["honours_keys"])
         self.succeeds("--offline", "service", "remove", "shop")
