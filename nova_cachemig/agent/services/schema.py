@@ -207,12 +207,14 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
     where = path.lstrip(".")
     field = next((p for p in reversed(error.absolute_path) if isinstance(p, str)), None)
+    instance: Any = error.instance
     if error.validator == "required" and field in {None, "services"}:
-        missing = [name for name in error.validator_value if name not in error.instance]
+        required: Any = error.validator_value
+        missing = [name for name in required if name not in instance]
         return f"{where or 'file'}: {', '.join(missing)} missing"
-    if field in EXPECTED:
-        return f"{where}: {error.instance!r:.100} is not valid; expected: {EXPECTED[field]}"
+    if field is not None and field in EXPECTED:
+        return f"{where}: {instance!r:.100} is not valid; expected: {EXPECTED[field]}"
     if error.validator == "additionalProperties" and field == "services":
-        unknown = sorted(set(error.instance) - set(EXPECTED))
+        unknown = sorted(set(instance) - set(EXPECTED))
         return f"{where}: unknown field {', '.join(unknown)}; the fields: {', '.join(EXPECTED)}"
     return f"{where or 'file'}: {error.message[:200]}"

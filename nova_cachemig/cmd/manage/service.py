@@ -20,7 +20,7 @@ from nova_cachemig.cmd.manage.base import (
 )
 from nova_cachemig.model.service import WriteMode
 
-_OF_FILE = ("name", "listen", "hosts", "instance", "port", "writes")
+_OF_FILE: tuple[str, ...] = ("name", "listen", "hosts", "instance", "port", "writes")
 _OF_AGENT = ("phase", "error")
 
 
