@@ -79,6 +79,10 @@ class NoWarmer:
         """Return immediately: a migration never waits."""
         return ports.WarmCounts()
 
+    def warm_counts(self, service: str) -> ports.WarmCounts:
+        """Return zeros."""
+        return ports.WarmCounts()
+
     async def keep_warm(self, service: str) -> None:
         """Wait until cancelled."""
         await _until_cancelled()

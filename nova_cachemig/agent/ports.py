@@ -114,6 +114,9 @@ class Warmer(Protocol):
     async def warm(self, service: str, *, deadline: float) -> WarmCounts:
         """Fetch through the cache until done or ``deadline`` (loop time, s); bounded rate."""
 
+    def warm_counts(self, service: str) -> WarmCounts:
+        """Return the counts of the last :meth:`warm`, also if it was cancelled."""
+
     async def keep_warm(self, service: str) -> None:
         """Fetch newly popular and invalidated pages at a low rate, until cancelled."""
 

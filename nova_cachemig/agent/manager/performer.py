@@ -204,15 +204,23 @@ class Performer:
     async def _warm(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._components.timeouts.warm
         try:
-            done = await asyncio.gather(
+            await asyncio.gather(
                 *(self._components.warmer.warm(name, deadline=deadline) for name in self.services)
             )
-            self.pages = sum(counts.fetched for counts in done)
-            wanted = sum(counts.wanted for counts in done)
-            failed = sum(counts.failed for counts in done)
-            self._note(f"warmed {self.pages} of {wanted} pages, {failed} failed")
+        except asyncio.CancelledError:
+            self._note_warmed(", not finished")
+            raise
+        else:
+            self._note_warmed()
         finally:
             self.warmed.set()
+
+    def _note_warmed(self, end: str = "") -> None:
+        done = [self._components.warmer.warm_counts(name) for name in self.services]
+        self.pages = sum(counts.fetched for counts in done)
+        wanted = sum(counts.wanted for counts in done)
+        failed = sum(counts.failed for counts in done)
+        self._note(f"warmed {self.pages} of {wanted} pages, {failed} failed{end}")
 
     async def _keep_warm(self, phase: Phase) -> None:
         self.warmed.set()

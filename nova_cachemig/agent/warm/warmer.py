@@ -47,6 +47,7 @@ class _WarmState:
     user_latency: UserLatency = dataclasses.field(default_factory=UserLatency)
     fetcher: Fetcher | None = None  # of the last warming
     warm_job: FetchJob | None = None  # while ``warm`` fetches
+    counted_job: FetchJob | None = None  # of the last ``warm``
     keep_job: FetchJob | None = None  # while ``keep_warm`` fetches
     lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     changed: dict[PageKey, None] = dataclasses.field(default_factory=dict)
@@ -121,7 +122,7 @@ class CacheWarmer:
         try:
             async with asyncio.timeout_at(deadline), state.lock:
                 state.fetcher = self._fetcher(service)
-                job = self._job(state, state.fetcher)
+                job = state.counted_job = self._job(state, state.fetcher)
                 ranked = self.pages(service, self._conf.max_pages)
                 job.add(ranked)
                 state.fetcher.links.set_ranking(ranked)
@@ -136,6 +137,12 @@ class CacheWarmer:
         counts = job.counts if job is not None else WarmCounts()
         LOG.info("warmed %s: %s", service, counts)
         return counts
+
+    def warm_counts(self, service: str) -> WarmCounts:
+        """Return the counts of the last :meth:`warm`, also if it was cancelled."""
+        state = self._states.get(service)
+        job = state.counted_job if state is not None else None
+        return job.counts if job is not None else WarmCounts()
 
     def _job(self, state: _WarmState, fetcher: Fetcher) -> FetchJob:
         state.changed.clear()

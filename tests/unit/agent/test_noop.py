@@ -81,6 +81,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_warmer_never_delays_a_migration(self) -> None:
         warmer = noop.NoWarmer()
         self.assertEqual(ports.WarmCounts(), await warmer.warm("shop", deadline=0.0))
+        self.assertEqual(ports.WarmCounts(), warmer.warm_counts("shop"))
         await self.waits_until_cancelled(warmer.keep_warm("shop"))
 
     async def test_the_prober_sees_the_guest_always_reachable(self) -> None:

@@ -70,6 +70,9 @@ class FakeComponents:
         await self.warm_done.wait()
         return ports.WarmCounts(2, 2)
 
+    def warm_counts(self, service):
+        return ports.WarmCounts(2, 2)
+
     async def keep_warm(self, service):
         await asyncio.Event().wait()
 

@@ -50,10 +50,16 @@ class Writes(noop.NoWrites):
 
 class Warmer(noop.NoWarmer):
     error: Exception | None = None
+    endless = False
 
     async def warm(self, service: str, *, deadline: float) -> ports.WarmCounts:
         if self.error is not None:
             raise self.error
+        if self.endless:
+            await asyncio.Event().wait()
+        return self.warm_counts(service)
+
+    def warm_counts(self, service: str) -> ports.WarmCounts:
         return ports.WarmCounts(wanted=3, fetched=2, failed=1)
 
 
@@ -161,6 +167,20 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
             await self.performer.warmed.wait()
         self.assertEqual(4, self.performer.pages)
         self.assertEqual(["warmed 4 of 6 pages, 2 failed"], self.notes)
+
+    async def test_warming_that_is_cut_short_is_counted_too(self) -> None:
+        self.warmer.endless = True
+        for action in (Action.KEEP_WARM, Action.STOP_WARM):
+            with self.subTest(action):
+                self.notes.clear()
+                self.performer.pages = 0
+                await self.perform(Action.START_WARM)
+                (task,) = self.performer._tasks.values()
+                await asyncio.sleep(0)  # the task begins
+                await self.perform(action)
+                await asyncio.gather(task, return_exceptions=True)
+                self.assertEqual(4, self.performer.pages)
+                self.assertEqual(["warmed 4 of 6 pages, 2 failed, not finished"], self.notes)
 
     async def test_warming_that_fails_does_not_delay_nova(self) -> None:
         self.warmer.error = RuntimeError("a bug")

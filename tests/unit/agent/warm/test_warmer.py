@@ -65,6 +65,7 @@ class WarmTest(WarmerTest):
         counts = await self.warm(0.1)
         self.assertLess(asyncio.get_running_loop().time() - began, 1.0)
         self.assertEqual((3, 0), (counts.wanted, counts.fetched))
+        self.assertEqual(counts, self.warmer.warm_counts(SERVICE))
         self.assertEqual(0, (await self.warm(-1.0)).fetched)
 
     async def test_a_cancellation_cancels_the_requests(self):
@@ -82,6 +83,7 @@ class WarmTest(WarmerTest):
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
+        self.assertEqual(3, self.warmer.warm_counts(SERVICE).wanted)
         ours = {t for t in asyncio.all_tasks() - before if "FetchJob" in repr(t)}
         self.assertEqual(set(), ours)
 
