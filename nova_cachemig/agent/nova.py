@@ -73,13 +73,14 @@ class UnknownInstanceError(ComponentError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
-    """``addresses``: network name → fixed addresses, IPv4 first."""
+    """``addresses``: network name → fixed addresses, IPv4 first; ``floating``: the others."""
 
     uuid: str
     name: str
     project: str
     host: str | None  # shown to administrators only
     addresses: dict[str, tuple[str, ...]]
+    floating: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def address(self, network: str | None) -> str:
         """The address on ``network``, or the first of all; ComponentError if there is none."""
@@ -90,6 +91,23 @@ class Instance:
         raise ComponentError(
             f"instance {self.uuid} has no address"
             + (f" on network {network!r}; it has {sorted(self.addresses)}" if network else "")
+        )
+
+    def floating_address(self, network: str | None) -> str:
+        """The only floating address on ``network``, or of all; ComponentError if there is none."""
+        names = [network] if network is not None else sorted(self.floating)
+        found = [address for name in names for address in self.floating.get(name, ())]
+        if len(found) == 1:
+            return found[0]
+        where = "" if network is None else f" on network {network!r}"
+        if not found:
+            raise ComponentError(
+                f"instance {self.uuid} has no floating address{where}: add one to the instance, or "
+                "remove 'floating' from the service"
+            )
+        raise ComponentError(
+            f"instance {self.uuid} has several floating addresses{where}, {', '.join(found)}: name "
+            "one in the service, as 'address', instead of 'floating'"
         )
 
 
@@ -155,16 +173,9 @@ class NovaApi:
             server = self._ask(lambda: self.client().servers.get(uuid))
         except novaclient.exceptions.NotFound as exc:
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
-        addresses = {
-            network: tuple(
-                entry["addr"]
-                for entry in sorted(entries, key=lambda e: int(e.get("version", 4)))
-                if entry.get("OS-EXT-IPS:type", "fixed") == "fixed"
-            )
-            for network, entries in server.addresses.items()
-        }
         host = getattr(server, "OS-EXT-SRV-ATTR:host", None)
-        return Instance(server.id, server.name, server.tenant_id, host, addresses)
+        fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
+        return Instance(server.id, server.name, server.tenant_id, host, fixed, floating)
 
     def _migration_state(self, uuid: str, since: float) -> MigrationState:
         try:
@@ -195,6 +206,18 @@ def _cause(exc: Exception) -> str:
         return head
     found = _OS_ERROR.search(rest)
     return f"{head}: {found[0]}" if found else head
+
+
+def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of one kind by network, IPv4 first."""
+    return {
+        network: tuple(
+            entry["addr"]
+            for entry in sorted(entries, key=lambda e: int(e.get("version", 4)))
+            if entry.get("OS-EXT-IPS:type", "fixed") == kind
+        )
+        for network, entries in server.addresses.items()
+    }
 
 
 def _changed(migration: Any) -> float:

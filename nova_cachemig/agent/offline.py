@@ -21,8 +21,10 @@ from nova_cachemig.agent.journal.offline import engine_of, newest_handovers, spo
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.agent.services import files, schema
+from nova_cachemig.agent.services import files, resolve, schema
+from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
 
@@ -60,9 +62,22 @@ class OfflineAgent:
         if service is None:
             raise files.ServicesError(errors)
         if check:
-            instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
-            instance.address(service.network)
+            self._check_guest(service)
         return files.add(self._services, service)
+
+    def _check_guest(self, service: Service) -> None:
+        """Ask Nova for the instance; refuse an address at which another guest is served."""
+        instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
+        address = service.address or resolve.address_in(service, instance)
+        book = AddressBook(Path(self._conf.agent.state_dir) / "addresses.json")
+        served = [
+            Route(other, Target(found, other.port))
+            for other in files.check(self._services)[0]
+            if other.name != service.name and (found := other.address or book.find(other))
+        ]
+        new = {service.name: Route(service, Target(address, service.port))}
+        for error in resolve.equal_addresses(served, new, book.find).values():
+            raise error
 
     def remove_service(self, name: str) -> Path:
         """Remove one service; the file that contained it."""

@@ -171,10 +171,13 @@ class HandoverReader(Protocol):
 
 
 class InstanceAddresses(Protocol):
-    """An instance of Nova's and its fixed addresses."""
+    """An instance of Nova's and its addresses. The methods raise ComponentError."""
 
     def address(self, network: str | None) -> str:
-        """The fixed address on ``network``, or on the first network; raises ComponentError."""
+        """The fixed address on ``network``, or on the first network."""
+
+    def floating_address(self, network: str | None) -> str:
+        """The only floating address on ``network``, or on all networks."""
 
 
 class Instances(Protocol):

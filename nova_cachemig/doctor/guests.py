@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services import files, resolve
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
@@ -72,11 +72,11 @@ class _Guests:
 
     async def _one(self, service: Service) -> Guest:
         async with self._gate:
-            address = self._book.find(service)
+            address = service.address or self._book.find(service)
             try:
                 if address is None:
                     instance = await self._nova.instance(service.instance)
-                    address = instance.address(service.network)
+                    address = resolve.address_in(service, instance)
             except ComponentError as exc:
                 return Guest(service.name, service.instance, "", Outcome.NO_ADDRESS, str(exc))
             outcome, detail = await connect(address, service.port)

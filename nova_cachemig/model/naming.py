@@ -14,6 +14,7 @@ SERVICE_NAME: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 MAX_COOKIE_NAME: Final = 64  # characters
 MAX_HOST_NAME: Final = 253  # characters
 
+_THIS_NETWORK: Final = ipaddress.ip_network("0.0.0.0/8")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
@@ -41,3 +42,25 @@ def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         return ipaddress.ip_address(text)
     except ValueError as exc:
         raise ValueError(f"{text!r:.80} is not an IP address") from exc
+
+
+def guest_address(text: str) -> str:
+    """Return a guest's address in its canonical form.
+
+    Raises ValueError for another text, and for an address that no guest can have: this node would
+    connect to itself, to its own link, or to no host at all.
+    """
+    address = ip_address(text)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        raise ValueError(f"{text} is an IPv4 address: write {address.ipv4_mapped}")
+    kinds = {
+        "loopback": address.is_loopback,
+        "multicast": address.is_multicast,
+        "unspecified": address in _THIS_NETWORK if address.version == 4 else address.is_unspecified,
+        "link-local": address.is_link_local,
+        "reserved": address.version == 4 and address.is_reserved,
+    }
+    for kind, found in kinds.items():
+        if found:
+            raise ValueError(f"{text} is {kind}: an address that no guest can have")
+    return str(address)

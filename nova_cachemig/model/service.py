@@ -26,9 +26,9 @@ class Service:
     port: int  # the guest's port
     listen: tuple[str, int]
     hosts: tuple[str, ...] = ()
-    network: str | None = (
-        None  # the network of the instance's fixed address; None: the first network
-    )
+    network: str | None = None  # of the instance's address in Nova; None: the first network
+    address: str | None = None  # the guest's address; None: Nova reports it
+    floating: bool = False  # the guest's address is its floating address in Nova, not the fixed one
     writes: WriteMode = WriteMode.HOLD
     honours_keys: bool = False  # the application honours Idempotency-Key
     client_cookie: str | None = None  # identifies the client; None: its address does

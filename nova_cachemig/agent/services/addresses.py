@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oslo_log import log
 
+from nova_cachemig.agent.services import resolve
 from nova_cachemig.agent.services.files import ServicesError, write_text
 from nova_cachemig.model.service import Route, Service
 
@@ -25,6 +26,9 @@ class AddressBook:
         entry = self._read().get(service.name)
         if not isinstance(entry, dict) or entry.get("instance") != service.instance:
             return None
+        way = resolve.way(service)
+        if entry.get("way", way) != way:  # an earlier version did not note the way
+            return None
         address = entry.get("address")
         return address if isinstance(address, str) else None
 
@@ -34,6 +38,7 @@ class AddressBook:
             route.service.name: {
                 "instance": route.service.instance,
                 "address": route.target.address,
+                "way": resolve.way(route.service),
             }
             for route in routes
             if route.target is not None

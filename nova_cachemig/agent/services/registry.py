@@ -9,10 +9,11 @@ from typing import Any
 
 from oslo_log import log
 
-from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
-from nova_cachemig.agent.services import files, schema
+from nova_cachemig.agent.ports import ComponentError, Instances
+from nova_cachemig.agent.services import files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
-from nova_cachemig.model.service import Route, Service, Target
+from nova_cachemig.agent.services.lookup import GuestLookup
+from nova_cachemig.model.service import Route, Service
 
 LOG = log.getLogger(__name__)
 
@@ -30,14 +31,12 @@ class ServiceRegistry:
         """``address_book``: addresses from before a restart, in case Nova is unreachable."""
         self._directory = directory
         self._address_book = address_book
-        self._nova = nova
+        self._lookup = GuestLookup(nova, address_book)
         self._apply = apply
         self._fingerprint: files.Fingerprint | None = None
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._errors: dict[str, str] = {}
-        self._round = 0  # number of the last look-up of guests
-        self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
         self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
         self._applied = True
@@ -128,57 +127,29 @@ class ServiceRegistry:
 
     @staticmethod
     def _updated_route(service: Service, before: Route | None) -> Route:
-        """Keep the known address unless the instance or the network changed."""
+        """Keep the known address unless the instance changed, or where its address comes from."""
         if before is None or before.target is None:
             return Route(service, None)
-        same = (before.service.instance, before.service.network) == (
+        old = before.service
+        same = (old.instance, old.port, old.address, resolve.way(old)) == (
             service.instance,
-            service.network,
+            service.port,
+            service.address,
+            resolve.way(service),
         )
-        return Route(service, Target(before.target.address, service.port) if same else None)
-
-    def _unknown_guests(self) -> list[tuple[str, Route]]:
-        """Services without a known guest; those for which Nova did not respond come last."""
-        unknown = [(name, route) for name, route in self._routes.items() if route.target is None]
-        self._failed_in = {n: self._failed_in[n] for n, _ in unknown if n in self._failed_in}
-        return sorted(unknown, key=lambda item: self._failed_in.get(item[0], 0))
+        return Route(service, before.target if same else None)
 
     async def _look_up_guests(self) -> bool:
-        """Ask Nova for each unknown guest, until Nova does not respond; whether one was found.
-
-        A question without a response takes up to half a minute, which would add up. The next round
-        begins with the services that this one did not ask for.
-        """
-        found = False
-        unreachable = ""
-        self._round += 1
-        for name, route in self._unknown_guests():
-            service = route.service
-            try:
-                if unreachable:
-                    raise NovaUnreachableError(unreachable)
-                instance = await self._nova.instance(service.instance)
-                target = Target(instance.address(service.network), service.port)
-            except NovaUnreachableError as exc:
-                if not unreachable:
-                    unreachable, self._failed_in[name] = str(exc), self._round
-                address = self._address_book.find(service)
-                if address is None:
-                    self._report(name, exc)
-                    continue
-                LOG.warning(
-                    "service %s: %s; using the guest's last known address, %s", name, exc, address
-                )
-                target = Target(address, service.port)
-            except ComponentError as exc:
-                self._report(name, exc)
-                continue
+        """Look up each unknown guest; whether one was found."""
+        found, errors = await self._lookup.find(self._routes)
+        for name, error in errors.items():
+            self._report(name, error)
+        for name in found:
             self._errors.pop(name, None)
-            self._routes[name] = Route(service, target)
-            found = True
+        self._routes |= found
         if found:
             self._address_book.save(self.routes())
-        return found
+        return bool(found)
 
     def _report(self, name: str, exc: ComponentError) -> None:
         if self._errors.get(name) != str(exc):
@@ -195,6 +166,7 @@ class ServiceRegistry:
                 **schema.to_entry(route.service),
                 "hosts": list(route.service.hosts),
                 "address": route.target.address if route.target else None,
+                "address_from": resolve.way(route.service),
                 "phase": phase(route.service.name),
                 "error": self._error(route.service.name),
             }

@@ -34,6 +34,8 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": naming.MAX_HOST_NAME},
         },
         "network": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _NETWORK},
+        "address": {"type": "string", "maxLength": 64},
+        "floating": {"type": "boolean"},
         "writes": {"enum": [mode.value for mode in WriteMode]},
         "honours_keys": {"type": "boolean"},
         "client_cookie": {
@@ -59,6 +61,8 @@ EXPECTED: Mapping[str, str] = {
     "listen": "ADDRESS:PORT, for instance 203.0.113.10:80 or [2001:db8::1]:80",
     "hosts": "a list of host names without scheme and port, for instance [shop.example.org]",
     "network": "the name of a network in Nova",
+    "address": "an IP address, for instance 198.51.100.7 or 2001:db8::7",
+    "floating": "true or false",
     "writes": " or ".join(mode.value for mode in WriteMode),
     "honours_keys": "true or false",
     "client_cookie": "the name of a cookie, for instance session",
@@ -96,7 +100,9 @@ def parse_entry(entry: Mapping[str, Any]) -> tuple[Service | None, list[str]]:
 
 
 def conflicts(services: list[tuple[str, Service]]) -> list[str]:
-    """Return one error for each name, host or address that two services claim.
+    """Return one error for each name, host or front address that two services claim.
+
+    A guest at a front address is one too: the edge would connect to itself.
 
     ``services`` are pairs ``(where, service)`` from any files.
     """
@@ -119,6 +125,12 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
             errors.append(
                 f"{where}: {service.name}: a service without hosts owns {front} exclusively; "
                 "give each service on this address hosts, or use another address"
+            )
+    for where, service in services:
+        if (service.address, service.port) in exclusive:
+            errors.append(
+                f"{where}: {service.name}: address {service.address} with port {service.port} is "
+                "a front address of this node, not a guest"
             )
     return errors
 
@@ -168,11 +180,26 @@ def _service(entry: Mapping[str, Any]) -> Service:
         listen=parse_listen(entry["listen"]),
         hosts=hosts,
         network=entry.get("network"),
+        address=_address(entry),
+        floating=entry.get("floating", False),
         writes=WriteMode(entry.get("writes", WriteMode.HOLD.value)),
         honours_keys=entry.get("honours_keys", False),
         client_cookie=entry.get("client_cookie"),
         follow_links=entry.get("follow_links"),
     )
+
+
+def _address(entry: Mapping[str, Any]) -> str | None:
+    text = entry.get("address")
+    if text is None:
+        return None
+    for other in ("floating", "network"):
+        if entry.get(other):
+            raise ValueError(f"address and {other} exclude each other: remove one of them")
+    try:
+        return naming.guest_address(text)
+    except ValueError as exc:
+        raise ValueError(f"address: {exc}") from exc
 
 
 def to_entry(service: Service) -> dict[str, Any]:
@@ -188,6 +215,10 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["hosts"] = list(service.hosts)
     if service.network is not None:
         entry["network"] = service.network
+    if service.address is not None:
+        entry["address"] = service.address
+    if service.floating:
+        entry["floating"] = True
     if service.honours_keys:
         entry["honours_keys"] = True
     if service.client_cookie is not None:

@@ -21,7 +21,7 @@ from nova_cachemig.cmd.manage.base import (
 from nova_cachemig.model.service import WriteMode
 
 _OF_FILE: tuple[str, ...] = ("name", "listen", "hosts", "instance", "port", "writes")
-_OF_AGENT = ("phase", "error")
+_OF_AGENT = ("address", "phase", "error")
 
 
 class NotReloadedError(ComponentError):
@@ -70,8 +70,21 @@ class Add(PlainErrors):
         add(
             "--network",
             metavar="NAME",
-            help="Reach the guest at its fixed address on this network of Nova (default: the "
-            "first network by name on which it has an address).",
+            help="Reach the guest at its address on this network of Nova (default: the first "
+            "network by name on which it has a fixed address).",
+        )
+        way = parser.add_mutually_exclusive_group()
+        way.add_argument(
+            "--address",
+            metavar="ADDRESS",
+            help="Reach the guest at this IP address, for instance one to which a router forwards "
+            "(default: the instance's fixed address in Nova).",
+        )
+        way.add_argument(
+            "--floating",
+            action="store_true",
+            help="Reach the guest at its floating address in Nova; it must have exactly one on "
+            "--network (default: its fixed address).",
         )
         add(
             "--writes",
@@ -120,6 +133,8 @@ class Add(PlainErrors):
             "honours_keys": args.honours_keys,
         }
         entry |= {"network": args.network} if args.network else {}
+        entry |= {"address": args.address} if args.address is not None else {}
+        entry |= {"floating": True} if args.floating else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         _check_own_node(self)

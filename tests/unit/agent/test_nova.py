@@ -75,6 +75,18 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaisesRegex(ComponentError, "no address on network 'c'"):
             instance.address("c")
 
+    async def test_the_only_floating_address(self):
+        instance = await self.nova.instance("uuid")
+        self.assertEqual("203.0.113.5", instance.floating_address(None))
+        self.assertEqual("203.0.113.5", instance.floating_address("a"))
+        with self.assertRaisesRegex(ComponentError, "no floating address on network 'b': add one"):
+            instance.floating_address("b")
+        instance.floating["b"] = ("203.0.113.6",)
+        with self.assertRaisesRegex(
+            ComponentError, r"several floating addresses, 203\.0\.113\.5, 203\.0\.113\.6: name one"
+        ):
+            instance.floating_address(None)
+
     async def test_an_unknown_instance(self):
         self.client.error = novaclient.exceptions.NotFound(404)
         with self.assertRaises(UnknownInstanceError):

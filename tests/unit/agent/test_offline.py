@@ -10,8 +10,11 @@ from unittest import mock
 from nova_cachemig.agent import offline
 from nova_cachemig.agent.offline import OfflineAgent
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.services import schema
+from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.service import Route, Target
 from nova_cachemig.model.write import WriteState
 from tests.functional.replay.path import conf_for
 from tests.unit.agent.journal import disk
@@ -22,6 +25,7 @@ ENTRY = {
     "port": 80,
     "listen": "192.0.2.1:80",
 }
+OTHER = "5f3c0b6a-0000-4000-8000-000000000002"
 IN_DOUBT = (WriteState.IN_DOUBT,)
 
 
@@ -67,6 +71,22 @@ class OfflineAgentTest(unittest.TestCase):
         ):
             self.agent.add_service(ENTRY, check=True)
         self.assertEqual([], self.agent.services())
+
+    def test_the_check_refuses_an_address_of_another_guest(self) -> None:
+        instance = mock.Mock()
+        instance.address.return_value = "10.0.0.5"
+        nova = mock.Mock()
+        nova.return_value.instance = mock.AsyncMock(return_value=instance)
+        with mock.patch.object(offline, "NovaApi", nova):
+            self.agent.add_service(ENTRY, check=True)
+            first = schema.parse({"services": [ENTRY]}, "")[0][0]
+            book = AddressBook(self.root / "state" / "addresses.json")
+            book.save([Route(first, Target("10.0.0.5", 80))])
+            other = ENTRY | {"name": "till", "listen": "192.0.2.2:80", "instance": OTHER}
+            with self.assertRaisesRegex(ComponentError, "of service shop has"):
+                self.agent.add_service(other, check=True)
+            self.agent.add_service(other | {"address": "10.0.0.6"}, check=True)
+        self.assertEqual(["shop", "till"], [entry["name"] for entry in self.agent.services()])
 
     def test_a_handover_by_its_request_or_the_newest(self) -> None:
         found = [record("req-2", 2.0), record("req-1", 1.0)]

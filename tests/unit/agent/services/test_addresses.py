@@ -7,6 +7,7 @@ import unittest
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Target
 from tests.unit.agent.services.test_files import service
+from tests.unit.agent.services.test_schema import UUID
 
 
 class AddressBookTest(unittest.TestCase):
@@ -24,6 +25,15 @@ class AddressBookTest(unittest.TestCase):
         self.book.save([Route(service(), Target("10.0.0.5", 80))])
         other = service(instance="00000000-0000-4000-8000-000000000000")
         self.assertIsNone(self.book.find(other))
+
+    def test_an_address_that_was_found_in_another_way_is_not_used(self):
+        self.book.save([Route(service(), Target("10.0.0.5", 80))])
+        self.assertIsNone(self.book.find(service(floating=True)))
+        self.assertIsNone(self.book.find(service(network="n")))
+
+    def test_an_entry_of_an_earlier_version_is_used(self):
+        self.path.write_text(f'{{"shop": {{"instance": "{UUID}", "address": "10.0.0.5"}}}}')
+        self.assertEqual("10.0.0.5", self.book.find(service(network="n")))
 
     def test_saving_replaces_all_addresses(self):
         self.book.save([Route(service(), Target("10.0.0.5", 80))])

@@ -32,6 +32,9 @@ class FakeNova:
             raise ComponentError("no address on network 'wrong'")
         return self.known[UUID]
 
+    def floating_address(self, network):
+        return "203.0.113.5"
+
 
 class RegistryTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
@@ -104,6 +107,39 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_wrong_network_is_reported(self):
         files.add(self.directory, service(network="wrong"))
         self.assertIn("wrong", (await self.registry.refresh())[0])
+
+    async def test_a_service_says_where_its_guest_is(self):
+        self.nova.known = None
+        files.add(self.directory, service(address="198.51.100.7"))
+        self.assertEqual([], await self.registry.refresh())
+        (shown,) = self.registry.describe(lambda name: "pass")
+        self.assertEqual(
+            ("198.51.100.7", "service file"), (shown["address"], shown["address_from"])
+        )
+
+    async def test_a_change_of_the_way_is_a_new_look_up(self):
+        path = files.add(self.directory, service())
+        await self.registry.refresh()
+        path.unlink()
+        files.add(self.directory, service(floating=True))
+        self.assertEqual([], await self.registry.refresh())
+        self.assertEqual(Target("203.0.113.5", 80), self.applied[-1][0].target)
+        (shown,) = self.registry.describe(lambda name: "pass")
+        self.assertEqual("floating", shown["address_from"])
+
+    async def test_a_second_instance_at_the_address_is_refused_and_the_first_stays(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        self.nova.known[OTHER] = "10.0.0.5"
+        files.add(self.directory, service(name="b", instance=OTHER, listen="10.9.0.2:80"))
+        [error] = await self.registry.refresh()
+        self.assertIn("as instance " + UUID + " of service shop has", error)
+        self.assertIn("set 'floating: true' or 'address: ADDRESS'", error)
+        self.assertEqual(1, len(self.registry.routes_for(UUID)))
+        self.assertEqual((), self.registry.routes_for(OTHER))
+        again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
+        self.assertEqual([error], await again.refresh())
+        self.assertEqual(1, len(again.routes_for(UUID)))
 
     async def test_a_removed_service_is_no_longer_applied(self):
         files.add(self.directory, service())

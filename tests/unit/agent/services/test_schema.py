@@ -32,8 +32,14 @@ class ParseTest(unittest.TestCase):
             entry(name="six", listen="[2001:DB8::1]:8080"),
             entry(name="off", listen="192.0.2.2:80", follow_links=False),
             entry(name="on", listen="192.0.2.3:80", follow_links=True),
+            entry(name="float", listen="192.0.2.4:80", floating=True, network="n"),
+            entry(name="given", listen="192.0.2.5:80", address="2001:DB8::05"),
         )
-        self.assertEqual([None, None, False, True], [service.follow_links for service in services])
+        self.assertEqual(
+            [None, None, False, True], [service.follow_links for service in services][:4]
+        )
+        self.assertEqual((True, None), (services[4].floating, services[4].address))
+        self.assertEqual((False, "2001:db8::5"), (services[5].floating, services[5].address))
         again, errors = parse(*(schema.to_entry(service) for service in services))
         self.assertEqual([], errors)
         self.assertEqual(services, again)
@@ -47,6 +53,26 @@ class ParseTest(unittest.TestCase):
             "listen": ["192.0.2.1", "192.0.2.1:0", "::1:80", "shop:80", "1.2.3.4:99999"],
             "hosts": [["a b"], ["a:80"], ["*.example"], ["a..b"], ["x", "X"], "a.example", [""]],
             "writes": ["later"],
+            "address": [
+                "",
+                "shop",
+                "10.0.0.5:80",
+                "fe80::1",
+                "fe80::1%eth0",
+                "127.0.0.1",
+                "::1",
+                "::",
+                "0.0.0.0",
+                "0.1.2.3",
+                "224.0.0.1",
+                "ff02::1",
+                "255.255.255.255",
+                "169.254.169.254",
+                "::ffff:127.0.0.1",
+                "::ffff:10.0.0.5",
+                7,
+            ],
+            "floating": ["yes", 1, None],
             "client_cookie": ["a b", "a;b"],
             "unknown": [1],
         }
@@ -58,6 +84,13 @@ class ParseTest(unittest.TestCase):
                     self.assertEqual(1, len(errors), errors)
                     self.assertIn("f.yaml", errors[0])
                     self.assertIn("host" if field == "hosts" else field, errors[0])
+
+    def test_one_way_to_the_guest(self):
+        for other in ({"floating": True}, {"network": "n"}):
+            services, errors = parse(entry(address="10.0.0.5", **other))
+            self.assertEqual([], services)
+            self.assertIn("exclude each other", errors[0])
+        self.assertEqual([], parse(entry(address="10.0.0.5", floating=False))[1])
 
     @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
     def test_any_other_document_is_an_error_and_never_an_exception(self, document):
@@ -92,3 +125,8 @@ class ConflictsTest(unittest.TestCase):
 
     def test_two_exclusive_uses_of_an_address(self):
         self.assertIn("is taken by", self.conflicts(entry(), entry(name="b"))[0])
+
+    def test_a_guest_at_a_front_address(self):
+        found = self.conflicts(entry(), entry(name="b", address="192.0.2.1", listen="192.0.2.2:81"))
+        self.assertIn("is a front address of this node", found[0])
+        self.assertEqual([], self.conflicts(entry(address="192.0.2.1", port=81)))

@@ -75,6 +75,18 @@ class WithoutAgentTest(ManageCase):
         self.assertIn("the file is written, but not in force: agent cache1 does not respond", err)
         self.assertTrue((self.root / "services.d" / "shop.yaml").exists())
 
+    def test_the_way_to_the_guest(self) -> None:
+        self.succeeds("--offline", *ADD, "--floating", "--network", "n")
+        shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
+        self.assertEqual((True, "n"), (shown["floating"], shown["network"]))
+        self.succeeds("--offline", "service", "remove", "shop")
+        self.succeeds("--offline", *ADD, "--address", "2001:DB8::5")
+        shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
+        self.assertEqual("2001:db8::5", shown["address"])
+        self.assertIn(
+            "that no guest can have", self.fails("--offline", *ADD, "--address", "127.0.0.1")
+        )
+
     def test_offline_only_the_files_count(self) -> None:
         self.succeeds("--offline", *ADD, "--honours-keys", "--writes", "accept")
         [row] = json.loads(self.succeeds("--offline", "service", "list", "-f", "json"))

@@ -1,0 +1,78 @@
+"""Looks up the guests' addresses: in the services, in Nova, or in the address book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from oslo_log import log
+
+from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
+from nova_cachemig.agent.services import resolve
+from nova_cachemig.agent.services.addresses import AddressBook
+from nova_cachemig.model.service import Route, Service, Target
+
+LOG = log.getLogger(__name__)
+
+
+class GuestLookup:
+    """Finds the guest of each service. Asks Nova one question at a time."""
+
+    def __init__(self, nova: Instances, address_book: AddressBook) -> None:
+        self._nova = nova
+        self._address_book = address_book
+        self._round = 0  # number of the last look-up
+        self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
+        self._unreachable = ""  # why Nova does not respond, in this round
+
+    async def find(
+        self, routes: Mapping[str, Route]
+    ) -> tuple[dict[str, Route], dict[str, ComponentError]]:
+        """Return the routes whose guest was unknown and is found, and the errors of the others.
+
+        A question without a response takes up to half a minute, which would add up. So no further
+        one is asked in this round. The next round begins with the services that this one did not
+        ask for.
+        """
+        found: dict[str, Route] = {}
+        errors: dict[str, ComponentError] = {}
+        self._round += 1
+        self._unreachable = ""
+        for service in self._unknown(routes.values()):
+            try:
+                found[service.name] = Route(service, Target(await self._ask(service), service.port))
+            except ComponentError as exc:
+                errors[service.name] = exc
+        known = [route for route in routes.values() if route.target is not None]
+        refused = resolve.equal_addresses(known, found, self._address_book.find)
+        for name in refused:
+            del found[name]
+        return found, {**errors, **refused}
+
+    def _unknown(self, routes: Iterable[Route]) -> list[Service]:
+        """Services without a known guest; those for which Nova did not respond come last."""
+        unknown = [route.service for route in routes if route.target is None]
+        names = [service.name for service in unknown]
+        self._failed_in = {n: self._failed_in[n] for n in names if n in self._failed_in}
+        return sorted(unknown, key=lambda service: self._failed_in.get(service.name, 0))
+
+    async def _ask(self, service: Service) -> str:
+        """Return the guest's address. Raises ComponentError."""
+        if service.address is not None:
+            return service.address
+        try:
+            if self._unreachable:
+                raise NovaUnreachableError(self._unreachable)
+            return resolve.address_in(service, await self._nova.instance(service.instance))
+        except NovaUnreachableError as exc:
+            if not self._unreachable:
+                self._unreachable, self._failed_in[service.name] = str(exc), self._round
+            address = self._address_book.find(service)
+            if address is None:
+                raise
+            LOG.warning(
+                "service %s: %s; using the guest's last known address, %s",
+                service.name,
+                exc,
+                address,
+            )
+            return address
