@@ -126,8 +126,8 @@ _REPLAY = [
         deprecated_name="answer_timeout",
         default=600.0,
         min=0.1,
-        help="Seconds without a byte from a reachable guest after which its connection counts as "
-        "lost and the write in flight as in doubt.",
+        help="Seconds without a byte from a reachable guest after which the agent closes the "
+        "connection. A write in flight on it that must not be sent twice is then in doubt.",
     ),
     cfg.Opt(
         "max_response",
@@ -144,10 +144,10 @@ _REPLAY = [
         min=1,
         max=4096,
         help="Writes of one service that may be sent after one durable mark in the journal. After "
-        "a crash of the agent, only the writes that were in flight (see parallel) are in doubt. "
-        "After a power failure of the node, up to this many are, and those that must not be sent "
-        "twice go to quarantine. 1: one fsync per write during the replay. A service that honours "
-        "keys has a window of at least 1024, because there a repeated write does no harm.",
+        "a power failure of the node, it is unknown which of them were sent, and those that must "
+        "not be sent twice are in doubt. After a crash of the agent, only writes in flight can be "
+        "in doubt. 1: one fsync per write during the replay. A service that honours keys has a "
+        "window of at least 1024, because there a repeated write does no harm.",
     ),
     cfg.IntOpt(
         "pipeline",
@@ -190,8 +190,8 @@ _REPLAY = [
         default=1.0,
         min=0.0,
         help="Seconds for which an idle connection to a guest may be reused. With a longer time, "
-        "the guest is more likely to close it just when a write is sent, which leaves that write "
-        "in doubt. 0: a new connection for each write.",
+        "the guest is more likely to close it just when a write is sent. A write that must not be "
+        "sent twice is then in doubt. 0: a new connection for each write.",
     ),
 ]
 

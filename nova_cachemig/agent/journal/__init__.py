@@ -13,7 +13,8 @@ An accepted write is applied once and in order, although there is no fsync betwe
   with the acceptance, so it costs no extra fsync.
 * Before a write is sent, and again when its response arrives, the agent appends an entry to the
   *progress log*, a file that is never synced. A crash of the agent loses none of these entries, so
-  exactly the writes in flight are in doubt afterwards. A power failure may lose entries; the boot
-  id shows that it happened. Then every write up to the send limit without a response is in doubt.
+  only the writes in flight may have been applied without a recorded response. A power failure may
+  lose entries; the boot id shows that it happened. Then every write up to the send limit without a
+  response may have been applied. Those that must not be sent twice are *in doubt*.
 * A response is committed before the client sees it.
 """
