@@ -14,10 +14,13 @@ and needs no policy in RabbitMQ.
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any, Final
 
 import oslo_messaging
 from oslo_messaging._drivers import amqp, common, impl_rabbit
+
+from nova_cachemig.rpc import outage
 
 ENTRY_POINT: Final = "cachemig-rabbit"
 """The name among the entry points ``oslo.messaging.drivers``."""
@@ -61,6 +64,25 @@ def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
 
 
 class _Connection(impl_rabbit.Connection):
+    def __init__(self, conf: Any, url: Any, *arguments: Any, **options: Any) -> None:
+        hosts = ",".join(f"{host.hostname}:{host.port}" for host in url.hosts)
+        self._outage = outage.of(f"{hosts}/{url.virtual_host or ''}")
+        super().__init__(conf, url, *arguments, **options)
+
+    def ensure_connection(self) -> None:
+        """Connect; the errors are one line in the log."""
+        with outage.observed(self._outage):
+            super().ensure_connection()
+
+    def ensure(self, *arguments: Any, **options: Any) -> Any:
+        """Run a method, connected; the errors are one line in the log."""
+        with outage.observed(self._outage):
+            return super().ensure(*arguments, **options)
+
+    def _heartbeat_thread_job(self) -> None:
+        with outage.quiet(self._outage, logging.WARNING):  # it warns at each attempt
+            super()._heartbeat_thread_job()
+
     def declare_consumer(self, consumer: Any) -> None:
         """Add the bounds; every queue is declared here."""
         consumer.queue_arguments = {**(consumer.queue_arguments or {}), **BOUNDS}
@@ -86,6 +108,7 @@ class Driver(impl_rabbit.RabbitDriver):
         own.query = {**url.query, **{k: v for k, v in FLAGS.items() if k in known}}
         self.connected = False
         """Whether the broker has ever accepted a connection for the responses to calls."""
+        outage.watch(impl_rabbit.LOG.logger)
         super().__init__(conf, own, *args, **kwargs)
         self._connection_pool.connection_cls = _Connection
 
