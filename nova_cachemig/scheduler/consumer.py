@@ -1,16 +1,21 @@
 """Receives snapshots in one scheduler process: by fanout, and by a call for the first one.
 
 Nova creates the weighers before it forks its workers, and neither threads nor connections survive
-a fork. A process therefore starts to listen at its first request, or right after it was forked.
-Nova can also run in one process: without a fork, it starts ``UNFORKED`` seconds after the weigher
-was created. All of this happens in daemon threads: Nova never waits for the bus.
+a fork. A process therefore starts to listen right after it was forked, or at its first request.
+With eventlet only at its first request: oslo.service replaces eventlet's hub after the fork, and
+threads that were started before never run again. Nova can also run in one process: without a fork,
+it starts ``UNFORKED`` seconds after the weigher was created. All of this happens in daemon threads:
+Nova never waits for the bus.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 import threading
+import time
+import types
 import uuid
 from typing import Any, Final
 
@@ -21,12 +26,23 @@ from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecaster import ForecasterClient
 from nova_cachemig.rpc.server import RpcServer
 from nova_cachemig.scheduler.estimate import Estimator
-from nova_cachemig.scheduler.holder import SnapshotHolder
+from nova_cachemig.scheduler.holder import STALE, SnapshotHolder
 
 UNFORKED: Final = 3.0
 """Seconds without a fork after which a process is taken not to fork at all."""
 
-NO_RESPONSE: Final = "the forecaster does not respond"
+GRACE: Final = 10.0
+"""Seconds without a snapshot, from the start, after which a warning is logged."""
+
+REMEDY: Final = (
+    "check that nova-cachemig-forecaster runs, and that [cachemig_scheduler] transport_url, topic "
+    "and forecaster_topic agree with its file (nova-cachemig-manage doctor --nova-conf)"
+)
+
+
+def native_threads() -> bool:
+    """Whether threads are those of the system, and not eventlet's."""
+    return isinstance(_thread.start_new_thread, types.BuiltinFunctionType)
 
 
 class Consumer:
@@ -38,6 +54,8 @@ class Consumer:
         self._lock = threading.Lock()
         self._server: RpcServer | None = None
         self._stopped = threading.Event()
+        self._since = 0.0
+        self._why = "no snapshot arrives"
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
         self.estimator = Estimator()
@@ -51,6 +69,11 @@ class Consumer:
         except Exception as exc:  # Nova must go on scheduling, whatever the error
             self.faults.note("cannot listen for snapshots", exc, trace=True)
 
+    def note_missing(self) -> None:
+        """Note that there is no fresh snapshot, unless the first one may still arrive."""
+        if time.monotonic() - self._since >= GRACE:
+            self.faults.note(STALE, f"{self._why}: {REMEDY}")
+
     def stop(self) -> None:
         """Stop listening."""
         self._stopped.set()
@@ -60,13 +83,15 @@ class Consumer:
     def forked(self) -> None:
         """Start again in a forked process: threads and locks of the parent are gone."""
         self._reset()
-        self.ensure()
+        if native_threads():
+            self.ensure()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._server = None
         self._stopped = threading.Event()
+        self._why = "no snapshot arrives"
         self.faults = Faults()
         self.holder = SnapshotHolder(self.faults)
         self.estimator = Estimator()
@@ -82,6 +107,7 @@ class Consumer:
             self._server = snapshots.server(
                 self._conf, options.topic, name, options.transport_url, self.holder.put
             )
+            self._since = time.monotonic()
             self._server.start()
             threading.Thread(
                 target=self._request_snapshots,
@@ -104,14 +130,19 @@ class Consumer:
         server.wait_listening(options.request_timeout)
         while not stopped.is_set():
             if self.holder.fresh(options.max_age) is None:
-                try:
-                    snapshot = client.request_snapshot()
-                    if snapshot is not None:
-                        self.holder.put(snapshot)
-                    self.faults.recovered(NO_RESPONSE)
-                except Exception as exc:  # oslo.messaging, its driver, or a timeout
-                    self.faults.note(NO_RESPONSE, f"{type(exc).__name__}: {exc}")
+                self._request(client)
+            if self.holder.fresh(options.max_age) is None:
+                self.note_missing()
             stopped.wait(options.request_interval)
+
+    def _request(self, client: ForecasterClient) -> None:
+        try:
+            snapshot = client.request_snapshot()
+            self._why = "the forecaster has no forecast yet"
+            if snapshot is not None:
+                self.holder.put(snapshot)
+        except Exception as exc:  # oslo.messaging, its driver, or a timeout
+            self._why = f"the forecaster does not respond ({type(exc).__name__}: {exc})"
 
 
 _consumers: dict[int, Consumer] = {}

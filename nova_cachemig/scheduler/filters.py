@@ -11,7 +11,6 @@ from nova.scheduler import filters, utils
 
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
-from nova_cachemig.scheduler.holder import STALE
 
 FAILED = "the filter failed and passed every host"
 ALL = "every host will probably be overloaded: the filter rejected none"
@@ -74,7 +73,7 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
         self._consumer.ensure()
         snapshot = self._consumer.holder.fresh(conf.max_age)
         if snapshot is None:
-            self._consumer.faults.note(STALE)
+            self._consumer.note_missing()
             return everyone
         hosts = self._consumer.estimator.of(snapshot, states, spec, conf.pending_time)
         refused = hosts.overload(conf.overload_threshold) > conf.overload_limit

@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from oslo_log import log
+
 from nova_cachemig.model.snapshot import Snapshot, SnapshotError
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.scheduler.columns import Columns
+
+LOG = log.getLogger(__name__)
 
 STALE = "no fresh snapshot: Nova schedules without forecasts"
 DAMAGED = "a snapshot was rejected"
@@ -41,6 +45,8 @@ class SnapshotHolder:
             if held is not None and held.run == taken.run and held.sequence >= taken.sequence:
                 self.faults.note("a snapshot was repeated or late", taken.sequence)
                 return
+            if held is None:
+                LOG.info("cachemig: the first snapshot arrived: %d hosts", len(taken.hosts))
             self._held = (taken, self._clock())
             self._changed.notify_all()
         self.faults.recovered(DAMAGED, STALE)

@@ -18,7 +18,6 @@ from nova_cachemig.conf import scheduler as options
 from nova_cachemig.forecast.history import Floats
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.estimate import HostEstimates
-from nova_cachemig.scheduler.holder import STALE
 
 UNKNOWN = "hosts without a forecast"
 FAILED = "a weigher failed and was neutral"
@@ -83,7 +82,7 @@ class PredictedWeigher(weights.BaseHostWeigher):
         self._consumer.ensure()
         snapshot = self._consumer.holder.fresh(conf.max_age)
         if snapshot is None:
-            self._consumer.faults.note(STALE)
+            self._consumer.note_missing()
             return [0.0] * len(states)
         hosts = self._consumer.estimator.of(snapshot, states, spec, conf.pending_time)
         found = self._host_weights(hosts, conf)

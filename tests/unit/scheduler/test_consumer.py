@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import unittest
 from typing import Any
 from unittest import mock
@@ -15,7 +16,8 @@ from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.snapshots import SchedulersClient
 from nova_cachemig.scheduler import consumer
-from nova_cachemig.scheduler.consumer import NO_RESPONSE, Consumer
+from nova_cachemig.scheduler.consumer import Consumer
+from nova_cachemig.scheduler.holder import STALE
 from tests.unit.scheduler.fakes import snapshot
 
 
@@ -69,13 +71,21 @@ class Listening(unittest.TestCase):
 
     def test_no_forecaster_responds(self) -> None:
         listener = self.consumer(conf(self.id()))
-        listener.ensure()
-        with mock.patch.object(listener.faults, "note", wraps=listener.faults.note) as note:
-            deadline = 200
-            while not note.called and deadline:
-                listener._stopped.wait(0.05)
-                deadline -= 1
-        self.assertIn(NO_RESPONSE, listener.faults.counts())
+        noted = threading.Event()
+        self.enterContext(mock.patch.object(consumer, "GRACE", 0.0))
+        with self.assertLogs("nova_cachemig.rpc.faults", "WARNING") as logged:
+            note = listener.faults.note
+
+            def noting(*arguments: Any) -> None:
+                note(*arguments)
+                noted.set()
+
+            with mock.patch.object(listener.faults, "note", noting):
+                listener.ensure()
+                self.assertTrue(noted.wait(10))
+        self.assertEqual([STALE], list(listener.faults.counts()))
+        self.assertIn("the forecaster does not respond", logged.output[0])
+        self.assertIn(consumer.REMEDY, logged.output[0])
         self.assertIsNone(listener.holder.fresh(60.0))
 
     def test_whatever_is_wrong_it_does_not_raise(self) -> None:
@@ -93,6 +103,35 @@ class Forking(unittest.TestCase):
         code = self.in_child(lambda: 0 if parent._server is not None else 1)
         self.assertEqual(0, code, "the child does not listen")
         self.assertIsNone(parent._server)
+
+    def test_with_eventlet_a_child_listens_from_its_first_request(self) -> None:
+        """Threads that are started right after the fork would be lost with eventlet's old hub."""
+        made = conf(self.id())
+        parent = consumer.shared(made)
+        self.addCleanup(consumer.forget, made)
+
+        def child() -> int:
+            early = parent._server is not None
+            parent.ensure()
+            return 1 if early or parent._server is None else 0
+
+        with mock.patch.object(consumer, "native_threads", return_value=False):
+            self.assertEqual(0, self.in_child(child))
+
+    def test_threads_are_native_here(self) -> None:
+        self.assertTrue(consumer.native_threads())
+
+    def test_a_missing_snapshot_is_a_fault_only_some_time_after_the_start(self) -> None:
+        listener = Consumer(conf(self.id()))
+        with mock.patch.object(consumer, "time") as clock:
+            listener._since = 100.0
+            clock.monotonic.return_value = 100.0 + consumer.GRACE - 1
+            listener.note_missing()
+            self.assertEqual({}, listener.faults.counts())
+            clock.monotonic.return_value += 1
+            with self.assertLogs("nova_cachemig.rpc.faults", "WARNING"):
+                listener.note_missing()
+        self.assertEqual({STALE: 1}, listener.faults.counts())
 
     def test_a_process_that_does_not_fork_listens_after_a_while(self) -> None:
         made = conf(self.id())
