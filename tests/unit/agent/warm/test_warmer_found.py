@@ -76,7 +76,7 @@ class LinksTest(WarmerTest):
 
     async def test_the_order_does_not_depend_on_response_times(self):
         self.pages = {f"/{i}": b"<a href=/to/%d>" % i for i in range(40)}
-        self.set(max_concurrency=8)
+        self.set(max_concurrency=8, fetch_timeout=10.0)  # also on a busy machine
         self.make()
 
         last_requested = asyncio.Event()
