@@ -71,10 +71,10 @@ OPTS = [
         "handover_deadline",
         default=7200,
         min=10,
-        help="Seconds after the start of a handover after which the agent no longer asks Nova for "
-        "the outcome. It then releases the service as soon as the guest is reachable and the "
-        "journal is empty, and records the outcome as abandoned. The agent compares the time when "
-        "no event of the handover has arrived for ask_nova_after seconds.",
+        help="Seconds after the start of a handover after which the agent stops waiting for Nova. "
+        "It then releases the services as soon as the guest is reachable and the journal is empty, "
+        "and records the outcome abandoned. The deadline takes effect when no event has arrived "
+        "for ask_nova_after seconds.",
     ),
     cfg.IntOpt(
         "ask_nova_after",

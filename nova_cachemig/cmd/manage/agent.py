@@ -12,7 +12,7 @@ from nova_cachemig.cmd.manage.base import PlainErrors, is_offline, online_agent
 
 
 class Show(PlainErrors, ShowOne):
-    """Show whether the agent responds, and its version."""
+    """Show whether the agent responds and listens, its versions, and its errors."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return names and values."""
@@ -22,4 +22,5 @@ class Show(PlainErrors, ShowOne):
             shown = agent.ping()
         faults = shown.get("faults") or {}
         shown["faults"] = "; ".join(f"{cause}: {count}" for cause, count in faults.items())
+        shown["service_errors"] = "; ".join(shown.get("service_errors") or ())
         return tuple(shown), tuple(shown.values())

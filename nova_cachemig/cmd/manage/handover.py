@@ -65,9 +65,13 @@ class Show(PlainErrors, ShowOne):
             return tuple(wire), tuple(wire.values())
         shown = dict(zip(SUMMARY_COLUMNS, summary_row(record), strict=True))
         shown["Services"] = ", ".join(record.services)
-        shown |= {name.capitalize(): str(count) for name, count in sorted(record.counts.items())}
+        shown |= {_label(name): str(count) for name, count in sorted(record.counts.items())}
         shown["Story"] = story(record)
         return tuple(shown), tuple(shown.values())
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _limit(text: str) -> int:

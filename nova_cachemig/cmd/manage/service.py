@@ -37,7 +37,7 @@ class Add(PlainErrors):
 
     Asks Nova whether the instance exists, with the account in [nova]; see --no-check. Writes a
     file in [agent] services_dir on this node, prints its path, and lets the agent read the
-    directory again. With --offline, only writes the file.
+    directory again. With --offline, it does not notify the agent.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -116,7 +116,8 @@ class Add(PlainErrors):
             "--no-check",
             action="store_true",
             help="Do not ask Nova whether the instance exists and has an address. The command then "
-            "needs no access to Nova's API. The agent still asks Nova for the address.",
+            "needs no access to Nova's API. The agent still asks Nova for the address, unless "
+            "--address gives it.",
         )
         return parser
 

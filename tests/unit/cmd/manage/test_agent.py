@@ -1,4 +1,5 @@
 import json
+from unittest import mock
 
 from nova_cachemig.cmd.manage.agent import Show
 from nova_cachemig.cmd.manage.app import ManageApp
@@ -11,6 +12,14 @@ class ShowTest(ManageCase):
         shown = json.loads(self.succeeds("agent", "show", "-f", "json"))
         self.assertEqual(("cache1", "1"), (shown["host"], shown["version"]))
         self.assertEqual(shown["faults"], "")
+        self.assertEqual(shown["service_errors"], "")
+
+    def test_faults_and_errors_are_sentences(self) -> None:
+        pong = {"host": "cache1", "faults": {"cannot listen": 2}, "service_errors": ["x", "y"]}
+        self.serve()
+        with mock.patch.object(self.endpoint, "ping", return_value=pong):
+            shown = json.loads(self.succeeds("agent", "show", "-f", "json"))
+        self.assertEqual(("cannot listen: 2", "x; y"), (shown["faults"], shown["service_errors"]))
 
     def test_without_an_agent_there_is_nothing_to_show(self) -> None:
         self.assertIn("leave --offline out", self.fails("--offline", "agent", "show"))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 from tests.unit.cmd.manage.case import ManageCase
@@ -6,7 +7,11 @@ from tests.unit.cmd.manage.case import ManageCase
 class HandoverTest(ManageCase):
     def test_show_as_a_table_and_as_the_whole_record(self) -> None:
         self.serve()
-        self.assertIn("req-1", self.succeeds("handover", "show", "uuid-1"))
+        record = dataclasses.replace(self.endpoint.records[0], counts={"in_doubt": 3})
+        self.endpoint.records = [record]
+        table = self.succeeds("handover", "show", "uuid-1")
+        self.assertRegex(table, r"Request +\| req-1 ")
+        self.assertRegex(table, r"In doubt +\| 3 ")
         shown = json.loads(self.succeeds("handover", "show", "uuid-1", "req-1", "-f", "json"))
         self.assertEqual({"instance": "uuid-1", "request": "req-1"}, shown["id"])
         self.assertIn("phases", shown)
