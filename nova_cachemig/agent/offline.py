@@ -17,7 +17,12 @@ from nova_cachemig.agent.engine import offline as engine
 from nova_cachemig.agent.engine.offline import EngineStatus
 from nova_cachemig.agent.journal import lock
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.offline import engine_of, newest_handovers, spool_of
+from nova_cachemig.agent.journal.offline import (
+    count_waiting,
+    newest_handovers,
+    spool_of,
+    upgraded_engine_of,
+)
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
@@ -109,7 +114,7 @@ class OfflineAgent:
     def waiting_writes(self) -> int:
         """The number of writes on disk that the guests have not received."""
         try:
-            return sum(1 for _ in self.writes([WriteState.ACCEPTED, WriteState.RESEND]))
+            return count_waiting(self._conf)
         except JournalError:  # no agent has run here yet
             return 0
 
@@ -148,4 +153,4 @@ class OfflineAgent:
         self._review().discard(name, reason, asked_by)
 
     def _review(self) -> Review:
-        return Review(engine_of(self._conf), spool_of(self._conf))
+        return Review(upgraded_engine_of(self._conf), spool_of(self._conf))

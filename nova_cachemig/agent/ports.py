@@ -69,7 +69,7 @@ class WriteCounts:
     waiting: int = 0  # on disk, not yet sent
     in_flight: int = 0  # sent, no response yet
     in_doubt: int = 0  # in quarantine until an operator decides
-    answered: int = 0  # since the service was opened
+    responded: int = 0  # with the guest's response, since the service was opened
     longest_wait: float = 0.0  # seconds between acceptance and the guest's response
 
 

@@ -17,7 +17,7 @@ class WriteState(enum.StrEnum):
     """The state of a write on disk. "Sent" is not such a state: see ``agent/journal``."""
 
     ACCEPTED = "accepted"  # on disk, at its position in the order, no response yet
-    ANSWERED = "answered"  # the guest has responded, which is on disk
+    RESPONDED = "responded"  # the guest has responded, which is on disk
     IN_DOUBT = "in_doubt"  # sent, response unknown, must not be sent twice: the operator decides
     DAMAGED = "damaged"  # wrong checksum, never sent: the operator decides
     RESEND = "resend"  # was in doubt; the operator wants it sent again

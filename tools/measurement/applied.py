@@ -35,7 +35,7 @@ def of_journal(config_file: str, service: str, since: float) -> dict[str, float]
     conf = cfg.ConfigOpts()
     query = sa.select(*(column for column in WRITES.columns if "body" not in column.name)).where(
         WRITES.c.service == service,
-        WRITES.c.state == WriteState.ANSWERED.value,
+        WRITES.c.state == WriteState.RESPONDED.value,
         WRITES.c.accepted_us >= round(since * 1_000_000),
     )
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 POINTS: Final = frozenset(
-    {"received", "appended", "synced", "acknowledged", "sent", "answered", "marked", "sealed"}
+    {"received", "appended", "synced", "acknowledged", "sent", "responded", "marked", "sealed"}
 )
 
 

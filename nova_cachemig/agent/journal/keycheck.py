@@ -55,7 +55,7 @@ def _check_missing_key(
 ) -> None:
     """Raise JournalError if something is encrypted with the key; else remove its proof."""
     writes = _count(connection, WRITES.c.key_id == key_id, WRITES.c.state.in_(_STILL_NEEDED))
-    responses = _count(connection, WRITES.c.answer_key_id == key_id)
+    responses = _count(connection, WRITES.c.response_key_id == key_id)
     for (service, position), used in progress.key_ids.items():
         if used == key_id:  # the log also has entries of writes that are recorded by now
             this_write = (WRITES.c.service == service, WRITES.c.position == position)

@@ -14,7 +14,7 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal.errors import JournalError
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision in ``migrations/versions``."""
 
 

@@ -82,7 +82,7 @@ def _unpack_encrypted(
         packed = cipher.decrypt(key_id, payload[3 + length :], _place(service, position))
     except DecryptionError as exc:
         # The guest has responded, that is known: the write is not sent again.
-        why = f"answered; the rest of the response is lost: {exc}"
+        why = f"responded; the rest of the response is lost: {exc}"
         return GuestResponse(status, (("cachemig-write", why),)), key_id
     return _unpack(packed), key_id
 
@@ -92,7 +92,7 @@ def _unpack(payload: bytes) -> GuestResponse:
     status, headers, length = json.loads(head)
     pairs = tuple((str(name), str(value)) for name, value in headers)
     if len(data) != length:
-        pairs += (("cachemig-write", "answered; the body of the response was lost in a crash"),)
+        pairs += (("cachemig-write", "responded; the body of the response was lost in a crash"),)
     return GuestResponse(status, pairs, Body.of(data))
 
 

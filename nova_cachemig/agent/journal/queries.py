@@ -48,7 +48,7 @@ class StoredWrite:
     accepted_at: float
     ended_at: float | None
     note: str | None
-    write: HeldWrite | None  # None if it is damaged, or answered
+    write: HeldWrite | None  # None if it is damaged, or the guest has responded
     response: GuestResponse | None
     unreadable: str | None = None  # why the write or the response is missing
 
@@ -152,10 +152,10 @@ def find(
 
 
 def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
-    """Return a row's content. An answered write has lost its body, so its checksum is ignored."""
+    """Return a row's content. After the response, the body is gone: the checksum is ignored."""
     write: HeldWrite | UnreadableWrite | None = None
     response, why = None, None
-    if row["state"] != WriteState.ANSWERED.value:
+    if row["state"] != WriteState.RESPONDED.value:
         write = _parse(row, cipher)
         why = write.why if isinstance(write, UnreadableWrite) else None
     try:
@@ -188,25 +188,25 @@ def unfinished(connection: sa.Connection) -> dict[str, int]:
 def spool_names(connection: sa.Connection) -> set[str]:
     """Return the names of the spool files that records need."""
     rows = connection.execute(
-        sa.select(WRITES.c.spool, WRITES.c.answer_spool, WRITES.c.state).where(
-            sa.or_(WRITES.c.spool.is_not(None), WRITES.c.answer_spool.is_not(None))
+        sa.select(WRITES.c.spool, WRITES.c.response_spool, WRITES.c.state).where(
+            sa.or_(WRITES.c.spool.is_not(None), WRITES.c.response_spool.is_not(None))
         )
     )
     names: set[str] = set()
-    for spool, answer_spool, state in rows:
-        if spool and state != WriteState.ANSWERED.value:
+    for spool, response_spool, state in rows:
+        if spool and state != WriteState.RESPONDED.value:
             names.add(spool)
-        if answer_spool:
-            names.add(answer_spool)
+        if response_spool:
+            names.add(response_spool)
     return names
 
 
 def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
     """Delete writes that ended before ``before_us`` (µs); return the names of their spool files."""
     rows = connection.execute(
-        sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.answer_spool)
+        sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.response_spool)
         .where(
-            WRITES.c.state.in_([WriteState.ANSWERED.value, WriteState.DISCARDED.value]),
+            WRITES.c.state.in_([WriteState.RESPONDED.value, WriteState.DISCARDED.value]),
             WRITES.c.ended_us < before_us,
         )
         .limit(_DELETE_CHUNK)
@@ -223,7 +223,7 @@ def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
             ),
         )
     )
-    return [name for row in rows for name in (row.spool, row.answer_spool) if name]
+    return [name for row in rows for name in (row.spool, row.response_spool) if name]
 
 
 def to_resend(

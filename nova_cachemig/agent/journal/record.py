@@ -29,8 +29,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 """The columns that :func:`to_row` returns, in this order."""
 RESPONSE_COLUMNS: Final = (
-    "ended_us", "status", "answer_headers", "answer_body", "answer_spool", "answer_length",
-    "answer_key_id",
+    "ended_us", "status", "response_headers", "response_body", "response_spool", "response_length",
+    "response_key_id",
 )  # fmt: skip
 """The columns that :func:`response_to_row` returns, in this order."""
 
@@ -220,6 +220,7 @@ def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
 
 def _response_place(service: str, position: int, status: int, part: str) -> bytes:
     """Return the associated data of an encrypted part of a response."""
+    # "answer", the former word: existing journals are encrypted with it.
     return repr((f"answer {part}", service, position, status)).encode()
 
 
@@ -230,18 +231,18 @@ def response_to_row(
     row: dict[str, Any] = {
         "ended_us": ended_us,
         "status": response.status,
-        "answer_headers": _dump(response.headers),
-        "answer_body": None if response.body.spool else response.body.data,
-        "answer_spool": response.body.spool,
-        "answer_length": response.body.length,
-        "answer_key_id": cipher.key_id,
+        "response_headers": _dump(response.headers),
+        "response_body": None if response.body.spool else response.body.data,
+        "response_spool": response.body.spool,
+        "response_length": response.body.length,
+        "response_key_id": cipher.key_id,
     }
     if cipher.key_id is not None:
         place = _response_place(service, position, response.status, "head")
-        encrypted = cipher.encrypt(row["answer_headers"].encode(), place)
-        row["answer_headers"] = base64.b64encode(encrypted).decode()
+        encrypted = cipher.encrypt(row["response_headers"].encode(), place)
+        row["response_headers"] = base64.b64encode(encrypted).decode()
         place = _response_place(service, position, response.status, "body")
-        row["answer_body"] = cipher.encrypt(response.body.data, place)
+        row["response_body"] = cipher.encrypt(response.body.data, place)
     return row
 
 
@@ -249,11 +250,11 @@ def response_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestRe
     """Return the guest's response of a row; None if there is none. Raises ValueError."""
     if row["status"] is None:
         return None
-    headers, data = row["answer_headers"], bytes(row["answer_body"] or b"")
-    if (key_id := row["answer_key_id"]) is not None:
+    headers, data = row["response_headers"], bytes(row["response_body"] or b"")
+    if (key_id := row["response_key_id"]) is not None:
         name = (row["service"], row["position"], row["status"])
         encrypted = base64.b64decode(headers, validate=True)
         headers = cipher.decrypt(key_id, encrypted, _response_place(*name, "head"))
         data = cipher.decrypt(key_id, data, _response_place(*name, "body"))
-    body = Body(data=data, spool=row["answer_spool"], length=row["answer_length"] or 0)
+    body = Body(data=data, spool=row["response_spool"], length=row["response_length"] or 0)
     return GuestResponse(row["status"], load_headers(headers), body)

@@ -1,4 +1,4 @@
-"""Sorts the writes that a crash left: waiting, answered, in doubt, damaged."""
+"""Sorts the writes that a crash left: waiting, with a response, in doubt, damaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recovered:
     """The result. Quarantined writes by name (``service/position``), the others as counts."""
 
     waiting: int = 0
-    answered: int = 0  # their response was in the progress log only
+    responded: int = 0  # their response was in the progress log only
     resent: tuple[str, ...] = ()  # may have been sent; sending them again is harmless
     in_doubt: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Recovered:
 @dataclasses.dataclass(slots=True)
 class _Found:
     waiting: int = 0
-    answered: int = 0
+    responded: int = 0
     resent: list[str] = dataclasses.field(default_factory=list)
     in_doubt: list[str] = dataclasses.field(default_factory=list)
     damaged: list[str] = dataclasses.field(default_factory=list)
@@ -59,7 +59,7 @@ def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Reco
         LOG.warning("Write %s is quarantined; see nova-cachemig-manage journal list", name)
     return Recovered(
         found.waiting,
-        found.answered,
+        found.responded,
         tuple(found.resent),
         tuple(found.in_doubt),
         tuple(found.damaged),
@@ -93,7 +93,7 @@ def _sort(
     now = micros(time.time())
     response = progress.responses.get((service, position))
     if response is not None:
-        found.answered += 1
+        found.responded += 1
         keep = bool(row["wants_later"]) or bool(row["flags"] & 1)
         kept = response_to_row(response, service, position, now, spool.cipher) if keep else None
         return RecordResponse(service, position, kept)

@@ -43,11 +43,11 @@ WRITES: Final = sa.Table(
     sa.Column("ended_us", sa.BigInteger),
     sa.Column("note", _TEXT),  # why it is quarantined, for the operator
     sa.Column("status", sa.Integer),
-    sa.Column("answer_headers", _TEXT),
-    sa.Column("answer_body", _BLOB),
-    sa.Column("answer_spool", sa.String(64)),
-    sa.Column("answer_length", sa.BigInteger),
-    sa.Column("answer_key_id", sa.String(64)),  # like key_id, for the response
+    sa.Column("response_headers", _TEXT),
+    sa.Column("response_body", _BLOB),
+    sa.Column("response_spool", sa.String(64)),
+    sa.Column("response_length", sa.BigInteger),
+    sa.Column("response_key_id", sa.String(64)),  # like key_id, for the response
     sa.Index("ix_writes_state", "state", "service", "position"),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",

@@ -90,8 +90,8 @@ _DELETE = sa.delete(WRITES).where(*_THIS_WRITE)
 _RECORD_RESPONSE = (
     sa.update(WRITES)
     .where(*_THIS_WRITE)
-    .values(state=WriteState.ANSWERED.value, body=None)
-    .values({name: sa.bindparam(f"a_{name}") for name in RESPONSE_COLUMNS})
+    .values(state=WriteState.RESPONDED.value, body=None)
+    .values({name: sa.bindparam(f"r_{name}") for name in RESPONSE_COLUMNS})
 )
 _SET_STATE = (
     sa.update(WRITES)
@@ -195,7 +195,7 @@ def _sqlite_record_response(rows: int) -> str:
     return (
         f"WITH done ({', '.join(RESPONSE_COLUMNS)}, s, p) "
         f"AS (VALUES {', '.join([_SQLITE_RESPONSE] * rows)}) "
-        f"UPDATE writes SET state = '{WriteState.ANSWERED.value}', body = NULL, "
+        f"UPDATE writes SET state = '{WriteState.RESPONDED.value}', body = NULL, "
         f"{', '.join(f'{name} = done.{name}' for name in RESPONSE_COLUMNS)} "
         "FROM done WHERE service = done.s AND position = done.p"
     )
@@ -214,7 +214,7 @@ def _record_responses(connection: sa.Connection, steps: Sequence[RecordResponse]
         connection.execute(_DELETE, [{"s": step.service, "p": step.position} for step in not_kept])
     if kept:
         rows = [
-            {"s": step.service, "p": step.position} | {f"a_{name}": row[name] for name in row}
+            {"s": step.service, "p": step.position} | {f"r_{name}": row[name] for name in row}
             for step, row in kept
         ]
         connection.execute(_RECORD_RESPONSE, rows)

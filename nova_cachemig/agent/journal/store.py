@@ -150,7 +150,7 @@ class Journal:
         except OSError as exc:
             logged = False
             LOG.warning("Response to %s not logged; a crash now leaves doubt: %s", write.name, exc)
-        self.failpoints.hit("answered")
+        self.failpoints.hit("responded")
         return logged
 
     def record_response(

@@ -181,7 +181,7 @@ class LiveHandover:
             "held": edge.held,
             "failed": edge.failed,
             "writes": writes.accepted,
-            "replayed": writes.answered,
+            "replayed": writes.responded,
             "in_doubt": writes.in_doubt,
             "warmed": self._performer.pages,
         }
@@ -206,6 +206,6 @@ def _sum_writes(a: WriteCounts, b: WriteCounts) -> WriteCounts:
         a.waiting + b.waiting,
         a.in_flight + b.in_flight,
         a.in_doubt + b.in_doubt,
-        a.answered + b.answered,
+        a.responded + b.responded,
         max(a.longest_wait, b.longest_wait),
     )

@@ -298,7 +298,7 @@ class GuestConnection(asyncio.Protocol):
                 self._idle_timeout = float(found[1])
         headers = end_to_end(self._headers)
         if self._length > self._max_response:
-            headers += (("cachemig-write", "answered; its body was too large to keep"),)
+            headers += (("cachemig-write", "responded; its body was too large to keep"),)
         response = GuestResponse(status, headers, Body.of(b"".join(self._body)))
         self._complete.append((on_outcome, response))
         if not self._keep_alive:

@@ -53,7 +53,7 @@ class WriteQueue:
         self.waiting_bytes = state.waiting_bytes
         self.in_doubt = state.in_doubt
         self.accepted = 0
-        self.answered = 0
+        self.responded = 0
         self.longest_wait = 0.0
         self.last_sent = 0  # the highest position that was sent
         self._sent: set[int] = set()
@@ -211,7 +211,7 @@ class WriteQueue:
         def done(_error: BaseException | None) -> None:
             self._recording.discard(position)
             self._kept.discard(position)
-            self.answered += 1
+            self.responded += 1
             self.longest_wait = max(self.longest_wait, time.time() - write.accepted_at)
             waiter = self._waiters.pop(position, None)
             on_response(write, response, lambda: _resolve(waiter, response))
@@ -271,12 +271,12 @@ class WriteQueue:
             waiting=self.waiting,
             in_flight=self.in_flight + len(self._recording),
             in_doubt=self.in_doubt,
-            answered=self.answered,
+            responded=self.responded,
             longest_wait=self.longest_wait,
         )
 
     def reopen(self, service: Service) -> None:
         """Reset the counters: the service is opened again."""
         self.service = dataclasses.replace(service)
-        self.accepted = self.answered = 0
+        self.accepted = self.responded = 0
         self.longest_wait = 0.0

@@ -11,15 +11,17 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from nova_cachemig.agent.journal import database, migrate
+from nova_cachemig.agent.journal import database, migrate, queries
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.schema import METADATA
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
+from nova_cachemig.model.write import WriteState
 from tests.crashing.run import Plan, execute
 from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, service
+from tests.unit.agent.journal import former
 
 
 class MigrationCase:
@@ -48,8 +50,23 @@ class MigrationCase:
                 migrate.upgrade(engine)
         finally:
             with engine.begin() as connection:
-                connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+                connection.execute(
+                    sa.text(f"UPDATE alembic_version SET version_num = '{migrate.HEAD}'")
+                )
             engine.dispose()
+
+    def test_former_tables_are_upgraded_with_their_rows(self) -> None:
+        engine = database.create_engine(self.url)
+        self.addCleanup(engine.dispose)
+        with engine.begin() as connection:
+            METADATA.drop_all(connection)
+            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+        former.make(engine)
+        migrate.upgrade(engine)
+        with engine.connect() as connection:
+            found = queries.find(connection, "shop", 2)
+        assert found is not None
+        self.assertEqual((WriteState.RESPONDED, former.RESPONSE), (found.state, found.response))
 
 
 class SqliteTest(MigrationCase, unittest.TestCase):

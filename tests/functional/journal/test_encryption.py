@@ -116,7 +116,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
                 status = await http.get(small.headers["location"])
                 self.assertEqual((200, "applied 1\n"), (status.status_code, status.text))
                 self.assertEqual("answer-secret-header", status.headers["set-cookie"])
-                found["answered"] = self.holding(*needles)
+                found["responded"] = self.holding(*needles)
         found["stopped"] = self.holding(*needles)
         first, second, _ = self.guest.log
         self.assertEqual((b"body-secret", LARGE // 12 * 12), (first.body, len(second.body)))
@@ -131,7 +131,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_search_finds_what_is_in_the_clear(self) -> None:
         found = await self.play(encryption="none", key_file=None)
-        for stage in ("waiting", "answering", "answered", "stopped"):
+        for stage in ("waiting", "answering", "responded", "stopped"):
             self.assertTrue(found[stage], stage)
         self.assertEqual(
             {b"body-secret", b"url-secret", b"header-secret", b"cookie-secret", b"key-secret",
@@ -220,7 +220,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         await self.refused("key 'a' is missing: 0 writes, 1 responses")
         async with self.agent(lost_keys=["a"]) as writes, client(writes.intake_socket) as http:
             status = await http.get(answer.headers["location"])
-            self.assertEqual((200, "answered"), (status.status_code, status.json()["state"]))
+            self.assertEqual((200, "responded"), (status.status_code, status.json()["state"]))
 
     async def test_a_key_that_is_lost_quarantines_its_writes(self) -> None:
         async with self.agent() as writes:
@@ -235,7 +235,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         rows, left = self.records()
         self.assertEqual(files, left)
         states = [row[2] for row in rows]
-        self.assertEqual(["damaged", "damaged", "answered"], states)
+        self.assertEqual(["damaged", "damaged", "responded"], states)
         for stored in quarantine.find_all(self.database()):
             self.assertIn("key 'a', which is not available", stored.note or "")
 

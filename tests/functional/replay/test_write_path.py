@@ -55,7 +55,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.drained("shop")
         counts = await writes.counts("shop")
         self.assertEqual(
-            (1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight, counts.answered)
+            (1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight, counts.responded)
         )
 
     async def test_held_writes_are_sent_in_order_at_the_guests_return(self) -> None:
@@ -165,7 +165,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         async with client(writes.intake_socket) as http:
             stored = await http.get(accepted[7].headers["location"])
             self.assertEqual(
-                ("applied 8\n", "answered"), (stored.text, stored.headers["cachemig-write"])
+                ("applied 8\n", "responded"), (stored.text, stored.headers["cachemig-write"])
             )
         self.assertEqual({}, await writes.unfinished())
 

@@ -37,7 +37,7 @@ class AppliedTest(unittest.TestCase):
         write = HeldWrite(
             service, position, 100.0 + position, "PUT", "/a", "shop", headers, body, "10.0.0.1"
         )
-        row = to_row(write, cipher) | {"state": "answered", "ended_us": 200_500_000} | columns
+        row = to_row(write, cipher) | {"state": "responded", "ended_us": 200_500_000} | columns
         with self.database.begin() as connection:
             connection.execute(sa.insert(WRITES), [row])
 

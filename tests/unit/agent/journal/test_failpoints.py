@@ -15,7 +15,7 @@ class FailpointsTest(unittest.TestCase):
 
     def test_fails_at_the_nth_hit_and_only_then(self) -> None:
         points = Failpoints(["sent=fail@2"])
-        points.hit("answered")
+        points.hit("responded")
         points.hit("sent")
         with self.assertRaises(FailpointHit):
             points.hit("sent")

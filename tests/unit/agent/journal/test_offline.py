@@ -6,13 +6,14 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from nova_cachemig.agent.journal import offline
+from nova_cachemig.agent.journal import database, migrate, offline
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from tests.functional.replay.path import conf_for
+from tests.unit.agent.journal import former
 
 
 class OfflineTest(unittest.IsolatedAsyncioTestCase):
@@ -27,6 +28,20 @@ class OfflineTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaisesRegex(JournalError, "has the agent run on this node"):
             offline.engine_of(conf)
         self.assertFalse(self.path.exists())
+
+    async def test_tables_of_another_version_are_named_and_left_alone(self) -> None:
+        conf = conf_for(self.directory)
+        engine = database.create_engine(database.url_for(None, self.path.parent))
+        self.addCleanup(engine.dispose)
+        with self.assertRaisesRegex(JournalError, "revision none"):
+            offline.upgraded_engine_of(conf)
+        former.make(engine)
+        with self.assertRaisesRegex(JournalError, "revision 0003, .* when it starts"):
+            offline.upgraded_engine_of(conf)
+        self.assertEqual(1, offline.count_waiting(conf))
+        migrate.upgrade(engine)
+        self.assertEqual(engine.url, offline.upgraded_engine_of(conf).url)
+        self.assertEqual(1, offline.count_waiting(conf))
 
     async def test_handovers_beside_a_running_agent(self) -> None:
         conf = conf_for(self.directory)

@@ -91,8 +91,8 @@ class StatementsTest(unittest.TestCase):
             query = sa.select(WRITES).where(WRITES.c.service == "shop")
             one, two = connection.execute(query.order_by(WRITES.c.position)).mappings()
         self.assertEqual(("accepted", b"x", None), (one["state"], one["body"], one["status"]))
-        self.assertEqual(("answered", None, 201), (two["state"], two["body"], two["status"]))
-        self.assertEqual((b"seq 2", 5), (two["answer_body"], two["ended_us"]))
+        self.assertEqual(("responded", None, 201), (two["state"], two["body"], two["status"]))
+        self.assertEqual((b"seq 2", 5), (two["response_body"], two["ended_us"]))
 
     def test_what_needs_a_transaction_is_not_done_alone(self) -> None:
         alone: list[list[Step]] = [

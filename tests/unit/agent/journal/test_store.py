@@ -79,7 +79,7 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
             await self.respond(write(position), keep=keep)
         found = await self.journal.find("shop", 1)
         assert found is not None
-        self.assertEqual((WriteState.ANSWERED, RESPONSE), (found.state, found.response))
+        self.assertEqual((WriteState.RESPONDED, RESPONSE), (found.state, found.response))
         self.assertIsNone(await self.journal.find("shop", 2))
         self.assertEqual(0, await self.journal.delete_expired(1.0))
         self.assertIsNotNone(await self.journal.find("shop", 1))
@@ -98,7 +98,7 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         found = self.recovered
         self.assertEqual(
             (("shop/1",), ("shop/2",), 1, 2),
-            (found.in_doubt, found.resent, found.answered, found.waiting),
+            (found.in_doubt, found.resent, found.responded, found.waiting),
         )
         self.assertTrue(found.may_be_in_flight("shop"))
         rows = await self.journal.waiting("shop", 0, 9)

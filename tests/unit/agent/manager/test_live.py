@@ -35,7 +35,7 @@ class Writes(noop.NoWrites):
     async def counts(self, service: str) -> ports.WriteCounts:
         if self.error is not None:
             raise self.error
-        return ports.WriteCounts(accepted=2, answered=2, longest_wait=0.2)
+        return ports.WriteCounts(accepted=2, responded=2, longest_wait=0.2)
 
 
 class Store(noop.NoHandoverStore):

@@ -31,7 +31,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         self.fake_writes.unfinished = self._no_writes
 
         async def write_counts(service):
-            return ports.WriteCounts(accepted=5, answered=5, longest_wait=0.5)
+            return ports.WriteCounts(accepted=5, responded=5, longest_wait=0.5)
 
         self.fake.counts = edge_counts
         self.fake_writes.counts = write_counts

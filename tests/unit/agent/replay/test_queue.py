@@ -86,7 +86,7 @@ class WriteQueueTest(QueueCase):
         self.assertEqual(RESPONSE, await response)
         self.assertTrue(queue.idle)
         counts = queue.counts()
-        self.assertEqual((1, 1, 0), (counts.accepted, counts.answered, counts.waiting))
+        self.assertEqual((1, 1, 0), (counts.accepted, counts.responded, counts.waiting))
 
     async def test_a_refused_write_leaves_no_trace(self) -> None:
         queue = self.make()
