@@ -141,6 +141,6 @@ def _repeated(record: Record, fingerprint: str) -> Response:
         )
         where = tuple(pair for pair in record.response.headers if pair[0].lower() == "location")
         return problem_response(
-            409, "answer-not-kept", detail, *where, first=record.response.status
+            409, "response-not-kept", detail, *where, first=record.response.status
         )
     return record.response.replayed()

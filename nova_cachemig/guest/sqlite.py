@@ -140,8 +140,9 @@ class SqliteStore:
         headers = json.dumps(response.headers)
         self._finish(
             key,
-            "state = 'answered', until = ?, status = ?, reason = ?, headers = ?, body = ?,"
+            "state = ?, until = ?, status = ?, reason = ?, headers = ?, body = ?,"
             " whole = ?, size = ?",
+            State.RESPONDED.value,
             self._clock() + self._keep,
             response.status,
             response.reason,
@@ -192,7 +193,7 @@ class SqliteStore:
                 (me, row["key"]),
             )
             return None
-        response = _response_of(row) if state is State.ANSWERED else None
+        response = _response_of(row) if state is State.RESPONDED else None
         return Record(row["fingerprint"], state, response)
 
     def _limit_reached(self, connection: sqlite3.Connection) -> str | None:

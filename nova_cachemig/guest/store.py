@@ -10,10 +10,10 @@ from nova_cachemig.guest.response import Response
 
 
 class State(enum.Enum):
-    """The state of the first request with a key."""
+    """The state of the first request with a key. Stores keep the values, so these never change."""
 
     IN_FLIGHT = "in_flight"
-    ANSWERED = "answered"
+    RESPONDED = "answered"
     UNKNOWN = "unknown"  # its process has ended without a response
 
 
@@ -27,7 +27,7 @@ class StoreFull(StoreError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """A stored key. ``response`` is set if ``state`` is ``ANSWERED``."""
+    """A stored key. ``response`` is set if ``state`` is ``RESPONDED``."""
 
     fingerprint: str
     state: State
@@ -39,7 +39,7 @@ class Store(Protocol):
 
     Methods raise only StoreError. The store decides how long it keeps a key after the response, and
     how many keys it takes. It raises StoreFull instead of deleting a key early. When ``claim`` and
-    ``answered`` return, their effect must be durable.
+    ``record_response`` return, their effect must be durable.
     """
 
     def claim(self, key: str, fingerprint: str, *, again: bool) -> Record | None:

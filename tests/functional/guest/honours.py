@@ -185,7 +185,7 @@ class HonoursKeys:
         first = shop.ask(b"apple", url="/large")
         self.assertEqual((201, 500_000), (first.status, len(first.body)))
         again = shop.ask(b"apple", url="/large")
-        self.assertEqual((409, "answer-not-kept"), _problem(again))
+        self.assertEqual((409, "response-not-kept"), _problem(again))
         self.assertEqual("/o/1", again.headers["location"])
         self.assertEqual([b"apple"], shop.log())
 

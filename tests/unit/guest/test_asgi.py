@@ -256,5 +256,5 @@ class AsgiTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((201, b"y" * 50), (client.status, client.body))
         self.assertFalse(client.sent[-1]["more_body"])
         again = await self.ask(app)
-        self.assertEqual((409, "answer-not-kept"), (again.status, again.code))
+        self.assertEqual((409, "response-not-kept"), (again.status, again.code))
         self.assertEqual([b"x"], self.bodies)

@@ -81,17 +81,17 @@ class KeyRegistryTest(unittest.TestCase):
         response = Response(201, "CREATED", (("A", "b"),), b"x")
         partial = Response(202, "", (("Location", "/1"), ("A", "b")), b"", whole=False)
         for record, expected in (
-            (Record("g", State.ANSWERED, response), (422, "key-reused")),
+            (Record("g", State.RESPONDED, response), (422, "key-reused")),
             (Record("g", State.IN_FLIGHT), (422, "key-reused")),
             (Record("f", State.IN_FLIGHT), (409, "in-flight")),
             (Record("f", State.UNKNOWN), (409, "outcome-unknown")),
-            (Record("f", State.ANSWERED, partial), (409, "answer-not-kept")),
+            (Record("f", State.RESPONDED, partial), (409, "response-not-kept")),
         ):
             got = self.make(record).claim("k", "f")
             self.assertEqual(expected, _code(got))
             self.assertEqual(expected[1] == "in-flight", got.has("retry-after"))
         self.assertEqual(202, json.loads(got.body)["first_status"])
-        again = self.make(Record("f", State.ANSWERED, response)).claim("k", "f")
+        again = self.make(Record("f", State.RESPONDED, response)).claim("k", "f")
         added = (("Idempotent-Replayed", "true"), ("Content-Length", "1"))
         self.assertEqual((201, (("A", "b"), *added), b"x"), _facts(again))
 

@@ -44,16 +44,16 @@ class SqliteStoreTest(unittest.TestCase):
         other = self.open()
         self.assertEqual(Record("f", State.IN_FLIGHT), self.kept(store=other))
         self.store.record_response("k", RESPONSE)
-        self.assertEqual(Record("f", State.ANSWERED, RESPONSE), self.kept(store=other))
+        self.assertEqual(Record("f", State.RESPONDED, RESPONSE), self.kept(store=other))
         self.assertEqual(
-            Record("f", State.ANSWERED, RESPONSE), other.claim("k", "other", again=True)
+            Record("f", State.RESPONDED, RESPONSE), other.claim("k", "other", again=True)
         )
 
     def test_responses_survive_the_process(self) -> None:
         self.kept()
         self.store.record_response("k", RESPONSE)
         self.store.close()
-        self.assertEqual(Record("f", State.ANSWERED, RESPONSE), self.kept(store=self.open()))
+        self.assertEqual(Record("f", State.RESPONDED, RESPONSE), self.kept(store=self.open()))
 
     def test_what_was_in_flight_when_its_process_ended(self) -> None:
         for key in ("at start", "later"):
@@ -97,7 +97,7 @@ class SqliteStoreTest(unittest.TestCase):
         self.assertEqual(State.IN_FLIGHT, self.kept().state)
         store.record_response("k", RESPONSE)
         self.now += 9.9
-        self.assertEqual(State.ANSWERED, self.kept().state)
+        self.assertEqual(State.RESPONDED, self.kept().state)
         self.now += 0.2
         self.assertIsNone(self.kept(fingerprint="another"))
 
@@ -117,7 +117,7 @@ class SqliteStoreTest(unittest.TestCase):
         for _ in range(2):
             with self.assertRaises(StoreFull):
                 self.kept("new", store=store)
-        self.assertEqual(State.ANSWERED, self.kept("k0", store=store).state)
+        self.assertEqual(State.RESPONDED, self.kept("k0", store=store).state)
         self.now += 10.1
         self.assertIsNone(self.kept("new", store=store))
 
@@ -228,7 +228,7 @@ class Model(RuleBasedStateMachine):
         if gone or (state is State.UNKNOWN and again and fingerprint == mark):
             assert got is None
         else:
-            response = RESPONSE if state is State.ANSWERED else None
+            response = RESPONSE if state is State.RESPONDED else None
             assert got == Record(fingerprint, state, response)
             return
         self.known[key] = (mark, State.IN_FLIGHT, None)
@@ -237,7 +237,7 @@ class Model(RuleBasedStateMachine):
     def record_response(self, key: str) -> None:
         if self.in_flight(key):
             self.store.record_response(key, RESPONSE)
-            self.known[key] = (self.known[key][0], State.ANSWERED, self.now + 10.0)
+            self.known[key] = (self.known[key][0], State.RESPONDED, self.now + 10.0)
 
     @rule(key=keys)
     def release(self, key: str) -> None:
