@@ -141,14 +141,14 @@ class _Agent:
 
     async def replay(self, port: int, count: int, name: str) -> float:
         """Replay ``count`` waiting writes of service ``name``; return writes per second."""
-        answered = (await self._writes.counts(name)).answered
+        responded = (await self._writes.counts(name)).responded
         queue = self._writes._intakes[name].queue
         began = time.perf_counter()
         await self._writes.send_to(name, Target("127.0.0.1", port))
-        while queue.answered - answered < count:  # noqa: ASYNC110 (an event per write costs too much)
+        while queue.responded - responded < count:  # noqa: ASYNC110 (an event per write costs too much)
             await asyncio.sleep(_POLL)
         seconds = time.perf_counter() - began
-        done = queue.answered - answered
+        done = queue.responded - responded
         await self._writes.hold(name)
         await queue.wait_in_flight()
         return done / seconds
