@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import datetime
 import math
-import re
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -21,6 +20,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
+from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 from nova_cachemig.conf.nova import GROUP
 
@@ -38,11 +38,6 @@ _PASSING = (
     keystoneauth1.exceptions.RetriableConnectionFailure,
     keystoneauth1.exceptions.HttpServerError,
 )
-_OS_ERROR = re.compile(
-    r"(?<=\] )[A-Z][a-z]+(?: [A-Za-z]+)+|(?:Read|Connect) timed out|certificate verify failed"
-)
-"""The cause in the text of an error of urllib3, without its number."""
-
 _RUNNING = frozenset(
     {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
 )
@@ -166,7 +161,7 @@ class NovaApi:
             keystoneauth1.exceptions.ClientException,
             novaclient.exceptions.ClientException,
         ) as exc:
-            raise NovaUnreachableError(f"Nova could not be asked: {_cause(exc)}") from exc
+            raise NovaUnreachableError(f"Nova could not be asked: {cause_of(exc)}") from exc
 
     def _instance(self, uuid: str) -> Instance:
         try:
@@ -197,15 +192,6 @@ class NovaApi:
         if status in _FAILED:
             return MigrationState.FAILED
         return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN
-
-
-def _cause(exc: Exception) -> str:
-    """Shorten an error of keystoneauth1 to its cause: urllib3's part is long and names objects."""
-    head, separator, rest = str(exc).partition(": HTTP")
-    if not separator:
-        return head
-    found = _OS_ERROR.search(rest)
-    return f"{head}: {found[0]}" if found else head
 
 
 def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:

@@ -25,7 +25,7 @@ from nova_cachemig.agent.journal.offline import (
 )
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverRecord
@@ -72,7 +72,13 @@ class OfflineAgent:
 
     def _check_guest(self, service: Service) -> None:
         """Ask Nova for the instance; refuse an address at which another guest is served."""
-        instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
+        try:
+            instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
+        except NovaUnreachableError as exc:
+            raise NovaUnreachableError(
+                f"{exc}. 'nova-cachemig-manage doctor' checks [nova]; --no-check adds the service "
+                "without asking Nova"
+            ) from exc
         address = service.address or resolve.address_in(service, instance)
         book = AddressBook(Path(self._conf.agent.state_dir) / "addresses.json")
         served = [

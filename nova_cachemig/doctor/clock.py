@@ -11,6 +11,7 @@ import keystoneauth1.exceptions
 import novaclient.exceptions
 from oslo_config import cfg
 
+from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.nova import client
@@ -50,5 +51,5 @@ def _nova(conf: cfg.ConfigOpts) -> Verdict:
         novaclient.exceptions.ClientException,
         ComponentError,
     ) as exc:
-        return skipped(f"Nova's API cannot be asked: {exc}")
+        return skipped(f"Nova's API cannot be asked: {cause_of(exc)}")
     return verdicts.skew(response.headers.get("Date"), before, time.time())

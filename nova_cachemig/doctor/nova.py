@@ -12,6 +12,7 @@ import keystoneauth1.exceptions as ksa
 import novaclient.exceptions
 from oslo_config import cfg
 
+from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files
@@ -134,4 +135,4 @@ def _ask(request: str, work: Callable[[], object], good: str) -> Verdict:
 
 
 def _text(exc: Exception) -> str:
-    return " ".join(str(exc).split())[:300]
+    return cause_of(exc)[:300]

@@ -12,6 +12,7 @@ from typing import Final
 
 from oslo_config import cfg
 
+from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.journal.cipher import KEY_LENGTH, Cipher
 from nova_cachemig.agent.journal.errors import JournalError
 
@@ -107,5 +108,5 @@ def _from_castellan(conf: cfg.ConfigOpts, names: Sequence[str]) -> dict[str, byt
     except Exception as exc:  # each driver raises its client library's errors
         kind = type(exc).__name__
         why = f"Cannot get key {name!r} of [journal] key_ids from the key manager"
-        raise JournalError(f"{why} ({kind}): {exc}") from exc
+        raise JournalError(f"{why} ({kind}): {cause_of(exc)}") from exc
     return keys

@@ -4,7 +4,7 @@ import unittest
 
 import novaclient.exceptions
 
-from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError, _cause
+from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
 from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 
 
@@ -45,21 +45,6 @@ class Client:
         if self.error:
             raise self.error
         return self.found
-
-
-class CauseTest(unittest.TestCase):
-    def test_the_text_of_urllib3_is_left_out(self):
-        pool = ": HTTPConnectionPool(host='a', port=9): Max retries (Caused by "
-        for rest, expected in (
-            (f"{pool}NewConnectionError('<x>: [Errno 111] Connection refused'))",
-             "no connection: Connection refused"),
-            (f"{pool}ConnectTimeoutError(<x>, 'Connection to a timed out. Connect timed out'))",
-             "no connection: Connect timed out"),
-            (f"{pool}SomethingElse())", "no connection"),
-            ("", "no connection"),
-        ):  # fmt: skip
-            with self.subTest(rest):
-                self.assertEqual(expected, _cause(Exception(f"no connection{rest}")))
 
 
 class NovaApiTest(unittest.IsolatedAsyncioTestCase):

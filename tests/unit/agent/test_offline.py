@@ -9,7 +9,7 @@ from unittest import mock
 
 from nova_cachemig.agent import offline
 from nova_cachemig.agent.offline import OfflineAgent
-from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
@@ -68,6 +68,16 @@ class OfflineAgentTest(unittest.TestCase):
         with (
             mock.patch.object(offline, "NovaApi", nova),
             self.assertRaisesRegex(ComponentError, "no address"),
+        ):
+            self.agent.add_service(ENTRY, check=True)
+        self.assertEqual([], self.agent.services())
+
+    def test_without_nova_the_error_names_the_remedies(self) -> None:
+        nova = mock.Mock()
+        nova.return_value.instance.side_effect = NovaUnreachableError("Nova could not be asked: x")
+        with (
+            mock.patch.object(offline, "NovaApi", nova),
+            self.assertRaisesRegex(NovaUnreachableError, "asked: x. .*doctor.*--no-check"),
         ):
             self.agent.add_service(ENTRY, check=True)
         self.assertEqual([], self.agent.services())
