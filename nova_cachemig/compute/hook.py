@@ -69,6 +69,7 @@ class MigrationHook:
 
     It waits there at most ``limits.warm`` seconds, on a clock that does not jump, and never
     for an agent that does not respond. ``clock`` is monotonic, ``wall`` is UNIX time; both in s.
+    ``on_failure`` is called when the agent did not respond or refused, and must not wait.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class MigrationHook:
         limits: HookLimits,
         faults: Faults,
         *,
+        on_failure: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -84,6 +86,7 @@ class MigrationHook:
         self._agent = agent
         self._limits = limits
         self._faults = faults
+        self._on_failure = on_failure
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
@@ -101,6 +104,10 @@ class MigrationHook:
             self._wait(event)
         else:
             self._report_end(event)
+
+    def agent_responds(self) -> None:
+        """Wait for the agent again from the next migration on: it has responded."""
+        self._silent_until = float("-inf")
 
     def _begin(self, event: MigrationEvent) -> None:
         cast = self._agent.begin(
@@ -138,6 +145,7 @@ class MigrationHook:
         except (UnreachableError, RefusedError) as exc:
             self._silent_until = self._clock() + self._limits.retry_after
             self._faults.note("a migration does not wait for the agent", exc)
+            self._on_failure()
             outcome = f"not waiting for the agent: {exc}"
         took = self._clock() - began
         LOG.info("cachemig: instance %s, after %.2f s: %s", event.instance, took, outcome)

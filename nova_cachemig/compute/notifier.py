@@ -15,10 +15,9 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_messaging.notify import notifier
 
-from nova_cachemig.compute import metrics, notification, watcher
-from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.compute import agent_link, metrics, notification, watcher
+from nova_cachemig.compute.hook import MigrationHook
 from nova_cachemig.conf import compute as options
-from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.samples import SamplesClient
 
@@ -41,7 +40,7 @@ class CachemigDriver(notifier.Driver):
         self._announced = False
         try:
             options.register(conf)
-            watcher.start_once(conf, self._announce)
+            watcher.start_once(conf, self._ready)
         except Exception:
             self._faults.note("guests are not watched", "starting failed", trace=True)
 
@@ -82,17 +81,16 @@ class CachemigDriver(notifier.Driver):
     def _the_hook(self) -> MigrationHook:
         with self._lock:
             if self._hook is None:
-                ours = self.conf.cachemig
-                client = AgentClient(
-                    self.conf,
-                    ours.topic,
-                    transport_url=ours.transport_url,
-                    rpc_timeout=ours.rpc_timeout,
-                    faults=self._faults,
-                )
-                limits = HookLimits(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
-                self._hook = MigrationHook(client, limits, self._faults)
+                self._hook = self._link().hook
             return self._hook
+
+    def _link(self) -> agent_link.AgentLink:
+        return agent_link.of(self.conf, self.transport, self._faults)
+
+    def _ready(self) -> None:
+        """Called once, in nova-compute only, when its logging works; not in a thread of Nova's."""
+        self._announce()
+        self._link().pings.start()
 
     def _announce(self) -> None:
         """Log once that the driver is loaded: Nova ignores a misspelt ``driver`` line silently.

@@ -57,7 +57,8 @@ OPTS = [
         min=0,
         max=3600,
         help="Seconds for which migrations do not wait for an agent that has just failed to "
-        "respond. The hook still reports them to the agent.",
+        "respond. The hook still reports them to the agent. It pings the agent in the background, "
+        "and migrations wait again as soon as the agent responds.",
     ),
     cfg.BoolOpt(
         "watch_guests",

@@ -168,6 +168,12 @@ class HookTest(unittest.TestCase):
         self.wait("req-3")
         self.assertEqual(2, len(self.agent.requests))
 
+    def test_an_agent_that_responds_again_is_waited_for_at_once(self) -> None:
+        self.agent.responses = [UnreachableError("nobody"), READY]
+        self.wait()
+        self.hook.agent_responds()
+        self.assertIn("warm (armed)", self.wait("req-2")[1])
+
     def test_an_agent_that_refuses_is_not_waited_for(self) -> None:
         self.agent.responses = [RefusedError("ValueError: no")]
         took, sentence = self.wait()

@@ -6,7 +6,7 @@ from unittest import mock
 from oslo_config import cfg
 from stevedore import driver
 
-from nova_cachemig.compute import notifier, watcher
+from nova_cachemig.compute import agent_link, notifier, watcher
 from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.reading import Reading
 from tests.unit.compute.test_metrics import versioned as metrics_payload
@@ -70,7 +70,7 @@ class NotifierTest(unittest.TestCase):
 
     def test_anything_else_costs_nothing_and_opens_nothing(self) -> None:
         made = notifier.CachemigDriver(nova_conf(), ["notifications"], None)
-        with mock.patch.object(notifier, "AgentClient", side_effect=AssertionError):
+        with mock.patch.object(agent_link, "AgentClient", side_effect=AssertionError):
             for event in ("instance.create.end", "scheduler.select_destinations.end", None):
                 made.notify({}, versioned(str(event)), "INFO", -1)
             made.notify(None, {}, "INFO", -1)
@@ -127,3 +127,12 @@ class NotifierTest(unittest.TestCase):
             made.notify({}, {}, "INFO", -1)
         self.assertEqual(1, len(logged.records))
         self.assertIn("enabled: topic t, warm_timeout 7 s", logged.output[0])
+
+    def test_in_nova_compute_it_pings_the_agent(self) -> None:
+        with mock.patch.object(watcher, "start_once") as start_once:
+            made, _hook = self.made(nova_conf())
+        [ready] = [call.args[1] for call in start_once.call_args_list]
+        with mock.patch.object(agent_link, "of") as link:
+            ready()
+        link.assert_called_once_with(made.conf, made.transport, made._faults)
+        link.return_value.pings.start.assert_called_once_with()

@@ -1,0 +1,49 @@
+"""The hook and the pings of one process: both use one connection to the agent."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_cachemig.compute.agent_ping import AgentPing
+from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.faults import Faults
+
+
+class AgentLink:
+    """``hook`` handles the events of migrations; ``pings`` report whether the agent listens."""
+
+    def __init__(self, conf: cfg.ConfigOpts, faults: Faults) -> None:
+        ours = conf.cachemig
+        client = AgentClient(
+            conf,
+            ours.topic,
+            transport_url=ours.transport_url,
+            rpc_timeout=ours.rpc_timeout,
+            faults=faults,
+        )
+        limits = HookLimits(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
+        self.hook = MigrationHook(client, limits, faults, on_failure=self._check_soon)
+        self.pings = AgentPing(lambda: client.ping({}), self.hook.agent_responds)
+
+    def _check_soon(self) -> None:
+        self.pings.check_soon()
+
+
+_links: weakref.WeakKeyDictionary[Any, AgentLink] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def of(conf: cfg.ConfigOpts, transport: object, faults: Faults) -> AgentLink:
+    """Return the link of the drivers on this transport: Nova's two notifiers share theirs."""
+    if transport is None:
+        return AgentLink(conf, faults)
+    with _lock:
+        link = _links.get(transport)
+        if link is None:
+            link = _links[transport] = AgentLink(conf, faults)
+        return link
