@@ -12,13 +12,18 @@ from nova_cachemig.conf import compute, scheduler, setup
 _NOVA_OPTS = {
     "DEFAULT": [
         cfg.ListOpt("compute_monitors", default=[]),
+        cfg.BoolOpt("instance_usage_audit", default=False),
+    ],
+    "notifications": [
+        cfg.StrOpt("notify_on_state_change"),
     ],
     "oslo_messaging_notifications": [
         cfg.MultiStrOpt(
             "driver",
             default=[],
             deprecated_opts=[cfg.DeprecatedOpt("notification_driver", group="DEFAULT")],
-        )
+        ),
+        cfg.ListOpt("topics", default=[]),  # to know whether it is set
     ],
     "filter_scheduler": [
         cfg.ListOpt("weight_classes", default=["nova.scheduler.weights.all_weighers"]),

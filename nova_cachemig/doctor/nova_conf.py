@@ -24,7 +24,7 @@ def checks(context: Context) -> Sequence[Check]:
     found = [
         Check(
             "nova_conf.driver",
-            lambda: [verdicts.driver(conf.oslo_messaging_notifications.driver)],
+            lambda: [driver(conf)],
         ),
         Check(
             "nova_conf.monitors",
@@ -45,6 +45,17 @@ def checks(context: Context) -> Sequence[Check]:
     if agent is not None:
         found.append(Check("nova_conf.topics", lambda: _topics(conf, agent)))
     return found
+
+
+def driver(conf: cfg.ConfigOpts) -> Verdict:
+    """Return the verdict on the notification drivers."""
+    ours = conf.oslo_messaging_notifications
+    readers = {
+        "instance_usage_audit": conf.instance_usage_audit,
+        "[notifications] notify_on_state_change": conf.notifications.notify_on_state_change,
+        "[oslo_messaging_notifications] topics": ours.topics,
+    }
+    return verdicts.driver(ours.driver, [name for name, value in readers.items() if value])
 
 
 def _topics(nova: cfg.ConfigOpts, agent: cfg.ConfigOpts) -> list[Verdict]:

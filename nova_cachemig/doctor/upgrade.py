@@ -10,7 +10,7 @@ from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
-from nova_cachemig.doctor import broker, context
+from nova_cachemig.doctor import broker, context, nova_conf
 from nova_cachemig.doctor.verdict import Status
 from nova_cachemig.doctor.verdicts.options import stale
 
@@ -74,6 +74,18 @@ class Checks(upgradecheck.UpgradeCommands):
                 )
 
         return self._on_each_bus(check, Code.FAILURE)
+
+    def _drivers(self) -> Result:
+        files = [path for path in self._conf.config_file if _of_nova(sections(path))]
+        if not files:
+            return Result(Code.SUCCESS, "No nova.conf with the notification driver is given")
+        try:
+            verdict = nova_conf.driver(context.read_nova(files))
+        except cfg.Error as exc:
+            return Result(Code.FAILURE, str(exc))
+        if verdict.status is Status.OK:
+            return Result(Code.SUCCESS)
+        return Result(_CODES[verdict.status], f"{verdict.what}. {verdict.remedy}")
 
     def _journal(self) -> Result:
         files = [path for path in self._conf.config_file if _OF_AGENT & set(sections(path))]
@@ -144,8 +156,13 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Options of earlier versions", _options),
         ("Exchange of earlier versions", _exchange),
         ("Flags of exchanges and queues", _queues),
+        ("Drivers of notifications", _drivers),
         ("Revision of the journal", _journal),
     )
+
+
+def _of_nova(found: Sections) -> bool:
+    return "cachemig" in found.get("oslo_messaging_notifications", {}).get("driver", [])
 
 
 def sections(path: str) -> Sections:

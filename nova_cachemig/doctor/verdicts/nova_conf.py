@@ -17,8 +17,11 @@ _OVERRIDES: Final = (
 )
 
 
-def driver(drivers: Sequence[str]) -> Verdict:
-    """``drivers``: the values of [oslo_messaging_notifications] driver."""
+def driver(drivers: Sequence[str], readers: Sequence[str]) -> Verdict:
+    """``drivers``: the values of [oslo_messaging_notifications] driver.
+
+    ``readers``: options that are set as they are where another service reads notifications.
+    """
     shown = ", ".join(drivers) or "not set"
     if _DRIVER not in drivers:
         return failed(
@@ -26,7 +29,14 @@ def driver(drivers: Sequence[str]) -> Verdict:
             "hook and reports no migration",
             f"Add a separate line 'driver = {_DRIVER}' and restart nova-compute. {_OVERRIDES}",
         )
-    if len(set(drivers)) == 1:
+    alone = len(set(drivers)) == 1
+    if alone and readers:
+        return warning(
+            f"[oslo_messaging_notifications] driver is {_DRIVER} only, but {' and '.join(readers)} "
+            "suggests that another service reads Nova's notifications: it receives none",
+            f"Add the driver of that service, usually messagingv2 for Ceilometer. {_OVERRIDES}",
+        )
+    if alone:
         return Verdict(
             Status.OK,
             f"[oslo_messaging_notifications] driver is {_DRIVER} only",

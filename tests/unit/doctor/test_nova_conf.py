@@ -33,6 +33,17 @@ class NovaConfTest(Case):
         )
         self.assertEqual({Status.OK}, set(found.values()), found)
 
+    def test_a_driver_that_an_override_took_away(self) -> None:
+        ours = "[oslo_messaging_notifications]\ndriver = cachemig\n"
+        for sign in (
+            "[DEFAULT]\ninstance_usage_audit = true\n",
+            "[notifications]\nnotify_on_state_change = vm_and_task_state\n",
+            "[oslo_messaging_notifications]\ntopics = notifications\n",
+        ):
+            self.assertEqual(Status.WARNING, self.statuses(ours + sign)["driver"])
+            both = self.statuses(ours + sign + "[oslo_messaging_notifications]\ndriver = log\n")
+            self.assertEqual(Status.OK, both["driver"])
+
     def test_topics_are_compared_with_the_agents_file(self) -> None:
         text = "[cachemig]\ntopic = other\n"
         self.assertEqual(Status.FAILED, self.statuses(text)["topics"])

@@ -47,6 +47,17 @@ class UpgradeTest(Case):
         gone = "[telemetry]\nnotification_topics = x\n"
         self.assertEqual(Code.FAILURE, self.result(name, old, gone).code)
 
+    def test_the_drivers_of_notifications(self) -> None:
+        name, ours = (
+            "Drivers of notifications",
+            "[oslo_messaging_notifications]\ndriver = cachemig\n",
+        )
+        self.assertEqual(Code.SUCCESS, self.result(name, "[agent]\ntopic = t\n").code)
+        self.assertEqual(Code.SUCCESS, self.result(name, ours).code)
+        found = self.result(name, f"[DEFAULT]\ninstance_usage_audit = true\n{ours}")
+        self.assertEqual(Code.WARNING, found.code)
+        self.assertIn("messagingv2", found.details)
+
     def on_bus(self, name: str, *texts: str, exists: bool = False, queues: Any = ()) -> Result:
         with (
             mock.patch.object(broker, "connected", no_connection),

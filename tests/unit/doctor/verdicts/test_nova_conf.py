@@ -11,13 +11,17 @@ FILTER = "nova_cachemig.scheduler.filters.PredictedOverloadFilter"
 class NovaConfTest(unittest.TestCase):
     def test_the_driver(self) -> None:
         for drivers in ([], ["messagingv2"], ["cachmig"]):
-            verdict = nova_conf.driver(drivers)
+            verdict = nova_conf.driver(drivers, [])
             self.assertEqual(Status.FAILED, verdict.status)
             self.assertIn("Kolla-Ansible", verdict.remedy)
-        self.assertEqual(Status.OK, nova_conf.driver(["messagingv2", "cachemig"]).status)
-        alone = nova_conf.driver(["cachemig"])
+        self.assertEqual(Status.OK, nova_conf.driver(["messagingv2", "cachemig"], ["x"]).status)
+        alone = nova_conf.driver(["cachemig"], [])
         self.assertEqual(Status.OK, alone.status)
         self.assertIn("messagingv2", alone.remedy)
+        missing = nova_conf.driver(["cachemig"], ["instance_usage_audit", "topics"])
+        self.assertEqual(Status.WARNING, missing.status)
+        self.assertIn("instance_usage_audit and topics", missing.what)
+        self.assertIn("messagingv2", missing.remedy)
 
     def test_the_monitor(self) -> None:
         on = nova_conf.monitors(["cpu.virt_driver"], report_load=True)
