@@ -20,7 +20,7 @@ LOG = log.getLogger(__name__)
 
 INTERVAL: Final = 300.0
 """Seconds between two pings while the agent responds, plus or minus a fifth."""
-RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds after each ping in a row without a response; the last one repeats."""
 TOLERATED: Final = 2
 """Pings in a row without a response, before a warning: a restart of the agent is none."""
