@@ -131,8 +131,8 @@ class IntakeTest(IntakeCase):
         await self.begin(send=False)
         async with client(self.writes.intake_socket) as http:
             later = {"Prefer": "respond-async"}
-            answer = await http.post("/x", content=b"y" * 200_000, headers=later)
-        self.assertEqual(202, answer.status_code)
+            response = await http.post("/x", content=b"y" * 200_000, headers=later)
+        self.assertEqual(202, response.status_code)
         await self.writes.stop()
         await self.begin()
         await self.writes.drained("shop")
@@ -177,8 +177,8 @@ class IntakeTest(IntakeCase):
     async def test_multipart_upload_arrives_as_it_was(self) -> None:
         await self.begin()
         async with client(self.writes.intake_socket) as http:
-            answer = await http.post("/x", files={"file": ("a.bin", b"\0\1" * 50_000)})
-        self.assertEqual(200, answer.status_code)
+            response = await http.post("/x", files={"file": ("a.bin", b"\0\1" * 50_000)})
+        self.assertEqual(200, response.status_code)
         taken = self.guest.log[0]
         self.assertTrue(taken.headers["content-type"].startswith("multipart/form-data; boundary="))
         self.assertIn(b"\0\1" * 50_000, taken.body)
@@ -250,14 +250,14 @@ class IntakeTest(IntakeCase):
         async with client(self.writes.intake_socket) as http:
             later = {"Prefer": "respond-async"}
             for expected in (202, 202, 503):
-                answer = await http.post("/x", headers=later, content=b"z" * 1000)
-                self.assertEqual(expected, answer.status_code)
+                response = await http.post("/x", headers=later, content=b"z" * 1000)
+                self.assertEqual(expected, response.status_code)
 
     async def test_no_space_on_disk(self) -> None:
         await self.begin(min_free=1 << 62)
         async with client(self.writes.intake_socket) as http:
-            answer = await http.post("/x", content=b"1")
-        self.assertEqual((503, "1"), (answer.status_code, answer.headers["retry-after"]))
+            response = await http.post("/x", content=b"1")
+        self.assertEqual((503, "1"), (response.status_code, response.headers["retry-after"]))
         self.assertEqual([], self.guest.log)
 
     async def test_unknown_service(self) -> None:
@@ -277,12 +277,12 @@ class ResponsesTest(IntakeCase):
     async def test_prefer_respond_async(self) -> None:
         await self.begin(send=False)
         async with client(self.writes.intake_socket) as http:
-            answer = await http.post("/x", headers={"Prefer": "respond-async, wait=10"})
-            self.assertEqual(202, answer.status_code)
-            self.assertEqual("respond-async", answer.headers["preference-applied"])
+            response = await http.post("/x", headers={"Prefer": "respond-async, wait=10"})
+            self.assertEqual(202, response.status_code)
+            self.assertEqual("respond-async", response.headers["preference-applied"])
             await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
             await self.writes.drained("shop")
-            stored = await http.get(answer.headers["location"])
+            stored = await http.get(response.headers["location"])
             self.assertEqual((200, "applied 1\n"), (stored.status_code, stored.text))
             self.assertEqual("wait=10", self.guest.log[0].headers["prefer"])
 
@@ -290,18 +290,18 @@ class ResponsesTest(IntakeCase):
         await self.begin(send=False)
         await self.writes.open(service("other"))
         async with client(self.writes.intake_socket) as http:
-            answer = await http.post("/x", headers={"Prefer": "respond-async"})
+            response = await http.post("/x", headers={"Prefer": "respond-async"})
         async with client(self.writes.intake_socket, "other") as http:
             await http.post("/x", headers={"Prefer": "respond-async"})
-            self.assertEqual(404, (await http.get(answer.headers["location"])).status_code)
+            self.assertEqual(404, (await http.get(response.headers["location"])).status_code)
 
     async def test_accept_service(self) -> None:
         await self.begin(send=False)
         await self.writes.open(service(writes=WriteMode.ACCEPT))
         async with client(self.writes.intake_socket) as http:
-            answer = await http.post("/x")
-            self.assertEqual(202, answer.status_code)
-            self.assertNotIn("preference-applied", answer.headers)
+            response = await http.post("/x")
+            self.assertEqual(202, response.status_code)
+            self.assertNotIn("preference-applied", response.headers)
 
     async def test_same_key_same_request_same_response(self) -> None:
         await self.begin()

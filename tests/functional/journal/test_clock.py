@@ -1,4 +1,4 @@
-"""The wall clock steps by days in both directions while writes wait, are held and are answered."""
+"""The wall clock steps by days both ways while writes wait, are held and get a response."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ClockTest(unittest.IsolatedAsyncioTestCase):
                 tasks.append(asyncio.create_task(http.put("/a", content=b"%d" % number)))
                 await reached(writes, "accepted", number + 1)
                 self.ahead += step
-            await asyncio.sleep(0.05)  # a hold that a step had ended would be answered by now
+            await asyncio.sleep(0.05)  # a hold that a step had ended would have a response by now
             self.assertFalse(any(task.done() for task in tasks))
             await writes.send_to("shop", Target("127.0.0.1", self.guest.port))
             async with asyncio.timeout(20):
-                answers = await asyncio.gather(*tasks)
-        self.assertEqual({200}, {answer.status_code for answer in answers})
+                responses = await asyncio.gather(*tasks)
+        self.assertEqual({200}, {response.status_code for response in responses})
         self.assertEqual([b"%d" % number for number in range(len(STEPS))], self.guest.bodies())
         await writes.stop()
 

@@ -123,15 +123,15 @@ class ServerCase(MigrationCase):
             await writes.start()
             await writes.open(service())
             await writes.send_to("shop", Target("127.0.0.1", guest.port))
-            answers: dict[str, int] = {}
+            responses: dict[str, int] = {}
 
             async def load(name: str) -> None:
                 async with client(writes.intake_socket, who=name) as http:
                     for number in range(60):
                         body = f"{name}-{number}"
                         key = {"idempotency-key": f'"{body}"'} if name in {"c0", "c1"} else {}
-                        answer = await http.post("/", content=body.encode(), headers=key)
-                        answers[body] = answer.status_code
+                        response = await http.post("/", content=body.encode(), headers=key)
+                        responses[body] = response.status_code
                         await asyncio.sleep(0.02)
 
             tasks = [asyncio.create_task(load(f"c{n}")) for n in range(4)]
@@ -144,9 +144,9 @@ class ServerCase(MigrationCase):
             await writes.stop()
         await guest.stop()
         taken = [body.decode() for body in guest.bodies()]
-        accepted = {name for name, status in answers.items() if status == 200}
-        refused = {name for name, status in answers.items() if status == 503}
-        self.assertEqual(set(answers), accepted | refused)
+        accepted = {name for name, status in responses.items() if status == 200}
+        refused = {name for name, status in responses.items() if status == 503}
+        self.assertEqual(set(responses), accepted | refused)
         self.assertEqual(sorted(accepted), sorted(taken))
         for n in range(4):
             mine = [name for name in taken if name.startswith(f"c{n}-")]

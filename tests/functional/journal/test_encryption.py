@@ -88,10 +88,10 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
     # --- nothing readable
 
     async def play(self, **journal: Any) -> dict[str, list[tuple[str, bytes]]]:
-        """Look at the disk while writes wait, are answered and are in doubt."""
-        self.guest.extra = "set-cookie: answer-secret-header\r\n"
+        """Look at the disk while writes wait, get a response and are in doubt."""
+        self.guest.extra = "set-cookie: response-secret-header\r\n"
         needles = (b"body-secret", b"url-secret", b"header-secret", b"cookie-secret", b"key-secret",
-                   b"large-secret", b"answer-secret", b"applied 1")  # fmt: skip
+                   b"large-secret", b"response-secret", b"applied 1")  # fmt: skip
         found = {}
         async with self.agent(**journal) as writes:
             who = "cookie-secret"
@@ -106,8 +106,8 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
                 await self.guest.arrived.wait()
                 self.guest.gate.set()
                 await self.guest.took(2)
-                # the progress log has the answers whether or not the database has
-                found["answering"] = self.holding(*needles)
+                # the progress log has the responses whether or not the database has
+                found["responding"] = self.holding(*needles)
                 await writes.drained("shop")
                 self.guest.drop_after_apply = 1
                 await http.post("/doubt", content=b"body-secret", headers=key | {
@@ -115,7 +115,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
                 await reached(writes, "in_doubt", 1)
                 status = await http.get(small.headers["location"])
                 self.assertEqual((200, "applied 1\n"), (status.status_code, status.text))
-                self.assertEqual("answer-secret-header", status.headers["set-cookie"])
+                self.assertEqual("response-secret-header", status.headers["set-cookie"])
                 found["responded"] = self.holding(*needles)
         found["stopped"] = self.holding(*needles)
         first, second, _ = self.guest.log
@@ -131,14 +131,14 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_search_finds_what_is_in_the_clear(self) -> None:
         found = await self.play(encryption="none", key_file=None)
-        for stage in ("waiting", "answering", "responded", "stopped"):
+        for stage in ("waiting", "responding", "responded", "stopped"):
             self.assertTrue(found[stage], stage)
         self.assertEqual(
             {b"body-secret", b"url-secret", b"header-secret", b"cookie-secret", b"key-secret",
              b"large-secret"},
             {needle for _, needle in found["waiting"]},
         )  # fmt: skip
-        self.assertIn(("progress.log", b"answer-secret"), found["answering"])
+        self.assertIn(("progress.log", b"response-secret"), found["responding"])
 
     # --- rotation
 
@@ -150,17 +150,17 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             await self.put(writes, *bodies[2:4])
         self.keys("a", "b")
         async with self.agent() as writes:
-            answers = await self.put(writes, *bodies[4:])
+            responses = await self.put(writes, *bodies[4:])
             with self.database().connect() as connection:
                 used = connection.execute(sa.select(WRITES.c.key_id)).scalars().all()
             self.assertEqual([None, None, "a", "a", "b", "b"], used)
             await writes.send_to("shop", self.target)
             await writes.drained("shop")
         self.assertEqual(bodies, self.guest.bodies())
-        # nothing but answers is left, and those have a's none but b's key: a may go
+        # only responses are left, and they are encrypted with key b: key a may go
         self.keys("b")
         async with self.agent() as writes, client(writes.intake_socket) as http:
-            status = await http.get(answers[0].headers["location"])
+            status = await http.get(responses[0].headers["location"])
             self.assertEqual("applied 5\n", status.text)
         with self.database().connect() as connection:
             self.assertEqual(
@@ -214,12 +214,12 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_responses_need_their_key_too(self) -> None:
         async with self.agent(sending=True) as writes:
-            (answer,) = await self.put(writes, b"small")
+            (response,) = await self.put(writes, b"small")
             await writes.drained("shop")
         self.keys("b")
         await self.refused("key 'a' is missing: 0 writes, 1 responses")
         async with self.agent(lost_keys=["a"]) as writes, client(writes.intake_socket) as http:
-            status = await http.get(answer.headers["location"])
+            status = await http.get(response.headers["location"])
             self.assertEqual((200, "responded"), (status.status_code, status.json()["state"]))
 
     async def test_a_key_that_is_lost_quarantines_its_writes(self) -> None:

@@ -25,10 +25,10 @@ class LoggingGuest:
         self.honours_keys = honours_keys
         self.delay = delay
         self.drop_after_apply = 0  # so many next requests are applied, then the connection is cut
-        self.close_after = 0  # so many next requests are answered, then the connection is ended
+        self.close_after = 0  # the connection ends after this many responses
         self.status = 200
         self.extra = ""  # header lines, each with its \r\n
-        self.gate = asyncio.Event()  # cleared: requests are read and not answered
+        self.gate = asyncio.Event()  # cleared: requests are read and get no response
         self.gate.set()
         self.arrived = asyncio.Event()
         self._grew = asyncio.Event()
@@ -82,25 +82,25 @@ class LoggingGuest:
         if self.delay:
             await asyncio.sleep(self.delay)
         key = headers.get("idempotency-key", "")
-        answer = self._seen.get(key) if self.honours_keys else None
-        if answer is None:
+        response = self._seen.get(key) if self.honours_keys else None
+        if response is None:
             self.log.append(Taken(method, url, headers, body))
             self._grew.set()
             text = f"applied {len(self.log)}\n".encode()
-            answer = (
+            response = (
                 f"HTTP/1.1 {self.status} OK\r\ncontent-length: {len(text)}\r\n"
                 f"x-guest: yes\r\n{self.extra}\r\n"
             ).encode() + text
-            self._seen[key] = answer
+            self._seen[key] = response
         if self.close_after:
             self.close_after -= 1
-            writer.write(answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+            writer.write(response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
             await writer.drain()
             return False
         if self.drop_after_apply:
             self.drop_after_apply -= 1
             writer.transport.abort()
             return False
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
         return True

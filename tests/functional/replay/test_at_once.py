@@ -31,8 +31,8 @@ class AtOnceTest(unittest.IsolatedAsyncioTestCase):
     async def queue(self, count: int) -> None:
         async with client(self.writes.intake_socket) as http:
             for number in range(count):
-                answer = await http.post("/", content=b"%d" % number)
-                self.assertEqual(202, answer.status_code)
+                response = await http.post("/", content=b"%d" % number)
+                self.assertEqual(202, response.status_code)
 
     async def send_to(self, guest: LoggingGuest) -> None:
         await self.writes.send_to("shop", Target("127.0.0.1", guest.port))

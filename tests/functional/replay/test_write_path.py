@@ -42,10 +42,10 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(service())
         await writes.send_to("shop", self.target)
         async with client(writes.intake_socket) as http:
-            answer = await http.post("/cart?x=1", content=b"apple", headers={"X-Own": "kept"})
+            response = await http.post("/cart?x=1", content=b"apple", headers={"X-Own": "kept"})
         self.assertEqual(
             (200, "applied 1\n", "yes"),
-            (answer.status_code, answer.text, answer.headers["x-guest"]),
+            (response.status_code, response.text, response.headers["x-guest"]),
         )
         (taken,) = self.guest.log
         self.assertEqual(("POST", "/cart?x=1", b"apple"), (taken.method, taken.url, taken.body))
@@ -70,9 +70,9 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(ComponentError):
                 await writes.close("shop")
             await writes.send_to("shop", self.target)
-            answers = await asyncio.gather(*tasks)
+            responses = await asyncio.gather(*tasks)
         self.assertEqual([b"%d" % number for number in range(50)], self.guest.bodies())
-        self.assertEqual([f"applied {n + 1}\n" for n in range(50)], [a.text for a in answers])
+        self.assertEqual([f"applied {n + 1}\n" for n in range(50)], [a.text for a in responses])
         await writes.drained("shop")
         await writes.close("shop")
 
@@ -144,8 +144,8 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
             began = time.monotonic()
             await writes.send_to("shop", self.target)
             async with client(writes.intake_socket) as http:
-                answer = await http.put("/a", content=b"x")
-            self.assertEqual(200, answer.status_code)
+                response = await http.put("/a", content=b"x")
+            self.assertEqual(200, response.status_code)
             self.assertEqual(crashed, time.monotonic() - began >= 0.5)
             await writes.stop()
 
@@ -154,7 +154,7 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(service(writes=WriteMode.ACCEPT))
         async with client(writes.intake_socket) as http:
             accepted = [await http.post("/", content=b"%d" % n) for n in range(300)]
-        self.assertEqual({202}, {answer.status_code for answer in accepted})
+        self.assertEqual({202}, {response.status_code for response in accepted})
         await writes.stop()
         writes = await self.begin()
         self.assertEqual({"shop": 300}, await writes.unfinished())
@@ -185,9 +185,9 @@ class WritePathTest(unittest.IsolatedAsyncioTestCase):
         writes = await self.begin(hold_timeout=0.05)
         await writes.open(service())
         async with client(writes.intake_socket) as http:
-            answer = await http.post("/", content=b"late")
-            self.assertEqual(202, answer.status_code)
-            where = answer.headers["location"]
+            response = await http.post("/", content=b"late")
+            self.assertEqual(202, response.status_code)
+            where = response.headers["location"]
             self.assertEqual(202, (await http.get(where)).status_code)
             await writes.send_to("shop", self.target)
             await writes.drained("shop")

@@ -110,7 +110,7 @@ class Broker:
             node.wait(10)
 
     def freeze(self) -> None:
-        """Its kernel still takes bytes, the node answers nothing."""
+        """Its kernel still takes bytes, the node sends nothing."""
         assert self._node is not None
         self._node.send_signal(signal.SIGSTOP)
 

@@ -120,7 +120,7 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             enabled = [name.rpartition(".")[2] for name in self.filters]
             self._override("available_filters", available, "filter_scheduler")
             self._override("enabled_filters", enabled, "filter_scheduler")
-        # Nova's own answer to load: the host that is idle at its newest look.
+        # Nova's own reaction to load: the host that is idle at its newest look.
         self._override("weight_setting", ["cpu.percent=-1.0"], "metrics")
         self._override("required", False, "metrics")
         self._override("compute_monitors", ["cpu.virt_driver"], None)

@@ -95,13 +95,13 @@ class Prometheus:
                 stderr=log,
                 cwd=self._home,
             )
-        self.wait("/-/ready", lambda answer: answer.status_code == 200)
+        self.wait("/-/ready", lambda response: response.status_code == 200)
 
     def wait_series(self, query: str, number: int) -> None:
         """Return when an instant query gives ``number`` series."""
         self.wait(
             "/api/v1/query",
-            lambda answer: len(answer.json()["data"]["result"]) >= number,
+            lambda response: len(response.json()["data"]["result"]) >= number,
             params={"query": query},
         )
 

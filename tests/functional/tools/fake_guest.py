@@ -35,7 +35,7 @@ class FakeGuest:
         self._last: dict[str, int] = {}
         self._server: asyncio.Server | None = None
         self.connections = 0
-        self.awake = asyncio.Event()  # while it is not set, nothing is answered
+        self.awake = asyncio.Event()  # while it is not set, no request gets a response
         self.awake.set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:

@@ -60,37 +60,37 @@ class ResultTest(Case):
 
     def test_all_results_are_primitive(self) -> None:
         self.made()
-        for answer in (
+        for result in (
             self.endpoint.request_snapshot(),
             self.endpoint.show(),
             self.endpoint.explain("cmp1"),
             self.endpoint.rank(UUID, None),
         ):
-            check_primitive(answer)
-            json.dumps(answer, allow_nan=False)
+            check_primitive(result)
+            json.dumps(result, allow_nan=False)
 
     def test_show(self) -> None:
         self.made()
-        answer = self.endpoint.show()
-        self.assertEqual(["cmp1", "cmp2", "cmp3"], [row["host"] for row in answer["hosts"]])
-        self.assertEqual({"gone": 5000.0}, answer["silent"])
-        self.assertEqual(1, answer["instances"])
-        self.assertGreater(answer["samples"]["taken"], 1000)
-        columns, rows = query.show_table(answer)
+        result = self.endpoint.show()
+        self.assertEqual(["cmp1", "cmp2", "cmp3"], [row["host"] for row in result["hosts"]])
+        self.assertEqual({"gone": 5000.0}, result["silent"])
+        self.assertEqual(1, result["instances"])
+        self.assertGreater(result["samples"]["taken"], 1000)
+        columns, rows = query.show_table(result)
         self.assertEqual({len(columns)}, {len(row) for row in rows})
         self.assertEqual(("gone", "silent for 5000 s"), (rows[-1][0], rows[-1][-1]))
 
     def test_explain(self) -> None:
         self.made()
-        answer = self.endpoint.explain("cmp2")
-        self.assertAlmostEqual(51.0, answer["mean"], delta=2.0)
-        self.assertLessEqual(answer["low"], answer["mean"])
-        self.assertEqual(NOW, answer["history"][-1][0])
+        result = self.endpoint.explain("cmp2")
+        self.assertAlmostEqual(51.0, result["mean"], delta=2.0)
+        self.assertLessEqual(result["low"], result["mean"])
+        self.assertEqual(NOW, result["history"][-1][0])
         self.assertRegex(
-            answer["reasons"][0], r"mean load over the next 60 minutes is 5\d\.\d, between"
+            result["reasons"][0], r"mean load over the next 60 minutes is 5\d\.\d, between"
         )
-        self.assertAlmostEqual(1.0, sum(answer["weights"].values()), places=2)
-        columns, rows = query.explain_table(answer)
+        self.assertAlmostEqual(1.0, sum(result["weights"].values()), places=2)
+        columns, rows = query.explain_table(result)
         self.assertEqual({len(columns)}, {len(row) for row in rows})
 
     def test_explain_what_is_unknown(self) -> None:
@@ -106,37 +106,37 @@ class Ranking(Case):
         super().setUp()
         self.made()
 
-    def rows(self, answer: dict[str, Any]) -> list[tuple[str, float]]:
-        return [(row["host"], row["added"]) for row in answer["hosts"]]
+    def rows(self, result: dict[str, Any]) -> list[tuple[str, float]]:
+        return [(row["host"], row["added"]) for row in result["hosts"]]
 
     def test_the_source_loses_what_a_destination_gains(self) -> None:
-        answer = self.endpoint.rank(UUID, None)
-        self.assertEqual([("cmp1", 15.0), ("cmp2", 15.0), ("cmp3", -15.0)], self.rows(answer))
-        self.assertEqual("cmp3", answer["source"])
-        self.assertIn("used 150.0 % of one CPU", answer["reasons"][0])
-        self.assertIn("cmp1 would be chosen", answer["reasons"][1])
-        columns, rows = query.rank_table(answer)
+        result = self.endpoint.rank(UUID, None)
+        self.assertEqual([("cmp1", 15.0), ("cmp2", 15.0), ("cmp3", -15.0)], self.rows(result))
+        self.assertEqual("cmp3", result["source"])
+        self.assertIn("used 150.0 % of one CPU", result["reasons"][0])
+        self.assertIn("cmp1 would be chosen", result["reasons"][1])
+        columns, rows = query.rank_table(result)
         self.assertEqual([1, 2, None], [row[0] for row in rows])
         self.assertEqual({len(columns)}, {len(row) for row in rows})
 
     def test_without_samples_by_vcpus_or_not_at_all(self) -> None:
-        answer = self.endpoint.rank("other", 2)
-        self.assertEqual({20.0}, {added for _, added in self.rows(answer)})
-        self.assertIn("2 vCPU at 100.0 % each", answer["reasons"][0])
-        answer = self.endpoint.rank("other", None)
-        self.assertEqual({0.0}, {added for _, added in self.rows(answer)})
-        self.assertIn("no load is added", answer["reasons"][0])
+        result = self.endpoint.rank("other", 2)
+        self.assertEqual({20.0}, {added for _, added in self.rows(result)})
+        self.assertIn("2 vCPU at 100.0 % each", result["reasons"][0])
+        result = self.endpoint.rank("other", None)
+        self.assertEqual({0.0}, {added for _, added in self.rows(result)})
+        self.assertIn("no load is added", result["reasons"][0])
 
     def test_pictures(self) -> None:
-        answer = self.endpoint.rank(UUID, None)
+        result = self.endpoint.rank(UUID, None)
         for suffix, head in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
             path = self.directory / f"rank{suffix}"
-            draw(answer, path)
+            draw(result, path)
             self.assertTrue(path.read_bytes().startswith(head))
         with self.assertRaises(ValueError):
-            draw(answer, self.directory / "rank.nonsense")
+            draw(result, self.directory / "rank.nonsense")
         with self.assertRaisesRegex(ValueError, "no host"):
-            draw(answer | {"hosts": []}, self.directory / "rank.png")
+            draw(result | {"hosts": []}, self.directory / "rank.png")
 
 
 class Asking(Case):

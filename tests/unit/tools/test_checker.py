@@ -101,10 +101,10 @@ SPAN = st.tuples(st.integers(0, 50), st.integers(0, 20), st.booleans(), st.sampl
 
 
 def history(spans: list[tuple[int, int, bool, str]]) -> tuple[list[Write], list[Applied]]:
-    """Writes that a linearizable guest applied: each at an instant between sent and answered."""
+    """Writes that a linearizable guest applied: each at an instant between sent and responded."""
     writes, order = [], []
-    for number, (sent, wait, answered, client) in enumerate(spans):
-        acked = float(sent + wait + 1) if answered else None
+    for number, (sent, wait, responded, client) in enumerate(spans):
+        acked = float(sent + wait + 1) if responded else None
         writes.append(Write(f"w{number}", client, "PUT", f"/item/{client}", float(sent), acked))
         order.append((sent + (number * 7 % (wait + 2)) / (wait + 2) * (wait + 1), number))
     log = [
@@ -123,7 +123,7 @@ class HistoryTest(unittest.TestCase):
                 f"r{at}",
                 f"/item/{name}",
                 float(at),
-                # what an honest guest tells at that instant: at least all that is answered
+                # an honest guest shows at least all writes that have a response
                 max(
                     [e.seq for e in log if e.path == f"/item/{name}" and _acked(writes, e, at)]
                     or [0]

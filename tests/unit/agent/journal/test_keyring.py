@@ -1,7 +1,7 @@
 """Keys from a file and from a key manager. Errors name the problem and never show a key.
 
-Barbican is not here: castellan's own in-memory key manager, which its package ships for tests,
-answers in its place, behind the same interface and loaded by the same configuration.
+Instead of Barbican, castellan's in-memory key manager serves the keys. Its package ships it for
+tests; the interface and the configuration are the same.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from nova_cachemig.agent.journal import progress
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.model.write import Body, GuestResponse
 
-ANSWER = GuestResponse(201, (("x-a", "ü"), ("x-a", "2")), Body.of(b"made\n\0"))
+RESPONSE = GuestResponse(201, (("x-a", "ü"), ("x-a", "2")), Body.of(b"made\n\0"))
 
 
 class ProgressLogTest(unittest.TestCase):
@@ -39,12 +39,12 @@ class ProgressLogTest(unittest.TestCase):
     def test_what_was_logged_is_there_after_a_kill(self) -> None:
         log = self.fresh()
         log.log_sent("shop", 1)
-        log.log_response("shop", 1, ANSWER)
+        log.log_response("shop", 1, RESPONSE)
         log.log_sent("shop", 2)
         found = ProgressLog(self.path).open()  # the first one was never closed
         self.assertTrue(found.complete)
         self.assertEqual({("shop", 1), ("shop", 2)}, found.sent)
-        self.assertEqual({("shop", 1): ANSWER}, found.responses)
+        self.assertEqual({("shop", 1): RESPONSE}, found.responses)
 
     def test_lines_of_another_boot_are_true_and_not_whole(self) -> None:
         self.fresh().log_sent("shop", 1)
@@ -84,9 +84,9 @@ class ProgressLogTest(unittest.TestCase):
     def test_a_body_too_long_for_the_log(self) -> None:
         log = self.fresh()
         log.log_response("shop", 1, GuestResponse(200, (), Body.of(b"x" * 100_000)))
-        answer = ProgressLog(self.path).open().responses["shop", 1]
-        self.assertEqual((200, 0), (answer.status, answer.body.length))
-        self.assertIn("lost", answer.header("cachemig-write") or "")
+        response = ProgressLog(self.path).open().responses["shop", 1]
+        self.assertEqual((200, 0), (response.status, response.body.length))
+        self.assertIn("lost", response.header("cachemig-write") or "")
 
     @settings(deadline=None)
     @given(st.integers(0, 6), st.data())
@@ -95,7 +95,7 @@ class ProgressLogTest(unittest.TestCase):
         starts = []
         for position in range(count + 1):
             starts.append(log._size)
-            log.log_response("shop", position, ANSWER)
+            log.log_response("shop", position, RESPONSE)
         end = log._size
         log.close()
         cut = data.draw(st.integers(starts[-1], end - 1))

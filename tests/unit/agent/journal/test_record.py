@@ -120,8 +120,8 @@ class RecordTest(unittest.TestCase):
 
     @given(st.integers(200, 599), st.lists(st.tuples(TEXT, TEXT), max_size=4), st.binary())
     def test_responses(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        answer = GuestResponse(status, tuple(headers), Body.of(body))
-        self.assertEqual(answer, response_from_row(response_to_row(answer, "shop", 2, 1)))
+        response = GuestResponse(status, tuple(headers), Body.of(body))
+        self.assertEqual(response, response_from_row(response_to_row(response, "shop", 2, 1)))
 
 
 class EncryptedRecordTest(unittest.TestCase):
@@ -185,10 +185,10 @@ class EncryptedRecordTest(unittest.TestCase):
     def test_a_response_belongs_to_its_write(
         self, headers: list[tuple[str, str]], body: bytes, asked: int
     ) -> None:
-        answer = GuestResponse(200, tuple(headers), Body.of(body))
-        row = response_to_row(answer, "shop", 2, 1, self.cipher) | {"service": "shop"}
+        response = GuestResponse(200, tuple(headers), Body.of(body))
+        row = response_to_row(response, "shop", 2, 1, self.cipher) | {"service": "shop"}
         if asked == 2:
-            self.assertEqual(answer, response_from_row(row | {"position": 2}, self.cipher))
+            self.assertEqual(response, response_from_row(row | {"position": 2}, self.cipher))
             return
         with self.assertRaises(DecryptionError):
             response_from_row(row | {"position": asked}, self.cipher)

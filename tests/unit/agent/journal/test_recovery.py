@@ -50,7 +50,7 @@ class Protocol(RuleBasedStateMachine):
         self.guest: list[int] = []  # positions, in the order of application
         self.writes: dict[int, HeldWrite] = {}
         self.doubtful: set[int] = set()
-        self.unrecorded: list[int] = []  # answered, not yet committed
+        self.unrecorded: list[int] = []  # with a response, not yet committed
         self.recorded: set[int] = set()
         self.start()
 
@@ -108,7 +108,7 @@ class Protocol(RuleBasedStateMachine):
 
     @precondition(lambda self: self.in_flight is not None)
     @rule()
-    def answer(self) -> None:
+    def respond(self) -> None:
         assert self.in_flight is not None
         if self.guest[-1:] != [self.in_flight]:
             self.guest.append(self.in_flight)

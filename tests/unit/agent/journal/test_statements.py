@@ -31,9 +31,9 @@ def append(service: str, position: int) -> Append:
     return Append(write, to_row(write))
 
 
-def answered(service: str, position: int, *, keep: bool) -> RecordResponse:
-    answer = GuestResponse(201, (("x-seq", str(position)),), Body.of(b"seq %d" % position))
-    row = response_to_row(answer, service, position, 5) if keep else None
+def record_of_response(service: str, position: int, *, keep: bool) -> RecordResponse:
+    response = GuestResponse(201, (("x-seq", str(position)),), Body.of(b"seq %d" % position))
+    row = response_to_row(response, service, position, 5) if keep else None
     return RecordResponse(service, position, row)
 
 
@@ -68,7 +68,7 @@ class StatementsTest(unittest.TestCase):
         self, ends: set[tuple[str, int]], keep: bool
     ) -> None:
         """Also where a row is gone already: the step was performed before a crash."""
-        steps = [answered(service, position, keep=keep) for service, position in ends]
+        steps = [record_of_response(service, position, keep=keep) for service, position in ends]
         self.fill(range(1, 71))
         with self.engine.connect() as connection, database.begin(connection) as transaction:
             perform(connection, steps)
@@ -85,8 +85,8 @@ class StatementsTest(unittest.TestCase):
     def test_what_it_leaves(self) -> None:
         self.fill(range(1, 4))
         with self.engine.connect() as connection:
-            perform_in_one_statement(connection, [answered("shop", 2, keep=True)])
-            perform_in_one_statement(connection, [answered("shop", 3, keep=False)])
+            perform_in_one_statement(connection, [record_of_response("shop", 2, keep=True)])
+            perform_in_one_statement(connection, [record_of_response("shop", 3, keep=False)])
         with self.engine.connect() as connection:
             query = sa.select(WRITES).where(WRITES.c.service == "shop")
             one, two = connection.execute(query.order_by(WRITES.c.position)).mappings()
@@ -96,11 +96,11 @@ class StatementsTest(unittest.TestCase):
 
     def test_what_needs_a_transaction_is_not_done_alone(self) -> None:
         alone: list[list[Step]] = [
-            [append("shop", 1), answered("shop", 1, keep=True)],
-            [answered("shop", 1, keep=True), answered("shop", 2, keep=False)],
+            [append("shop", 1), record_of_response("shop", 1, keep=True)],
+            [record_of_response("shop", 1, keep=True), record_of_response("shop", 2, keep=False)],
             [RaiseSendLimit("shop", 9)],
             [Append(append("shop", 1).write, append("shop", 1).row, send_limit=1)],
-            [answered("shop", n, keep=True) for n in range(65)],
+            [record_of_response("shop", n, keep=True) for n in range(65)],
         ]
         with self.engine.connect() as connection:
             for steps in alone:

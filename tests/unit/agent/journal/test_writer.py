@@ -128,8 +128,8 @@ class GroupCommitTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_write_waits_for_a_database_that_restarts(self) -> None:
         writer = await self.begin()
         refused = sa.exc.OperationalError("", {}, OSError("Connection refused"))
-        answers = [refused, refused, self.engine.connect()]
-        with mock.patch.object(self.engine, "connect", side_effect=answers) as connect:
+        attempts = [refused, refused, self.engine.connect()]
+        with mock.patch.object(self.engine, "connect", side_effect=attempts) as connect:
             await writer.submit_and_wait(append(1))
         self.assertEqual(3, connect.call_count)
         self.assertEqual([1], self.positions())

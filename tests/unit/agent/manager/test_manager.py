@@ -73,8 +73,8 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         manager = self.manager()
         await self.begun(manager)
         self.fake.warm_done.set()
-        answer = await manager.wait_warm(ID, LIMIT)
-        self.assertTrue(answer["ready"])
+        result = await manager.wait_warm(ID, LIMIT)
+        self.assertTrue(result["ready"])
         await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
         await self.notify(manager, EventKind.PAUSED)
         await self.until(lambda: "edge shielded" in self.fake.log)
@@ -97,15 +97,15 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_instance_without_services_costs_nothing(self):
         manager = self.manager()
         await manager.begin(HandoverId("other", "req-2"), "a", "b", time.time())
-        answer = await manager.wait_warm(HandoverId("other", "req-2"), LIMIT)
-        self.assertTrue(answer["ready"])
+        result = await manager.wait_warm(HandoverId("other", "req-2"), LIMIT)
+        self.assertTrue(result["ready"])
         self.assertEqual([], self.fake.log)
 
     async def test_a_hook_that_stops_to_ask_is_taken_to_have_given_up(self):
         manager = self.manager(poll_gap=0.05)
         await self.begun(manager)
-        answer = await manager.wait_warm(ID, 0.01)
-        self.assertFalse(answer["ready"])
+        result = await manager.wait_warm(ID, 0.01)
+        self.assertFalse(result["ready"])
         await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
 
     async def test_begin_twice_is_begin_once(self):

@@ -20,7 +20,7 @@ CLEAN = Audit(
 
 
 def read(at: float, wait: float = 0.005, **more: Any) -> Request:
-    """A read of a storable page, scheduled ``at``, answered after ``wait`` seconds."""
+    """A read of a storable page, scheduled ``at``, with a response after ``wait`` seconds."""
     fields: dict[str, Any] = {
         "client": 1,
         "method": "GET",

@@ -26,9 +26,9 @@ class BlackoutTest(unittest.TestCase):
         self.assertAlmostEqual(0.06, found[0].seconds, places=3)
 
     def test_without_probes_the_guests_responses_show_them(self) -> None:
-        answers = [makers.read(n / 10, 0.0) for n in range(100) if not 30 <= n < 50]
+        responses = [makers.read(n / 10, 0.0) for n in range(100) if not 30 <= n < 50]
         hits = [makers.read(n / 10, 0.0, hit=True) for n in range(30, 50)]
-        run = makers.run(answers + hits, probes=[], probe_interval=None)
+        run = makers.run(responses + hits, probes=[], probe_interval=None)
         gap = longest(blackouts(run))
         assert gap is not None
         self.assertAlmostEqual(3.0, gap.start)

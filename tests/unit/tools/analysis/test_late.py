@@ -25,7 +25,7 @@ class CacheableTest(unittest.TestCase):
         path = {"path": "/item/1"}
         requests = [
             makers.write(1.0, 2.0),
-            makers.read(0.9, 0.05, **path),  # answered before it was sent
+            makers.read(0.9, 0.05, **path),  # the response came before it was sent
             makers.read(2.0, 1.5, **path),
             makers.read(0.5, 1.0, **path),  # was waiting when it was sent
             makers.read(3.1, 1.0, **path),  # after it
