@@ -93,7 +93,7 @@ def boot(cloud: Connection, args: argparse.Namespace) -> None:
                 f"{args.name} does not respond at {address}; see: openstack console log show"
             )
         time.sleep(0.2)
-    say(started, f"{args.name} answers")
+    say(started, f"{args.name} responds")
     print(address)
 
 

@@ -144,7 +144,7 @@ raise_computes() {
     join_jobs kernel
     job guest-files build_guest
     join_jobs
-    say "the APIs answer"
+    say "the APIs respond"
     job guest-images upload_guest
     discover_hosts
     each_compute wait_compute

@@ -29,7 +29,7 @@ class Exchange(asyncio.Protocol):
         self._on_response: Callable[[int, list[tuple[bytes, bytes]], str], None] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._status = 0
-        self._answered = False  # a byte of the response to the current request came
+        self._responding = False  # a byte of the response to the current request came
         self._framed = False  # the body has a length or chunks
         self.requests = 0
         self.idle_since = 0.0
@@ -43,7 +43,7 @@ class Exchange(asyncio.Protocol):
     @property
     def untouched(self) -> bool:
         """Whether this is not the connection's first request and it got no byte of a response."""
-        return self.requests > 1 and not self._answered
+        return self.requests > 1 and not self._responding
 
     def send(
         self, data: bytes, on_response: Callable[[int, list[tuple[bytes, bytes]], str], None]
@@ -52,7 +52,7 @@ class Exchange(asyncio.Protocol):
         assert self._transport is not None
         self._parser = httptools.HttpResponseParser(self)
         self._headers, self._status = [], 0
-        self._answered = self._framed = False
+        self._responding = self._framed = False
         self._on_response = on_response
         self.requests += 1
         self._transport.write(data)
@@ -71,7 +71,7 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; data that is not HTTP fails the request."""
-        self._answered = True
+        self._responding = True
         try:
             if self._parser:
                 self._parser.feed_data(data)
@@ -86,7 +86,7 @@ class Exchange(asyncio.Protocol):
             self._finish("")
         else:
             why = type(exc).__name__ if exc else "closed"
-            self._finish(f"{why} {'in the response' if self._answered else 'before a response'}")
+            self._finish(f"{why} {'in the response' if self._responding else 'before a response'}")
 
     # httptools
 

@@ -17,10 +17,10 @@ GIVE_UP: Final = 0.9  # seconds; TCP retransmits the SYN after 1 s
 
 
 class Prober:
-    """Probes until it is cancelled; ``answered`` holds the probes that got a response."""
+    """Probes until it is cancelled; ``responses`` holds the probes that got a response."""
 
     def __init__(self, target: Target, interval: float) -> None:
-        self.answered: list[Probe] = []
+        self.responses: list[Probe] = []
         self.sent = 0
         self._target = target
         self._interval = interval
@@ -51,8 +51,8 @@ class Prober:
         """Return when the last response is ``seconds`` old; wait for a first one."""
         loop = asyncio.get_running_loop()
         while True:
-            if self.answered:
-                quiet = loop.time() - zero - self.answered[-1].answered
+            if self.responses:
+                quiet = loop.time() - zero - self.responses[-1].responded
                 if quiet >= seconds:
                     return
             await asyncio.sleep(self._interval)
@@ -72,7 +72,7 @@ class Prober:
 
                 exchange.send(self._request, on_response)
                 if await good:
-                    self.answered.append(Probe(sent - zero, loop.time() - zero))
+                    self.responses.append(Probe(sent - zero, loop.time() - zero))
         except (OSError, TimeoutError):
             return  # no response: part of a gap
         finally:

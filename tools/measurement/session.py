@@ -138,7 +138,7 @@ async def run(settings: Settings) -> Run:
         duration=asked,
         rate=settings.rate,
         requests=sorted(load.requests, key=lambda request: request.scheduled),
-        probes=prober.answered if prober else (),
+        probes=prober.responses if prober else (),
         probe_interval=settings.probe_interval if prober else None,
         audit=audit,
         phases=since,
@@ -202,8 +202,8 @@ def fetch(where: str) -> str:
     error: Exception | None = None
     for attempt in range(_LOG_TRIES):
         try:
-            with urllib.request.urlopen(where, timeout=_LOG_TIMEOUT) as answer:
-                text: str = answer.read().decode(errors="replace")
+            with urllib.request.urlopen(where, timeout=_LOG_TIMEOUT) as response:
+                text: str = response.read().decode(errors="replace")
                 return text
         except (OSError, ValueError) as exc:
             error = exc

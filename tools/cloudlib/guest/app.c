@@ -45,7 +45,7 @@ static const char *date(void)
     return text;
 }
 
-/* HEADERS are whole lines. LENGTH -1: chunked, -2: the answer has no body. */
+/* HEADERS are whole lines. LENGTH -1: chunked, -2: the response has no body. */
 static void head(struct conn *c, int status, long length, const char *headers)
 {
     buf_printf(&c->out, "HTTP/1.1 %d %s\r\nDate: %s\r\nServer: cachemig-guest\r\n",
@@ -60,16 +60,16 @@ static void head(struct conn *c, int status, long length, const char *headers)
     buf_text(&c->out, "\r\n");
 }
 
-static void answer(struct conn *c, int status, const char *headers, const char *body, size_t size)
+static void respond(struct conn *c, int status, const char *headers, const char *body, size_t size)
 {
     head(c, status, (long)size, headers);
     if (c->request.method != M_HEAD)
         buf_add(&c->out, body, size);
 }
 
-static void answer_text(struct conn *c, int status, const char *headers, const char *body)
+static void respond_text(struct conn *c, int status, const char *headers, const char *body)
 {
-    answer(c, status, headers, body, strlen(body));
+    respond(c, status, headers, body, strlen(body));
 }
 
 void app_refuse(struct conn *c, int status)
@@ -77,7 +77,7 @@ void app_refuse(struct conn *c, int status)
     c->request.keep_alive = 0;
     char body[64];
     snprintf(body, sizeof body, "%d %s\n", status, reason(status));
-    answer_text(c, status, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", body);
+    respond_text(c, status, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", body);
     c->at = C_CLOSE;
 }
 
@@ -126,7 +126,7 @@ static void page(struct conn *c, unsigned long n)
         memcpy(body + used, prose + (mixed >> 20) % (TEXT - 8192), size - used);
         used = size;
     }
-    answer(c, 200, headers, body, used);
+    respond(c, 200, headers, body, used);
 }
 
 static void private_page(struct conn *c, unsigned long n)
@@ -134,7 +134,7 @@ static void private_page(struct conn *c, unsigned long n)
     char body[128];
     snprintf(body, sizeof body, "private %lu of client %.40s at log %u\n", n,
              c->request.client, log_last());
-    answer_text(c, 200, "Content-Type: text/plain\r\nCache-Control: private, no-store\r\n", body);
+    respond_text(c, 200, "Content-Type: text/plain\r\nCache-Control: private, no-store\r\n", body);
 }
 
 static void index_page(struct conn *c)
@@ -144,7 +144,7 @@ static void index_page(struct conn *c)
     for (int i = 0; i < 100; i++)
         used += (size_t)snprintf(body + used, sizeof body - used,
                                  "<li><a href=\"/page/%d\">page %d</a>\n", i, i);
-    answer(c, 200, "Content-Type: text/html\r\nLast-Modified: " MODIFIED
+    respond(c, 200, "Content-Type: text/html\r\nLast-Modified: " MODIFIED
            "\r\nCache-Control: public, max-age=60\r\n", body, used);
 }
 
@@ -163,7 +163,7 @@ static void item_read(struct conn *c)
     const struct entry *e = seq ? log_entry(seq) : NULL;
     snprintf(body, sizeof body, "%s\nwrite: %s\nseq: %u\nmethod: %s\n", c->request.path,
              e ? log_text(e->id) : "-", seq, e ? method_name[e->method] : "-");
-    answer_text(c, 200, headers, body);
+    respond_text(c, 200, headers, body);
 }
 
 static void item_write(struct conn *c)
@@ -182,7 +182,7 @@ static void item_write(struct conn *c)
              "Content-Type: text/plain\r\nCache-Control: no-store\r\nX-Write-Seq: %u\r\n%s",
              seq, replayed);
     snprintf(body, sizeof body, "%u\n", seq);
-    answer_text(c, log_entry(seq)->method == M_POST ? 201 : 200, headers, body);
+    respond_text(c, log_entry(seq)->method == M_POST ? 201 : 200, headers, body);
 }
 
 static void log_line(struct buf *to, uint32_t seq)
@@ -251,7 +251,7 @@ static void dirty_page(struct conn *c)
     dirty_set(rate, size);
     char body[64];
     snprintf(body, sizeof body, "rate %ld MiB/s, size %ld MiB\n", rate, size);
-    answer_text(c, 200, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", body);
+    respond_text(c, 200, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", body);
 }
 
 /* The number after PREFIX, or NULL's worth of nothing. */
@@ -265,7 +265,7 @@ static int numbered(const char *path, const char *prefix, unsigned long *number)
     return !*end;
 }
 
-void app_answer(struct conn *c)
+void app_respond(struct conn *c)
 {
     struct request *r = &c->request;
     unsigned long n;
@@ -278,7 +278,7 @@ void app_answer(struct conn *c)
     else if (!strcmp(r->path, "/dirty"))
         dirty_page(c);
     else if (!read)
-        answer_text(c, 405, "Allow: GET, HEAD\r\nCache-Control: no-store\r\n", "read only\n");
+        respond_text(c, 405, "Allow: GET, HEAD\r\nCache-Control: no-store\r\n", "read only\n");
     else if (numbered(r->path, "/page/", &n))
         page(c, n);
     else if (numbered(r->path, "/private/", &n))
@@ -288,7 +288,7 @@ void app_answer(struct conn *c)
     else if (!strcmp(r->path, "/log"))
         log_page(c);
     else if (!strcmp(r->path, "/health"))
-        answer_text(c, 200, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", "ok\n");
+        respond_text(c, 200, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", "ok\n");
     else
-        answer_text(c, 404, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", "not found\n");
+        respond_text(c, 404, "Content-Type: text/plain\r\nCache-Control: no-store\r\n", "not found\n");
 }

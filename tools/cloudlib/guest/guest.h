@@ -94,8 +94,8 @@ struct conn {
 };
 extern int honour_keys;
 void app_init(void);
-void app_answer(struct conn *c);
+void app_respond(struct conn *c);
 void app_refuse(struct conn *c, int status);
-void app_continue_log(struct conn *c); /* the next piece of a long answer */
+void app_continue_log(struct conn *c); /* the next piece of a long response */
 
 #endif

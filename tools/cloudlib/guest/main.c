@@ -76,11 +76,11 @@ static int take_body(struct conn *c)
     c->request.has_body = c->body.total > 0;
     if (c->request.has_body)
         sha1_final(&c->body.sha, c->request.digest);
-    app_answer(c);
+    app_respond(c);
     return 1;
 }
 
-/* Answers what is there, as long as the client takes the answers. */
+/* Responds to the requests in the buffer while the client takes the responses. */
 static void advance(struct conn *c)
 {
     int more = 1;

@@ -52,7 +52,7 @@ def blackouts(run: Run) -> list[Blackout]:
     longest. Without probes, the guest's responses to the load are used.
     """
     if run.probe_interval is not None:
-        found = gaps([probe.answered for probe in run.probes], run.probe_interval)
+        found = gaps([probe.responded for probe in run.probes], run.probe_interval)
     else:
         responses = sorted(r.done for r in run.requests if r.status and not r.hit)
         if len(responses) < 3:

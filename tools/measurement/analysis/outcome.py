@@ -62,7 +62,7 @@ class Probe:
     """One probe of the guest itself that got a response: when it was sent, when it ended (s)."""
 
     sent: float
-    answered: float
+    responded: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Run:
             "duration": self.duration,
             "rate": self.rate,
             "requests": _columns(self.requests),
-            "probes": [[_t(p.sent), _t(p.answered)] for p in self.probes],
+            "probes": [[_t(p.sent), _t(p.responded)] for p in self.probes],
             "probe_interval": self.probe_interval,
             "audit": dataclasses.asdict(self.audit) if self.audit else None,
             "phases": dict(self.phases),
@@ -133,7 +133,7 @@ class Run:
                 duration=float(wire["duration"]),
                 rate=float(wire["rate"]),
                 requests=_rows(wire["requests"]),
-                probes=[Probe(float(sent), float(answered)) for sent, answered in wire["probes"]],
+                probes=[Probe(float(sent), float(responded)) for sent, responded in wire["probes"]],
                 probe_interval=wire["probe_interval"],
                 audit=Audit(**audit | {"findings": tuple(audit["findings"])}) if audit else None,
                 phases={str(k): float(v) for k, v in wire["phases"].items()},

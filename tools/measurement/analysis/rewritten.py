@@ -48,14 +48,14 @@ class Rewritten:
         up to one interval earlier.
         """
         self._written: dict[str, list[float]] = {}  # path -> responses to writes, sorted
-        self._answered: dict[str, list[float]] = {}  # path -> responses to reads, sorted
+        self._responses: dict[str, list[float]] = {}  # path -> responses to reads, sorted
         for request in requests:
             if request.is_read:
                 if not request.failed:
-                    self._answered.setdefault(request.path, []).append(request.done)
+                    self._responses.setdefault(request.path, []).append(request.done)
             else:
                 self._written.setdefault(request.path, []).append(request.responded)
-        for instants in (*self._written.values(), *self._answered.values()):
+        for instants in (*self._written.values(), *self._responses.values()):
             instants.sort()
         self._spans = []  # blackout, the instant after which a write is too late
         for gap in found:
@@ -73,6 +73,6 @@ class Rewritten:
         before = bisect.bisect_right(written, read.sent)
         if not before or written[before - 1] <= since:
             return False
-        answered = self._answered.get(read.path, [])
-        after = bisect.bisect_right(answered, written[before - 1])
-        return after == len(answered) or answered[after] > gap.start
+        responses = self._responses.get(read.path, [])
+        after = bisect.bisect_right(responses, written[before - 1])
+        return after == len(responses) or responses[after] > gap.start
