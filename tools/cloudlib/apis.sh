@@ -13,7 +13,7 @@ auth_strategy = keystone
 [placement_database]
 connection = $(db_url placement)
 CONF
-        authtoken_section
+        authtoken_section placement
     } > "$dir/placement.conf"
 }
 
@@ -53,7 +53,7 @@ filesystem_store_datadir = $dir/tasks
 flavor = keystone
 config_file = $dir/glance-api-paste.ini
 CONF
-        authtoken_section
+        authtoken_section image
     } > "$dir/glance-api.conf"
 }
 
@@ -78,7 +78,7 @@ configure_neutron() {
 use_stderr = true
 state_path = $dir
 api_paste_config = $dir/api-paste.ini
-transport_url = $(rabbit_url)
+transport_url = $(rabbit_url "$BUS_VHOST")
 core_plugin = ml2
 global_physnet_mtu = $CM_MTU
 service_plugins = router
@@ -100,7 +100,8 @@ flat_networks = physnet1
 [securitygroup]
 enable_security_group = false
 CONF
-        authtoken_section
+        bus_section
+        authtoken_section network
     } > "$dir/neutron.conf"
     neutron_driver "$dir/plugins"
 }

@@ -23,7 +23,7 @@ class Watch(threading.Thread):
     """Listens to the libvirtd of each compute host until it is asked for a report."""
 
     def __init__(self, uuid: str, computes: Mapping[str, str]) -> None:
-        """``computes``: name of the host → address of its libvirtd."""
+        """``computes``: name of the host → socket of its libvirtd, which needs no password."""
         super().__init__(daemon=True)
         self.uuid = uuid
         self.events: list[dict[str, Any]] = []
@@ -33,10 +33,10 @@ class Watch(threading.Thread):
         libvirt.registerErrorHandler(lambda *_: None, None)
         # The loop sleeps until the next event; the timer lets it end earlier.
         libvirt.virEventAddTimeout(200, lambda *_: None, None)
-        self.connections = [self.listen(name, address) for name, address in computes.items()]
+        self.connections = [self.listen(name, path) for name, path in computes.items()]
 
-    def listen(self, host: str, address: str) -> Any:
-        connection = libvirt.openReadOnly(f"qemu+tcp://{address}/system")
+    def listen(self, host: str, path: str) -> Any:
+        connection = libvirt.openReadOnly(f"qemu+unix:///system?socket={path}")
         connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, host
         )

@@ -57,17 +57,34 @@ start_libvirtd() {  # HOST
     mkdir -p "$etc"
     libvirtd_conf "$1" > "$etc/libvirtd.conf"
     qemu_conf "$1" > "$etc/qemu.conf"
+    [[ -z $LIBVIRT_SASL ]] || libvirt_passwords "$1"
+    hypervisor_pki "$1"
     daemon_start "$1" libvirtd libvirtd --listen -p /run/libvirt/libvirtd.pid
-    wait_daemon "$1.libvirtd" 60 port_open "$1" "$(cm_ip "$1")" 16509
+    wait_daemon "$1.libvirtd" 60 port_open "$1" "$(cm_ip "$1")" "$LIBVIRT_PORT"
+}
+
+# The server's account database, and the password that clients on the host find themselves.
+libvirt_passwords() {  # HOST
+    local etc=$CM_STATE/$1/fs/etc
+    mkdir -p "$etc/sasl2"
+    printf 'mech_list: %s\nsasldb_path: /etc/libvirt/passwd.db\n' "$LIBVIRT_SASL" \
+        > "$etc/sasl2/libvirt.conf"
+    secret | in_host "$1" saslpasswd2 -c -p -a libvirt -f /etc/libvirt/passwd.db nova
+    (umask 077 && cat > "$etc/libvirt/auth.conf" << CONF
+[credentials-default]
+authname=nova
+password=$(secret)
+[auth-libvirt-default]
+credentials=default
+CONF
+    )
 }
 
 libvirtd_conf() {  # HOST
     local uuid=$CM_STATE/$1/uuid
     [[ -s $uuid ]] || cat /proc/sys/kernel/random/uuid > "$uuid"
+    printf '%s\n' "${LIBVIRTD_OPTIONS[@]}"
     cat << CONF
-listen_tcp = 1
-listen_tls = 0
-auth_tcp = "none"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 host_uuid = "$(< "$uuid")"
@@ -87,6 +104,7 @@ stdio_handler = "file"
 clear_emulator_capabilities = 0
 migration_address = "$(cm_ip "$1")"
 CONF
+    printf '%s\n' ${QEMU_OPTIONS[@]+"${QEMU_OPTIONS[@]}"}
 }
 
 configure_nova_compute() {  # HOST
@@ -95,11 +113,11 @@ configure_nova_compute() {  # HOST
     mkdir -p "$dir/lock"
     [[ $(cm_setting storage shared) == shared ]] || format=vfat
     {
-        nova_common "$1"
+        nova_common "$1" "$(cell_vhost)"
         compute_sections "$1" "$format"
         migration_section
     } > "$conf"
-    nova_cachemig_configure_compute "$conf"
+    if product_is_on; then enable_on_compute "$conf"; fi
     install_conf "${conf%.new}"
 }
 
@@ -131,9 +149,11 @@ CONF
 virt_type = qemu
 cpu_mode = none
 mem_stats_period_seconds = 0
-live_migration_scheme = tcp
 live_migration_inbound_addr = $(cm_ip "$1")
 CONF
+    printf '%s\n' "${LIBVIRT_OPTIONS[@]}"
+    # shellcheck disable=SC2059
+    [[ -z $LIBVIRT_URI ]] || printf "connection_uri = $LIBVIRT_URI\n" "$(cm_ip "$1")"
 }
 
 kernel_has_vfat() {

@@ -15,7 +15,7 @@ cmd_exec() {
 hosts_of() {  # SERVICE: prints the hosts that run it
     case $1 in
         mariadb | rabbitmq | keystone | placement | glance | neutron | nova-api | \
-            nova-scheduler | nova-conductor) echo control ;;
+            nova-scheduler | nova-conductor | nova-cell-conductor) echo control ;;
         ports | libvirtd | storage | nova-compute) cm_computes ;;
         agent) echo cache ;;
         *) die "unknown service $1" ;;
@@ -87,6 +87,7 @@ computes_idle() {
 
 cmd_refresh() {
     local hosts
+    product_is_on || die "nova-cachemig is not enabled"
     take_lock
     rm -f "$CM_STATE/done/project"
     install_project

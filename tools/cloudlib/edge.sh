@@ -12,9 +12,20 @@ configure_agent() {
         NOVA_CACHEMIG_PASSWORD=$(secret) \
         NOVA_CACHEMIG_PROJECT_NAME=service \
         NOVA_CACHEMIG_REGION_NAME=$REGION \
-        nova_cachemig_configure_agent "$conf" "$(rabbit_url)" \
+        NOVA_CACHEMIG_CREDENTIAL_ID=$(edge_credential 1) \
+        NOVA_CACHEMIG_CREDENTIAL_SECRET=$(edge_credential 2) \
+        nova_cachemig_configure_agent "$conf" "$(edge_url)" \
         "$AGENT_DIR/state" "$AGENT_DIR/services.d" "$AGENT_DIR/run"
+    local line
+    for line in ${BUS_TLS_OPTIONS[@]+"${BUS_TLS_OPTIONS[@]}"}; do
+        iniset "$conf" oslo_messaging_rabbit "${line%% = *}" "${line#* = }"
+    done
     install_conf "${conf%.new}"
+}
+
+edge_credential() {  # FIELD: nothing if the agent has a password
+    [[ $EDGE_CREDENTIAL == application ]] || return 0
+    cut -d' ' -f"$1" < "$EDGE_CREDENTIAL_FILE"
 }
 
 start_agent() {

@@ -26,7 +26,11 @@ CM_MTU=9000
 # Additional addresses of the cache node, on which services listen.
 CM_FRONT_IPS=("$CM_PREFIX".2{1..9})
 
-export CM_LIB CM_REPO CM_STATE CM_NS CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
+# The certificates of the profiles with TLS.
+CM_PKI=$CM_STATE/pki
+CM_CA=$CM_PKI/ca.pem
+
+export CM_LIB CM_REPO CM_CA CM_STATE CM_NS CM_VENV CM_BIN CM_OPENRC CM_INSTANCES CM_CIDR
 export CM_PREFIX CM_GUEST_FIRST CM_GUEST_LAST CM_CONTROL_IP CM_CACHE_IP
 export CM_CLIENT_IP CM_FRONT_IPS CM_MTU
 
@@ -40,6 +44,17 @@ cm_save_setting() {  # NAME VALUE
     mkdir -p "$CM_STATE/settings"
     echo "$2" > "$CM_STATE/settings/$1"
 }
+
+# A profile is a file of settings: those of a deployment tool, and how nova-cachemig is enabled
+# there.
+cm_load_profile() {
+    # shellcheck source=/dev/null
+    . "$CM_LIB/profiles/plain.sh"
+    # shellcheck source=/dev/null
+    . "$CM_LIB/profiles/$(cm_setting profile plain).sh"
+}
+
+cm_profiles() { basename -as .sh "$CM_LIB"/profiles/*.sh; }
 
 cm_computes() {
     local n i

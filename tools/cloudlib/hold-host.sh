@@ -1,9 +1,10 @@
 #!/bin/bash
-# The first process of a host. It sets the name and the hosts file and, on a
-# compute host, mounts directories for libvirt. Then it sleeps. Processes that are
-# started in the host later see the same mounts.
+# The first process of a host: HOST STATE READY DIRECTORY... It sets the name and the
+# hosts file, and mounts directories of the host's own over the directories. Then it
+# sleeps. Processes that are started in the host later see the same mounts.
 set -euo pipefail
 host=$1 state=$2 ready=$3
+shift 3
 
 hostname "$host"
 mount --bind "$state/hosts" /etc/hosts
@@ -14,14 +15,9 @@ private_dir() {  # PATH: mount a directory of this host over PATH
     mount --bind "$own" "$1"
 }
 
-case $host in
-    compute*)
-        for dir in /run/libvirt /etc/libvirt /var/lib/libvirt /var/log/libvirt \
-            /var/cache/libvirt; do
-            private_dir "$dir"
-        done
-        ;;
-esac
+for dir in "$@"; do private_dir "$dir"; done
+# Services of OpenStack keep the names of their queues here, by the name of the host.
+mount -t tmpfs tmpfs /dev/shm
 
 touch "$ready"
 exec sleep infinity

@@ -105,15 +105,27 @@ front_addresses() {
     for ip in "${CM_FRONT_IPS[@]}"; do set_address "$CM_NS-cache" eth0 "$ip"; done
 }
 
+private_dirs() {  # HOST
+    case $1 in
+        compute*)
+            echo /run/libvirt /etc/libvirt /etc/sasl2 /var/lib/libvirt /var/log/libvirt \
+                /var/cache/libvirt
+            [[ -z $LIBVIRT_PKI ]] || echo /etc/pki
+            ;;
+    esac
+}
+
 hold_host() {  # HOST: start the process that holds its namespaces
-    local host=$1 ready=$CM_STATE/run/$1.ready pid
+    local host=$1 ready=$CM_STATE/run/$1.ready pid dirs
     daemon_pid "$host.host" > /dev/null && return 0
     rm -f "$ready"
+    read -ra dirs <<< "$(private_dirs "$host")"
     (
         [[ -z ${CM_LOCK_FD:-} ]] || exec {CM_LOCK_FD}>&-
         exec setsid ip netns exec "$CM_NS-$host" \
             unshare -m -u --propagation private \
-            bash "$CM_LIB/hold-host.sh" "$host" "$CM_STATE" "$ready"
+            bash "$CM_LIB/hold-host.sh" "$host" "$CM_STATE" "$ready" \
+            ${dirs[@]+"${dirs[@]}"}
     ) >> "$(log_file "$host.host")" 2>&1 < /dev/null &
     pid=$!
     disown "$pid"

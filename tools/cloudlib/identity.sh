@@ -18,10 +18,13 @@ region_name = $REGION
 CONF
 }
 
-authtoken_section() {
+# Without its type, a service refuses a token of an application credential with access rules, also
+# when another service forwards it.
+authtoken_section() {  # TYPE
     echo '[keystone_authtoken]'
     auth_lines
     cat << CONF
+service_type = $1
 www_authenticate_uri = $KEYSTONE_URL
 service_token_roles = service
 service_token_roles_required = true

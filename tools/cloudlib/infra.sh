@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# MariaDB and RabbitMQ on the control host, in their smallest configuration.
+# MariaDB on the control host, in its smallest configuration.
 
 MYSQL_DIR=$CM_STATE/control/mysql
 MYSQL_SOCKET=$CM_STATE/control/mysql.sock
@@ -43,29 +43,3 @@ create_databases() {
 }
 
 db_url() { echo "mysql+pymysql://os:$(secret)@$CM_CONTROL_IP/$1?charset=utf8"; }
-
-start_rabbitmq() {
-    local dir=$CM_STATE/control/rabbitmq
-    mkdir -p "$dir"
-    cat > "$dir/rabbitmq.conf" << CONF
-listeners.tcp.1 = $CM_CONTROL_IP:5672
-default_user = os
-default_pass = $(secret)
-loopback_users = none
-vm_memory_high_watermark.absolute = 1GB
-disk_free_limit.absolute = 50MB
-log.file.level = warning
-CONF
-    # One scheduler, without busy waiting.
-    daemon_start control rabbitmq env HOME="$dir" \
-        RABBITMQ_NODENAME=rabbit@localhost RUNNING_UNDER_SYSTEMD=true \
-        RABBITMQ_MNESIA_BASE="$dir" RABBITMQ_LOG_BASE="$dir" \
-        RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
-        RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins" \
-        RABBITMQ_DIST_PORT=25672 ERL_EPMD_ADDRESS=127.0.0.1 \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none' \
-        /usr/lib/rabbitmq/bin/rabbitmq-server
-    wait_daemon control.rabbitmq 90 port_open control "$CM_CONTROL_IP" 5672
-}
-
-rabbit_url() { echo "rabbit://os:$(secret)@$CM_CONTROL_IP:5672/"; }

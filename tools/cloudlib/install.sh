@@ -6,7 +6,7 @@
 # apt installs the others.
 APT_FIRST=(python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev
     ca-certificates iproute2 procps)
-APT_REST=(mariadb-server rabbitmq-server
+APT_REST=(mariadb-server rabbitmq-server openssl sasl2-bin libsasl2-modules
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
     cpio genisoimage dosfstools mtools bindfs busybox-static kmod
     varnish haproxy nftables curl git)

@@ -3,8 +3,9 @@
 
 nova_dir() { echo "$CM_STATE/$1/nova"; }
 nova_conf() { echo "$(nova_dir "$1")/nova.conf"; }
+cell_conf() { echo "$(nova_dir control)/cell1.conf"; }  # of the cell's own conductor
 
-nova_common() {  # HOST
+nova_common() {  # HOST VHOST
     local dir
     dir=$(nova_dir "$1")
     cat << CONF
@@ -12,7 +13,7 @@ nova_common() {  # HOST
 host = $1
 my_ip = $(cm_ip "$1")
 state_path = $dir
-transport_url = $(rabbit_url)
+transport_url = $(rabbit_url "$2")
 use_stderr = true
 debug = false
 # Long intervals: periodic tasks would take CPU time from the measurement.
@@ -43,12 +44,15 @@ backend = dogpile.cache.memory
 enabled = false
 [spice]
 enabled = false
+$NOVA_OPTIONS
 CONF
+    bus_section
+    notification_section "$2"
     nova_clients
 }
 
 nova_clients() {
-    authtoken_section
+    authtoken_section compute
     echo '[placement]'
     auth_lines
     echo '[neutron]'
@@ -60,22 +64,31 @@ nova_clients() {
     echo "region_name = $REGION"
 }
 
+# Where the cell has a separate vhost, the other services are on that of cell0 ("superconductor").
 configure_nova_control() {
-    local dir
-    dir=$(nova_dir control)
-    mkdir -p "$dir/lock"
-    cp "$CM_VENV/etc/nova/api-paste.ini" "$dir/"
+    local conf database=nova
+    conf=$(nova_conf control)
+    [[ -z $BUS_CELL_VHOST ]] || database=nova_cell0
+    mkdir -p "$(nova_dir control)/lock"
+    cp "$CM_VENV/etc/nova/api-paste.ini" "$(nova_dir control)/"
     {
-        nova_common control
-        cat << CONF
-[database]
-connection = $(db_url nova)
-[api_database]
-connection = $(db_url nova_api)
-CONF
-    } > "$dir/nova.conf.new"
-    nova_cachemig_configure_controller "$dir/nova.conf.new"
-    install_conf "$dir/nova.conf"
+        nova_common control "$BUS_VHOST"
+        section database "connection = $(db_url "$database")"
+        section api_database "connection = $(db_url nova_api)"
+    } > "$conf.new"
+    if product_is_on; then nova_cachemig_configure_controller "$conf.new"; fi
+    install_conf "$conf"
+    [[ -z $BUS_CELL_VHOST ]] || configure_nova_cell
+}
+
+configure_nova_cell() {
+    {
+        nova_common control "$BUS_CELL_VHOST"
+        section database "connection = $(db_url nova)"
+        # Two conductors of one name on one host would use the same names for their queues.
+        section oslo_messaging_rabbit 'processname = nova-cell-conductor'
+    } > "$(cell_conf).new"
+    install_conf "$(cell_conf)"
 }
 
 # Leaves a marker if the configuration has changed, so that `up` restarts the daemon.
@@ -92,13 +105,20 @@ nova_manage() {
     in_host control "$CM_BIN/nova-manage" --config-file "$(nova_conf control)" "$@"
 }
 
+nova_manage_cell() {
+    local files=()
+    [[ -z $BUS_CELL_VHOST ]] || files=(--config-file "$(cell_conf)")
+    nova_manage ${files[@]+"${files[@]}"} "$@"
+}
+
 init_nova() {
     is_done nova && return 0
     nova_manage api_db sync
     nova_manage cell_v2 map_cell0 --database_connection "$(db_url nova_cell0)"
     nova_manage db sync
+    [[ -z $BUS_CELL_VHOST ]] || nova_manage_cell db sync --local_cell
     nova_manage cell_v2 list_cells | grep -qw cell1 \
-        || nova_manage cell_v2 create_cell --name cell1
+        || nova_manage_cell cell_v2 create_cell --name cell1
     mark_done nova
 }
 
@@ -109,6 +129,11 @@ start_nova_api() {
 
 start_nova_scheduler() { start_nova_control scheduler; }
 start_nova_conductor() { start_nova_control conductor; }
+
+start_nova_cell_conductor() {
+    [[ -n $BUS_CELL_VHOST ]] || return 0
+    daemon_start control nova-cell-conductor "$CM_BIN/nova-conductor" --config-file "$(cell_conf)"
+}
 
 start_nova_control() {  # scheduler|conductor
     daemon_start control "nova-$1" \

@@ -230,7 +230,11 @@ def migrate(cloud: Connection, args: argparse.Namespace) -> None:
     hosts = json.loads(pathlib.Path(args.state, "cloud.json").read_text())["hosts"]
     watch = Watch(
         server.id,
-        {name: host["address"] for name, host in hosts.items() if name.startswith("compute")},
+        {
+            name: f"{args.state}/{name}/fs/run/libvirt/libvirt-sock-ro"
+            for name in hosts
+            if name.startswith("compute")
+        },
     )
     watch.start()
     ask_nova(args, server)

@@ -4,10 +4,11 @@
 cmd_up() {
     take_lock
     parse_up "$@"
-    say "the cloud is in $CM_STATE"
+    say "the cloud is in $CM_STATE, profile $(cm_setting profile plain)"
     install_first
     job venv install_venv
     [[ -z $(apt_missing iproute2 procps) ]] || die "apt left packages out"
+    make_pki
     ensure_network
     job kernel fetch_kernel
     wait_for_apt
@@ -29,6 +30,10 @@ parse_up() {
     local want=
     while (($#)); do
         case $1 in
+            --as)
+                choose_profile "${2:-}"
+                shift
+                ;;
             --shared) want=shared ;;
             --no-shared) want=local ;;
             --computes)
@@ -43,6 +48,19 @@ parse_up() {
         shift
     done
     [[ -z $want ]] || switch_storage "$want"
+}
+
+# Another profile is another cloud: only what was downloaded stays.
+choose_profile() {  # NAME
+    cm_profiles | grep -qx -- "$1" || die "--as: one of $(cm_profiles | paste -sd' ')"
+    [[ $(cm_setting profile plain) != "$1" ]] || return 0
+    daemon_gone control.host \
+        || die "this cloud runs as $(cm_setting profile plain): tools/cloud down first"
+    rm -rf "$CM_STATE"/{control,cache,compute[1-9],shared,instances,log,secret,openrc}
+    find "$CM_STATE/done" -type f ! -name pip ! -name project ! -name kernel ! -name guest -delete \
+        2> /dev/null || true
+    cm_save_setting profile "$1"
+    cm_load_profile
 }
 
 # The directory of instances changes, so no guest may remain in the old one.
@@ -97,7 +115,6 @@ configure_all() {
     configure_neutron
     configure_nova_control
     for host in $(cm_computes); do configure_nova_compute "$host"; done
-    configure_agent
     write_openrc
 }
 
@@ -117,25 +134,27 @@ raise_control() {
     job neutron start_neutron
     join_jobs db-nova
     say "the databases are ready"
-    restart_changed control nova-api nova-scheduler nova-conductor
+    restart_changed control nova-api nova-scheduler nova-conductor nova-cell-conductor
     start_nova_conductor
+    start_nova_cell_conductor
     start_nova_scheduler
     job nova-api start_nova_api
 }
 
 restart_changed() {  # HOST SERVICE...
-    local host=$1 mark service
+    local host=$1 mark=() service
     shift
-    mark=$(nova_conf "$host").changed
-    [[ -e $mark ]] || return 0
+    mark=("$CM_STATE/$host"/nova/*.conf.changed)
+    [[ -e ${mark[0]} ]] || return 0
     for service in "$@"; do daemon_kill "$host.$service"; done
-    rm -f "$mark"
+    rm -f "${mark[@]}"
 }
 
 raise_computes() {
     local host
     for host in $(cm_computes); do join_jobs "hypervisor-$host"; done
     join_jobs register placement
+    if product_is_on; then make_accounts; fi
     for host in $(cm_computes); do
         restart_changed "$host" nova-compute
         start_nova_compute "$host"
@@ -152,6 +171,8 @@ raise_computes() {
 }
 
 raise_edge() {
+    product_is_on || return 0
+    configure_agent
     if [[ -e $AGENT_DIR/nova-cachemig.conf.changed ]]; then
         daemon_stop cache.agent
         rm -f "$AGENT_DIR/nova-cachemig.conf.changed"
@@ -161,7 +182,7 @@ raise_edge() {
 
 write_cloud_json() {
     "$CM_BIN/python" "$CM_LIB/describe.py" "$CM_STATE" "$CM_REPO" "$CM_NS" \
-        "$(cm_setting storage shared)" "$(rabbit_url)" "$KEYSTONE_URL" \
+        "$(cm_setting storage shared)" "$(rabbit_url "$(cell_vhost)")" "$KEYSTONE_URL" \
         "$(for h in $(cm_hosts); do echo "$h=$(cm_ip "$h")"; done | paste -sd,)" \
         "$(IFS=,; echo "${CM_FRONT_IPS[*]}")" > "$CM_STATE/cloud.json.new"
     mv "$CM_STATE/cloud.json.new" "$CM_STATE/cloud.json"

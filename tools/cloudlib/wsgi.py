@@ -17,8 +17,9 @@ MODULES = {
 
 
 def load(service: str) -> Any:
-    # The modules parse the command line during import.
-    del sys.argv[1:]
+    # The modules parse the command line during import. The queue manager of oslo.messaging
+    # names queues after the program.
+    sys.argv[:] = [service]
     if service == "neutron":
         # A relation of the ports' model uses a class of this module. Without a
         # port forwarding plug-in no other module imports it.

@@ -34,10 +34,16 @@ _BUSY: Final = 2  # exit code of the report: no claim failed, but the machine wa
 class Demo:
     """Runs cases on a cloud and writes their runs to a directory."""
 
-    def __init__(self, cloud: Cloud, out: Path, *, keys: bool = False) -> None:
-        """``keys``: the application honours Idempotency-Key, and the service says so."""
+    def __init__(
+        self, cloud: Cloud, out: Path, *, keys: bool = False, profile: str | None = None
+    ) -> None:
+        """``keys``: the application honours Idempotency-Key, and the service says so.
+
+        ``profile``: of ``tools/cloud``; None: the one that the cloud has.
+        """
         self._cloud = cloud
         self._keys = keys
+        self._as = () if profile is None else ("--as", profile)
         self._out = out
         self._began = time.monotonic()
         self._guest = ""
@@ -67,7 +73,7 @@ class Demo:
         """Make both runs of a case."""
         if case.shared != self._shared:
             self.say(f"starting the cloud with {'shared' if case.shared else 'local'} storage")
-            self._cloud.up("--shared" if case.shared else "--no-shared")
+            self._cloud.up(*self._as, "--shared" if case.shared else "--no-shared")
             self._shared, self.ready = case.shared, False
             self._prepare()
         self.say(f"{case.name}: preset {case.preset}")
@@ -228,6 +234,12 @@ def main() -> int:
     parser.add_argument(
         "--keys", action="store_true", help="let the application honour Idempotency-Key"
     )
+    parser.add_argument(
+        "--as",
+        dest="profile",
+        metavar="PROFILE",
+        help="build the cloud as this deployment tool does, see tools/cloud (default: as before)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the cloud running")
     parser.add_argument(
         "--out",
@@ -241,7 +253,7 @@ def main() -> int:
     shutil.rmtree(out / "runs", ignore_errors=True)
     (out / "runs").mkdir(parents=True)
     cloud = Cloud()
-    demo = Demo(cloud, out, keys=args.keys)
+    demo = Demo(cloud, out, keys=args.keys, profile=args.profile)
     status = 0
     try:
         for case in args.cases:
