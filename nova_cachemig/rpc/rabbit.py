@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import uuid
 from typing import Any, Final
 
 import oslo_messaging
@@ -52,6 +53,13 @@ BOUNDS: Final = {
     "x-max-length": 10_000,  # messages; the oldest is dropped
 }
 """The arguments of every queue that we declare."""
+
+REPLIES: Final = "nova-cachemig-reply."
+"""Beginning of the names of queues for responses to calls.
+
+The names of all our queues and exchanges begin with ``nova-cachemig``: an operator can grant rights on
+them, and delete them on a virtual host that is shared with Nova.
+"""
 
 
 def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
@@ -111,6 +119,9 @@ class Driver(impl_rabbit.RabbitDriver):
         outage.watch(impl_rabbit.LOG.logger)
         super().__init__(conf, own, *args, **kwargs)
         self._connection_pool.connection_cls = _Connection
+
+    def _get_reply_queue_name(self) -> str:
+        return f"{REPLIES}{uuid.uuid4().hex}"
 
     def _get_reply_q(self) -> Any:
         queue = super()._get_reply_q()  # waits without a limit while the broker is down

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from nova_cachemig.doctor.verdict import Status, Verdict, failed, ok, warning
 
-REPLIES: Final = "reply_"
-"""Beginning of the names of queues for responses to calls. oslo.messaging chooses them."""
+REPLIES: Final = "nova-cachemig-reply."
+"""Beginning of the names of queues for responses to calls."""
 
 
 class Fault(enum.Enum):
@@ -128,8 +128,8 @@ def rights(refused: Mapping[str, str], *, user: str, vhost: str, calls: bool) ->
     lacks = ", ".join(f"{right} on {name}" for right, name in refused.items())
     what = f"User {user!r} of RabbitMQ lacks the right: {lacks}"
     remedy = (
-        f"rabbitmqctl set_permissions -p {vhost} {user} '^(nova-cachemig|{REPLIES}).*$' "
-        f"'^(nova-cachemig.*|{REPLIES}.*|amq\\.default)$' '^(nova-cachemig|{REPLIES}).*$'"
+        f"rabbitmqctl set_permissions -p {vhost} {user} '^nova-cachemig.*$' "
+        "'^(nova-cachemig.*|amq\\.default)$' '^nova-cachemig.*$'"
     )
     if not calls and all(name.startswith(REPLIES) for name in refused.values()):
         return warning(f"{what}. nova-cachemig-manage receives no responses", remedy)

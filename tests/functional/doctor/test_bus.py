@@ -20,15 +20,15 @@ from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Status
 from nova_cachemig.rpc import agent as contract
-from nova_cachemig.rpc import bus
+from nova_cachemig.rpc import bus, rabbit
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker, free_port
 from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 ROOT = Path(__file__).resolve().parents[3]
 TOPIC = "nova-cachemig-agent"
-OURS = "^(nova-cachemig|reply_).*$"
-WRITE = r"^(nova-cachemig.*|reply_.*|amq\.default)$"
+OURS = "^nova-cachemig.*$"
+WRITE = r"^(nova-cachemig.*|amq\.default)$"
 
 Shown = dict[str, tuple[Status, str, str]]
 """Check → status, what, remedy."""
@@ -110,7 +110,7 @@ class BusTest(unittest.TestCase):
             for what in ("queues", "exchanges")
             for row in self.broker.ctl(f"list_{what}", "-p", self.vhost, "name")
         ]
-        return {name for [name] in rows if not name.startswith("reply_")}
+        return {name for [name] in rows if not name.startswith(rabbit.REPLIES)}
 
     def test_all_is_well_and_nothing_changes(self) -> None:
         with self.agent():

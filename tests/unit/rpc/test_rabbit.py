@@ -52,6 +52,12 @@ class DriverTest(unittest.TestCase):
         self.assertTrue(driver.conf.oslo_messaging_rabbit.rabbit_quorum_queue)
         self.assertTrue(driver.conf.oslo_messaging_rabbit.amqp_durable_queues)
 
+    def test_the_names_of_queues_for_responses_are_ours(self) -> None:
+        driver = self.driver("rabbit://rabbit1/")
+        first, second = (driver._get_reply_queue_name() for _ in range(2))
+        self.assertTrue(first.startswith(rabbit.REPLIES))
+        self.assertNotEqual(first, second)
+
     def test_every_flag_is_an_option_of_this_release(self) -> None:
         known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
         self.assertEqual(set(), set(rabbit.FLAGS) - known)

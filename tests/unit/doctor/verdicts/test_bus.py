@@ -4,6 +4,7 @@ from typing import Any
 from nova_cachemig.doctor.verdict import Status, Verdict
 from nova_cachemig.doctor.verdicts import bus
 from nova_cachemig.doctor.verdicts.bus import Attempt, Fault
+from nova_cachemig.rpc import rabbit
 
 
 def connection(*attempts: Attempt) -> Verdict:
@@ -40,7 +41,8 @@ class BusTest(unittest.TestCase):
         self.assertEqual(Status.FAILED, verdict.status)
         self.assertIn("write on amq.default", verdict.what)
         self.assertIn("amq\\.default", verdict.remedy)
-        replies = {"configure": "reply_…"}
+        self.assertEqual(rabbit.REPLIES, bus.REPLIES)
+        replies = {"configure": f"{rabbit.REPLIES}…"}
         self.assertEqual(Status.WARNING, rights(replies, calls=False).status)
         self.assertEqual(Status.FAILED, rights(replies, calls=True).status)
 
