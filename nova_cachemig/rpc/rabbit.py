@@ -57,8 +57,8 @@ BOUNDS: Final = {
 REPLIES: Final = "nova-cachemig-reply."
 """Beginning of the names of queues for responses to calls.
 
-The names of all our queues and exchanges begin with ``nova-cachemig``: an operator can grant rights on
-them, and delete them on a virtual host that is shared with Nova.
+The names of all our queues and exchanges begin with ``nova-cachemig``. So an operator can grant
+rights on them, and delete them on a virtual host that is shared with Nova.
 """
 
 

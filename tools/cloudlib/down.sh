@@ -15,7 +15,7 @@ cmd_down() {
     sweep_namespaces
     remove_network
     restore_autogroup
-    rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json"
+    rm -f "$CM_STATE"/run/*.pid "$CM_STATE"/run/*.ready "$CM_STATE/cloud.json" "$CM_STATE/settings/product"
     if [[ -n $purge ]]; then
         case $CM_STATE in / | /var | /var/lib | /home | /root | '') die "will not remove $CM_STATE" ;; esac
         rm -f "$BACKPORTS_LIST"

@@ -3,9 +3,8 @@
 
 EDGE_NAME=nova-cachemig  # of its accounts in RabbitMQ and Keystone
 EDGE_CREDENTIAL_FILE=$CM_STATE/cache/credential
-# The rights on the vhost: the exchanges and queues of nova-cachemig, and the queues for responses.
-EDGE_RIGHTS=('^(nova-cachemig|reply_).*$' '^(nova-cachemig.*|reply_.*|amq\.default)$'
-    '^(nova-cachemig|reply_).*$')
+# The rights on the vhost: the names of all exchanges and queues of nova-cachemig begin with its own.
+EDGE_RIGHTS=('^nova-cachemig.*$' '^(nova-cachemig.*|amq\.default)$' '^nova-cachemig.*$')
 
 product_is_on() { [[ $(cm_setting product on) == on ]]; }
 
@@ -16,6 +15,11 @@ edge_url() {
     else
         rabbit_url "$(cell_vhost)"
     fi
+}
+
+edge_vhost() {  # its name
+    local end=${EDGE_VHOST:-$(cell_vhost)}
+    echo "${end:-/}"
 }
 
 enable_on_compute() {  # NOVA_CONF
@@ -46,11 +50,21 @@ remove_accounts() {
         rabbitmqctl delete_vhost "$EDGE_VHOST"
         rabbitmqctl delete_user "$EDGE_NAME"
         rm -f "$CM_STATE/done/edge-vhost"
+    else
+        remove_queues "$(edge_vhost)"
     fi
     if [[ $EDGE_CREDENTIAL == application ]]; then
         credential_tool delete
         rm -f "$EDGE_CREDENTIAL_FILE"
     fi
+}
+
+# They would expire after half an hour. An exchange goes with its last queue.
+remove_queues() {  # VHOST
+    local queue
+    for queue in $(rabbitmqctl list_queues -p "$1" --no-table-headers name | grep '^nova-cachemig'); do
+        rabbitmqctl delete_queue -p "$1" "$queue"
+    done
 }
 
 cmd_enable() {
@@ -81,20 +95,5 @@ cmd_disable() {
 # The engines outlive the agent, so that a restart of it does not disturb users.
 stop_edge() {
     daemon_stop cache.agent 30
-    if in_host cache "$CM_BIN/nova-cachemig-manage" help engine stop > /dev/null 2>&1; then
-        in_host cache "$CM_BIN/nova-cachemig-manage" \
-            --config-file "$AGENT_DIR/nova-cachemig.conf" engine stop
-    else
-        signal_edge TERM
-        wait_until 10 edge_is_empty || signal_edge KILL
-    fi
-}
-
-edge_processes() { ip netns pids "$CM_NS-cache" | grep -vxF "$(daemon_pid cache.host)" || true; }
-
-edge_is_empty() { [[ -z $(edge_processes) ]]; }
-
-signal_edge() {  # SIGNAL: some processes end with another one
-    local pid
-    for pid in $(edge_processes); do kill -"$1" "$pid" 2> /dev/null || true; done
+    manage engine stop --yes
 }

@@ -27,11 +27,12 @@ cmd_up() {
 }
 
 parse_up() {
-    local want=
+    local want='' profile=''
     while (($#)); do
         case $1 in
             --as)
-                choose_profile "${2:-}"
+                profile=${2:-}
+                cm_profiles | grep -qx -- "$profile" || die "--as: one of $(cm_profiles | paste -sd' ')"
                 shift
                 ;;
             --shared) want=shared ;;
@@ -47,15 +48,21 @@ parse_up() {
         esac
         shift
     done
+    choose_profile "${profile:-$(default_profile)}"
     [[ -z $want ]] || switch_storage "$want"
+}
+
+# A running cloud keeps its profile.
+default_profile() {
+    if daemon_gone control.host; then echo plain; else cm_setting profile plain; fi
 }
 
 # Another profile is another cloud: only what was downloaded stays.
 choose_profile() {  # NAME
-    cm_profiles | grep -qx -- "$1" || die "--as: one of $(cm_profiles | paste -sd' ')"
-    [[ $(cm_setting profile plain) != "$1" ]] || return 0
-    daemon_gone control.host \
-        || die "this cloud runs as $(cm_setting profile plain): tools/cloud down first"
+    local now
+    now=$(cm_setting profile plain)
+    [[ $now != "$1" ]] || return 0
+    daemon_gone control.host || die "this cloud runs as $now: tools/cloud down first"
     rm -rf "$CM_STATE"/{control,cache,compute[1-9],shared,instances,log,secret,openrc}
     find "$CM_STATE/done" -type f ! -name pip ! -name project ! -name kernel ! -name guest -delete \
         2> /dev/null || true
