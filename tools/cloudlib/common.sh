@@ -58,7 +58,6 @@ ini_edit() {  # FILE SECTION OPTION keep|drop VALUE
             put()
             if (!written) { print section; print line }
         }' "$file" > "$tmp"
-    chown --reference="$file" "$tmp"
     chmod --reference="$file" "$tmp"
     mv "$tmp" "$file"
 }

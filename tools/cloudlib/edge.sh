@@ -16,7 +16,7 @@ configure_agent() {
     own_by_edge "$AGENT_DIR/state"
     own_by_edge "$AGENT_DIR/run"
     install -d -m 2750 -g "$EDGE_ID" "$AGENT_DIR/services.d"
-    install -m 640 -g "$EDGE_ID" /dev/null "$conf"
+    (umask 077 && : > "$conf")
     NOVA_CACHEMIG_AUTH_URL=$KEYSTONE_URL \
         NOVA_CACHEMIG_USERNAME=service \
         NOVA_CACHEMIG_PASSWORD=$(secret) \
@@ -31,6 +31,8 @@ configure_agent() {
         iniset "$conf" oslo_messaging_rabbit "${line%% = *}" "${line#* = }"
     done
     install_conf "${conf%.new}"
+    chgrp "$EDGE_ID" "${conf%.new}"
+    chmod 640 "${conf%.new}"
 }
 
 # A state directory of an earlier version of this script belongs to root.
