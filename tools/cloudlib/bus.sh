@@ -44,9 +44,11 @@ CONF
 }
 
 # The vhosts of OpenStack's services; the names, not the ends of the URLs.
-bus_vhosts() { printf '%s\n' / "$(cell_vhost)" "$BUS_VHOST" | awk 'NF && !seen[$0]++'; }
+bus_vhosts() {
+    printf '%s\n' / "$BUS_VHOST" ${BUS_CELL_VHOSTS[@]+"${BUS_CELL_VHOSTS[@]}"} | awk 'NF && !seen[$0]++'
+}
 
-cell_vhost() { echo "${BUS_CELL_VHOST:-$BUS_VHOST}"; }
+cell_vhost() { echo "${BUS_CELL_VHOSTS[$1 - 1]:-$BUS_VHOST}"; }  # CELL
 
 json_list() { paste -sd,; }
 

@@ -37,8 +37,8 @@ bus_state() {
 }
 
 nova_state() {
-    local database
-    for database in nova nova_cell0; do
+    local database cell
+    for database in nova_cell0 $(for cell in $(cells); do cell_database "$cell"; done); do
         sql_value "SELECT s.host, s.binary, s.version, s.disabled, s.forced_down
             FROM $database.services s WHERE s.deleted = 0" | facts "$database service"
     done

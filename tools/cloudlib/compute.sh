@@ -113,7 +113,7 @@ configure_nova_compute() {  # HOST
     mkdir -p "$dir/lock"
     [[ $(cm_setting storage shared) == shared ]] || format=vfat
     {
-        nova_common "$1" "$(cell_vhost)"
+        nova_common "$1" "$(cell_vhost "$(cell_of "$1")")"
         compute_sections "$1" "$format"
         migration_section
     } > "$conf"

@@ -15,7 +15,7 @@ cmd_exec() {
 hosts_of() {  # SERVICE: prints the hosts that run it
     case $1 in
         mariadb | rabbitmq | keystone | placement | glance | neutron | nova-api | \
-            nova-scheduler | nova-conductor | nova-cell-conductor) echo control ;;
+            nova-scheduler | nova-conductor | nova-cell[12]-conductor) echo control ;;
         ports | libvirtd | storage | nova-compute) cm_computes ;;
         agent) echo cache ;;
         *) die "unknown service $1" ;;
@@ -58,10 +58,11 @@ wait_compute() {  # HOST
 }
 
 compute_reported() {  # HOST: since its process began
-    local began seen
+    local began seen database
+    database=$(cell_database "$(cell_of "$1")")
     read -r _ _ began < "$(pid_file "$1.nova-compute")"
     seen=$(sql_value "SELECT UNIX_TIMESTAMP(CONVERT_TZ(last_seen_up, '+00:00', @@session.time_zone))
-         FROM nova.services WHERE \`host\` = '$1' AND \`binary\` = 'nova-compute' AND deleted = 0")
+         FROM $database.services WHERE \`host\` = '$1' AND \`binary\` = 'nova-compute' AND deleted = 0")
     [[ ${seen%%.*} =~ ^[0-9]+$ ]] && ((${seen%%.*} > began))
 }
 
@@ -79,9 +80,9 @@ restart_computes() {  # HOST...
 }
 
 computes_idle() {
-    [[ $(sql_value 'SELECT
-        (SELECT COUNT(*) FROM nova.instances WHERE deleted = 0 AND task_state IS NOT NULL)
-        + (SELECT COUNT(*) FROM nova.migrations WHERE deleted = 0 AND status IN
+    [[ $(sum_of_cells 'SELECT
+        (SELECT COUNT(*) FROM CELL.instances WHERE deleted = 0 AND task_state IS NOT NULL)
+        + (SELECT COUNT(*) FROM CELL.migrations WHERE deleted = 0 AND status IN
            ("accepted", "queued", "preparing", "running", "post-migrating"))') == 0 ]]
 }
 

@@ -58,7 +58,7 @@ cm_profiles() { basename -as .sh "$CM_LIB"/profiles/*.sh; }
 
 cm_computes() {
     local n i
-    n=$(cm_setting computes 2)
+    n=$(cm_setting computes "${COMPUTES:-2}")
     for ((i = 1; i <= n; i++)); do echo "compute$i"; done
 }
 

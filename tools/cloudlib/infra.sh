@@ -3,7 +3,7 @@
 
 MYSQL_DIR=$CM_STATE/control/mysql
 MYSQL_SOCKET=$CM_STATE/control/mysql.sock
-DATABASES=(keystone placement glance neutron nova_api nova nova_cell0)
+DATABASES=(keystone placement glance neutron nova_api nova nova_cell0 nova_cell2)
 
 start_mariadb() {
     mkdir -p "$CM_STATE/control"

@@ -3,7 +3,23 @@
 
 nova_dir() { echo "$CM_STATE/$1/nova"; }
 nova_conf() { echo "$(nova_dir "$1")/nova.conf"; }
-cell_conf() { echo "$(nova_dir control)/cell1.conf"; }  # of the cell's own conductor
+cell_conf() { echo "$(nova_dir control)/cell$1.conf"; }  # CELL: of its conductor
+
+cells() { seq "$((${#BUS_CELL_VHOSTS[@]} > 1 ? ${#BUS_CELL_VHOSTS[@]} : 1))"; }
+
+cell_of() {  # HOST
+    if ((${#BUS_CELL_VHOSTS[@]} > 1)) && [[ $1 == compute[3-9] ]]; then echo 2; else echo 1; fi
+}
+
+cell_database() { if (($1 == 1)); then echo nova; else echo "nova_cell$1"; fi; }  # CELL
+
+sum_of_cells() {  # QUERY, in which CELL is the name of a database
+    local cell sum=0
+    for cell in $(cells); do
+        sum=$((sum + $(sql_value "${1//CELL/$(cell_database "$cell")}")))
+    done
+    echo "$sum"
+}
 
 nova_common() {  # HOST VHOST
     local dir
@@ -64,11 +80,11 @@ nova_clients() {
     echo "region_name = $REGION"
 }
 
-# Where the cell has a separate vhost, the other services are on that of cell0 ("superconductor").
+# Where the cells have separate vhosts, the other services are on that of cell0 ("superconductor").
 configure_nova_control() {
-    local conf database=nova
+    local conf cell database=nova
     conf=$(nova_conf control)
-    [[ -z $BUS_CELL_VHOST ]] || database=nova_cell0
+    ((${#BUS_CELL_VHOSTS[@]} == 0)) || database=nova_cell0
     mkdir -p "$(nova_dir control)/lock"
     cp "$CM_VENV/etc/nova/api-paste.ini" "$(nova_dir control)/"
     {
@@ -78,17 +94,17 @@ configure_nova_control() {
     } > "$conf.new"
     if product_is_on; then nova_cachemig_configure_controller "$conf.new"; fi
     install_conf "$conf"
-    [[ -z $BUS_CELL_VHOST ]] || configure_nova_cell
+    ((${#BUS_CELL_VHOSTS[@]} == 0)) || for cell in $(cells); do configure_nova_cell "$cell"; done
 }
 
-configure_nova_cell() {
+configure_nova_cell() {  # CELL
     {
-        nova_common control "$BUS_CELL_VHOST"
-        section database "connection = $(db_url nova)"
+        nova_common control "$(cell_vhost "$1")"
+        section database "connection = $(db_url "$(cell_database "$1")")"
         # Two conductors of one name on one host would use the same names for their queues.
-        section oslo_messaging_rabbit 'processname = nova-cell-conductor'
-    } > "$(cell_conf).new"
-    install_conf "$(cell_conf)"
+        section oslo_messaging_rabbit "processname = nova-cell$1-conductor"
+    } > "$(cell_conf "$1").new"
+    install_conf "$(cell_conf "$1")"
 }
 
 # Leaves a marker if the configuration has changed, so that `up` restarts the daemon.
@@ -105,9 +121,10 @@ nova_manage() {
     in_host control "$CM_BIN/nova-manage" --config-file "$(nova_conf control)" "$@"
 }
 
-nova_manage_cell() {
+nova_manage_cell() {  # CELL COMMAND...
     local files=()
-    [[ -z $BUS_CELL_VHOST ]] || files=(--config-file "$(cell_conf)")
+    ((${#BUS_CELL_VHOSTS[@]} == 0)) || files=(--config-file "$(cell_conf "$1")")
+    shift
     nova_manage ${files[@]+"${files[@]}"} "$@"
 }
 
@@ -116,10 +133,15 @@ init_nova() {
     nova_manage api_db sync
     nova_manage cell_v2 map_cell0 --database_connection "$(db_url nova_cell0)"
     nova_manage db sync
-    [[ -z $BUS_CELL_VHOST ]] || nova_manage_cell db sync --local_cell
-    nova_manage cell_v2 list_cells | grep -qw cell1 \
-        || nova_manage_cell cell_v2 create_cell --name cell1
+    local cell
+    for cell in $(cells); do init_cell "$cell"; done
     mark_done nova
+}
+
+init_cell() {  # CELL
+    ((${#BUS_CELL_VHOSTS[@]} == 0)) || nova_manage_cell "$1" db sync --local_cell
+    nova_manage cell_v2 list_cells | grep -qw "cell$1" \
+        || nova_manage_cell "$1" cell_v2 create_cell --name "cell$1"
 }
 
 start_nova_api() {
@@ -130,9 +152,13 @@ start_nova_api() {
 start_nova_scheduler() { start_nova_control scheduler; }
 start_nova_conductor() { start_nova_control conductor; }
 
-start_nova_cell_conductor() {
-    [[ -n $BUS_CELL_VHOST ]] || return 0
-    daemon_start control nova-cell-conductor "$CM_BIN/nova-conductor" --config-file "$(cell_conf)"
+start_nova_cell1_conductor() { start_cell_conductor 1; }
+start_nova_cell2_conductor() { start_cell_conductor 2; }
+
+start_cell_conductor() {  # CELL: nothing if it has none
+    ((${#BUS_CELL_VHOSTS[@]} >= $1)) || return 0
+    daemon_start control "nova-cell$1-conductor" \
+        "$CM_BIN/nova-conductor" --config-file "$(cell_conf "$1")"
 }
 
 start_nova_control() {  # scheduler|conductor
@@ -152,6 +178,6 @@ discover_hosts() {
 
 computes_registered() {  # NUMBER
     local found
-    found=$(sql_value 'SELECT COUNT(*) FROM nova.compute_nodes WHERE deleted = 0')
+    found=$(sum_of_cells 'SELECT COUNT(*) FROM CELL.compute_nodes WHERE deleted = 0')
     ((found >= $1))
 }

@@ -8,17 +8,17 @@ EDGE_RIGHTS=('^nova-cachemig.*$' '^(nova-cachemig.*|amq\.default)$' '^nova-cache
 
 product_is_on() { [[ $(cm_setting product on) == on ]]; }
 
-# The bus on which nova-compute and the agent meet.
+# The bus on which nova-compute and the agent meet: with several cells, a separate vhost.
 edge_url() {
     if [[ -n $EDGE_VHOST ]]; then
         echo "rabbit://$EDGE_NAME:$(secret)@$CM_CONTROL_IP:$(bus_port)/$EDGE_VHOST$BUS_QUERY"
     else
-        rabbit_url "$(cell_vhost)"
+        rabbit_url "$(cell_vhost 1)"
     fi
 }
 
 edge_vhost() {  # its name
-    local end=${EDGE_VHOST:-$(cell_vhost)}
+    local end=${EDGE_VHOST:-$(cell_vhost 1)}
     echo "${end:-/}"
 }
 

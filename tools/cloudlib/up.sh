@@ -141,9 +141,11 @@ raise_control() {
     job neutron start_neutron
     join_jobs db-nova
     say "the databases are ready"
-    restart_changed control nova-api nova-scheduler nova-conductor nova-cell-conductor
+    restart_changed control nova-api nova-scheduler nova-conductor \
+        nova-cell1-conductor nova-cell2-conductor
     start_nova_conductor
-    start_nova_cell_conductor
+    start_nova_cell1_conductor
+    start_nova_cell2_conductor
     start_nova_scheduler
     job nova-api start_nova_api
 }
@@ -189,7 +191,7 @@ raise_edge() {
 
 write_cloud_json() {
     "$CM_BIN/python" "$CM_LIB/describe.py" "$CM_STATE" "$CM_REPO" "$CM_NS" \
-        "$(cm_setting storage shared)" "$(rabbit_url "$(cell_vhost)")" "$KEYSTONE_URL" \
+        "$(cm_setting storage shared)" "$(rabbit_url "$(cell_vhost 1)")" "$KEYSTONE_URL" \
         "$(for h in $(cm_hosts); do echo "$h=$(cm_ip "$h")"; done | paste -sd,)" \
         "$(IFS=,; echo "${CM_FRONT_IPS[*]}")" > "$CM_STATE/cloud.json.new"
     mv "$CM_STATE/cloud.json.new" "$CM_STATE/cloud.json"

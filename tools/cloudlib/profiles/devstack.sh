@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2034
-# DevStack with CELLSV2_SETUP=superconductor, its default. Sources: lib/nova, lib/rpc_backend.
+# DevStack with CELLSV2_SETUP=superconductor, its default, and NOVA_NUM_CELLS=2. Sources: lib/nova,
+# lib/rpc_backend.
 # DevStack migrates over qemu+ssh; these hosts have no SSH server, so libvirt stays on TCP.
 
 BUS_USER=stackrabbit
-BUS_CELL_VHOST=nova_cell1
+BUS_CELL_VHOSTS=(nova_cell1 nova_cell2)
+COMPUTES=3
 
 NOTIFICATIONS=('driver = messagingv2')
 NOTIFICATION_BUS=api

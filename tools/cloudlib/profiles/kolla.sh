@@ -4,7 +4,7 @@
 
 BUS_USER=openstack
 BUS_VHOST=/
-BUS_CELL_VHOST=nova_cell1
+BUS_CELL_VHOSTS=(nova_cell1)
 BUS_TLS=yes
 BUS_TLS_OPTIONS=('ssl = true' "ssl_ca_file = $CM_CA")
 BUS_OPTIONS=('use_queue_manager = true' 'heartbeat_in_pthread = false' 'rabbit_quorum_queue = true'

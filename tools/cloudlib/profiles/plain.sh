@@ -6,8 +6,8 @@
 BUS_USER=os
 # The vhost of the API, the scheduler and the conductor.
 BUS_VHOST=
-# The vhost of the cell, which then has a separate conductor.
-BUS_CELL_VHOST=
+# The vhosts of the cells, which then have a conductor each.
+BUS_CELL_VHOSTS=()
 # yes: TLS only, with a certificate of the cloud's CA.
 BUS_TLS=
 # The end of every transport URL.
@@ -20,6 +20,8 @@ BUS_OPTIONS=()
 BUS_POLICIES=()
 
 # Nova.
+# The hosts from the third one on are in the second cell, if there is one.
+COMPUTES=2
 # Lines of [oslo_messaging_notifications].
 NOTIFICATIONS=()
 # Their transport_url: that of the "service" itself, or that of the "api".
