@@ -125,6 +125,7 @@ class Endpoint(_OnLoop):
             "rpc_version": VERSION,
             "listening": server is not None and server.listening,
             "faults": {} if server is None else server.faults.counts(),
+            "unreachable": self._registry.unreachable(),
             "service_errors": list(self._registry.file_errors),
         }
 

@@ -15,6 +15,7 @@ from nova_cachemig.agent import ports
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Service, Target
 
 
@@ -111,6 +112,14 @@ class NoProber:
         await _until_cancelled()
 
 
+class NoTester:
+    """Reaches every guest: all services are protected."""
+
+    async def try_guest(self, target: Target, *, timeout: float) -> Attempt:
+        """Succeed immediately."""
+        return Attempt(Reach.REACHABLE)
+
+
 class NoHandoverStore:
     """A store that keeps nothing: after a restart, the agent has no handovers."""
 
@@ -144,6 +153,7 @@ if TYPE_CHECKING:  # each twin satisfies its ports
     _WRITES: ports.WritePath = NoWrites()
     _WARMER: ports.LearningWarmer = NoWarmer()
     _PROBER: ports.Prober = NoProber()
+    _TESTER: ports.ConnectionTester = NoTester()
     _STORE: ports.HandoverStore = NoHandoverStore()
     _READER: ports.HandoverReader = NoHandoverStore()
     _MIGRATIONS: ports.Migrations = NoNova()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
+from nova_cachemig.agent import probe
 from nova_cachemig.agent.engine import offline as engine
 from nova_cachemig.agent.engine.offline import EngineStatus
 from nova_cachemig.agent.journal import lock
@@ -29,9 +31,20 @@ from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverRecord
+from nova_cachemig.model.reach import Attempt
 from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
+
+_CONNECT_TIMEOUT = 2.0  # seconds
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Added:
+    """The file of a new service, and an attempt to reach its guest; None: not tried."""
+
+    path: Path
+    guest: tuple[Target, Attempt] | None = None
 
 
 class OfflineAgent:
@@ -61,34 +74,37 @@ class OfflineAgent:
         entries = [schema.to_entry(service) for service in files.read(self._services)]
         return sorted(entries, key=lambda entry: str(entry["name"]))
 
-    def add_service(self, entry: Mapping[str, Any], *, check: bool) -> Path:
-        """Validate and write one service; the file. ``check``: also ask Nova for the instance."""
+    def add_service(self, entry: Mapping[str, Any], *, check: bool) -> Added:
+        """Validate and write one service. ``check``: ask Nova for the guest, and try to reach it.
+
+        A guest that is not reachable is no error.
+        """
         service, errors = schema.parse_entry(entry)
         if service is None:
             raise files.ServicesError(errors)
-        if check:
-            self._check_guest(service)
-        return files.add(self._services, service)
+        guest = asyncio.run(self._check_guest(service)) if check else None
+        return Added(files.add(self._services, service), guest)
 
-    def _check_guest(self, service: Service) -> None:
+    async def _check_guest(self, service: Service) -> tuple[Target, Attempt]:
         """Ask Nova for the instance; refuse an address at which another guest is served."""
         try:
-            instance = asyncio.run(NovaApi(self._conf).instance(service.instance))
+            instance = await NovaApi(self._conf).instance(service.instance)
         except NovaUnreachableError as exc:
             raise NovaUnreachableError(
                 f"{exc}. 'nova-cachemig-manage doctor' checks [nova]; --no-check adds the service "
                 "without asking Nova"
             ) from exc
-        address = service.address or resolve.address_in(service, instance)
+        target = Target(service.address or resolve.address_in(service, instance), service.port)
         book = AddressBook(Path(self._conf.agent.state_dir) / "addresses.json")
         served = [
-            Route(other, Target(found, other.port))
+            Route(other, Target(address, other.port))
             for other in files.check(self._services)[0]
-            if other.name != service.name and (found := other.address or book.find(other))
+            if other.name != service.name and (address := other.address or book.find(other))
         ]
-        new = {service.name: Route(service, Target(address, service.port))}
+        new = {service.name: Route(service, target)}
         for error in resolve.equal_addresses(served, new, book.find).values():
             raise error
+        return target, await probe.try_guest(target, timeout=_CONNECT_TIMEOUT)
 
     def remove_service(self, name: str) -> Path:
         """Remove one service; the file that contained it."""

@@ -19,6 +19,7 @@ from typing import Protocol
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.reach import Attempt
 from nova_cachemig.model.service import Service, Target
 
 
@@ -155,6 +156,16 @@ class Migrations(Protocol):
 
     async def migration_state(self, instance: str, since: float) -> MigrationState:
         """Of the newest live migration begun after ``since`` (UNIX seconds); never raises."""
+
+
+# --- what the monitor of guests uses ----------------------------------------------------------
+
+
+class ConnectionTester(Protocol):
+    """Tries a guest once (``agent/probe``)."""
+
+    async def try_guest(self, target: Target, *, timeout: float) -> Attempt:
+        """Connect once, for at most ``timeout`` seconds."""
 
 
 # --- what the RPC endpoint uses ---------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import enum
+import errno
 import socket
 import struct
 import time
@@ -22,6 +23,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Target
 
 LOG = log.getLogger(__name__)
@@ -33,6 +35,13 @@ _LEAST_INTERVAL: Final = 0.001
 _COMPLAIN_EVERY: Final = 10.0  # seconds
 
 
+_REACH_OF: Final = {
+    errno.ECONNREFUSED: Reach.REFUSED,
+    errno.ENETUNREACH: Reach.NO_ROUTE,
+    errno.EHOSTUNREACH: Reach.NO_NEIGHBOUR,
+}
+
+
 class _Outcome(enum.Enum):
     REACHABLE = enum.auto()
     REFUSED = enum.auto()  # by the guest's kernel: its service does not listen
@@ -41,7 +50,7 @@ class _Outcome(enum.Enum):
 
 
 class TcpProber:
-    """The :class:`~nova_cachemig.agent.ports.Prober` of the agent."""
+    """The Prober and the ConnectionTester of :mod:`nova_cachemig.agent.ports`."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Reads ``[probe]`` of ``conf``."""
@@ -80,6 +89,10 @@ class TcpProber:
                     return
         finally:
             await volley.close()
+
+    async def try_guest(self, target: Target, *, timeout: float) -> Attempt:
+        """Connect once, for at most ``timeout`` seconds. Raises ComponentError as the others do."""
+        return await try_guest(target, timeout=timeout)
 
     def _overdue_after(self, target: Target) -> float:
         times = self._times.get(target)
@@ -130,6 +143,33 @@ class TcpProber:
                 self._times.popitem(last=False)
         times.append(seconds)
         self._times.move_to_end(target)
+
+
+async def try_guest(target: Target, *, timeout: float) -> Attempt:
+    """Connect once, for at most ``timeout`` seconds. Raises ComponentError for another target."""
+    family = _family(target)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as exc:  # no file descriptor
+        return Attempt(Reach.OTHER, detail=str(exc))
+    with sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        reach, detail = Reach.REACHABLE, ""
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.get_running_loop().sock_connect(sock, _address(target))
+        except TimeoutError:  # also the kernel's own: ETIMEDOUT
+            reach = Reach.SILENT
+        except OSError as exc:
+            reach = _REACH_OF.get(exc.errno or 0, Reach.OTHER)
+            detail = str(exc) if reach is Reach.OTHER else ""
+        return Attempt(reach, _source(sock), detail)
+
+
+def _source(sock: socket.socket) -> str | None:
+    """Return this node's address in the attempt; None if the kernel has chosen none."""
+    address: str = sock.getsockname()[0]
+    return None if address in {"0.0.0.0", "::"} else address
 
 
 class _Volley:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.monitor import ReachMonitor
 from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError, LearningWarmer
@@ -35,6 +37,7 @@ from nova_cachemig.systemd import Notifier
 LOG = log.getLogger(__name__)
 
 _STATUS_EVERY = 2.0  # seconds between two looks at what systemd is to show
+_FIRST_TRIES = 2.5  # seconds for which the start waits for the first try of each guest
 _LEARN_POLL = 0.1  # seconds between two checks whether users still wait
 
 
@@ -54,11 +57,12 @@ class Agent:
             ask_nova_after=conf.agent.ask_nova_after,
             deadline=conf.agent.handover_deadline,
         )
+        prober = TcpProber(conf)
         components = Components(
             self._engine,
             self._writes,
             self._warmer,
-            TcpProber(conf),
+            prober,
             self._store,
             self._nova,
             bounds,
@@ -69,7 +73,11 @@ class Agent:
             self._apply,
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
         )
-        self._manager = HandoverManager(components, self._registry.routes_for)
+        registry = self._registry
+        self._monitor = ReachMonitor(registry.routes, prober, registry.reach)
+        self._manager = HandoverManager(
+            components, registry.protected_routes, registry.why_unprotected
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises ComponentError if the start fails."""
@@ -90,6 +98,7 @@ class Agent:
                 work = [
                     tasks.create_task(self._learn()),
                     tasks.create_task(self._registry.watch(self._conf.agent.reload_interval)),
+                    tasks.create_task(self._monitor.watch(self._conf.agent.reload_interval)),
                     tasks.create_task(self._report(server)),
                 ]
                 self._systemd.ready()
@@ -108,6 +117,12 @@ class Agent:
 
     async def _recover(self) -> None:
         """Continue the handovers. A service in a handover that has ended returns to ``pass``."""
+        names = {name for record in await self._store.unfinished() for name in record.services}
+        routes = self._registry.routes()
+        self._registry.reach.assume_reached(r for r in routes if r.service.name in names)
+        with contextlib.suppress(TimeoutError):  # the others are tried later
+            async with asyncio.timeout(_FIRST_TRIES):
+                await self._monitor.check()
         await self._manager.recover()
         for name in set(self._engine.services_in_handover()) - self._manager.migrating():
             LOG.warning("service %s: its handover has ended, but the edge had not left it", name)
@@ -142,7 +157,9 @@ class Agent:
                 "listening" if server.listening else f"not listening: {server.why_not or 'not yet'}"
             )
             services, handovers = len(self._registry.routes()), len(self._manager.live())
-            self._systemd.status(f"{services} services, {handovers} handovers; {bus}")
+            unreachable = len(self._registry.unreachable())
+            of_these = f" ({unreachable} unreachable)" if unreachable else ""
+            self._systemd.status(f"{services} services{of_these}, {handovers} handovers; {bus}")
             await asyncio.sleep(interval)
 
     async def _learn(self) -> None:

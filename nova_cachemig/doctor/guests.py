@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from oslo_config import cfg
 
+from nova_cachemig.agent import probe
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files, resolve
@@ -18,20 +19,14 @@ from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, skipped
 from nova_cachemig.doctor.verdicts import guests as verdicts
-from nova_cachemig.doctor.verdicts.guests import Guest, Outcome
-from nova_cachemig.model.service import Service
+from nova_cachemig.doctor.verdicts.guests import Guest
+from nova_cachemig.model.service import Route, Service, Target
 
 _CONNECT: Final = 1.5
 """Seconds for one connection."""
 _LIMIT: Final = 4.0
 """Seconds for all: less than the deadline of a check."""
 _PARALLEL: Final = 256
-_OUTCOMES: Final = {
-    errno.ECONNREFUSED: Outcome.REFUSED,
-    errno.ENETUNREACH: Outcome.NO_ROUTE,
-    errno.EHOSTUNREACH: Outcome.NO_NEIGHBOUR,
-    errno.ETIMEDOUT: Outcome.SILENT,
-}
 
 
 def checks(context: Context) -> Sequence[Check]:
@@ -58,7 +53,7 @@ class _Guests:
         self._gate = asyncio.Semaphore(_PARALLEL)
 
     async def ask(self, services: Sequence[Service]) -> list[Guest]:
-        """Connect to each guest; those without a result in time are NOT_TRIED."""
+        """Connect to each guest. Those without a result in time have no attempt."""
         tasks = [asyncio.create_task(self._one(service)) for service in services]
         await asyncio.wait(tasks, timeout=_LIMIT)
         found = []
@@ -67,8 +62,8 @@ class _Guests:
                 found.append(task.result())
             else:
                 task.cancel()
-                found.append(Guest(service.name, service.instance, "", Outcome.NOT_TRIED))
-        return found
+                found.append(Guest(service.name, service.instance, None))
+        return self._without_equal_addresses(services, found)
 
     async def _one(self, service: Service) -> Guest:
         async with self._gate:
@@ -77,22 +72,24 @@ class _Guests:
                 if address is None:
                     instance = await self._nova.instance(service.instance)
                     address = resolve.address_in(service, instance)
+                target = Target(address, service.port)
+                attempt = await probe.try_guest(target, timeout=_CONNECT)
             except ComponentError as exc:
-                return Guest(service.name, service.instance, "", Outcome.NO_ADDRESS, str(exc))
-            outcome, detail = await connect(address, service.port)
-        target = f"[{address}]:{service.port}" if ":" in address else f"{address}:{service.port}"
-        return Guest(service.name, service.instance, target, outcome, detail)
+                return Guest(service.name, service.instance, None, error=str(exc))
+        return Guest(service.name, service.instance, target, attempt)
 
-
-async def connect(address: str, port: int) -> tuple[Outcome, str]:
-    """Connect once; the outcome, and the error if it is not one of the known ones."""
-    try:
-        async with asyncio.timeout(_CONNECT):
-            _, writer = await asyncio.open_connection(address, port)
-    except TimeoutError:
-        return Outcome.SILENT, ""
-    except OSError as exc:
-        outcome = _OUTCOMES.get(exc.errno or 0, Outcome.OTHER)
-        return outcome, str(exc) if outcome is Outcome.OTHER else ""
-    writer.transport.abort()
-    return Outcome.REACHABLE, ""
+    def _without_equal_addresses(
+        self, services: Sequence[Service], found: list[Guest]
+    ) -> list[Guest]:
+        """Replace the guests that the agent refuses, because another has their address."""
+        routes = {
+            service.name: Route(service, guest.target)
+            for service, guest in zip(services, found, strict=True)
+        }
+        refused = resolve.equal_addresses((), routes, self._book.find)
+        return [
+            dataclasses.replace(guest, attempt=None, error=str(refused[guest.service]))
+            if guest.service in refused
+            else guest
+            for guest in found
+        ]

@@ -11,9 +11,9 @@ Version history:
   itself where the field is missing. The kind ``iteration`` of 1.0 is no longer sent. An agent of
   1.1 ignores it.
   New arguments: handovers has ``offset``, services has ``after``, and handover accepts None as
-  ``request``. New in responses: services has every field of the service file, and ``phase`` instead
-  of ``state``; ping has rpc_version, listening, faults and service_errors. The contract
-  :mod:`.journal` is new beside this one.
+  ``request``. New in responses: services has every field of the service file, ``phase`` instead of
+  ``state``, address_from and reached; ping has rpc_version, listening, faults, unreachable and
+  service_errors. The contract :mod:`.journal` is new beside this one.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class AgentEndpoint(Protocol):
         """Read the service files now; the errors."""
 
     def ping(self, ctxt: bus.Context) -> dict[str, Any]:
-        """host and version, rpc_version, listening, faults, service_errors."""
+        """host and version, rpc_version, listening, faults, unreachable, service_errors."""
 
 
 class AgentClient:

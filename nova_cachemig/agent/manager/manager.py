@@ -37,10 +37,16 @@ class HandoverManager:
     """Receives the hook's messages and keeps one :class:`LiveHandover` per instance."""
 
     def __init__(
-        self, components: Components, routes_of: Callable[[str], tuple[Route, ...]]
+        self,
+        components: Components,
+        routes_of: Callable[[str], tuple[Route, ...]],
+        why_unprotected: Callable[[str], str] = lambda _instance: "",
     ) -> None:
+        """``routes_of``: instance → the routes to protect; ``why_unprotected``: the others."""
         self._components = components
         self._routes_of = routes_of
+        self._why_unprotected = why_unprotected
+        self._warned: dict[str, HandoverId] = {}  # instance → the last unprotected migration
         self._live: dict[str, LiveHandover] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._arming: dict[str, asyncio.Task[None]] = {}
@@ -91,6 +97,7 @@ class HandoverManager:
         if time.time() - at > STALE:  # it was queued while no agent was running
             LOG.info("handover %s: begun %.0f s ago: too late", handover, time.time() - at)
             return
+        self._warn_of_unprotected(handover)
         if not self._routes_of(handover.instance):
             return
         if known is not None:
@@ -117,7 +124,8 @@ class HandoverManager:
         await self.begin(handover, None, None, time.time())
         live = self._live.get(handover.instance)
         if live is None:
-            return dict(_NOT_OURS)
+            why = self._why_unprotected(handover.instance)
+            return _NOT_OURS | ({"reason": f"not protected: {why}"} if why else {})
         self._polled[handover.instance] = asyncio.get_running_loop().time()
         if handover.instance not in self._arming:
             self._arming[handover.instance] = asyncio.create_task(self._arm_when_due(live))
@@ -140,6 +148,12 @@ class HandoverManager:
         live.post(Event(event.kind, event.at, event.host or "", event.post_copy))
 
     # ------------------------------------------------------------------------------------
+
+    def _warn_of_unprotected(self, handover: HandoverId) -> None:
+        why = self._why_unprotected(handover.instance)
+        if why and self._warned.get(handover.instance) != handover:
+            self._warned[handover.instance] = handover
+            LOG.warning("handover %s: not protected: %s", handover, why)
 
     def _unannounced(self, event: GuestEvent) -> LiveHandover | None:
         """A guest is paused for its switchover and no migration was announced: shield."""

@@ -13,6 +13,7 @@ from nova_cachemig.agent.ports import ComponentError, Instances
 from nova_cachemig.agent.services import files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.lookup import GuestLookup
+from nova_cachemig.agent.services.reach import ReachTable
 from nova_cachemig.model.service import Route, Service
 
 LOG = log.getLogger(__name__)
@@ -31,6 +32,7 @@ class ServiceRegistry:
         """``address_book``: addresses from before a restart, in case Nova is unreachable."""
         self._directory = directory
         self._address_book = address_book
+        self.reach = ReachTable()
         self._lookup = GuestLookup(nova, address_book)
         self._apply = apply
         self._fingerprint: files.Fingerprint | None = None
@@ -52,6 +54,22 @@ class ServiceRegistry:
         return tuple(
             r for r in self._routes.values() if r.service.instance == instance and r.target
         )
+
+    def protected_routes(self, instance: str) -> tuple[Route, ...]:
+        """Return the routes of one instance whose guest the agent has reached."""
+        return tuple(route for route in self.routes_for(instance) if self.reach.reached(route))
+
+    def why_unprotected(self, instance: str) -> str:
+        """Say which services of the instance have a guest that was never reached; empty: none."""
+        found = [route for route in self.routes_for(instance) if not self.reach.reached(route)]
+        return "; ".join(
+            f"service {route.service.name}: {self.reach.unreachable(route) or 'not tried yet'}"
+            for route in found
+        )
+
+    def unreachable(self) -> list[str]:
+        """Return the names of the services whose guest was tried and never reached."""
+        return sorted(r.service.name for r in self.routes() if self.reach.unreachable(r))
 
     async def watch(self, interval: float) -> None:
         """Refresh every ``interval`` seconds until cancelled."""
@@ -156,8 +174,9 @@ class ServiceRegistry:
             LOG.error("service %s: %s", name, exc)
         self._errors[name] = str(exc)
 
-    def _error(self, name: str) -> str | None:
-        return self._errors.get(name) or self._refused.get(name)
+    def _error(self, route: Route) -> str | None:
+        name = route.service.name
+        return self._errors.get(name) or self._refused.get(name) or self.reach.unreachable(route)
 
     def describe(self, phase: Callable[[str], str]) -> list[dict[str, Any]]:
         """Return primitives for RPC and the command line; ``phase`` returns a service's phase."""
@@ -168,7 +187,8 @@ class ServiceRegistry:
                 "address": route.target.address if route.target else None,
                 "address_from": resolve.way(route.service),
                 "phase": phase(route.service.name),
-                "error": self._error(route.service.name),
+                "reached": self.reach.describe(route),
+                "error": self._error(route),
             }
             for route in self._routes.values()
         ]

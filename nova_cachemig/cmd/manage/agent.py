@@ -23,4 +23,5 @@ class Show(PlainErrors, ShowOne):
         faults = shown.get("faults") or {}
         shown["faults"] = "; ".join(f"{cause}: {count}" for cause, count in faults.items())
         shown["service_errors"] = "; ".join(shown.get("service_errors") or ())
+        shown["unreachable"] = ", ".join(shown.get("unreachable") or ())
         return tuple(shown), tuple(shown.values())

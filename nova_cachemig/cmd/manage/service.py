@@ -18,10 +18,11 @@ from nova_cachemig.cmd.manage.base import (
     is_offline,
     online_agent,
 )
-from nova_cachemig.model.service import WriteMode
+from nova_cachemig.model.reach import Attempt, Reach, address_and_port, problem, remedy
+from nova_cachemig.model.service import Target, WriteMode
 
 _OF_FILE: tuple[str, ...] = ("name", "listen", "hosts", "instance", "port", "writes")
-_OF_AGENT = ("address", "phase", "error")
+_OF_AGENT = ("address", "reached", "phase", "error")
 
 
 class NotReloadedError(ComponentError):
@@ -35,9 +36,9 @@ class NotReloadedError(ComponentError):
 class Add(PlainErrors):
     """Protect one HTTP service of an instance: give it a front address on this node.
 
-    Asks Nova whether the instance exists, with the account in [nova]; see --no-check. Writes a
-    file in [agent] services_dir on this node, prints its path, and lets the agent read the
-    directory again. With --offline, it does not notify the agent.
+    Asks Nova whether the instance exists, with the account in [nova], and tries to connect to the
+    guest; see --no-check. Writes a file in [agent] services_dir on this node, prints its path, and
+    lets the agent read the directory again. With --offline, it does not notify the agent.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -115,9 +116,9 @@ class Add(PlainErrors):
         add(
             "--no-check",
             action="store_true",
-            help="Do not ask Nova whether the instance exists and has an address. The command then "
-            "needs no access to Nova's API. The agent still asks Nova for the address, unless "
-            "--address gives it.",
+            help="Do not ask Nova whether the instance exists and has an address, and do not try "
+            "to connect to the guest. The command then needs no access to Nova's API. The agent "
+            "still asks Nova for the address, unless --address gives it, and tries to connect.",
         )
         return parser
 
@@ -139,8 +140,10 @@ class Add(PlainErrors):
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         _check_own_node(self)
-        path = files_of(self).add_service(entry, check=not args.no_check)
-        self.app.stdout.write(f"{path}\n")
+        added = files_of(self).add_service(entry, check=not args.no_check)
+        self.app.stdout.write(f"{added.path}\n")
+        if added.guest is not None:
+            self.app.stderr.write(f"nova-cachemig-manage: {_sentence(*added.guest)}\n")
         _reload(self)
 
 
@@ -207,6 +210,16 @@ class Remove(PlainErrors):
         path = files_of(self).remove_service(parsed_args.name)
         self.app.stdout.write(f"{path}\n")
         _reload(self)
+
+
+def _sentence(target: Target, attempt: Attempt) -> str:
+    where = address_and_port(target)
+    if attempt.reach is Reach.REACHABLE:
+        return f"the guest is reachable at {where}, from {attempt.source} on this node"
+    return (
+        f"warning: the guest is not reachable at {where} from this node: {problem(attempt)}. "
+        f"Remedy: {remedy(target, attempt)}"
+    )
 
 
 def _check_own_node(command: Command) -> None:

@@ -3,87 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Sequence
-from typing import Final
 
 from nova_cachemig.doctor.verdict import Verdict, failed, ok, warning
-
-
-class Outcome(enum.Enum):
-    """The result of a TCP connection to the guest's port."""
-
-    REACHABLE = enum.auto()
-    REFUSED = enum.auto()
-    NO_ROUTE = enum.auto()
-    NO_NEIGHBOUR = enum.auto()
-    SILENT = enum.auto()
-    NO_ADDRESS = enum.auto()
-    NOT_TRIED = enum.auto()
-    OTHER = enum.auto()
+from nova_cachemig.model.reach import Attempt, Reach, address_and_port, problem, remedy
+from nova_cachemig.model.service import Target
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guest:
-    """``target``: ADDRESS:PORT."""
+    """``target`` is None if ``error`` says why it is not known; ``attempt`` None: not tried."""
 
     service: str
     instance: str
-    target: str
-    outcome: Outcome
-    detail: str = ""
-
-
-_BAD: Final = {
-    Outcome.NO_ROUTE: (
-        "this node has no route to it",
-        "Add a route to the tenant's network, or give the service an address that this node "
-        "reaches, for instance a floating IP address",
-    ),
-    Outcome.NO_NEIGHBOUR: (
-        "a router reports that it is unreachable, or ARP finds no such neighbour",
-        "Check that the instance runs, and that the route leads to its network",
-    ),
-    Outcome.SILENT: (
-        "it does not respond",
-        "Allow this node in the instance's security group: openstack security group rule create "
-        "--protocol tcp --dst-port PORT --remote-ip ADDRESS-OF-THIS-NODE GROUP. Check also that "
-        "the instance runs and that packets find the way back",
-    ),
-    Outcome.NO_ADDRESS: (
-        "its address is not known",
-        "Check the instance, and the network in its service",
-    ),
-    Outcome.OTHER: ("the connection failed", "Check the network of this node"),
-}
+    target: Target | None
+    attempt: Attempt | None = None
+    error: str = ""
 
 
 def guests(found: Sequence[Guest]) -> list[Verdict]:
     """One verdict for each guest with a problem, and one for all others."""
-    verdicts = [_one(guest) for guest in found if guest.outcome in _BAD]
-    verdicts += [
-        warning(
-            f"Service {guest.service}: {guest.target} refuses connections",
-            "Start the application in the instance, or correct the port of the service",
-        )
-        for guest in found
-        if guest.outcome is Outcome.REFUSED
-    ]
-    late = sum(guest.outcome is Outcome.NOT_TRIED for guest in found)
+    verdicts = [verdict for guest in found if (verdict := _one(guest)) is not None]
+    late = sum(guest.attempt is None and not guest.error for guest in found)
     if late:
         verdicts.append(
             warning(f"{late} guests were not tried within the time limit", "Run it again")
         )
-    good = sum(guest.outcome is Outcome.REACHABLE for guest in found)
-    if good:
-        verdicts.append(ok(f"{good} of {len(found)} guests are reachable from this node"))
+    reachable = [g for g in found if g.attempt is not None and g.attempt.reach is Reach.REACHABLE]
+    if reachable:
+        verdicts.append(ok(f"{len(reachable)} of {len(found)} guests are reachable from this node"))
     return verdicts
 
 
-def _one(guest: Guest) -> Verdict:
-    what, remedy = _BAD[guest.outcome]
-    where = f" at {guest.target}" if guest.target else ""
-    detail = f" ({guest.detail})" if guest.detail else ""
-    return failed(
-        f"Service {guest.service}: instance {guest.instance}{where}: {what}{detail}", remedy
+def _one(guest: Guest) -> Verdict | None:
+    if guest.error:
+        return failed(
+            f"Service {guest.service}: {guest.error}",
+            "Check the instance, and the fields network, floating and address of its service",
+        )
+    if guest.target is None or guest.attempt is None or guest.attempt.reach is Reach.REACHABLE:
+        return None
+    where = address_and_port(guest.target)
+    text = remedy(guest.target, guest.attempt)
+    what = (
+        f"Service {guest.service}: instance {guest.instance} at {where}: {problem(guest.attempt)}"
     )
+    verdict = warning if guest.attempt.reach is Reach.REFUSED else failed
+    return verdict(what, text[0].upper() + text[1:])

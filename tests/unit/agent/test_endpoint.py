@@ -61,6 +61,9 @@ class FakeAgent:
     def live(self) -> list[HandoverRecord]:
         return self.under_way
 
+    def unreachable(self) -> list[str]:
+        return ["shop"]
+
     def describe(self, phase: Any) -> list[dict[str, Any]]:
         return [{"name": name, "phase": phase(name)} for name in ("till", "shop")]
 
@@ -133,6 +136,7 @@ class EndpointTest(LoopCase):
         self.assertEqual(("cache1", "1.1", True, {"cannot listen": 2}),
                          (found["host"], found["rpc_version"], found["listening"],
                           found["faults"]))  # fmt: skip
+        self.assertEqual(["shop"], found["unreachable"])
 
 
 class ReviewEndpointTest(LoopCase):

@@ -89,6 +89,9 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
         await prober.wait_reachable(TARGET, interval=0.02)
         await self.waits_until_cancelled(prober.wait_silent(TARGET, interval=0.02))
 
+    async def test_the_tester_reaches_every_guest(self) -> None:
+        self.assertTrue((await noop.NoTester().try_guest(TARGET, timeout=0.0)).reached)
+
     async def test_the_store_is_always_empty(self) -> None:
         store = noop.NoHandoverStore()
         await store.save(

@@ -14,6 +14,7 @@ from nova_cachemig.agent.services import schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Route, Target
 from nova_cachemig.model.write import WriteState
 from tests.functional.replay.path import conf_for
@@ -49,8 +50,8 @@ class OfflineAgentTest(unittest.TestCase):
         self.assertEqual([], self.agent.services())
         for name, port in (("till", 81), ("shop", 80)):
             entry = ENTRY | {"name": name, "listen": f"192.0.2.1:{port}"}
-            path = self.agent.add_service(entry, check=False)
-            self.assertEqual(self.services / f"{name}.yaml", path)
+            added = self.agent.add_service(entry, check=False)
+            self.assertEqual((self.services / f"{name}.yaml", None), (added.path, added.guest))
         self.assertEqual(["shop", "till"], [entry["name"] for entry in self.agent.services()])
         self.agent.remove_service("shop")
         self.assertEqual(["till"], [entry["name"] for entry in self.agent.services()])
@@ -60,15 +61,21 @@ class OfflineAgentTest(unittest.TestCase):
             self.agent.add_service(ENTRY | {"port": 0}, check=False)
         self.assertEqual([], self.agent.services())
 
-    def test_the_check_asks_nova_for_an_address(self) -> None:
+    def nova(self, **address: object) -> mock.Mock:
+        """Let Nova know an instance; ``address``: the mock's return value or side effect."""
         instance = mock.Mock()
-        instance.address.side_effect = ComponentError("it has no address")
+        instance.address.configure_mock(**address)
         nova = mock.Mock()
         nova.return_value.instance = mock.AsyncMock(return_value=instance)
-        with (
-            mock.patch.object(offline, "NovaApi", nova),
-            self.assertRaisesRegex(ComponentError, "no address"),
-        ):
+        self.enterContext(mock.patch.object(offline, "NovaApi", nova))
+        attempt = Attempt(Reach.SILENT, "192.0.2.9")
+        tried = mock.AsyncMock(return_value=attempt)
+        self.enterContext(mock.patch.object(offline.probe, "try_guest", tried))
+        return tried
+
+    def test_the_check_asks_nova_for_an_address(self) -> None:
+        self.nova(side_effect=ComponentError("it has no address"))
+        with self.assertRaisesRegex(ComponentError, "no address"):
             self.agent.add_service(ENTRY, check=True)
         self.assertEqual([], self.agent.services())
 
@@ -82,20 +89,23 @@ class OfflineAgentTest(unittest.TestCase):
             self.agent.add_service(ENTRY, check=True)
         self.assertEqual([], self.agent.services())
 
+    def test_the_check_tries_the_guest_and_adds_the_service_anyway(self) -> None:
+        tried = self.nova(return_value="10.0.0.5")
+        added = self.agent.add_service(ENTRY, check=True)
+        self.assertEqual((Target("10.0.0.5", 80), Attempt(Reach.SILENT, "192.0.2.9")), added.guest)
+        tried.assert_awaited_once_with(Target("10.0.0.5", 80), timeout=2.0)
+        self.assertTrue(added.path.exists())
+
     def test_the_check_refuses_an_address_of_another_guest(self) -> None:
-        instance = mock.Mock()
-        instance.address.return_value = "10.0.0.5"
-        nova = mock.Mock()
-        nova.return_value.instance = mock.AsyncMock(return_value=instance)
-        with mock.patch.object(offline, "NovaApi", nova):
-            self.agent.add_service(ENTRY, check=True)
-            first = schema.parse({"services": [ENTRY]}, "")[0][0]
-            book = AddressBook(self.root / "state" / "addresses.json")
-            book.save([Route(first, Target("10.0.0.5", 80))])
-            other = ENTRY | {"name": "till", "listen": "192.0.2.2:80", "instance": OTHER}
-            with self.assertRaisesRegex(ComponentError, "of service shop has"):
-                self.agent.add_service(other, check=True)
-            self.agent.add_service(other | {"address": "10.0.0.6"}, check=True)
+        self.nova(return_value="10.0.0.5")
+        self.agent.add_service(ENTRY, check=True)
+        first = schema.parse({"services": [ENTRY]}, "")[0][0]
+        book = AddressBook(self.root / "state" / "addresses.json")
+        book.save([Route(first, Target("10.0.0.5", 80))])
+        other = ENTRY | {"name": "till", "listen": "192.0.2.2:80", "instance": OTHER}
+        with self.assertRaisesRegex(ComponentError, "of service shop has"):
+            self.agent.add_service(other, check=True)
+        self.agent.add_service(other | {"address": "10.0.0.6"}, check=True)
         self.assertEqual(["shop", "till"], [entry["name"] for entry in self.agent.services()])
 
     def test_a_handover_by_its_request_or_the_newest(self) -> None:

@@ -21,6 +21,7 @@ from tests.unit.agent import port_usage
 
 IMPLEMENTATIONS: dict[str, tuple[type, ...]] = {
     "BarrierEngine": (HaproxyVarnish, Freshness, noop.NoEngine),
+    "ConnectionTester": (TcpProber, noop.NoTester),
     "Engine": (HaproxyVarnish, noop.NoEngine),
     "HandoverReader": (JournalHandoverStore, noop.NoHandoverStore),
     "HandoverStore": (JournalHandoverStore, noop.NoHandoverStore),

@@ -15,6 +15,7 @@ from oslo_config import cfg
 from nova_cachemig.agent import probe
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.conf import probe as probe_conf
+from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Target
 
 
@@ -121,11 +122,46 @@ class RealSocketTest(ProbeTest):
             await task
         self.assertLessEqual(open_files(), before)
 
+    async def test_one_attempt(self):
+        target = await self.listener()
+        self.assertEqual(
+            Attempt(Reach.REACHABLE, "127.0.0.1"), await self.prober.try_guest(target, timeout=2.0)
+        )
+        target, _ = self.refusing()
+        found = await self.prober.try_guest(target, timeout=2.0)
+        self.assertEqual((Reach.REFUSED, True), (found.reach, found.reached))
+
+    async def test_errors_of_an_attempt_are_told_apart(self):
+        loop = asyncio.get_running_loop()
+        for error, reach, detail in (
+            (OSError(errno.ENETUNREACH, "Network is unreachable"), Reach.NO_ROUTE, ""),
+            (OSError(errno.EHOSTUNREACH, "No route to host"), Reach.NO_NEIGHBOUR, ""),
+            (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), Reach.SILENT, ""),
+            (OSError(errno.EPERM, "Not permitted"), Reach.OTHER, "[Errno 1] Not permitted"),
+        ):
+            with self.subTest(reach), mock.patch.object(loop, "sock_connect", side_effect=error):
+                found = await self.prober.try_guest(TARGET, timeout=2.0)
+            self.assertEqual(Attempt(reach, None, detail), found)
+        with mock.patch.object(probe.socket, "socket", side_effect=OSError(24, "no files")):
+            found = await probe.try_guest(TARGET, timeout=2.0)
+        self.assertEqual(Reach.OTHER, found.reach)
+
+    async def test_an_attempt_ends_and_names_this_nodes_address(self):
+        full = socket.socket()
+        self.addCleanup(full.close)
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        target = Target("127.0.0.1", full.getsockname()[1])
+        for _ in range(4):  # the queue of the listener is full: further SYNs get no response
+            found = await probe.try_guest(target, timeout=0.1)
+        self.assertEqual(Attempt(Reach.SILENT, "127.0.0.1"), found)
+
     async def test_not_an_address(self):
         for address in ("shop.example", "", "1.2.3", "1.2.3.4:80"):
             for call in (
                 self.prober.wait_reachable(Target(address, 80), interval=0.02),
                 self.prober.wait_silent(Target(address, 80), interval=0.02),
+                self.prober.try_guest(Target(address, 80), timeout=0.02),
             ):
                 with (
                     self.subTest(address),

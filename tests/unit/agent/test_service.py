@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from oslo_config import cfg
 
@@ -15,6 +16,10 @@ from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.warm.warmer import CacheWarmer
 from nova_cachemig.conf import setup
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.reach import Attempt, Reach
+from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.systemd import Notifier
 
 CONFIG = """
@@ -59,3 +64,36 @@ class AgentTest(unittest.IsolatedAsyncioTestCase):
         await journal.open()  # no other journal has locked its directory
         await journal.close()
         self.assertFalse((self.root / "state" / "intake.sock").exists())
+
+    async def test_a_guest_in_an_unfinished_handover_counts_as_reached(self) -> None:
+        agent = service.Agent(self.conf(), Notifier({}))
+        routes = tuple(
+            Route(Service(name, name, 80, ("192.0.2.1", port)), Target(f"10.0.0.{port}", 80))
+            for port, name in enumerate(("paused", "dark"), 1)
+        )
+        record = HandoverRecord(
+            HandoverId("paused", "req-1"), ("paused",), "a", "b", Phase.SHIELDED, 1.0
+        )
+        protected: list[tuple[Route, ...]] = []
+
+        async def recover() -> None:
+            registry = agent._registry
+            protected.extend(registry.protected_routes(name) for name in ("paused", "dark"))
+
+        silent = mock.AsyncMock(return_value=Attempt(Reach.SILENT))
+        with (
+            mock.patch.object(agent._registry, "routes", lambda: routes),
+            mock.patch.object(
+                agent._registry,
+                "routes_for",
+                lambda name: tuple(r for r in routes if r.service.name == name),
+            ),
+            mock.patch.object(agent._store, "unfinished", mock.AsyncMock(return_value=[record])),
+            mock.patch.object(agent._manager, "recover", recover),
+            mock.patch.object(agent._monitor, "_routes", lambda: routes),
+            mock.patch.object(agent._monitor._tester, "try_guest", silent),
+            self.assertLogs("nova_cachemig.agent.monitor", "WARNING"),
+        ):
+            await agent._recover()
+        self.assertEqual([routes[:1], ()], protected)
+        silent.assert_awaited_once_with(routes[1].target, timeout=2.0)

@@ -8,10 +8,10 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.doctor import guests
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.verdict import Status, Verdict
-from nova_cachemig.doctor.verdicts.guests import Outcome
 from tests.unit.doctor.files import Case
 
 INSTANCE = "6f70656e-7374-4163-8b21-00000000d7a1"
+OTHER = "6f70656e-7374-4163-8b21-00000000d7a2"
 
 
 class GuestsTest(Case):
@@ -52,17 +52,19 @@ class GuestsTest(Case):
         self.assertEqual(Status.FAILED, verdict.status)
         self.assertIn("Nova knows no instance", verdict.what)
 
-
-class ConnectTest(unittest.IsolatedAsyncioTestCase):
-    async def test_errors_are_told_apart(self) -> None:
-        for error, outcome in (
-            (OSError(101, "Network is unreachable"), Outcome.NO_ROUTE),
-            (OSError(113, "No route to host"), Outcome.NO_NEIGHBOUR),
-            (OSError(24, "Too many open files"), Outcome.OTHER),
-            (TimeoutError(), Outcome.SILENT),
-        ):
-            with mock.patch("asyncio.open_connection", side_effect=error):
-                self.assertEqual(outcome, (await guests.connect("10.0.0.5", 80))[0])
+    def test_two_guests_at_one_address(self) -> None:
+        (self.here / "services.d").mkdir()
+        both = [
+            {"name": name, "instance": instance, "port": 80, "listen": f"10.0.0.{n}:80"}
+            for n, (name, instance) in enumerate((("shop", INSTANCE), ("till", OTHER)), 1)
+        ]
+        self.write("services.d/two.yaml", json.dumps({"services": both}))
+        nova = mock.AsyncMock()
+        nova.return_value.address = lambda network: "127.0.0.1"
+        with mock.patch.object(NovaApi, "instance", nova):
+            found = self.found()
+        self.assertEqual([Status.FAILED] * 2, [verdict.status for verdict in found])
+        self.assertIn(f"as instance {OTHER} of service till has", found[0].what)
 
 
 if __name__ == "__main__":

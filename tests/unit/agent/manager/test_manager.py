@@ -69,6 +69,22 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await manager.begin(ID, "a", "b", time.time())
         await self.until(lambda: "edge armed" in self.fake.log)
 
+    async def test_a_guest_that_was_never_reached_is_not_shielded(self):
+        manager = HandoverManager(
+            self.fake.components(), lambda uuid: (), lambda uuid: "service shop: not reached"
+        )
+        with self.assertLogs("nova_cachemig.agent.manager.manager", "WARNING") as logs:
+            await manager.begin(ID, "a", "b", time.time())
+            response = await manager.wait_warm(ID, LIMIT)
+        self.assertEqual(1, len(logs.output))
+        self.assertIn("not protected: service shop: not reached", logs.output[0])
+        self.assertEqual(
+            (True, "not protected: service shop: not reached"),
+            (response["ready"], response["reason"]),
+        )
+        await self.notify(manager, EventKind.PAUSED)
+        self.assertEqual(([], []), (manager.live(), self.fake.log))
+
     async def test_a_whole_migration(self):
         manager = self.manager()
         await self.begun(manager)

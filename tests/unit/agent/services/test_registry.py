@@ -9,6 +9,7 @@ from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
+from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Target
 from tests.unit.agent.services.test_files import service
 from tests.unit.agent.services.test_schema import UUID
@@ -140,6 +141,27 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
         self.assertEqual([error], await again.refresh())
         self.assertEqual(1, len(again.routes_for(UUID)))
+
+    async def test_a_guest_that_was_never_reached_is_not_protected(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        self.assertEqual((), self.registry.protected_routes(UUID))
+        self.assertEqual("service shop: not tried yet", self.registry.why_unprotected(UUID))
+        self.assertEqual([], self.registry.unreachable())
+        (route,) = self.registry.routes()
+        self.registry.reach.record(route, Attempt(Reach.SILENT, "192.0.2.9"))
+        self.assertIn("--remote-ip 192.0.2.9", self.registry.why_unprotected(UUID))
+        self.assertEqual(["shop"], self.registry.unreachable())
+        (shown,) = self.registry.describe(lambda name: "idle")
+        self.assertEqual("no", shown["reached"])
+        self.assertIn("never reached the guest at 10.0.0.5:80", shown["error"])
+        self.assertEqual([], await self.registry.refresh())  # the service itself has no error
+        self.registry.reach.record(route, Attempt(Reach.REACHABLE, "192.0.2.9"))
+        self.assertEqual(((route,), ""), (
+            self.registry.protected_routes(UUID), self.registry.why_unprotected(UUID)
+        ))  # fmt: skip
+        (shown,) = self.registry.describe(lambda name: "idle")
+        self.assertEqual(("yes", None), (shown["reached"], shown["error"]))
 
     async def test_a_removed_service_is_no_longer_applied(self):
         files.add(self.directory, service())

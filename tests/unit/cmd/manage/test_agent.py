@@ -15,11 +15,17 @@ class ShowTest(ManageCase):
         self.assertEqual(shown["service_errors"], "")
 
     def test_faults_and_errors_are_sentences(self) -> None:
-        pong = {"host": "cache1", "faults": {"cannot listen": 2}, "service_errors": ["x", "y"]}
+        pong = {
+            "host": "cache1",
+            "faults": {"cannot listen": 2},
+            "service_errors": ["x", "y"],
+            "unreachable": ["dark", "shop"],
+        }
         self.serve()
         with mock.patch.object(self.endpoint, "ping", return_value=pong):
             shown = json.loads(self.succeeds("agent", "show", "-f", "json"))
         self.assertEqual(("cannot listen: 2", "x; y"), (shown["faults"], shown["service_errors"]))
+        self.assertEqual("dark, shop", shown["unreachable"])
 
     def test_without_an_agent_there_is_nothing_to_show(self) -> None:
         self.assertIn("leave --offline out", self.fails("--offline", "agent", "show"))

@@ -1,6 +1,10 @@
 import json
+from pathlib import Path
 from unittest import mock
 
+from nova_cachemig.agent.offline import Added, OfflineAgent
+from nova_cachemig.model.reach import Attempt, Reach
+from nova_cachemig.model.service import Target
 from tests.unit.cmd.manage.case import UUID, ManageCase
 
 ADD = (
@@ -74,6 +78,25 @@ class WithoutAgentTest(ManageCase):
         err = self.fails("--timeout", "0.2", *ADD)
         self.assertIn("the file is written, but not in force: agent cache1 does not respond", err)
         self.assertTrue((self.root / "services.d" / "shop.yaml").exists())
+
+    def test_add_says_whether_the_guest_is_reachable(self) -> None:
+        target = Target("10.0.0.5", 8080)
+        for attempt, part in (
+            (
+                Attempt(Reach.REACHABLE, "192.0.2.9"),
+                "is reachable at 10.0.0.5:8080, from 192.0.2.9",
+            ),
+            (Attempt(Reach.REFUSED, "192.0.2.9"), "warning: the guest is not reachable"),
+            (Attempt(Reach.SILENT, "192.0.2.9"), "--dst-port 8080 --remote-ip 192.0.2.9 GROUP"),
+        ):
+            added = Added(Path("shop.yaml"), (target, attempt))
+            with (
+                self.subTest(part),
+                mock.patch.object(OfflineAgent, "add_service", return_value=added),
+            ):
+                code, out, err = self.manage("--offline", *ADD[:-1])
+                self.assertEqual((0, "shop.yaml\n"), (code, out))
+                self.assertIn(part, err)
 
     def test_the_way_to_the_guest(self) -> None:
         self.succeeds("--offline", *ADD, "--floating", "--network", "n")

@@ -1,0 +1,62 @@
+"""Tries each guest until it is reached for the first time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from oslo_log import log
+
+from nova_cachemig.agent.ports import ComponentError, ConnectionTester
+from nova_cachemig.agent.services.reach import Change, ReachTable
+from nova_cachemig.model.reach import Attempt, Reach
+from nova_cachemig.model.service import Route
+
+LOG = log.getLogger(__name__)
+
+CONNECT_TIMEOUT: Final = 2.0
+"""Seconds for one attempt. The kernel sends a second SYN packet after one second."""
+
+_PARALLEL: Final = 256
+
+
+class ReachMonitor:
+    """Fills the table of reached guests."""
+
+    def __init__(
+        self,
+        routes: Callable[[], tuple[Route, ...]],
+        tester: ConnectionTester,
+        table: ReachTable,
+    ) -> None:
+        self._routes = routes
+        self._tester = tester
+        self._table = table
+        self._gate = asyncio.Semaphore(_PARALLEL)
+
+    async def watch(self, interval: float) -> None:
+        """Try the guests that were not reached yet, every ``interval`` seconds, until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(interval)
+
+    async def check(self) -> None:
+        """Try each guest once that was not reached yet."""
+        routes = self._routes()
+        self._table.keep(routes)
+        await asyncio.gather(*(self._try(route) for route in self._table.to_try(routes)))
+
+    async def _try(self, route: Route) -> None:
+        assert route.target is not None, "only known guests are tried"
+        async with self._gate:
+            try:
+                attempt = await self._tester.try_guest(route.target, timeout=CONNECT_TIMEOUT)
+            except ComponentError as exc:
+                attempt = Attempt(Reach.OTHER, detail=str(exc))
+        name = route.service.name
+        match self._table.record(route, attempt):
+            case Change.UNREACHABLE:
+                LOG.warning("service %s: %s", name, self._table.unreachable(route))
+            case Change.REACHED:
+                LOG.info("service %s: the guest is reachable", name)
