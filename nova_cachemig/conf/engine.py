@@ -110,7 +110,8 @@ _CAPACITY = [
     cfg.BoolOpt(
         "forwarded_for",
         default=True,
-        help="Whether the edge sends the client's address to guests in X-Forwarded-For.",
+        help="Whether the edge appends the client's address to the X-Forwarded-For of a request. "
+        "The field forwarded_for of a service overrides it.",
     ),
 ]
 

@@ -32,6 +32,7 @@ class Service:
     writes: WriteMode = WriteMode.HOLD
     honours_keys: bool = False  # the application honours Idempotency-Key
     client_cookie: str | None = None  # identifies the client; None: its address does
+    forwarded_for: bool | None = None  # send X-Forwarded-For; None: [engine] forwarded_for
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
 
 

@@ -208,8 +208,8 @@ class HaproxyVarnish:
         entry = self._edge.maps["targets"].entries.get(names.encode_service(service))
         if entry is None:
             return
-        address, _, port = entry.partition("|")
-        found = await asyncio.to_thread(sockdiag.connections, address, int(port))
+        target = names.target_of(entry)
+        found = await asyncio.to_thread(sockdiag.connections, target.address, target.port)
         stuck = [connection for connection in found if connection.stuck]
         if not stuck:
             return

@@ -72,9 +72,19 @@ def bind_address(listen: tuple[str, int]) -> str:
     return f"{text}:{_port(listen[1])}"
 
 
-def target_value(target: Target) -> str:
-    """Return a guest's address in the form of the map of targets."""
-    return f"{_address(target.address)}|{_port(target.port)}"
+def target_value(target: Target, forwarded_for: bool | None = None) -> str:
+    """Return a guest's entry in the map of targets: ``ADDRESS|PORT``, then ``|xff`` or ``|no-xff``.
+
+    ``forwarded_for``: whether the service's requests carry X-Forwarded-For; None: as configured.
+    """
+    value = f"{_address(target.address)}|{_port(target.port)}"
+    return value if forwarded_for is None else f"{value}|{'xff' if forwarded_for else 'no-xff'}"
+
+
+def target_of(value: str) -> Target:
+    """Return the guest that :func:`target_value` encoded."""
+    address, port = value.split("|")[:2]
+    return Target(address, int(port))
 
 
 def route_keys(service: Service) -> list[str]:

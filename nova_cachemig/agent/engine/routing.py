@@ -73,7 +73,9 @@ def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
     encoded = names.encode_service(service.name)
     keys = names.route_keys(service)
     bind = names.bind_address(service.listen)
-    target = names.target_value(route.target) if route.target is not None else None
+    target = None
+    if route.target is not None:
+        target = names.target_value(route.target, service.forwarded_for)
     cookie = service.client_cookie
     if cookie is not None and not is_cookie_name(cookie):
         raise ComponentError(f"service {service.name}: {cookie!r:.80} is not a cookie's name")

@@ -43,6 +43,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "maxLength": naming.MAX_COOKIE_NAME,
             "pattern": _COOKIE,
         },
+        "forwarded_for": {"type": "boolean"},
         "follow_links": {"type": "boolean"},
     },
 }
@@ -66,6 +67,7 @@ EXPECTED: Mapping[str, str] = {
     "writes": " or ".join(mode.value for mode in WriteMode),
     "honours_keys": "true or false",
     "client_cookie": "the name of a cookie, for instance session",
+    "forwarded_for": "true or false",
     "follow_links": "true or false",
 }
 """A valid value of each field, for the operator."""
@@ -185,6 +187,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         writes=WriteMode(entry.get("writes", WriteMode.HOLD.value)),
         honours_keys=entry.get("honours_keys", False),
         client_cookie=entry.get("client_cookie"),
+        forwarded_for=entry.get("forwarded_for"),
         follow_links=entry.get("follow_links"),
     )
 
@@ -223,6 +226,8 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["honours_keys"] = True
     if service.client_cookie is not None:
         entry["client_cookie"] = service.client_cookie
+    if service.forwarded_for is not None:
+        entry["forwarded_for"] = service.forwarded_for
     if service.follow_links is not None:
         entry["follow_links"] = service.follow_links
     return entry

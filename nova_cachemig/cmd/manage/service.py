@@ -108,6 +108,12 @@ class Add(PlainErrors):
             "(default: the client's IP address identifies it).",
         )
         add(
+            "--forwarded-for",
+            action=argparse.BooleanOptionalAction,
+            help="Append the client's address to the X-Forwarded-For of each request (default: "
+            "[engine] forwarded_for).",
+        )
+        add(
             "--follow-links",
             action=argparse.BooleanOptionalAction,
             help="Before a migration, also fetch pages to which known pages link (default: "
@@ -138,6 +144,8 @@ class Add(PlainErrors):
         entry |= {"address": args.address} if args.address is not None else {}
         entry |= {"floating": True} if args.floating else {}
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
+        if args.forwarded_for is not None:
+            entry["forwarded_for"] = args.forwarded_for
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         _check_own_node(self)
         added = files_of(self).add_service(entry, check=not args.no_check)

@@ -79,6 +79,16 @@ class Addresses(unittest.TestCase):
         self.assertEqual("10.0.0.1|8080", names.target_value(Target("10.0.0.1", 8080)))
         self.assertEqual("fe80::1|8080", names.target_value(Target("FE80::1", 8080)))
 
+    def test_a_target_says_whether_the_clients_address_is_sent(self) -> None:
+        for forwarded_for, value in (
+            (None, "fe80::1|8080"),
+            (True, "fe80::1|8080|xff"),
+            (False, "fe80::1|8080|no-xff"),
+        ):
+            target = Target("fe80::1", 8080)
+            self.assertEqual(value, names.target_value(target, forwarded_for))
+            self.assertEqual(target, names.target_of(value))
+
     def test_routes(self) -> None:
         self.assertEqual(["10.0.0.1:80"], names.route_keys(service()))
         self.assertEqual(

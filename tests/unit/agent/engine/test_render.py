@@ -75,8 +75,10 @@ class Haproxy(unittest.TestCase):
         self.assertIn("retries 100\n", section(text, "backend fetch"))
 
     def test_forwarded_for_is_an_option(self) -> None:
-        self.assertIn("option forwardfor", self.text)
-        self.assertNotIn("forwardfor", render.haproxy(config(forwarded_for=False), PATHS, "/i", []))
+        rule = r"^    http-request add-header X-Forwarded-For %\[src\] (\w+) .* -m str (\S+) }$"
+        self.assertEqual([("unless", "no-xff")], re.findall(rule, self.text, re.M))
+        text = render.haproxy(config(forwarded_for=False), PATHS, "/i", [])
+        self.assertEqual([("if", "xff")], re.findall(rule, text, re.M))
 
 
 class Others(unittest.TestCase):

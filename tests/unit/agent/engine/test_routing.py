@@ -32,6 +32,10 @@ class RoutingTest(unittest.TestCase):
         self.assertEqual({"a%20b": "10.1.0.5|8080", "d": "10.1.0.5|8080"}, found.targets)
         self.assertEqual({"a%20b": "sid"}, found.cookies)
 
+    def test_a_service_may_choose_whether_the_clients_address_is_sent(self) -> None:
+        found = routing([route("a", forwarded_for=False)])
+        self.assertEqual({"a": "10.1.0.5|8080|no-xff"}, found.targets)
+
     def test_of_two_services_that_conflict_the_first_is_served(self) -> None:
         for routes, message in (
             ([route("a"), route("b")], "services a and b both claim 10.0.0.1:80"),

@@ -32,14 +32,17 @@ class ParseTest(unittest.TestCase):
             entry(name="six", listen="[2001:DB8::1]:8080"),
             entry(name="off", listen="192.0.2.2:80", follow_links=False),
             entry(name="on", listen="192.0.2.3:80", follow_links=True),
-            entry(name="float", listen="192.0.2.4:80", floating=True, network="n"),
-            entry(name="given", listen="192.0.2.5:80", address="2001:DB8::05"),
+            entry(
+                name="float", listen="192.0.2.4:80", floating=True, network="n", forwarded_for=True
+            ),
+            entry(name="given", listen="192.0.2.5:80", address="2001:DB8::05", forwarded_for=False),
         )
         self.assertEqual(
             [None, None, False, True], [service.follow_links for service in services][:4]
         )
         self.assertEqual((True, None), (services[4].floating, services[4].address))
         self.assertEqual((False, "2001:db8::5"), (services[5].floating, services[5].address))
+        self.assertEqual([None, True, False], [service.forwarded_for for service in services][3:6])
         again, errors = parse(*(schema.to_entry(service) for service in services))
         self.assertEqual([], errors)
         self.assertEqual(services, again)
@@ -72,6 +75,7 @@ class ParseTest(unittest.TestCase):
                 "::ffff:10.0.0.5",
                 7,
             ],
+            "forwarded_for": ["yes", 1, None],
             "floating": ["yes", 1, None],
             "client_cookie": ["a b", "a;b"],
             "unknown": [1],

@@ -103,9 +103,9 @@ class WithoutAgentTest(ManageCase):
         shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
         self.assertEqual((True, "n"), (shown["floating"], shown["network"]))
         self.succeeds("--offline", "service", "remove", "shop")
-        self.succeeds("--offline", *ADD, "--address", "2001:DB8::5")
+        self.succeeds("--offline", *ADD, "--address", "2001:DB8::5", "--no-forwarded-for")
         shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
-        self.assertEqual("2001:db8::5", shown["address"])
+        self.assertEqual(("2001:db8::5", False), (shown["address"], shown["forwarded_for"]))
         self.assertIn(
             "that no guest can have", self.fails("--offline", *ADD, "--address", "127.0.0.1")
         )
