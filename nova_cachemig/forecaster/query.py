@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from oslo_config import cfg
 
@@ -19,6 +19,19 @@ from nova_cachemig.rpc.forecaster import ForecasterClient
 
 Wire = dict[str, Any]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+
+
+_REJECTED: Final = {
+    "absurd": "absurdly large",
+    "duplicate": "repeated",
+    "full": "more hosts, instances or metrics than the limits allow",
+    "future": "from the future",
+    "late": "older than the history",
+    "malformed": "malformed",
+    "negative": "negative",
+    "not_finite": "infinite or not a number",
+    "unknown_host": "of an unknown host",
+}
 
 
 class QueryError(Exception):
@@ -59,6 +72,17 @@ def show_table(response: Wire) -> Table:
         for host, age in response["silent"].items()
     ]
     return ("host", "now", "mean", "10 %", "90 %", "P(overload)", "note"), rows
+
+
+def show_notes(response: Wire) -> list[str]:
+    """Return why samples are missing, and how many were rejected: a sentence for each reason."""
+    notes = [f"problem: {problem}" for problem in response.get("problems", ())]
+    counts = {reason: n for reason, n in response.get("samples", {}).items() if reason != "taken"}
+    if corrected := counts.pop("skewed", 0):
+        notes.append(f"samples with a corrected time: {corrected}")
+    for reason, count in sorted(counts.items()):
+        notes.append(f"samples rejected: {count} ({_REJECTED.get(reason, reason)})")
+    return notes
 
 
 def explain_table(response: Wire) -> Table:

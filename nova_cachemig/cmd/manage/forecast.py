@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cliff.command import Command
 from cliff.lister import Lister
 
 from nova_cachemig.cmd.manage.base import PlainErrors, conf_of
@@ -13,11 +15,16 @@ from nova_cachemig.forecaster import query
 
 
 class Show(PlainErrors, Lister):
-    """Show the load of all hosts now, its forecast, and the probability of overload."""
+    """Show the load of all hosts now, its forecast, and the probability of overload.
+
+    Prints to standard error why samples are missing, and how many were rejected.
+    """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        return query.show_table(query.show(conf_of(self)))
+        shown = query.show(conf_of(self))
+        _say(self, query.show_notes(shown))
+        return query.show_table(shown)
 
 
 class Explain(PlainErrors, Lister):
@@ -35,7 +42,10 @@ class Explain(PlainErrors, Lister):
 
 
 class Rank(PlainErrors, Lister):
-    """Rank the hosts for an instance by forecast load, with reasons."""
+    """Rank the hosts for an instance by forecast load.
+
+    Prints the reasons for the choice to standard error.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the instance."""
@@ -60,4 +70,12 @@ class Rank(PlainErrors, Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         args = parsed_args
-        return query.rank_table(query.rank(conf_of(self), args.instance, args.vcpus, args.plot))
+        ranked = query.rank(conf_of(self), args.instance, args.vcpus, args.plot)
+        _say(self, ranked["reasons"])
+        return query.rank_table(ranked)
+
+
+def _say(command: Command, sentences: Iterable[str]) -> None:
+    """Write to standard error: standard output is the table, for programs too."""
+    for sentence in sentences:
+        command.app.stderr.write(f"{sentence}\n")

@@ -10,13 +10,18 @@ class Canned:
         return None
 
     def show(self) -> dict[str, object]:
-        return {"hosts": [HOST], "silent": {"cmp2": 900}}
+        return {
+            "hosts": [HOST],
+            "silent": {"cmp2": 900},
+            "problems": ["nova: no bus"],
+            "samples": {"taken": 9, "unknown_host": 2, "skewed": 3},
+        }
 
     def explain(self, host: str) -> dict[str, object]:
         raise ValueError(f"{host} is unknown")
 
     def rank(self, instance: str, vcpus: int | None) -> dict[str, object]:
-        return {"hosts": [HOST | {"added": 1.0, "total": 3.0, "source": False}], "reasons": []}
+        return {"hosts": [HOST | {"added": 1.0, "total": 3.0, "source": False}], "reasons": ["why"]}
 
 
 class ForecastTest(ManageCase):
@@ -29,9 +34,26 @@ class ForecastTest(ManageCase):
 
     def test_tables(self) -> None:
         self.serve_forecasts()
-        out = self.succeeds("forecast", "show", "-f", "value", "-c", "host")
-        self.assertEqual(["cmp1", "cmp2"], out.split())
-        self.assertIn("cmp1", self.succeeds("rank", "uuid-1", "--vcpus", "2"))
+        code, out, _ = self.manage("forecast", "show", "-f", "value", "-c", "host")
+        self.assertEqual((0, ["cmp1", "cmp2"]), (code, out.split()))
+        code, out, _ = self.manage("rank", "uuid-1", "--vcpus", "2")
+        self.assertEqual(0, code)
+        self.assertIn("cmp1", out)
+
+    def test_problems_and_reasons_go_to_standard_error(self) -> None:
+        self.serve_forecasts()
+        code, _, err = self.manage("forecast", "show")
+        self.assertEqual(0, code)
+        self.assertEqual(
+            [
+                "problem: nova: no bus",
+                "samples with a corrected time: 3",
+                "samples rejected: 2 (of an unknown host)",
+            ],
+            err.splitlines(),
+        )
+        code, _, err = self.manage("rank", "uuid-1")
+        self.assertEqual((0, "why\n"), (code, err))
 
     def test_a_host_that_is_not_known_is_a_sentence(self) -> None:
         self.serve_forecasts()
