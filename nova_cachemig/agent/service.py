@@ -31,6 +31,7 @@ from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
 from nova_cachemig.rpc import agent as contract
+from nova_cachemig.rpc.ownership import TopicOwner
 from nova_cachemig.rpc.server import RpcServer
 from nova_cachemig.systemd import Notifier
 
@@ -134,12 +135,14 @@ class Agent:
         journal = self._writes.journal
         served = self._conf.agent.serve_journal
         review = None if served == "none" else Review(journal.engine, journal.spool)
+        host, topic = self._conf.agent.host, self._conf.agent.topic
         server = contract.server(
             self._conf,
             endpoint,
-            host=self._conf.agent.host,
-            topic=self._conf.agent.topic,
+            host=host,
+            topic=topic,
             review=ReviewEndpoint(loop, review, content=served == "content"),
+            ownership=TopicOwner(self._conf, topic, host),
         )
         endpoint.server = server
         return server

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from oslo_log import log
 
-from nova_cachemig.rpc import server
+from nova_cachemig.rpc import remedies
 from nova_cachemig.rpc.client import BusError, RefusedError, UnreachableError
 
 LOG = log.getLogger(__name__)
@@ -82,7 +82,7 @@ class AgentPing:
         except (UnreachableError, RefusedError) as exc:
             self._failed(exc, _remedy(exc))
         except Exception as exc:  # the thread goes on, whatever the error
-            self._failed(exc, server.remedy(exc))
+            self._failed(exc, remedies.remedy(exc))
         else:
             self._failures = 0
             self._on_response()
@@ -107,7 +107,7 @@ class AgentPing:
 
 def _remedy(error: Exception) -> str:
     if isinstance(error, BusError):
-        return server.remedy(error)
+        return remedies.remedy(error)
     if isinstance(error, RefusedError):
         return "look at the log of nova-cachemig-agent"
     return _ABSENT

@@ -1,28 +1,23 @@
-"""Connections to RabbitMQ that show every error, without oslo.messaging's attempts to reconnect."""
+"""The doctor's work in RabbitMQ: it connects, tries the rights, and compares the flags."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import socket
 import ssl
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
 
 import amqp
-import oslo_messaging
-from oslo_config import cfg
-from oslo_messaging._drivers import amqp as oslo_amqp
-from oslo_messaging._drivers import common, impl_rabbit
 
 from nova_cachemig.doctor.verdicts.bus import REPLIES, Attempt, Fault
 from nova_cachemig.rpc import bus, rabbit
+from nova_cachemig.rpc import connection as link
+from nova_cachemig.rpc.connection import Server, Settings, channel
 
-_GROUP: Final = "oslo_messaging_rabbit"
-_TIMEOUT: Final = 1.5
-"""Seconds for each step of a connection."""
 _QUORUM: Final = {"x-queue-type": "quorum", **rabbit.BOUNDS}
 _NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
@@ -31,104 +26,9 @@ class BlockedError(Exception):
     """RabbitMQ does not confirm messages: it has an alarm."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Server:
-    """One node of RabbitMQ in a transport URL."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-
-    @property
-    def name(self) -> str:
-        """``HOST:PORT``, with brackets around an IPv6 address."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """A transport URL with the options of [oslo_messaging_rabbit]."""
-
-    servers: tuple[Server, ...]
-    vhost: str
-    tls: dict[str, Any] | bool
-    login: str
-
-    @property
-    def user(self) -> str:
-        """The user on the first node."""
-        return self.servers[0].user
-
-
-def settings(conf: cfg.ConfigOpts, url: str | None) -> Settings | None:
-    """Read what oslo.messaging would; None if the bus is no RabbitMQ.
-
-    ``url`` None: [DEFAULT] transport_url. Raises ValueError if there is none, or it is malformed.
-    """
-    for options in (impl_rabbit.rabbit_opts, oslo_amqp.amqp_opts):
-        conf.register_opts(options, group=_GROUP)
-    try:
-        parsed = oslo_messaging.TransportURL.parse(conf, url)
-    except (oslo_messaging.InvalidTransportURL, ValueError) as exc:
-        raise ValueError(str(exc)) from exc
-    if parsed.transport not in {*rabbit.REPLACED, rabbit.ENTRY_POINT}:
-        return None
-    if not parsed.hosts:
-        raise ValueError("transport_url has no host")
-    options = common.ConfigOptsProxy(conf, parsed, _GROUP)[_GROUP]
-    servers = tuple(
-        Server(
-            host.hostname or "localhost",
-            host.port or 5672,
-            host.username or "",
-            host.password or "",
-        )
-        for host in parsed.hosts
-    )
-    return Settings(servers, parsed.virtual_host or "/", _tls(options), options.rabbit_login_method)
-
-
-def _tls(options: Any) -> dict[str, Any] | bool:
-    if not options.ssl:
-        return False
-    found: dict[str, Any] = {}
-    if options.ssl_version:
-        found["ssl_version"] = impl_rabbit.Connection.validate_ssl_version(options.ssl_version)
-    if options.ssl_key_file:
-        found["keyfile"] = options.ssl_key_file
-    if options.ssl_cert_file:
-        found["certfile"] = options.ssl_cert_file
-    if options.ssl_ca_file:
-        found |= {"ca_certs": options.ssl_ca_file, "cert_reqs": ssl.CERT_REQUIRED}
-    return found or True
-
-
-@contextlib.contextmanager
-def connected(settings: Settings, server: Server) -> Iterator[amqp.Connection]:
+def connected(settings: Settings, server: Server) -> AbstractContextManager[amqp.Connection]:
     """A connection; raises OSError or AMQPError."""
-    tls = settings.tls
-    if isinstance(tls, dict) and "ca_certs" in tls:  # as oslo.messaging and kombu
-        tls = {**tls, "server_hostname": server.host}
-    connection = amqp.Connection(
-        server.name,
-        userid=server.user,
-        password=server.password,
-        virtual_host=settings.vhost,
-        login_method=settings.login,
-        ssl=tls,
-        connect_timeout=_TIMEOUT,
-        read_timeout=_TIMEOUT,
-        write_timeout=_TIMEOUT,
-        confirm_publish=True,
-        client_properties={"product": "nova-cachemig-manage doctor"},
-    )
-    try:
-        connection.connect()
-        yield connection
-    finally:
-        with contextlib.suppress(Exception):  # nothing is lost with it
-            connection.collect()
+    return link.connected(settings, server, program="nova-cachemig-manage doctor")
 
 
 def attempt(settings: Settings, server: Server) -> Attempt:
@@ -279,18 +179,6 @@ def _differs(connection: amqp.Connection, declare: Callable[[amqp.Channel], obje
     except amqp.PreconditionFailed:
         return True
     return False
-
-
-@contextlib.contextmanager
-def channel(connection: amqp.Connection) -> Iterator[amqp.Channel]:
-    """A separate channel, because an error closes it."""
-    made = connection.channel()
-    try:
-        yield made
-    finally:
-        if made.is_open and made.connection is not None:
-            with contextlib.suppress(amqp.AMQPError, OSError):
-                made.close()
 
 
 def _first_line(exc: BaseException) -> str:

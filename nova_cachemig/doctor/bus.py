@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import amqp
@@ -14,6 +15,7 @@ from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, failed, skipped
 from nova_cachemig.doctor.verdicts import bus as verdicts
+from nova_cachemig.rpc import connection as link
 from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 
@@ -27,9 +29,11 @@ def checks(context: Context) -> Sequence[Check]:
     assert conf is not None, "a subject of the cache node"
     of_agent, of_forecaster = conf.agent.topic, conf.forecaster.topic
     bus = Bus(conf, None, option="[DEFAULT] transport_url", calls=False)
+    # A machine without the agent's state may run the forecaster or the doctor only.
+    host = conf.agent.host if Path(conf.agent.state_dir).exists() else None
     return [
         *bus.checks("bus", (of_agent, of_forecaster, conf.telemetry.topic)),
-        Check("bus.agent", lambda: [bus.agent(of_agent)], ("bus.connection",)),
+        Check("bus.agent", lambda: [bus.agent(of_agent, host)], ("bus.connection",)),
         Check("bus.forecaster", lambda: [bus.forecaster(of_forecaster)], ("bus.connection",)),
     ]
 
@@ -43,7 +47,7 @@ class Bus:
         self._url = url
         self._option = option
         self._calls = calls
-        self._used: tuple[broker.Settings, broker.Server] | None = None
+        self._used: tuple[link.Settings, link.Server] | None = None
 
     def checks(self, prefix: str, topics: Sequence[str]) -> list[Check]:
         """Return those that each side of the bus needs."""
@@ -57,7 +61,7 @@ class Bus:
     def connect(self) -> Verdict:
         """Try each node of the URL."""
         try:
-            settings = broker.settings(self._conf, self._url)
+            settings = link.settings(self._conf, self._url)
         except ValueError as exc:
             return failed(f"{self._option} is not valid: {exc}", f"Set {self._option}")
         if settings is None:
@@ -89,11 +93,11 @@ class Bus:
         except amqp.AccessRefused:
             return skipped("the user lacks the right to declare the exchange and the queues")
 
-    def agent(self, topic: str) -> Verdict:
-        """Find out who listens on the agent's topic."""
+    def agent(self, topic: str, host: str | None = None) -> Verdict:
+        """Find out who listens on the agent's topic; ``host``: the agent of this node."""
         with self._connected() as connection:
             consumers = broker.consumers(connection, topic)
-        return verdicts.agent(topic, consumers, self._ping(topic) if consumers == 1 else None)
+        return verdicts.agent(topic, consumers, self._ping(topic) if consumers == 1 else None, host)
 
     def forecaster(self, topic: str) -> Verdict:
         """Find out who listens on the forecaster's topic."""
@@ -109,7 +113,7 @@ class Bus:
         finally:
             client.close(0.2)
 
-    def _node(self) -> tuple[broker.Settings, broker.Server]:
+    def _node(self) -> tuple[link.Settings, link.Server]:
         assert self._used is not None, "the check of the connection has passed"
         return self._used
 

@@ -13,6 +13,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 from nova_cachemig.doctor import broker, context, nova_conf
 from nova_cachemig.doctor.verdict import Status
 from nova_cachemig.doctor.verdicts.options import stale
+from nova_cachemig.rpc import connection as link
 
 FORMER_EXCHANGE: Final = "nova-cachemig"
 """The exchange of versions before the fixed flags."""
@@ -121,7 +122,7 @@ class Checks(upgradecheck.UpgradeCommands):
         seen: set[tuple[Any, ...]] = set()
         for conf, url in self._urls():
             try:
-                settings = broker.settings(conf, url)
+                settings = link.settings(conf, url)
             except ValueError as exc:
                 unknown.append(f"a transport_url is not valid: {exc}")
                 continue

@@ -3,6 +3,9 @@
 * ``bus``: the transport, the exchange, targets, the serializer.
 * ``rabbit``: the flags and bounds of exchanges and queues in RabbitMQ.
 * ``server``: :class:`~.server.RpcServer` listens, and tries again for ever until it can.
+* ``ownership``: which of several agents serves a topic.
+* ``connection``: a plain connection to RabbitMQ, without oslo.messaging.
+* ``remedies``: the remedy for each error of the bus, for an operator.
 * ``client``: :class:`~.client.RpcClient` sends casts that never wait and calls with a deadline.
 * ``bounded``: the deadline of a call.
 * ``cast_queue``: the thread that sends casts.

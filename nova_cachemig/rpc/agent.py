@@ -30,7 +30,7 @@ from nova_cachemig.rpc import bus, checks, journal
 from nova_cachemig.rpc.cast_queue import QueuedCast
 from nova_cachemig.rpc.client import RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
-from nova_cachemig.rpc.server import RpcServer
+from nova_cachemig.rpc.server import Ownership, RpcServer
 
 VERSION: Final = "1.1"
 SLICE: Final = 2.0
@@ -309,10 +309,11 @@ def server(
     topic: str,
     transport_url: str | None = None,
     review: journal.JournalEndpoint | None = None,
+    ownership: Ownership | None = None,
 ) -> RpcServer:
     """The server of the agent named ``host``. ``conf`` is the agent's own: a default changes.
 
-    ``review`` serves the contract :mod:`.journal`.
+    ``review`` serves the contract :mod:`.journal`. ``ownership`` finds another agent on the topic.
     """
 
     def reconnect_soon() -> None:
@@ -327,6 +328,7 @@ def server(
         url=transport_url,
         self_check=True,
         prepare=reconnect_soon,
+        ownership=ownership,
     )
 
 

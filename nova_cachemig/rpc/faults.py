@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,14 @@ class Faults:
         self._logged: dict[str, float] = {}
         self._present: dict[str, str] = {}
 
-    def note(self, cause: str, detail: object = "", *, trace: bool = False) -> None:
+    def note(
+        self,
+        cause: str,
+        detail: object = "",
+        *,
+        trace: bool = False,
+        level: int = logging.WARNING,
+    ) -> None:
         """Count one occurrence. ``trace``: with the traceback of the exception in hand."""
         with self._lock:
             count = self._counts[cause] = self._counts.get(cause, 0) + 1
@@ -34,7 +42,7 @@ class Faults:
             if before is not None and now - before < QUIET:
                 return
             self._logged[cause] = now
-        LOG.warning("cachemig: %s: %s (%d so far)", cause, detail, count, exc_info=trace)
+        LOG.log(level, "cachemig: %s: %s (%d so far)", cause, detail, count, exc_info=trace)
 
     def recovered(self, *causes: str) -> None:
         """These causes are gone: the next occurrence of each is logged immediately."""

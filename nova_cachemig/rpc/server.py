@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import oslo_messaging
 from oslo_config import cfg
@@ -15,6 +16,7 @@ from oslo_messaging.rpc import dispatcher
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc.bounded import BoundedCalls
 from nova_cachemig.rpc.faults import Faults
+from nova_cachemig.rpc.remedies import NO_BUS, remedy
 
 LOG = log.getLogger(__name__)
 
@@ -23,35 +25,28 @@ BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 CHECK_EVERY: Final = 10.0
 """Seconds between casts that the server sends to itself, to learn whether it still listens."""
 CHECK_TIMEOUT: Final = 5.0
+OWNERSHIP_LIMIT: Final = 10.0
+"""Seconds, at most, before the first attempt to listen, to find another server on the topic."""
 SLOW_START: Final = 5.0
 """Seconds after which an attempt that has not ended counts as a failure. It goes on all the same:
 with the bus down, oslo.messaging itself tries for ever to connect."""
 
-_REMEDIES: Final = (
-    (
-        "PRECONDITION_FAILED",
-        "this exchange or queue exists with other flags: run the same version of nova-cachemig on "
-        "every node, or delete it in RabbitMQ if another program declared it",
-    ),
-    (
-        "ACCESS_REFUSED",
-        "RabbitMQ refuses the user of transport_url: check the password, and grant it configure, "
-        "write and read on ^nova-cachemig.*$ and write on amq.default",
-    ),
-    (
-        "NOT_ALLOWED",
-        "RabbitMQ refuses the virtual host of transport_url: create it, or grant its user access",
-    ),
-)
-_NO_BUS: Final = (
-    "check transport_url, that RabbitMQ runs, and that no firewall stands between this host and it"
-)
 
+class Ownership(Protocol):
+    """Finds another server on the topic that must not be shared: see :mod:`.ownership`."""
 
-def remedy(error: object) -> str:
-    """The remedy for an error of the bus, for an operator: one clause."""
-    text = str(error)
-    return next((advice for code, advice in _REMEDIES if code in text), _NO_BUS)
+    @property
+    def other(self) -> str | None:
+        """The host of an earlier server on the topic; None: there is none, or it is unknown."""
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """Begin to look; ``changed`` is called in a thread when :attr:`other` may have changed."""
+
+    def wait_decided(self, timeout: float) -> bool:
+        """Wait for the first result, at most ``timeout`` seconds."""
+
+    def stop(self) -> None:
+        """Stop, so that another server can have the topic."""
 
 
 class _Echo:
@@ -72,7 +67,8 @@ class RpcServer:
     :meth:`start` returns immediately. Nothing that the bus does ends the server or raises. The
     server logs one line that names the remedy, waits, and tries again until :meth:`stop`.
     ``self_check``: also send itself a cast every :data:`CHECK_EVERY` seconds, so that
-    :attr:`listening` is true only while requests arrive.
+    :attr:`listening` is true only while requests arrive. ``ownership``: the server does not listen
+    while another one has the topic.
 
     ``prepare`` is called before each attempt to listen, once the bus's driver has registered its
     options. ``executor`` None: the kind of threads that the process has.
@@ -89,6 +85,7 @@ class RpcServer:
         self_check: bool = False,
         faults: Faults | None = None,
         prepare: Callable[[], None] = lambda: None,
+        ownership: Ownership | None = None,
     ) -> None:
         self._conf = conf
         self._target = target
@@ -98,11 +95,14 @@ class RpcServer:
         self._executor = executor
         self._self_check = self_check
         self._prepare = prepare
+        self._ownership = ownership
         self.faults = faults or Faults()
         self._cause = f"cannot listen on topic {target.topic}"
+        self._not_alone = f"steps back on topic {target.topic}"
         self._listening = threading.Event()
         self._stopping = threading.Event()
-        self._wake = threading.Event()  # an attempt is over, or the server is to stop
+        # an attempt is over, the server is to stop, or another one has the topic or leaves it
+        self._wake = threading.Event()
         self._over = threading.Event()
         self._calls = BoundedCalls()
         self._thread: threading.Thread | None = None
@@ -115,7 +115,7 @@ class RpcServer:
     @property
     def why_not(self) -> str:
         """Why the server does not listen, with the remedy; empty if it does or has just begun."""
-        return self.faults.detail(self._cause)
+        return self.faults.detail(self._not_alone) or self.faults.detail(self._cause)
 
     def wait_listening(self, timeout: float) -> bool:
         """Wait until the server listens, at most ``timeout`` seconds; whether it does."""
@@ -139,15 +139,39 @@ class RpcServer:
     def _run(self) -> None:
         pauses = itertools.chain(BACKOFF, itertools.repeat(BACKOFF[-1]))
         try:
+            if self._ownership is not None:
+                self._ownership.start(self._wake.set)
+                self._ownership.wait_decided(OWNERSHIP_LIMIT)
             while not self._stopping.is_set():
+                self._wake.clear()
+                if self._steps_back():
+                    self._wake.wait(CHECK_EVERY)
+                    continue
                 attempt = _Attempt(self._make, self._wake.set)
                 if self._await(attempt):
                     self._serve(attempt)
-                    return
-                self._stopping.wait(next(pauses))
+                else:
+                    self._stopping.wait(next(pauses))
         finally:
             self._listening.clear()
+            if self._ownership is not None:
+                self._ownership.stop()
             self._over.set()
+
+    def _steps_back(self) -> bool:
+        """Whether another server has the topic, or this one is to stop."""
+        if self._stopping.is_set():
+            return True
+        other = self._ownership.other if self._ownership is not None else None
+        if other is None:
+            self.faults.recovered(self._not_alone)
+            return False
+        advice = (
+            f"agent {other} serves this topic: stop one of the two, or give each a topic and "
+            "computes of its own ([agent] topic, [cachemig] topic)"
+        )
+        self.faults.note(self._not_alone, advice, level=logging.ERROR)
+        return True
 
     def _make(self) -> tuple[Any, Any]:
         transport = bus.transport(self._conf, self._url)
@@ -164,23 +188,27 @@ class RpcServer:
 
     def _await(self, attempt: _Attempt) -> bool:
         """Whether an attempt to listen succeeded; notes what is wrong while it does not."""
-        while not self._wake.wait(SLOW_START):
-            self.faults.note(self._cause, f"the message bus does not respond: {_NO_BUS}")
-        if self._stopping.is_set():
+        while not attempt.over.is_set() and not self._steps_back():
+            if not self._wake.wait(SLOW_START):
+                self.faults.note(self._cause, f"the message bus does not respond: {NO_BUS}")
+            self._wake.clear()
+        if self._steps_back():
             attempt.abandon()
             return False
-        self._wake.clear()
         if attempt.error is not None:
             self.faults.note(self._cause, f"{remedy(attempt.error)} ({_short(attempt.error)})")
             return False
         return True
 
     def _serve(self, attempt: _Attempt) -> None:
+        """Listen until the server is to stop, or another one has the topic."""
         self._listening.set()
         self.faults.recovered(self._cause)
         LOG.info("listening on topic %s of the message bus", self._target.topic)
-        while not self._stopping.wait(CHECK_EVERY):
-            if self._self_check:
+        while not self._steps_back():
+            woken = self._wake.wait(CHECK_EVERY)
+            self._wake.clear()
+            if self._self_check and not woken:
                 self._check(attempt)
         self._listening.clear()
         attempt.end()

@@ -158,8 +158,16 @@ def flags(conflicts: Sequence[str]) -> Verdict:
     )
 
 
-def agent(topic: str, consumers: int | None, ping: Mapping[str, Any] | None) -> Verdict:
-    """``consumers`` of the topic's queue, None without a queue; ``ping``: the response, if any."""
+_ONE_AGENT: Final = "Stop all agents except one, or give each its own topic and its own computes"
+
+
+def agent(
+    topic: str, consumers: int | None, ping: Mapping[str, Any] | None, host: str | None = None
+) -> Verdict:
+    """``consumers`` of the topic's queue, None without a queue; ``ping``: the response, if any.
+
+    ``host``: [agent] host on a cache node, whose own agent must be the one that listens.
+    """
     if not consumers:
         return failed(
             f"No agent listens on topic {topic}",
@@ -171,7 +179,7 @@ def agent(topic: str, consumers: int | None, ping: Mapping[str, Any] | None) -> 
         return failed(
             f"{consumers} agents listen on topic {topic}: each gets only a part of the messages "
             "of one migration",
-            "Stop all agents except one, or give each its own topic and its own computes",
+            _ONE_AGENT,
         )
     if ping is None:
         return failed(
@@ -179,6 +187,11 @@ def agent(topic: str, consumers: int | None, ping: Mapping[str, Any] | None) -> 
             "Look at the log of nova-cachemig-agent, and restart it",
         )
     name, version = ping.get("host", "?"), ping.get("version", "?")
+    if host is not None and name != host:
+        return failed(
+            f"Agent {name} listens on topic {topic}, so the agent of this node, {host}, does not",
+            _ONE_AGENT,
+        )
     if not ping.get("listening", True):
         return warning(
             f"Agent {name} responds, but its own test messages do not arrive",

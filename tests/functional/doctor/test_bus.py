@@ -21,6 +21,7 @@ from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Status
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc import bus, rabbit
+from nova_cachemig.rpc import connection as link
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker, free_port
 from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
@@ -67,7 +68,7 @@ class BusTest(unittest.TestCase):
     def configured(self, url: str) -> Path:
         path = self.here / "agent.conf"
         path.write_text(
-            f"[DEFAULT]\ntransport_url = {url}\n[agent]\nstate_dir = {self.here}\n"
+            f"[DEFAULT]\ntransport_url = {url}\n[agent]\nhost = cache1\nstate_dir = {self.here}\n"
             f"services_dir = {self.here}\n[engine]\nruntime_dir = {self.here}/run\n"
         )
         return path
@@ -185,7 +186,7 @@ class BusTest(unittest.TestCase):
     def test_a_memory_alarm(self) -> None:
         self.broker.ctl("set_vm_memory_high_watermark", "0.0001")
         self.addCleanup(self.broker.ctl, "set_vm_memory_high_watermark", "0.4")
-        settings = broker.settings(new_conf(), self.url())
+        settings = link.settings(new_conf(), self.url())
         assert settings is not None
         with broker.connected(settings, settings.servers[0]) as connection:
             self.assertRaises(broker.BlockedError, broker.refused_rights, connection)

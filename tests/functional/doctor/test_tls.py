@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nova_cachemig.doctor import broker
 from nova_cachemig.doctor.verdicts.bus import Fault
+from nova_cachemig.rpc import connection as link
 from tests.functional.rpc.broker import Broker, free_port
 from tests.unit.rpc.endpoints import new_conf
 
@@ -41,7 +42,7 @@ class TlsTest(unittest.TestCase):
 
     def fault(self, port: int, query: str = "", host: str = "127.0.0.1") -> Fault | None:
         url = f"rabbit://guest:guest@{host}:{port}/{query}"
-        found = broker.settings(new_conf(), url)
+        found = link.settings(new_conf(), url)
         assert found is not None
         return broker.attempt(found, found.servers[0]).fault
 

@@ -166,14 +166,3 @@ class SelfCheck(unittest.TestCase):
             deaf.clear()
             self.assertTrue(self.served.wait_listening(5))
         self.assertIn("exists with other flags", logged.output[0])
-
-
-class Remedy(unittest.TestCase):
-    def test_each_error_of_the_bus_has_its_own(self) -> None:
-        for error, advice in (
-            (PRECONDITION, "exists with other flags"),
-            ("Connection.open: (403) ACCESS_REFUSED - Login was refused", "password"),
-            ("(530) NOT_ALLOWED - access to vhost 'x' refused", "virtual host"),
-            ("[Errno 111] ECONNREFUSED", "firewall"),
-        ):
-            self.assertIn(advice, server.remedy(OSError(error)))

@@ -66,6 +66,14 @@ class BusTest(unittest.TestCase):
                 self.assertEqual(status, verdict.status)
                 self.assertIn(text, verdict.what)
 
+    def test_the_agent_of_another_node_is_not_the_one_of_this_node(self) -> None:
+        ping = {"host": "cache1", "version": "1", "listening": True}
+        self.assertEqual(Status.OK, bus.agent("t", 1, ping, "cache1").status)
+        verdict = bus.agent("t", 1, ping, "cache2")
+        self.assertEqual(Status.FAILED, verdict.status)
+        self.assertIn("the agent of this node, cache2, does not", verdict.what)
+        self.assertIn("Stop all agents except one", verdict.remedy)
+
     def test_a_forecaster_is_optional(self) -> None:
         self.assertEqual(Status.WARNING, bus.forecaster("t", None).status)
         self.assertIn("1 forecaster listens", bus.forecaster("t", 1).what)
