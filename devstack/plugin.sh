@@ -4,7 +4,7 @@
 #
 #   enable_plugin nova-cachemig <repository>
 #
-# A host without n-cpu and without nova-cachemig-agent installs nothing.
+# A host without n-cpu, n-sch, rabbit and nova-cachemig-agent installs nothing.
 
 # shellcheck source=devstack/lib/nova-cachemig
 source "$NOVA_CACHEMIG_DIR/devstack/lib/nova-cachemig"
