@@ -30,6 +30,21 @@ MICROVERSION = "2.80"
 _TIMEOUT = 10.0
 """Seconds for one response if [nova] timeout is unset; keystoneauth1 has no limit itself."""
 
+_ENDPOINT = (
+    "service_type",
+    "service_name",
+    "region_name",
+    "endpoint_override",
+    "min_version",
+    "max_version",
+    "connect_retries",
+    "connect_retry_delay",
+    "status_code_retries",
+    "status_code_retry_delay",
+    "retriable_status_codes",
+)
+"""Options of [nova] that novaclient passes on to keystoneauth1."""
+
 _SKEW = 60.0
 """Seconds by which Nova's clock may be behind ours."""
 
@@ -56,6 +71,18 @@ def require_auth(conf: cfg.ConfigOpts) -> Any:
             "(for auth_type = password: auth_url, username, password, project_name and the domains)"
         )
     return auth
+
+
+def _endpoint(conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """Return keystoneauth1's options of the endpoint as arguments of novaclient's client."""
+    options = conf[GROUP.name]
+    found = {name: options[name] for name in _ENDPOINT}
+    if options.version is not None:
+        if options.min_version is not None or options.max_version is not None:
+            raise NovaUnreachableError("[nova] version excludes min_version and max_version")
+        found["min_version"] = options.version
+    found["endpoint_type"] = options.valid_interfaces
+    return found
 
 
 def _of_the_server(exc: BaseException) -> bool:
@@ -132,16 +159,12 @@ class NovaApi:
     def client(self) -> Any:
         """The client of Nova. Blocking; raises an error of keystoneauth1."""
         if self._client is None:
-            options = self._conf[GROUP.name]
             auth = require_auth(self._conf)
             session = loading.load_session_from_conf_options(self._conf, GROUP.name, auth=auth)
             if session.timeout is None:
                 session.timeout = _TIMEOUT
             self._client = novaclient.client.Client(
-                MICROVERSION,
-                session=session,
-                region_name=options.region_name,
-                endpoint_type=options.interface,
+                MICROVERSION, session=session, **_endpoint(self._conf)
             )
         return self._client
 

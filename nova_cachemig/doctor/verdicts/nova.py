@@ -39,18 +39,19 @@ _KEYSTONE: Final = {
 
 _NOVA: Final = {
     Fault.CONNECT: "Check that this node reaches the endpoint: a route, a firewall. Choose another "
-    "interface of the endpoint in [nova] if it cannot",
+    "endpoint with [nova] valid_interfaces or endpoint_override if it cannot",
     Fault.TLS: "Set [nova] cafile to the CA of Nova's endpoint",
     Fault.TIMEOUT: "Check that Nova's API responds, and that no firewall drops packets to it",
     Fault.UNAUTHORIZED: "Keystone issued a token that Nova refuses. If it is of an application "
-    "credential with access rules, these must contain GET /v2.1/servers/* and GET "
-    "/v2.1/os-migrations for the service compute",
+    "credential with access rules, these must contain GET /v2.1/servers/{server_id} and GET "
+    "/v2.1/os-migrations for the service compute, and [keystone_authtoken] of nova.conf needs "
+    "service_type = compute",
     Fault.FORBIDDEN: "Give the account the role admin: with Nova's default policies, only it may "
     "see the instances and migrations of all projects",
     Fault.NOT_FOUND: "Correct the compute endpoint in the service catalogue: its path usually is "
     "/v2.1",
-    Fault.NO_ENDPOINT: "Correct the region and the interface in [nova], or add the endpoint to the "
-    "service catalogue",
+    Fault.NO_ENDPOINT: "Correct region_name and valid_interfaces in [nova], or add the endpoint "
+    "to the service catalogue",
     Fault.VERSION: "Nova 20 (Train) or newer is needed",
     Fault.SERVER: "Look at the log of nova-api",
 }

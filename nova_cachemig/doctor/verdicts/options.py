@@ -27,6 +27,7 @@ _RENAMED: Final = {
     ("journal", "keep_answers"): "keep_responses",
     ("warm", "max_object"): "max_object_size",
     ("cachemig_scheduler", "settle_time"): "pending_time",
+    ("nova", "interface"): "valid_interfaces",
 }
 """The former names keep working."""
 

@@ -104,7 +104,8 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         self.addCleanup(self.state["go"].set)
-        self.nova = NovaApi(self.account(f"{server.base}/v3"))
+        self.url = f"{server.base}/v3"
+        self.nova = NovaApi(self.account(self.url))
 
     def configured(self, *lines):
         """As from a configuration file with these lines in [nova]."""
@@ -120,11 +121,11 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         conf(["--config-file", str(path)])
         return conf
 
-    def account(self, url):
+    def account(self, url, *lines):
         return self.configured(
             "auth_type = password", f"auth_url = {url}", "username = agent", "password = secret",
             "project_name = service", "user_domain_name = Default",
-            "project_domain_name = Default",
+            "project_domain_name = Default", *lines,
         )  # fmt: skip
 
     async def test_instance(self):
@@ -132,6 +133,28 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(("web", "compute1", "10.0.0.5"),
                          (instance.name, instance.host, instance.address(None)))  # fmt: skip
         self.assertEqual("2.80", self.state["asked"][-1][2])
+
+    async def asked_with(self, *lines):
+        """The instance, with more lines in [nova]."""
+        return await NovaApi(self.account(self.url, *lines)).instance(UUID)
+
+    async def test_another_interface_is_used_if_the_first_is_not_in_the_catalogue(self):
+        self.assertEqual("web", (await self.asked_with("valid_interfaces = admin,internal")).name)
+        with self.assertRaisesRegex(NovaUnreachableError, "endpoint"):
+            await self.asked_with("valid_interfaces = admin,public")
+
+    async def test_the_region_of_the_endpoint(self):
+        with self.assertRaisesRegex(NovaUnreachableError, "in RegionTwo region not found"):
+            await self.asked_with("region_name = RegionTwo")
+
+    async def test_an_endpoint_beside_the_catalogue(self):
+        base = self.url.removesuffix("/v3")
+        lines = ("region_name = RegionTwo", f"endpoint_override = {base}/compute/v2.1")
+        self.assertEqual("web", (await self.asked_with(*lines)).name)
+
+    async def test_options_that_exclude_each_other(self):
+        with self.assertRaisesRegex(NovaUnreachableError, r"\[nova\] version excludes min_version"):
+            await self.asked_with("version = 2.1", "min_version = 2.1")
 
     async def test_unknown_instance(self):
         with self.assertRaisesRegex(UnknownInstanceError, "no instance nobody"):
