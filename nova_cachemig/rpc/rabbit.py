@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 import uuid
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ The names of all our queues and exchanges begin with ``nova-cachemig``. So an op
 rights on them, and delete them on a virtual host that is shared with Nova.
 """
 
+REFUSED_PAUSE: Final = 1.0
+"""Seconds between attempts to receive, while RabbitMQ refuses the connection."""
+
 
 def own_url(url: oslo_messaging.TransportURL) -> oslo_messaging.TransportURL:
     """A copy of ``url`` that selects this driver, unless it selects another broker's."""
@@ -86,6 +90,18 @@ class _Connection(impl_rabbit.Connection):
         """Run a method, connected; the errors are one line in the log."""
         with outage.observed(self._outage):
             return super().ensure(*arguments, **options)
+
+    def consume(self, timeout: float | None = None) -> None:
+        """Receive messages; slowly while RabbitMQ refuses the connection.
+
+        It does so if the password was changed, or the virtual host deleted. oslo.messaging then
+        tries again without a pause, and logs some 70 tracebacks a second.
+        """
+        try:
+            super().consume(timeout=timeout)
+        except oslo_messaging.MessageDeliveryFailure as exc:
+            time.sleep(REFUSED_PAUSE)
+            raise common.Timeout from exc
 
     def _heartbeat_thread_job(self) -> None:
         with outage.quiet(self._outage, logging.WARNING):  # it warns at each attempt

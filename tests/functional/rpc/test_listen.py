@@ -73,6 +73,30 @@ class ListenTest(unittest.TestCase):
         self.assertTrue(served.wait_listening(LIMIT))
         self.assertTrue(self.ping())
 
+    def test_a_virtual_host_that_is_deleted_fills_no_log(self) -> None:
+        self.broker.ctl("add_vhost", "v")
+        rights = ("set_permissions", "-p", "v", "guest", ".*", ".*", ".*")
+        self.broker.ctl(*rights)
+        drivers = ("oslo.messaging", "oslo_messaging")
+        for name in drivers:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with (
+            mock.patch.object(Broker, "url", f"{self.broker.url}v"),
+            self.assertLogs(level="ERROR") as logged,
+        ):
+            served = self.serve()
+            self.assertTrue(served.wait_listening(LIMIT))
+            client = AgentClient(new_conf(), "t", transport_url=self.broker.url, rpc_timeout=5.0)
+            self.addCleanup(client.close)
+            client.ping({})
+            self.broker.ctl("delete_vhost", "v")
+            self.until(lambda: not served.listening)
+            self.broker.ctl("add_vhost", "v")
+            self.broker.ctl(*rights)
+            self.until(lambda: served.listening and self.ping())
+            logging.getLogger().error("the end")  # assertLogs wants one
+        self.assertEqual(["ERROR:root:the end"], logged.output)
+
     def test_a_wrong_password_is_named(self) -> None:
         right = self.broker.url
         wrong = right.replace("guest:guest", "guest:wrong")

@@ -1,6 +1,7 @@
 """The driver fixes what both sides must agree on, and leaves the rest to the operator."""
 
 import unittest
+from unittest import mock
 
 import oslo_messaging
 from oslo_messaging._drivers import amqp, common, impl_rabbit
@@ -26,6 +27,20 @@ class UrlTest(unittest.TestCase):
     def test_leaves_other_drivers_alone(self) -> None:
         url = self.parsed("fake://")
         self.assertIs(url, rabbit.own_url(url))
+
+
+class ConsumeTest(unittest.TestCase):
+    def test_it_pauses_while_rabbitmq_refuses_the_connection(self) -> None:
+        connection = object.__new__(rabbit._Connection)
+        refused = oslo_messaging.MessageDeliveryFailure("(530) NOT_ALLOWED")
+        with (
+            mock.patch.object(impl_rabbit.Connection, "consume", side_effect=refused) as consume,
+            mock.patch.object(rabbit, "time") as clock,
+            self.assertRaises(common.Timeout),
+        ):
+            connection.consume(timeout=3.0)
+        consume.assert_called_once_with(timeout=3.0)
+        clock.sleep.assert_called_once_with(rabbit.REFUSED_PAUSE)
 
 
 class DriverTest(unittest.TestCase):
