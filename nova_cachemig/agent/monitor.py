@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -34,12 +35,20 @@ class ReachMonitor:
         self._tester = tester
         self._table = table
         self._gate = asyncio.Semaphore(_PARALLEL)
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """The routes have changed: try the new ones now."""
+        self._changed.set()
 
     async def watch(self, interval: float) -> None:
         """Try the guests that were not reached yet, every ``interval`` seconds, until cancelled."""
         while True:
+            self._changed.clear()
             await self.check()
-            await asyncio.sleep(interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._changed.wait()
 
     async def check(self) -> None:
         """Try each guest once that was not reached yet."""

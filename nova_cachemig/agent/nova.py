@@ -23,6 +23,7 @@ from oslo_log import log
 from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 from nova_cachemig.conf.nova import GROUP
+from nova_cachemig.model import naming
 
 LOG = log.getLogger(__name__)
 
@@ -132,6 +133,12 @@ class Instance:
             "one in the service, as 'address', instead of 'floating'"
         )
 
+    def may_have(self, address: str) -> bool:
+        """Whether Nova reports this address, or none at all: its cache can be empty for a while."""
+        found = [*self.addresses.values(), *self.floating.values()]
+        known = {one for addresses in found for one in addresses}
+        return not known or address in known
+
 
 class NovaApi:
     """Calls Nova in threads, so that the event loop never waits for it."""
@@ -217,11 +224,18 @@ class NovaApi:
         return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN
 
 
+def _canonical(address: str) -> str:
+    try:
+        return str(naming.ip_address(address))
+    except ValueError:  # an error for the service that uses it
+        return address
+
+
 def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:
     """Return the addresses of one kind by network, IPv4 first."""
     return {
         network: tuple(
-            entry["addr"]
+            _canonical(entry["addr"])
             for entry in sorted(entries, key=lambda e: int(e.get("version", 4)))
             if entry.get("OS-EXT-IPS:type", "fixed") == kind
         )

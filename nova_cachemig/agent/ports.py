@@ -190,6 +190,9 @@ class InstanceAddresses(Protocol):
     def floating_address(self, network: str | None) -> str:
         """The only floating address on ``network``, or on all networks."""
 
+    def may_have(self, address: str) -> bool:
+        """Whether Nova reports this address, or none at all: its cache can be empty for a while."""
+
 
 class Instances(Protocol):
     """Instances as Nova's API shows them (``agent/nova``)."""

@@ -73,6 +73,7 @@ class Agent:
             self._nova,
             self._apply,
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
+            conf.agent.address_interval,
         )
         registry = self._registry
         self._monitor = ReachMonitor(registry.routes, prober, registry.reach)
@@ -149,7 +150,9 @@ class Agent:
 
     async def _apply(self, routes: tuple[Route, ...]) -> dict[str, str]:
         self._warmer.set_services(route.service for route in routes)
-        return await self._engine.apply(routes)
+        refused = await self._engine.apply(routes)
+        self._monitor.wake()
+        return refused
 
     async def _report(self, server: RpcServer) -> None:
         """Report the state to systemd, whose watchdog notices when this loop hangs."""

@@ -55,6 +55,14 @@ OPTS = [
         help="Seconds between checks of services_dir for changes. The agent then also repeats "
         "what failed before, for example to look up an instance in Nova.",
     ),
+    cfg.IntOpt(
+        "address_interval",
+        default=300,
+        min=10,
+        help="Seconds between two questions to Nova whether a guest still has its address. If Nova "
+        "reports other addresses, the agent looks up the address again: another guest may have "
+        "the old one by now. Not for services with the field address.",
+    ),
     cfg.FloatOpt(
         "warm_time",
         default=60.0,

@@ -13,16 +13,55 @@ from nova_cachemig.model.service import Route, Service, Target
 
 LOG = log.getLogger(__name__)
 
+_RECHECKS = 5
+"""Known guests, at most, for which one round asks Nova again."""
+
 
 class GuestLookup:
     """Finds the guest of each service. Asks Nova one question at a time."""
 
-    def __init__(self, nova: Instances, address_book: AddressBook) -> None:
+    def __init__(self, nova: Instances, address_book: AddressBook, interval: float = 300.0) -> None:
+        """``interval``: seconds between two questions for the address of a known guest."""
+        self._interval = interval
+        self._asked: dict[str, float] = {}  # service → when Nova was last asked to confirm
         self._nova = nova
         self._address_book = address_book
         self._round = 0  # number of the last look-up
         self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
         self._unreachable = ""  # why Nova does not respond, in this round
+
+    async def moved(self, routes: Mapping[str, Route], now: float) -> list[str]:
+        """Return services whose guest no longer has its address in Nova. ``now``: seconds.
+
+        Asks for a few of the guests that were not asked for in the last ``interval`` seconds.
+        Without a response nothing changes: Nova may be down, or not show the instance to the agent.
+        """
+        asked = {name: self._asked.get(name, now) for name, r in routes.items() if _from_nova(r)}
+        self._asked = asked
+        due = sorted((at, name) for name, at in asked.items() if at + self._interval <= now)
+        moved = []
+        for _, name in due[:_RECHECKS]:
+            asked[name] = now
+            route = routes[name]
+            assert route.target is not None, "only known guests are asked for"
+            try:
+                instance = await self._nova.instance(route.service.instance)
+            except NovaUnreachableError as exc:
+                LOG.debug("service %s: its address is not confirmed: %s", name, exc)
+                self._asked = dict.fromkeys(asked, now)  # the others would wait as long
+                break
+            except ComponentError as exc:  # Nova has, or shows, no such instance
+                LOG.warning("service %s: its address is not confirmed: %s", name, exc)
+                continue
+            if not instance.may_have(route.target.address):
+                LOG.warning(
+                    "service %s: instance %s no longer has the address %s",
+                    name,
+                    route.service.instance,
+                    route.target.address,
+                )
+                moved.append(name)
+        return moved
 
     async def find(
         self, routes: Mapping[str, Route]
@@ -76,3 +115,7 @@ class GuestLookup:
                 address,
             )
             return address
+
+
+def _from_nova(route: Route) -> bool:
+    return route.target is not None and route.service.address is None

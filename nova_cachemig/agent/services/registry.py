@@ -27,13 +27,21 @@ class ServiceRegistry:
     """Holds the routes; passes them to ``apply`` after each change."""
 
     def __init__(
-        self, directory: Path, nova: Instances, apply: Apply, address_book: AddressBook
+        self,
+        directory: Path,
+        nova: Instances,
+        apply: Apply,
+        address_book: AddressBook,
+        address_interval: float = 300.0,
     ) -> None:
-        """``address_book``: addresses from before a restart, in case Nova is unreachable."""
+        """``address_book``: addresses from before a restart, in case Nova is unreachable.
+
+        ``address_interval``: seconds between two questions to Nova for the same guest's address.
+        """
         self._directory = directory
         self._address_book = address_book
         self.reach = ReachTable()
-        self._lookup = GuestLookup(nova, address_book)
+        self._lookup = GuestLookup(nova, address_book, address_interval)
         self._apply = apply
         self._fingerprint: files.Fingerprint | None = None
         self._services: tuple[Service, ...] = ()
@@ -84,8 +92,9 @@ class ServiceRegistry:
         """
         async with self._lock:
             changed = await self._read(force)
+            moved = await self._forget_moved_guests()
             found = await self._look_up_guests()
-            if changed or found or not self._applied:
+            if changed or moved or found or not self._applied:
                 await self._apply_routes()
             applying = [self._apply_error] if self._apply_error else []
             own = [*self._errors.values(), *self._refused.values()]
@@ -156,6 +165,14 @@ class ServiceRegistry:
             resolve.way(service),
         )
         return Route(service, before.target if same else None)
+
+    async def _forget_moved_guests(self) -> bool:
+        """Drop addresses that are no longer the guest's: another guest may have them by now."""
+        moved = await self._lookup.moved(self._routes, asyncio.get_running_loop().time())
+        self._routes |= {name: Route(self._routes[name].service, None) for name in moved}
+        if moved:
+            self._address_book.save(self.routes())
+        return bool(moved)
 
     async def _look_up_guests(self) -> bool:
         """Look up each unknown guest; whether one was found."""

@@ -54,6 +54,18 @@ class MonitorTest(unittest.IsolatedAsyncioTestCase):
             await self.monitor.check()
         self.assertIn("the connection failed (not an IP address)", logs.output[0])
 
+    async def test_new_routes_are_tried_at_once(self) -> None:
+        self.tester.reach = Reach.REACHABLE
+        task = asyncio.create_task(self.monitor.watch(3600.0))
+        async with asyncio.timeout(5):
+            for tried in (1, 2):
+                while self.tester.tried < tried:  # noqa: ASYNC110 - the tester sends no event
+                    await asyncio.sleep(0)
+                self.table.keep([])
+                self.monitor.wake()
+        task.cancel()
+        self.assertEqual(2, self.tester.tried)
+
     async def test_it_watches_until_it_is_cancelled(self) -> None:
         self.tester.reach = Reach.REACHABLE
         task = asyncio.create_task(self.monitor.watch(0.0))

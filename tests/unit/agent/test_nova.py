@@ -15,7 +15,7 @@ class Server:
     addresses = {
         "b": [{"addr": "10.0.1.9", "version": 4, "OS-EXT-IPS:type": "fixed"}],
         "a": [
-            {"addr": "2001:db8::5", "version": 6, "OS-EXT-IPS:type": "fixed"},
+            {"addr": "2001:DB8::05", "version": 6, "OS-EXT-IPS:type": "fixed"},
             {"addr": "203.0.113.5", "version": 4, "OS-EXT-IPS:type": "floating"},
             {"addr": "10.0.0.5", "version": 4, "OS-EXT-IPS:type": "fixed"},
         ],
@@ -71,6 +71,14 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
             ComponentError, r"several floating addresses, 203\.0\.113\.5, 203\.0\.113\.6: name one"
         ):
             instance.floating_address(None)
+
+    async def test_an_address_may_be_the_instances(self):
+        instance = await self.nova.instance("uuid")
+        for address, expected in (("10.0.1.9", True), ("2001:db8::5", True), ("10.0.0.9", False)):
+            self.assertEqual(expected, instance.may_have(address))
+        instance.addresses.clear()
+        instance.floating.clear()
+        self.assertTrue(instance.may_have("10.0.0.9"))
 
     async def test_an_unknown_instance(self):
         self.client.error = novaclient.exceptions.NotFound(404)

@@ -15,6 +15,11 @@ KNOWN = Route(Service("known", "u1", 80, ("192.0.2.1", 80)), Target("10.0.0.1", 
 
 
 class Instance:
+    has = True
+
+    def may_have(self, address: str) -> bool:
+        return self.has
+
     def address(self, network: str | None) -> str:
         return "10.0.0.5"
 
@@ -23,20 +28,27 @@ class Instance:
 
 
 class Nova:
-    asked = 0
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: ports.ComponentError | None = None
+        self.known = Instance()
 
     async def instance(self, uuid: str) -> ports.InstanceAddresses:
         self.asked += 1
-        return Instance()
+        if self.error is not None:
+            raise self.error
+        return self.known
 
 
-class LookupTest(unittest.IsolatedAsyncioTestCase):
+class Case(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.nova = Nova()
         self.lookup = GuestLookup(self.nova, AddressBook(Path(folder.name) / "addresses.json"))
 
+
+class LookupTest(Case):
     async def find(self, **fields: object) -> tuple[dict[str, Route], dict[str, str]]:
         values = {"instance": "u2", "port": 80, "listen": ("192.0.2.1", 81), **fields}
         service = Service("new", **values)  # type: ignore[arg-type]
@@ -58,3 +70,44 @@ class LookupTest(unittest.IsolatedAsyncioTestCase):
         found, errors = await self.find(address="10.0.0.1")
         self.assertEqual({}, found)
         self.assertIn("as instance u1 of service known has", errors["new"])
+
+
+class MovedTest(Case):
+    """A known guest is asked for again after 300 s."""
+
+    async def moved(self, at: float, *routes: Route) -> list[str]:
+        named = {route.service.name: route for route in routes or (KNOWN,)}
+        return await self.lookup.moved(named, at)
+
+    async def test_once_in_an_interval(self) -> None:
+        for at, asked in ((0.0, 0), (299.0, 0), (300.0, 1), (301.0, 1), (600.0, 2)):
+            self.assertEqual([], await self.moved(at))
+            self.assertEqual(asked, self.nova.asked)
+
+    async def test_a_guest_without_its_address_has_moved(self) -> None:
+        await self.moved(0.0)
+        self.nova.known.has = False
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING") as logs:
+            self.assertEqual(["known"], await self.moved(300.0))
+        self.assertIn("instance u1 no longer has the address 10.0.0.1", logs.output[0])
+
+    async def test_an_address_in_the_service_is_not_asked_for(self) -> None:
+        given = Route(Service("a", "u1", 80, ("192.0.2.1", 80), address="10.0.0.1"), KNOWN.target)
+        for at in (0.0, 300.0):
+            self.assertEqual([], await self.moved(at, given, Route(given.service, None)))
+        self.assertEqual(0, self.nova.asked)
+
+    async def test_without_a_response_the_address_stays(self) -> None:
+        many = [
+            Route(Service(name, name, 80, ("192.0.2.1", 80)), KNOWN.target) for name in "abcdefgh"
+        ]
+        await self.moved(0.0, *many)
+        self.nova.error = ports.NovaUnreachableError("Nova could not be asked")
+        self.assertEqual([], await self.moved(300.0, *many))
+        self.assertEqual([], await self.moved(301.0, *many))
+        self.assertEqual(1, self.nova.asked)
+        self.nova.error = ports.ComponentError("Nova knows no instance a")
+        self.assertEqual([], await self.moved(600.0, *many))
+        self.assertEqual(1 + 5, self.nova.asked)  # a few in a round
+        self.assertEqual([], await self.moved(601.0, *many))
+        self.assertEqual(1 + len(many), self.nova.asked)

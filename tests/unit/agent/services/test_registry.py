@@ -36,6 +36,9 @@ class FakeNova:
     def floating_address(self, network):
         return "203.0.113.5"
 
+    def may_have(self, address):
+        return address in self.known.values()
+
 
 class RegistryTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
@@ -141,6 +144,19 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
         self.assertEqual([error], await again.refresh())
         self.assertEqual(1, len(again.routes_for(UUID)))
+
+    async def test_an_address_that_is_no_longer_the_guests_is_not_used(self):
+        registry = ServiceRegistry(self.directory, self.nova, self.apply, self.book, 0.0)
+        files.add(self.directory, service())
+        await registry.refresh()
+        self.nova.known = {UUID: "10.0.0.6"}
+        self.assertEqual([], await registry.refresh())
+        self.assertEqual(Target("10.0.0.6", 80), self.applied[-1][0].target)
+        with mock.patch.object(self.nova, "address", side_effect=ComponentError("no address")):
+            self.nova.known = {UUID: "10.0.0.7"}
+            self.assertEqual(["no address"], await registry.refresh())
+        self.assertIsNone(self.applied[-1][0].target)
+        self.assertIsNone(self.book.find(service()))
 
     async def test_a_guest_that_was_never_reached_is_not_protected(self):
         files.add(self.directory, service())
