@@ -3,6 +3,9 @@
 They are derived from the probes. Each probe has its own connection, so TCP's back-off does not
 lengthen the gap between two responses. A blackout begins one probe interval after the last response
 before the gap, when the next one was due. It ends with the first response after the gap.
+
+After it the guest may still stall: after a switchover to post-copy it runs, but it waits for memory
+that is still at the source.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
-from tools.measurement.analysis.outcome import Run
+from tools.measurement.analysis.outcome import Probe, Run
 
 SHORTEST: Final = 0.1  # seconds; a shorter gap is jitter if there is a longer one
+SLOW: Final = 0.05  # seconds; a probe that takes longer shows that the guest stalls
 SHARE: Final = 0.5  # of the longest gap: several migrations in one run have similar blackouts
 
 
@@ -69,3 +73,13 @@ def blackouts(run: Run) -> list[Blackout]:
 def longest(found: Sequence[Blackout]) -> Blackout | None:
     """The longest of these blackouts, which the figures describe."""
     return max(found, key=lambda gap: gap.seconds, default=None)
+
+
+def stall(probes: Sequence[Probe], end: float) -> float:
+    """Seconds after the ``end`` of a blackout until a new probe gets its response at once.
+
+    Probes sent earlier do not count: TCP sends their first packet again only after a second.
+    """
+    after = sorted((p for p in probes if p.sent >= end), key=lambda probe: probe.sent)
+    slow = itertools.takewhile(lambda probe: probe.responded - probe.sent > SLOW, after)
+    return max((probe.responded - end for probe in slow), default=0.0)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tools.measurement.analysis import late, speed
-from tools.measurement.analysis.blackout import Blackout, blackouts, longest
+from tools.measurement.analysis.blackout import Blackout, blackouts, longest, stall
 from tools.measurement.analysis.depth import depth_figures
 from tools.measurement.analysis.outcome import Request, Run
 from tools.measurement.analysis.quantile import quantile
@@ -140,6 +140,7 @@ def figures(run: Run, paths: frozenset[str]) -> dict[str, Any]:
         "failed": sum(r.failed for r in requests),
         **_audit(run),
         "blackout_s": round(main.seconds, 3) if main else 0.0,
+        "stall_ms": _ms(stall(run.probes, main.end)) if main else 0.0,
         "blackouts": [[round(gap.start, 3), round(gap.end, 3)] for gap in found],
         **_arrivals(requests, sort(requests, found)),
         **_late(run, found, paths),

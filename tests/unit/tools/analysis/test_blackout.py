@@ -3,7 +3,8 @@ from __future__ import annotations
 import unittest
 
 from tests.unit.tools.analysis import makers
-from tools.measurement.analysis.blackout import Blackout, blackouts, gaps, longest
+from tools.measurement.analysis.blackout import Blackout, blackouts, gaps, longest, stall
+from tools.measurement.analysis.outcome import Probe
 
 
 class BlackoutTest(unittest.TestCase):
@@ -43,3 +44,8 @@ class BlackoutTest(unittest.TestCase):
         gap = Blackout(1.0, 2.0)
         self.assertTrue(gap.covers(1.0))
         self.assertFalse(gap.covers(2.0))
+
+    def test_the_guest_stalls_until_a_new_probe_gets_its_response_at_once(self) -> None:
+        probes = [Probe(0.5, 2.5), Probe(1.0, 1.06), Probe(1.1, 1.2), Probe(1.3, 1.34)]
+        self.assertAlmostEqual(0.2, stall([*probes, Probe(1.5, 1.9)], 1.0))
+        self.assertEqual(0.0, stall(probes, 1.25))

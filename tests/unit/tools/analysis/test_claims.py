@@ -82,6 +82,12 @@ class SlownessTest(unittest.TestCase):
         found = claims([control(), protected(**more)])
         return [(claim.name, claim.busy) for claim in found if not claim.ok]
 
+    def test_held_requests_have_the_time_in_which_the_control_stalls(self) -> None:
+        stalling = control() | {"stall_ms": 90.0}
+        for held, ok in ((239.0, True), (241.0, False)):
+            found = claims([stalling, protected(held_overrun_p99_ms=held, stall_ms=500.0)])
+            self.assertEqual(ok, all(claim.ok for claim in found))
+
     def test_held_requests_have_as_much_more_time_as_the_machine_takes(self) -> None:
         self.assertEqual([], self.missed(held_overrun_p99_ms=224.0, machine_slowdown=1.5))
         self.assertEqual(
