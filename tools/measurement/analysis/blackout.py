@@ -76,7 +76,7 @@ def longest(found: Sequence[Blackout]) -> Blackout | None:
 
 
 def stall(probes: Sequence[Probe], end: float) -> float:
-    """Seconds after the ``end`` of a blackout until a new probe gets its response at once.
+    """Seconds after the ``end`` of a blackout until a new probe gets its response immediately.
 
     Probes sent earlier do not count: TCP sends their first packet again only after a second.
     """
