@@ -105,7 +105,8 @@ cmd_compare() {
 
 migrate_once() {  # [COMMAND]: called while the guest still exists
     local cloud=$CM_REPO/tools/cloud
-    "$cloud" boot "$COMPARE_GUEST" > /dev/null
+    # The first two hosts are in one cell.
+    "$cloud" boot "$COMPARE_GUEST" --host compute1 > /dev/null
     [[ -z ${1:-} ]] || protect_guest
     "$cloud" migrate "$COMPARE_GUEST" > "$COMPARE_DIR/migration.json"
     [[ -z ${1:-} ]] || "$1"
