@@ -126,6 +126,23 @@ protect_guest() {
     manage service add "$COMPARE_GUEST" --instance "$(guest_id)" --port 80 \
         --listen "${CM_FRONT_IPS[0]}:80"
     wait_until 30 front_answers || die "the front address does not answer"
+    examine
+}
+
+# The computes of a second cell take no part in the migration: the doctor checks their bus.
+examine() {
+    local host
+    doctor cache --config-file "$AGENT_DIR/nova-cachemig.conf" doctor
+    for host in $(cm_computes); do doctor "$host" doctor --nova-conf "$(nova_conf "$host")"; done
+}
+
+doctor() {  # HOST ARGUMENT...
+    local host=$1 out=$COMPARE_DIR/doctor-$1
+    shift
+    if ! in_host "$host" "$CM_BIN/nova-cachemig-manage" "$@" > "$out" 2>&1; then
+        cat "$out"
+        say "the doctor finds a fault on $host"
+    fi
 }
 
 front_answers() { in_host client curl -sf -m 2 "http://${CM_FRONT_IPS[0]}/health"; }
