@@ -14,26 +14,19 @@ cloud_state() {
         nova_state
         keystone_state
         hosts_state
-    } | sed -E 's/[0-9a-f]{32}/UUID/g; s/((reply|fanout)_[^\t]*):[0-9]+/\1:N/g' | LC_ALL=C sort -u
+    } | sed -E 's/[0-9a-f]{32}/UUID/g; s/((reply|fanout)_[^">\t]*):[0-9]+/\1:N/g' | LC_ALL=C sort -u
 }
 
 facts() {  # PREFIX: prefixes each line of standard input
     sed "s|^|$1\t|"
 }
 
+# One call: rabbitmqctl takes seconds to start.
 bus_state() {
-    local vhost
-    rabbitmqctl list_vhosts name --no-table-headers | facts 'bus vhost'
-    rabbitmqctl list_users --no-table-headers | facts 'bus user'
-    for vhost in $(rabbitmqctl list_vhosts name --no-table-headers); do
-        rabbitmqctl list_permissions -p "$vhost" --no-table-headers | facts "bus permission $vhost"
-        rabbitmqctl list_policies -p "$vhost" --no-table-headers | facts "bus policy $vhost"
-        rabbitmqctl list_exchanges -p "$vhost" --no-table-headers \
-            name type durable auto_delete internal arguments | facts "bus exchange $vhost"
-        rabbitmqctl list_queues -p "$vhost" --no-table-headers \
-            name type durable auto_delete exclusive arguments policy | facts "bus queue $vhost"
-        rabbitmqctl list_bindings -p "$vhost" --no-table-headers | facts "bus binding $vhost"
-    done
+    local out=$CM_STATE/control/rabbitmq/state
+    rabbitmqctl eval "$(< "$CM_LIB/bus-state.erl"),
+        file:write_file(\"$out\", [io_lib:format(\"~0tp~n\", [Fact]) || Fact <- Facts])." > /dev/null
+    facts bus < "$out"
 }
 
 nova_state() {
