@@ -134,7 +134,7 @@ doctor() {  # HOST ARGUMENT...
     shift
     if ! in_host "$host" "$CM_BIN/nova-cachemig-manage" "$@" > "$out" 2>&1; then
         cat "$out"
-        say "the doctor finds a fault on $host"
+        die "the doctor finds a fault on $host"
     fi
 }
 
