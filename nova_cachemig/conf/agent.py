@@ -52,7 +52,7 @@ OPTS = [
         default=2,
         min=1,
         max=3600,
-        help="Seconds between checks of services_dir for changes. The agent then also repeats "
+        help="Seconds between checks of services_dir for changes. The agent then also retries "
         "what failed before, for example to look up an instance in Nova.",
     ),
     cfg.IntOpt(

@@ -130,7 +130,7 @@ _HANDOVER = [
         default=5,
         min=1,
         max=3600,
-        help="Seconds in the Retry-After header of such a response.",
+        help="Seconds in the Retry-After header of this 503 response.",
     ),
     cfg.IntOpt(
         "stale_max",

@@ -167,7 +167,7 @@ _REPLAY = [
         min=0.0,
         help="Seconds from the guest's return to the first write, if the agent crashed while "
         "writes of the service were in flight. The guest may still process these writes, and "
-        "later ones must not overtake them. 0: no delay. Otherwise nothing is delayed.",
+        "later ones must not overtake them. 0: no delay. Without such a crash, nothing is delayed.",
     ),
     cfg.IntOpt(
         "parallel",
@@ -175,15 +175,15 @@ _REPLAY = [
         min=1,
         max=1024,
         help="Limit of simultaneous writes to one guest, each on its own connection. 1: the guest "
-        "gets the writes in the order of acceptance. A larger value helps guests that need long "
-        "for a write. Writes still start in that order. Writes of one client, and idempotent "
+        "gets the writes in the order of acceptance. A larger value helps guests that take long "
+        "to apply a write. Writes still start in that order. Writes of one client, and idempotent "
         "writes to one URL, keep it strictly. The same holds for all writes of a service that "
         "responds with 202, and for writes that a restarted agent found on disk.",
     ),
     cfg.StrOpt(
         "replay_source",
-        help="Source address of connections to guests, so that others can recognize them. Unset: "
-        "the system chooses it.",
+        help="Source address of connections to guests, so that a firewall can recognize them. "
+        "Unset: the system chooses it.",
     ),
     cfg.FloatOpt(
         "reuse_idle",

@@ -12,10 +12,10 @@ OPTS = [
     cfg.FloatOpt(
         "predicted_load_weight_multiplier",
         default=10.0,
-        help="Multiplier of PredictedLoadWeigher. Positive values spread (prefer the host with "
-        "the lowest predicted load), negative values stack. The weight covers loads from 0 "
-        "to full_load. With 10.0, a difference of 10 % in predicted load counts as much as "
-        "the whole range of one of Nova's own weighers. The metadata of an aggregate can "
+        help="Multiplier of PredictedLoadWeigher. A positive value spreads instances (it prefers "
+        "the host with the lowest predicted load), a negative value stacks them. The weight covers "
+        "loads from 0 to full_load. With 10.0, a difference of 10 % in predicted load counts as "
+        "much as the whole range of one of Nova's own weighers. The metadata of an aggregate can "
         "override it for its hosts.",
     ),
     cfg.FloatOpt(
@@ -43,7 +43,7 @@ OPTS = [
         min=0.0,
         max=1.0,
         help="PredictedOverloadFilter rejects a host whose probability of overload within the "
-        "horizon exceeds this value.",
+        "horizon exceeds this value. From 0 to 1.",
     ),
     cfg.StrOpt(
         "filter_requests",
@@ -53,7 +53,7 @@ OPTS = [
                 "moves",
                 "live migrations, cold migrations and evacuations: a filter cannot tell them apart",
             ),
-            ("all", "these, and new instances"),
+            ("all", "these requests, and those for new instances"),
         ],
         help="Requests to which PredictedOverloadFilter applies.",
     ),

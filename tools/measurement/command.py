@@ -54,22 +54,42 @@ def _none_or_more(text: str) -> int:
     return 0 if text == "0" else _count(text)
 
 
+class _WithDefaults(argparse.HelpFormatter):
+    """Shows the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, argparse.SUPPRESS, []):
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(
-        prog="measure", description="Measure what users of an HTTP service notice of a migration."
+        prog="measure",
+        description="Measure the effect of a live migration on the users of an HTTP service.",
     )
     commands = top.add_subparsers(dest="command", required=True)
-    load = commands.add_parser("load", help="make one run: load, probe, check of the guest's log")
+    load = commands.add_parser(
+        "load",
+        help="do one run: load, probe, check of the guest's log",
+        formatter_class=_WithDefaults,
+    )
     _target_options(load)
     _load_options(load)
     _truth_options(load)
-    load.add_argument("--out", type=Path, required=True, metavar="RUN.json")
+    load.add_argument(
+        "--out", type=Path, required=True, metavar="RUN.json", help="file for the result"
+    )
     report = commands.add_parser(
         "report", help="print a table of runs, write result.json and result.html"
     )
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN.json")
-    report.add_argument("--out", type=Path, required=True, metavar="DIR")
+    report.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN.json", help="result of a run of load"
+    )
+    report.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="directory for both files"
+    )
     applied = commands.add_parser(
         "applied", help="print the input of load --applied, from the journal of a cache node"
     )
@@ -87,14 +107,14 @@ def parser() -> argparse.ArgumentParser:
 def _target_options(load: argparse.ArgumentParser) -> None:
     group = load.add_argument_group("target")
     group.add_argument(
-        "--url", required=True, help="address of the service; its path precedes all paths"
+        "--url", required=True, help="URL of the service; its path is the prefix of all paths"
     )
     group.add_argument("--host-header", help="Host header (default: the host of the URL)")
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
     group.add_argument(
         "--source-addresses",
         metavar="LIST",
-        help="addresses of the virtual clients: a,b or first-last or a CIDR",
+        help="addresses of the virtual clients: A,B or FIRST-LAST or a CIDR prefix",
     )
 
 
@@ -109,9 +129,9 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         "--arrivals",
         choices=("poisson", "uniform"),
         default="poisson",
-        help="law of the requests' instants",
+        help="distribution of the times of requests",
     )
-    group.add_argument("--seed", type=int, default=1, help="of the plan of the load")
+    group.add_argument("--seed", type=int, default=1, help="seed of the random times and paths")
     group.add_argument("--writes", type=_share, default=0.2, help="share of writes, 0 to 1")
     group.add_argument(
         "--item-reads", type=_share, default=0.1, help="share of reads of items, 0 to 1"
@@ -120,7 +140,12 @@ def _load_options(load: argparse.ArgumentParser) -> None:
     group.add_argument("--item", default="/item/{k}", help="template of the path of an item")
     group.add_argument("--pages", type=_count, default=100, help="number of pages")
     group.add_argument("--page", default="/page/{n}", help="template of the path of a page")
-    group.add_argument("--zipf", type=float, default=1.0, help="exponent of the popularity law")
+    group.add_argument(
+        "--zipf",
+        type=float,
+        default=1.0,
+        help="exponent of the Zipf distribution of reads over pages",
+    )
     group.add_argument(
         "--no-cover", action="store_true", help="do not request each page once at the start"
     )
@@ -135,7 +160,10 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         help="number of clients that only write; the others only read (0: all do both)",
     )
     group.add_argument(
-        "--connections", choices=("new", "keepalive"), default="new", help="per request, or kept"
+        "--connections",
+        choices=("new", "keepalive"),
+        default="new",
+        help="a new connection for each request, or persistent ones",
     )
     group.add_argument(
         "--impatient",
@@ -143,8 +171,15 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         default=0.0,
         help="share of requests by clients with a pending write",
     )
-    group.add_argument("--timeout", type=_positive, default=60.0, help="of a request, in seconds")
-    group.add_argument("--body-bytes", type=_count, default=200, help="size of a write's body")
+    group.add_argument(
+        "--timeout",
+        type=_positive,
+        default=60.0,
+        help="seconds within which the response must be complete",
+    )
+    group.add_argument(
+        "--body-bytes", type=_count, default=200, help="size of a write's body, in bytes"
+    )
     group.add_argument(
         "--idempotency-keys", action="store_true", help="send an Idempotency-Key with each write"
     )
@@ -156,10 +191,10 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         type=_none_or_more,
         default=0,
         metavar="WRITES",
-        help="additional writes, once, when the probe finds the guest silent",
+        help="number of additional writes, sent once, when the probe gets no response",
     )
     group.add_argument(
-        "--surge-rate", type=_positive, default=1000.0, help="additional writes per second"
+        "--surge-rate", type=_positive, default=1000.0, help="rate of these writes, per second"
     )
     group.add_argument(
         "--expect",
@@ -167,27 +202,32 @@ def _load_options(load: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="4xx",
-        help="statuses that are not failures",
+        help="statuses that do not count as failures",
     )
 
 
 def _truth_options(load: argparse.ArgumentParser) -> None:
-    group = load.add_argument_group("truth")
+    group = load.add_argument_group("guest and report")
     group.add_argument("--probe", help="URL of a small resource on the guest itself")
-    group.add_argument("--probe-interval", type=_positive, default=0.02, help="in seconds")
+    group.add_argument(
+        "--probe-interval", type=_positive, default=0.02, help="seconds between probes"
+    )
     group.add_argument("--log", help="URL or file of the guest's log of writes")
     group.add_argument(
-        "--log-format", choices=("tsv", "jsonl", "regex"), default="tsv", help="of --log"
+        "--log-format", choices=("tsv", "jsonl", "regex"), default="tsv", help="format of --log"
     )
     group.add_argument(
         "--log-pattern",
-        help="for regex: a pattern with the groups method, path, request, seq, body",
+        help="regular expression with the groups method, path, request, seq, body, for the format "
+        "regex",
     )
-    group.add_argument("--case", default="run", help="name; a report compares the runs of one case")
+    group.add_argument(
+        "--case", default="run", help="name of the case; a report compares the runs of one case"
+    )
     group.add_argument(
         "--protected",
         action="store_true",
-        help="nova-cachemig protects the service (default: a control run)",
+        help="nova-cachemig protects the service in this run; without it, a control run",
     )
     group.add_argument(
         "--phases",

@@ -238,7 +238,8 @@ def main() -> int:
         "--as",
         dest="profile",
         metavar="PROFILE",
-        help="build the cloud as this deployment tool does, see tools/cloud (default: as before)",
+        help="build the cloud as this deployment tool does, see tools/cloud (default: the profile "
+        "of the running cloud, or plain)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the cloud running")
     parser.add_argument(

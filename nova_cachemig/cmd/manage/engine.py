@@ -29,9 +29,9 @@ class Status(PlainErrors, Lister):
 class Stop(PlainErrors):
     """Stop HAProxy and Varnish on this node, for instance to take the node out of service.
 
-    They run on when the agent stops. Stop the agent first: it would start them again. HAProxy
-    accepts no new connections from now on and lets requests in flight finish. Users cannot reach
-    the services on this node's front addresses until an agent starts.
+    They keep running when the agent stops. Stop the agent first: it would start them again. HAProxy
+    accepts no new connections and lets requests in flight finish. Users cannot reach the services
+    on this node's front addresses until an agent starts.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ class Stop(PlainErrors):
             "--patience",
             metavar="SECONDS",
             type=_patience,
-            help="Cut requests that take longer than this to finish (default: [engine] "
+            help="Close connections whose requests take longer than this (default: [engine] "
             "hold_timeout + connect_patience).",
         )
         return parser

@@ -15,7 +15,7 @@ from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
 
 
 class List(PlainErrors, Lister):
-    """List the newest handovers, the newest first."""
+    """List the last handovers, the newest first."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with ``--limit``."""

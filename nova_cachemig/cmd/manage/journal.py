@@ -22,7 +22,11 @@ _NAME_HELP = "name of the write, as 'journal list' shows it, for instance shop/1
 
 
 class List(PlainErrors, Lister):
-    """List the writes that wait for a decision of the operator."""
+    """List the quarantined writes: in doubt or damaged, they wait for the operator's decision.
+
+    A write is in doubt if it was sent, or may have been sent, if it has no recorded response, and
+    if it must not be sent twice.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the filters."""
@@ -46,7 +50,11 @@ class List(PlainErrors, Lister):
 
 
 class Show(PlainErrors, ShowOne):
-    """Show one write with its headers, its body in base64 or in a file."""
+    """Show one write: its state, request, headers, and body in base64 or in a file.
+
+    Over RPC, the agent serves headers and body only with [agent] serve_journal = content. With
+    --offline, on the agent's node, the command reads them itself.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name."""
@@ -104,7 +112,10 @@ class Discard(_Decision):
 
 
 class Export(PlainErrors):
-    """Print all quarantined writes, one JSON object on each line."""
+    """Print all quarantined writes with their content, one JSON object on each line.
+
+    Over RPC, this needs [agent] serve_journal = content. With --offline, it always works.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the directory of large bodies."""
