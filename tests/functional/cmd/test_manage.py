@@ -89,6 +89,21 @@ server.serve_forever()
         done = self.manage("service", "remove", "second")
         self.assertEqual((0, f"{path}\n"), (done.returncode, done.stdout), done.stderr)
         self.assertEqual([SERVICE], [one["name"] for one in self.shown("service", "list")])
+        self._mistakes()
+
+    def _mistakes(self) -> None:
+        broken = self.agent.here / "services.d" / "broken.yaml"
+        broken.write_text("services: [")
+        until(lambda: self.shown("agent", "show")["service_errors"], "the agent reads the file")
+        [good, bad] = self.shown("service", "list")
+        self.assertEqual((SERVICE, ""), (good["name"], bad["name"]))
+        self.assertIn(str(broken), bad["error"])
+        broken.unlink()
+        until(lambda: not self.shown("agent", "show")["service_errors"], "the file is gone")
+        err = self.fails("journal", "list", "--service", "shpo")
+        self.assertIn(f"no service shpo; its services: {SERVICE}", err)
+        err = self.fails("--agent", "cache9", "service", "remove", SERVICE)
+        self.assertIn("cannot change those of cache9", err)
 
     def _handover(self) -> None:
         self.hook.begin({}, INSTANCE, "req-1", "host-a", "host-b", time.time())
@@ -114,6 +129,9 @@ server.serve_forever()
         until(lambda: self.shown("handover", "list")[0]["Outcome"] == "completed", "it ends", 60)
         record = self.shown("handover", "show", INSTANCE)
         self.assertEqual("req-1", record["id"]["request"])
+        done = self.manage("handover", "show", INSTANCE)
+        for part in ("Story", "In doubt", "warmed "):
+            self.assertIn(part, done.stdout)
 
     def _without_agent(self) -> None:
         self.agent.stop()
@@ -124,6 +142,9 @@ server.serve_forever()
         [kept] = self.shown("--offline", "handover", "list")
         self.assertEqual("completed", kept["Outcome"])
         self.assertEqual([], self.shown("--offline", "journal", "list"))
+        [service] = self.shown("--offline", "service", "list")
+        self.assertEqual(SERVICE, service["name"])
+        self.assertIn("leave --offline out", self.fails("--offline", "agent", "show"))
 
 
 if __name__ == "__main__":
