@@ -82,6 +82,13 @@ class SlownessTest(unittest.TestCase):
         found = claims([control(), protected(**more)])
         return [(claim.name, claim.busy) for claim in found if not claim.ok]
 
+    def test_a_delay_outside_the_migration_is_not_ours(self) -> None:
+        waited = {"late_cacheable_s": 1.05, "late_cacheable_during_migration_s": 1.05}
+        for inside, ok in ((0.01, True), (0.011, False)):
+            late = {"late_cacheable_s": 0.2, "late_cacheable_during_migration_s": inside}
+            found = claims([control() | waited, protected(**late)])
+            self.assertEqual(ok, all(claim.ok for claim in found))
+
     def test_held_requests_have_the_time_in_which_the_control_stalls(self) -> None:
         stalling = control() | {"stall_ms": 90.0}
         for held, ok in ((239.0, True), (241.0, False)):
