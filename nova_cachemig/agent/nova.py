@@ -99,9 +99,6 @@ class Instance:
     """``addresses``: network name → fixed addresses, IPv4 first; ``floating``: the others."""
 
     uuid: str
-    name: str
-    project: str
-    host: str | None  # shown to administrators only
     addresses: dict[str, tuple[str, ...]]
     floating: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
@@ -198,9 +195,8 @@ class NovaApi:
             server = self._ask(lambda: self.client().servers.get(uuid))
         except novaclient.exceptions.NotFound as exc:
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
-        host = getattr(server, "OS-EXT-SRV-ATTR:host", None)
         fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
-        return Instance(server.id, server.name, server.tenant_id, host, fixed, floating)
+        return Instance(server.id, fixed, floating)
 
     def _migration_state(self, uuid: str, since: float) -> MigrationState:
         try:

@@ -18,9 +18,6 @@ from nova_cachemig.model import load
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """The quantile levels of each forecast."""
 
-MINUTES = 600.0
-"""A short horizon, in seconds."""
-
 STAY = 3600.0
 """The default horizon in seconds: the stay of an instance."""
 

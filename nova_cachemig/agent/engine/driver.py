@@ -54,7 +54,6 @@ class HaproxyVarnish:
             RingReader(admin, "handover", self._counters.record),
         )
         self.cache_socket = str(self._paths.socket("cache"))
-        self.guest_socket = str(self._paths.socket("guest"))
 
     @property
     def pids(self) -> dict[str, int | None]:

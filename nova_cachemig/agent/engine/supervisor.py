@@ -40,7 +40,6 @@ class Supervisor:
         self._ready = ready
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
-        self.restarts = 0
 
     async def start(self) -> None:
         """Start the engine; return when it responds. Raises ComponentError with its last output."""
@@ -92,7 +91,6 @@ class Supervisor:
         while True:
             started = time.monotonic()
             await self._process.wait()
-            self.restarts += 1
             LOG.error("%s ended: %s", self._process.name, self._process.log_tail())
             if time.monotonic() - started > HEALTHY_AFTER:
                 pause = MIN_PAUSE

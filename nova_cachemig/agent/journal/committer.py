@@ -58,7 +58,6 @@ class WriterCounts:
 
     commits: int = 0
     steps: int = 0
-    failed_commits: int = 0
     transaction_time: float = 0.0  # seconds
     commit_time: float = 0.0  # seconds in COMMIT alone: the database's write and fsync
 
@@ -107,7 +106,6 @@ class Committer:
                 LOG.warning("Database connection lost during COMMIT; checking the outcome: %s", exc)
                 unknown = True
             except Exception as exc:
-                self._counts.failed_commits += 1
                 self.disconnect()
                 if not isinstance(exc, _TRANSIENT_ERRORS):
                     self._commit_one_by_one(steps, exc, unknown=unknown)

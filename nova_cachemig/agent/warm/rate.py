@@ -85,7 +85,6 @@ class RateLimiter:
         self._users = _Latency(user_baseline, learns=False)
         self._responses = self._failures = 0
         self._next = 0.0
-        self.cuts = 0
 
     @property
     def concurrency(self) -> int:
@@ -131,7 +130,6 @@ class RateLimiter:
         if any(slow) or 2 * self._failures > self._responses:
             self.effort = max(self._floor, self.effort / 2)
             self._doubling = False
-            self.cuts += 1
         elif self._doubling:
             self.effort = min(1.0, 2 * self.effort)
         else:

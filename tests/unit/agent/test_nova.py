@@ -10,8 +10,6 @@ from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreac
 
 class Server:
     id = "uuid"
-    name = "web"
-    tenant_id = "project"
     addresses = {
         "b": [{"addr": "10.0.1.9", "version": 4, "OS-EXT-IPS:type": "fixed"}],
         "a": [

@@ -130,8 +130,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_instance(self):
         instance = await self.nova.instance(UUID)
-        self.assertEqual(("web", "compute1", "10.0.0.5"),
-                         (instance.name, instance.host, instance.address(None)))  # fmt: skip
+        self.assertEqual((UUID, "10.0.0.5"), (instance.uuid, instance.address(None)))
         self.assertEqual("2.80", self.state["asked"][-1][2])
 
     async def asked_with(self, *lines):
@@ -139,7 +138,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         return await NovaApi(self.account(self.url, *lines)).instance(UUID)
 
     async def test_another_interface_is_used_if_the_first_is_not_in_the_catalogue(self):
-        self.assertEqual("web", (await self.asked_with("valid_interfaces = admin,internal")).name)
+        self.assertEqual(UUID, (await self.asked_with("valid_interfaces = admin,internal")).uuid)
         with self.assertRaisesRegex(NovaUnreachableError, "endpoint"):
             await self.asked_with("valid_interfaces = admin,public")
 
@@ -150,7 +149,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
     async def test_an_endpoint_beside_the_catalogue(self):
         base = self.url.removesuffix("/v3")
         lines = ("region_name = RegionTwo", f"endpoint_override = {base}/compute/v2.1")
-        self.assertEqual("web", (await self.asked_with(*lines)).name)
+        self.assertEqual(UUID, (await self.asked_with(*lines)).uuid)
 
     async def test_options_that_exclude_each_other(self):
         with self.assertRaisesRegex(NovaUnreachableError, r"\[nova\] version excludes min_version"):
@@ -163,7 +162,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_passing_error_is_tried_again(self):
         self.state["failures"] = [500, 503]
-        self.assertEqual("web", (await self.nova.instance(UUID)).name)
+        self.assertEqual(UUID, (await self.nova.instance(UUID)).uuid)
 
     async def test_lasting_error(self):
         self.state["failures"] = [500] * 9

@@ -38,7 +38,7 @@ class Supervision(ProcessCase):
             while process.pid == first or self.prepared < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         await supervisor.unwatch()
-        self.assertEqual((2, 1), (self.prepared, supervisor.restarts))
+        self.assertEqual(2, self.prepared)
 
     async def test_an_early_end_is_an_error_with_the_output(self) -> None:
         process = self.process(SHELL, "-c", "echo 'bad option'; exit 1")
@@ -58,4 +58,4 @@ class Supervision(ProcessCase):
         await supervisor.start()
         await supervisor.unwatch()
         await process.terminate(signal.SIGKILL, 5)
-        self.assertEqual((1, 0), (self.prepared, supervisor.restarts))
+        self.assertEqual(1, self.prepared)

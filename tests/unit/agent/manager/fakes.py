@@ -14,7 +14,7 @@ ROUTE = Route(SERVICE, Target("192.0.2.9", 80))
 class FakeComponents:
     """All components in one; ``log`` lists the calls in their order."""
 
-    cache_socket = guest_socket = intake_socket = ""
+    cache_socket = intake_socket = ""
 
     def __init__(self):
         self.log = []

@@ -17,7 +17,7 @@ def route(name: str, address: str = "10.0.0.5", port: int = 80, **fields: object
 
 class AddressTest(unittest.TestCase):
     def instance(self, fixed: str) -> Instance:
-        return Instance("u", "web", "p", None, {"n": (fixed,)}, {"n": ("203.0.113.5",)})
+        return Instance("u", {"n": (fixed,)}, {"n": ("203.0.113.5",)})
 
     def test_fixed_or_floating(self) -> None:
         instance = self.instance("2001:DB8::05")
