@@ -110,7 +110,7 @@ class Writes:
 
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
-        reads = await self.journal.read(lambda c: queries.pending_read_keys(c, service, cipher))
+        reads = await self.journal.read(lambda c: queries.waiting_barrier_keys(c, service, cipher))
         await asyncio.gather(*(barrier.hold_reads(*read) for read in reads))
 
     async def send_to(self, service: str, target: Target) -> None:

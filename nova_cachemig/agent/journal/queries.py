@@ -15,8 +15,8 @@ from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
+    barrier_keys,
     from_row,
-    read_keys,
     response_from_row,
 )
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
@@ -238,10 +238,10 @@ def to_resend(
     return [_parse(row, cipher) for row in rows]
 
 
-def pending_read_keys(
+def waiting_barrier_keys(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
 ) -> list[tuple[str, str, str]]:
-    """Return host, URL and client of each waiting write."""
+    """Return host, URL and client of each waiting write, for the read barrier."""
     columns = [column for column in WRITES.columns if "body" not in column.name]
     rows = connection.execute(
         sa.select(*columns).where(
@@ -251,7 +251,7 @@ def pending_read_keys(
     found = []
     for row in rows:
         with contextlib.suppress(ValueError, TypeError):  # damaged: sending it reports that
-            found.append(read_keys(dict(row), cipher))
+            found.append(barrier_keys(dict(row), cipher))
     return found
 
 

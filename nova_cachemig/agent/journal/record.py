@@ -141,8 +141,11 @@ def _head(row: Mapping[str, Any], cipher: Cipher) -> tuple[str, Headers, str, st
     return url, tuple((name, value) for name, value in pairs), client, key, bytes.fromhex(hexed)
 
 
-def read_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
-    """Return host, URL and client of a row, which may lack its body. Raises ValueError."""
+def barrier_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
+    """Return host, URL and client of a row: the reads to hold. It may lack its body.
+
+    Raises ValueError.
+    """
     url, _, client, _, _ = _head(row, cipher)
     return row["host"], url, client
 

@@ -97,10 +97,10 @@ class WaitingTest(QueriesCase):
         self.assertEqual(("shop", 2), (damaged.service, damaged.position))
         self.assertIn("checksum", damaged.why)
 
-    def test_pending_read_keys_skip_what_does_not_wait(self) -> None:
+    def test_waiting_barrier_keys_skip_other_writes(self) -> None:
         self.append(write(1), write(2))
         self.set_state(1, WriteState.IN_DOUBT)
-        found = queries.pending_read_keys(self.connection, "shop")
+        found = queries.waiting_barrier_keys(self.connection, "shop")
         self.assertEqual([("h", "/2", "c2")], found)
 
 

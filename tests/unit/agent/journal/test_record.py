@@ -16,9 +16,9 @@ from nova_cachemig.agent.journal.cipher import Cipher, DecryptionError
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
+    barrier_keys,
     from_row,
     read_headers,
-    read_keys,
     response_from_row,
     response_to_row,
     to_row,
@@ -76,7 +76,7 @@ class RecordTest(unittest.TestCase):
         row = to_row(write, cipher)
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
-        self.assertEqual((write.host, write.url, write.client), read_keys(row, Cipher(KEYS)))
+        self.assertEqual((write.host, write.url, write.client), barrier_keys(row, Cipher(KEYS)))
         self.assertEqual(write.headers, read_headers(row, Cipher(KEYS)))
 
     @given(WRITE)
