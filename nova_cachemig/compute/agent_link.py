@@ -9,7 +9,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_cachemig.compute.agent_ping import AgentPing
-from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
 from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.faults import Faults
 
@@ -26,8 +26,8 @@ class AgentLink:
             rpc_timeout=ours.rpc_timeout,
             faults=faults,
         )
-        limits = HookLimits(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
-        self.hook = MigrationHook(client, limits, faults, on_failure=self._check_soon)
+        timeouts = HookTimeouts(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
+        self.hook = MigrationHook(client, timeouts, faults, on_failure=self._check_soon)
         self.pings = AgentPing(lambda: client.ping({}), self.hook.agent_responds)
 
     def _check_soon(self) -> None:

@@ -56,7 +56,7 @@ class Agent(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HookLimits:
+class HookTimeouts:
     """In seconds."""
 
     warm: float  # maximum delay of a migration
@@ -67,7 +67,7 @@ class HookLimits:
 class MigrationHook:
     """Reports to the agent, and waits for it once: when the destination is prepared.
 
-    It waits there at most ``limits.warm`` seconds, on a clock that does not jump, and never
+    It waits there at most ``timeouts.warm`` seconds, on a clock that does not jump, and never
     for an agent that does not respond. ``clock`` is monotonic, ``wall`` is UNIX time; both in s.
     ``on_failure`` is called when the agent did not respond or refused, and must not wait.
     """
@@ -75,7 +75,7 @@ class MigrationHook:
     def __init__(
         self,
         agent: Agent,
-        limits: HookLimits,
+        timeouts: HookTimeouts,
         faults: Faults,
         *,
         on_failure: Callable[[], object] = lambda: None,
@@ -84,7 +84,7 @@ class MigrationHook:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._agent = agent
-        self._limits = limits
+        self._timeouts = timeouts
         self._faults = faults
         self._on_failure = on_failure
         self._clock = clock
@@ -141,9 +141,9 @@ class MigrationHook:
         with self._lock:
             cast = self._begun.pop((event.instance, event.request), None)
         try:
-            outcome = self._outcome(event, cast, began + self._limits.warm)
+            outcome = self._outcome(event, cast, began + self._timeouts.warm)
         except (UnreachableError, RefusedError) as exc:
-            self._silent_until = self._clock() + self._limits.retry_after
+            self._silent_until = self._clock() + self._timeouts.retry_after
             self._faults.note("a migration does not wait for the agent", exc)
             self._on_failure()
             outcome = f"not waiting for the agent: {exc}"
@@ -155,7 +155,7 @@ class MigrationHook:
 
         Raises UnreachableError or RefusedError if the agent does not respond or refuses.
         """
-        if self._limits.warm <= 0:
+        if self._timeouts.warm <= 0:
             return "migrations are never delayed ([cachemig] warm_timeout = 0)"
         if self._clock() < self._silent_until:
             return "the agent did not respond a short while ago; not waiting for it"
@@ -166,7 +166,7 @@ class MigrationHook:
             sent = self._clock()
             response = self._request(event, wait, deadline)
             if response is None or self._clock() + _LAST_REQUEST >= deadline:
-                limit = f"[cachemig] warm_timeout = {self._limits.warm:g}"
+                limit = f"[cachemig] warm_timeout = {self._timeouts.warm:g}"
                 return f"goes on though the cache is not warm ({limit})"
             if response.ready:
                 return f"goes on: {response.reason} ({response.phase})"
@@ -178,7 +178,7 @@ class MigrationHook:
 
     def _request(self, event: MigrationEvent, wait: float, deadline: float) -> WarmResponse | None:
         """Wait for one slice. None if the deadline passed before the response was due."""
-        due = wait + self._limits.response
+        due = wait + self._timeouts.response
         timeout = max(0.0, min(due, deadline - self._clock()))
         try:
             return self._agent.wait_warm(
@@ -190,7 +190,7 @@ class MigrationHook:
             raise
 
     def _patience(self, deadline: float) -> float:
-        return max(0.0, min(self._limits.response, deadline - self._clock()))
+        return max(0.0, min(self._timeouts.response, deadline - self._clock()))
 
 
 def _context(event: MigrationEvent) -> dict[str, str]:

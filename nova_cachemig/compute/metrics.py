@@ -21,7 +21,7 @@ _IDLE: Final = "cpu.idle.time"
 _PERCENT: Final = "cpu.percent"
 
 
-def concerns_us(event_type: object, *, versioned: bool) -> bool:
+def is_relevant(event_type: object, *, versioned: bool) -> bool:
     """Whether :func:`read` applies to a notification."""
     return event_type == (_VERSIONED if versioned else _UNVERSIONED)
 

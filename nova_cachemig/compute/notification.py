@@ -62,13 +62,13 @@ class MigrationEvent:
     name: str  # of the event in Nova
 
 
-def concerns_us(event_type: object, *, versioned: bool) -> bool:
+def is_relevant(event_type: object, *, versioned: bool) -> bool:
     """Whether :func:`read` applies. Most notifications cost nothing but this test."""
     return event_type in (_VERSIONED if versioned else _UNVERSIONED)
 
 
 def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> MigrationEvent:
-    """The event of a notification for which :func:`concerns_us` is true.
+    """The event of a notification for which :func:`is_relevant` is true.
 
     Raises :class:`NotUnderstoodError`.
     """

@@ -53,10 +53,10 @@ class CachemigDriver(notifier.Driver):
         try:
             self._announce()
             event_type, versioned = message.get("event_type"), self._versioned()
-            if notification.concerns_us(event_type, versioned=versioned):
+            if notification.is_relevant(event_type, versioned=versioned):
                 context = ctxt if isinstance(ctxt, Mapping) else {}
                 self._the_hook().handle(notification.read(context, message))
-            elif metrics.concerns_us(event_type, versioned=versioned):
+            elif metrics.is_relevant(event_type, versioned=versioned):
                 self._report(message["payload"])
         except Exception as exc:
             self._faults.note(f"a notification was lost ({type(exc).__name__})", exc, trace=True)

@@ -101,13 +101,13 @@ class LiveHandover:
         await self._remember(Decision(time.time(), self.phase, why), True)
 
     async def _next_event(self) -> Event:
-        limits = self._components.timeouts
+        timeouts = self._components.timeouts
         while True:
             try:
-                async with asyncio.timeout(limits.ask_nova_after):
+                async with asyncio.timeout(timeouts.ask_nova_after):
                     return await self._events.get()
             except TimeoutError:
-                if time.time() - self.record.started > limits.deadline:
+                if time.time() - self.record.started > timeouts.deadline:
                     return Event(EventKind.DEADLINE, time.time())
                 await self._performer.perform(Action.ASK_NOVA, self.phase)
 

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
 from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
@@ -65,7 +65,7 @@ class OnRabbit(unittest.TestCase):
         return server
 
     def hook(self, client: AgentClient, warm: float = 30.0) -> MigrationHook:
-        return MigrationHook(client, HookLimits(warm, TIMEOUT, 0.0), client.faults)
+        return MigrationHook(client, HookTimeouts(warm, TIMEOUT, 0.0), client.faults)
 
     def migrate(self, hook: MigrationHook, request: str = "req-1") -> tuple[float, float]:
         """Return the seconds that pre.start and pre.end took."""

@@ -4,7 +4,7 @@ import time
 import unittest
 from typing import Any
 
-from nova_cachemig.compute.hook import HookLimits, MigrationHook
+from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
 from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
@@ -67,12 +67,12 @@ class HookTest(unittest.TestCase):
         self.addCleanup(logging.getLogger("nova_cachemig.rpc.faults").setLevel, logging.NOTSET)
         self.now = 100.0
         self.agent = ScriptedAgent(self)
-        self.hook = self.new_hook(HookLimits(warm=30, response=2, retry_after=30))
+        self.hook = self.new_hook(HookTimeouts(warm=30, response=2, retry_after=30))
 
-    def new_hook(self, limits: HookLimits) -> MigrationHook:
+    def new_hook(self, timeouts: HookTimeouts) -> MigrationHook:
         return MigrationHook(
             self.agent,
-            limits,
+            timeouts,
             Faults(),
             clock=lambda: self.now,
             wall=lambda: 1000.5,
@@ -128,7 +128,7 @@ class HookTest(unittest.TestCase):
 
     def test_it_never_waits_longer_than_the_limit(self) -> None:
         for warm in (1, 2, 3, 7, 30, 300):
-            self.hook = self.new_hook(HookLimits(warm=warm, response=2, retry_after=0))
+            self.hook = self.new_hook(HookTimeouts(warm=warm, response=2, retry_after=0))
             took, sentence = self.wait()
             self.assertLessEqual(took, warm)
             self.assertGreaterEqual(took, warm - 1)
@@ -147,7 +147,7 @@ class HookTest(unittest.TestCase):
         self.assertLessEqual(took, 30)
 
     def test_a_response_after_the_limit_is_no_silent_agent(self) -> None:
-        self.hook = self.new_hook(HookLimits(warm=3, response=2, retry_after=30))
+        self.hook = self.new_hook(HookTimeouts(warm=3, response=2, retry_after=30))
         self.agent.responses = [NOT_YET, UnreachableError("late")]
         took, sentence = self.wait()
         self.assertIn("not warm", sentence)
@@ -190,7 +190,7 @@ class HookTest(unittest.TestCase):
 
     def test_a_beginning_that_hangs_is_waited_for_as_long_as_a_response(self) -> None:
         self.agent.delivered = False
-        self.hook = MigrationHook(self.agent, HookLimits(30, 0.2, 30), Faults())
+        self.hook = MigrationHook(self.agent, HookTimeouts(30, 0.2, 30), Faults())
         self.hook.handle(event(MigrationEventKind.BEGUN))
         began = time.monotonic()
         _took, sentence = self.wait()
@@ -198,7 +198,7 @@ class HookTest(unittest.TestCase):
         self.assertIn("accepts no messages", sentence)
 
     def test_zero_never_waits(self) -> None:
-        self.hook = self.new_hook(HookLimits(warm=0, response=2, retry_after=30))
+        self.hook = self.new_hook(HookTimeouts(warm=0, response=2, retry_after=30))
         self.assertEqual(0.0, self.wait()[0])
         self.assertEqual([], self.agent.requests)
 

@@ -32,11 +32,11 @@ def versioned(host: str, at: str, percent: int) -> dict[str, Any]:
 
 class EventTest(unittest.TestCase):
     def test_each_format_has_its_event(self) -> None:
-        self.assertTrue(metrics.concerns_us("compute.metrics.update", versioned=False))
-        self.assertTrue(metrics.concerns_us("metrics.update", versioned=True))
-        self.assertFalse(metrics.concerns_us("compute.metrics.update", versioned=True))
-        self.assertFalse(metrics.concerns_us("metrics.update", versioned=False))
-        self.assertFalse(metrics.concerns_us(None, versioned=True))
+        self.assertTrue(metrics.is_relevant("compute.metrics.update", versioned=False))
+        self.assertTrue(metrics.is_relevant("metrics.update", versioned=True))
+        self.assertFalse(metrics.is_relevant("compute.metrics.update", versioned=True))
+        self.assertFalse(metrics.is_relevant("metrics.update", versioned=False))
+        self.assertFalse(metrics.is_relevant(None, versioned=True))
 
 
 class FormsTest(unittest.TestCase):

@@ -63,9 +63,9 @@ class Formats(unittest.TestCase):
 
     def test_a_format_is_not_mistaken_for_the_other(self) -> None:
         name = "instance.live_migration_pre.end"
-        self.assertTrue(notification.concerns_us(name, versioned=True))
-        self.assertFalse(notification.concerns_us(name, versioned=False))
-        self.assertFalse(notification.concerns_us(None, versioned=True))
+        self.assertTrue(notification.is_relevant(name, versioned=True))
+        self.assertFalse(notification.is_relevant(name, versioned=False))
+        self.assertFalse(notification.is_relevant(None, versioned=True))
 
     def test_nova_knows_these_names(self) -> None:
         from nova import rpc
