@@ -65,12 +65,12 @@ class TcpProber:
 
         Raises ComponentError when the target's address is not an IP address.
         """
-        volley = _Volley(self, target, interval)
+        series = _ProbeSeries(self, target, interval)
         try:
-            while not any(outcome is _Outcome.REACHABLE for _, outcome in await volley.tick()):
+            while not any(outcome is _Outcome.REACHABLE for _, outcome in await series.tick()):
                 pass
         finally:
-            await volley.close()
+            await series.close()
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:
         """Return once ``[probe] silent_after`` consecutive probes are overdue.
@@ -79,16 +79,16 @@ class TcpProber:
         response, however late, starts the count again: a slow guest is not silent. Raises
         ComponentError when the target's address is not an IP address.
         """
-        volley = _Volley(self, target, interval)
+        series = _ProbeSeries(self, target, interval)
         try:
             while True:
-                ended = await volley.tick()
+                ended = await series.tick()
                 if any(outcome in {_Outcome.REACHABLE, _Outcome.REFUSED} for _, outcome in ended):
-                    volley.excuse()
-                if volley.overdue(self._overdue_after(target)) >= self._conf.silent_after:
+                    series.restart_count()
+                if series.overdue(self._overdue_after(target)) >= self._conf.silent_after:
                     return
         finally:
-            await volley.close()
+            await series.close()
 
     async def try_guest(self, target: Target, *, timeout: float) -> Attempt:
         """Connect once, for at most ``timeout`` seconds. Raises ComponentError as the others do."""
@@ -172,14 +172,14 @@ def _source(sock: socket.socket) -> str | None:
     return None if address in {"0.0.0.0", "::"} else address
 
 
-class _Volley:
+class _ProbeSeries:
     """Probes of one target: each tick starts one, and several are open at a time."""
 
     def __init__(self, prober: TcpProber, target: Target, interval: float) -> None:
         self._prober, self._target, self._family = prober, target, _family(target)
         self._interval = max(_LEAST_INTERVAL, interval)
         self._open: dict[asyncio.Task[_Outcome], float] = {}  # → its start, the oldest first
-        self._row: collections.deque[float] = collections.deque()  # starts without a response
+        self._silent: collections.deque[float] = collections.deque()  # starts without a response
         self._next = asyncio.get_running_loop().time()
 
     async def tick(self) -> list[tuple[float, _Outcome]]:
@@ -196,8 +196,8 @@ class _Volley:
         for task in [task for task in self._open if task.done()]:
             begun = self._open.pop(task)
             outcome = task.result()
-            if outcome is _Outcome.NOT_SENT and begun in self._row:
-                self._row.remove(begun)
+            if outcome is _Outcome.NOT_SENT and begun in self._silent:
+                self._silent.remove(begun)
             ended.append((begun, outcome))
         return ended
 
@@ -205,7 +205,7 @@ class _Volley:
         self._drop(now)
         task = asyncio.create_task(self._prober._ask(self._target, self._family))
         self._open[task] = now
-        self._row.append(now)
+        self._silent.append(now)
         # After a stall of the event loop, continue from now: a burst of probes has no use.
         self._next = max(self._next + self._interval, now)
 
@@ -217,14 +217,14 @@ class _Volley:
             task.cancel()
             del self._open[task]
 
-    def excuse(self) -> None:
+    def restart_count(self) -> None:
         """The guest is not silent: restart the count."""
-        self._row.clear()
+        self._silent.clear()
 
     def overdue(self, after: float) -> int:
         """Count consecutive probes without a response for more than ``after`` seconds."""
         now = asyncio.get_running_loop().time()
-        return sum(now - begun > after for begun in self._row)
+        return sum(now - begun > after for begun in self._silent)
 
     async def close(self) -> None:
         """Close every socket."""

@@ -51,7 +51,7 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandoverRecord:
-    """The history of one handover, as stored on disk and shown to the operator.
+    """The record of one handover, as stored on disk and shown to the operator.
 
     ``counts`` are integers by name (hits, misses, held, writes, replayed, warmed, in_doubt);
     ``longest_wait`` is in seconds.
