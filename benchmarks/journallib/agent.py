@@ -18,7 +18,7 @@ from nova_cachemig.agent.journal.statements import Append, Step
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteMode
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 from tests.functional.replay.path import conf_for, service
 
 _POLL = 0.005  # seconds between checks of the replay's progress
@@ -184,7 +184,7 @@ class _Agent:
             in_sync=counts.commit_time - before.commit_time,
         )
 
-    def _batch(self, journal: Journal, writes: list[HeldWrite]) -> asyncio.Future[None]:
+    def _batch(self, journal: Journal, writes: list[AcceptedWrite]) -> asyncio.Future[None]:
         last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         completed = 0
 
@@ -200,9 +200,9 @@ class _Agent:
             journal.append(write, None, None, done)
         return last
 
-    def _write(self) -> HeldWrite:
+    def _write(self) -> AcceptedWrite:
         self._position += 1
-        return HeldWrite(
+        return AcceptedWrite(
             "shop", self._position, time.time(), "POST", "/a/b?c=1", "shop.example", _HEADERS,
             Body.of(BODY), "10.0.0.1", key='"00000000000000000000000000000000"',
         )  # fmt: skip

@@ -56,7 +56,7 @@ class GuestResponse:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HeldWrite:
+class AcceptedWrite:
     """One write in the journal. ``position`` numbers the writes of a service in order."""
 
     service: str

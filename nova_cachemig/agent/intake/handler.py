@@ -25,7 +25,7 @@ from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError
 from nova_cachemig.model.service import WriteMode
-from nova_cachemig.model.write import Body, Headers, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, Headers, WriteState
 
 LOG = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class RequestHandler:
         self._journal.failpoints.hit("received")
         await intake.barrier.hold_reads(host, head.url, client)
         # Do not await between here and append(): the position is the place in the order.
-        write = HeldWrite(
+        write = AcceptedWrite(
             service=queue.service.name,
             position=queue.take_position(),
             accepted_at=time.time(),

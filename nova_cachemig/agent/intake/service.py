@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.replay.queue import WriteQueue
-from nova_cachemig.model.write import GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 
 class ServiceIntake:
@@ -24,7 +24,7 @@ class ServiceIntake:
         self.keys: dict[str, str] = {}
 
     def on_response(
-        self, write: HeldWrite, response: GuestResponse | None, release: Callable[[], None]
+        self, write: AcceptedWrite, response: GuestResponse | None, release: Callable[[], None]
     ) -> None:
         """Invalidate what the write changed; then call ``release``, which lets the client go on.
 
@@ -43,7 +43,7 @@ class HeldClient:
     response: asyncio.Future[GuestResponse]
 
 
-def changed_urls(write: HeldWrite, response: GuestResponse) -> tuple[str, ...]:
+def changed_urls(write: AcceptedWrite, response: GuestResponse) -> tuple[str, ...]:
     """Return the URLs of the same host that the write changes too: RFC 9111, section 4.4."""
     if not 200 <= response.status < 400:
         return ()

@@ -20,7 +20,7 @@ from nova_cachemig.agent.journal.record import (
     response_from_row,
 )
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
-from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
 _IN_DOUBT = (WriteState.IN_DOUBT, WriteState.RESEND)
 _DELETE_CHUNK = 1000  # rows per transaction, because other steps wait behind it
@@ -48,7 +48,7 @@ class StoredWrite:
     accepted_at: float
     ended_at: float | None
     note: str | None
-    write: HeldWrite | None  # None if it is damaged, or the guest has responded
+    write: AcceptedWrite | None  # None if it is damaged, or the guest has responded
     response: GuestResponse | None
     unreadable: str | None = None  # why the write or the response is missing
 
@@ -125,12 +125,12 @@ def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> 
     return connection.execute(_WAITING, {"s": service, "after": after, "most": limit}).all()
 
 
-def write_from_row(row: WriteRow, cipher: Cipher = CLEAR) -> HeldWrite | UnreadableWrite:
+def write_from_row(row: WriteRow, cipher: Cipher = CLEAR) -> AcceptedWrite | UnreadableWrite:
     """Return the write of a row of :func:`waiting`."""
     return _parse(dict(zip(COLUMNS, row, strict=True)), cipher)
 
 
-def _parse(row: Any, cipher: Cipher) -> HeldWrite | UnreadableWrite:
+def _parse(row: Any, cipher: Cipher) -> AcceptedWrite | UnreadableWrite:
     try:
         return from_row(row, cipher)
     except (Damaged, ValueError, TypeError) as exc:
@@ -153,7 +153,7 @@ def find(
 
 def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
     """Return a row's content. After the response, the body is gone: the checksum is ignored."""
-    write: HeldWrite | UnreadableWrite | None = None
+    write: AcceptedWrite | UnreadableWrite | None = None
     response, why = None, None
     if row["state"] != WriteState.RESPONDED.value:
         write = _parse(row, cipher)
@@ -169,7 +169,7 @@ def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
         accepted_at=row["accepted_us"] / 1_000_000,
         ended_at=None if row["ended_us"] is None else row["ended_us"] / 1_000_000,
         note=row["note"],
-        write=write if isinstance(write, HeldWrite) else None,
+        write=write if isinstance(write, AcceptedWrite) else None,
         response=response,
         unreadable=why,
     )
@@ -228,7 +228,7 @@ def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
 
 def to_resend(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
-) -> list[HeldWrite | UnreadableWrite]:
+) -> list[AcceptedWrite | UnreadableWrite]:
     """Return the writes that the operator wants sent again, in order."""
     rows = connection.execute(
         sa.select(WRITES)

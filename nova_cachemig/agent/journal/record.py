@@ -1,4 +1,4 @@
-"""Converts between a :class:`HeldWrite` and its row. A checksum detects a damaged row.
+"""Converts between an :class:`AcceptedWrite` and its row. A checksum detects a damaged row.
 
 In an encrypted row, the readable columns (service, position, time, method, host, spool file,
 length, flags) are the associated data of the encrypted ones: parts of records cannot be exchanged.
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
-from nova_cachemig.model.write import Body, GuestResponse, Headers, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, Headers
 
 COLUMNS: Final = (
     "service", "position", "state", "accepted_us", "method", "url", "host", "headers", "body",
@@ -55,7 +55,7 @@ def load_headers(text: str | bytes) -> Headers:
     return tuple((str(name), str(value)) for name, value in json.loads(text))
 
 
-def _lines(write: HeldWrite) -> str | None:
+def _lines(write: AcceptedWrite) -> str | None:
     """Return URL, client, key and headers as lines; None if they do not fit into lines."""
     headers, key = write.headers, write.key
     text = "\n".join((
@@ -115,7 +115,7 @@ def _place(row: Mapping[str, Any], part: str) -> bytes:
     )).encode()  # fmt: skip
 
 
-def _encrypt(row: dict[str, Any], write: HeldWrite, cipher: Cipher) -> None:
+def _encrypt(row: dict[str, Any], write: AcceptedWrite, cipher: Cipher) -> None:
     digest = (row["spool_digest"] or b"").hex()
     head = _dump((write.url, write.headers, write.client, write.key, digest)).encode()
     encrypted = cipher.encrypt(head, _place(row, "head"))
@@ -155,7 +155,7 @@ def read_headers(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> Headers:
     return _head(row, cipher)[1]
 
 
-def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
+def to_row(write: AcceptedWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
     """Return the row of a write that has just been accepted."""
     body = write.body
     spool = body.spool
@@ -190,7 +190,7 @@ def to_row(write: HeldWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
     return row
 
 
-def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
+def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> AcceptedWrite:
     """Return the write of a row. Raises Damaged with the write's name and the reason."""
     name = f"{row['service']}/{row['position']}"
     if bytes(row["checksum"]) != _checksum(row):
@@ -203,7 +203,7 @@ def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> HeldWrite:
     except DecryptionError as exc:
         raise Damaged(f"write {name}: {exc}") from exc
     body = Body(data=data, spool=row["spool"], length=row["length"], digest=digest)
-    return HeldWrite(
+    return AcceptedWrite(
         service=row["service"],
         position=row["position"],
         accepted_at=row["accepted_us"] / 1_000_000,

@@ -14,7 +14,7 @@ from nova_cachemig.agent.journal.record import Damaged, from_row, micros, respon
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import RecordResponse, SetState, Step, perform
-from nova_cachemig.model.write import HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _sort(
 
 
 def _sort_intact(
-    write: HeldWrite, progress: Progress, send_limits: dict[str, int], found: _Found
+    write: AcceptedWrite, progress: Progress, send_limits: dict[str, int], found: _Found
 ) -> Step | None:
     sent = (write.service, write.position) in progress.sent
     maybe_sent = not progress.complete and write.position <= send_limits.get(write.service, 0)

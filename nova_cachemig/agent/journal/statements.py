@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.record import COLUMNS, RESPONSE_COLUMNS
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
-from nova_cachemig.model.write import HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, WriteState
 
 Done = Callable[[BaseException | None], Any]
 
@@ -25,7 +25,7 @@ class Append:
     ``row`` is made by the caller, while the committing thread waits for the disk.
     """
 
-    write: HeldWrite
+    write: AcceptedWrite
     row: dict[str, Any]
     send_limit: int | None = None
     key: tuple[str, str] | None = None  # digest and fingerprint, if the client chose a key

@@ -34,7 +34,7 @@ from nova_cachemig.agent.journal.statements import (
     SetState,
 )
 from nova_cachemig.agent.journal.writer import GroupCommit
-from nova_cachemig.model.write import GuestResponse, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class Journal:
     # --- changes
 
     def append(
-        self, write: HeldWrite, send_limit: int | None, key: tuple[str, str] | None, done: Done
+        self, write: AcceptedWrite, send_limit: int | None, key: tuple[str, str] | None, done: Done
     ) -> None:
         """Accept a write. Calls ``done(None)`` once it is on disk, else ``done(NotAccepted)``.
 
@@ -137,12 +137,12 @@ class Journal:
         """Allow writes up to ``send_limit`` to be sent. Calls ``done(None)`` once durable."""
         self.writer.submit(RaiseSendLimit(service, send_limit, done))
 
-    def log_sent(self, write: HeldWrite) -> None:
+    def log_sent(self, write: AcceptedWrite) -> None:
         """Call before a write's first byte is sent. Raises OSError: then it must not be sent."""
         self._progress.log_sent(write.service, write.position)
         self.failpoints.hit("sent")
 
-    def log_response(self, write: HeldWrite, response: GuestResponse) -> bool:
+    def log_response(self, write: AcceptedWrite, response: GuestResponse) -> bool:
         """Log the response; :meth:`record_response` must follow. False: logging failed."""
         logged = True
         try:
@@ -154,7 +154,13 @@ class Journal:
         return logged
 
     def record_response(
-        self, write: HeldWrite, response: GuestResponse, *, keep: bool, can_wait: bool, done: Done
+        self,
+        write: AcceptedWrite,
+        response: GuestResponse,
+        *,
+        keep: bool,
+        can_wait: bool,
+        done: Done,
     ) -> None:
         """Record on disk that the guest has responded; with ``keep``, also the response itself.
 
@@ -181,7 +187,7 @@ class Journal:
         await self.writer.submit_and_wait(step)
         self._progress.forget(service, position)
 
-    def move(self, old: int, write: HeldWrite, done: Done) -> None:
+    def move(self, old: int, write: AcceptedWrite, done: Done) -> None:
         """Accept a write that the operator wants sent again, at its new position."""
         row, at = to_row(write, self.spool.cipher), micros(time.time())
         self.writer.submit(Execute(lambda c: queries.move(c, old, row, at), done))
@@ -251,7 +257,7 @@ class Journal:
         except _ERRORS as exc:
             raise JournalError(f"Cannot read the journal's database: {exc}") from exc
 
-    def write_from_row(self, row: WriteRow) -> HeldWrite | UnreadableWrite:
+    def write_from_row(self, row: WriteRow) -> AcceptedWrite | UnreadableWrite:
         """Return the write of a row of :meth:`waiting`."""
         return queries.write_from_row(row, self.spool.cipher)
 

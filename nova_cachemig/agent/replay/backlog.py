@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from nova_cachemig.agent.journal.queries import POSITION, UnreadableWrite, WriteRow
-from nova_cachemig.model.write import HeldWrite
+from nova_cachemig.model.write import AcceptedWrite
 
 LOG = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Backlog:
     def __init__(
         self,
         read: Reader,
-        parse: Callable[[WriteRow], HeldWrite | UnreadableWrite],
+        parse: Callable[[WriteRow], AcceptedWrite | UnreadableWrite],
         *,
         after: int,
         newest: int,
@@ -36,13 +36,13 @@ class Backlog:
         """
         self._read = read
         self._parse = parse
-        self._memory: collections.deque[HeldWrite | WriteRow] = collections.deque()
+        self._memory: collections.deque[AcceptedWrite | WriteRow] = collections.deque()
         self._loaded = after  # the last position that is, or was, in memory
         self._newest = newest
         self._on_disk = newest > after
         self._filling: asyncio.Task[None] | None = None
 
-    def push(self, write: HeldWrite) -> None:
+    def push(self, write: AcceptedWrite) -> None:
         """Add a write that is on disk by now. Its position is behind all others."""
         self._newest = max(self._newest, write.position)
         if write.position <= self._loaded:
@@ -53,14 +53,14 @@ class Backlog:
         else:
             self._on_disk = True
 
-    async def take(self) -> HeldWrite | UnreadableWrite | None:
+    async def take(self) -> AcceptedWrite | UnreadableWrite | None:
         """Return the next write, None if there is none. It may be unreadable."""
         if not self._memory and self._on_disk:
             await self._fill()
         taken = self._memory.popleft() if self._memory else None
         if self._on_disk and len(self._memory) <= _LOW:
             self._fill()  # ahead of need
-        return taken if taken is None or isinstance(taken, HeldWrite) else self._parse(taken)
+        return taken if taken is None or isinstance(taken, AcceptedWrite) else self._parse(taken)
 
     @property
     def next_in_memory(self) -> bool:

@@ -12,7 +12,7 @@ from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.request import head
-from nova_cachemig.model.write import HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, WriteState
 
 _LOOKAHEAD: Final = 64  # writes searched for those that may be sent in parallel
 _PIPELINE_AHEAD: Final = 16  # writes ready to be pipelined; more are taken only from memory
@@ -25,30 +25,30 @@ class SendBuffer:
         self._queue = queue
         self._quarantine = quarantine
         self._spool = spool
-        self._writes: list[HeldWrite] = []
-        self._encoded: tuple[HeldWrite, bytes] | None = None
-        self._checked: HeldWrite | None = None  # its spool file is intact
+        self._writes: list[AcceptedWrite] = []
+        self._encoded: tuple[AcceptedWrite, bytes] | None = None
+        self._checked: AcceptedWrite | None = None  # its spool file is intact
 
     @property
-    def writes(self) -> Sequence[HeldWrite]:
+    def writes(self) -> Sequence[AcceptedWrite]:
         """The writes in order."""
         return self._writes
 
     @property
-    def first(self) -> HeldWrite | None:
+    def first(self) -> AcceptedWrite | None:
         """The first write in order."""
         return self._writes[0] if self._writes else None
 
-    def add(self, write: HeldWrite) -> None:
+    def add(self, write: AcceptedWrite) -> None:
         """Insert a write at its place in the order."""
         bisect.insort(self._writes, write, key=lambda held: held.position)
 
-    def remove(self, write: HeldWrite) -> None:
+    def remove(self, write: AcceptedWrite) -> None:
         """Remove a write that is in flight now."""
         self._writes.remove(write)
         self._encoded = None
 
-    def request_bytes(self, write: HeldWrite) -> bytes:
+    def request_bytes(self, write: AcceptedWrite) -> bytes:
         """Return the request's bytes, without a body in a spool file."""
         if self._encoded is None or self._encoded[0] is not write:
             self._encoded = (write, head(write) + write.body.data)
@@ -84,9 +84,9 @@ class SendBuffer:
                 self._writes.remove(write)
                 await self._quarantine_damaged(write)
 
-    async def _quarantine_damaged(self, write: HeldWrite) -> None:
+    async def _quarantine_damaged(self, write: AcceptedWrite) -> None:
         why = f"write {write.name}: its spool file {write.body.spool} is damaged"
         await self._quarantine.put(write, WriteState.DAMAGED, why)
 
-    async def _is_intact(self, write: HeldWrite) -> bool:
+    async def _is_intact(self, write: AcceptedWrite) -> bool:
         return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)

@@ -22,7 +22,7 @@ from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.agent.replay.request import retry_after
-from nova_cachemig.model.write import GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 LOG = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class InFlightWrites:
         """Ignore all further outcomes: the next start finds the writes on disk."""
         self._stopped = True
 
-    def send(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
+    def send(self, write: AcceptedWrite, connection: guest.GuestConnection) -> None:
         """Send a write.
 
         Raises OSError if the progress cannot be logged, or the connection is closed (NotSent). Then
@@ -82,7 +82,7 @@ class InFlightWrites:
         self._pool.assign(connection, write)
         self.last_sent_at = self._loop.time()
 
-    async def _chunks(self, write: HeldWrite) -> AsyncIterator[bytes]:
+    async def _chunks(self, write: AcceptedWrite) -> AsyncIterator[bytes]:
         if write.body.spool is None:
             return
         chunks = self._journal.spool.read(write.body.spool)
@@ -93,7 +93,7 @@ class InFlightWrites:
 
     def _on_outcome(
         self,
-        write: HeldWrite,
+        write: AcceptedWrite,
         connection: guest.GuestConnection,
         outcome: GuestResponse | BaseException,
     ) -> None:
@@ -111,7 +111,7 @@ class InFlightWrites:
             self._quarantine.start(write, f"the agent failed: {exc!r}")
 
     def _on_guest_response(
-        self, write: HeldWrite, connection: guest.GuestConnection, response: GuestResponse
+        self, write: AcceptedWrite, connection: guest.GuestConnection, response: GuestResponse
     ) -> None:
         pause, now = retry_after(write, response), self._loop.time()
         if pause is None or now >= self._retry_until.setdefault(
@@ -128,7 +128,7 @@ class InFlightWrites:
         self._queue.mark_unsent(write)
         self._loop.call_later(pause, self._put_back, write)
 
-    def _send_next(self, finished: HeldWrite, connection: guest.GuestConnection) -> None:
+    def _send_next(self, finished: AcceptedWrite, connection: guest.GuestConnection) -> None:
         """Send the next writes in one packet when a response arrives, in the simple case.
 
         The sender's task handles the other cases: writes in flight on other connections, a closed
@@ -150,8 +150,8 @@ class InFlightWrites:
             connection.flush()
 
     def _next_for(
-        self, connection: guest.GuestConnection, in_flight: Sequence[HeldWrite]
-    ) -> HeldWrite | None:
+        self, connection: guest.GuestConnection, in_flight: Sequence[AcceptedWrite]
+    ) -> AcceptedWrite | None:
         write = self._buffer.first
         if (
             write is None
@@ -164,7 +164,7 @@ class InFlightWrites:
         return write
 
     def _on_failure(
-        self, write: HeldWrite, connection: guest.GuestConnection, error: BaseException
+        self, write: AcceptedWrite, connection: guest.GuestConnection, error: BaseException
     ) -> None:
         if isinstance(error, guest.ConnectionLost):
             self._pool.record_loss(connection)
@@ -183,10 +183,10 @@ class InFlightWrites:
             LOG.error("Replay of %s failed", write.name, exc_info=error)
             self._quarantine.start(write, f"the agent failed: {error!r}")
 
-    def _requeue(self, write: HeldWrite) -> None:
+    def _requeue(self, write: AcceptedWrite) -> None:
         self._queue.mark_unsent(write)
         self._put_back(write)
 
-    def _put_back(self, write: HeldWrite) -> None:
+    def _put_back(self, write: AcceptedWrite) -> None:
         self._buffer.add(write)
         self._queue.unblock(write)

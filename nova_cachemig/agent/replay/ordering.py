@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nova_cachemig.model.service import Service, WriteMode
-from nova_cachemig.model.write import IDEMPOTENT, HeldWrite
+from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite
 
 
 class OrderingRules:
@@ -35,7 +35,7 @@ class OrderingRules:
     def __init__(self, max_in_flight: int) -> None:
         """``max_in_flight``: writes in parallel; 1 means the total order of acceptance."""
         self._max_in_flight = max_in_flight
-        self._in_flight: dict[int, HeldWrite] = {}
+        self._in_flight: dict[int, AcceptedWrite] = {}
         self._serialized_through = 0
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class OrderingRules:
         """Send writes up to this position one at a time: they were found on disk."""
         self._serialized_through = max(self._serialized_through, position)
 
-    def start(self, write: HeldWrite) -> None:
+    def start(self, write: AcceptedWrite) -> None:
         """Count the write as in flight."""
         self._in_flight[write.position] = write
 
@@ -58,7 +58,9 @@ class OrderingRules:
         """Whether writes are sent in the total order of acceptance."""
         return self._max_in_flight == 1
 
-    def next_write(self, waiting: Sequence[HeldWrite], service: Service) -> HeldWrite | None:
+    def next_write(
+        self, waiting: Sequence[AcceptedWrite], service: Service
+    ) -> AcceptedWrite | None:
         """Return the write to send next, None if none may be sent now.
 
         ``waiting`` is in the order of acceptance.
@@ -67,12 +69,12 @@ class OrderingRules:
             return waiting[0] if waiting else None
         return next(iter(self.candidates(waiting, service)), None)
 
-    def candidates(self, waiting: Iterable[HeldWrite], service: Service) -> list[HeldWrite]:
+    def candidates(self, waiting: Iterable[AcceptedWrite], service: Service) -> list[AcceptedWrite]:
         """Return the writes that may be sent in parallel to those in flight.
 
         Only writes that no order ties to it can overtake a write that must wait.
         """
-        chosen: list[HeldWrite] = []
+        chosen: list[AcceptedWrite] = []
         ahead = _Ahead()
         for other in self._in_flight.values():
             if self._must_be_alone(other, service):
@@ -88,7 +90,7 @@ class OrderingRules:
             ahead.add(write)
         return chosen
 
-    def _must_be_alone(self, write: HeldWrite, service: Service) -> bool:
+    def _must_be_alone(self, write: AcceptedWrite, service: Service) -> bool:
         early_response = service.writes is WriteMode.ACCEPT or write.has_status_url
         return early_response or write.position <= self._serialized_through
 
@@ -103,12 +105,12 @@ class _Ahead:
     def __bool__(self) -> bool:
         return bool(self._clients)
 
-    def add(self, write: HeldWrite) -> None:
+    def add(self, write: AcceptedWrite) -> None:
         page = (write.host, write.url)
         self._clients.add(write.client)
         self._pages[page] = self._pages.get(page, False) or write.method in IDEMPOTENT
 
-    def holds_back(self, write: HeldWrite) -> bool:
+    def holds_back(self, write: AcceptedWrite) -> bool:
         """Whether this write must wait for the response to one of them."""
         idempotent = self._pages.get((write.host, write.url))
         return write.client in self._clients or (
@@ -116,7 +118,7 @@ class _Ahead:
         )
 
 
-def may_pipeline(write: HeldWrite, in_flight: Sequence[HeldWrite]) -> bool:
+def may_pipeline(write: AcceptedWrite, in_flight: Sequence[AcceptedWrite]) -> bool:
     """Whether the write may be sent on the connection on which these are in flight."""
     page = (write.host, write.url)
     return write.body.spool is None and all(

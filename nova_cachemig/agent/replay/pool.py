@@ -13,7 +13,7 @@ from nova_cachemig.agent.replay import sockets
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.ordering import may_pipeline
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import HeldWrite
+from nova_cachemig.model.write import AcceptedWrite
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class ConnectionPool:
         self._source: str | None = conf.journal.replay_source
         self._depth: int = conf.journal.pipeline
         self._idle: list[GuestConnection] = []
-        self._busy: dict[GuestConnection, list[HeldWrite]] = {}  # → its writes in flight
+        self._busy: dict[GuestConnection, list[AcceptedWrite]] = {}  # → its writes in flight
         self._opened_at = 0.0  # loop time of the last send_to()
         self._held_at = 0.0  # loop time at which the gate was last closed
         self._pipelining = True
@@ -76,7 +76,7 @@ class ConnectionPool:
         return len(self._busy)
 
     def find_pipelined(
-        self, write: HeldWrite, in_flight: int | None = None
+        self, write: AcceptedWrite, in_flight: int | None = None
     ) -> GuestConnection | None:
         """Return a connection on which the write can be sent behind others, if there is one.
 
@@ -99,13 +99,13 @@ class ConnectionPool:
         return None
 
     def can_pipeline(
-        self, connection: GuestConnection, write: HeldWrite, ahead: Sequence[HeldWrite]
+        self, connection: GuestConnection, write: AcceptedWrite, ahead: Sequence[AcceptedWrite]
     ) -> bool:
         """Whether the write can be sent behind ``ahead``, the connection's writes in flight."""
         prompt = self._pipelining and connection.prompt
         return prompt and len(ahead) < self._depth and may_pipeline(write, ahead)
 
-    def others_on(self, connection: GuestConnection, write: HeldWrite) -> list[HeldWrite]:
+    def others_on(self, connection: GuestConnection, write: AcceptedWrite) -> list[AcceptedWrite]:
         """Return the connection's writes in flight other than ``write``."""
         return [other for other in self._busy.get(connection, ()) if other is not write]
 
@@ -123,13 +123,13 @@ class ConnectionPool:
         """Whether a connection that has just brought a response may get the next write."""
         return self.gate_open and connection.open and connection.target == self.target
 
-    def assign(self, connection: GuestConnection, write: HeldWrite) -> None:
+    def assign(self, connection: GuestConnection, write: AcceptedWrite) -> None:
         """The write is in flight on this connection."""
         if connection in self._idle:
             self._idle.remove(connection)
         self._busy.setdefault(connection, []).append(write)
 
-    def release(self, connection: GuestConnection, write: HeldWrite) -> None:
+    def release(self, connection: GuestConnection, write: AcceptedWrite) -> None:
         """The write is in flight on this connection no longer."""
         ahead = self._busy.get(connection, [])
         if write not in ahead:

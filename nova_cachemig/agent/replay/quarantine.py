@@ -9,7 +9,7 @@ from typing import Final
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
-from nova_cachemig.model.write import HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, WriteState
 
 LOG = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Quarantine:
         self._on_response = on_response
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, write: HeldWrite, why: str) -> None:
+    def start(self, write: AcceptedWrite, why: str) -> None:
         """Quarantine a write in doubt, in the background.
 
         Until this is done, the ordering rules still count the write as in flight.
@@ -36,7 +36,9 @@ class Quarantine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def put(self, write: HeldWrite | UnreadableWrite, state: WriteState, why: str) -> None:
+    async def put(
+        self, write: AcceptedWrite | UnreadableWrite, state: WriteState, why: str
+    ) -> None:
         """Quarantine a write. Returns when this is on disk."""
         LOG.warning("Write %s/%s is quarantined: %s", write.service, write.position, why)
         while True:
@@ -50,7 +52,7 @@ class Quarantine:
             else:
                 break
         self._queue.finish_quarantined(write, why)
-        if isinstance(write, HeldWrite):
+        if isinstance(write, AcceptedWrite):
             self._on_response(write, None, lambda: None)
 
     async def stop(self) -> None:

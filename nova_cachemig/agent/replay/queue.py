@@ -14,14 +14,14 @@ from nova_cachemig.agent.ports import WriteCounts
 from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.agent.replay.ordering import OrderingRules
 from nova_cachemig.model.service import Service
-from nova_cachemig.model.write import GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 
 class QuarantinedError(Exception):
     """The write is quarantined: it is in doubt, or its record is damaged."""
 
 
-OnResponse = Callable[[HeldWrite, GuestResponse | None, Callable[[], None]], None]
+OnResponse = Callable[[AcceptedWrite, GuestResponse | None, Callable[[], None]], None]
 """Called with each response that is on disk, or with None for a quarantined write. It calls its
 third argument when the client may see the response."""
 
@@ -84,7 +84,7 @@ class WriteQueue:
         return position
 
     def append(
-        self, write: HeldWrite, key: tuple[str, str] | None
+        self, write: AcceptedWrite, key: tuple[str, str] | None
     ) -> tuple[asyncio.Future[None], asyncio.Future[GuestResponse]]:
         """Accept a write: on disk and in the queue.
 
@@ -116,7 +116,7 @@ class WriteQueue:
         self._journal.append(write, send_limit, key, done)
         return accepted, response
 
-    def resend(self, write: HeldWrite) -> None:
+    def resend(self, write: AcceptedWrite) -> None:
         """Send a quarantined write again, as the operator wants: it becomes the newest one."""
         moved = dataclasses.replace(write, position=self.take_position())
         self.waiting += 1
@@ -125,14 +125,14 @@ class WriteQueue:
         # This step is tried again until it succeeds, so there is no error to handle.
         self._journal.move(write.position, moved, lambda _error: self._enqueue(moved, None))
 
-    def _enqueue(self, write: HeldWrite, send_limit: int | None) -> None:
+    def _enqueue(self, write: AcceptedWrite, send_limit: int | None) -> None:
         self.accepted += 1
         if send_limit is not None:
             self.send_limit = max(self.send_limit, send_limit)
         self.backlog.push(write)
         self.notify()
 
-    def _remove_refused(self, write: HeldWrite) -> None:
+    def _remove_refused(self, write: AcceptedWrite) -> None:
         self.waiting -= 1
         self.waiting_bytes -= write.body.length
         self.notify()
@@ -180,25 +180,27 @@ class WriteQueue:
         self.version += 1
         self._changed.set()
 
-    def mark_sent(self, write: HeldWrite) -> None:
+    def mark_sent(self, write: AcceptedWrite) -> None:
         """The write's first byte is being sent."""
         self.waiting -= 1
         self.waiting_bytes -= write.body.length
         self._sent.add(write.position)
         self.last_sent = max(self.last_sent, write.position)
 
-    def mark_unsent(self, write: HeldWrite) -> None:
+    def mark_unsent(self, write: AcceptedWrite) -> None:
         """The write must be sent again. Until :meth:`unblock`, nothing may overtake it."""
         self._sent.discard(write.position)
         self.waiting += 1
         self.waiting_bytes += write.body.length
 
-    def unblock(self, write: HeldWrite) -> None:
+    def unblock(self, write: AcceptedWrite) -> None:
         """The write is in the buffer again: the ordering rules decide when it is sent."""
         self.ordering.finish(write.position)
         self.notify()
 
-    def finish(self, write: HeldWrite, response: GuestResponse, on_response: OnResponse) -> None:
+    def finish(
+        self, write: AcceptedWrite, response: GuestResponse, on_response: OnResponse
+    ) -> None:
         """Record the guest's response; then inform the edge, then the client.
 
         The progress log has the response already.
@@ -222,11 +224,11 @@ class WriteQueue:
         self._recording.add(position)
         self.notify()
 
-    def finish_quarantined(self, write: HeldWrite | UnreadableWrite, why: str) -> None:
+    def finish_quarantined(self, write: AcceptedWrite | UnreadableWrite, why: str) -> None:
         """The write is quarantined, which is on disk: the queue goes on without it."""
         if isinstance(write, UnreadableWrite) or write.position not in self._sent:
             self.waiting -= 1
-            if isinstance(write, HeldWrite):
+            if isinstance(write, AcceptedWrite):
                 self.waiting_bytes -= write.body.length
             if self.waiting == 0:
                 self.waiting_bytes = 0  # the size of an unreadable write is unknown

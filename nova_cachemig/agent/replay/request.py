@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nova_cachemig.model.write import GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 
-def head(write: HeldWrite) -> bytes:
+def head(write: AcceptedWrite) -> bytes:
     """Return the request's head. The body follows unencoded, ``write.body.length`` bytes."""
     lines = [f"{write.method} {write.url} HTTP/1.1", f"host: {write.host}"]
     lines += [f"{name}: {value}" for name, value in write.headers]
@@ -16,7 +16,7 @@ def head(write: HeldWrite) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def retry_after(write: HeldWrite, response: GuestResponse) -> float | None:
+def retry_after(write: AcceptedWrite, response: GuestResponse) -> float | None:
     """Return the seconds after which to send the write again; None if the response is final.
 
     A write may be sent again while a guest that honours keys still processes the first try. Such a

@@ -21,7 +21,7 @@ from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import HeldWrite
+from nova_cachemig.model.write import AcceptedWrite
 
 LOG = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Sender:
             slow = write is not None and self._pool.busy_count and not queue.ordering.is_total
             await queue.wait_for_change(version, guest.PROMPT if slow else None)
 
-    async def _send(self, write: HeldWrite, connection: guest.GuestConnection) -> None:
+    async def _send(self, write: AcceptedWrite, connection: guest.GuestConnection) -> None:
         try:
             self._inflight.send(write, connection)
         except guest.NotSent as exc:
@@ -151,7 +151,7 @@ class Sender:
             LOG.error("Cannot log the progress, so nothing is sent: %s", exc)
             await asyncio.sleep(_DISK_PAUSE)
 
-    async def _connection_for(self, write: HeldWrite) -> guest.GuestConnection | None:
+    async def _connection_for(self, write: AcceptedWrite) -> guest.GuestConnection | None:
         """Return the connection on which the write may be sent now, if there is one.
 
         If this method had to wait, anything may have changed. Then it returns None and notifies the

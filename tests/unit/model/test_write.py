@@ -1,10 +1,10 @@
 import unittest
 from typing import Any
 
-from nova_cachemig.model.write import IDEMPOTENT, Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite, Body, GuestResponse
 
 
-def write(**facts: Any) -> HeldWrite:
+def write(**facts: Any) -> AcceptedWrite:
     known: dict[str, Any] = {
         "service": "shop",
         "position": 7,
@@ -16,7 +16,7 @@ def write(**facts: Any) -> HeldWrite:
         "body": Body.of(b"x"),
         "client": "me",
     }
-    return HeldWrite(**known | facts)
+    return AcceptedWrite(**known | facts)
 
 
 class Bodies(unittest.TestCase):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 from tools.measurement.applied import AppliedError, of_journal
 
 
@@ -34,7 +34,7 @@ class AppliedTest(unittest.TestCase):
     ) -> None:
         headers = (("accept", "*/*"), ("x-request-id", name)) if name else ()
         body = Body.of(b"x")
-        write = HeldWrite(
+        write = AcceptedWrite(
             service, position, 100.0 + position, "PUT", "/a", "shop", headers, body, "10.0.0.1"
         )
         row = to_row(write, cipher) | {"state": "responded", "ended_us": 200_500_000} | columns

@@ -16,7 +16,7 @@ from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.model.service import WriteMode
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
 from tests.functional.replay.path import conf_for, service
 
 
@@ -50,9 +50,9 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         assert isinstance(outcome, Response)
         return outcome.status
 
-    async def take(self) -> HeldWrite:
+    async def take(self) -> AcceptedWrite:
         write = await self.queue.backlog.take()
-        assert isinstance(write, HeldWrite)
+        assert isinstance(write, AcceptedWrite)
         self.queue.mark_sent(write)
         return write
 

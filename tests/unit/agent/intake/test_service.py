@@ -6,9 +6,9 @@ import unittest
 from unittest import mock
 
 from nova_cachemig.agent.intake.service import ServiceIntake, changed_urls
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
-WRITE = HeldWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
+WRITE = AcceptedWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
 
 
 def changed(value: str, status: int = 201) -> tuple[str, ...]:

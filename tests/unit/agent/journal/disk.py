@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.model.write import Body, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 
 
 async def fill(journal: Journal, bodies: Mapping[str, bytes], threshold: int = 1 << 16) -> None:
@@ -27,7 +27,7 @@ async def fill(journal: Journal, bodies: Mapping[str, bytes], threshold: int = 1
         service, _, position = name.partition("/")
         await journal.queue_state(service)
         body = Body.of(data) if len(data) <= threshold else spooled(journal.spool, data)
-        write = HeldWrite(
+        write = AcceptedWrite(
             service, int(position), 1.5, "POST", "/orders", "shop.example",
             (("accept", "*/*"),), body, "10.0.0.1",
         )  # fmt: skip

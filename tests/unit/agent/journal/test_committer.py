@@ -17,11 +17,11 @@ from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.journal.statements import Append, Execute, RecordResponse
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 
 def append(position: int) -> Append:
-    write = HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+    write = AcceptedWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
     return Append(write, to_row(write))
 
 

@@ -16,7 +16,7 @@ from nova_cachemig.agent.journal.record import response_to_row, to_row
 from nova_cachemig.agent.journal.schema import CIPHER_KEYS, METADATA, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Append, RecordResponse, perform
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 OLD, NEW = b"\1" * 32, b"\2" * 32
 
@@ -43,7 +43,7 @@ class KeyCheckTest(unittest.TestCase):
 
     def write(self, body: Body | None = None) -> None:
         body = Body.of(b"x") if body is None else body
-        write = HeldWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
+        write = AcceptedWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
         with self.engine.begin() as connection:
             perform(connection, [Append(write, to_row(write, self.spool.cipher))])
 

@@ -17,7 +17,7 @@ from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import METADATA
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Append, SetState, perform
-from nova_cachemig.model.write import Body, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 
 CIPHER = Cipher({"k": b"\1" * 32}, "k")
 
@@ -33,7 +33,7 @@ class QuarantineTest(unittest.TestCase):
     def append(self, position: int, state: WriteState, body: Body | None = None,
                cipher: Cipher | None = None, service: str = "shop") -> None:  # fmt: skip
         body = body or Body.of(b"\0body")
-        write = HeldWrite(service, position, 1.0, "POST", "/a", "h", (("x", "1"),), body, "c")
+        write = AcceptedWrite(service, position, 1.0, "POST", "/a", "h", (("x", "1"),), body, "c")
         with self.engine.begin() as connection:
             perform(connection, [Append(write, to_row(write, cipher or Cipher()))])
             perform(connection, [SetState(service, position, state, 5, "why")])

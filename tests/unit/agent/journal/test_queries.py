@@ -20,11 +20,11 @@ from nova_cachemig.agent.journal.statements import (
     Step,
     perform,
 )
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
 
 
-def write(position: int, service: str = "shop", body: bytes = b"x") -> HeldWrite:
-    return HeldWrite(
+def write(position: int, service: str = "shop", body: bytes = b"x") -> AcceptedWrite:
+    return AcceptedWrite(
         service, position, 1.0, "POST", f"/{position}", "h", (), Body.of(body), f"c{position}"
     )
 
@@ -40,7 +40,7 @@ class QueriesCase(unittest.TestCase):
     def perform(self, *steps: Step) -> None:
         perform(self.connection, steps)
 
-    def append(self, *writes: HeldWrite, key: tuple[str, str] | None = None) -> None:
+    def append(self, *writes: AcceptedWrite, key: tuple[str, str] | None = None) -> None:
         self.perform(*(Append(one, to_row(one), key=key) for one in writes))
 
     def set_state(self, position: int, state: WriteState, at_us: int = 5) -> None:
@@ -144,7 +144,7 @@ class DeleteExpiredTest(QueriesCase):
 
     def test_spool_files(self) -> None:
         body = Body(spool="0" * 32, length=9, digest=b"d")
-        spooled = HeldWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
+        spooled = AcceptedWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
         self.append(spooled)
         self.assertEqual({"0" * 32}, queries.spool_names(self.connection))
         self.set_state(1, WriteState.DISCARDED)

@@ -24,7 +24,7 @@ from nova_cachemig.agent.journal.record import (
     to_row,
 )
 from nova_cachemig.agent.journal.schema import WRITES
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20)
 BODIES = st.one_of(
@@ -33,7 +33,7 @@ BODIES = st.one_of(
               digest=st.binary(min_size=16, max_size=16)),
 )  # fmt: skip
 WRITE = st.builds(
-    HeldWrite,
+    AcceptedWrite,
     service=TEXT,
     position=st.integers(1, 2**60),
     accepted_at=st.integers(0, 2**50).map(lambda us: us / 1_000_000),
@@ -55,7 +55,7 @@ KEYS = {"k": b"\1" * 32}
 CIPHERS = st.sampled_from([Cipher(), Cipher(KEYS, "k")])
 
 
-def older_row(write: HeldWrite) -> dict[str, Any]:
+def older_row(write: AcceptedWrite) -> dict[str, Any]:
     """The row as agents made it before there were records of lines."""
     row = to_row(write) | {
         "url": write.url,
@@ -72,7 +72,7 @@ class RecordTest(unittest.TestCase):
         self.assertLessEqual(set(COLUMNS), {column.name for column in WRITES.columns})
 
     @given(WRITE, CIPHERS)
-    def test_round_trip(self, write: HeldWrite, cipher: Cipher) -> None:
+    def test_round_trip(self, write: AcceptedWrite, cipher: Cipher) -> None:
         row = to_row(write, cipher)
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
@@ -80,18 +80,18 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(write.headers, read_headers(row, Cipher(KEYS)))
 
     @given(WRITE)
-    def test_older_records_are_read(self, write: HeldWrite) -> None:
+    def test_older_records_are_read(self, write: AcceptedWrite) -> None:
         self.assertEqual(write, from_row(older_row(write)))
 
     def test_an_older_record_as_it_was_on_disk(self) -> None:
-        write = HeldWrite(
+        write = AcceptedWrite(
             "shop", 7, 1.5, "PUT", "/a?b", "h", (("x", "1"),), Body.of(b"body"), "c", key='"k"',
             has_status_url=True,
         )  # fmt: skip
         self.assertEqual("3475b92f514d1a69", older_row(write)["checksum"].hex())
 
     @given(WRITE, st.sampled_from(["\n", "\0", "\xe9"]), st.sampled_from(["url", "client", "key"]))
-    def test_what_does_not_fit_into_lines(self, write: HeldWrite, odd: str, where: str) -> None:
+    def test_what_does_not_fit_into_lines(self, write: AcceptedWrite, odd: str, where: str) -> None:
         changed: dict[str, Any] = {where: f"a{odd}b"}
         write = dataclasses.replace(write, **changed)
         row = to_row(write)
@@ -102,7 +102,7 @@ class RecordTest(unittest.TestCase):
            st.sampled_from([c for c in COLUMNS if c not in {"state", "wants_later"}]),
            st.data())  # fmt: skip
     def test_any_change_is_damage(
-        self, write: HeldWrite, cipher: Cipher, column: str, data: st.DataObject
+        self, write: AcceptedWrite, cipher: Cipher, column: str, data: st.DataObject
     ) -> None:
         row = to_row(write, cipher)
         old = row[column]
@@ -136,7 +136,7 @@ class EncryptedRecordTest(unittest.TestCase):
 
     @given(WRITE, WRITE, st.sampled_from(["headers", "body"]))
     def test_pieces_of_records_cannot_be_exchanged(
-        self, one: HeldWrite, other: HeldWrite, part: str
+        self, one: AcceptedWrite, other: AcceptedWrite, part: str
     ) -> None:
         assume((one.service, one.position) != (other.service, other.position))
         row, donor = to_row(one, self.cipher), to_row(other, self.cipher)
@@ -146,7 +146,7 @@ class EncryptedRecordTest(unittest.TestCase):
 
     @given(WRITE, st.data())
     def test_what_is_readable_is_bound_to_what_is_not(
-        self, write: HeldWrite, data: st.DataObject
+        self, write: AcceptedWrite, data: st.DataObject
     ) -> None:
         row = to_row(write, self.cipher)
         for column, other in (
@@ -166,7 +166,7 @@ class EncryptedRecordTest(unittest.TestCase):
 
     @given(WRITE, st.data())
     def test_a_flipped_bit_under_a_right_checksum(
-        self, write: HeldWrite, data: st.DataObject
+        self, write: AcceptedWrite, data: st.DataObject
     ) -> None:
         row = to_row(write, self.cipher)
         raw = bytearray(base64.b64decode(row["headers"]))
@@ -177,7 +177,7 @@ class EncryptedRecordTest(unittest.TestCase):
             from_row(self.forged(row, headers=changed), self.cipher)
 
     def test_without_the_key_it_is_named(self) -> None:
-        write = HeldWrite("shop", 7, 1.0, "PUT", "/", "h", (), Body.of(b"x"), "c")
+        write = AcceptedWrite("shop", 7, 1.0, "PUT", "/", "h", (), Body.of(b"x"), "c")
         with self.assertRaisesRegex(Damaged, "write shop/7: .* key 'k', which is not available"):
             from_row(to_row(write, self.cipher))
 

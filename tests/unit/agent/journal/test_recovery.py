@@ -21,13 +21,13 @@ from nova_cachemig.agent.journal.recovery import Recovered, recover
 from nova_cachemig.agent.journal.schema import METADATA, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import Append, RaiseSendLimit, RecordResponse, perform
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 WINDOW = 4
 
 
-def make(position: int, method: str, *, honours: bool = False) -> HeldWrite:
-    return HeldWrite("shop", position, 1.0, method, f"/{position}", "h", (), Body.of(b"x"),
+def make(position: int, method: str, *, honours: bool = False) -> AcceptedWrite:
+    return AcceptedWrite("shop", position, 1.0, method, f"/{position}", "h", (), Body.of(b"x"),
                      "c", key='"k"', honours_keys=honours)  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class Protocol(RuleBasedStateMachine):
         self.spool = Spool(path / "spool")
         self.spool.prepare()
         self.guest: list[int] = []  # positions, in the order of application
-        self.writes: dict[int, HeldWrite] = {}
+        self.writes: dict[int, AcceptedWrite] = {}
         self.doubtful: set[int] = set()
         self.unrecorded: list[int] = []  # with a response, not yet committed
         self.recorded: set[int] = set()
@@ -195,7 +195,7 @@ class DamageTest(unittest.TestCase):
         with self.engine.begin() as connection:
             return recover(connection, progress_module.Progress(complete=True), self.spool)
 
-    def append(self, *writes: HeldWrite) -> None:
+    def append(self, *writes: AcceptedWrite) -> None:
         with self.engine.begin() as connection:
             perform(connection, [Append(write, to_row(write)) for write in writes])
 
@@ -216,7 +216,7 @@ class DamageTest(unittest.TestCase):
         file = self.spool.create()
         file.write(b"content")
         body = file.seal()
-        write = HeldWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
+        write = AcceptedWrite("shop", 1, 1.0, "PUT", "/", "h", (), body, "c")
         self.append(write)
         self.assertEqual(1, self.recover().waiting)
         (self.spool.directory / str(body.spool)).write_bytes(b"c0ntent")

@@ -21,13 +21,13 @@ from nova_cachemig.agent.journal.statements import (
     perform,
     perform_in_one_statement,
 )
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 SERVICES = ("shop", "shöp / 2")
 
 
 def append(service: str, position: int) -> Append:
-    write = HeldWrite(service, position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+    write = AcceptedWrite(service, position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
     return Append(write, to_row(write))
 
 

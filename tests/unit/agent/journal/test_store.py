@@ -15,15 +15,15 @@ from nova_cachemig.agent.journal.errors import JournalError, JournalLocked, NotA
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import POSITION
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
 from tests.functional.replay.path import conf_for
 
 RESPONSE = GuestResponse(201, (("x", "1"),), Body.of(b"made"))
 
 
-def write(position: int, method: str = "POST", body: Body | None = None) -> HeldWrite:
+def write(position: int, method: str = "POST", body: Body | None = None) -> AcceptedWrite:
     body = Body.of(b"x") if body is None else body
-    return HeldWrite("shop", position, 1.0, method, "/", "h", (), body, "c")
+    return AcceptedWrite("shop", position, 1.0, method, "/", "h", (), body, "c")
 
 
 class JournalTest(unittest.IsolatedAsyncioTestCase):
@@ -46,10 +46,10 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         if (error := await future) is not None:
             raise error
 
-    async def accept(self, one: HeldWrite) -> None:
+    async def accept(self, one: AcceptedWrite) -> None:
         await self.wait(self.journal.append, one, None, None)
 
-    async def respond(self, one: HeldWrite, *, keep: bool) -> None:
+    async def respond(self, one: AcceptedWrite, *, keep: bool) -> None:
         self.journal.log_sent(one)
         self.assertTrue(self.journal.log_response(one, RESPONSE))
         await self.wait(self.journal.record_response, one, RESPONSE, keep=keep, can_wait=False)

@@ -18,11 +18,11 @@ from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.agent.journal.statements import Append, Execute, RaiseSendLimit
 from nova_cachemig.agent.journal.writer import GroupCommit
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 
 
 def append(position: int) -> Append:
-    write = HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+    write = AcceptedWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
     return Append(write, to_row(write))
 
 

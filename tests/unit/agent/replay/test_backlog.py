@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from nova_cachemig.agent.journal.queries import write_from_row
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.replay.backlog import Backlog
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 
 
-def make(position: int) -> HeldWrite:
-    return HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+def make(position: int) -> AcceptedWrite:
+    return AcceptedWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
 
 
 def row(position: int) -> tuple[object, ...]:
@@ -63,7 +63,7 @@ class BacklogTest(unittest.TestCase):
     async def take(self, backlog: Backlog) -> int:
         while (write := await backlog.take()) is None:
             self.assertTrue(backlog.has_more())
-        assert isinstance(write, HeldWrite)
+        assert isinstance(write, AcceptedWrite)
         return write.position
 
     def test_nothing_to_take(self) -> None:

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.replay.buffer import SendBuffer
-from nova_cachemig.model.write import Body, HeldWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 
 
-def write(position: int, spool: str | None = None) -> HeldWrite:
+def write(position: int, spool: str | None = None) -> AcceptedWrite:
     body = Body.of(b"x") if spool is None else Body(spool=spool, length=9)
-    return HeldWrite("shop", position, 1.0, "PUT", f"/{position}", "h", (), body, "c")
+    return AcceptedWrite("shop", position, 1.0, "PUT", f"/{position}", "h", (), body, "c")
 
 
 class ListBacklog:
     """Writes in memory, then writes on disk."""
 
-    def __init__(self, memory: Sequence[HeldWrite | UnreadableWrite],
-                 disk: Sequence[HeldWrite] = ()) -> None:  # fmt: skip
+    def __init__(self, memory: Sequence[AcceptedWrite | UnreadableWrite],
+                 disk: Sequence[AcceptedWrite] = ()) -> None:  # fmt: skip
         self.memory, self.disk = list(memory), list(disk)
 
     def has_more(self) -> bool:
@@ -33,7 +33,7 @@ class ListBacklog:
     def next_in_memory(self) -> bool:
         return bool(self.memory)
 
-    async def take(self) -> HeldWrite | UnreadableWrite:
+    async def take(self) -> AcceptedWrite | UnreadableWrite:
         return self.memory.pop(0) if self.memory else self.disk.pop(0)
 
 
@@ -42,7 +42,7 @@ class SendBufferTest(unittest.IsolatedAsyncioTestCase):
         self.quarantined: list[tuple[int, WriteState]] = []
         self.looked_at: list[str | None] = []
 
-        async def put(one: HeldWrite | UnreadableWrite, state: WriteState, _why: str) -> None:
+        async def put(one: AcceptedWrite | UnreadableWrite, state: WriteState, _why: str) -> None:
             self.quarantined.append((one.position, state))
 
         def intact(body: Body) -> bool:

@@ -18,7 +18,7 @@ from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.conf import agent as agent_conf
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Service, Target
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 HERE, THERE = Target("192.0.2.1", 80), Target("192.0.2.2", 80)
@@ -88,7 +88,7 @@ class SendNextTest(unittest.IsolatedAsyncioTestCase):
 
     async def accept(self, method, url=None, **facts):
         position = self.queue.take_position()
-        write = HeldWrite("shop", position, 1.0, method, url or f"/{position}", "h", (),
+        write = AcceptedWrite("shop", position, 1.0, method, url or f"/{position}", "h", (),
                           Body.of(b"x"), "me", **facts)  # fmt: skip
         accepted, response = self.queue.append(write, None)
         await accepted
@@ -237,7 +237,9 @@ class SendNextTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_not_an_upload(self):
         await self.begin(count=2)
-        spooled = HeldWrite("shop", 0, 1.0, "POST", "/", "h", (), Body(spool="x", length=9), "me")
+        spooled = AcceptedWrite(
+            "shop", 0, 1.0, "POST", "/", "h", (), Body(spool="x", length=9), "me"
+        )
         self.sender._buffer.add(spooled)
         self.assertFalse(self.sends_next())
         self.assertIn(spooled, self.sender._buffer.writes)
@@ -250,7 +252,7 @@ class SendNextTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_not_while_a_write_is_being_quarantined(self):
         await self.begin()
-        other = HeldWrite("shop", 99, 1.0, "POST", "/", "h", (), Body(), "me")
+        other = AcceptedWrite("shop", 99, 1.0, "POST", "/", "h", (), Body(), "me")
         self.queue.ordering.start(other)
         self.assertFalse(self.sends_next())
         self.queue.ordering.finish(99)

@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.replay.ordering import OrderingRules, may_pipeline
 from nova_cachemig.model.service import Service, WriteMode
-from nova_cachemig.model.write import IDEMPOTENT, Body, HeldWrite
+from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite, Body
 
 HOLD = Service("shop", "uuid", 80, ("192.0.2.1", 80))
 ACCEPT = Service("shop", "uuid", 80, ("192.0.2.1", 80), writes=WriteMode.ACCEPT)
 
 
 def write(position, client="a", method="POST", url="/orders", **more):
-    return HeldWrite("shop", position, 0.0, method, url, "shop.example", (), Body(), client, **more)
+    return AcceptedWrite(
+        "shop", position, 0.0, method, url, "shop.example", (), Body(), client, **more
+    )
 
 
 class CandidatesTest(unittest.TestCase):
@@ -165,6 +167,6 @@ class MayPipelineTest(unittest.TestCase):
 
     def test_not_an_upload(self):
         put = write(1, "a", "PUT", "/a")
-        upload = HeldWrite("shop", 2, 0.0, "PUT", "/b", "h", (), Body(spool="x", length=9), "b")
+        upload = AcceptedWrite("shop", 2, 0.0, "PUT", "/b", "h", (), Body(spool="x", length=9), "b")
         self.assertFalse(may_pipeline(upload, [put]))
         self.assertFalse(may_pipeline(put, [upload]))

@@ -10,7 +10,7 @@ from nova_cachemig.agent.replay import pool as pool_module
 from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import NO_BODY, HeldWrite
+from nova_cachemig.model.write import NO_BODY, AcceptedWrite
 
 HERE = Target("192.0.2.1", 80)
 
@@ -22,8 +22,8 @@ def make_pool() -> ConnectionPool:
     return ConnectionPool(conf, "shop")
 
 
-def write(position: int) -> HeldWrite:
-    return HeldWrite("shop", position, 0.0, "PUT", f"/{position}", "h", (), NO_BODY, "c")
+def write(position: int) -> AcceptedWrite:
+    return AcceptedWrite("shop", position, 0.0, "PUT", f"/{position}", "h", (), NO_BODY, "c")
 
 
 class FindPipelinedTest(unittest.TestCase):

@@ -11,9 +11,9 @@ from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.replay import quarantine
 from nova_cachemig.agent.replay.quarantine import Quarantine
-from nova_cachemig.model.write import NO_BODY, HeldWrite, WriteState
+from nova_cachemig.model.write import NO_BODY, AcceptedWrite, WriteState
 
-WRITE = HeldWrite("shop", 7, 1.0, "POST", "/", "h", (), NO_BODY, "c")
+WRITE = AcceptedWrite("shop", 7, 1.0, "POST", "/", "h", (), NO_BODY, "c")
 
 
 class QuarantineTest(unittest.IsolatedAsyncioTestCase):
@@ -29,7 +29,7 @@ class QuarantineTest(unittest.IsolatedAsyncioTestCase):
         queue = mock.Mock()
         queue.finish_quarantined = lambda write, why: self.events.append(("queue", write, why))
 
-        def on_response(write: HeldWrite, response: None, release: Any) -> None:
+        def on_response(write: AcceptedWrite, response: None, release: Any) -> None:
             self.events.append(("response", write, response))
 
         return Quarantine(mock.Mock(quarantine=to_disk), queue, on_response)

@@ -15,7 +15,7 @@ from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
 from nova_cachemig.agent.replay.queue import QuarantinedError, WriteQueue
 from nova_cachemig.model.service import Service
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))
 RESPONSE = GuestResponse(200)
@@ -25,18 +25,18 @@ class CallbackJournal:
     """Keeps the callbacks of its steps; a test completes them."""
 
     def __init__(self) -> None:
-        self.appends: list[tuple[HeldWrite, int | None, Callable[[Any], None]]] = []
+        self.appends: list[tuple[AcceptedWrite, int | None, Callable[[Any], None]]] = []
         self.recorded: list[tuple[int, bool, bool, Callable[[Any], None]]] = []
         self.moved: list[tuple[int, int]] = []
 
-    def append(self, write: HeldWrite, send_limit: int | None, _key: Any, done: Any) -> None:
+    def append(self, write: AcceptedWrite, send_limit: int | None, _key: Any, done: Any) -> None:
         self.appends.append((write, send_limit, done))
 
-    def record_response(self, write: HeldWrite, _response: Any, *, keep: bool, can_wait: bool,
+    def record_response(self, write: AcceptedWrite, _response: Any, *, keep: bool, can_wait: bool,
                         done: Any) -> None:  # fmt: skip
         self.recorded.append((write.position, keep, can_wait, done))
 
-    def move(self, old: int, write: HeldWrite, done: Any) -> None:
+    def move(self, old: int, write: AcceptedWrite, done: Any) -> None:
         self.moved.append((old, write.position))
         done(None)
 
@@ -54,18 +54,18 @@ class QueueCase(unittest.IsolatedAsyncioTestCase):
         self.queue = WriteQueue(self.journal, SERVICE, state, window)  # type: ignore[arg-type]
         return self.queue
 
-    def append(self, size: int = 3, **facts: Any) -> tuple[HeldWrite, Any, Any]:
+    def append(self, size: int = 3, **facts: Any) -> tuple[AcceptedWrite, Any, Any]:
         position = self.queue.take_position()
         body = Body.of(b"x" * size)
-        write = HeldWrite("shop", position, 1.0, "POST", "/", "h", (), body, "c", **facts)
+        write = AcceptedWrite("shop", position, 1.0, "POST", "/", "h", (), body, "c", **facts)
         return write, *self.queue.append(write, None)
 
-    def accept(self, size: int = 3, **facts: Any) -> tuple[HeldWrite, Any]:
+    def accept(self, size: int = 3, **facts: Any) -> tuple[AcceptedWrite, Any]:
         write, _accepted, response = self.append(size, **facts)
         self.journal.appends[-1][2](None)
         return write, response
 
-    def finish(self, write: HeldWrite) -> None:
+    def finish(self, write: AcceptedWrite) -> None:
         self.queue.finish(write, RESPONSE, lambda _write, _response, release: release())
 
 

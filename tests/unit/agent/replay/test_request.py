@@ -5,13 +5,14 @@ from __future__ import annotations
 import unittest
 
 from nova_cachemig.agent.replay.request import head, retry_after
-from nova_cachemig.model.write import Body, GuestResponse, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 
 class RequestTest(unittest.TestCase):
-    def make(self, **facts: object) -> HeldWrite:
-        return HeldWrite("shop", 1, 1.0, "PUT", "/a?b", "h:8", (("x", "\xe9"),), Body.of(b"abc"),
-                         "c", **facts)  # fmt: skip
+    def make(self, **facts: object) -> AcceptedWrite:
+        return AcceptedWrite(
+            "shop", 1, 1.0, "PUT", "/a?b", "h:8", (("x", "\xe9"),), Body.of(b"abc"), "c", **facts
+        )
 
     def test_head(self) -> None:
         expected = b'PUT /a?b HTTP/1.1\r\nhost: h:8\r\nx: \xe9\r\nidempotency-key: "k"\r\n'

@@ -13,7 +13,7 @@ from nova_cachemig.agent.replay import sockets
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import Body, HeldWrite
+from nova_cachemig.model.write import AcceptedWrite, Body
 from tests.functional.replay.path import conf_for, service
 
 HERE = Target("192.0.2.1", 80)
@@ -44,9 +44,9 @@ class SenderTest(unittest.IsolatedAsyncioTestCase):
         self.connecting.set()
         await asyncio.Event().wait()  # the guest never accepts
 
-    async def accept(self) -> HeldWrite:
+    async def accept(self) -> AcceptedWrite:
         position = self.queue.take_position()
-        write = HeldWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
+        write = AcceptedWrite("shop", position, 1.0, "POST", "/", "h", (), Body.of(b"x"), "c")
         accepted, _ = self.queue.append(write, None)
         await accepted
         return write
