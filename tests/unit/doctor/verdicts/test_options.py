@@ -37,8 +37,10 @@ class OptionsTest(unittest.TestCase):
                         names = {d.name for d in option.deprecated_opts if d.name}
                         names |= {option.dest} if option.deprecated_for_removal else set()
                         former |= {(group.name, name.replace("-", "_")) for name in names}
-        ours = {key for key in former if key[0] != "nova"}  # that group is keystoneauth1's
-        self.assertEqual({*_RENAMED, *_REPLACED}, ours)
+        known = {*_RENAMED, *_REPLACED}
+        # Most options of [nova] are keystoneauth1's, and the agent advises only on some of them.
+        ours = {key for key in former if key[0] != "nova" or key in known}
+        self.assertEqual(known, ours)
 
 
 if __name__ == "__main__":
