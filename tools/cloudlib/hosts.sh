@@ -106,13 +106,9 @@ front_addresses() {
 }
 
 private_dirs() {  # HOST
-    case $1 in
-        compute*)
-            echo /run/libvirt /etc/libvirt /etc/sasl2 /var/lib/libvirt /var/log/libvirt \
-                /var/cache/libvirt
-            [[ -z $LIBVIRT_PKI ]] || echo /etc/pki
-            ;;
-    esac
+    [[ $1 == compute* ]] || return 0
+    echo /run/libvirt /etc/libvirt /etc/sasl2 /var/lib/libvirt /var/log/libvirt /var/cache/libvirt \
+        ${LIBVIRT_PKI:+/etc/pki}
 }
 
 hold_host() {  # HOST: start the process that holds its namespaces
