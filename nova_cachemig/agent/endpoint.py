@@ -53,7 +53,7 @@ class _OnLoop:
         try:
             return future.result(limit)
         except TimeoutError as exc:
-            raise ValueError(f"the agent was not done within {limit:.0f} s") from exc
+            raise ValueError(f"the agent did not finish within {limit:.0f} s") from exc
         except ComponentError as exc:
             raise ValueError(str(exc)) from exc
         finally:

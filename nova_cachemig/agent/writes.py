@@ -165,7 +165,7 @@ class Writes:
                     while await self.journal.delete_expired(cutoff.now()):
                         pass
             except ComponentError as exc:
-                LOG.warning("The upkeep of the journal failed and is tried again: %s", exc)
+                LOG.warning("The maintenance of the journal failed; trying again: %s", exc)
 
     async def _resend_decided(self) -> None:
         for name, intake in tuple(self._intakes.items()):
@@ -182,7 +182,7 @@ class Writes:
                     damaged = WriteState.DAMAGED
                     await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
-                LOG.info("Write %s is sent again: an operator decided so", write.name)
+                LOG.info("Write %s is sent again, as the operator decided", write.name)
                 await intake.barrier.hold_reads(write.host, write.url, write.client)
                 intake.queue.resend(write)
             if writes:

@@ -53,7 +53,7 @@ def main() -> int:
     if os.geteuid() == 0:
         LOG.warning(
             "the agent runs as root, and so do HAProxy and Varnish, which serve the Internet: "
-            "give them an own account with ambient capabilities (User= in the systemd unit)"
+            "give them a separate account with ambient capabilities (User= in the systemd unit)"
         )
     try:
         uvloop.run(_run(conf))  # what benchmarks/journal measures

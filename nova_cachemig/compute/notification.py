@@ -82,7 +82,7 @@ def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> MigrationEvent:
             return _event(_UNVERSIONED[name], ctxt, message, data["instance_id"], data, ".")
     except (KeyError, TypeError, AttributeError) as exc:
         raise NotUnderstoodError(f"{name}: {exc!r}") from exc
-    raise NotUnderstoodError(f"no notification of a live migration: {name!r:.100}")
+    raise NotUnderstoodError(f"not a notification of a live migration: {name!r:.100}")
 
 
 def _event(

@@ -35,7 +35,7 @@ def _connection(conf: cfg.ConfigOpts) -> Verdict:
     if not conf.cachemig.watch_guests:
         return skipped("[cachemig] watch_guests is false")
     if not conf.libvirt.connection_uri and not any(path.exists() for path in _SOCKETS):
-        return skipped("no libvirt runs here: this host is no compute host")
+        return skipped("no libvirt runs here: this host is not a compute host")
     try:
         libvirt: Any = importlib.import_module("libvirt")
     except ImportError:

@@ -34,7 +34,10 @@ def load(conf: cfg.ConfigOpts) -> Cipher:
         keys = _from_file(options.key_file)
     newest = list(keys)[-1] if options.encryption != "none" else None
     if newest in options.lost_keys:
-        raise JournalError(f"[journal] lost_keys names {newest!r}, the key for new writes")
+        raise JournalError(
+            f"[journal] lost_keys names {newest!r}, the last key, which encrypts new writes. "
+            "Append a new key"
+        )
     kept = {name: key for name, key in keys.items() if name not in options.lost_keys}
     return Cipher(kept, newest)
 

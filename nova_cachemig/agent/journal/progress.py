@@ -130,7 +130,7 @@ class ProgressLog:
         self._append((service, position), _entry(_SENT, service, position))
 
     def log_response(self, service: str, position: int, response: GuestResponse) -> None:
-        """Call when the response has arrived. Raises OSError: a crash now leaves doubt."""
+        """Call when the response has arrived. Raises OSError: a crash now would lose it."""
         if self._cipher.key_id is None:
             entry = _entry(_RESPONSE, service, position, _pack(response))
         else:

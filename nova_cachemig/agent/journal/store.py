@@ -149,7 +149,9 @@ class Journal:
             self._progress.log_response(write.service, write.position, response)
         except OSError as exc:
             logged = False
-            LOG.warning("Response to %s not logged; a crash now leaves doubt: %s", write.name, exc)
+            LOG.warning(
+                "The response to %s is not logged; a crash now would lose it: %s", write.name, exc
+            )
         self.failpoints.hit("responded")
         return logged
 

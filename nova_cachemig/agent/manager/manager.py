@@ -95,7 +95,9 @@ class HandoverManager:
         if known is not None and known.id == handover:
             return
         if time.time() - at > STALE:  # it was queued while no agent was running
-            LOG.info("handover %s: begun %.0f s ago: too late", handover, time.time() - at)
+            LOG.info(
+                "handover %s: ignored, because it began %.0f s ago", handover, time.time() - at
+            )
             return
         self._warn_of_unprotected(handover)
         if not self._routes_of(handover.instance):

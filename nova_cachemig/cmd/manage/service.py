@@ -248,7 +248,9 @@ def _reload(command: Command) -> None:
         with online_agent(command) as agent:
             errors = agent.reload()
     except ComponentError as exc:
-        raise ComponentError(f"the file is written, but not in force: {exc}") from exc
+        raise ComponentError(
+            f"the file is written, but the agent has not applied it: {exc}"
+        ) from exc
     if errors:
         raise NotReloadedError(errors)
 

@@ -153,8 +153,8 @@ def flags(conflicts: Sequence[str]) -> Verdict:
     return failed(
         f"These exist in RabbitMQ with other flags: {', '.join(conflicts)}",
         "Run the same version of nova-cachemig on every host. Then stop its services, delete "
-        "these exchanges and queues (rabbitmqctl delete_queue NAME; an exchange goes with its "
-        "last queue), and start the services again",
+        "these exchanges and queues (rabbitmqctl delete_queue NAME; RabbitMQ deletes an exchange "
+        "with its last queue), and start the services again",
     )
 
 

@@ -12,8 +12,8 @@ def services(directory: str, found: int, mistakes: Mapping[str, Sequence[str]]) 
     verdicts = [
         failed(
             "; ".join(lines),
-            f"Correct {where}. While a file has a mistake, the agent keeps the services that it "
-            "has read before, and reads none at its start",
+            f"Correct {where}. Until then, a running agent keeps the services that it has read, "
+            "and an agent that starts has none",
         )
         for where, lines in mistakes.items()
     ]

@@ -57,11 +57,11 @@ def _rights(found: Directory, account: int | None) -> Verdict:
     if account not in {None, 0, found.owner}:
         return failed(
             f"{found.path} belongs to user id {found.owner}, and the agent runs as {account}",
-            f"chown -R the agent's account {found.path}",
+            f"chown -R {account} {found.path}",
         )
     if found.mode & 0o007:
         return warning(
-            f"{found.path} has mode {found.mode:04o}: every account of this node may enter it",
+            f"{found.path} has mode {found.mode:04o}: every account on this node may enter it",
             f"chmod 0700 {found.path}",
         )
     return ok(f"{found.path} has mode {found.mode:04o} and belongs to user id {found.owner}")
@@ -103,7 +103,7 @@ def runtime_dir(found: Directory, account: int | None) -> Verdict:
     if account not in {None, 0, found.owner}:
         return failed(
             f"{found.path} belongs to user id {found.owner}, and the agent runs as {account}",
-            f"chown the agent's account {found.path}",
+            f"chown {account} {found.path}",
         )
     return ok(f"{found.path} exists, on a file system of type {found.file_system or 'unknown'}")
 

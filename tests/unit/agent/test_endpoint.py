@@ -103,7 +103,7 @@ class EndpointTest(LoopCase):
     def test_a_request_ends_at_its_deadline(self) -> None:
         with (
             mock.patch.object(endpoint, "LOOP_LIMIT", 0.05),
-            self.assertRaisesRegex(ValueError, "the agent was not done within"),
+            self.assertRaisesRegex(ValueError, "the agent did not finish within"),
         ):
             self.endpoint.wait_warm({}, HandoverId("u1", "r"), 0.01)
 

@@ -76,7 +76,10 @@ class OnlineTest(ManageCase):
 class WithoutAgentTest(ManageCase):
     def test_add_says_that_the_file_is_written_but_not_in_force(self) -> None:
         err = self.fails("--timeout", "0.2", *ADD)
-        self.assertIn("the file is written, but not in force: agent cache1 does not respond", err)
+        self.assertIn(
+            "the file is written, but the agent has not applied it: agent cache1 does not respond",
+            err,
+        )
         self.assertTrue((self.root / "services.d" / "shop.yaml").exists())
 
     def test_add_says_whether_the_guest_is_reachable(self) -> None:
