@@ -106,9 +106,10 @@ class Cloud:
         chosen: list[str] = json.loads(self.client("ask", str(times)).splitlines()[-1])
         return chosen
 
-    def client(self, *arguments: str) -> str:
-        """Run :mod:`.nova_client`; return what it prints."""
-        return self._run([self.python, "-W", "ignore", str(CLIENT), str(self.conf), *arguments])
+    def client(self, *arguments: str, more: Path | None = None) -> str:
+        """Run :mod:`.nova_client`; return what it prints. ``more``: another file of options."""
+        files = ",".join(str(path) for path in (self.conf, more) if path is not None)
+        return self._run([self.python, "-W", "ignore", str(CLIENT), files, *arguments])
 
     def manage(self, *arguments: str) -> None:
         """Run nova-manage."""

@@ -1,4 +1,4 @@
-"""A client of a real Nova, run by the Python of that Nova: ``nova_client.py CONF hosts|ask …``.
+"""A client of a real Nova, run by the Python of that Nova: ``nova_client.py CONF COMMAND …``.
 
 It needs neither the libraries of the tests nor those of nova-cachemig.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import nova.cmd.scheduler  # noqa: F401  # first: it chooses the kind of threads
@@ -15,6 +16,7 @@ import nova.cmd.scheduler  # noqa: F401  # first: it chooses the kind of threads
 
 from nova import conf as nova_conf
 from nova import config, context, objects, rpc
+from nova.compute import rpcapi as compute_rpcapi
 from nova.objects import base
 from nova.scheduler import rpcapi
 from oslo_utils import timeutils, uuidutils
@@ -97,15 +99,43 @@ def scheduler_choice(admin: context.RequestContext, scheduler: rpcapi.SchedulerA
     return str(found[0][0].service_host)
 
 
+def reach(admin: context.RequestContext, host: str) -> str:
+    """The response of nova-compute to an RPC."""
+    rpc.init(CONF)
+    action = "startup"  # with the fake driver, which sends it back
+    return str(compute_rpcapi.ComputeAPI().host_power_action(admin, host=host, action=action))
+
+
+def notify(times: int) -> list[float]:
+    """Announce so many live migrations as nova-compute does; how many seconds each waits."""
+    rpc.init(CONF)
+    notifier = rpc.get_notifier("compute", host="cmp1")
+    waits = []
+    for _ in range(times):
+        admin = context.RequestContext("user", "project", is_admin=True)
+        payload = {"instance_id": uuidutils.generate_uuid(), "host": "cmp2"}
+        began = time.monotonic()
+        for step in ("start", "end"):
+            notifier.info(admin, f"compute.instance.live_migration.pre.{step}", payload)
+        waits.append(round(time.monotonic() - began, 2))
+    return waits
+
+
 def main(conf: str, command: str, *arguments: str) -> None:
-    config.parse_args(["nova-scheduler", "--config-file", conf])
+    files = [argument for path in conf.split(",") for argument in ("--config-file", path)]
+    config.parse_args(["nova-scheduler", *files])
     objects.register_all()
     base.NovaObject.indirection_api = None
     admin = context.RequestContext("user", "project", is_admin=True)
     if command == "hosts":
         hosts(admin, list(arguments))
-    else:
-        print(json.dumps(ask(admin, int(arguments[0]))))
+        return
+    commands = {
+        "ask": lambda: ask(admin, int(arguments[0])),
+        "reach": lambda: reach(admin, arguments[0]),
+        "notify": lambda: notify(int(arguments[0])),
+    }
+    print(json.dumps(commands[command]()))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""The weigher in a real nova-scheduler with several workers, with eventlet and with native threads.
+"""Real Nova services: the weigher in the workers of nova-scheduler, and the hook in nova-compute.
 
-It runs with the Nova of this environment, and with other releases by ``tools/nova-releases``.
+They run with the Nova of this environment, and with other releases by ``tools/nova-releases``.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 import unittest
 from typing import Any
@@ -17,7 +16,8 @@ from nova_cachemig.model.snapshot import HostLoad, Snapshot
 from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.scheduler.consumer import REMEDY
 from nova_cachemig.scheduler.holder import STALE
-from tests.functional.scheduler.cloud import WORKERS, Cloud, Scheduler
+from tests.faults.cell import ABSENT, LISTENING, TIMEOUT, Cell
+from tests.functional.scheduler.cloud import WORKERS, Scheduler
 
 HOSTS = ("host-a", "host-b")
 ARRIVED = "the first snapshot arrived"
@@ -36,22 +36,24 @@ class OneForecast:
         return self._wire
 
 
-class RealScheduler(unittest.TestCase):
-    cloud: Cloud
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        for name in ("oslo.messaging", "oslo_messaging", "amqp"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        cls.cloud = Cloud()
-        cls.addClassCleanup(cls.cloud.close)
-        cls.cloud.start(HOSTS)
+class RealServices(Cell):
+    hosts = HOSTS
 
     def test_each_worker_gets_the_forecast_with_native_threads(self) -> None:
         self.check(eventlet=False)
 
     def test_each_worker_gets_the_forecast_with_eventlet(self) -> None:
         self.check(eventlet=True)
+
+    def test_nova_compute_logs_whether_an_agent_is_listening(self) -> None:
+        self.configure()
+        services = self.start_nova()
+        self.assertIn("start nova-cachemig-agent", services.await_line("nova-compute", ABSENT))
+        self.assert_nova_serves(services)
+        self.assert_migrations_wait(TIMEOUT)
+        self.start_agent()
+        services.await_line("nova-compute", LISTENING)
+        self.assert_migrations_wait(0.5)
 
     def check(self, *, eventlet: bool) -> None:
         """Without a forecaster, Nova chooses as ever; with one, each worker follows it."""
