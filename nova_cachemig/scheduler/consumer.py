@@ -3,7 +3,8 @@
 Nova creates the weighers before it forks its workers, and neither threads nor connections survive
 a fork. A process therefore starts to listen right after it was forked, or at its first request.
 With eventlet only at its first request: oslo.service replaces eventlet's hub after the fork, and
-threads that were started before never run again. Nova can also run in one process: without a fork,
+threads that were started before never run again. The process that forks the workers does not
+listen. Nova can also run in one process: without a fork,
 it starts ``UNFORKED`` seconds after the weigher was created. All of this happens in daemon threads:
 Nova never waits for the bus.
 """
@@ -80,6 +81,13 @@ class Consumer:
         if self._server is not None:
             self._server.stop()
 
+    def before_fork(self) -> None:
+        """Stop: a process that forks workers does not schedule. A request starts it again."""
+        self._stopped.set()
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop(0.0)
+
     def forked(self) -> None:
         """Start again in a forked process: threads and locks of the parent are gone."""
         self._reset()
@@ -108,15 +116,16 @@ class Consumer:
                 self._conf, options.topic, name, options.transport_url, self.holder.put
             )
             self._since = time.monotonic()
+            self._stopped = threading.Event()
             self._server.start()
             threading.Thread(
                 target=self._request_snapshots,
-                args=(options,),
+                args=(options, self._server, self._stopped),
                 name="cachemig-first-snapshot",
                 daemon=True,
             ).start()
 
-    def _request_snapshots(self, options: Any) -> None:
+    def _request_snapshots(self, options: Any, server: RpcServer, stopped: threading.Event) -> None:
         """Request a snapshot at intervals while there is no fresh one."""
         client = ForecasterClient(
             self._conf,
@@ -124,8 +133,6 @@ class Consumer:
             options.transport_url,
             options.request_timeout,
         )
-        stopped, server = self._stopped, self._server
-        assert server is not None
         # First listen, then ask: no snapshot is missed.
         server.wait_listening(options.request_timeout)
         while not stopped.is_set():
@@ -181,6 +188,8 @@ def _before_fork() -> None:
     for off in _armed:
         off.set()
     _armed.clear()
+    for consumer in _consumers.values():
+        consumer.before_fork()
 
 
 def _in_child() -> None:

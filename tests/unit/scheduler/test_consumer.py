@@ -104,6 +104,20 @@ class Forking(unittest.TestCase):
         self.assertEqual(0, code, "the child does not listen")
         self.assertIsNone(parent._server)
 
+    def test_a_process_that_forks_stops_until_the_next_request(self) -> None:
+        made = conf(self.id())
+        parent = consumer.shared(made)
+        self.addCleanup(consumer.forget, made)
+        parent.ensure()
+        before = parent._server
+        assert before is not None
+        code = self.in_child(lambda: 0 if parent._server not in {None, before} else 1)
+        self.assertEqual(0, code, "the child does not listen")
+        self.assertIsNone(parent._server)
+        self.assertTrue(before.stop(10))
+        parent.ensure()
+        self.assertIsNotNone(parent._server)
+
     def test_with_eventlet_a_child_listens_from_its_first_request(self) -> None:
         """Threads that are started right after the fork would be lost with eventlet's old hub."""
         made = conf(self.id())
