@@ -44,7 +44,7 @@ RETRY: Final = 1.0
 """Seconds between attempts while this agent serves."""
 POLL: Final = 5.0
 """Seconds between attempts while another agent serves."""
-ANSWER: Final = 3.0
+RESPONSE_TIMEOUT: Final = 3.0
 """Seconds in which the holder of the queue responds."""
 _HEARTBEAT: Final = 20
 """Seconds. RabbitMQ closes a connection whose host is gone after twice this time."""
@@ -53,7 +53,7 @@ _REPLY_TO: Final = "amq.rabbitmq.reply-to"
 _ARGUMENTS: Final = {
     "x-queue-type": "classic",  # the virtual host may have another default
     "x-max-length": 100,
-    "x-message-ttl": int(ANSWER * 1000),
+    "x-message-ttl": int(RESPONSE_TIMEOUT * 1000),
 }
 
 
@@ -68,7 +68,7 @@ class Claim(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Owner:
-    """An agent, as it answers for itself. ``process`` is unique; ``host`` may be misconfigured."""
+    """An agent, as it describes itself. ``process`` is unique; ``host`` may be misconfigured."""
 
     host: str
     process: str
@@ -87,9 +87,9 @@ class Owner:
             return cls("?", "?")
 
 
-def judge(us: Owner, answered: Owner | None) -> Claim:
-    """Decide on a queue that another connection holds. ``answered``: its holder's response."""
-    if answered is None or answered.process == us.process:
+def judge(us: Owner, holder: Owner | None) -> Claim:
+    """Decide on a queue that another connection holds. ``holder``: its response, or None."""
+    if holder is None or holder.process == us.process:
         return Claim.STALE
     return Claim.OTHERS
 
@@ -199,9 +199,9 @@ class TopicOwner:
             else:
                 self._hold(connection, channel)
                 return
-        answered = self._ask(connection)
-        claim = judge(self._us, answered)
-        self._set(claim, answered if claim is Claim.OTHERS else None)
+        holder = self._ask(connection)
+        claim = judge(self._us, holder)
+        self._set(claim, holder if claim is Claim.OTHERS else None)
 
     def _is_free(self, connection: amqp.Connection) -> bool:
         """Whether the queue of the other agent is gone, now and after :data:`GRACE` seconds."""
@@ -220,14 +220,14 @@ class TopicOwner:
         return True
 
     def _hold(self, connection: amqp.Connection, channel: amqp.Channel) -> None:
-        """Own the topic and answer for it until the connection breaks or the agent stops."""
+        """Own the topic and say so to others, until the connection breaks or the agent stops."""
 
-        def answer(question: amqp.Message) -> None:
+        def respond(question: amqp.Message) -> None:
             reply_to = question.properties.get("reply_to")
             if reply_to:
                 channel.basic_publish(amqp.Message(self._us.to_bytes()), "", reply_to)
 
-        channel.basic_consume(self._queue, no_ack=True, callback=answer)
+        channel.basic_consume(self._queue, no_ack=True, callback=respond)
         self._faults.recovered(self._cause)
         self._set(Claim.OURS, None)
         while not self._stopping.is_set():
@@ -237,20 +237,20 @@ class TopicOwner:
 
     def _ask(self, connection: amqp.Connection) -> Owner | None:
         """Ask who holds the queue; None without a response."""
-        answers: list[Owner] = []
+        responses: list[Owner] = []
         with link.channel(connection) as channel:
             channel.basic_consume(
                 _REPLY_TO,
                 no_ack=True,
-                callback=lambda message: answers.append(Owner.from_bytes(message.body)),
+                callback=lambda message: responses.append(Owner.from_bytes(message.body)),
             )
             channel.basic_publish(amqp.Message("", reply_to=_REPLY_TO), "", self._queue)
-            for left in _until(time.monotonic() + ANSWER):
-                if answers or self._stopping.is_set():
+            for left in _until(time.monotonic() + RESPONSE_TIMEOUT):
+                if responses or self._stopping.is_set():
                     break
                 with contextlib.suppress(TimeoutError):
                     connection.drain_events(timeout=min(left, 0.5))
-        return answers[0] if answers else None
+        return responses[0] if responses else None
 
     def _set(self, claim: Claim, other: Owner | None) -> None:
         changed = (claim, other) != (self._claim, self._other)

@@ -73,7 +73,7 @@ class Scripted:
     def stop(self) -> None:
         self.stopped.set()
 
-    def tell(self, other: str | None) -> None:
+    def report(self, other: str | None) -> None:
         self.other = other
         self._changed()
 
@@ -101,7 +101,7 @@ class Serving(unittest.TestCase):
         self.assertIn("agent cache2 serves this topic: stop one of the two", logged.output[0])
         self.assertFalse(self.served.listening)
         self.assertIn("cache2", self.served.why_not)
-        self.ownership.tell(None)
+        self.ownership.report(None)
         self.assertTrue(self.served.wait_listening(5))
         self.assertEqual("", self.served.why_not)
 
@@ -119,10 +119,10 @@ class Serving(unittest.TestCase):
             mock.patch.object(server._Attempt, "end", ending),
             self.assertLogs("nova_cachemig.rpc", "ERROR"),
         ):
-            self.ownership.tell("cache2")
+            self.ownership.report("cache2")
             self.assertTrue(ended.wait(5))
         self.assertFalse(self.served.listening)
-        self.ownership.tell(None)
+        self.ownership.report(None)
         self.assertTrue(self.served.wait_listening(5))
 
     def test_stopping_gives_the_topic_up(self) -> None:
