@@ -22,6 +22,7 @@ class Client:
     ) -> None:
         self.name = name
         self.oplog: list[Sent] = []
+        self.refused = 0  # writes
         self._socket = socket
         self._keyed = keyed
         self._respond_async = respond_async
@@ -55,6 +56,7 @@ class Client:
         elif status == 503:
             # An earlier try of a keyed write may have been accepted.
             write.refused = not self._keyed
+            self.refused += write.refused
             await asyncio.sleep(0.01)
             return not self._keyed
         elif status == 409:
