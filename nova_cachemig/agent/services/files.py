@@ -86,6 +86,16 @@ def check(directory: Path) -> tuple[list[Service], dict[str, list[str]]]:
     return [service for _, service in services], mistakes
 
 
+def read_valid(directory: Path) -> list[Service]:
+    """Return the services of the valid files; none if they contradict each other.
+
+    Which of two services may have a front address is for the operator to say. Raises ServicesError
+    if the directory cannot be read.
+    """
+    services, mistakes = check(directory)
+    return [] if str(directory) in mistakes else services
+
+
 def add(directory: Path, service: Service) -> Path:
     """Write ``NAME.yaml`` if all services together stay valid; create the directory if needed.
 

@@ -124,13 +124,13 @@ class ServiceRegistry:
             self._fingerprint = fingerprint
             await asyncio.to_thread(self._check_directory)
             services = tuple(await asyncio.to_thread(files.read, self._directory))
+            self.file_errors = []
         except files.ServicesError as exc:
-            if exc.errors != self.file_errors:
-                for error in exc.errors:
-                    LOG.error("services: %s; the active services stay", error)
-            self.file_errors = exc.errors
-            return False
-        self.file_errors = []
+            self._report_files(exc.errors)
+            if self._services:
+                return False
+            # After a restart, a mistake in one file must not end the services of the others.
+            services = await self._valid_services()
         if services == self._services:
             return False
         LOG.info("services: %d active", len(services))
@@ -139,6 +139,19 @@ class ServiceRegistry:
         self._errors = {}
         self._routes = {s.name: self._updated_route(s, before.get(s.name)) for s in services}
         return True
+
+    def _report_files(self, errors: list[str]) -> None:
+        kept = "the active services stay" if self._services else "the other files are used"
+        if errors != self.file_errors:
+            for error in errors:
+                LOG.error("services: %s; %s", error, kept)
+        self.file_errors = errors
+
+    async def _valid_services(self) -> tuple[Service, ...]:
+        try:
+            return tuple(await asyncio.to_thread(files.read_valid, self._directory))
+        except files.ServicesError:
+            return ()
 
     def _check_directory(self) -> None:
         """Accept a missing directory as empty, unless services would lose their front address."""

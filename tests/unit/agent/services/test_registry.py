@@ -77,6 +77,26 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         (self.directory / "b.yaml").unlink()
         self.assertEqual([], await self.registry.refresh())
 
+    async def test_an_agent_that_starts_serves_the_files_that_are_valid(self):
+        files.add(self.directory, service())
+        (self.directory / "broken.yaml").write_text("services: [")
+        with self.assertLogs("nova_cachemig.agent.services.registry", "ERROR") as logs:
+            errors = await self.registry.refresh()
+        self.assertEqual(1, len(errors))
+        self.assertIn("the other files are used", logs.output[0])
+        self.assertEqual(["shop"], [route.service.name for route in self.applied[-1]])
+        (self.directory / "broken.yaml").unlink()
+        self.assertEqual([], await self.registry.refresh())
+
+    async def test_an_agent_that_starts_serves_no_services_that_contradict_each_other(self):
+        files.add(self.directory, service())
+        text = next(self.directory.glob("*.yaml")).read_text()
+        (self.directory / "copy.yaml").write_text(text)
+        with self.assertLogs("nova_cachemig.agent.services.registry", "ERROR"):
+            errors = await self.registry.refresh()
+        self.assertIn("is taken", errors[0])
+        self.assertEqual((), self.registry.routes())
+
     async def test_a_missing_directory_has_no_services_until_it_is_created(self):
         directory = self.directory / "services.d"
         registry = ServiceRegistry(directory, self.nova, self.apply, self.book)
