@@ -44,7 +44,9 @@ class HostNames(types.ConfigType):
             host, name = _split(pair)
             if not host or not name:
                 raise ValueError(f"not HOST:NAME: {pair!r}")
-            if host in names:
+            if ":" in name and not _is_ipv6(name):
+                raise ValueError(f"write the host without its port: {pair!r}")
+            if host in names or _shortest(host) in map(_shortest, names):
                 raise ValueError(f"two names for {host}")
             names[host] = name
         return names
@@ -69,11 +71,22 @@ def _split(pair: str) -> tuple[str, str]:
         host, _, name = pair[1:].partition("]:")
         return host.strip(), name.strip()
     host, _, name = pair.rpartition(":")
-    try:
-        ipaddress.IPv6Address(host.strip())
-    except ValueError:
+    if not _is_ipv6(host.strip()):
         host, _, name = pair.partition(":")
     return host.strip(), name.strip()
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shortest(host: str) -> str:
+    """Return an IPv6 address in its shortest form, and any other name unchanged."""
+    return str(ipaddress.IPv6Address(host)) if _is_ipv6(host) else host
 
 
 OPTS = [

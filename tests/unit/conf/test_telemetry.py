@@ -38,6 +38,15 @@ class Parsing(unittest.TestCase):
             with self.subTest(text=text), self.assertRaises(ValueError):
                 HostNames()(text)
 
+    def test_a_port_is_no_part_of_a_name(self) -> None:
+        for text in ("[2001:db8::11]:9100:cmp1", "10.0.0.11:9100:cmp1", "cmp1.example.org:9100:a"):
+            with self.subTest(text=text), self.assertRaisesRegex(ValueError, "without its port"):
+                HostNames()(text)
+
+    def test_two_notations_of_an_address_are_one_host(self) -> None:
+        with self.assertRaisesRegex(ValueError, "two names for 2001:db8:0::11"):
+            HostNames()("[2001:db8::11]:cmp1,[2001:db8:0::11]:cmp2")
+
     @given(st.dictionaries(ADDRESSES | NAMES, NAMES, max_size=4))
     def test_what_is_written_is_read_again(self, names: dict[str, str]) -> None:
         option = HostNames()
