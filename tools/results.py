@@ -3,11 +3,15 @@
 
 Reads a subunit v2 stream from standard input, as in ``stestr last --subunit | tools/results.py``.
 Prints "PASSED FAILED SKIPPED" to standard output, and each skipped test to standard error.
+
+The argument is a file with the output of ``stestr list``. A listed test without a result is a
+failure: stestr does not notice that a worker has died between two tests.
 """
 
 from __future__ import annotations
 
 import collections
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -19,6 +23,11 @@ import testtools
 
 ALLOWED_SKIPS = Path(__file__).resolve().parents[1] / "tests/allowed-skips.txt"
 """One a line: the pattern of a test's id, a colon, the reason."""
+
+NEVER_RAN = "never ran"
+"""The status of a test without a result."""
+
+_ID = re.compile(r"[\w.]+(?:\(.*\)|\[.*\])?")
 
 
 class Counts(NamedTuple):
@@ -69,15 +78,29 @@ def judge(
             permitted = any(fnmatchcase(name, pattern) for pattern in patterns)
             counts["skipped" if permitted else "failed"] += 1
             lines.append(f"{'skipped' if permitted else 'FAILED, skipped'}  {name}: {reason}")
+        elif status == NEVER_RAN:
+            counts["failed"] += 1
+            lines.append(f"FAILED, never ran  {name}")
         else:
             counts["passed" if status in ("success", "xfail") else "failed"] += 1
     return Counts(counts["passed"], counts["failed"], counts["skipped"]), lines
 
 
+def without_result(tests: Iterable[tuple[str, str, str]], listed: str) -> list[str]:
+    """Return the ids in ``listed``, one a line, of which the run reported nothing."""
+    seen = {name for name, _, _ in tests}
+    ids = [line for line in listed.splitlines() if _ID.fullmatch(line)]
+    return [name for name in ids if name not in seen]
+
+
 def main() -> int:
     """Print the counts."""
     allowed = allowed_skips(ALLOWED_SKIPS.read_text())
-    counts, lines = judge(statuses(sys.stdin.buffer), allowed)
+    tests = statuses(sys.stdin.buffer)
+    if len(sys.argv) > 1:
+        missing = without_result(tests, Path(sys.argv[1]).read_text())
+        tests += [(name, NEVER_RAN, "") for name in missing]
+    counts, lines = judge(tests, allowed)
     for line in lines:
         print(line, file=sys.stderr)
     print(*counts)

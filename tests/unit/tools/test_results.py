@@ -50,6 +50,16 @@ class Judging(unittest.TestCase):
         self.assertEqual(results.Counts(1, 1, 1), counts)
         self.assertEqual("skipped  t.a[x]: why", lines[0])
 
+    def test_a_test_that_never_ran_is_a_failure(self) -> None:
+        tests = [("t.a", "success", ""), ("t.b(x y)", "success", "")]
+        listed = "warning: a line of another kind\n\nt.a\nt.b(x y)\nt.c\nt.d[a:1]\n"
+        missing = results.without_result(tests, listed)
+        self.assertEqual(["t.c", "t.d[a:1]"], missing)
+        tests += [(name, results.NEVER_RAN, "") for name in missing]
+        counts, lines = results.judge(tests, ["*"])
+        self.assertEqual(results.Counts(2, 2, 0), counts)
+        self.assertEqual(["FAILED, never ran  t.c", "FAILED, never ran  t.d[a:1]"], lines)
+
 
 class Allowed(unittest.TestCase):
     def test_each_has_a_reason(self) -> None:
