@@ -65,10 +65,11 @@ _SCHEMA = {
         "commits": {
             "type": "object",
             "additionalProperties": False,
-            "required": ["after", "length", "not_imperative", "exceptions"],
+            "required": ["after", "length", "form", "not_imperative", "exceptions"],
             "properties": {
                 "after": {"type": "string"},
                 "length": {"type": "integer"},
+                "form": {"type": "string"},
                 "not_imperative": {"type": "string"},
                 "exceptions": {"type": "object", "additionalProperties": {"type": "string"}},
             },
@@ -173,6 +174,9 @@ class Rules:
             return
         if len(subject) > self.commits["length"]:
             use = f"{len(subject)} characters; at most {self.commits['length']}"
+            yield Finding(commit[:7], 1, "commit subject", subject, use)
+        if not re.fullmatch(self.commits["form"], subject):
+            use = "write “scope: ” and an order of at least two words, without a full stop"
             yield Finding(commit[:7], 1, "commit subject", subject, use)
         order = subject.rpartition(": ")[2]
         if re.match(self.commits["not_imperative"], order, re.IGNORECASE):

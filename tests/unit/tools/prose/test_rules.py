@@ -21,6 +21,7 @@ DATA: dict[str, Any] = {
     "commits": {
         "after": "0000000",
         "length": 40,
+        "form": r"(?:[a-z]+: )?[^\s:]+ .*[^.]",
         "not_imperative": r"(?:the\b|[a-z]+ed\b)",
         "exceptions": {"1234567": "older than the rule"},
     },
@@ -80,6 +81,8 @@ class SubjectTest(unittest.TestCase):
             ("rpc: split the bus from the contracts", 0),
             ("rpc: the bus is split", 1),
             ("rpc: fixed the bus", 1),
+            ("rpc: split the bus.", 1),
+            ("rpc: split", 1),
             ("rpc: split the bus from the contracts of all agents", 1),
         ):
             with self.subTest(subject):
