@@ -66,7 +66,7 @@ class _WithDefaults(argparse.HelpFormatter):
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(
-        prog="measure",
+        prog="tools/measure",
         description="Measure the effect of a live migration on the users of an HTTP service.",
     )
     commands = top.add_subparsers(dest="command", required=True)
