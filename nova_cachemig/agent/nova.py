@@ -69,7 +69,8 @@ def require_auth(conf: cfg.ConfigOpts) -> Any:
     if auth is None:
         raise NovaUnreachableError(
             "[nova] auth_type is not set: set it, and the account with which the agent asks Nova "
-            "(for auth_type = password: auth_url, username, password, project_name and the domains)"
+            "(for auth_type = v3applicationcredential: auth_url, application_credential_id and "
+            "application_credential_secret)"
         )
     return auth
 

@@ -59,9 +59,9 @@ OPTS = [
         "address_interval",
         default=300,
         min=10,
-        help="Seconds between two questions to Nova whether a guest still has its address. If Nova "
-        "reports other addresses, the agent looks up the address again: another guest may have "
-        "the old one by now. Not for services with the field address.",
+        help="Seconds after which the agent asks Nova again whether a guest still has its address. "
+        "If Nova reports others, the agent looks up the address again: another guest may "
+        "have the old one by now. Not for services with the field address.",
     ),
     cfg.FloatOpt(
         "warm_time",

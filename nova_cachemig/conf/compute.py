@@ -1,4 +1,4 @@
-"""Options of the hook in nova-compute, in nova.conf."""
+"""Options of the notification driver in nova-compute, in nova.conf."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("cachemig", title="The hook of nova-cachemig in nova-compute")
+GROUP = cfg.OptGroup("cachemig", title="The notification driver in nova-compute")
 
 OPTS = [
     cfg.StrOpt(
@@ -57,8 +57,8 @@ OPTS = [
         min=0,
         max=3600,
         help="Seconds for which migrations do not wait for an agent that has just failed to "
-        "respond. The hook still reports them to the agent. It pings the agent in the background, "
-        "and migrations wait again as soon as the agent responds.",
+        "respond. The driver still reports them to the agent. It pings the agent in the "
+        "background, and migrations wait again as soon as the agent responds.",
     ),
     cfg.BoolOpt(
         "watch_guests",

@@ -19,7 +19,7 @@ OPTS = [
     cfg.StrOpt(
         "metric",
         default="cpu",
-        help="Metric of the hosts to forecast.",
+        help="Metric of the hosts that is forecast, one of those that the sources measure.",
     ),
     cfg.IntOpt(
         "horizon",
@@ -56,7 +56,7 @@ OPTS = [
         "send_instances",
         default=True,
         help="Whether to send the load of each measured instance to the schedulers: 20 bytes per "
-        "instance and interval.",
+        "instance in each interval.",
     ),
     cfg.FloatOpt(
         "overload_threshold",

@@ -1,4 +1,4 @@
-"""Access to Nova's API with an account that can list servers and migrations."""
+"""Access to Nova's API with an account that may read servers and migrations."""
 
 from __future__ import annotations
 
@@ -56,5 +56,10 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options for the sample generator."""
-    auth = loading.get_auth_plugin_conf_options("password") + loading.get_auth_common_conf_options()
-    return [(GROUP, _adapter_opts() + auth + loading.get_session_conf_options())]
+    auth = {
+        option.dest: option
+        for plugin in ("password", "v3applicationcredential")
+        for option in loading.get_auth_plugin_conf_options(plugin)
+    }
+    common = loading.get_auth_common_conf_options() + loading.get_session_conf_options()
+    return [(GROUP, _adapter_opts() + list(auth.values()) + common)]

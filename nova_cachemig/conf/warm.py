@@ -89,9 +89,9 @@ _HOT_SET = [
         item_type=types.Integer(min=1),
         bounds=False,
         default=[600, 3_600, 21_600],
-        help="Times in seconds after which the weight of a request for a page is halved. With "
-        "several values, and a count that never decays beside them, the agent learns for each "
-        "service which of them predicts best.",
+        help="Times in seconds after which the weight of a request for a page is halved. The agent "
+        "counts with each of them, and also without decay. It learns for each service which of "
+        "these counts predicts best.",
     ),
     cfg.IntOpt(
         "horizon",
@@ -192,13 +192,14 @@ _DISCOVERY = [
         "discover_queries",
         default=False,
         help="Whether to discover URLs with a query string too. This applies to embedded "
-        "pages and to linked pages (discover_links).",
+        "resources and to linked pages (discover_links).",
     ),
     cfg.IntOpt(
         "discover_limit",
         default=500,
         min=0,
-        help="Limit of embedded pages that are discovered and fetched in one warming. 0: none.",
+        help="Limit of embedded resources that are discovered and fetched in one handover. 0: "
+        "none.",
     ),
     cfg.Opt(
         "discover_bytes",

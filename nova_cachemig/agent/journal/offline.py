@@ -27,7 +27,7 @@ def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
     """Connect to the agent's database. Raises JournalError if there is none yet."""
     path = Path(conf.agent.state_dir) / "journal.sqlite"
     if not conf.journal.connection and not path.exists():
-        raise JournalError(f"No journal at {path}: has the agent run on this node?")
+        raise JournalError(f"no journal at {path}: has the agent run on this node?")
     return database.create_engine(database.url_for(conf.journal.connection, path.parent))
 
 

@@ -150,6 +150,14 @@ def _read(directory: Path) -> tuple[list[tuple[str, Service]], list[str]]:
     return services, errors or schema.conflicts(services)
 
 
+def _explain(exc: Exception) -> str:
+    """Return the place and the problem of a parser's error in one line."""
+    if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark is not None:
+        mark = exc.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {exc.problem}"
+    return " ".join(str(exc).split())[:300]
+
+
 def _read_one(path: Path) -> tuple[list[Service], list[str]]:
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -158,7 +166,7 @@ def _read_one(path: Path) -> tuple[list[Service], list[str]]:
     except OSError as exc:
         return [], [f"{path} cannot be read: {exc.strerror}"]
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as exc:
-        return [], [f"{path}: not YAML: {' '.join(str(exc).split())[:300]}"]
+        return [], [f"{path}: not YAML: {_explain(exc)}"]
     if document is None:
         return [], []
     return schema.parse(document, str(path))

@@ -114,14 +114,20 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
     exclusive: dict[tuple[str, int], bool] = {}
     for where, service in services:
         if service.name in names:
-            errors.append(f"{where}: name {service.name!r} is taken in {names[service.name]}")
+            errors.append(
+                f"{where}: name {service.name!r} is taken by a service in {names[service.name]}; "
+                "choose another name, or remove that service first"
+            )
         names[service.name] = where
         front = _format_listen(service.listen)
         for host in service.hosts or (None,):
             taken = fronts.setdefault((service.listen, host), service.name)
             if taken != service.name:
                 what = f"host {host!r} on {front}" if host else front
-                errors.append(f"{where}: {service.name}: {what} is taken by service {taken!r}")
+                errors.append(
+                    f"{where}: {service.name}: {what} is taken by service {taken!r}; choose "
+                    "another address, or give each service on this address its own hosts"
+                )
         owned = exclusive.setdefault(service.listen, not service.hosts)
         if owned != (not service.hosts):
             errors.append(

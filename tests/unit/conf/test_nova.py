@@ -26,9 +26,12 @@ class NovaOptions(ConfTest):
         with self.assertRaises(cfg.Error):
             self.read("[nova]\nvalid_interfaces = internal,private\n")
 
-    def test_the_sample_lists_the_password_plugin(self) -> None:
+    def test_the_sample_lists_the_options_of_both_accounts(self) -> None:
         ((_, options),) = nova.list_opts()
-        names = {option.dest for option in options}
+        names = [option.dest for option in options]
         self.assertLessEqual(
-            {"region_name", "username", "auth_type", "valid_interfaces", "cafile"}, names
+            {"region_name", "username", "auth_type", "valid_interfaces", "cafile"}
+            | {"application_credential_id", "application_credential_secret"},
+            set(names),
         )
+        self.assertEqual(len(set(names)), len(names))

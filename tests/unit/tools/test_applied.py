@@ -64,5 +64,5 @@ class AppliedTest(unittest.TestCase):
         self.assertEqual({"encrypted": 200.5}, of_journal(str(self.config), "shop", 0))
 
     def test_no_journal(self) -> None:
-        with self.assertRaisesRegex(AppliedError, "No journal at"):
+        with self.assertRaisesRegex(AppliedError, "no journal at"):
             of_journal(str(self.config), "shop", 0)

@@ -79,6 +79,11 @@ class FilesTest(unittest.TestCase):
                 self.write(text)
                 self.assertIn("a.yaml: not YAML", self.errors()[0])
 
+    def test_the_error_names_line_and_column(self):
+        self.write("services:\n- {name: z\n")
+        self.assertEqual(1, len(self.errors()))
+        self.assertIn("a.yaml: not YAML: line 3, column 1: expected ',' or", self.errors()[0])
+
     def test_aliases_are_refused(self):
         self.write("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
         self.assertIn("aliases are not allowed", self.errors()[0])
