@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 import time
 import unittest
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import amqp
@@ -18,8 +24,28 @@ from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 LIMIT = 60.0
-RIGHTS = (r"^nova-cachemig.*$", r"^(nova-cachemig.*|amq\.default)$", r"^nova-cachemig.*$")
+ALL = (".*", ".*", ".*")
+OWN = (r"^nova-cachemig.*$", r"^(nova-cachemig.*|amq\.default)$", r"^nova-cachemig.*$")
+NOT_THE_OWNER = (r"^nova-cachemig[-.](agent|rpc|reply).*$", ".*", ".*")
 QUEUE = "nova-cachemig.owner.nova-cachemig-agent"
+
+
+def definitions(**rights: tuple[str, str, str]) -> dict[str, Any]:
+    """RabbitMQ's definitions of users with these rights: the password is "secret", or "guest"."""
+    users, permissions = [], []
+    for name, (configure, write, read) in rights.items():
+        salt, password = b"salt", b"guest" if name == "guest" else b"secret"
+        users.append(
+            {
+                "name": name,
+                "password_hash": b64encode(salt + sha256(salt + password).digest()).decode(),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+        )
+        granted = {"configure": configure, "write": write, "read": read}
+        permissions.append({"user": name, "vhost": "/", **granted})
+    return {"vhosts": [{"name": "/"}], "users": users, "permissions": permissions}
 
 
 class OwnershipTest(unittest.TestCase):
@@ -30,11 +56,12 @@ class OwnershipTest(unittest.TestCase):
     def setUpClass(cls) -> None:
         for name in ("oslo.messaging", "oslo_messaging", "amqp"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        cls.broker = Broker(strict=True)
+        directory = cls.enterClassContext(tempfile.TemporaryDirectory())
+        path = Path(directory) / "definitions.json"
+        path.write_text(json.dumps(definitions(guest=ALL, cachemig=OWN, limited=NOT_THE_OWNER)))
+        cls.broker = Broker(f"load_definitions = {path}", strict=True)
         cls.addClassCleanup(cls.broker.close)
         cls.broker.start()
-        cls.broker.ctl("add_user", "cachemig", "secret")
-        cls.broker.ctl("set_permissions", "-p", "/", "cachemig", *RIGHTS)
 
     def setUp(self) -> None:
         self.enterContext(mock.patch.multiple(server, BACKOFF=(0.2,), CHECK_EVERY=0.5))
@@ -140,9 +167,6 @@ class OwnershipTest(unittest.TestCase):
         self.assertTrue(served.listening)
 
     def test_one_without_the_rights_serves_and_says_so(self) -> None:
-        self.broker.ctl("add_user", "limited", "secret")
-        rights = (r"^nova-cachemig[-.](agent|rpc|reply).*$", ".*", ".*")
-        self.broker.ctl("set_permissions", "-p", "/", "limited", *rights)
         self.user = "limited"
         with self.assertLogs("nova_cachemig.rpc", "WARNING") as logged:
             served = self.listening("cache1")
