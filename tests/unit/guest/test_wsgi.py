@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import io
 import json
 import tempfile
@@ -110,12 +111,14 @@ class WsgiTest(unittest.TestCase):
         self.assertEqual(2, len(self.bodies))
 
     def test_bodies_that_are_refused(self) -> None:
-        self.assertEqual("413 Request Entity Too Large", self.ask(body=b"x" * 11)[0])
+        # Python 3.13 has the newer name of this status, "Content Too Large".
+        too_large = f"413 {http.HTTPStatus(413).phrase}"
+        self.assertEqual(too_large, self.ask(body=b"x" * 11)[0])
         chunked = {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"}
         self.assertEqual(("411 Length Required", "length-required"), self.code(**chunked))
         ended = {**chunked, "wsgi.input_terminated": True}
         self.assertEqual(
-            ("413 Request Entity Too Large", "body-too-large"),
+            (too_large, "body-too-large"),
             self.code(body=b"x" * 11, strict=False, **ended),
         )
         self.assertEqual(("400 Bad Request", "body-broken"), self.code(CONTENT_LENGTH="2"))
