@@ -8,6 +8,8 @@ import sys
 import unittest
 from pathlib import Path
 
+PYTHON = os.environ.get("CACHEMIG_NOVA_PYTHON", sys.executable)
+"""The Python of the Nova to test: see ``tools/nova-releases``."""
 ROOT = Path(__file__).parents[3]
 LIMIT = 400.0  # seconds
 
@@ -15,7 +17,7 @@ LIMIT = 400.0  # seconds
 class NovaInProcess(unittest.TestCase):
     def _run(self, disable_eventlet: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "unittest", "-v", _SCENARIOS],
+            [PYTHON, "-W", "ignore", "-m", "unittest", "-v", _SCENARIOS],
             cwd=ROOT,
             env=os.environ | {"OS_NOVA_DISABLE_EVENTLET_PATCHING": disable_eventlet},
             capture_output=True,
