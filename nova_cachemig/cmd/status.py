@@ -23,6 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf = cfg.ConfigOpts()
     files = [path for path in FILES if Path(path).exists()]
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not files and "check" in arguments and not any(map(_names_files, arguments)):
+        print(
+            f"nova-cachemig-status: nothing to check: neither {' nor '.join(FILES)} exists. Name a "
+            "file with --config-file",
+            file=sys.stderr,
+        )
+        return _BROKEN
     try:
         return int(
             upgradecheck.main(
@@ -32,3 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except cfg.Error as exc:
         print(f"nova-cachemig-status: {exc}", file=sys.stderr)
         return _BROKEN
+
+
+def _names_files(argument: str) -> bool:
+    return argument.startswith(("--config-file", "--config-dir"))

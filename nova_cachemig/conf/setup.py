@@ -46,6 +46,11 @@ def read(
             f"configuration file {', '.join(exc.config_files)} does not exist: write it, or name "
             "another file with --config-file"
         ) from exc
+    except cfg.ConfigFilesPermissionDeniedError as exc:
+        raise cfg.Error(
+            f"configuration file {', '.join(exc.config_files)} cannot be read: permission denied. "
+            "Run the command as root or as the agent's account"
+        ) from exc
     if not conf.config_file and not conf.config_dir:
         raise cfg.Error(f"no configuration file: write {FILE}, or name one with --config-file")
     # oslo.config checks a value when it is first read: read all now, not during a handover

@@ -1,4 +1,4 @@
-"""Command of the prose linter."""
+"""Check documentation, docstrings, comments, help texts and commit subjects for plain English."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(argv: list[str] | None = None) -> int:
     """Print each violation; return 1 if there is one."""
     parser = argparse.ArgumentParser(prog="python -m tools.prose", description=__doc__)
-    parser.add_argument("paths", nargs="*", help="files or directories; default: everything")
-    parser.add_argument("--count", action="store_true", help="print the number of each file only")
+    parser.add_argument("paths", nargs="*", help="files or directories (default: everything)")
+    parser.add_argument("--count", action="store_true", help="count the findings in each file")
     args = parser.parse_args(argv)
 
     rules = Rules.read(known=check.acronyms_of(ROOT / check.GLOSSARY))

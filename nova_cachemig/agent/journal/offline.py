@@ -24,9 +24,15 @@ LOG = logging.getLogger(__name__)
 
 
 def engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
-    """Connect to the agent's database. Raises JournalError if there is none yet."""
+    """Connect to the agent's database. Raises JournalError if it is missing or unreadable."""
     path = Path(conf.agent.state_dir) / "journal.sqlite"
-    if not conf.journal.connection and not path.exists():
+    try:
+        missing = not conf.journal.connection and not path.exists()
+    except OSError as exc:
+        raise JournalError(
+            f"cannot read {path}: {exc.strerror}. Run the command as root or as the agent's account"
+        ) from exc
+    if missing:
         raise JournalError(f"no journal at {path}: has the agent run on this node?")
     return database.create_engine(database.url_for(conf.journal.connection, path.parent))
 

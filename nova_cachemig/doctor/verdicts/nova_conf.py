@@ -25,8 +25,8 @@ def driver(drivers: Sequence[str], readers: Sequence[str]) -> Verdict:
     shown = ", ".join(drivers) or "not set"
     if _DRIVER not in drivers:
         return failed(
-            f"[oslo_messaging_notifications] driver is {shown}: nova-compute does not load the "
-            "hook and reports no migration",
+            f"[oslo_messaging_notifications] driver is {shown}: nova-compute does not load "
+            "nova-cachemig and reports no migration",
             f"Add a separate line 'driver = {_DRIVER}' and restart nova-compute. {_OVERRIDES}",
         )
     alone = len(set(drivers)) == 1

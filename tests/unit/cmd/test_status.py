@@ -42,6 +42,13 @@ class StatusTest(unittest.TestCase):
         self.assertEqual(1, code)
         self.assertIn("pending_time", " ".join(out.split()))
 
+    def test_without_a_file_nothing_succeeds(self) -> None:
+        files = (str(self.here / "a.conf"), str(self.here / "b.conf"))
+        with mock.patch.object(status, "FILES", files):
+            code, out, err = self.run_main("upgrade", "check")
+        self.assertEqual((255, ""), (code, out))
+        self.assertIn(f"nothing to check: neither {files[0]} nor {files[1]} exists", err)
+
     def test_a_file_that_does_not_exist(self) -> None:
         code, _, err = self.run_main("--config-file", "/none.conf", "upgrade", "check")
         self.assertEqual(255, code)

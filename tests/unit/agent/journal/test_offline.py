@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from nova_cachemig.agent.journal import database, migrate, offline
 from nova_cachemig.agent.journal.errors import JournalError
@@ -28,6 +29,15 @@ class OfflineTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaisesRegex(JournalError, "has the agent run on this node"):
             offline.engine_of(conf)
         self.assertFalse(self.path.exists())
+
+    async def test_a_journal_that_the_user_must_not_read(self) -> None:
+        conf = conf_for(self.directory)
+        refusal = PermissionError(13, "Permission denied")
+        with (
+            mock.patch.object(Path, "exists", side_effect=refusal),
+            self.assertRaisesRegex(JournalError, f"read {self.path}: Permission denied. Run the"),
+        ):
+            offline.engine_of(conf)
 
     async def test_tables_of_another_version_are_named_and_left_alone(self) -> None:
         conf = conf_for(self.directory)
