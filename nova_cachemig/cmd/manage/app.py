@@ -88,6 +88,10 @@ class ManageApp(App):
             for name in _LIBRARIES:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
 
+    def interact(self) -> None:
+        """Without a command: point to the help instead of starting cliff's shell."""
+        self.parser.error("a command is missing; --help lists them")
+
 
 def _seconds(text: str) -> float:
     value = float(text)

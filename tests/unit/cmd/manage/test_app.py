@@ -28,6 +28,13 @@ class HelpTest(unittest.TestCase):
         for option in ("--offline", "--agent HOST", "--timeout SECONDS", "--config-file FILE"):
             self.assertIn(option, text)
 
+    def test_without_a_command_it_points_to_the_help(self) -> None:
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err), self.assertRaises(SystemExit) as raised:
+            app.main([])
+        self.assertEqual(2, raised.exception.code)
+        self.assertIn("a command is missing; --help lists them", err.getvalue())
+
     def test_every_command_and_every_option_of_ours_has_help(self) -> None:
         program = app.ManageApp()
         for words in COMMANDS:
