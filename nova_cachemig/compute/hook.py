@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from oslo_log import log
 
-from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
+from nova_cachemig.compute.notification import MigrationEvent
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import SLICE, WarmResponse
@@ -27,12 +27,6 @@ _LAST_REQUEST: Final = 0.5
 """Seconds before the deadline after which no request is sent: its response could be too late."""
 _REPEAT_DELAY: Final = 0.25
 """Seconds, at most, before a request is repeated whose response came early."""
-
-_REPORTED = {
-    MigrationEventKind.COMPLETED: EventKind.COMPLETED,
-    MigrationEventKind.ROLLING_BACK: EventKind.FAILED,
-    MigrationEventKind.ROLLED_BACK: EventKind.ROLLED_BACK,
-}
 
 
 class Agent(Protocol):
@@ -97,10 +91,10 @@ class MigrationHook:
         self._silent_until = float("-inf")
 
     def handle(self, event: MigrationEvent) -> None:
-        """Act upon one event. Only PREPARED waits."""
-        if event.kind is MigrationEventKind.BEGUN:
+        """Act upon one event. Only ARM waits."""
+        if event.kind is EventKind.BEGIN:
             self._begin(event)
-        elif event.kind is MigrationEventKind.PREPARED:
+        elif event.kind is EventKind.ARM:
             self._wait(event)
         else:
             self._report_end(event)
@@ -126,7 +120,7 @@ class MigrationHook:
     def _report_end(self, event: MigrationEvent) -> None:
         reported = GuestEvent(
             instance=event.instance,
-            kind=_REPORTED[event.kind],
+            kind=event.kind,
             at=self._wall(),
             host=event.host,
             request=event.request,

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 from typing import Any
 
-
-class MigrationEventKind(enum.Enum):
-    """The events that the hook handles, in the order of a migration."""
-
-    BEGUN = "begun"  # the destination begins to prepare itself
-    PREPARED = "prepared"  # the destination is prepared; memory copy begins when the hook returns
-    COMPLETED = "completed"
-    ROLLING_BACK = "rolling_back"
-    ROLLED_BACK = "rolled_back"
-
+from nova_cachemig.model.event import EventKind
 
 # nova/compute/manager.py of Nova 34 (and 32, 33). Left out on purpose:
 # - live_migration_post.*: at the source, before its port bindings are moved: no place to wait,
@@ -26,20 +16,20 @@ class MigrationEventKind(enum.Enum):
 # - live_migration_force_complete.*: libvirt reports the pause;
 # - compute.exception: names no instance. A rollback follows, or the agent's watchdog asks Nova.
 _VERSIONED = {
-    "instance.live_migration_pre.start": MigrationEventKind.BEGUN,
-    "instance.live_migration_pre.end": MigrationEventKind.PREPARED,
-    "instance.live_migration_post_dest.end": MigrationEventKind.COMPLETED,
-    "instance.live_migration_rollback.start": MigrationEventKind.ROLLING_BACK,
-    "instance.live_migration_rollback.end": MigrationEventKind.ROLLED_BACK,
-    "instance.live_migration_rollback_dest.end": MigrationEventKind.ROLLED_BACK,
+    "instance.live_migration_pre.start": EventKind.BEGIN,
+    "instance.live_migration_pre.end": EventKind.ARM,
+    "instance.live_migration_post_dest.end": EventKind.COMPLETED,
+    "instance.live_migration_rollback.start": EventKind.FAILED,
+    "instance.live_migration_rollback.end": EventKind.ROLLED_BACK,
+    "instance.live_migration_rollback_dest.end": EventKind.ROLLED_BACK,
 }
 _UNVERSIONED = {
-    "compute.instance.live_migration.pre.start": MigrationEventKind.BEGUN,
-    "compute.instance.live_migration.pre.end": MigrationEventKind.PREPARED,
-    "compute.instance.live_migration.post.dest.end": MigrationEventKind.COMPLETED,
-    "compute.instance.live_migration._rollback.start": MigrationEventKind.ROLLING_BACK,
-    "compute.instance.live_migration._rollback.end": MigrationEventKind.ROLLED_BACK,
-    "compute.instance.live_migration.rollback.dest.end": MigrationEventKind.ROLLED_BACK,
+    "compute.instance.live_migration.pre.start": EventKind.BEGIN,
+    "compute.instance.live_migration.pre.end": EventKind.ARM,
+    "compute.instance.live_migration.post.dest.end": EventKind.COMPLETED,
+    "compute.instance.live_migration._rollback.start": EventKind.FAILED,
+    "compute.instance.live_migration._rollback.end": EventKind.ROLLED_BACK,
+    "compute.instance.live_migration.rollback.dest.end": EventKind.ROLLED_BACK,
 }
 
 
@@ -54,7 +44,7 @@ class MigrationEvent:
     ``host`` published it. ``instance_host`` is the instance's host in Nova's database.
     """
 
-    kind: MigrationEventKind
+    kind: EventKind
     instance: str
     request: str
     host: str
@@ -86,7 +76,7 @@ def read(ctxt: Mapping[str, Any], message: Mapping[str, Any]) -> MigrationEvent:
 
 
 def _event(
-    kind: MigrationEventKind,
+    kind: EventKind,
     ctxt: Mapping[str, Any],
     message: Mapping[str, Any],
     instance: object,

@@ -33,7 +33,13 @@ def is_offline(command: Command) -> bool:
 
 
 def files_of(command: Command) -> OfflineAgent:
-    """The files of the agent on this node."""
+    """The files of the agent on this node; raises ComponentError if another one is wanted."""
+    host, own = command.app.options.agent, conf_of(command).agent.host
+    if host not in {None, own}:
+        raise ComponentError(
+            f"--offline reads the files of this node's agent, {own}, not those of {host}: "
+            "run the command there, without --agent"
+        )
     from nova_cachemig.agent.offline import OfflineAgent  # a second that most commands save
 
     return OfflineAgent(conf_of(command))

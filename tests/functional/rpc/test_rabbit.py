@@ -9,7 +9,7 @@ import time
 import unittest
 
 from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
-from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
+from nova_cachemig.compute.notification import MigrationEvent
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc import agent as contract
@@ -24,7 +24,7 @@ SLACK = 0.5  # seconds that a busy machine may add
 NOT_YET = {"ready": False, "phase": "warming", "reason": "not yet"}
 
 
-def event(kind: MigrationEventKind, request: str = "req-1") -> MigrationEvent:
+def event(kind: EventKind, request: str = "req-1") -> MigrationEvent:
     return MigrationEvent(kind, "uuid-1", request, "host-b", "host-a", kind.value)
 
 
@@ -70,9 +70,9 @@ class OnRabbit(unittest.TestCase):
     def migrate(self, hook: MigrationHook, request: str = "req-1") -> tuple[float, float]:
         """Return the seconds that pre.start and pre.end took."""
         began = time.monotonic()
-        hook.handle(event(MigrationEventKind.BEGUN, request))
+        hook.handle(event(EventKind.BEGIN, request))
         sent = time.monotonic()
-        hook.handle(event(MigrationEventKind.PREPARED, request))
+        hook.handle(event(EventKind.ARM, request))
         return sent - began, time.monotonic() - sent
 
 

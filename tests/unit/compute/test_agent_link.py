@@ -2,12 +2,13 @@ import unittest
 from unittest import mock
 
 from nova_cachemig.compute import agent_link
-from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
+from nova_cachemig.compute.notification import MigrationEvent
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.faults import Faults
 from tests.unit.compute.test_notifier import nova_conf
 
-PREPARED = MigrationEvent(MigrationEventKind.PREPARED, "uuid-1", "req-1", "b", "a", "x")
+PREPARED = MigrationEvent(EventKind.ARM, "uuid-1", "req-1", "b", "a", "x")
 
 
 class Transport:

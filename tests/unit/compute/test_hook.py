@@ -5,7 +5,7 @@ import unittest
 from typing import Any
 
 from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
-from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
+from nova_cachemig.compute.notification import MigrationEvent
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import WarmResponse
@@ -57,7 +57,7 @@ class ScriptedAgent:
         return response
 
 
-def event(kind: MigrationEventKind, request: str = "req-1") -> MigrationEvent:
+def event(kind: EventKind, request: str = "req-1") -> MigrationEvent:
     return MigrationEvent(kind, "uuid-1", request, "host-b", "host-a", f"instance.{kind.value}")
 
 
@@ -87,23 +87,23 @@ class HookTest(unittest.TestCase):
         """Seconds that the hook took at pre.end, and the sentence that it logged."""
         began = self.now
         with self.assertLogs(LOGGER, "INFO") as logged:
-            self.hook.handle(event(MigrationEventKind.PREPARED, request))
+            self.hook.handle(event(EventKind.ARM, request))
         [record] = logged.records
         return self.now - began, record.getMessage()
 
     # -- reports ---------------------------------------------------------------------------
 
     def test_the_beginning_is_reported_with_both_hosts(self) -> None:
-        self.hook.handle(event(MigrationEventKind.BEGUN))
+        self.hook.handle(event(EventKind.BEGIN))
         self.assertEqual(
             [("begin", "uuid-1", "req-1", "host-a", "host-b", 1000.5)], self.agent.reported
         )
 
     def test_the_end_is_reported(self) -> None:
         for kind, reported in (
-            (MigrationEventKind.COMPLETED, EventKind.COMPLETED),
-            (MigrationEventKind.ROLLING_BACK, EventKind.FAILED),
-            (MigrationEventKind.ROLLED_BACK, EventKind.ROLLED_BACK),
+            (EventKind.COMPLETED, EventKind.COMPLETED),
+            (EventKind.FAILED, EventKind.FAILED),
+            (EventKind.ROLLED_BACK, EventKind.ROLLED_BACK),
         ):
             self.hook.handle(event(kind))
             self.assertEqual(
@@ -183,7 +183,7 @@ class HookTest(unittest.TestCase):
     def test_a_beginning_that_did_not_go_out_ends_the_wait_at_once(self) -> None:
         self.agent.delivered = False
         self.agent.error = "no agent listens on topic t"
-        self.hook.handle(event(MigrationEventKind.BEGUN))
+        self.hook.handle(event(EventKind.BEGIN))
         took, sentence = self.wait()
         self.assertEqual((0.0, []), (took, self.agent.requests))
         self.assertIn("no agent listens", sentence)
@@ -191,7 +191,7 @@ class HookTest(unittest.TestCase):
     def test_a_beginning_that_hangs_is_waited_for_as_long_as_a_response(self) -> None:
         self.agent.delivered = False
         self.hook = MigrationHook(self.agent, HookTimeouts(30, 0.2, 30), Faults())
-        self.hook.handle(event(MigrationEventKind.BEGUN))
+        self.hook.handle(event(EventKind.BEGIN))
         began = time.monotonic()
         _took, sentence = self.wait()
         self.assertLess(time.monotonic() - began, 0.2 + 1)
@@ -204,16 +204,14 @@ class HookTest(unittest.TestCase):
 
     def test_what_is_remembered_is_bounded(self) -> None:
         for number in range(1000):
-            self.hook.handle(event(MigrationEventKind.BEGUN, f"req-{number}"))
+            self.hook.handle(event(EventKind.BEGIN, f"req-{number}"))
         self.assertLessEqual(len(self.hook._begun), 100)
 
     def test_two_migrations_wait_at_once(self) -> None:
         together = threading.Barrier(2)
         self.agent.wait_warm = lambda *a, **k: [READY, READY][together.wait(5)]  # type: ignore
         threads = [
-            threading.Thread(
-                target=self.hook.handle, args=(event(MigrationEventKind.PREPARED, name),)
-            )
+            threading.Thread(target=self.hook.handle, args=(event(EventKind.ARM, name),))
             for name in ("req-1", "req-2")
         ]
         for thread in threads:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from nova_cachemig.compute import notification
 from nova_cachemig.compute.notification import (
     MigrationEvent,
-    MigrationEventKind,
     NotUnderstoodError,
 )
+from nova_cachemig.model.event import EventKind
 
 
 def versioned(event: str, **changes: Any) -> dict[str, Any]:
@@ -38,18 +38,18 @@ def unversioned(event: str) -> dict[str, Any]:
 
 
 class Formats(unittest.TestCase):
-    def expected(self, kind: MigrationEventKind, name: str) -> MigrationEvent:
+    def expected(self, kind: EventKind, name: str) -> MigrationEvent:
         return MigrationEvent(kind, "uuid-1", "req-1", "b.example.org", "a.example.org", name)
 
     def test_the_versioned_one(self) -> None:
         name = "instance.live_migration_pre.start"
         read = notification.read({}, versioned(name))
-        self.assertEqual(self.expected(MigrationEventKind.BEGUN, name), read)
+        self.assertEqual(self.expected(EventKind.BEGIN, name), read)
 
     def test_the_unversioned_one_has_its_request_in_the_context(self) -> None:
         name = "compute.instance.live_migration._rollback.end"
         read = notification.read({"request_id": "req-1"}, unversioned(name))
-        self.assertEqual(self.expected(MigrationEventKind.ROLLED_BACK, name), read)
+        self.assertEqual(self.expected(EventKind.ROLLED_BACK, name), read)
 
     def test_a_payload_without_request_falls_back_on_the_context(self) -> None:
         message = versioned("instance.live_migration_pre.end", request_id=None)

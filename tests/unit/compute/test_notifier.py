@@ -7,7 +7,8 @@ from oslo_config import cfg
 from stevedore import driver
 
 from nova_cachemig.compute import agent_link, notifier, watcher
-from nova_cachemig.compute.notification import MigrationEvent, MigrationEventKind
+from nova_cachemig.compute.notification import MigrationEvent
+from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.reading import Reading
 from tests.unit.compute.test_metrics import versioned as metrics_payload
 from tests.unit.compute.test_notification import unversioned, versioned
@@ -57,7 +58,7 @@ class NotifierTest(unittest.TestCase):
     def test_an_event_reaches_the_hook(self) -> None:
         made, hook = self.made(nova_conf())
         made.notify({}, versioned(BEGUN), "INFO", -1)
-        self.assertEqual([MigrationEventKind.BEGUN], [event.kind for event in hook.handled])
+        self.assertEqual([EventKind.BEGIN], [event.kind for event in hook.handled])
 
     def test_an_event_that_is_published_twice_is_handled_once(self) -> None:
         for wanted, heard in (("both", 1), ("versioned", 1), ("unversioned", 1), (None, 1)):

@@ -101,6 +101,11 @@ class WithoutAgentTest(ManageCase):
                 self.assertEqual((0, "shop.yaml\n"), (code, out))
                 self.assertIn(part, err)
 
+    def test_offline_there_is_only_the_agent_of_this_node(self) -> None:
+        err = self.fails("--offline", "--agent", "cache2", "service", "list")
+        self.assertIn("this node's agent, cache1, not those of cache2", err)
+        self.succeeds("--offline", "--agent", "cache1", "service", "list")
+
     def test_the_way_to_the_guest(self) -> None:
         self.succeeds("--offline", *ADD, "--floating", "--network", "n")
         shown = json.loads(self.succeeds("--offline", "service", "show", "shop", "-f", "json"))
