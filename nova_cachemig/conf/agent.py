@@ -10,7 +10,7 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup("agent", title="The agent on the cache node")
 
 OPTS = [
-    cfg.HostAddressOpt(
+    cfg.HostDomainOpt(
         "host",
         default=socket.gethostname(),
         sample_default="<hostname>",

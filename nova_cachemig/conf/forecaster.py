@@ -65,7 +65,7 @@ OPTS = [
         help="Load above which nova-cachemig-manage shows a host as overloaded, in the unit of "
         "the metric. Set it to [cachemig_scheduler] overload_threshold in nova.conf.",
     ),
-    cfg.HostAddressOpt(
+    cfg.HostDomainOpt(
         "host",
         default=socket.gethostname(),
         sample_default="<hostname>",

@@ -89,6 +89,20 @@ def _shortest(host: str) -> str:
     return str(ipaddress.IPv6Address(host)) if _is_ipv6(host) else host
 
 
+class HttpUrl(types.URI):
+    """A URL with the scheme http or https that may contain a password: no error shows it."""
+
+    def __init__(self) -> None:
+        super().__init__(schemes=["http", "https"])
+
+    def __call__(self, value: str) -> str:
+        """Return the URL. Raises ValueError."""
+        try:
+            return str(super().__call__(value))
+        except ValueError:
+            raise ValueError("not a URL that begins with http:// or https://") from None
+
+
 OPTS = [
     cfg.ListOpt(
         "sources",
@@ -169,11 +183,13 @@ OPTS = [
         "each cell. Empty: [forecaster] transport_url. Hosts that report on none of them are "
         "unknown to the schedulers.",
     ),
-    cfg.URIOpt(
+    cfg.Opt(
         "prometheus_url",
+        type=HttpUrl(),
         default="http://127.0.0.1:9090",
-        schemes=["http", "https"],
-        help="Base URL of the Prometheus server.",
+        secret=True,
+        help="Base URL of the Prometheus server, or of Thanos, Mimir or another server with "
+        "Prometheus' HTTP API. It may contain a user and a password; prometheus_user is better.",
     ),
     cfg.MultiStrOpt(
         "prometheus_host_query",
@@ -221,13 +237,44 @@ OPTS = [
         help="Seconds to wait for a response of Prometheus.",
     ),
     cfg.StrOpt(
+        "prometheus_user",
+        help="User name for HTTP basic authentication to Prometheus. Needs prometheus_password or "
+        "prometheus_password_file. Unset: no basic authentication.",
+    ),
+    cfg.StrOpt(
+        "prometheus_password",
+        secret=True,
+        help="Password of prometheus_user.",
+    ),
+    cfg.StrOpt(
+        "prometheus_password_file",
+        help="File with the password of prometheus_user. It is read for each request.",
+    ),
+    cfg.StrOpt(
         "prometheus_token_file",
         help="File with a bearer token for Prometheus. It is read for each request.",
+    ),
+    cfg.MultiStrOpt(
+        "prometheus_header",
+        default=[],
+        secret=True,
+        help="'NAME: VALUE', a header of each request to Prometheus; may be given several times. "
+        "Mimir and Thanos: 'X-Scope-OrgID: TENANT'.",
     ),
     cfg.StrOpt(
         "prometheus_ca_file",
         help="File with the CA certificates that verify Prometheus' certificate. Unset: those of "
         "the system.",
+    ),
+    cfg.StrOpt(
+        "prometheus_cert_file",
+        help="File with the client certificate for Prometheus, in PEM format. It is read at the "
+        "start. Unset: none.",
+    ),
+    cfg.StrOpt(
+        "prometheus_key_file",
+        help="File with the private key of prometheus_cert_file, unencrypted, in PEM format. "
+        "Unset: prometheus_cert_file also contains the key.",
     ),
 ]
 

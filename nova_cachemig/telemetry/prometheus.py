@@ -7,23 +7,24 @@ forecaster was unreachable.
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 from oslo_config import cfg
 
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry.access import Access, AccessError
 from nova_cachemig.telemetry.labels import canonical, host_of
 from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
 
 CHUNK: Final = 360
 """Points of each series in one response: about 10 MB with 1,000 hosts."""
 
-_REFUSED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
 """The credentials are wrong or missing."""
+_FORBIDDEN: Final = 403
+"""The credentials do not suffice, perhaps for this query only."""
 
 
 class UnreachableError(SourceError):
@@ -42,14 +43,10 @@ class PrometheusSource(Source):
         self._pattern = _pattern(options.prometheus_host_pattern)
         names: dict[str, str] = options.prometheus_host_names
         self._names = {canonical(host): name for host, name in names.items()}
-        try:
-            self._client = httpx.Client(
-                timeout=options.prometheus_timeout,
-                verify=ssl.create_default_context(cafile=options.prometheus_ca_file),
-                trust_env=False,
-            )
-        except OSError as exc:
-            raise SourceError(f"[telemetry] prometheus_ca_file: {exc}") from exc
+        self._access = Access(options)
+        self._client = httpx.Client(
+            timeout=options.prometheus_timeout, verify=self._access.tls, trust_env=False
+        )
         self._sink: SampleSink | None = None
         self._reached: dict[str, float] = {}  # query → newest time fetched, UNIX s
 
@@ -63,8 +60,8 @@ class PrometheusSource(Source):
         for name, query in [*self._hosts, *self._instances]:
             try:
                 self._fetch(name, query, since, now, of_instances=(name, query) in self._instances)
-            except UnreachableError:
-                raise  # the next query would wait just as long
+            except (UnreachableError, AccessError):
+                raise  # the next query would wait just as long, or be refused too
             except SourceError as exc:
                 failures.append(f"{name}: {exc}")
         if failures:
@@ -94,11 +91,13 @@ class PrometheusSource(Source):
 
     def _query_range(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
         form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": self._step}
-        url = f"{self._options.prometheus_url.rstrip('/')}/api/v1/query_range"
+        url = f"{self._access.url}/api/v1/query_range"
+        headers = self._access.headers()
         try:
-            response = self._client.post(url, data=form, headers=self._headers())
-            if response.status_code in _REFUSED:  # its body is usually no JSON
-                raise SourceError(f"{response.status_code} {response.reason_phrase}")
+            response = self._client.post(url, data=form, headers=headers)
+            if response.status_code in {_UNAUTHORIZED, _FORBIDDEN}:  # their body is usually no JSON
+                error = AccessError if response.status_code == _UNAUTHORIZED else SourceError
+                raise error(f"{response.status_code} {response.reason_phrase}")
             body = response.json()
             if body.get("status") != "success":
                 raise SourceError(f"{response.status_code} {body.get('error', body)!s:.200}")
@@ -110,10 +109,6 @@ class PrometheusSource(Source):
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise SourceError(f"not a response of Prometheus: {exc!r:.200}") from exc
         return result
-
-    def _headers(self) -> dict[str, str]:
-        path = self._options.prometheus_token_file
-        return {"Authorization": f"Bearer {Path(path).read_text().strip()}"} if path else {}
 
     def _samples(
         self, name: str, result: list[dict[str, Any]], of_instances: bool

@@ -57,10 +57,11 @@ def prometheus(error: str) -> Verdict:
     if error.startswith(("401", "403")):
         return failed(
             f"Prometheus refuses the query: {error}",
-            "Correct the credentials of Prometheus in [telemetry], for instance "
-            "prometheus_token_file",
+            "Correct the credentials of Prometheus in [telemetry]: prometheus_user and its "
+            "password, prometheus_token_file or prometheus_header",
         )
     return failed(
         f"Prometheus cannot be queried: {error}",
-        "Correct [telemetry] prometheus_url and prometheus_ca_file, and check that Prometheus runs",
+        "Correct [telemetry] prometheus_url and the other options of prometheus_, and check that "
+        "Prometheus runs",
     )

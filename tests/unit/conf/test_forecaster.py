@@ -17,6 +17,11 @@ class ForecasterTest(ConfTest):
         group = conf.forecaster
         self.assertEqual(("f2", 0.5, False), (group.topic, group.rpc_timeout, group.send_instances))
 
+    def test_a_host_may_have_an_underscore(self) -> None:
+        for host in ("cache_1", "cache_1.example.org", "192.0.2.1", "2001:db8::1"):
+            with self.subTest(host):
+                self.assertEqual(host, self.read(f"[forecaster]\nhost = {host}\n").forecaster.host)
+
     def test_values_that_cannot_work(self) -> None:
         for name, text in (
             ("max_silence", "0"),

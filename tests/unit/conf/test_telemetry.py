@@ -13,7 +13,7 @@ from nova_cachemig.conf import telemetry
 from nova_cachemig.conf.telemetry import HostNames
 
 ADDRESSES = st.ip_addresses(v=6).map(str)
-NAMES = st.from_regex(r"[a-z][a-z0-9.-]{0,10}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z_][a-z0-9._-]{0,10}", fullmatch=True)
 
 
 class Parsing(unittest.TestCase):
@@ -29,6 +29,7 @@ class Parsing(unittest.TestCase):
             ("2001:db8::11:cmp1", {"2001:db8::11": "cmp1"}),
             ("[2001:db8::11]:2001:db8::12", {"2001:db8::11": "2001:db8::12"}),
             ("cmp1:2001:db8::12", {"cmp1": "2001:db8::12"}),
+            ("10.0.0.11:cmp_1,old_1:cmp_2", {"10.0.0.11": "cmp_1", "old_1": "cmp_2"}),
         ):
             with self.subTest(text=text):
                 self.assertEqual(names, HostNames()(text))
@@ -59,12 +60,37 @@ class Parsing(unittest.TestCase):
 
 class FromAFile(unittest.TestCase):
     def test_the_option_reads_a_file(self) -> None:
+        conf = self.read("prometheus_host_names = [2001:db8::11]:cmp1,10.0.0.12:cmp2")
+        self.assertEqual(
+            {"2001:db8::11": "cmp1", "10.0.0.12": "cmp2"}, conf.telemetry.prometheus_host_names
+        )
+
+    def read(self, text: str) -> cfg.ConfigOpts:
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-            file.write("[telemetry]\nprometheus_host_names = [2001:db8::11]:cmp1,10.0.0.12:cmp2\n")
+            file.write(f"[telemetry]\n{text}\n")
             file.flush()
             conf = cfg.ConfigOpts()
             telemetry.register(conf)
             conf([], default_config_files=[file.name], default_config_dirs=[])
-            self.assertEqual(
-                {"2001:db8::11": "cmp1", "10.0.0.12": "cmp2"}, conf.telemetry.prometheus_host_names
-            )
+            return conf
+
+    def test_a_wrong_url_is_refused_without_its_password(self) -> None:
+        for url in ("prom:9090", "ftp://me:opensesame@prom", "me:opensesame@prom:9090", ""):
+            with self.subTest(url), self.assertRaises(cfg.ConfigFileValueError) as caught:
+                _ = self.read(f"prometheus_url = {url}").telemetry.prometheus_url
+            self.assertIn("not a URL that begins with http", str(caught.exception))
+            self.assertNotIn("opensesame", str(caught.exception))
+
+    def test_a_server_with_an_underscore(self) -> None:
+        url = "https://prom_1.example.org:9090"
+        self.assertEqual(url, self.read(f"prometheus_url = {url}").telemetry.prometheus_url)
+
+    def test_headers_are_lines(self) -> None:
+        conf = self.read("prometheus_header = X-Scope-OrgID: a,b\nprometheus_header = B: c")
+        self.assertEqual(["X-Scope-OrgID: a,b", "B: c"], conf.telemetry.prometheus_header)
+
+    def test_what_is_secret(self) -> None:
+        secret = {option.name for option in telemetry.OPTS if option.secret}
+        self.assertEqual(
+            {"transport_urls", "prometheus_url", "prometheus_password", "prometheus_header"}, secret
+        )

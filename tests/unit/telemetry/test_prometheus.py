@@ -174,6 +174,18 @@ class ResponseTest(Case):
             with self.assertRaisesRegex(SourceError, text):
                 source.check(NOW)
 
+    def test_wrong_credentials_are_noticed_once_a_poll(self) -> None:
+        """Those that do not suffice may do so for the next query."""
+        queries = ["a = x", "b = y"]
+        for code, number in ((401, 1), (403, 2)):
+            self.asked.clear()
+            source = self.source(
+                lambda _, code=code: httpx.Response(code), prometheus_host_query=queries
+            )
+            with self.subTest(code), self.assertRaises(SourceError):
+                source.poll(NOW - 60, NOW)
+            self.assertEqual(number, len(self.asked))
+
     def test_a_check_is_one_small_query(self) -> None:
         source = self.source(lambda _: matrix())
         source.check(NOW)
