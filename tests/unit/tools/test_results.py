@@ -35,7 +35,7 @@ class Stream(unittest.TestCase):
             ],
             found,
         )
-        self.assertEqual(results.Counts(2, 4, 0), results.judge(found, [])[0])
+        self.assertEqual(results.Counts(1, 5, 0), results.judge(found, [])[0])
 
 
 class Judging(unittest.TestCase):
