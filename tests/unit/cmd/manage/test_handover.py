@@ -27,4 +27,4 @@ class HandoverTest(ManageCase):
         self.assertIn("between 1 and 1000", err)
 
     def test_offline_without_a_journal_is_a_sentence(self) -> None:
-        self.assertIn("No journal", self.fails("--offline", "handover", "list"))
+        self.assertIn("no journal", self.fails("--offline", "handover", "list"))

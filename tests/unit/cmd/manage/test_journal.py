@@ -89,4 +89,4 @@ class JournalTest(ManageCase):
 class OfflineTest(ManageCase):
     def test_without_a_journal_it_is_a_sentence(self) -> None:
         for words in (("list",), ("show", "shop/1"), ("resend", "shop/1"), ("export",)):
-            self.assertIn("No journal", self.fails("--offline", "journal", *words))
+            self.assertIn("no journal", self.fails("--offline", "journal", *words))
