@@ -38,7 +38,10 @@ async def _run(conf: cfg.ConfigOpts) -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; 1 with one clear line if it cannot begin."""
+    """Run until SIGTERM or SIGINT; the exit code.
+
+    2 if the configuration is wrong, 1 if a component fails; both with one line on standard error.
+    """
     conf = cfg.ConfigOpts()
     log.register_options(conf)
     files = cfg.find_config_files(setup.PROJECT)
@@ -48,7 +51,7 @@ def main() -> int:
         nova.require_auth(conf)
     except (cfg.Error, ComponentError) as exc:
         print(f"{PROG}: {exc}", file=sys.stderr)
-        return 1
+        return setup.EXIT_CODE
     log.setup(conf, "nova-cachemig")
     if os.geteuid() == 0:
         LOG.warning(

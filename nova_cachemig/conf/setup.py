@@ -11,6 +11,8 @@ from nova_cachemig.conf.opts import modules
 
 PROJECT: Final = "nova-cachemig"
 FILE: Final = "/etc/nova-cachemig/nova-cachemig.conf"
+EXIT_CODE: Final = 2
+"""The exit code of a program whose arguments or configuration are wrong; argparse's is the same."""
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:

@@ -1,7 +1,8 @@
 """Queries of ``nova-cachemig-manage`` to the forecaster, and their results as tables and plots.
 
 Each query takes the configuration and returns plain data. Tables are (columns, rows), as cliff
-expects them. The text of a QueryError is one sentence for the operator.
+expects them. A query raises QueryError, or cfg.Error without a message bus. The text of both is one
+sentence for the operator.
 """
 
 from __future__ import annotations
@@ -119,10 +120,7 @@ def rank_table(response: Wire) -> Table:
 
 def _call(conf: cfg.ConfigOpts, question: Callable[[ForecasterClient], Wire]) -> Wire:
     options = conf.forecaster
-    try:
-        bus.require_url(conf, options.transport_url)
-    except cfg.Error as exc:
-        raise QueryError(str(exc)) from exc
+    bus.require_url(conf, options.transport_url)
     client = ForecasterClient(conf, options.topic, options.transport_url, options.rpc_timeout)
     try:
         return question(client)

@@ -51,7 +51,7 @@ def run(args: Sequence[str]) -> int:
         daemon = Daemon(conf)
     except (cfg.Error, ConfigError) as exc:
         print(f"{PROG}: {exc}", file=sys.stderr)
-        return 2
+        return setup.EXIT_CODE
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     options = conf.forecaster

@@ -74,12 +74,9 @@ class ManageApp(App):
 
     @functools.cached_property
     def conf(self) -> cfg.ConfigOpts:
-        """The configuration, read when a command needs it; a mistake in it is one line."""
+        """The configuration, read when a command needs it. Raises cfg.Error: one sentence."""
         conf = cfg.ConfigOpts()
-        try:
-            setup.read(conf, self.options.config_file or [setup.FILE])
-        except cfg.Error as exc:
-            raise SystemExit(f"nova-cachemig-manage: {exc}") from exc
+        setup.read(conf, self.options.config_file or [setup.FILE])
         return conf
 
     def initialize_app(self, argv: list[str]) -> None:

@@ -16,6 +16,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.cmd.manage.app import ManageApp
 from nova_cachemig.cmd.manage.online import Agent, OnlineAgent
+from nova_cachemig.conf import setup
 from nova_cachemig.forecaster.query import QueryError
 
 if TYPE_CHECKING:
@@ -67,21 +68,22 @@ def online_agent(command: Command) -> Iterator[OnlineAgent]:
 
 
 class PlainErrors(Command):
-    """A command whose errors are sentences: one line for each, exit code 1, no traceback.
+    """A command whose errors are sentences: one line for each, no traceback.
 
-    With ``--debug`` the traceback is shown.
+    The exit code is 2 for a mistake in the configuration, else 1. With ``--debug`` the traceback
+    is shown.
     """
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Run the command; SystemExit with the lines of an error."""
+        """Run the command and print the lines of an error; the exit code."""
         try:
             return int(super().run(parsed_args) or 0)
-        except (ComponentError, QueryError) as exc:
+        except (ComponentError, QueryError, cfg.Error) as exc:
             if self.app.options.debug:
                 raise
-            lines = getattr(exc, "errors", [str(exc)])
-            text = "\n".join(f"nova-cachemig-manage: {line}" for line in lines)
-            raise SystemExit(text) from exc
+            for line in getattr(exc, "errors", [str(exc)]):
+                self.app.stderr.write(f"nova-cachemig-manage: {line}\n")
+            return setup.EXIT_CODE if isinstance(exc, cfg.Error) else 1
 
 
 def operator() -> str:

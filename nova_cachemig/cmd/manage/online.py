@@ -71,14 +71,11 @@ class BusUnreachableError(ComponentError):
 class OnlineAgent:
     """The agent ``host``; each request ends within ``timeout`` seconds.
 
-    Raises ComponentError if no message bus is configured.
+    Raises cfg.Error if no message bus is configured.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, host: str, timeout: float) -> None:
-        try:
-            bus.require_url(conf)
-        except cfg.Error as exc:
-            raise ComponentError(str(exc)) from exc
+        bus.require_url(conf)
         self._conf = conf
         self._topic = conf.agent.topic
         self._host = host

@@ -8,6 +8,7 @@ from typing import Any
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
+from oslo_config import cfg
 
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.cmd.manage.base import (
@@ -241,13 +242,13 @@ def _check_own_node(command: Command) -> None:
 
 
 def _reload(command: Command) -> None:
-    """Let the agent read the files now; raises ComponentError with its errors."""
+    """Let the agent read the files now. Raises ComponentError with its errors."""
     if is_offline(command):
         return
     try:
         with online_agent(command) as agent:
             errors = agent.reload()
-    except ComponentError as exc:
+    except (ComponentError, cfg.Error) as exc:
         raise ComponentError(
             f"the file is written, but the agent has not applied it: {exc}"
         ) from exc

@@ -36,7 +36,7 @@ class MainTest(unittest.TestCase):
     def test_a_mistake_in_the_configuration_is_one_line(self) -> None:
         self.config.write_text(f"{_BUS}{_NOVA}[agent]\nreload_interval = soon\n")
         code, err = self.main()
-        self.assertEqual(1, code)
+        self.assertEqual(2, code)
         self.assertRegex(err, r"^nova-cachemig-agent: .*reload_interval.*\n$")
 
     def test_a_missing_option_is_one_line_that_names_it(self) -> None:
@@ -48,16 +48,18 @@ class MainTest(unittest.TestCase):
         ):
             self.config.write_text(text)
             code, err = self.main()
-            self.assertEqual(1, code)
+            self.assertEqual(2, code)
             self.assertRegex(err, rf"^nova-cachemig-agent: .*{name}.*\n$")
 
     def test_without_a_configuration_file_it_does_not_start(self) -> None:
         with mock.patch.object(agent.cfg, "find_config_files", return_value=[]):
             code, err = self.main("--debug")
-        self.assertEqual(1, code)
+        self.assertEqual(2, code)
         self.assertRegex(err, r"^nova-cachemig-agent: no configuration file: write /etc/.*\n$")
         self.config.unlink()
-        self.assertIn(f"{self.config} does not exist", self.main()[1])
+        code, err = self.main()
+        self.assertEqual(2, code)
+        self.assertIn(f"{self.config} does not exist", err)
 
     def test_help_says_what_the_program_is(self) -> None:
         out = io.StringIO()

@@ -66,7 +66,14 @@ class ManageCase(OnFakeBus):
 
     def fails(self, *words: str) -> str:
         """The standard error of a command that must fail, without a traceback."""
+        return self._ends_with(1, *words)
+
+    def refuses(self, *words: str) -> str:
+        """The standard error of a command that must find a mistake in what it is given."""
+        return self._ends_with(2, *words)
+
+    def _ends_with(self, expected: int, *words: str) -> str:
         code, _, err = self.manage(*words)
-        self.assertEqual(1, code)
+        self.assertEqual(expected, code)
         self.assertNotIn("Traceback", err)
         return err

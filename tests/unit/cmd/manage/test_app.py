@@ -51,19 +51,19 @@ class HelpTest(unittest.TestCase):
 class ConfigurationTest(ManageCase):
     def test_a_missing_file_is_one_line(self) -> None:
         self.config.unlink()
-        err = self.fails("service", "list")
+        err = self.refuses("service", "list")
         self.assertEqual(1, len(err.splitlines()))
         self.assertIn(f"configuration file {self.config} does not exist", err)
 
     def test_a_missing_message_bus_is_one_line(self) -> None:
         self.config.write_text("")
         for words in (("service", "list"), ("forecast", "show")):
-            [line] = self.fails(*words).splitlines()
+            [line] = self.refuses(*words).splitlines()
             self.assertIn("[DEFAULT] transport_url is not set", line)
 
     def test_a_mistake_is_one_line(self) -> None:
         self.config.write_text("[agent]\nreload_interval = soon\n")
-        [line] = self.fails("service", "list").splitlines()
+        [line] = self.refuses("service", "list").splitlines()
         self.assertIn("reload_interval", line)
 
     def test_a_timeout_is_a_number_of_seconds(self) -> None:

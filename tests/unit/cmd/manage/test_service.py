@@ -56,6 +56,13 @@ class OnlineTest(ManageCase):
         self.assertEqual(f"{path}\n", self.succeeds("service", "remove", "shop"))
         self.assertFalse(path.exists())
 
+    def test_add_without_a_message_bus_says_that_the_file_is_written(self) -> None:
+        text = self.config.read_text().replace("transport_url = fake://", "")
+        self.config.write_text(text)
+        err = self.fails(*ADD)
+        self.assertIn("has not applied it: [DEFAULT] transport_url is not set", err)
+        self.assertTrue((self.root / "services.d" / "shop.yaml").exists())
+
     def test_the_objections_of_the_agent_are_printed_line_by_line(self) -> None:
         self.reload_errors = ["shop: no address", "the port is taken"]
         self.assertEqual(
