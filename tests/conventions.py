@@ -1,13 +1,15 @@
-"""The conventions of the tests, checked in their source.
+"""The conventions of the tests and of the errors' texts, checked in their source.
 
 Each test asserts something, no unit test waits by the clock, no test is skipped without permission,
-and each module has a test of its name. ``names.py`` checks the names that tests use.
+and each module has a test of its name. No error begins with a capital. ``names.py`` checks the
+names that tests use.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -129,6 +131,23 @@ def sleeps(path: Path, allowed: Collection[str] = ()) -> list[str]:
 def _sleeps(call: ast.Call) -> bool:
     constants = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
     return _called(call) == "sleep" and any(constants)
+
+
+def capitalized_errors(path: Path) -> Iterator[str]:
+    """Yield each error whose text begins with a capital: it follows the name of a program.
+
+    A text may begin with the name Nova.
+    """
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        text: ast.AST = node.args[0]
+        if isinstance(text, ast.JoinedStr) and text.values:
+            text = text.values[0]
+        if not isinstance(text, ast.Constant) or not ast.unparse(node.func).endswith("Error"):
+            continue
+        if isinstance(text.value, str) and re.match(r"(?!Nova )[A-Z][a-z]+ ", text.value):
+            yield f"{path.name}:{node.lineno}: {text.value}"
 
 
 def skips(path: Path, allowed: Collection[str] = ()) -> list[str]:

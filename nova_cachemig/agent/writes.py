@@ -131,7 +131,7 @@ class Writes:
         queue = self._intake(service).queue
         if not queue.idle:
             raise ComponentError(
-                f"Service {service} cannot be closed: {queue.waiting} writes wait, "
+                f"service {service} cannot be closed: {queue.waiting} writes wait, "
                 f"{queue.in_flight} in flight, {queue.unrecorded} responses not yet on disk"
             )
 
@@ -147,7 +147,7 @@ class Writes:
         try:
             return self._intakes[service]
         except KeyError:
-            raise ComponentError(f"Service {service} is not open for writes") from None
+            raise ComponentError(f"service {service} is not open for writes") from None
 
     def _sender(self, service: str) -> Sender:
         self._intake(service)

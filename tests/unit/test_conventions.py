@@ -47,6 +47,11 @@ class ThisProject(unittest.TestCase):
             with self.subTest(entry.pattern):
                 self.assertEqual([], entry.faults())
 
+    def test_no_error_begins_with_a_capital(self) -> None:
+        paths = conventions.SOURCE.rglob("*.py")
+        found = [place for path in paths for place in conventions.capitalized_errors(path)]
+        self.assertEqual([], found)
+
     def test_a_package_has_no_code_of_its_own(self) -> None:
         for path in conventions.SOURCE.rglob("__init__.py"):
             with self.subTest(path):
@@ -65,6 +70,17 @@ class Checking(unittest.TestCase):
         path = self.root / "tests" / name
         path.write_text(text)
         return path
+
+    def test_an_error_that_begins_with_a_capital_is_found(self) -> None:
+        path = self.write(
+            "ValueError('Cannot read')\n"
+            "x.QueryError(f'The file {path}')\n"
+            "ValueError('the file')\n"
+            "ValueError('Nova knows nothing')\n"
+            "print('The file')\n"
+        )
+        found = list(conventions.capitalized_errors(path))
+        self.assertEqual(["test_x.py:1: Cannot read", "test_x.py:2: The file "], found)
 
     def test_an_assertion_may_be_in_a_helper(self) -> None:
         self.write("class Base:\n def check(self): self.assertTrue(self)\n", "base.py")

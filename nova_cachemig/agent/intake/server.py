@@ -49,7 +49,7 @@ class IntakeServer:
                 lambda: IntakeProtocol(self), str(self._path), backlog=_BACKLOG
             )
         except OSError as exc:
-            raise JournalError(f"Cannot listen on the intake socket {self._path}: {exc}") from exc
+            raise JournalError(f"cannot listen on the intake socket {self._path}: {exc}") from exc
         finally:
             os.umask(mask)
         self._watchdog = asyncio.create_task(self._watch(), name="intake watchdog")

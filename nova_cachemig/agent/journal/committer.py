@@ -143,13 +143,13 @@ class Committer:
             # A write without its response is better than a write that would be sent again.
             self.commit([dataclasses.replace(step, row=None)], unknown=unknown)
             return
-        self._report([(step, NotAccepted(f"The database rejects it: {exc}"))])
+        self._report([(step, NotAccepted(f"the database rejects it: {exc}"))])
 
     def _refuse(self, steps: list[Step], exc: BaseException) -> None:
         """Fail the appends; keep the rest for another try."""
         appends = [step for step in steps if isinstance(step, Append)]
         LOG.error("Cannot write to the journal (%d writes refused): %s", len(appends), exc)
-        error = NotAccepted(f"Cannot write to the journal: {exc}")
+        error = NotAccepted(f"cannot write to the journal: {exc}")
         self._report([(step, error) for step in appends])
         self.to_retry.extend(step for step in steps if not isinstance(step, Append))
 

@@ -48,7 +48,7 @@ def create_engine(url: str) -> sa.Engine:
             return engine
     except (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError) as exc:
         shown = sa.make_url(url).render_as_string(hide_password=True)
-        raise JournalError(f"The journal's database {shown} cannot be opened: {exc}") from exc
+        raise JournalError(f"the journal's database {shown} cannot be opened: {exc}") from exc
 
 
 def _durable_sqlite(dbapi: Any, _record: Any) -> None:

@@ -42,7 +42,7 @@ def check(
             _check_missing_key(connection, key_id, spool, progress)
         elif not cipher.proves(key_id, proof):
             raise JournalError(
-                f"The configured key {key_id!r} is not the key {key_id!r} that encrypted the "
+                f"the configured key {key_id!r} is not the key {key_id!r} that encrypted the "
                 "journal. Restore that key; a new key needs a new name"
             )
     if cipher.key_id is not None and cipher.key_id not in known:
@@ -68,7 +68,7 @@ def _check_missing_key(
     files = spool.encrypted_with(key_id, names)
     if writes or responses or files:
         raise JournalError(
-            f"The key {key_id!r} is missing: {writes} writes, {responses} responses and {files} "
+            f"the key {key_id!r} is missing: {writes} writes, {responses} responses and {files} "
             "spool files of the journal are encrypted with it. Restore the key. Only if it is lost "
             "for good, name it in [journal] lost_keys; these writes are then quarantined"
         )

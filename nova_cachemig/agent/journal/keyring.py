@@ -56,7 +56,7 @@ def _from_file(path: str | None) -> dict[str, bytes]:
                 )
             text = file.read().decode("ascii")
     except OSError as exc:
-        raise JournalError(f"Cannot read {where}: {exc.strerror}") from exc
+        raise JournalError(f"cannot read {where}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise JournalError(f"{where} is not text: a line is a name and 32 bytes in base64") from exc
     keys: dict[str, bytes] = {}
@@ -110,6 +110,6 @@ def _from_castellan(conf: cfg.ConfigOpts, names: Sequence[str]) -> dict[str, byt
         raise
     except Exception as exc:  # each driver raises its client library's errors
         kind = type(exc).__name__
-        why = f"Cannot get key {name!r} of [journal] key_ids from the key manager"
+        why = f"cannot get key {name!r} of [journal] key_ids from the key manager"
         raise JournalError(f"{why} ({kind}): {cause_of(exc)}") from exc
     return keys

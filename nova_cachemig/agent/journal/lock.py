@@ -27,14 +27,14 @@ class DirectoryLock:
             self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise JournalError(f"Cannot use the state directory: {exc}") from exc
+            raise JournalError(f"cannot use the state directory: {exc}") from exc
         try:
             _lock(fd)
         except OSError as exc:
             holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
             raise JournalLocked(
-                f"Another agent (process {holder}) uses {self._path.parent}: "
+                f"another agent (process {holder}) uses {self._path.parent}: "
                 "stop it, or give this one another [agent] state_dir"
             ) from exc
         os.ftruncate(fd, 0)

@@ -37,7 +37,7 @@ def upgrade(engine: sa.Engine) -> None:
                 command.upgrade(configuration(connection), "head")
     except CommandError as exc:
         raise JournalError(
-            f"This agent does not know the version of the journal's tables: {exc}"
+            f"this agent does not know the version of the journal's tables: {exc}"
         ) from exc
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot upgrade the journal's tables: {exc}") from exc
+        raise JournalError(f"cannot upgrade the journal's tables: {exc}") from exc

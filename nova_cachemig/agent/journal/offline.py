@@ -47,10 +47,10 @@ def upgraded_engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {exc}") from exc
     if found != HEAD:
         raise JournalError(
-            f"The journal's tables have revision {found or 'none'}, but this version reads "
+            f"the journal's tables have revision {found or 'none'}, but this version reads "
             f"revision {HEAD}. An agent of this version upgrades older tables when it starts"
         )
     return engine
@@ -77,7 +77,7 @@ def count_waiting(conf: cfg.ConfigOpts) -> int:
         with engine_of(conf).connect() as connection:
             return int(connection.execute(query).scalar() or 0)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {exc}") from exc
 
 
 def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
@@ -87,5 +87,5 @@ def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
         with engine_of(conf).connect() as connection:
             rows = connection.execute(query).all()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {exc}") from exc
     return [HandoverRecord.from_wire(json.loads(row[0])) for row in rows]

@@ -59,7 +59,7 @@ def find_all(
             for row in rows:
                 yield queries.stored_write(dict(row), cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {exc}") from exc
 
 
 def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
@@ -69,7 +69,7 @@ def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
         with engine.connect() as connection:
             found = queries.find(connection, service, position, cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {exc}") from exc
     if found is None:
         raise JournalError(
             f"the journal has no write {name}. A write is removed [journal] keep_responses seconds "
@@ -135,13 +135,13 @@ def chunk(stored: StoredWrite, spool: Spool, number: int) -> bytes:
     name = f"{stored.service}/{stored.position}"
     write = stored.write
     if write is None:
-        raise JournalError(f"Cannot read the body of {name}: {stored.unreadable or 'no body'}")
+        raise JournalError(f"cannot read the body of {name}: {stored.unreadable or 'no body'}")
     if write.body.spool is None:
         return write.body.data[number * CHUNK : (number + 1) * CHUNK]
     try:
         return next(spool.read(write.body.spool, first=number), b"")
     except (OSError, DecryptionError) as exc:
-        raise JournalError(f"Cannot read the body of {name}: {exc}") from exc
+        raise JournalError(f"cannot read the body of {name}: {exc}") from exc
 
 
 def _parse(name: str) -> tuple[str, int]:
@@ -175,7 +175,7 @@ def _decide(
         with engine.begin() as connection:
             changed = connection.execute(change).rowcount
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"Cannot write to the journal's database: {exc}") from exc
+        raise JournalError(f"cannot write to the journal's database: {exc}") from exc
     if not changed:
         words = " or ".join(one.value for one in allowed)
         raise JournalError(f"write {name} is {found.state.value}; expected: {words}")

@@ -70,7 +70,7 @@ class Journal:
             recovered = await asyncio.to_thread(self._open)
         except OSError as exc:  # e.g. a full disk; the content stays for the next start
             self._lock.release()
-            raise JournalError(f"Cannot open the journal in {self.state_dir}: {exc}") from exc
+            raise JournalError(f"cannot open the journal in {self.state_dir}: {exc}") from exc
         except BaseException:
             self._lock.release()
             raise
@@ -230,7 +230,7 @@ class Journal:
         try:
             return await retrying(self._read_once, query)
         except _ERRORS as exc:
-            raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+            raise JournalError(f"cannot read the journal's database: {exc}") from exc
 
     async def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
@@ -257,7 +257,7 @@ class Journal:
         try:
             return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
         except _ERRORS as exc:
-            raise JournalError(f"Cannot read the journal's database: {exc}") from exc
+            raise JournalError(f"cannot read the journal's database: {exc}") from exc
 
     def write_from_row(self, row: WriteRow) -> AcceptedWrite | UnreadableWrite:
         """Return the write of a row of :meth:`waiting`."""

@@ -68,7 +68,7 @@ class GroupCommit:
         performed in the order of submission. Raises JournalError if the thread is not running.
         """
         if self._thread is None or self._loop is None:
-            raise JournalError("The journal is not open")
+            raise JournalError("the journal is not open")
         self._gathered.append(step)
         now = not can_wait or len(self._gathered) >= MAX_BATCH
         if self._flush_handle is not None and now and not self._flush_now:

@@ -204,7 +204,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
         self.keys("a")
         await self.refused("is not the key 'a' that encrypted")
         self.key_file.unlink()
-        await self.refused("Cannot read .*: No such file")
+        await self.refused("cannot read .*: No such file")
         self.made["a"] = right
         self.keys("a")
         async with self.agent(sending=True) as writes:
@@ -330,11 +330,11 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             with self.subTest(command[0]):
                 text, errors = self.manage(*command)
                 self.assertIn("shop/1", text)
-                self.assertIn(f"Cannot read [journal] key_file {self.key_file}", errors)
+                self.assertIn(f"cannot read [journal] key_file {self.key_file}", errors)
                 if command[0] != "list":
                     self.assertIn("key 'a', which is not available", text)
         _, errors = self.manage("show", "shop/1", "--body", str(self.base / "body"), code=1)
-        self.assertRegex(errors, "Cannot read the body of shop/1.*not available")
+        self.assertRegex(errors, "cannot read the body of shop/1.*not available")
         self.assertFalse((self.base / "body").exists())
 
     async def test_resend_across_a_rotation(self) -> None:

@@ -119,7 +119,7 @@ class CannedReview:
 
     def write(self, name: str) -> dict[str, Any]:
         if name not in self.canned:
-            raise ValueError(f"The journal has no write {name}")
+            raise ValueError(f"the journal has no write {name}")
         return self.canned[name]
 
     def body(self, name: str, chunk: int) -> dict[str, Any]:

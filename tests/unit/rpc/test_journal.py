@@ -60,7 +60,7 @@ class OnTheBus(OnFakeBus):
 
     def test_an_error_is_the_agents_sentence(self) -> None:
         self.serve(self.review)
-        with self.assertRaisesRegex(RefusedError, "^The journal has no write shop/99$"):
+        with self.assertRaisesRegex(RefusedError, "^the journal has no write shop/99$"):
             self.journal().write("shop/99")
 
     def test_an_agent_that_is_older_says_so(self) -> None:

@@ -64,7 +64,7 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_path_that_cannot_be_bound(self) -> None:
         self.path = self.path / "below" / "intake.sock"
-        with self.assertRaisesRegex(JournalError, "Cannot listen on the intake socket"):
+        with self.assertRaisesRegex(JournalError, "cannot listen on the intake socket"):
             await self.begin()
 
     async def test_a_socket_of_an_earlier_agent_is_replaced(self) -> None:

@@ -110,5 +110,5 @@ class QuarantineTest(unittest.TestCase):
             for number, expected in ((3, b"\0body"), (21, b"large")):
                 self.assertEqual(expected, quarantine.chunk(stored[number], spool, 0))
                 self.assertEqual(b"", quarantine.chunk(stored[number], spool, 1))
-            with self.assertRaisesRegex(JournalError, "Cannot read the body of shop/22"):
+            with self.assertRaisesRegex(JournalError, "cannot read the body of shop/22"):
                 quarantine.chunk(stored[22], spool, 0)

@@ -112,5 +112,5 @@ class EncryptedReviewTest(ReviewTest):
         path = self.root / "spool" / self.review.write("shop/2")["spool"]
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size - CHUNK)
-        with self.assertRaisesRegex(JournalError, "Cannot read the body of shop/2"):
+        with self.assertRaisesRegex(JournalError, "cannot read the body of shop/2"):
             self.body("shop/2")

@@ -148,7 +148,7 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         with (
             mock.patch.object(store, "_GIVE_UP_READS", 0.0),
             mock.patch.object(store.queries, "unfinished", side_effect=refused),
-            self.assertRaisesRegex(JournalError, "Cannot read the journal's database"),
+            self.assertRaisesRegex(JournalError, "cannot read the journal's database"),
         ):
             await self.journal.unfinished()
 

@@ -56,7 +56,7 @@ class JournalTest(ManageCase):
         self.assertEqual(b"abcdefg", path.read_bytes())
 
     def test_a_body_that_cannot_be_had_whole_leaves_no_file(self) -> None:
-        self.review.error = ValueError("Cannot read the body of shop/2: damaged")
+        self.review.error = ValueError("cannot read the body of shop/2: damaged")
         path = self.root / "body.bin"
         self.assertIn("damaged", self.fails("journal", "show", "shop/2", "--body", str(path)))
         self.assertFalse(path.exists())
@@ -77,13 +77,13 @@ class JournalTest(ManageCase):
         self.assertEqual(b"abcdefg", (self.root / "shop-2").read_bytes())
 
     def test_export_goes_on_after_a_body_that_cannot_be_read(self) -> None:
-        self.review.error = ValueError("Cannot read the body of shop/2: damaged")
+        self.review.error = ValueError("cannot read the body of shop/2: damaged")
         out = self.succeeds("journal", "export", "--bodies", str(self.root))
         self.assertIn("damaged", json.loads(out.splitlines()[1])["unreadable"])
 
     def test_a_write_that_is_not_there_is_a_sentence(self) -> None:
         [line] = self.fails("journal", "show", "shop/99").splitlines()
-        self.assertEqual("nova-cachemig-manage: The journal has no write shop/99", line)
+        self.assertEqual("nova-cachemig-manage: the journal has no write shop/99", line)
 
 
 class OfflineTest(ManageCase):
