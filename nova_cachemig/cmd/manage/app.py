@@ -12,6 +12,7 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
+from nova_cachemig.cmd.manage.arguments import number
 from nova_cachemig.conf import setup
 
 TIMEOUT = 10.0
@@ -58,7 +59,7 @@ class ManageApp(App):
         parser.add_argument(
             "--timeout",
             metavar="SECONDS",
-            type=_seconds,
+            type=number(float, 0.001, 3600),
             default=TIMEOUT,
             help=f"Wait at most this many seconds for each response of the agent (default: "
             f"{TIMEOUT:g}). The forecaster's is [forecaster] rpc_timeout.",
@@ -88,13 +89,6 @@ class ManageApp(App):
     def interact(self) -> None:
         """Without a command: point to the help instead of starting cliff's shell."""
         self.parser.error("a command is missing; --help lists them")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value <= 3600.0:
-        raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
-    return value
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from cliff.lister import Lister
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, files_of
 
 _COLUMNS = ("name", "pid", "version", "connections", "in_handover")
@@ -41,7 +42,7 @@ class Stop(PlainErrors):
         parser.add_argument(
             "--patience",
             metavar="SECONDS",
-            type=_patience,
+            type=arguments.number(float, 0, 86400),
             help="Close connections whose requests take longer than this (default: [engine] "
             "hold_timeout + connect_patience).",
         )
@@ -85,13 +86,6 @@ def _confirmed() -> bool:
     if not sys.stdin.isatty():
         return False
     return input("Stop HAProxy and Varnish? Type yes: ").strip().lower() == "yes"
-
-
-def _patience(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 86400.0:
-        raise argparse.ArgumentTypeError("must be from 0 to 86400")
-    return value
 
 
 def _cell(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from cliff.command import Command
 from cliff.lister import Lister
 
+from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, conf_of
 from nova_cachemig.forecaster import query
 
@@ -50,7 +51,7 @@ class Rank(PlainErrors, Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the instance."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("instance", help="UUID of the instance")
+        parser.add_argument("instance", type=arguments.instance, help="UUID of the instance")
         parser.add_argument(
             "--vcpus",
             type=int,

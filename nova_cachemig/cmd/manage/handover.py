@@ -9,6 +9,7 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, agent_of
 from nova_cachemig.report.handover import SUMMARY_COLUMNS, phase_times, story, summary_row
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT
@@ -23,7 +24,7 @@ class List(PlainErrors, Lister):
         parser.add_argument(
             "--limit",
             metavar="NUMBER",
-            type=_limit,
+            type=arguments.number(int, 1, HANDOVERS_LIMIT),
             default=20,
             help=f"List at most this many handovers, up to {HANDOVERS_LIMIT} (default: 20).",
         )
@@ -42,7 +43,7 @@ class Show(PlainErrors, ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the arguments that name a handover."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("instance", help="UUID of the instance")
+        parser.add_argument("instance", type=arguments.instance, help="UUID of the instance")
         parser.add_argument(
             "request",
             nargs="?",
@@ -72,10 +73,3 @@ class Show(PlainErrors, ShowOne):
 
 def _label(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def _limit(text: str) -> int:
-    value = int(text)
-    if not 0 < value <= HANDOVERS_LIMIT:
-        raise argparse.ArgumentTypeError(f"must be between 1 and {HANDOVERS_LIMIT}")
-    return value

@@ -12,6 +12,7 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, agent_of, operator
 from nova_cachemig.cmd.manage.online import Agent
 from nova_cachemig.model.write import WriteState
@@ -59,7 +60,9 @@ class Show(PlainErrors, ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="SERVICE/POSITION", help=_NAME_HELP)
+        parser.add_argument(
+            "name", type=arguments.write, metavar="SERVICE/POSITION", help=_NAME_HELP
+        )
         parser.add_argument(
             "--body",
             metavar="FILE",
@@ -83,7 +86,9 @@ class _Decision(PlainErrors):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return cliff's parser with the write's name and the reason."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("name", metavar="SERVICE/POSITION", help=_NAME_HELP)
+        parser.add_argument(
+            "name", type=arguments.write, metavar="SERVICE/POSITION", help=_NAME_HELP
+        )
         parser.add_argument(
             "--reason",
             metavar="TEXT",

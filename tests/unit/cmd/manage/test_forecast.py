@@ -1,5 +1,5 @@
 from nova_cachemig.rpc import forecaster
-from tests.unit.cmd.manage.case import ManageCase
+from tests.unit.cmd.manage.case import UUID, ManageCase
 from tests.unit.rpc.endpoints import new_conf
 
 HOST = {"host": "cmp1", "now": 1.0, "mean": 2.0, "low": 1.0, "high": 3.0, "overload": 0.1}
@@ -36,7 +36,7 @@ class ForecastTest(ManageCase):
         self.serve_forecasts()
         code, out, _ = self.manage("forecast", "show", "-f", "value", "-c", "host")
         self.assertEqual((0, ["cmp1", "cmp2"]), (code, out.split()))
-        code, out, _ = self.manage("rank", "uuid-1", "--vcpus", "2")
+        code, out, _ = self.manage("rank", UUID, "--vcpus", "2")
         self.assertEqual(0, code)
         self.assertIn("cmp1", out)
 
@@ -52,13 +52,17 @@ class ForecastTest(ManageCase):
             ],
             err.splitlines(),
         )
-        code, _, err = self.manage("rank", "uuid-1")
+        code, _, err = self.manage("rank", UUID)
         self.assertEqual((0, "why\n"), (code, err))
 
     def test_a_host_that_is_not_known_is_a_sentence(self) -> None:
         self.serve_forecasts()
         [line] = self.fails("forecast", "explain", "cmp9").splitlines()
         self.assertEqual("nova-cachemig-manage: cmp9 is unknown", line)
+
+    def test_what_is_not_an_instance_is_refused_before_anything_is_read(self) -> None:
+        self.config.unlink()
+        self.assertIn("'abc' is not a UUID", self.refuses("rank", "abc"))
 
     def test_without_a_forecaster_it_is_a_sentence(self) -> None:
         self.assertIn("no forecaster responds on topic", self.fails("forecast", "show"))

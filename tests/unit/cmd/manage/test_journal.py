@@ -87,6 +87,12 @@ class JournalTest(ManageCase):
 
 
 class OfflineTest(ManageCase):
+    def test_what_is_not_a_write_is_refused_before_anything_is_read(self) -> None:
+        self.config.unlink()
+        for command in ("show", "resend", "discard"):
+            err = self.refuses("--offline", "journal", command, "shop")
+            self.assertIn("SERVICE/POSITION: 'shop' is not the name of a write, for instance", err)
+
     def test_without_a_journal_it_is_a_sentence(self) -> None:
         for words in (("list",), ("show", "shop/1"), ("resend", "shop/1"), ("export",)):
             self.assertIn("no journal", self.fails("--offline", "journal", *words))
