@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, Final
 
 from cliff.lister import Lister
 
@@ -12,19 +12,37 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, files_of
 
-_COLUMNS = ("name", "pid", "version", "connections", "in_handover")
+_FACTS: Final = ("pid", "version", "connections", "in_handover")
+_COLUMNS: Final = ("name", "state", *_FACTS)
+_NOT_RUNNING: Final = 3
+"""The exit code of ``systemctl status`` for a unit that does not run."""
 
 
 class Status(PlainErrors, Lister):
     """Show HAProxy and Varnish on this node: whether they run, and the load of HAProxy.
 
     Asks the engines, not the agent: run it on the cache node, as the agent's account or as root.
+    The exit code is 0 if both run, and 3 if one does not run.
     """
+
+    _all_run = True
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
         found = files_of(self).engines()
-        return _COLUMNS, [tuple(_cell(getattr(one, name)) for name in _COLUMNS) for one in found]
+        self._all_run = all(engine.pid is not None for engine in found)
+        return _COLUMNS, [
+            (
+                engine.name,
+                "not running" if engine.pid is None else "running",
+                *(_cell(getattr(engine, name)) for name in _FACTS),
+            )
+            for engine in found
+        ]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print the table; the exit code."""
+        return super().run(parsed_args) or (0 if self._all_run else _NOT_RUNNING)
 
 
 class Stop(PlainErrors):

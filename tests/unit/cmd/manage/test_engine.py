@@ -43,15 +43,22 @@ class EngineTest(ManageCase):
         return child
 
     def test_status_of_engines_that_do_not_run(self) -> None:
-        shown = json.loads(self.succeeds("engine", "status", "-f", "json"))
+        code, out, err = self.manage("engine", "status", "-f", "json")
+        self.assertEqual((3, ""), (code, err))
+        shown = json.loads(out)
         self.assertEqual(["haproxy", "varnishd"], [row["name"] for row in shown])
-        self.assertEqual({""}, {row["pid"] for row in shown})
+        self.assertEqual({("not running", "")}, {(row["state"], row["pid"]) for row in shown})
+
+    def test_status_if_one_engine_runs(self) -> None:
+        self.haproxy()
+        code, out, _ = self.manage("engine", "status", "-f", "value", "-c", "state")
+        self.assertEqual((3, ["running", "not running"]), (code, out.splitlines()))
 
     def test_status_of_running_engines(self) -> None:
         self.running()
         edge, cache = json.loads(self.succeeds("engine", "status", "-f", "json"))
-        self.assertEqual((41, 7, "shop, till"), tuple(list(edge.values())[i] for i in (1, 3, 4)))
-        self.assertEqual((42, ""), (cache["pid"], cache["connections"]))
+        self.assertEqual(["haproxy", "running", 41, "2.6.12", 7, "shop, till"], list(edge.values()))
+        self.assertEqual(("running", 42, ""), (cache["state"], cache["pid"], cache["connections"]))
 
     def test_nothing_to_stop(self) -> None:
         self.assertIn("neither", self.succeeds("engine", "stop"))
