@@ -69,7 +69,7 @@ class ManageApp(App):
             action="store_true",
             help="Do not ask the agent. Read and write its database and service files on this "
             "node, for instance while no agent runs. The commands about forecasts still ask "
-            "the forecaster.",
+            "the forecaster; agent show refuses the option.",
         )
         return parser
 

@@ -144,7 +144,9 @@ server.serve_forever()
         self.assertEqual([], self.shown("--offline", "journal", "list"))
         [service] = self.shown("--offline", "service", "list")
         self.assertEqual(SERVICE, service["name"])
-        self.assertIn("leave --offline out", self.fails("--offline", "agent", "show"))
+        done = self.manage("--offline", "agent", "show")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("leave --offline out", done.stderr)
 
 
 if __name__ == "__main__":

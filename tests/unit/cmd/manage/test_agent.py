@@ -28,7 +28,11 @@ class ShowTest(ManageCase):
         self.assertEqual("dark, shop", shown["unreachable"])
 
     def test_without_an_agent_there_is_nothing_to_show(self) -> None:
-        self.assertIn("leave --offline out", self.fails("--offline", "agent", "show"))
+        self.assertIn("leave --offline out", self.refuses("--offline", "agent", "show"))
+
+    def test_its_help_says_that_offline_does_not_apply(self) -> None:
+        shown = self.succeeds("agent", "show", "--help")
+        self.assertIn("refuses --offline", " ".join(shown.split()))
 
     def test_it_is_a_command_of_the_program(self) -> None:
         found, _, _ = ManageApp().command_manager.find_command(["agent", "show"])
