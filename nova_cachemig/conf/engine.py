@@ -101,11 +101,11 @@ _CAPACITY = [
     cfg.IntOpt(
         "access_rate",
         default=2000,
-        min=0,
+        min=1,
         max=1000000,
         help="Records per second that the agent reads from the access log to learn which pages "
         "are popular. It skips further records, but counts every request of a service in a "
-        "handover. 0 is the same as 1.",
+        "handover.",
     ),
     cfg.BoolOpt(
         "forwarded_for",

@@ -21,6 +21,11 @@ class EngineOptions(ConfTest):
                 self.assertEqual(expected, max_object_bytes(self.read(f"[engine]\n{text}\n")))
 
     def test_bounds(self) -> None:
-        for line in ("max_object_size = 16", "max_object = 0", "cache_size = 1t"):
+        for line in (
+            "max_object_size = 16",
+            "max_object = 0",
+            "cache_size = 1t",
+            "access_rate = 0",
+        ):
             with self.subTest(line), self.assertRaises(cfg.Error):
                 self.read(f"[engine]\n{line}\n")
