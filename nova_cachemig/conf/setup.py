@@ -7,6 +7,7 @@ from typing import Final
 
 from oslo_config import cfg
 
+from nova_cachemig.conf import values
 from nova_cachemig.conf.opts import modules
 
 PROJECT: Final = "nova-cachemig"
@@ -48,6 +49,8 @@ def read(
             f"configuration file {', '.join(exc.config_files)} does not exist: write it, or name "
             "another file with --config-file"
         ) from exc
+    except cfg.ConfigFileParseError as exc:
+        raise cfg.Error(f"configuration file {exc.config_file} is not valid: {exc.msg}") from exc
     except cfg.ConfigFilesPermissionDeniedError as exc:
         raise cfg.Error(
             f"configuration file {', '.join(exc.config_files)} cannot be read: permission denied. "
@@ -55,8 +58,4 @@ def read(
         ) from exc
     if not conf.config_file and not conf.config_dir:
         raise cfg.Error(f"no configuration file: write {FILE}, or name one with --config-file")
-    # oslo.config checks a value when it is first read: read all now, not during a handover
-    for options in conf.values():
-        if isinstance(options, cfg.ConfigOpts.GroupAttr):
-            for name in options:
-                options[name]
+    values.check(conf)

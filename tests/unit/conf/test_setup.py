@@ -18,6 +18,10 @@ class SetupTest(ConfTest):
         with self.assertRaisesRegex(cfg.Error, "reload_interval"):
             self.read("[agent]\nreload_interval = often\n")
 
+    def test_a_file_that_is_no_ini_file(self) -> None:
+        with self.assertRaisesRegex(cfg.Error, r"nova-cachemig\.conf is not valid: .*:1, No ':'"):
+            self.read("nonsense\n")
+
     def test_a_file_that_the_user_must_not_read(self) -> None:
         refusal = cfg.ConfigFilesPermissionDeniedError(["/etc/a.conf"])
         with (

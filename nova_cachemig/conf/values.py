@@ -1,0 +1,97 @@
+"""Checks the value of every option, and says what is wrong with one.
+
+oslo.config checks a value when it is first read, and its error names neither the group nor what is
+right. The programs check all values when they start, not during a handover.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Final
+
+from oslo_config import cfg, types
+
+from nova_cachemig.conf.opts import list_agent_opts
+from nova_cachemig.conf.sizes import Size
+
+_ERROR: Final = re.compile(
+    r"Value for option \S+ from LocationInfo\(.*detail='(?P<source>.*?)'\) is not valid: "
+    r"(?P<reason>.*)",
+    re.DOTALL,
+)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Read every option. Raises cfg.Error: one sentence for the operator."""
+    for group in conf:
+        options = conf[group]
+        if isinstance(options, cfg.ConfigOpts.GroupAttr):
+            for name in options:
+                try:
+                    options[name]
+                except cfg.ConfigSourceValueError as exc:
+                    raise cfg.Error(_sentence(group, name, str(exc))) from exc
+
+
+def _sentence(group: str, name: str, error: str) -> str:
+    found = _ERROR.fullmatch(error)
+    if found is None:
+        return f"[{group}] {name} is not valid: {error}"
+    source, option = found["source"], _find(group, name)
+    value = None if option is None or option.secret else _value(source, group, option)
+    shown = f"[{group}] {name}" if value is None else f"[{group}] {name} = {value}"
+    right = None if option is None else _right(option.type)
+    problem = found["reason"] if right is None else f"write {right}"
+    return f"{source}: {shown} is not valid: {problem}"
+
+
+def _find(group: str, name: str) -> Any:
+    for owner, options in list_agent_opts():
+        if str(owner) == group:
+            for option in options:
+                if option.dest == name:
+                    return option
+    return None
+
+
+def _value(source: str, group: str, option: Any) -> str | None:
+    """The text in the file, or in the environment variable, that is the source of the value."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    if source in os.environ:
+        return os.environ[source]
+    cfg.ConfigParser(source, sections).parse()
+    names = [(group, option.name), (group, option.dest)]
+    names += [(old.group or group, old.name or option.name) for old in option.deprecated_opts]
+    for section, name in names:
+        if values := sections.get(section, {}).get(name):
+            return values[-1]
+    return None
+
+
+def _right(kind: Any) -> str | None:
+    """What a value of this type is; None if the type's own error says it."""
+    if isinstance(kind, types.Boolean):
+        return "true or false"
+    if isinstance(kind, types.Number | types.String) and kind.choices:
+        return f"one of {', '.join(map(str, kind.choices))}"
+    if isinstance(kind, types.Number):
+        what = "a whole number" if isinstance(kind, types.Integer) else "a number"
+        return what + _bounds(kind.min, kind.max)
+    if isinstance(kind, Size):
+        bounds = _bounds(kind.minimum, kind.maximum)
+        return f"a number of bytes{bounds}, or a number with k, m or g"
+    if isinstance(kind, types.String) and kind.regex:
+        return f"a text that matches {kind.regex.pattern}"
+    if isinstance(kind, types.URI):
+        return "a URL with a scheme and a host"
+    if isinstance(kind, types.List) and (item := _right(kind.item_type)):
+        return f"a list with commas, each item {item}"
+    return None
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    low, high = (f"{bound:g}" if isinstance(bound, float) else bound for bound in (least, most))
+    if most is None:
+        return "" if least is None else f" of at least {low}"
+    return f" of at most {high}" if least is None else f" from {low} to {high}"
