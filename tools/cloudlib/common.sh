@@ -11,6 +11,12 @@ die() {
     exit 1
 }
 
+# For wrong arguments.
+refuse() {
+    printf 'cloud: %s\n' "$*" >&2
+    exit 2
+}
+
 need_root() { [[ $EUID -eq 0 ]] || die "must be run as root"; }
 
 # A step that is done once per state directory leaves a marker. It contains the

@@ -18,7 +18,7 @@ hosts_of() {  # SERVICE: prints the hosts that run it
             nova-scheduler | nova-conductor | nova-cell[12]-conductor) echo control ;;
         ports | libvirtd | storage | nova-compute) cm_computes ;;
         agent) echo cache ;;
-        *) die "unknown service $1" ;;
+        *) refuse "unknown service $1" ;;
     esac
 }
 

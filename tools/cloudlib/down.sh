@@ -6,7 +6,7 @@ cmd_down() {
     case ${1:-} in
         '') ;;
         --purge) purge=1 ;;
-        *) die "down: unknown option $1" ;;
+        *) refuse "down: unknown option $1" ;;
     esac
     [[ -d $CM_STATE ]] || return 0
     take_lock

@@ -37,14 +37,14 @@ cmd_set_migration() {
     local pair name
     for pair in "$@"; do
         name=${pair%%=*}
-        [[ $pair == *=* ]] || die "set-migration: $pair is not NAME=VALUE"
+        [[ $pair == *=* ]] || refuse "set-migration: $pair is not NAME=VALUE"
         if [[ $name == link_speed ]]; then
             cm_save_setting link_speed "${pair#*=}"
             each_compute apply_link_speed
         elif is_migration_option "$name"; then
             cm_save_setting "migration_$name" "${pair#*=}"
         else
-            die "set-migration: unknown option $name"
+            refuse "set-migration: unknown option $name"
         fi
     done
     reconfigure_computes
@@ -68,7 +68,7 @@ reconfigure_computes() {
 
 cmd_preset() {
     local name=${1:?which preset?} limit link rate size post_copy pair
-    [[ -n ${PRESETS[$name]:-} ]] || die "preset: one of ${!PRESETS[*]}"
+    [[ -n ${PRESETS[$name]:-} ]] || refuse "preset: one of ${!PRESETS[*]}"
     for pair in ${PRESETS[$name]}; do local "${pair?}"; done
     # With three steps, Nova begins with a third of the limit and raises it after
     # six seconds or later.

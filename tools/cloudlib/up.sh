@@ -44,7 +44,7 @@ parse_up() {
                 cm_save_setting computes "$2"
                 shift
                 ;;
-            *) die "up: unknown option $1" ;;
+            *) refuse "up: unknown option $1" ;;
         esac
         shift
     done
