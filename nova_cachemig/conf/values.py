@@ -23,7 +23,7 @@ _ERROR: Final = re.compile(
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Read every option. Raises cfg.Error: one sentence for the operator."""
+    """Read every option. Raises cfg.ConfigSourceValueError: one sentence for the operator."""
     for group in conf:
         options = conf[group]
         if isinstance(options, cfg.ConfigOpts.GroupAttr):
@@ -31,7 +31,7 @@ def check(conf: cfg.ConfigOpts) -> None:
                 try:
                     options[name]
                 except cfg.ConfigSourceValueError as exc:
-                    raise cfg.Error(_sentence(group, name, str(exc))) from exc
+                    raise cfg.ConfigSourceValueError(_sentence(group, name, str(exc))) from exc
 
 
 def _sentence(group: str, name: str, error: str) -> str:
@@ -70,7 +70,7 @@ def _value(source: str, group: str, option: Any) -> str | None:
 
 
 def _right(kind: Any) -> str | None:
-    """What a value of this type is; None if the type's own error says it."""
+    """Describe a value of this type. None if the type has no description but its own error."""
     if isinstance(kind, types.Boolean):
         return "true or false"
     if isinstance(kind, types.Number | types.String) and kind.choices:
@@ -83,8 +83,8 @@ def _right(kind: Any) -> str | None:
         return f"a number of bytes{bounds}, or a number with k, m or g"
     if isinstance(kind, types.String) and kind.regex:
         return f"a text that matches {kind.regex.pattern}"
-    if isinstance(kind, types.URI):
-        return "a URL with a scheme and a host"
+    if isinstance(kind, types.URI) and kind.schemes:
+        return f"a URL that begins with {' or '.join(f'{s}://' for s in kind.schemes)}"
     if isinstance(kind, types.List) and (item := _right(kind.item_type)):
         return f"a list with commas, each item {item}"
     return None

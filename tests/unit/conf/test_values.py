@@ -1,4 +1,4 @@
-"""The errors of wrong values: one sentence with the file, the option, and what is right."""
+"""The errors of wrong values: one sentence with the file, the option, and the right values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class ValuesTest(ConfTest):
             ("engine", "max_object_size = 1t", "write a number of bytes from "),
             ("warm", "half_lives = 200,abc", "commas, each item a whole number of at least 1"),
             ("journal", "resume_delay = -1", "write a number of at least 0"),
-            ("telemetry", "prometheus_url = abc", "write a URL with a scheme and a host"),
         ):
             with self.subTest(line):
                 error = self.refused(f"[{group}]\n{line}\n")
@@ -45,6 +44,8 @@ class ValuesTest(ConfTest):
         self.assertRegex(error, r"^OS_ENGINE__THREADS: \[engine\] threads = many is not valid: ")
 
     def test_the_value_of_a_secret_is_not_shown(self) -> None:
+        error = self.refused("[telemetry]\nprometheus_url = user:hidden\n")
+        self.assertRegex(error, r": \[telemetry\] prometheus_url is not valid: write a URL [^u]*$")
         option = cfg.IntOpt("threads", secret=True, min=1)
         with mock.patch.object(values, "list_agent_opts", return_value=[("engine", [option])]):
             error = self.refused("[engine]\nthreads = hidden\n")

@@ -69,7 +69,7 @@ class ManageCase(OnFakeBus):
         return self._ends_with(1, *words)
 
     def refuses(self, *words: str) -> str:
-        """The standard error of a command that must find a mistake in what it is given."""
+        """The standard error of a command that must refuse its arguments or configuration."""
         return self._ends_with(2, *words)
 
     def _ends_with(self, expected: int, *words: str) -> str:
