@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
 from nova_cachemig.agent.journal.statements import (
@@ -65,9 +66,17 @@ class WriterCounts:
 class _OutcomeUnknown(Exception):
     """The connection was lost during COMMIT."""
 
+    def __init__(self, inner_exception: BaseException) -> None:
+        super().__init__()
+        self.inner_exception = inner_exception
+
 
 class _Unreachable(OSError):
     """No connection can be made: a server that restarts refuses it, or is not ready."""
+
+    def __init__(self, inner_exception: BaseException) -> None:
+        super().__init__()
+        self.inner_exception = inner_exception
 
 
 class Committer:
@@ -103,7 +112,10 @@ class Committer:
             try:
                 self._try_commit(steps, look_first=unknown)
             except _OutcomeUnknown as exc:
-                LOG.warning("Database connection lost during COMMIT; checking the outcome: %s", exc)
+                LOG.warning(
+                    "Database connection lost during COMMIT; checking the outcome: %s",
+                    cause_of(exc),
+                )
                 unknown = True
             except Exception as exc:
                 self.disconnect()
@@ -126,7 +138,7 @@ class Committer:
                 self._connection.invalidate()
                 self._connection.close()
             except _ERRORS as exc:
-                LOG.debug("Cannot close the journal's connection: %s", exc)
+                LOG.debug("Cannot close the journal's connection: %s", cause_of(exc))
             self._connection = None
 
     # --- failures
@@ -138,18 +150,19 @@ class Committer:
                 self.commit([step], unknown=unknown)
             return
         step = steps[0]
-        LOG.error("The database rejects a step of the journal: %s", exc)
+        LOG.error("The database rejects a step of the journal: %s", cause_of(exc))
         if isinstance(step, RecordResponse) and step.row is not None:
             # A write without its response is better than a write that would be sent again.
             self.commit([dataclasses.replace(step, row=None)], unknown=unknown)
             return
-        self._report([(step, NotAccepted(f"the database rejects it: {exc}"))])
+        self._report([(step, NotAccepted(f"the database rejects it: {cause_of(exc)}"))])
 
     def _refuse(self, steps: list[Step], exc: BaseException) -> None:
         """Fail the appends; keep the rest for another try."""
         appends = [step for step in steps if isinstance(step, Append)]
-        LOG.error("Cannot write to the journal (%d writes refused): %s", len(appends), exc)
-        error = NotAccepted(f"cannot write to the journal: {exc}")
+        why = cause_of(exc)
+        LOG.error("Cannot write to the journal (%d writes refused): %s", len(appends), why)
+        error = NotAccepted(f"cannot write to the journal: {why}")
         self._report([(step, error) for step in appends])
         self.to_retry.extend(step for step in steps if not isinstance(step, Append))
 
@@ -178,7 +191,7 @@ class Committer:
         try:
             return self._engine.connect()
         except (db_exc.DBError, sa.exc.OperationalError) as exc:
-            raise _Unreachable(str(exc)) from exc
+            raise _Unreachable(exc) from exc
 
     def _transaction(
         self, connection: sa.Connection, steps: Sequence[Step], *, look_first: bool
@@ -195,7 +208,7 @@ class Committer:
                 transaction.commit()
             except db_exc.DBConnectionError as exc:
                 self.disconnect()
-                raise _OutcomeUnknown(str(exc)) from exc
+                raise _OutcomeUnknown(exc) from exc
             self._hit_synced()
         return performed
 
@@ -204,4 +217,4 @@ class Committer:
             self._failpoints.hit("synced")
         except FailpointHit as exc:  # as if the connection broke during COMMIT
             self.disconnect()
-            raise _OutcomeUnknown(str(exc)) from exc
+            raise _OutcomeUnknown(exc) from exc

@@ -17,6 +17,7 @@ from nova_cachemig.agent.journal.errors import JournalError
 # Pages (4 KiB each) of the write-ahead log after which SQLite checkpoints it into the database
 # file. The default of 1000 does so every few hundred milliseconds under load.
 _CHECKPOINT_PAGES = 4000
+_CAUSE_LENGTH = 200  # characters of an error's text
 
 
 def url_for(connection: str | None, state_dir: Path) -> str:
@@ -42,13 +43,36 @@ def create_engine(url: str) -> sa.Engine:
         engine = engines.create_engine(
             url, max_retries=0, thread_checkin=False, mysql_sql_mode="TRADITIONAL"
         )
+        # Errors and SQLAlchemy's debug log would show cookies, Authorization and bodies.
+        engine.hide_parameters = True
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _durable_sqlite)
         with engine.connect():
             return engine
     except (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError) as exc:
         shown = sa.make_url(url).render_as_string(hide_password=True)
-        raise JournalError(f"the journal's database {shown} cannot be opened: {exc}") from exc
+        raise JournalError(
+            f"the journal's database {shown} cannot be opened: {cause_of(exc)}"
+        ) from exc
+
+
+def cause_of(exc: BaseException) -> str:
+    """Return the database's reason in one line, without the statement and without any row.
+
+    The texts of SQLAlchemy and oslo.db contain the statement. PostgreSQL's further lines may
+    contain the row.
+    """
+    while True:
+        inner = getattr(exc, "inner_exception", None) or getattr(exc, "orig", None)
+        if not isinstance(inner, BaseException) or inner is exc:
+            break
+        exc = inner
+    if len(exc.args) > 1 and isinstance(exc.args[0], int) and not isinstance(exc, OSError):
+        text = f"{exc.args[1]} (error {exc.args[0]})"  # PyMySQL's
+    else:
+        text = str(exc)
+    first = text.strip().partition("\n")[0]
+    return f"{first[:_CAUSE_LENGTH] or 'no reason given'} ({type(exc).__name__})"
 
 
 def _durable_sqlite(dbapi: Any, _record: Any) -> None:

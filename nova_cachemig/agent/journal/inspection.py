@@ -10,6 +10,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import keyring
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.migrate import HEAD
 from nova_cachemig.agent.journal.offline import engine_of
@@ -40,7 +41,7 @@ def schema(conf: cfg.ConfigOpts) -> Schema:
         with engine.connect() as connection:
             return Schema(MigrationContext.configure(connection).get_current_revision())
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
     finally:
         engine.dispose()
 
@@ -54,7 +55,7 @@ def keys(conf: cfg.ConfigOpts) -> Keys:
             exists = sa.inspect(connection).has_table(CIPHER_KEYS.name)  # since revision 0002
             rows = connection.execute(sa.select(CIPHER_KEYS)).all() if exists else []
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's keys: {exc}") from exc
+        raise JournalError(f"cannot read the journal's keys: {cause_of(exc)}") from exc
     finally:
         engine.dispose()
     used = {str(row.key_id): bytes(row.proof) for row in rows}

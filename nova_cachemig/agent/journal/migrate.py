@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from oslo_db import exception as db_exc
 
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 
 HEAD: Final = "0004"
@@ -40,4 +41,4 @@ def upgrade(engine: sa.Engine) -> None:
             f"this agent does not know the version of the journal's tables: {exc}"
         ) from exc
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot upgrade the journal's tables: {exc}") from exc
+        raise JournalError(f"cannot upgrade the journal's tables: {cause_of(exc)}") from exc

@@ -13,6 +13,7 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database, keyring
 from nova_cachemig.agent.journal.cipher import CLEAR
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.migrate import HEAD
 from nova_cachemig.agent.journal.schema import HANDOVERS, WRITES
@@ -47,7 +48,7 @@ def upgraded_engine_of(conf: cfg.ConfigOpts) -> sa.Engine:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
     if found != HEAD:
         raise JournalError(
             f"the journal's tables have revision {found or 'none'}, but this version reads "
@@ -77,7 +78,7 @@ def count_waiting(conf: cfg.ConfigOpts) -> int:
         with engine_of(conf).connect() as connection:
             return int(connection.execute(query).scalar() or 0)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
 
 
 def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
@@ -87,5 +88,5 @@ def newest_handovers(conf: cfg.ConfigOpts, limit: int) -> list[HandoverRecord]:
         with engine_of(conf).connect() as connection:
             rows = connection.execute(query).all()
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
     return [HandoverRecord.from_wire(json.loads(row[0])) for row in rows]

@@ -18,6 +18,7 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.record import micros
@@ -59,7 +60,7 @@ def find_all(
             for row in rows:
                 yield queries.stored_write(dict(row), cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
 
 
 def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
@@ -69,7 +70,7 @@ def show(engine: sa.Engine, name: str, cipher: Cipher = CLEAR) -> StoredWrite:
         with engine.connect() as connection:
             found = queries.find(connection, service, position, cipher)
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot read the journal's database: {exc}") from exc
+        raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
     if found is None:
         raise JournalError(
             f"the journal has no write {name}. A write is removed [journal] keep_responses seconds "
@@ -175,7 +176,7 @@ def _decide(
         with engine.begin() as connection:
             changed = connection.execute(change).rowcount
     except (sa.exc.SQLAlchemyError, db_exc.DBError) as exc:
-        raise JournalError(f"cannot write to the journal's database: {exc}") from exc
+        raise JournalError(f"cannot write to the journal's database: {cause_of(exc)}") from exc
     if not changed:
         words = " or ".join(one.value for one in allowed)
         raise JournalError(f"write {name} is {found.state.value}; expected: {words}")

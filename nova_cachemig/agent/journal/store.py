@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, queries
+from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
@@ -41,7 +43,7 @@ T = TypeVar("T")
 
 _FREE_INTERVAL = 0.5  # seconds between checks of the disk's free space
 _GIVE_UP_READS = 5.0  # seconds for which a query waits for an unreachable database
-_ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError)
+_ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError, sqlite3.Error)
 
 
 class Journal:
@@ -68,9 +70,10 @@ class Journal:
         self._lock.take()
         try:
             recovered = await asyncio.to_thread(self._open)
-        except OSError as exc:  # e.g. a full disk; the content stays for the next start
+        except (OSError, *_ERRORS) as exc:  # e.g. a full disk; the content stays for the next start
             self._lock.release()
-            raise JournalError(f"cannot open the journal in {self.state_dir}: {exc}") from exc
+            why = cause_of(exc)
+            raise JournalError(f"cannot open the journal in {self.state_dir}: {why}") from exc
         except BaseException:
             self._lock.release()
             raise
@@ -230,7 +233,7 @@ class Journal:
         try:
             return await retrying(self._read_once, query)
         except _ERRORS as exc:
-            raise JournalError(f"cannot read the journal's database: {exc}") from exc
+            raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
 
     async def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
@@ -257,7 +260,7 @@ class Journal:
         try:
             return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
         except _ERRORS as exc:
-            raise JournalError(f"cannot read the journal's database: {exc}") from exc
+            raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
 
     def write_from_row(self, row: WriteRow) -> AcceptedWrite | UnreadableWrite:
         """Return the write of a row of :meth:`waiting`."""

@@ -12,11 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from nova_cachemig.agent.journal import database, migrate, queries
-from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.committer import Committer, Result, WriterCounts
+from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
+from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import METADATA
+from nova_cachemig.agent.journal.statements import Append
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 from tests.crashing.run import Plan, execute
 from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 from tests.functional.replay.guest import LoggingGuest
@@ -111,6 +115,20 @@ class ServerCase(MigrationCase):
                 wrong = (verdict.lost, verdict.doubled, verdict.reordered,
                          verdict.refused_but_applied, verdict.in_doubt_unlisted)  # fmt: skip
                 self.assertEqual(((), (), (), (), ()), wrong, f"seed {plan.seed}")
+
+    def test_a_rejected_write_is_not_shown_in_the_log(self) -> None:
+        engine = database.create_engine(self.url)
+        self.addCleanup(engine.dispose)
+        results: list[Result] = []
+        made = Committer(engine, Failpoints(), WriterCounts(), results.extend)
+        self.addCleanup(made.disconnect)
+        headers = (("cookie", "session=SECRET"), ("authorization", "Bearer SECRET"))
+        body = Body.of(b"SECRET")
+        write = AcceptedWrite("shop" * 100, 1, 1.0, "POST", "/", "h", headers, body, "c")
+        with self.assertLogs(level="DEBUG") as logs:
+            made.commit([Append(write, to_row(write))])
+        self.assertIsInstance(results[0][1], NotAccepted)
+        self.assertNotIn("SECRET", f"{logs.output} {results[0][1]} {results[0][1]!r}")
 
     def test_restarted_under_load(self) -> None:
         asyncio.run(self.restarted_under_load())

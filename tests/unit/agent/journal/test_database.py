@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
 
+import pymysql
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.journal import database
+from nova_cachemig.agent.journal import database, migrate
+from nova_cachemig.agent.journal.schema import KEYS
 
 
 class DatabaseTest(unittest.TestCase):
@@ -57,3 +61,26 @@ class DatabaseTest(unittest.TestCase):
             with database.begin(connection):
                 connection.execute(sa.text("INSERT INTO t VALUES (2)"))
         self.assertEqual([2], self.numbers())
+
+    def test_an_error_and_its_cause_do_not_show_what_users_have_sent(self) -> None:
+        migrate.upgrade(self.engine)
+        row = {"service": "shop", "digest": "session=SECRET", "fingerprint": "f", "position": 1}
+        with (
+            self.assertRaises(db_exc.DBError) as caught,
+            self.engine.begin() as connection,
+        ):
+            connection.execute(sa.insert(KEYS), [row])
+        self.assertNotIn("SECRET", str(caught.exception))
+        self.assertEqual(
+            "NOT NULL constraint failed: idempotency_keys.accepted_us (IntegrityError)",
+            database.cause_of(caught.exception),
+        )
+
+    def test_the_cause_is_one_short_line(self) -> None:
+        failing = sqlite3.IntegrityError("null value\nDETAIL:  Failing row contains (SECRET).")
+        wrapped = db_exc.DBError(sa.exc.IntegrityError("INSERT", {"a": "SECRET"}, failing))
+        self.assertEqual("null value (IntegrityError)", database.cause_of(wrapped))
+        self.assertLess(len(database.cause_of(ValueError("x" * 1000))), 230)
+        self.assertEqual("no reason given (ValueError)", database.cause_of(ValueError()))
+        lost = pymysql.err.OperationalError(2013, "Lost connection")
+        self.assertEqual("Lost connection (error 2013) (OperationalError)", database.cause_of(lost))
