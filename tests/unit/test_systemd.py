@@ -1,14 +1,18 @@
-"""Notifications arrive in the form of sd_notify(3), on a real datagram socket."""
+"""Notifications have the form of sd_notify(3), on a real datagram socket; units agree with us."""
 
 from __future__ import annotations
 
+import configparser
 import os
 import socket
 import tempfile
 import unittest
 from pathlib import Path
 
+from nova_cachemig.conf import setup
 from nova_cachemig.systemd import Notifier
+
+UNITS = Path(__file__).parents[2] / "etc/systemd"
 
 
 class NotifierTest(unittest.TestCase):
@@ -68,3 +72,13 @@ class NotifierTest(unittest.TestCase):
         gone.ready()
         gone.alive()
         self.assertEqual(1.0, gone.watchdog_interval)
+
+
+class UnitsTest(unittest.TestCase):
+    def test_a_failed_daemon_is_restarted_but_not_if_its_configuration_is_wrong(self) -> None:
+        for program in ("agent", "forecaster"):
+            unit = configparser.ConfigParser(strict=False, interpolation=None)
+            unit.read(UNITS / f"nova-cachemig-{program}.service")
+            service = unit["Service"]
+            self.assertEqual("on-failure", service["Restart"])
+            self.assertEqual(str(setup.EXIT_CODE), service["RestartPreventExitStatus"])
