@@ -28,7 +28,7 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.rpc import bus, checks, journal
 from nova_cachemig.rpc.cast_queue import QueuedCast
-from nova_cachemig.rpc.client import RefusedError, RpcClient
+from nova_cachemig.rpc.client import OlderError, RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import Ownership, RpcServer
 
@@ -204,7 +204,20 @@ class AgentClient:
         return None if found is None else HandoverRecord.from_wire(found)
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
-        """All services by name: the fields of the file, address, phase, error. In pages: 1.1."""
+        """All services by name: the fields of the file, address, phase, error. In pages: 1.1.
+
+        An agent of 1.0 has fewer fields, and no pages.
+        """
+        try:
+            return self._services_in_pages(ctxt)
+        except OlderError:
+            found = self._rpc.call("services", {}, ctxt)
+            return [
+                {"phase" if name == "state" else name: value for name, value in service.items()}
+                for service in found
+            ]
+
+    def _services_in_pages(self, ctxt: bus.Context) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         page: list[dict[str, Any]] = []
         while not found or len(page) == SERVICES_PAGE:

@@ -31,6 +31,10 @@ class RefusedError(Exception):
     """The server responded with an error; the text is the server's."""
 
 
+class OlderError(RefusedError):
+    """The server is older than the request; the text names the remedy."""
+
+
 class RpcClient:
     """Sends requests to one topic.
 
@@ -179,7 +183,7 @@ class RpcClient:
     def _refused(self, name: str | None, error: object, method: str) -> RefusedError:
         text = _first_line(error)
         if name in _OLDER:
-            return RefusedError(
+            return OlderError(
                 f"the {self._peer} does not know {method!r}: it is older than this program. "
                 f"Upgrade it, or restart it if that is done ({text})"
             )

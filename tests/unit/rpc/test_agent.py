@@ -5,6 +5,7 @@ import threading
 import time
 import unittest
 from typing import Any
+from unittest import mock
 
 import oslo_messaging
 from hypothesis import given
@@ -172,6 +173,18 @@ class Paging(OnFakeBus):
         self.serve()
         self.endpoint.found = []
         self.assertEqual([], self.client().services({}))
+
+    def test_an_agent_of_1_0_has_a_state_instead_of_a_phase(self) -> None:
+        class Dispatch10(agent.Dispatch):
+            target = oslo_messaging.Target(version="1.0")
+
+            def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:  # type: ignore[override]
+                return [{"name": "shop", "state": "pass", "error": None}]
+
+        with mock.patch.object(agent, "Dispatch", Dispatch10):
+            self.serve()
+        found = self.client().services({})
+        self.assertEqual([{"name": "shop", "phase": "pass", "error": None}], found)
 
     def test_the_agent_of_another_name_is_not_asked(self) -> None:
         self.serve()
