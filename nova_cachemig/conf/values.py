@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from oslo_config import cfg, types
 
-from nova_cachemig.conf.opts import list_agent_opts
+from nova_cachemig.conf.opts import list_agent_opts, list_nova_opts
 from nova_cachemig.conf.sizes import Size
 
 _ERROR: Final = re.compile(
@@ -22,23 +23,34 @@ _ERROR: Final = re.compile(
 )
 
 
-def check(conf: cfg.ConfigOpts) -> None:
-    """Read every option. Raises cfg.ConfigSourceValueError: one sentence for the operator."""
+def check(conf: cfg.ConfigOpts, *, in_nova: bool = False) -> None:
+    """Read every option. Raises cfg.ConfigSourceValueError: one sentence for the operator.
+
+    ``in_nova``: these are options in nova.conf, and the libraries of the agent may be missing.
+    """
     for group in conf:
-        options = conf[group]
+        try:
+            options = conf[group]
+        except cfg.ConfigSourceValueError as exc:  # an option of this name in [DEFAULT]
+            raise cfg.ConfigSourceValueError(_sentence("DEFAULT", group, str(exc), ())) from exc
         if isinstance(options, cfg.ConfigOpts.GroupAttr):
-            for name in options:
-                try:
-                    options[name]
-                except cfg.ConfigSourceValueError as exc:
-                    raise cfg.ConfigSourceValueError(_sentence(group, name, str(exc))) from exc
+            _check_group(group, options, in_nova=in_nova)
 
 
-def _sentence(group: str, name: str, error: str) -> str:
+def _check_group(group: str, options: Mapping[str, Any], *, in_nova: bool) -> None:
+    for name in options:
+        try:
+            options[name]
+        except cfg.ConfigSourceValueError as exc:
+            ours = list_nova_opts() if in_nova else list_agent_opts()
+            raise cfg.ConfigSourceValueError(_sentence(group, name, str(exc), ours)) from exc
+
+
+def _sentence(group: str, name: str, error: str, ours: Iterable[tuple[Any, list[Any]]]) -> str:
     found = _ERROR.fullmatch(error)
     if found is None:
         return f"[{group}] {name} is not valid: {error}"
-    source, option = found["source"], _find(group, name)
+    source, option = found["source"], _find(group, name, ours)
     value = None if option is None or option.secret else _value(source, group, option)
     shown = f"[{group}] {name}" if value is None else f"[{group}] {name} = {value}"
     right = None if option is None else _right(option.type)
@@ -46,8 +58,8 @@ def _sentence(group: str, name: str, error: str) -> str:
     return f"{source}: {shown} is not valid: {problem}"
 
 
-def _find(group: str, name: str) -> Any:
-    for owner, options in list_agent_opts():
+def _find(group: str, name: str, ours: Iterable[tuple[Any, list[Any]]]) -> Any:
+    for owner, options in ours:
         if str(owner) == group:
             for option in options:
                 if option.dest == name:

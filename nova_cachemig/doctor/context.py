@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from nova_cachemig.conf import compute, scheduler, setup
+from nova_cachemig.conf import compute, scheduler, setup, values
 
 _NOVA_OPTS = {
     "DEFAULT": [
@@ -54,11 +54,12 @@ def read_agent(files: Sequence[str]) -> cfg.ConfigOpts:
 
 
 def read_nova(files: Sequence[str]) -> cfg.ConfigOpts:
-    """Read Nova's files: later ones override earlier ones. Raises cfg.Error."""
+    """Read Nova's files: later ones override earlier ones. Raises cfg.Error for a mistake."""
     conf = cfg.ConfigOpts()
     for group, options in _NOVA_OPTS.items():
         conf.register_opts(options, group=None if group == "DEFAULT" else group)
     compute.register(conf)
     scheduler.register(conf)
     conf([], project="nova", default_config_files=list(files), default_config_dirs=[])
+    values.check(conf, in_nova=True)
     return conf

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from unittest import mock
 
 from oslo_config import cfg
@@ -55,6 +57,15 @@ class ValuesTest(ConfTest):
         with mock.patch.object(values, "list_agent_opts", return_value=[]):
             error = self.refused("[engine]\nthreads = 0\n")
         self.assertRegex(error, r": \[engine\] threads is not valid: Should be greater than")
+
+    def test_an_option_in_default(self) -> None:
+        conf = cfg.ConfigOpts()
+        conf.register_opt(cfg.BoolOpt("audit"))
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "nova.conf")
+        path.write_text("[DEFAULT]\naudit = perhaps\n")
+        conf([], default_config_files=[str(path)])
+        with self.assertRaisesRegex(cfg.Error, rf"^{path}: \[DEFAULT\] audit is not valid: \w+"):
+            values.check(conf)
 
     def test_another_text_of_the_library_is_kept(self) -> None:
         conf = mock.MagicMock(spec=cfg.ConfigOpts)
