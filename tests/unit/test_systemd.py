@@ -1,4 +1,4 @@
-"""Notifications have the form of sd_notify(3), on a real datagram socket; units agree with us."""
+"""Notifications have the form of sd_notify(3), on a real datagram socket; the units are right."""
 
 from __future__ import annotations
 
