@@ -12,7 +12,7 @@ from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.replay.quarantine import Quarantine
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.request import head
-from nova_cachemig.model.write import AcceptedWrite, WriteState
+from nova_cachemig.model.write import AcceptedWrite
 
 _LOOKAHEAD: Final = 64  # writes searched for those that may be sent in parallel
 _PIPELINE_AHEAD: Final = 16  # writes ready to be pipelined; more are taken only from memory
@@ -64,7 +64,7 @@ class SendBuffer:
                 break  # the buffered writes need not wait for the disk
             write = await backlog.take()
             if isinstance(write, UnreadableWrite):
-                await self._quarantine.put(write, WriteState.DAMAGED, write.why)
+                await self._quarantine.put_damaged(write, write.why)
             elif write is not None and (is_total or await self._is_intact(write)):
                 self.add(write)
             elif write is not None:
@@ -86,7 +86,7 @@ class SendBuffer:
 
     async def _quarantine_damaged(self, write: AcceptedWrite) -> None:
         why = f"write {write.name}: its spool file {write.body.spool} is damaged"
-        await self._quarantine.put(write, WriteState.DAMAGED, why)
+        await self._quarantine.put_damaged(write, why)
 
     async def _is_intact(self, write: AcceptedWrite) -> bool:
         return write.body.spool is None or await asyncio.to_thread(self._spool.intact, write.body)

@@ -82,9 +82,9 @@ class GuestConnection(asyncio.Protocol):
     @property
     def has_lost_segments(self) -> bool:
         """Whether TCP has retransmitted something that is still not acknowledged."""
-        sock = None if self._transport is None else self._transport.get_extra_info("socket")
-        if sock is None or self._outgoing:
+        if self._transport is None or self._transport.is_closing() or self._outgoing:
             return False
+        sock = self._transport.get_extra_info("socket")
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
         unacknowledged = int(struct.unpack_from("=I", info, _TCP_INFO_UNACKED)[0])
         return unacknowledged > 0 and info[_TCP_INFO_RETRANSMITS] > 0
@@ -124,27 +124,48 @@ class GuestConnection(asyncio.Protocol):
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write the requests of this turn of the loop."""
-        if self._outgoing and self._transport is not None:
-            data = b"".join(self._outgoing)
+        """Write the requests of this turn of the loop. They stay unsent if the guest has closed."""
+        if not self._outgoing:
+            return
+        data = b"".join(self._outgoing)
+        if self._write(data):
             self._outgoing.clear()
-            if rest := data[self._send_record(data) :]:
-                self._transport.write(rest)
+
+    def _write(self, data: bytes) -> bool:
+        """Write, immediately if the socket accepts it. Returns False if the guest has closed.
+
+        Then the end of the connection is still to be read, and before it perhaps a response. The
+        transport would discard both after a failed write.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return False
+        try:
+            sent = self._send_record(data)
+        except ConnectionError:  # no byte of ``data`` was sent
+            self._keep_alive = False
+            return False
+        if rest := data[sent:]:
+            self._transport.write(rest)
+        return True
 
     def _send_record(self, data: bytes) -> int:
         """Send what the socket accepts as one record; return the number of bytes.
+
+        Raises ConnectionError if the guest has closed the connection.
 
         TCP never merges a record with the bytes behind it. Without records it may retransmit two
         writes in one segment. If the guest had only the first of them at its pause, it acknowledges
         half of that segment. TCP then considers the other half to be in flight, and sends nothing
         until its timer expires after a second.
         """
-        if self._sock is None or self._transport is None or self._transport.is_closing():
+        if self._sock is None or self._transport is None:
             return 0
         if self._transport.get_write_buffer_size():
             return 0  # not before the bytes of an earlier request
         try:
             return self._sock.send(data, socket.MSG_EOR | socket.MSG_DONTWAIT)
+        except ConnectionError:
+            raise
         except OSError:  # the buffer is full, or the transport's write fails too and is reported
             return 0
 
@@ -161,11 +182,17 @@ class GuestConnection(asyncio.Protocol):
                 response.set_exception(outcome)
 
         self.send(head, on_outcome, flush=True)
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits()  # the next chunk is read meanwhile
-        await self._stream(chunks, response)
+        self._limit_write_buffer(None)  # the next chunk is read meanwhile
+        try:
+            await self._stream(chunks, response)
+        except BaseException:
+            response.cancel()
+            raise
         result = await response
-        self._disable_write_buffer()
+        if self._keep_alive:
+            self._limit_write_buffer(0)
+        else:
+            self.close()
         return result
 
     async def _stream(
@@ -173,10 +200,9 @@ class GuestConnection(asyncio.Protocol):
     ) -> None:
         async for chunk in chunks:
             await self._writable.wait()
-            if response.done() or self._transport is None or self._transport.is_closing():
+            if response.done() or not self._write(chunk):
                 self._keep_alive = False  # a response before the end: the request stays incomplete
                 return
-            self._transport.write(chunk)
 
     def close(self, why: str = "closed by the agent") -> None:
         """Close the connection. Requests in flight fail; the kernel stops sending their bytes."""
@@ -192,13 +218,17 @@ class GuestConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
-        self._disable_write_buffer()
+        self._limit_write_buffer(0)
         self.last_byte = self._loop.time()
 
-    def _disable_write_buffer(self) -> None:
-        """Make ``write`` send immediately. uvloop would send at the end of its turn."""
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=0)
+    def _limit_write_buffer(self, high: int | None) -> None:
+        """Set the bytes above which ``write`` blocks; None: the default.
+
+        With 0 bytes, ``write`` sends immediately. uvloop would send at the end of its turn. On a
+        transport that is closed, uvloop raises RuntimeError.
+        """
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.set_write_buffer_limits(high=high)
 
     def data_received(self, data: bytes) -> None:
         self.last_byte = self._loop.time()
@@ -220,15 +250,21 @@ class GuestConnection(asyncio.Protocol):
             on_outcome(response)
 
     def eof_received(self) -> bool:
+        self._end_unframed()
+        return False
+
+    def _end_unframed(self) -> None:
+        """End a response without a length: the end of the connection ends it."""
         framed = any(name in {"content-length", "transfer-encoding"} for name, _ in self._headers)
-        if self._head_complete and not framed:  # the end of the connection ends the response
+        if self._head_complete and not framed:
             self._keep_alive = False
             self.on_message_complete()
             self._run_callbacks()
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
+        if isinstance(exc, ConnectionResetError):  # it closed with bytes of a body unread
+            self._end_unframed()
         self._fail_requests(f"connection lost: {exc or 'closed by the guest'}")
 
     def pause_writing(self) -> None:

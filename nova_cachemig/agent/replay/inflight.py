@@ -19,7 +19,7 @@ from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
 from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.pool import ConnectionPool
-from nova_cachemig.agent.replay.quarantine import Quarantine
+from nova_cachemig.agent.replay.quarantine import AGENT_FAILED, CONNECTION_LOST, Quarantine
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.agent.replay.request import retry_after
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
@@ -108,7 +108,7 @@ class InFlightWrites:
             # A bug of the agent. The write must neither vanish nor block the queue for ever.
             LOG.exception("Replay of %s failed", write.name)
             self._pool.release(connection, write)
-            self._quarantine.start(write, f"the agent failed: {exc!r}")
+            self._quarantine.start(write, f"the agent failed: {exc!r}", AGENT_FAILED)
 
     def _on_guest_response(
         self, write: AcceptedWrite, connection: guest.GuestConnection, response: GuestResponse
@@ -178,10 +178,10 @@ class InFlightWrites:
             self._requeue(write)
         elif isinstance(error, guest.ConnectionLost):
             why = f"{error}; {write.method} must not be sent twice and the service honours no keys"
-            self._quarantine.start(write, why)
+            self._quarantine.start(write, why, CONNECTION_LOST)
         else:
             LOG.error("Replay of %s failed", write.name, exc_info=error)
-            self._quarantine.start(write, f"the agent failed: {error!r}")
+            self._quarantine.start(write, f"the agent failed: {error!r}", AGENT_FAILED)
 
     def _requeue(self, write: AcceptedWrite) -> None:
         self._queue.mark_unsent(write)

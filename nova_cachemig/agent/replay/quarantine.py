@@ -15,6 +15,11 @@ LOG = logging.getLogger(__name__)
 
 _RETRY_PAUSE: Final = 1.0  # seconds
 
+# Reasons for clients. The operator's reasons have the details.
+CONNECTION_LOST: Final = "the connection to the server was lost before the response was complete"
+AGENT_FAILED: Final = "the cache node failed to handle the response"
+_DAMAGED: Final = "the record of the write is damaged"
+
 
 class Quarantine:
     """The quarantine of one queue."""
@@ -25,21 +30,25 @@ class Quarantine:
         self._on_response = on_response
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, write: AcceptedWrite, why: str) -> None:
+    def start(self, write: AcceptedWrite, why: str, public: str) -> None:
         """Quarantine a write in doubt, in the background.
 
-        Until this is done, the ordering rules still count the write as in flight.
+        ``why`` is for the operator, ``public`` for the client. Until this is done, the ordering
+        rules still count the write as in flight.
         """
         task = asyncio.create_task(
-            self.put(write, WriteState.IN_DOUBT, why), name=f"quarantine {write.name}"
+            self._put(write, WriteState.IN_DOUBT, why, public), name=f"quarantine {write.name}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def put(
-        self, write: AcceptedWrite | UnreadableWrite, state: WriteState, why: str
+    async def put_damaged(self, write: AcceptedWrite | UnreadableWrite, why: str) -> None:
+        """Quarantine a damaged write. Returns when this is on disk."""
+        await self._put(write, WriteState.DAMAGED, why, _DAMAGED)
+
+    async def _put(
+        self, write: AcceptedWrite | UnreadableWrite, state: WriteState, why: str, public: str
     ) -> None:
-        """Quarantine a write. Returns when this is on disk."""
         LOG.warning("Write %s/%s is quarantined: %s", write.service, write.position, why)
         while True:
             try:
@@ -51,7 +60,7 @@ class Quarantine:
                 await asyncio.sleep(_RETRY_PAUSE)
             else:
                 break
-        self._queue.finish_quarantined(write, why)
+        self._queue.finish_quarantined(write, public)
         if isinstance(write, AcceptedWrite):
             self._on_response(write, None, lambda: None)
 

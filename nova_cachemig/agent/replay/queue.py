@@ -18,7 +18,10 @@ from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 
 class QuarantinedError(Exception):
-    """The write is quarantined: it is in doubt, or its record is damaged."""
+    """The write is quarantined: it is in doubt, or its record is damaged.
+
+    The text is for clients: a fixed sentence without a period, and without details.
+    """
 
 
 OnResponse = Callable[[AcceptedWrite, GuestResponse | None, Callable[[], None]], None]
@@ -224,8 +227,11 @@ class WriteQueue:
         self._recording.add(position)
         self.notify()
 
-    def finish_quarantined(self, write: AcceptedWrite | UnreadableWrite, why: str) -> None:
-        """The write is quarantined, which is on disk: the queue goes on without it."""
+    def finish_quarantined(self, write: AcceptedWrite | UnreadableWrite, public: str) -> None:
+        """The write is quarantined, which is on disk: the queue goes on without it.
+
+        ``public``: the reason for the client, see :class:`QuarantinedError`.
+        """
         if isinstance(write, UnreadableWrite) or write.position not in self._sent:
             self.waiting -= 1
             if isinstance(write, AcceptedWrite):
@@ -237,7 +243,7 @@ class WriteQueue:
         self._remove_in_flight(write.position)
         waiter = self._waiters.pop(write.position, None)
         if waiter is not None and not waiter.done():
-            waiter.set_exception(QuarantinedError(why))
+            waiter.set_exception(QuarantinedError(public))
         self.notify()
 
     def _remove_in_flight(self, position: int) -> None:

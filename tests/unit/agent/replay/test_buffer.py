@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.replay.buffer import SendBuffer
-from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body
 
 
 def write(position: int, spool: str | None = None) -> AcceptedWrite:
@@ -39,11 +39,11 @@ class ListBacklog:
 
 class SendBufferTest(unittest.IsolatedAsyncioTestCase):
     def make(self, backlog: ListBacklog, *, is_total: bool = True) -> SendBuffer:
-        self.quarantined: list[tuple[int, WriteState]] = []
+        self.quarantined: list[int] = []
         self.looked_at: list[str | None] = []
 
-        async def put(one: AcceptedWrite | UnreadableWrite, state: WriteState, _why: str) -> None:
-            self.quarantined.append((one.position, state))
+        async def put_damaged(one: AcceptedWrite | UnreadableWrite, _why: str) -> None:
+            self.quarantined.append(one.position)
 
         def intact(body: Body) -> bool:
             self.looked_at.append(body.spool)
@@ -51,7 +51,7 @@ class SendBufferTest(unittest.IsolatedAsyncioTestCase):
 
         queue = mock.Mock(backlog=backlog)
         queue.ordering.is_total = is_total
-        return SendBuffer(queue, mock.Mock(put=put), mock.Mock(intact=intact))
+        return SendBuffer(queue, mock.Mock(put_damaged=put_damaged), mock.Mock(intact=intact))
 
     def positions(self, buffer: SendBuffer) -> list[int]:
         return [one.position for one in buffer.writes]
@@ -89,8 +89,7 @@ class SendBufferTest(unittest.IsolatedAsyncioTestCase):
                 buffer = self.make(backlog, is_total=is_total)
                 await buffer.fill()
                 self.assertEqual([3], self.positions(buffer))
-                damaged = WriteState.DAMAGED
-                self.assertEqual([(1, damaged), (2, damaged)], self.quarantined)
+                self.assertEqual([1, 2], self.quarantined)
 
     async def test_in_the_total_order_only_the_first_spool_file_is_checked_and_once(self) -> None:
         buffer = self.make(ListBacklog([write(1, "one"), write(2, "two")]))

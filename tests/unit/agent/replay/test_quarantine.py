@@ -36,12 +36,12 @@ class QuarantineTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_in_the_background(self) -> None:
         made = self.make()
-        made.start(WRITE, "lost")
+        made.start(WRITE, "lost: EPIPE", "lost")
         self.assertEqual([], self.events)
         while len(self.events) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
         self.assertEqual(
-            [("disk", "shop", 7, WriteState.IN_DOUBT, "lost"), ("queue", WRITE, "lost"),
+            [("disk", "shop", 7, WriteState.IN_DOUBT, "lost: EPIPE"), ("queue", WRITE, "lost"),
              ("response", WRITE, None)],
             self.events,
         )  # fmt: skip
@@ -49,17 +49,17 @@ class QuarantineTest(unittest.IsolatedAsyncioTestCase):
     async def test_tried_again_until_it_is_on_disk(self) -> None:
         made = self.make(JournalError("away"), None)
         with mock.patch.object(quarantine, "_RETRY_PAUSE", 0), self.assertLogs(quarantine.LOG):
-            await made.put(WRITE, WriteState.DAMAGED, "why")
+            await made.put_damaged(WRITE, "why")
         self.assertEqual(["disk", "disk", "queue", "response"], [e[0] for e in self.events])
 
     async def test_an_unreadable_write_has_no_client(self) -> None:
         unreadable = UnreadableWrite("shop", 3, "checksum")
-        await self.make().put(unreadable, WriteState.DAMAGED, "checksum")
+        await self.make().put_damaged(unreadable, "checksum")
         self.assertEqual(["disk", "queue"], [event[0] for event in self.events])
 
     async def test_stop_cancels(self) -> None:
         made = self.make(*[JournalError("away")] * 9)
-        made.start(WRITE, "lost")
+        made.start(WRITE, "lost: EPIPE", "lost")
         with self.assertLogs(quarantine.LOG):
             while not self.events:  # noqa: ASYNC110
                 await asyncio.sleep(0)

@@ -123,16 +123,17 @@ class RecordsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(b"behind", await self.received(6))
 
     async def test_a_reset_before_the_requests(self) -> None:
-        """Each write that TCP may have sent is in doubt, and has one outcome."""
+        """The kernel takes no byte of a request: none is in doubt, and each has one outcome."""
         self.reset()
         self.send(1, b"first", flush=False)
         self.send(2, b"second")
         with self.assertRaises(NotSent):
             self.send(3, b"third")
-        lost = [(1, ConnectionLost), (2, ConnectionLost)]
-        self.assertEqual(lost, await self.outcome_types())
+        not_sent = [(1, NotSent), (2, NotSent)]
+        self.assertEqual(not_sent, await self.outcome_types())
 
     async def test_a_reset_behind_half_a_request(self) -> None:
+        """Each write that TCP may have sent is in doubt."""
         self.send(1, bytes(_TOO_LARGE))
         self.reset()
         self.send(2, b"second")
