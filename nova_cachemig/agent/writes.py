@@ -93,7 +93,7 @@ class Writes:
             barrier = ReadBarrier(self._edge, service.name)
             if state.waiting:
                 await self._recover_barrier(service.name, barrier)
-            intake = ServiceIntake(queue, barrier, state.secret)
+            intake = ServiceIntake(queue, barrier, state.secret, self.journal)
             delay = self._resume_delay(service.name)
             sender = Sender(self.journal, queue, self._conf, intake.on_response, delay)
             self._senders[service.name] = sender

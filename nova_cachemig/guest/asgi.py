@@ -75,7 +75,8 @@ class AsgiIdempotency:
         except NoRoom as exc:
             await _send(registry.no_room(exc), channel.send)
             return
-        fingerprint = _fingerprint(scope, headers, body)
+        cookies = registry.cookies(lambda name: headers.get(name) or "")
+        fingerprint = _fingerprint(scope, headers, cookies, body)
         refusal = await self._claim(key, fingerprint)
         if refusal is not None:
             await _send(refusal, channel.send)
@@ -222,13 +223,14 @@ async def _read_body(receive: Receive, body: Body) -> bool:
     return True
 
 
-def _fingerprint(scope: Scope, headers: _Headers, body: Body) -> str:
+def _fingerprint(scope: Scope, headers: _Headers, cookies: str, body: Body) -> str:
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     return keys.fingerprint(
         scope["method"],
         headers.get("host") or "",
         f"{scope['path']}?{query}",
         headers.get("content-type") or "",
+        cookies,
         body.rewind(),
     )
 

@@ -52,7 +52,7 @@ def digest(parts: Iterable[bytes]) -> str:
     return state.hexdigest()
 
 
-def fingerprint(method: str, host: str, target: str, kind: str, body: bytes) -> str:
+def fingerprint(method: str, host: str, target: str, kind: str, cookies: str, body: bytes) -> str:
     """Return a text that identifies a request. ``body`` is its digest, ``kind`` its type."""
-    texts = (method, host.lower(), target, kind)
+    texts = (method, host.lower(), target, kind, cookies)
     return digest([*(text.encode("utf-8", "surrogateescape") for text in texts), body])

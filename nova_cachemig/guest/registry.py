@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 
+from nova_cachemig.guest import cookies
 from nova_cachemig.guest import key as keys
 from nova_cachemig.guest.body import NoRoom
 from nova_cachemig.guest.response import Response, problem_response
@@ -49,8 +50,14 @@ class KeyRegistry:
             key = keys.parse(value, bare=self._settings.bare_keys)
         except keys.BadKey as exc:
             return problem_response(400, "key-invalid", str(exc))
-        parts = [key, *(header(name) for name in self._settings.scope)]
+        parts = [key, *(_login(name, header) for name in self._settings.scope)]
         return keys.digest(part.encode("utf-8", "surrogateescape") for part in parts)
+
+    def cookies(self, header: Callable[[str], str]) -> str:
+        """Return the cookies that a repetition must have too; "" if they are not in the scope."""
+        if not any(name.split(":")[0] == "cookie" for name in self._settings.scope):
+            return ""
+        return "; ".join(cookies.parse(header("cookie")))
 
     @property
     def max_body(self) -> int:
@@ -120,9 +127,17 @@ class KeyRegistry:
             LOG.error("A key stays in flight although its request was not applied: %s", exc)
 
 
+def _login(name: str, header: Callable[[str], str]) -> str:
+    """Return what a header of the scope says of the client."""
+    field, _, cookie = name.partition(":")
+    if field != "cookie":
+        return header(name)
+    return "; ".join(cookies.logins(header("cookie"), cookie or None))
+
+
 def _repeated(record: Record, fingerprint: str) -> Response:
     if record.fingerprint != fingerprint:
-        detail = "This Idempotency-Key came with another request before."
+        detail = "This Idempotency-Key came with another request or other cookies before."
         return problem_response(422, "key-reused", detail)
     if record.state is State.IN_FLIGHT:
         detail = "The first request with this Idempotency-Key is still in progress."

@@ -22,14 +22,16 @@ class Settings:
 
     ``methods``: the middleware ignores keys of other methods. ``scope``: names of headers that
     identify a client. Equal keys of different clients are different keys, so that no client gets
-    another client's response. ``max_body`` and ``max_response`` are in bytes. ``required``:
-    refuse a request without a key. ``bare_keys``: also accept keys without the quotation marks of
-    RFC 8941. ``not_kept``: statuses that say that nothing was applied and that the client may
-    repeat the request; their keys are not stored.
+    another client's response. Of ``cookie``, the cookies that are named like a login count (see
+    ``nova_cachemig.guest.cookies``), and a request in which only others differ is refused.
+    ``cookie:NAME`` says which cookie is the login. ``max_body`` and ``max_response`` are in bytes.
+    ``required``: refuse a request without a key. ``bare_keys``: also accept keys without the
+    quotation marks of RFC 8941. ``not_kept``: statuses that say that nothing was applied and that
+    the client may repeat the request; their keys are not stored.
     """
 
     methods: frozenset[str] = frozenset({"POST", "PATCH"})
-    scope: tuple[str, ...] = ("authorization",)
+    scope: tuple[str, ...] = ("authorization", "cookie", "x-api-key")
     max_body: int = 16 << 20
     max_response: int = 1 << 20
     required: bool = False

@@ -40,11 +40,11 @@ class WsgiIdempotency:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle one request."""
         registry = self._registry
-        key = registry.key(
-            environ["REQUEST_METHOD"],
-            environ.get("HTTP_IDEMPOTENCY_KEY"),
-            lambda name: environ.get("HTTP_" + name.upper().replace("-", "_"), ""),
-        )
+
+        def header(name: str) -> str:
+            return str(environ.get("HTTP_" + name.upper().replace("-", "_"), ""))
+
+        key = registry.key(environ["REQUEST_METHOD"], environ.get("HTTP_IDEMPOTENCY_KEY"), header)
         if key is None:
             return self._app(environ, start_response)
         if isinstance(key, Response):
@@ -52,7 +52,7 @@ class WsgiIdempotency:
         body = Body(registry.max_body)
         try:
             refusal = _read_body(environ, body, registry) or registry.claim(
-                key, _fingerprint(environ, body)
+                key, _fingerprint(environ, registry.cookies(header), body)
             )
         except BaseException:
             body.close()
@@ -184,13 +184,14 @@ def _read_body(environ: WSGIEnvironment, body: Body, registry: KeyRegistry) -> R
     return None
 
 
-def _fingerprint(environ: WSGIEnvironment, body: Body) -> str:
+def _fingerprint(environ: WSGIEnvironment, cookies: str, body: Body) -> str:
     query = environ.get("QUERY_STRING", "")
     return keys.fingerprint(
         environ["REQUEST_METHOD"],
         environ.get("HTTP_HOST", ""),
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") + "?" + query,
         environ.get("CONTENT_TYPE", ""),
+        cookies,
         body.rewind(),
     )
 

@@ -19,6 +19,7 @@ from nova_cachemig.agent.intake.http import (
     json_response,
     problem_response,
 )
+from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
@@ -116,18 +117,24 @@ class RequestHandler:
     async def _accept_keyed(
         self, intake: ServiceIntake, head: RequestHead, body: Body, key: str
     ) -> Response | HeldClient:
-        digest = keys.digest(key, head.get("authorization"))
+        cookie = intake.queue.service.client_cookie
+        identity = Identity(head.headers, head.get(CLIENT) or "", cookie)
+        digest = keys.digest(key, identity)
         fingerprint = keys.fingerprint(
-            head.method, head.get("host") or "", head.url, head.get("content-type"), body
+            head.method, head.get("host") or "", head.url, head.get("content-type"), body, identity
         )
         if (other := intake.keys.get(digest)) is not None:
-            return await self._reject(body, _key_conflict(same_request=other == fingerprint))
+            return await self._reject(body, _key_conflict(keys.difference(other, fingerprint)))
         intake.keys[digest] = fingerprint  # before any await: a second request must find it
         try:
             name = intake.queue.service.name
-            known = await self._journal.read(lambda c: queries.find_key(c, name, digest))
+            exact = keys.exact_digest(key, identity)
+            known = await self._journal.read(
+                lambda c: queries.find_key(c, name, exact) or queries.find_key(c, name, digest)
+            )
             if known is not None and known[0] != fingerprint:
-                return await self._reject(body, _key_conflict(same_request=False))
+                difference = keys.difference(known[0], fingerprint)
+                return await self._reject(body, _key_conflict(difference))
             if known is not None:
                 repeated = await self._repeated_response(intake, known[1])
                 if repeated is not None:
@@ -248,7 +255,8 @@ def _accepted_response(intake: ServiceIntake, position: int, extra: Headers) -> 
     return json_response(202, facts, ("location", url), _RETRY_AFTER, *extra)
 
 
-def _key_conflict(*, same_request: bool) -> Response:
-    if same_request:
-        return problem_response(409, "The first request with this Idempotency-Key is in progress.")
-    return problem_response(422, "This Idempotency-Key was used with another request.")
+def _key_conflict(difference: str) -> Response:
+    """``difference`` to the first request with the key; empty for a repetition."""
+    if difference:
+        return problem_response(422, difference)
+    return problem_response(409, "The first request with this Idempotency-Key is in progress.")

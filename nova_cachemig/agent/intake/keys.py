@@ -1,8 +1,14 @@
-"""Idempotency-Key: the same key with the same request gets the same response.
+"""Idempotency-Key: the same key with the same request of the same client gets the same response.
 
 draft-ietf-httpapi-idempotency-key-header: another request with the key gets 422; a repetition while
-the first request is in flight gets 409. Keys are scoped by service and Authorization, so that no
-client gets the response to another one.
+the first request is in flight gets 409.
+
+Clients may choose equal keys, so a key is stored together with the client's login (see
+``identity``): a client with another login has another key. If the login is equal but other cookies
+or the address differ, the request may be a repetition or another client's. Then it gets 422: no
+client gets the response to another one, no request is applied twice, and none is dropped
+silently. A client that repeats a request with exactly the cookies that the first response has set
+is the same one, even if its login is new.
 """
 
 from __future__ import annotations
@@ -11,9 +17,11 @@ import hashlib
 import secrets
 from typing import Final
 
+from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.model.write import Body
 
 HEADER: Final = "idempotency-key"
+_HALF: Final = 16  # characters of a fingerprint for the request; the others are for the client
 
 
 def fresh() -> str:
@@ -21,19 +29,44 @@ def fresh() -> str:
     return f'"{secrets.token_hex(16)}"'
 
 
-def digest(key: str, authorization: str | None) -> str:
-    """Return the name under which the key is stored."""
-    return _hash(key, authorization or "")
+def digest(key: str, identity: Identity) -> str:
+    """Return the name under which the key is stored: 32 characters."""
+    return _hash(16, key, *identity.login)
 
 
-def fingerprint(method: str, host: str, url: str, content_type: str | None, body: Body) -> str:
-    """Return what distinguishes a request from others with the same key."""
+def exact_digest(key: str, identity: Identity) -> str:
+    """Return the name under which the key is stored for the cookies that the response has set."""
+    return _hash(16, "exact", key, str(len(identity.login)), *identity.login, *identity.marks)
+
+
+def fingerprint(
+    method: str, host: str, url: str, content_type: str | None, body: Body, identity: Identity
+) -> str:
+    """Return what distinguishes a request from others with the same key: 32 characters."""
     content = body.digest if body.spool else hashlib.blake2b(body.data, digest_size=16).digest()
-    return _hash(method, host, url, content_type or "", content.hex())
+    request = _hash(8, method, host, url, content_type or "", content.hex())
+    return request + marks(identity)
 
 
-def _hash(*parts: str) -> str:
-    state = hashlib.blake2b(digest_size=16)
+def marks(identity: Identity) -> str:
+    """Return the second half of a fingerprint."""
+    return _hash(8, *identity.marks)
+
+
+def difference(first: str, second: str) -> str:
+    """Return how two fingerprints differ, as a sentence for the client; empty if they are equal."""
+    if first[:_HALF] != second[:_HALF]:
+        return "This Idempotency-Key was used with another request."
+    if first != second:
+        return (
+            "This Idempotency-Key was used with other cookies or from another address. This "
+            "request was not accepted."
+        )
+    return ""
+
+
+def _hash(size: int, *parts: str) -> str:
+    state = hashlib.blake2b(digest_size=size)
     for part in parts:
         raw = part.encode("utf-8", "surrogateescape")
         state.update(len(raw).to_bytes(4, "big") + raw)

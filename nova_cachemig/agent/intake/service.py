@@ -7,7 +7,10 @@ import dataclasses
 import urllib.parse
 from collections.abc import Callable
 
+from nova_cachemig.agent.intake import keys
 from nova_cachemig.agent.intake.barrier import ReadBarrier
+from nova_cachemig.agent.intake.identity import Identity, with_cookies_of
+from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
@@ -15,9 +18,12 @@ from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 class ServiceIntake:
     """Accepts one service's writes."""
 
-    def __init__(self, queue: WriteQueue, barrier: ReadBarrier, secret: bytes) -> None:
+    def __init__(
+        self, queue: WriteQueue, barrier: ReadBarrier, secret: bytes, journal: Journal
+    ) -> None:
         """``secret``: makes the service's status URLs unguessable."""
         self.queue = queue
+        self._journal = journal
         self.barrier = barrier
         self.secret = secret
         # digest of a key → fingerprint of the request with it that is being accepted
@@ -31,7 +37,19 @@ class ServiceIntake:
         ``response`` is None for a quarantined write.
         """
         also = () if response is None else changed_urls(write, response)
+        if response is not None and write.client_key and response.header("set-cookie") is not None:
+            release = self._after_keys(write, response, release)
         self.barrier.release_reads(write.host, write.url, write.client, also, release)
+
+    def _after_keys(
+        self, write: AcceptedWrite, response: GuestResponse, release: Callable[[], None]
+    ) -> Callable[[], None]:
+        """The client has new cookies: let it repeat its request with them, then ``release``."""
+        key, cookie = write.key or "", self.queue.service.client_cookie
+        before = Identity(write.headers, write.client, cookie)
+        after = Identity(with_cookies_of(response, write.headers), write.client, cookie)
+        names = keys.digest(key, before), keys.exact_digest(key, after), keys.marks(after)
+        return lambda: self._journal.add_key(write.service, *names, lambda _error: release())
 
 
 @dataclasses.dataclass(slots=True)

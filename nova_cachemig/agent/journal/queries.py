@@ -283,6 +283,20 @@ def find_key(connection: sa.Connection, service: str, digest: str) -> tuple[str,
     return None if row is None else (str(row.fingerprint), int(row.position))
 
 
+def add_key(connection: sa.Connection, service: str, first: str, digest: str, marks: str) -> None:
+    """Let the request with the digest ``first`` also be found by ``digest``.
+
+    ``marks`` replaces the second half of its fingerprint. A second call changes nothing.
+    """
+    found = sa.select(KEYS).where(KEYS.c.service == service, KEYS.c.digest == first)
+    row = connection.execute(found).mappings().first()
+    if row is None:
+        return
+    other = {"digest": digest, "fingerprint": row["fingerprint"][: -len(marks)] + marks}
+    connection.execute(sa.delete(KEYS).where(KEYS.c.service == service, KEYS.c.digest == digest))
+    connection.execute(sa.insert(KEYS).values({**row, **other}))
+
+
 def keep_response(connection: sa.Connection, service: str, position: int) -> None:
     """Keep the response once it arrives: the client gets a status URL."""
     connection.execute(

@@ -72,9 +72,9 @@ KEYS: Final = sa.Table(
     "idempotency_keys",
     METADATA,
     sa.Column("service", sa.String(NAME_LENGTH), primary_key=True),
-    sa.Column("digest", sa.String(32), primary_key=True),  # of key and Authorization
+    sa.Column("digest", sa.String(32), primary_key=True),  # of key and login
     sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("fingerprint", sa.String(32), nullable=False),  # of the request
+    sa.Column("fingerprint", sa.String(32), nullable=False),  # of the request and its client
     sa.Column("accepted_us", sa.BigInteger, nullable=False),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",

@@ -197,6 +197,11 @@ class Journal:
         row, at = to_row(write, self.spool.cipher), micros(time.time())
         self.writer.submit(Execute(lambda c: queries.move(c, old, row, at), done))
 
+    def add_key(self, service: str, first: str, digest: str, marks: str, done: Done) -> None:
+        """Let the request with the digest ``first`` also be found by ``digest``."""
+        step = Execute(lambda c: queries.add_key(c, service, first, digest, marks), done)
+        self.writer.submit(step)
+
     async def run(self, work: Callable[[sa.Connection], Any]) -> None:
         """Run idempotent statements in the next group commit: they may be run twice."""
         await self.writer.submit_and_wait(Execute(work))

@@ -316,6 +316,62 @@ class ResponsesTest(IntakeCase):
         self.assertEqual("applied 2\n", stranger.text)
         self.assertEqual('"k1"', self.guest.log[0].headers["idempotency-key"])
 
+    async def test_equal_keys_of_different_clients(self) -> None:
+        """No client gets another one's response or cookie, and every POST reaches the guest."""
+        await self.begin()
+        self.guest.extra = "set-cookie: session=new\r\n"
+        for name, values in (
+            ("Cookie", ("session=alice", "session=bob")),
+            ("Cookie", ("theme=x; sid=alice", "theme=x; sid=bob")),
+            ("X-Api-Key", ("alice", "bob")),
+            ("X-Auth-Token", ("alice", "bob")),
+            ("Authorization", ("Bearer alice", "Bearer bob")),
+        ):
+            texts = []
+            for value in (*values, values[0]):
+                fields = {"Idempotency-Key": f'"{values}"', name: value}
+                async with client(self.writes.intake_socket) as http:
+                    texts.append((await http.post("/x", content=b"1", headers=fields)).text)
+            with self.subTest(name):
+                self.assertNotEqual(texts[0], texts[1])
+                self.assertEqual(texts[0], texts[2])
+        self.assertEqual(10, len(self.guest.log))
+
+    async def test_equal_keys_of_what_may_be_one_client(self) -> None:
+        """Neither applied again, nor answered, nor dropped silently."""
+        await self.begin()
+        key = {"Idempotency-Key": '"k1"'}
+        before, after = ({"Cookie": f"sessionid=a; csrftoken={number}"} for number in (1, 2))
+        async with client(self.writes.intake_socket) as http:
+            await http.post("/x", content=b"1", headers=key | before)
+            again = await http.post("/x", content=b"1", headers=key | after)
+            self.assertEqual(422, again.status_code)
+            self.assertEqual(200, (await http.post("/y", headers=key)).status_code)
+        async with client(self.writes.intake_socket, who="10.0.0.2") as http:
+            elsewhere = await http.post("/x", content=b"1", headers=key | before)
+            self.assertEqual("applied 1\n", elsewhere.text)
+            self.assertEqual(422, (await http.post("/y", headers=key)).status_code)
+        self.assertEqual(2, len(self.guest.log))
+
+    async def test_a_client_repeats_with_the_cookies_of_the_first_response(self) -> None:
+        await self.begin()
+        for number, (before, new, after) in enumerate((
+            ({}, "session=new; Path=/; HttpOnly", {"Cookie": "session=new"}),
+            ({"Cookie": "session=old"}, "session=new", {"Cookie": "session=new"}),
+            ({"Cookie": "sid=old; csrf=1"}, "csrf=2", {"Cookie": "sid=old; csrf=2"}),
+            ({"Cookie": "sid=old"}, "sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT", {}),
+        )):  # fmt: skip
+            self.guest.extra = f"set-cookie: {new}\r\n"
+            key = {"Idempotency-Key": f'"{number}"'}
+            texts = []
+            for cookie in (before, after, before, {"Cookie": "sid=other"}):
+                async with client(self.writes.intake_socket) as http:
+                    texts.append((await http.post("/x", headers=key | cookie)).text)
+            with self.subTest(before=before, new=new):
+                self.assertEqual([texts[0]] * 3, texts[:3])
+                self.assertNotEqual(texts[0], texts[3])
+        self.assertEqual(8, len(self.guest.log))
+
     async def test_same_key_while_in_flight_and_after_a_restart(self) -> None:
         await self.begin(send=False)
         key = {"Idempotency-Key": '"k1"'}

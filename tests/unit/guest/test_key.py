@@ -59,9 +59,9 @@ class FingerprintTest(unittest.TestCase):
         self.assertEqual(one == other, digest(one) == digest(other))
 
     def test_each_fact_counts(self) -> None:
-        facts = ("POST", "shop.example", "/a?b", "text/plain", b"1")
+        facts = ("POST", "shop.example", "/a?b", "text/plain", "a=1", b"1")
         mark = fingerprint(*facts)
         self.assertEqual(mark, fingerprint("POST", "Shop.Example", *facts[2:]))
-        for index, other in enumerate(("PUT", "shop", "/a?c", "", b"2")):
+        for index, other in enumerate(("PUT", "shop", "/a?c", "", "a=2", b"2")):
             changed = [*facts[:index], other, *facts[index + 1 :]]
             self.assertNotEqual(mark, fingerprint(*changed), other)

@@ -67,6 +67,39 @@ class KeyRegistryTest(unittest.TestCase):
         }
         self.assertEqual(4, len(seen))
 
+    def test_cookies_in_the_scope(self) -> None:
+        for scope, one, other, expected in (
+            (("cookie",), "sid=a; cart=1", "sid=a; cart=2", "other cookies"),
+            (("cookie",), "sid=a; cart=1", "sid=b; cart=1", "other client"),
+            (("cookie:cart",), "sid=a; cart=1", "sid=b; cart=1", "other cookies"),
+            (("cookie",), "sid=a; cart=1", "cart=1;sid=a", "same"),
+            (("authorization",), "sid=a", "sid=b", "same"),
+        ):
+            registry = self.make(scope=scope)
+            headers = [
+                lambda name, value=value: value if name == "cookie" else ""
+                for value in (one, other)
+            ]
+            keys = {registry.key("POST", '"k"', header) for header in headers}
+            cookies = {registry.cookies(header) for header in headers}
+            found = "other cookies" if len(cookies) > 1 else "same"
+            with self.subTest(scope=scope, other=other):
+                self.assertEqual(expected, "other client" if len(keys) > 1 else found)
+
+    def test_clients_that_differ_by_default(self) -> None:
+        registry = self.make()
+        seen = {
+            registry.key("POST", '"k"', lambda name, found=found: found.get(name, ""))
+            for found in (
+                {},
+                {"authorization": "a"},
+                {"cookie": "session=a"},
+                {"cookie": "session=b"},
+                {"x-api-key": "a"},
+            )
+        }
+        self.assertEqual(5, len(seen))
+
     def test_a_store_that_fails_refuses_requests(self) -> None:
         for error, expected in (
             (StoreError("x"), (503, "keys-unavailable")),

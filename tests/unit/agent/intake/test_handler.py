@@ -36,7 +36,8 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.addAsyncCleanup(self.journal.close)
         state = await self.journal.queue_state("shop")
         self.queue = WriteQueue(self.journal, service(writes=mode), state, 16)
-        self.intake = ServiceIntake(self.queue, ReadBarrier(None, "shop"), state.secret)
+        barrier = ReadBarrier(None, "shop")
+        self.intake = ServiceIntake(self.queue, barrier, state.secret, self.journal)
         self.handler = RequestHandler(self.journal, conf, {"shop": self.intake})
         self.handler.start()
 

@@ -9,35 +9,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.intake import keys
+from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.model.write import Body
 
 TEXT = st.text(max_size=20)
 REQUESTS = st.tuples(TEXT, TEXT, TEXT, TEXT, st.binary(max_size=20))
+NOBODY = Identity((), "10.0.0.1", None)
 
 
-def fingerprint(method: str, host: str, url: str, content_type: str, body: bytes) -> str:
-    return keys.fingerprint(method, host, url, content_type, Body.of(body))
+def bearer(authorization: str) -> Identity:
+    return Identity((("authorization", authorization),), "10.0.0.1", None)
+
+
+def cookies(value: str) -> Identity:
+    return Identity((("cookie", value),), "10.0.0.1", None)
+
+
+def fingerprint(
+    method: str, host: str, url: str, content_type: str, body: bytes, identity: Identity = NOBODY
+) -> str:
+    return keys.fingerprint(method, host, url, content_type, Body.of(body), identity)
 
 
 class KeysTest(unittest.TestCase):
     @given(TEXT, TEXT, TEXT, TEXT)
-    def test_a_key_is_scoped_by_authorization(self, a: str, b: str, c: str, d: str) -> None:
+    def test_a_key_is_scoped_by_the_login(self, a: str, b: str, c: str, d: str) -> None:
         """Also where parts of one text move into the other."""
-        self.assertEqual((a, b) == (c, d), keys.digest(a, b) == keys.digest(c, d))
+        one, other = keys.digest(a, bearer(b)), keys.digest(c, bearer(d))
+        self.assertEqual((a, b) == (c, d), one == other)
+        self.assertEqual(32, len(one))  # the column's width
 
     @given(REQUESTS, REQUESTS)
     def test_equal_fingerprints_are_equal_requests(
         self, one: tuple[str, str, str, str, bytes], other: tuple[str, str, str, str, bytes]
     ) -> None:
         self.assertEqual(one == other, fingerprint(*one) == fingerprint(*other))
-        self.assertEqual(fingerprint(*one), fingerprint(*one))
+        self.assertEqual("", keys.difference(fingerprint(*one), fingerprint(*one)))
+        self.assertEqual(32, len(fingerprint(*one)))
+
+    def test_what_differs(self) -> None:
+        request = ("POST", "h", "/", "", b"1")
+        first = fingerprint(*request, cookies("sid=a; csrf=1"))
+        changed = fingerprint(*request, cookies("sid=a; csrf=2"))
+        self.assertIn("other cookies", keys.difference(first, changed))
+        another = fingerprint("POST", "h", "/", "", b"2", cookies("sid=a; csrf=1"))
+        self.assertIn("another request", keys.difference(first, another))
+        self.assertEqual("", keys.difference(first, fingerprint(*request, cookies("csrf=1;sid=a"))))
 
     def test_a_spooled_body_counts_like_one_in_memory(self) -> None:
         digest = hashlib.blake2b(b"1", digest_size=16).digest()
         spooled = Body(spool="s", length=1, digest=digest)
         self.assertEqual(
             fingerprint("POST", "h", "/", "", b"1"),
-            keys.fingerprint("POST", "h", "/", None, spooled),
+            keys.fingerprint("POST", "h", "/", None, spooled, NOBODY),
         )
 
     def test_fresh_keys_differ_and_are_quoted_strings(self) -> None:
