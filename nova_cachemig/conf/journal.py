@@ -129,6 +129,24 @@ _REPLAY = [
         help="Seconds without a byte from a reachable guest after which the agent closes the "
         "connection. A write in flight on it that must not be sent twice is then in doubt.",
     ),
+    cfg.IntOpt(
+        "resend_tries",
+        default=5,
+        min=1,
+        help="How often a write that may be sent twice is sent, if the guest closes the connection "
+        "each time before its response. The pauses between the tries grow from 0.2 s to 3 s. After "
+        "the last try the write is in doubt, and the later writes follow. A try during which the "
+        "guest was silent does not count. 1: no write is sent again. Related: resend_time.",
+    ),
+    cfg.FloatOpt(
+        "resend_time",
+        default=30.0,
+        min=0.0,
+        help="Seconds for which such a write is sent again, after the first connection broke. Also "
+        "the seconds for which the agent sends a keyed write again to a guest that responds 409 "
+        "with Retry-After, because it still processes the first try. After that the client gets "
+        "the 409. Later writes of the service wait meanwhile. Related: resend_tries.",
+    ),
     cfg.Opt(
         "max_response",
         deprecated_name="max_answer",

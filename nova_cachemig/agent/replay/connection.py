@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import re
+import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Final, cast
 
-import httptools
-
 from nova_cachemig.agent.replay import retransmit
-from nova_cachemig.model.headers import end_to_end
+from nova_cachemig.agent.replay.response import NotHttp, Parsed, ResponseReader, not_http_response
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import Body, GuestResponse
+from nova_cachemig.model.write import GuestResponse
+
+LOG = logging.getLogger(__name__)
 
 # Offsets of tcpi_retransmits (in a row, by timer) and tcpi_unacked (segments) in linux/tcp.h's
 # tcp_info.
 _TCP_INFO_RETRANSMITS: Final = 2
 _TCP_INFO_UNACKED: Final = 24
-
-_KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
 
 OnOutcome = Callable[[GuestResponse | BaseException], None]
 """Called with the response to a request, or with NotSent or ConnectionLost."""
@@ -36,7 +34,16 @@ class NotSent(ConnectionError):
 
 
 class ConnectionLost(ConnectionError):
-    """The connection was lost after some of the request was sent: the guest may have it."""
+    """The connection was lost after some of the request was sent: the guest may have it.
+
+    ``since`` is the loop time since which the response was due. ``oldest``: no other response was
+    due before it, so this request may be why the guest closed the connection.
+    """
+
+    def __init__(self, why: str, since: float = 0.0, *, oldest: bool = True) -> None:
+        super().__init__(why)
+        self.since = since
+        self.oldest = oldest
 
 
 class GuestConnection(asyncio.Protocol):
@@ -54,10 +61,10 @@ class GuestConnection(asyncio.Protocol):
         self._sock = sock  # a transport gives no access to the flags of send()
         self.last_byte = 0.0  # loop time at which the guest last sent something
         self.prompt = False  # the guest keeps the connection open and its last response was quick
-        self._max_response = max_response
+        self.served = False  # the guest has responded on it
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._reader = ResponseReader(max_response, self._on_begin, self._on_response)
         self._waiting: collections.deque[OnOutcome] = collections.deque()
         self._complete: list[tuple[OnOutcome, GuestResponse]] = []  # callbacks still to run
         self._waiting_since = 0.0  # loop time since which the first response is due
@@ -67,7 +74,6 @@ class GuestConnection(asyncio.Protocol):
         self._writable.set()
         self._keep_alive = True
         self._idle_timeout: float | None = None  # seconds, from the guest's Keep-Alive header
-        self._reset_response()
 
     @property
     def silent_since(self) -> float:
@@ -233,11 +239,19 @@ class GuestConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.last_byte = self._loop.time()
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
-            self._fail_requests(f"the guest's response is not HTTP: {exc}")
-            self.close()
+            self._reader.feed(data)
+        except NotHttp as exc:
+            LOG.warning("The guest at %s: %s", self.target.address, exc)
+            self._end_with_not_http()
         self._run_callbacks()
+
+    def _end_with_not_http(self) -> None:
+        """The first request has its response: sent again, it would get the same."""
+        has_response = bool(self._waiting)
+        if has_response:
+            self._complete.append((self._waiting.popleft(), not_http_response()))
+        self._fail_requests("the guest's response is not HTTP", blame=not has_response)
+        self.close()
 
     def _run_callbacks(self) -> None:
         """Report each complete response immediately: the guest waits for the next request.
@@ -250,21 +264,15 @@ class GuestConnection(asyncio.Protocol):
             on_outcome(response)
 
     def eof_received(self) -> bool:
-        self._end_unframed()
+        self._reader.end()
+        self._run_callbacks()
         return False
-
-    def _end_unframed(self) -> None:
-        """End a response without a length: the end of the connection ends it."""
-        framed = any(name in {"content-length", "transfer-encoding"} for name, _ in self._headers)
-        if self._head_complete and not framed:
-            self._keep_alive = False
-            self.on_message_complete()
-            self._run_callbacks()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
         if isinstance(exc, ConnectionResetError):  # it closed with bytes of a body unread
-            self._end_unframed()
+            self._reader.end()
+            self._run_callbacks()
         self._fail_requests(f"connection lost: {exc or 'closed by the guest'}")
 
     def pause_writing(self) -> None:
@@ -273,55 +281,32 @@ class GuestConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def _fail_requests(self, why: str, *, processed: bool = True) -> None:
-        """End all requests in flight. Without ``processed``, the guest has applied none of them."""
+    def _fail_requests(self, why: str, *, processed: bool = True, blame: bool = True) -> None:
+        """End all requests in flight. Without ``processed``, the guest has applied none of them.
+
+        With ``blame``, the oldest one may be why the connection broke.
+        """
         self._keep_alive = False
         sent = len(self._waiting) - len(self._outgoing) if processed else 0
         self._outgoing.clear()
         while self._waiting:
-            error = ConnectionLost(why) if sent > 0 else NotSent(why)
-            self._loop.call_soon(self._waiting.popleft(), error)
-            sent -= 1
+            error = ConnectionLost(why, self._waiting_since, oldest=blame)
+            on_outcome = self._waiting.popleft()
+            self._loop.call_soon(on_outcome, error if sent > 0 else NotSent(why))
+            sent, blame = sent - 1, False
 
-    def _announces_close(self) -> bool:
-        return any(
-            name == "connection" and "close" in value.lower() for name, value in self._headers
-        )
+    # --- the reader
 
-    # --- httptools
-
-    def on_message_begin(self) -> None:
+    def _on_begin(self) -> None:
         if not self._waiting:
             self._keep_alive = False  # an unsolicited response
 
-    def _reset_response(self) -> None:
-        self._headers: list[tuple[str, str]] = []
-        self._body: list[bytes] = []
-        self._length = 0
-        self._head_complete = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
-
-    def on_headers_complete(self) -> None:
-        self._head_complete = True
-
-    def on_body(self, data: bytes) -> None:
-        self._length += len(data)
-        if self._length <= self._max_response:
-            self._body.append(data)
-        else:
-            self._body.clear()
-
-    def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:  # interim: the final response follows
-            self._reset_response()
-            return
+    def _on_response(self, parsed: Parsed) -> None:
         if not self._waiting:
             return  # an unsolicited response
         on_outcome = self._waiting.popleft()
-        self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
+        self.served = True
+        self._keep_alive = self._keep_alive and parsed.keep_alive
         now = self._loop.time()
         if self._paused:
             self._paused -= 1
@@ -329,18 +314,13 @@ class GuestConnection(asyncio.Protocol):
         else:
             self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
         self._waiting_since = now
-        for name, value in self._headers:
-            if name == "keep-alive" and (found := _KEEP_ALIVE_TIMEOUT.search(value)):
-                self._idle_timeout = float(found[1])
-        headers = end_to_end(self._headers)
-        if self._length > self._max_response:
-            headers += (("cachemig-write", "responded; its body was too large to keep"),)
-        response = GuestResponse(status, headers, Body.of(b"".join(self._body)))
-        self._complete.append((on_outcome, response))
+        self._idle_timeout = parsed.idle_timeout or self._idle_timeout
+        self._complete.append((on_outcome, parsed.response))
         if not self._keep_alive:
             # With "close" the guest does not process what follows: RFC 9112, section 9.6.
             self._fail_requests(
-                "the guest ended the connection", processed=not self._announces_close()
+                "the guest ended the connection",
+                processed=not parsed.announces_close,
+                blame=False,
             )
             self.close()
-        self._reset_response()  # the connection's end must not count as another response

@@ -17,6 +17,7 @@ from typing import Final
 
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
+from nova_cachemig.agent.replay.attempts import Attempts
 from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.pool import ConnectionPool
 from nova_cachemig.agent.replay.quarantine import AGENT_FAILED, CONNECTION_LOST, Quarantine
@@ -40,11 +41,12 @@ class InFlightWrites:
         buffer: SendBuffer,
         quarantine: Quarantine,
         on_response: OnResponse,
-        response_timeout: float,
+        attempts: Attempts,
     ) -> None:
-        """``response_timeout``: seconds for which a write that the guest still processes is resent.
+        """``attempts`` decides how often a write is sent again.
 
-        Such a guest responds with 409: see :func:`retry_after`.
+        That happens if the connection breaks, or if the guest still processes the first try: see
+        :func:`retry_after`.
         """
         self._journal = journal
         self._queue = queue
@@ -52,8 +54,7 @@ class InFlightWrites:
         self._buffer = buffer
         self._quarantine = quarantine
         self._on_response = on_response
-        self._response_timeout = response_timeout
-        self._retry_until: dict[int, float] = {}  # position → loop time
+        self._attempts = attempts
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self.last_sent_at = 0.0  # loop time
@@ -113,11 +114,9 @@ class InFlightWrites:
     def _on_guest_response(
         self, write: AcceptedWrite, connection: guest.GuestConnection, response: GuestResponse
     ) -> None:
-        pause, now = retry_after(write, response), self._loop.time()
-        if pause is None or now >= self._retry_until.setdefault(
-            write.position, now + self._response_timeout
-        ):
-            self._retry_until.pop(write.position, None)
+        pause = retry_after(write, response)
+        if pause is None or not self._attempts.may_try_again(write.position, self._loop.time()):
+            self._attempts.forget(write.position)
             if self._journal.log_response(write, response):
                 self._send_next(write, connection)
             self._pool.release(connection, write)
@@ -125,8 +124,7 @@ class InFlightWrites:
             return
         # The guest still processes the first try. No write that must wait for it may overtake it.
         self._pool.release(connection, write)
-        self._queue.mark_unsent(write)
-        self._loop.call_later(pause, self._put_back, write)
+        self._requeue(write, pause)
 
     def _send_next(self, finished: AcceptedWrite, connection: guest.GuestConnection) -> None:
         """Send the next writes in one packet when a response arrives, in the simple case.
@@ -174,8 +172,7 @@ class InFlightWrites:
         if isinstance(error, guest.NotSent):
             self._requeue(write)
         elif isinstance(error, guest.ConnectionLost) and write.resendable:
-            LOG.warning("Sending %s %s again: %s", write.method, write.name, error)
-            self._requeue(write)
+            self._send_again(write, error)
         elif isinstance(error, guest.ConnectionLost):
             why = f"{error}; {write.method} must not be sent twice and the service honours no keys"
             self._quarantine.start(write, why, CONNECTION_LOST)
@@ -183,9 +180,29 @@ class InFlightWrites:
             LOG.error("Replay of %s failed", write.name, exc_info=error)
             self._quarantine.start(write, f"the agent failed: {error!r}", AGENT_FAILED)
 
-    def _requeue(self, write: AcceptedWrite) -> None:
+    def _send_again(self, write: AcceptedWrite, error: guest.ConnectionLost) -> None:
+        """Send the write again, if it is not to blame for too many broken connections."""
+        pause: float | None = 0.0
+        if not self._pool.was_open_since(error.since):
+            self._attempts.forget(write.position)
+        elif error.oldest:  # the guest had the writes behind it, but did not process them yet
+            pause = self._attempts.lost(write.position, self._loop.time())
+        if pause is not None:
+            LOG.warning("Sending %s %s again: %s", write.method, write.name, error)
+            self._requeue(write, pause)
+            return
+        number = self._attempts.number(write.position)
+        self._attempts.forget(write.position)
+        why = f"{error}; this happened each time that it was sent: {number} times"
+        self._quarantine.start(write, why, CONNECTION_LOST)
+
+    def _requeue(self, write: AcceptedWrite, pause: float = 0.0) -> None:
+        """Send the write again after ``pause`` seconds. Nothing overtakes it meanwhile."""
         self._queue.mark_unsent(write)
-        self._put_back(write)
+        if pause:
+            self._loop.call_later(pause, self._put_back, write)
+        else:
+            self._put_back(write)
 
     def _put_back(self, write: AcceptedWrite) -> None:
         self._buffer.add(write)

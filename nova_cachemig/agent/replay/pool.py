@@ -28,7 +28,7 @@ _MAX_ATTEMPTS: Final = 4  # open at a time
 # yet, would apply it twice.
 _RETRANSMIT_INTERVAL: Final = 0.02  # seconds
 _RETRANSMIT_FOR: Final = 2.0  # seconds after the return; TCP's own timers have expired by then
-_REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt if the last one failed immediately
+_REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt if the last one failed
 
 
 class ConnectionPool:
@@ -44,9 +44,10 @@ class ConnectionPool:
         self._depth: int = conf.journal.pipeline
         self._idle: list[GuestConnection] = []
         self._busy: dict[GuestConnection, list[AcceptedWrite]] = {}  # → its writes in flight
-        self._opened_at = 0.0  # loop time of the last send_to()
+        self._opened_at = 0.0  # loop time at which the gate was last opened
         self._held_at = 0.0  # loop time at which the gate was last closed
         self._pipelining = True
+        self._closes_unused = False  # the last connection was closed before it brought a response
         self.target: Target | None = None
         self.gate_open = False
         self.changed = asyncio.Event()  # the gate or the target
@@ -56,9 +57,9 @@ class ConnectionPool:
         if not self.gate_open:
             self._pipelining = True  # a new chance after the guest has moved
             asyncio.get_running_loop().call_soon(self._retransmit_lost)
+            self._opened_at = asyncio.get_running_loop().time()
         self.target = target
         self.gate_open = True
-        self._opened_at = asyncio.get_running_loop().time()
         self.changed.set()
 
     def hold(self) -> None:
@@ -69,6 +70,10 @@ class ConnectionPool:
                 connection.note_pause()
         self.gate_open = False
         self.changed.set()
+
+    def was_open_since(self, at: float) -> bool:
+        """Whether the gate is open and was so since the loop time ``at``."""
+        return self.gate_open and self._opened_at <= at
 
     @property
     def busy_count(self) -> int:
@@ -116,6 +121,8 @@ class ConnectionPool:
             if connection.usable(self.target, self._reuse_idle):
                 self._idle.append(connection)
                 return connection
+            # Without a pause, the agent would connect in a loop to a guest that closes immediately.
+            self._closes_unused = not connection.served and not connection.open
             connection.close()
         return None
 
@@ -139,6 +146,8 @@ class ConnectionPool:
             self._busy.pop(connection, None)
             if connection.open:
                 self._idle.append(connection)
+            else:
+                self._closes_unused = not connection.served
 
     def record_loss(self, connection: GuestConnection) -> None:
         """The connection broke. The guest, or a proxy before it, may not support pipelining."""
@@ -150,6 +159,8 @@ class ConnectionPool:
         """Open another connection. Returns without one if the gate or the target changes."""
         target, pause = self.target, _FIRST_ATTEMPT
         attempts: list[asyncio.Task[GuestConnection]] = []
+        if self._closes_unused:
+            await asyncio.sleep(_REFUSED_PAUSE)
         try:
             while self.gate_open and target is not None and self.target == target:
                 self.changed.clear()

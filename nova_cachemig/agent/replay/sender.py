@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connection as guest
+from nova_cachemig.agent.replay.attempts import Attempts
 from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.inflight import MAX_UNRECORDED, InFlightWrites
 from nova_cachemig.agent.replay.pool import ConnectionPool
@@ -59,7 +60,7 @@ class Sender:
             self._buffer,
             self._quarantine,
             on_response,
-            self._response_timeout,
+            Attempts(conf.journal.resend_tries, conf.journal.resend_time),
         )
         self._task: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None

@@ -44,6 +44,7 @@ class RawGuest:
         self.respond = respond
         self.heads: list[bytes] = []
         self.port = 0
+        self._grew = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,6 +58,12 @@ class RawGuest:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def arrived(self, number: int) -> None:
+        """Return once so many requests have arrived."""
+        while len(self.heads) < number:
+            self._grew.clear()
+            await self._grew.wait()
 
     def count(self, method: str) -> int:
         """Return how many requests with this method have arrived."""
@@ -77,6 +84,7 @@ class RawGuest:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
+        self._grew.set()
         lines = head.decode("latin-1").lower().split("\r\n")
         lengths = [line for line in lines if line.startswith("content-length:")]
         length = int(lengths[0].partition(":")[2]) if lengths else 0

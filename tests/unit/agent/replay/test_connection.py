@@ -143,6 +143,7 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         made.connection_lost(None)
         await self.turn()
         self.assertEqual([(1, ConnectionLost), (2, NotSent)], self.kinds())
+        self.assertTrue(getattr(self.outcomes[0][1], "oldest", False))
         with self.assertRaises(NotSent):
             self.send(self.make_closed(), 3)
 
@@ -161,12 +162,16 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(self.wire.closed)
 
     async def test_a_response_that_is_not_http(self) -> None:
+        """The oldest request has it. Those behind are not to blame for the connection."""
         made = self.make()
-        self.send(made, 1)
+        self.send(made, 1, 2)
         await self.turn()
-        made.data_received(b"nonsense\r\n\r\n")
+        with self.assertLogs(connection.LOG):
+            made.data_received(b"nonsense\r\n\r\n")
         await self.turn()
-        self.assertEqual([(1, ConnectionLost)], self.kinds())
+        self.assertEqual([(1, GuestResponse), (2, ConnectionLost)], self.kinds())
+        self.assertEqual(502, getattr(self.outcomes[0][1], "status", None))
+        self.assertFalse(getattr(self.outcomes[1][1], "oldest", True))
         self.assertTrue(self.wire.closed)
 
     async def test_an_unsolicited_response_closes_the_connection_for_requests(self) -> None:

@@ -1,0 +1,138 @@
+"""Parses a guest's responses, as leniently as the edge does when nothing migrates."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+
+import httptools
+
+from nova_cachemig.model.headers import end_to_end
+from nova_cachemig.model.write import Body, GuestResponse
+
+_KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class NotHttp(ValueError):
+    """The guest's bytes are no HTTP response."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parsed:
+    """A complete response, and its statements about the connection."""
+
+    response: GuestResponse
+    keep_alive: bool
+    announces_close: bool  # with "Connection: close"
+    idle_timeout: float | None  # seconds, from Keep-Alive
+
+
+def not_http_response() -> GuestResponse:
+    """Return the response for the client of a request to which the guest responded no HTTP."""
+    problem = {"title": "Bad Gateway", "status": 502, "detail": "The server's response is invalid."}
+    headers = (
+        ("content-type", "application/problem+json"),
+        ("cache-control", "no-store"),
+        ("cachemig-write", "responded; the response is not HTTP"),
+    )
+    return GuestResponse(502, headers, Body.of(json.dumps(problem).encode() + b"\n"))
+
+
+class ResponseReader:
+    """The responses of one connection."""
+
+    def __init__(
+        self,
+        max_response: int,
+        on_begin: Callable[[], None],
+        on_response: Callable[[Parsed], None],
+    ) -> None:
+        """``max_response``: bytes of a response's body that are kept.
+
+        ``on_begin`` is called at a response's first byte, ``on_response`` at its end.
+        """
+        self._max_response = max_response
+        self._on_response = on_response
+        self.on_message_begin = on_begin
+        self._parser = httptools.HttpResponseParser(self)
+        if hasattr(self._parser, "set_dangerous_leniencies"):  # since httptools 0.7
+            # Folded fields, Content-Length beside chunks, and LF without CR: proxies pass them.
+            self._parser.set_dangerous_leniencies(
+                lenient_headers=True,
+                lenient_chunked_length=True,
+                lenient_optional_cr_before_lf=True,
+            )
+        self._reset()
+
+    def feed(self, data: bytes) -> None:
+        """Parse the next bytes. Raises NotHttp."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            raise NotHttp("its response switches to another protocol") from exc
+        except httptools.HttpParserError as exc:
+            raise NotHttp(f"its response is not HTTP: {exc}") from exc
+
+    def end(self) -> None:
+        """The connection has ended, and with it a response without a length."""
+        framed = any(name in {"content-length", "transfer-encoding"} for name, _ in self._headers)
+        if self._head_complete and not framed:
+            self._finish(keep_alive=False)
+
+    def _reset(self) -> None:
+        self._headers: list[tuple[str, str]] = []
+        self._body: list[bytes] = []
+        self._length = 0
+        self._head_complete = False
+
+    # --- httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        text = _CONTROL.sub(" ", value.decode("latin-1"))
+        self._headers.append((name.decode("latin-1").lower(), text))
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+
+    def on_body(self, data: bytes) -> None:
+        self._length += len(data)
+        if self._length <= self._max_response:
+            self._body.append(data)
+        else:
+            self._body.clear()
+
+    def on_message_complete(self) -> None:
+        self._finish(keep_alive=self._parser.should_keep_alive())
+
+    def _finish(self, *, keep_alive: bool) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:
+            return  # HttpParserUpgrade follows
+        if 100 <= status < 200:  # interim: the final response follows
+            self._reset()
+            return
+        headers = end_to_end(self._headers)
+        if self._length > self._max_response:
+            headers += (("cachemig-write", "responded; its body was too large to keep"),)
+        parsed = Parsed(
+            GuestResponse(status, headers, Body.of(b"".join(self._body))),
+            keep_alive,
+            self._announces_close(),
+            self._idle_timeout(),
+        )
+        self._reset()  # the connection's end must not count as another response
+        self._on_response(parsed)
+
+    def _announces_close(self) -> bool:
+        return any(
+            name == "connection" and "close" in value.lower() for name, value in self._headers
+        )
+
+    def _idle_timeout(self) -> float | None:
+        for name, value in self._headers:
+            if name == "keep-alive" and (found := _KEEP_ALIVE_TIMEOUT.search(value)):
+                return float(found[1])
+        return None
