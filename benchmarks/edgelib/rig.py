@@ -53,6 +53,13 @@ def cpu_seconds(pids: list[int]) -> float:
     return total / TICKS
 
 
+async def _respond_alive(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass HAProxy's check of the agent."""
+    writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
 def family(pid: int) -> list[int]:
     """Return a process and its children."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
@@ -101,7 +108,7 @@ async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
     response = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
     (root / "guest.cfg").write_text(GUEST.format(port=guest_port, response=response))
     guest = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(root / "guest.cfg"))
-    intake = await asyncio.start_unix_server(lambda r, w: w.close(), str(root / "intake.sock"))
+    intake = await asyncio.start_unix_server(_respond_alive, str(root / "intake.sock"))
     engine = HaproxyVarnish(conf, intake_socket=str(root / "intake.sock"))
     try:
         await _wait_ready(guest_port)

@@ -14,8 +14,9 @@ modules, from the bottom up:
 The edge's behaviour when a component is missing (the rules are in ``templates/haproxy.cfg.j2``):
 
 * **Varnish is gone**: reads go directly to the guest. While shielded they are held.
-* **The agent is gone** (its intake refuses connections): nothing could end a hold, so the edge
-  treats *shielded* as *armed*. It serves hits; the other requests go to the guest and wait there.
+* **The agent is gone** (its intake refuses connections, or does not respond): nothing could end a
+  hold, so the edge treats *shielded* as *armed*. It serves hits; the other requests go to the guest
+  and wait there. A request in an agent that hangs ends with 502.
   The first write goes directly to the guest. From then on all requests of that service do (mode
   ``open``), because no agent records any longer which pages a write made stale.
 * **The agent is gone and writes wait in its journal** (the map of pending keys has the journal

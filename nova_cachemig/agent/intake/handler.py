@@ -168,6 +168,9 @@ class RequestHandler:
         early = respond_async or queue.service.writes is WriteMode.ACCEPT
         self._journal.failpoints.hit("received")
         await intake.barrier.hold_reads(host, head.url, client)
+        if not head.connected():
+            intake.barrier.release_reads(host, head.url, client, (), lambda: None)
+            return await self._reject(body, problem_response(503, "The client has left."))
         # Do not await between here and append(): the position is the place in the order.
         write = AcceptedWrite(
             service=queue.service.name,

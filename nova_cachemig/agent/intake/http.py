@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from nova_cachemig.agent.intake import keys
@@ -24,6 +25,8 @@ class RequestHead:
     method: str
     url: str
     headers: Headers
+    connected: Callable[[], bool] = dataclasses.field(default=lambda: True, compare=False)
+    """Whether the edge still waits for the response."""
 
     def get(self, name: str) -> str | None:
         """Return the first value of a header field: the edge puts its own before all others."""

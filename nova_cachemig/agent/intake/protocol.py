@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
 
 import httptools
 
 from nova_cachemig.agent.intake.handler import RequestHandler
-from nova_cachemig.agent.intake.http import RequestHead, Response, problem_response
+from nova_cachemig.agent.intake.http import SERVICE, RequestHead, Response, problem_response
 from nova_cachemig.agent.intake.upload import Upload
 from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
 _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers are smaller
+_ALIVE: Final = "/alive"  # what the edge asks to learn whether the agent works
 _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
 
@@ -115,7 +117,12 @@ class IntakeProtocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         method = self._parser.get_method().decode("ascii")
-        self._head = RequestHead(method, self._url.decode("latin-1"), tuple(self._fields))
+        self._head = RequestHead(
+            method, self._url.decode("latin-1"), tuple(self._fields), self._is_connected
+        )
+        if self._head.url == _ALIVE and self._head.get(SERVICE) is None:
+            self._respond_alive()
+            return
         refusal = self._server.handler.refuse(self._head)
         if refusal is not None:
             self._refuse(refusal)
@@ -150,6 +157,13 @@ class IntakeProtocol(asyncio.Protocol):
             raise httptools.HttpParserError("head too large")
 
     # ---
+
+    def _respond_alive(self) -> None:
+        """Show the edge that the event loop runs."""
+        self._lingering, self._reading = True, False
+        if self._transport is not None:
+            self._transport.write(Response(204).head(keep_alive=False))
+            self._transport.close()
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Ignore an Upgrade (RFC 9110, section 7.8): feed the head again, because llhttp stops."""
@@ -215,6 +229,18 @@ class IntakeProtocol(asyncio.Protocol):
             return await self._server.handler.wait_for_response(outcome)
         finally:
             self._holding = False
+
+    def _is_connected(self) -> bool:
+        """Whether the edge still waits. False also if the event loop has not seen the end yet.
+
+        After a pause of this process, the loop finds a request and the end of its connection
+        together. The edge has long sent the request elsewhere, or told its client that it failed.
+        """
+        if self._transport is None:
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return not poll.poll(0)
 
     async def _send(self, response: Response, head: RequestHead, keep_alive: bool) -> None:
         if self._transport is None:

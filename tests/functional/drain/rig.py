@@ -106,6 +106,10 @@ class WholeAgent:
         self._process.terminate()
         self._process.wait(20)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the agent alone, not to its engines."""
+        self._process.send_signal(number)
+
     def _served(self) -> bool:
         with contextlib.suppress(OSError):
             return urllib.request.urlopen(f"{self.front}/health", timeout=2).status == 200

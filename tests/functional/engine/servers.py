@@ -13,6 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from nova_cachemig.model.service import Target
 
+ALIVE = "/alive"  # HAProxy's check of the agent
+SERVICE_HEADER = "x-cachemig-service"
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -100,6 +103,10 @@ class Server:
                 first, headers = await read_head(reader)
                 method, url, _ = first.split(" ", 2)
                 request = Request(method, url, headers, await read_body(reader, headers))
+                if url == ALIVE and SERVICE_HEADER not in headers:
+                    await self.running.wait()
+                    writer.write(encode(method, 204, {}, b""))
+                    continue
                 if self.closes_idle and reused:
                     return
                 reused = True

@@ -151,6 +151,34 @@ class DeadAgent(EngineCase):
         self.assertEqual("intake", (await waiting).headers["x-from"])
 
 
+class HungAgent(EngineCase):
+    """The agent's process is stopped: the kernel accepts connections, and it reads none."""
+
+    async def test_writes_in_it_end_and_others_go_on(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        before = await self.get("/a")
+        self.intake.gate.clear()
+        inside = asyncio.create_task(self.get("/in", method="POST", body=b"x"))
+        await until(lambda: self.intake.seen)
+        await self.flip(EdgeState.SHIELDED)
+        self.intake.running.clear()
+        began = asyncio.get_running_loop().time()
+        queued = [asyncio.create_task(self.get(f"/q{n}", method="POST")) for n in range(20)]
+        waiting = asyncio.create_task(self.get("/other"))
+        self.assertEqual(before.body, (await self.get("/a")).body)
+        unknown = await inside
+        self.assertEqual(502, unknown.status)
+        self.assertIn(b"not known whether", unknown.body)
+        self.assertLess(asyncio.get_running_loop().time() - began, 3)
+        self.assertLessEqual({one.status for one in await asyncio.gather(*queued)}, {200, 502})
+        self.assertEqual(200, (await waiting).status)
+        response = await self.get("/w", method="POST", body=b"x")
+        self.assertEqual(200, response.status)
+        self.assertNotIn("x-from", response.headers)
+        self.assertLess(response.seconds, 0.5)
+        self.assertLess(asyncio.get_running_loop().time() - began, 3)
+
+
 class BadInput(EngineCase):
     async def asyncSetUp(self) -> None:
         """Start no engine: each test starts one."""

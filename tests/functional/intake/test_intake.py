@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 import unittest
@@ -154,6 +155,36 @@ class IntakeTest(IntakeCase):
         await again.start()
         self.addAsyncCleanup(again.stop)
         self.assertEqual({}, await again.unfinished())
+
+    async def test_requests_whose_edge_has_left_while_the_agent_hung_are_dropped(self) -> None:
+        await self.begin()
+        reader, idle = await self.connect()
+        idle.write(HEAD + b"Content-Length: 2\r\n\r\nok")
+        self.assertEqual(200, (await self.response(reader))[0])
+        # No await from here on: the loop finds requests and the ends of connections together.
+        for length in (2, 2, 200_000):
+            with socket.socket(socket.AF_UNIX) as edge:
+                edge.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
+                edge.connect(self.writes.intake_socket)
+                edge.send(HEAD + f"Content-Length: {length}\r\n\r\n".encode() + b"x" * length)
+        known = idle.get_extra_info("socket").dup()
+        known.send(HEAD + b"Content-Length: 2\r\n\r\nno")
+        known.shutdown(socket.SHUT_RDWR)
+        known.close()
+        reader, writer = await self.connect()
+        writer.write(HEAD + b"Content-Length: 4\r\n\r\nlast")
+        self.assertEqual(200, (await self.response(reader))[0])
+        await asyncio.sleep(0.2)
+        self.assertEqual([b"ok", b"last"], [one.body for one in self.guest.log])
+        self.assertEqual([], self.spooled())
+
+    async def test_the_check_of_the_edge(self) -> None:
+        await self.begin()
+        for _ in range(3):
+            reader, writer = await self.connect()
+            writer.write(b"GET /alive HTTP/1.1\r\nHost: agent\r\n\r\n")
+            self.assertRegex(await reader.read(), b"^HTTP/1.1 204 ")
+        self.assertEqual(0, self.writes._handler.refused)
 
     async def test_agent_that_stops_half_way_leaves_no_file(self) -> None:
         await self.begin()

@@ -1,0 +1,114 @@
+"""The whole agent hangs while a handover is live."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.server
+import signal
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.client import UnreachableError
+from tests.functional.drain.rig import INSTANCE, WholeAgent, until
+
+REQUEST = "req-away"
+GUEST = "127.9.13.4"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: WritesGuest
+
+    def do_GET(self) -> None:
+        self._respond(b"page")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body.startswith(b"slow"):
+            self.server.slow.set()
+            self.server.go_on.wait(30)
+        self.server.applied.append(body)
+        self._respond(b"ok")
+
+    def _respond(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        """Log nothing."""
+
+
+class WritesGuest(http.server.ThreadingHTTPServer):
+    """Keeps the bodies of the applied writes; one that begins with ``slow`` waits."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__((GUEST, 80), _Handler)
+        self.applied: list[bytes] = []
+        self.slow, self.go_on = threading.Event(), threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_args: object) -> None:
+        """Log nothing: the prober resets its connections."""
+
+
+class AgentAwayTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.guest = WritesGuest()
+        self.addCleanup(self.guest.server_close)
+        self.addCleanup(self.guest.shutdown)
+        self.addCleanup(self.guest.go_on.set)
+        self.agent = WholeAgent(self, GUEST)
+        self.pool = concurrent.futures.ThreadPoolExecutor(30)
+        self.addCleanup(self.pool.shutdown)
+
+    def post(self, body: bytes) -> tuple[int, float]:
+        """Return the status and the seconds."""
+        began = time.monotonic()
+        request = urllib.request.Request(f"{self.agent.front}/w", body, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                response.read()
+                status = response.status
+        except urllib.error.HTTPError as exc:
+            status = exc.code
+        return status, time.monotonic() - began
+
+    @staticmethod
+    def listens(hook: AgentClient) -> bool:
+        with contextlib.suppress(UnreachableError):
+            hook.handovers({}, 1)
+            return True
+        return False
+
+    def test_a_hung_agent_is_as_a_dead_one(self) -> None:
+        hook = self.agent.start()
+        until(lambda: self.listens(hook), "the agent listens")
+        hook.begin({}, INSTANCE, REQUEST, "host-a", "host-b", time.time())
+        until(lambda: hook.wait_warm({}, INSTANCE, REQUEST, 2.0).ready, "the cache is warm")
+        self.assertEqual(200, self.post(b"before")[0])
+        self.agent.signal(signal.SIGSTOP)
+        self.addCleanup(self.agent.signal, signal.SIGCONT)
+        began = time.monotonic()
+        queued = [self.pool.submit(self.post, b"in the hung agent") for _ in range(20)]
+        for one in queued:
+            status, seconds = one.result()
+            self.assertEqual(502, status)
+            self.assertLess(seconds, 3)
+        status, seconds = self.post(b"past it")
+        self.assertEqual((200, True), (status, seconds < 0.5))
+        self.assertLess(time.monotonic() - began, 3)
+        self.agent.signal(signal.SIGCONT)
+        until(lambda: hook.handovers({}, 1), "the agent works again")
+        time.sleep(0.5)
+        self.assertEqual([b"before", b"past it"], self.guest.applied)
+        self.assertEqual(0, self.agent.waiting())
