@@ -12,6 +12,9 @@ Headers = tuple[tuple[str, str], ...]
 # RFC 9110, section 9.2.2. The edge sends no safe methods to the journal.
 IDEMPOTENT = frozenset({"PUT", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE"})
 
+STATUS_PREFIX: Final = "/.well-known/cachemig/writes/"
+"""The path of the status URLs, below which no service can have pages of its own."""
+
 
 class WriteState(enum.StrEnum):
     """The state of a write on disk. "Sent" is not such a state: see ``agent/journal``."""

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.engine import capacity
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
 from nova_cachemig.conf.engine import max_object_bytes
+from nova_cachemig.model.write import STATUS_PREFIX
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -79,6 +80,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "sockets": {**sockets, "intake": intake_socket},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
+        "status_prefix": STATUS_PREFIX,
         "log_length": MAX_LINE_LENGTH,
         "log_format": LOG_FORMAT,
         "ring_size": 4 << 20,

@@ -66,12 +66,12 @@ class RequestHandler:
         length = head.length or 0
         if length > self._conf.max_body:
             return self.too_large()
+        if head.url.startswith(status.PREFIX):
+            return None
         intake = self._intakes.get(head.get(SERVICE) or "")
         if intake is None:
             detail = "This node does not accept writes of this service."
             return problem_response(503, detail, _RETRY_AFTER)
-        if head.url.startswith(status.PREFIX):
-            return None
         if intake.queue.is_full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
             detail = "Too many writes wait for the server. This write was not accepted."
             return problem_response(503, detail, _RETRY_AFTER)
@@ -91,19 +91,20 @@ class RequestHandler:
         Returns a ``HeldClient`` for :meth:`wait_for_response` if the client waits for the guest.
         Deletes the body's spool file if the write is not accepted.
         """
-        intake = self._intakes.get(head.get(SERVICE) or "")
-        if intake is None:
-            detail = "This node no longer accepts writes of this service."
-            return await self._reject(body, problem_response(503, detail, _RETRY_AFTER))
+        service = head.get(SERVICE) or ""
+        intake = self._intakes.get(service)
         try:
             if head.url.startswith(status.PREFIX):
-                return await self._reject(body, await self._status_response(intake, head))
+                return await self._reject(body, await self._status_response(service, head))
+            if intake is None:
+                detail = "This node no longer accepts writes of this service."
+                return await self._reject(body, problem_response(503, detail, _RETRY_AFTER))
             key = head.get(keys.HEADER)
             if key is None:
                 return await self._accept(intake, head, body, None)
             return await self._accept_keyed(intake, head, body, key)
         except JournalError as exc:
-            LOG.error("Refused a request for %s: %s", intake.queue.service.name, exc)
+            LOG.error("Refused a request for %s: %s", service, exc)
             detail = "The journal cannot be read now. This request was not accepted."
             return await self._reject(body, problem_response(503, detail, _RETRY_AFTER))
 
@@ -233,13 +234,13 @@ class RequestHandler:
 
     # --- status URLs
 
-    async def _status_response(self, intake: ServiceIntake, head: RequestHead) -> Response:
+    async def _status_response(self, service: str, head: RequestHead) -> Response:
+        """Respond to a request of a status URL, also of a service in no handover."""
         if head.method not in {"GET", "HEAD"}:
             return problem_response(405, "A status is read-only.", ("allow", "GET, HEAD"))
-        position = status.position_of(intake.secret, head.url)
-        found = None
-        if position is not None:
-            found = await self._journal.find(intake.queue.service.name, position)
+        secret = await self._secret(service)
+        position = None if secret is None else status.position_of(secret, head.url)
+        found = None if position is None else await self._journal.find(service, position)
         if found is None:
             detail = "There is no such write, or it is no longer kept."
             return problem_response(404, detail)
@@ -250,6 +251,12 @@ class RequestHandler:
         if found.state is WriteState.ACCEPTED:
             return json_response(202, facts, _RETRY_AFTER)
         return json_response(200, facts)
+
+    async def _secret(self, service: str) -> bytes | None:
+        intake = self._intakes.get(service)
+        if intake is not None:
+            return intake.secret
+        return await self._journal.read(lambda c: queries.secret(c, service))
 
 
 def _accepted_response(intake: ServiceIntake, position: int, extra: Headers) -> Response:

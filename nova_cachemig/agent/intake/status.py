@@ -8,7 +8,9 @@ import hashlib
 import hmac
 from typing import Final
 
-PREFIX: Final = "/.well-known/cachemig/writes/"
+from nova_cachemig.model.write import STATUS_PREFIX
+
+PREFIX: Final = STATUS_PREFIX
 _MAC_LENGTH = 18  # bytes: 144 bits cannot be guessed
 
 

@@ -93,6 +93,13 @@ def queue_state(connection: sa.Connection, service: str) -> QueueState:
     return QueueState(secret, send_limit, following, waiting_now, size, in_doubt)
 
 
+def secret(connection: sa.Connection, service: str) -> bytes | None:
+    """Return the secret of a service's status URLs; None for a service without writes so far."""
+    query = sa.select(SERVICES.c.secret).where(SERVICES.c.service == service)
+    found = connection.execute(query).scalar()
+    return None if found is None else bytes(found)
+
+
 _WAITING = (
     sa.select(*(WRITES.c[name] for name in COLUMNS))
     .where(

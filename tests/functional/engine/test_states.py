@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.write import STATUS_PREFIX
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import Response, fetch, until
 
@@ -224,6 +225,33 @@ class Writes(EngineCase):
         await self.flip(EdgeState.REPLAY)
         for page, task in zip(pages, waiting, strict=False):
             self.assertNotEqual(before[page], (await task).body)
+
+
+class StatusUrls(EngineCase):
+    async def test_the_agent_responds_in_every_state(self) -> None:
+        url = f"{STATUS_PREFIX}abc?x=1"
+        for state in EdgeState:
+            with self.subTest(state):
+                await self.flip(state)
+                await self.set_pending("client:127.0.0.1", True)
+                self.intake.seen.clear()
+                response = await self.get(url, timeout=5)
+                self.assertEqual((200, "intake"), (response.status, response.headers["x-from"]))
+                request = self.intake.seen[0]
+                self.assertEqual(url, request.url)
+                self.assertEqual(
+                    "shop%20%2F%20%C3%A9%C3%A9n", request.headers["x-cachemig-service"]
+                )
+
+    async def test_without_an_agent_it_is_503_and_not_a_page_of_the_guest(self) -> None:
+        await self.intake.stop()
+        for state in EdgeState:
+            with self.subTest(state):
+                await self.flip(state)
+                response = await self.get(f"{STATUS_PREFIX}abc", timeout=5)
+                self.assertEqual(503, response.status)
+                self.assertEqual("5", response.headers["retry-after"])
+        self.assertEqual([], self.guest.seen)
 
 
 class Inner(EngineCase):

@@ -317,6 +317,24 @@ class ResponsesTest(IntakeCase):
             self.assertEqual((200, "applied 1\n"), (stored.status_code, stored.text))
             self.assertEqual("wait=10", self.guest.log[0].headers["prefer"])
 
+    async def test_the_status_is_there_also_if_the_service_is_in_no_handover(self) -> None:
+        await self.begin(send=False)
+        async with client(self.writes.intake_socket) as http:
+            location = (await http.post("/x", headers={"Prefer": "respond-async"})).headers[
+                "location"
+            ]
+        await self.writes.stop()
+        again = Writes(conf_for(self.directory))
+        await again.start()
+        self.addAsyncCleanup(again.stop)
+        async with client(again.intake_socket) as http:
+            found = await http.get(location)
+            self.assertEqual((202, "accepted"), (found.status_code, found.json()["state"]))
+            self.assertEqual(404, (await http.get(location[:-4] + "AAAA")).status_code)
+            self.assertEqual(405, (await http.post(location)).status_code)
+        async with client(again.intake_socket, "unknown") as http:
+            self.assertEqual(404, (await http.get(location)).status_code)
+
     async def test_status_is_scoped_to_the_service(self) -> None:
         await self.begin(send=False)
         await self.writes.open(service("other"))
