@@ -129,6 +129,15 @@ _REPLAY = [
         help="Seconds without a byte from a reachable guest after which the agent closes the "
         "connection. A write in flight on it that must not be sent twice is then in doubt.",
     ),
+    cfg.FloatOpt(
+        "response_time",
+        default=300.0,
+        min=0.1,
+        help="Seconds from the first to the last byte of a reachable guest's response. After that "
+        "the agent closes the connection. The client gets the status and the headers, or 502 if "
+        "the guest has not completed them. Later writes of the service wait meanwhile. Related: "
+        "response_timeout.",
+    ),
     cfg.IntOpt(
         "resend_tries",
         default=5,

@@ -11,7 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, cast
 
 from nova_cachemig.agent.replay import retransmit
-from nova_cachemig.agent.replay.response import NotHttp, Parsed, ResponseReader, not_http_response
+from nova_cachemig.agent.replay.response import (
+    NotHttp,
+    Parsed,
+    ResponseReader,
+    TooLarge,
+    not_http_response,
+)
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import GuestResponse
 
@@ -67,6 +73,7 @@ class GuestConnection(asyncio.Protocol):
         self._reader = ResponseReader(max_response, self._on_begin, self._on_response)
         self._waiting: collections.deque[OnOutcome] = collections.deque()
         self._complete: list[tuple[OnOutcome, GuestResponse]] = []  # callbacks still to run
+        self._began_at = 0.0  # loop time of the first byte of the response that is incomplete
         self._waiting_since = 0.0  # loop time since which the first response is due
         self._paused = 0  # requests without a response that were in flight at the last pause
         self._outgoing: list[bytes] = []  # the newest requests, to be sent in one packet
@@ -79,6 +86,21 @@ class GuestConnection(asyncio.Protocol):
     def silent_since(self) -> float:
         """Loop time since which a response is due and no byte has arrived."""
         return max(self.last_byte, self._waiting_since)
+
+    def responding_for(self, now: float, since: float) -> float:
+        """Return the seconds since the first byte of an incomplete response, or since ``since``.
+
+        The later one counts. 0: no byte of the next response has arrived. ``now`` and ``since``
+        are loop times.
+        """
+        if not self._waiting or not self._reader.in_response:
+            return 0.0
+        return now - max(self._began_at, since)
+
+    def cut_response(self) -> None:
+        """End a response that takes too long. Its request counts as responded."""
+        self._end_with(self._reader.cut("its body took too long"))
+        self._run_callbacks()
 
     @property
     def open(self) -> bool:
@@ -238,19 +260,26 @@ class GuestConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.last_byte = self._loop.time()
+        if not self._reader.in_response:
+            self._began_at = self.last_byte
         try:
             self._reader.feed(data)
         except NotHttp as exc:
             LOG.warning("The guest at %s: %s", self.target.address, exc)
-            self._end_with_not_http()
+            self._end_with(not_http_response())
+        except TooLarge:
+            self._end_with(self._reader.cut("its body was too large to keep"))
         self._run_callbacks()
 
-    def _end_with_not_http(self) -> None:
-        """The first request has its response: sent again, it would get the same."""
+    def _end_with(self, response: GuestResponse) -> None:
+        """End the connection. The first request has a response: sent again, it would get the same.
+
+        The requests behind it are not to blame.
+        """
         has_response = bool(self._waiting)
         if has_response:
-            self._complete.append((self._waiting.popleft(), not_http_response()))
-        self._fail_requests("the guest's response is not HTTP", blame=not has_response)
+            self._complete.append((self._waiting.popleft(), response))
+        self._fail_requests("the guest's response was cut", blame=not has_response)
         self.close()
 
     def _run_callbacks(self) -> None:
@@ -313,7 +342,7 @@ class GuestConnection(asyncio.Protocol):
             self.prompt = self.prompt and self._keep_alive
         else:
             self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
-        self._waiting_since = now
+        self._waiting_since = self._began_at = now
         self._idle_timeout = parsed.idle_timeout or self._idle_timeout
         self._complete.append((on_outcome, parsed.response))
         if not self._keep_alive:

@@ -39,6 +39,7 @@ class ConnectionPool:
         self._name = name
         self._reuse_idle: float = conf.journal.reuse_idle
         self._response_timeout: float = conf.journal.response_timeout
+        self._response_time: float = conf.journal.response_time
         self._max_response: int = conf.journal.max_response
         self._source: str | None = conf.journal.replay_source
         self._depth: int = conf.journal.pipeline
@@ -224,8 +225,8 @@ class ConnectionPool:
         if loop.time() < self._opened_at + _RETRANSMIT_FOR:
             loop.call_later(_RETRANSMIT_INTERVAL, self._retransmit_lost)
 
-    def close_silent(self) -> None:
-        """Close connections on which a reachable guest has been silent for too long."""
+    def end_overdue(self) -> None:
+        """Close connections on which a reachable guest is silent, or responds, for too long."""
         if not self.gate_open:
             return
         now = asyncio.get_running_loop().time()
@@ -238,6 +239,9 @@ class ConnectionPool:
                     silent,
                 )
                 connection.close()
+            elif connection.responding_for(now, self._opened_at) >= self._response_time:
+                LOG.warning("%s: a response of the guest takes too long; cutting it", self._name)
+                connection.cut_response()
 
     def close(self) -> None:
         """Close every connection."""

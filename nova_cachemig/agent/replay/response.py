@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable
+from typing import Final
 
 import httptools
 
@@ -13,11 +14,21 @@ from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.write import Body, GuestResponse
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
+# A guest that exceeds these has responded, but not with HTTP: the client gets 502.
+_MAX_HEAD: Final = 65536  # bytes of a head, of the trailers, or of the lines between two chunks
+_MAX_FIELDS: Final = 128  # of a head, and of the trailers
+_MAX_INTERIM: Final = 16  # responses 1xx to one request
+_SLICE: Final = 16384  # bytes parsed at a time: the parser keeps an incomplete field
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class NotHttp(ValueError):
     """The guest's bytes are no HTTP response."""
+
+
+class TooLarge(ValueError):
+    """The body of the guest's response exceeds the limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ class ResponseReader:
         """
         self._max_response = max_response
         self._on_response = on_response
-        self.on_message_begin = on_begin
+        self._on_begin = on_begin
         self._parser = httptools.HttpResponseParser(self)
         if hasattr(self._parser, "set_dangerous_leniencies"):  # since httptools 0.7
             # Folded fields, Content-Length beside chunks, and LF without CR: proxies pass them.
@@ -65,14 +76,30 @@ class ResponseReader:
                 lenient_chunked_length=True,
                 lenient_optional_cr_before_lf=True,
             )
+        self._interim = 0  # responses 1xx to the present request
         self._reset()
 
+    @property
+    def in_response(self) -> bool:
+        """Whether some of a response has arrived, but not its end."""
+        return self._began or self._interim > 0
+
     def feed(self, data: bytes) -> None:
-        """Parse the next bytes. Raises NotHttp."""
+        """Parse the next bytes. Raises NotHttp or TooLarge."""
+        for start in range(0, len(data), _SLICE):
+            piece = data[start : start + _SLICE] if len(data) > _SLICE else data
+            self._overhead += len(piece)
+            self._parse(piece)
+            if self._overhead > _MAX_HEAD:
+                raise NotHttp(f"its head or trailers have more than {_MAX_HEAD} bytes")
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
             raise NotHttp("its response switches to another protocol") from exc
+        except httptools.HttpParserCallbackError as exc:
+            raise exc.__context__ or exc from exc
         except httptools.HttpParserError as exc:
             raise NotHttp(f"its response is not HTTP: {exc}") from exc
 
@@ -82,27 +109,47 @@ class ResponseReader:
         if self._head_complete and not framed:
             self._finish(keep_alive=False)
 
+    def cut(self, why: str) -> GuestResponse:
+        """Return the incomplete response: its head if that is complete, else a 502."""
+        if not self._head_complete:
+            return not_http_response()
+        note = ("cachemig-write", f"responded; {why}")
+        return GuestResponse(self._parser.get_status_code(), (*end_to_end(self._headers), note))
+
     def _reset(self) -> None:
+        self._began = False
+        self._overhead = 0  # bytes since the last part of a body, or since the response began
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._length = 0
+        self._fields = 0  # of the head, then of the trailers
         self._head_complete = False
 
     # --- httptools
 
+    def on_message_begin(self) -> None:
+        self._began = True
+        self._on_begin()
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        if self._fields > _MAX_FIELDS:
+            raise NotHttp(f"its response has more than {_MAX_FIELDS} fields")
+        if self._head_complete:
+            return  # trailers may be discarded: RFC 9110, section 6.5.1
         text = _CONTROL.sub(" ", value.decode("latin-1"))
         self._headers.append((name.decode("latin-1").lower(), text))
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
+        self._fields = self._overhead = 0
 
     def on_body(self, data: bytes) -> None:
+        self._overhead = 0
         self._length += len(data)
-        if self._length <= self._max_response:
-            self._body.append(data)
-        else:
-            self._body.clear()
+        if self._length > self._max_response:
+            raise TooLarge
+        self._body.append(data)
 
     def on_message_complete(self) -> None:
         self._finish(keep_alive=self._parser.should_keep_alive())
@@ -112,13 +159,14 @@ class ResponseReader:
         if status == 101:
             return  # HttpParserUpgrade follows
         if 100 <= status < 200:  # interim: the final response follows
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise NotHttp(f"it sends more than {_MAX_INTERIM} interim responses")
             self._reset()
             return
-        headers = end_to_end(self._headers)
-        if self._length > self._max_response:
-            headers += (("cachemig-write", "responded; its body was too large to keep"),)
+        self._interim = 0
         parsed = Parsed(
-            GuestResponse(status, headers, Body.of(b"".join(self._body))),
+            GuestResponse(status, end_to_end(self._headers), Body.of(b"".join(self._body))),
             keep_alive,
             self._announces_close(),
             self._idle_timeout(),

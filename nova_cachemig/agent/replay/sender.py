@@ -49,7 +49,8 @@ class Sender:
         self._resume_timer: asyncio.TimerHandle | None = None
         self._journal = journal
         self._queue = queue
-        self._response_timeout: float = conf.journal.response_timeout
+        limits = (conf.journal.response_timeout, conf.journal.response_time)
+        self._watch_interval: float = min(min(limits) / 4, 5.0)
         self._pool = ConnectionPool(conf, queue.service.name)
         self._quarantine = Quarantine(journal, queue, on_response)
         self._buffer = SendBuffer(queue, self._quarantine, journal.spool)
@@ -209,5 +210,5 @@ class Sender:
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        self._watchdog = loop.call_later(min(self._response_timeout / 4, 5.0), self._watch)
-        self._pool.close_silent()
+        self._watchdog = loop.call_later(self._watch_interval, self._watch)
+        self._pool.end_overdue()
