@@ -15,6 +15,10 @@ IDEMPOTENT = frozenset({"PUT", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE"})
 STATUS_PREFIX: Final = "/.well-known/cachemig/writes/"
 """The path of the status URLs, below which no service can have pages of its own."""
 
+# The methods for which a service that honours keys does so: nova_cachemig.guest's default. Others
+# (MOVE, COPY, LOCK) pass its middleware as if it were absent.
+KEYED_METHODS = frozenset({"POST", "PATCH"})
+
 
 class WriteState(enum.StrEnum):
     """The state of a write on disk. "Sent" is not such a state: see ``agent/journal``."""
@@ -83,6 +87,11 @@ class AcceptedWrite:
         return f"{self.service}/{self.position}"
 
     @property
+    def key_honoured(self) -> bool:
+        """Whether the guest recognizes a repetition by the key."""
+        return self.honours_keys and self.key is not None and self.method in KEYED_METHODS
+
+    @property
     def resendable(self) -> bool:
         """Whether it may be sent again although the guest may have applied it."""
-        return self.method in IDEMPOTENT or (self.honours_keys and self.key is not None)
+        return self.method in IDEMPOTENT or self.key_honoured

@@ -124,6 +124,6 @@ def may_pipeline(write: AcceptedWrite, in_flight: Sequence[AcceptedWrite]) -> bo
     return write.body.spool is None and all(
         other.resendable
         and other.body.spool is None
-        and (other.honours_keys or (other.host, other.url) != page)
+        and (other.key_honoured or (other.host, other.url) != page)
         for other in in_flight
     )

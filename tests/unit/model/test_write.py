@@ -47,8 +47,13 @@ class Writes(unittest.TestCase):
             (None, True, False),
             ("k", True, True),
         ):
-            for method in ("POST", "PATCH", "post"):
+            for method in ("POST", "PATCH"):
                 with self.subTest(method=method, key=key, honours=honours):
                     self.assertEqual(
                         resendable, write(method=method, key=key, honours_keys=honours).resendable
                     )
+
+    def test_a_method_whose_key_no_middleware_looks_at(self) -> None:
+        for method in ("MOVE", "COPY", "LOCK", "UNLOCK", "MKCOL", "post"):
+            with self.subTest(method):
+                self.assertFalse(write(method=method, key="k", honours_keys=True).resendable)

@@ -154,11 +154,14 @@ class MayPipelineTest(unittest.TestCase):
         keyed = write(1, "a", honours_keys=True, key='"k"')
         self.assertTrue(may_pipeline(put, [keyed]))
 
-    def test_not_behind_a_write_to_the_same_url_unless_keys_are_honoured(self):
-        put = write(1, "a", "PUT", "/a")
-        keyed = write(1, "a", "PUT", "/a", honours_keys=True, key='"k"')
-        self.assertFalse(may_pipeline(write(2, "b", "PUT", "/a"), [put]))
-        self.assertTrue(may_pipeline(write(2, "b", "PUT", "/a"), [keyed]))
+    def test_not_behind_a_write_to_the_same_url_unless_its_key_is_honoured(self):
+        keyed = {"honours_keys": True, "key": '"k"'}
+        for first, expected in (
+            (write(1, "a", "PUT", "/a"), False),
+            (write(1, "a", "PUT", "/a", **keyed), False),
+            (write(1, "a", "POST", "/a", **keyed), True),
+        ):
+            self.assertEqual(expected, may_pipeline(write(2, "b", "PUT", "/a"), [first]), first)
 
     def test_not_behind_a_write_that_must_not_be_sent_twice(self):
         post, put = write(1, "a", url="/a"), write(2, "b", "PUT", "/b")
