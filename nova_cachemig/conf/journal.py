@@ -183,9 +183,9 @@ _REPLAY = [
         max=256,
         help="Limit of writes in flight on one connection, in the order of acceptance (HTTP "
         "pipelining). No write follows one that must not be sent twice, nor another write to "
-        "its own URL unless the service recognizes it by its key. A guest gets pipelined writes only if it "
-        "keeps connections open and responds within 20 ms; after it closes such a connection, it "
-        "gets one write at a time. 1: no pipelining.",
+        "its own URL unless the service recognizes it by its key. A guest gets pipelined writes "
+        "only if it keeps connections open and responds within 20 ms; after it closes such a "
+        "connection, it gets one write at a time. 1: no pipelining.",
     ),
     cfg.FloatOpt(
         "resume_delay",

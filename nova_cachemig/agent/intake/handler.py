@@ -163,10 +163,10 @@ class RequestHandler:
     async def _accept(
         self, intake: ServiceIntake, head: RequestHead, body: Body, key: tuple[str, str] | None
     ) -> Response | HeldClient:
-        queue = intake.queue
+        queue, service = intake.queue, intake.queue.service
         host, client = head.get("host") or "", head.get(CLIENT) or ""
         headers, respond_async = head.for_guest()
-        early = respond_async or queue.service.writes is WriteMode.ACCEPT
+        early = respond_async or service.writes is WriteMode.ACCEPT
         self._journal.failpoints.hit("received")
         await intake.barrier.hold_reads(host, head.url, client)
         if not head.connected():
@@ -174,7 +174,7 @@ class RequestHandler:
             return await self._reject(body, problem_response(503, "The client has left."))
         # Do not await between here and append(): the position is the place in the order.
         write = AcceptedWrite(
-            service=queue.service.name,
+            service=service.name,
             position=queue.take_position(),
             accepted_at=time.time(),
             method=head.method,
@@ -183,9 +183,9 @@ class RequestHandler:
             headers=headers,
             body=body,
             client=client,
-            key=head.get(keys.HEADER) or keys.fresh(),
+            key=head.get(keys.HEADER) or (keys.fresh() if service.honours_keys else None),
             client_key=key is not None,
-            honours_keys=queue.service.honours_keys,
+            honours_keys=service.honours_keys,
             framed=head.framed,
             has_status_url=early,
         )

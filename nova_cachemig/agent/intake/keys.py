@@ -25,7 +25,7 @@ _HALF: Final = 16  # characters of a fingerprint for the request; the others are
 
 
 def fresh() -> str:
-    """Return a key for a write without one: a quoted string of RFC 8941."""
+    """Return a key for a guest that honours keys: a quoted string of RFC 8941."""
     return f'"{secrets.token_hex(16)}"'
 
 

@@ -123,6 +123,18 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual("respond-async", dict(response.headers)["preference-applied"])
         self.assertEqual("accepted", json.loads(response.body.data)["state"])
 
+    async def test_a_key_of_our_own_is_for_a_guest_that_honours_keys(self) -> None:
+        await self.begin()
+        for honours, field, expected in (
+            (False, {}, r"\ANone\Z"),
+            (True, {}, r'\A"[0-9a-f]{32}"\Z'),
+            (False, {"idempotency_key": "theirs"}, r"\Atheirs\Z"),
+            (True, {"idempotency_key": "theirs-2"}, r"\Atheirs-2\Z"),
+        ):
+            self.queue.reopen(service(honours_keys=honours))
+            await self.held(request(**field))
+            self.assertRegex(str((await self.take()).key), expected)
+
     async def test_repeated_keys(self) -> None:
         await self.begin()
         head = request(idempotency_key='"k"')
