@@ -26,11 +26,12 @@ from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError
 from nova_cachemig.model.service import WriteMode
-from nova_cachemig.model.write import AcceptedWrite, Body, Headers, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 
 LOG = logging.getLogger(__name__)
 
 _RETRY_AFTER: Final = ("retry-after", "1")
+_PROMPT: Final = 1.0  # seconds for which a client waits although it prefers a 202
 
 
 class RequestHandler:
@@ -165,14 +166,15 @@ class RequestHandler:
     ) -> Response | HeldClient:
         queue, service = intake.queue, intake.queue.service
         host, client = head.get("host") or "", head.get(CLIENT) or ""
-        headers, respond_async = head.for_guest()
-        early = respond_async or service.writes is WriteMode.ACCEPT
+        accept, respond_async = service.writes is WriteMode.ACCEPT, head.respond_async
+        headers = head.for_guest(respond_async=not accept)
         self._journal.failpoints.hit("received")
         await intake.barrier.hold_reads(host, head.url, client)
         if not head.connected():
             intake.barrier.release_reads(host, head.url, client, (), lambda: None)
             return await self._reject(body, problem_response(503, "The client has left."))
         # Do not await between here and append(): the position is the place in the order.
+        early = accept or (respond_async and (queue.waiting > 0 or not queue.gate_open))
         write = AcceptedWrite(
             service=service.name,
             position=queue.take_position(),
@@ -187,7 +189,7 @@ class RequestHandler:
             client_key=key is not None,
             honours_keys=service.honours_keys,
             framed=head.framed,
-            has_status_url=early,
+            has_status_url=accept or respond_async,
         )
         accepted, response = queue.append(write, key)
         try:
@@ -198,28 +200,33 @@ class RequestHandler:
             refusal = problem_response(503, "This write was not accepted.", _RETRY_AFTER)
             return await self._reject(body, refusal)
         self._journal.failpoints.hit("acknowledged")
+        held = HeldClient(intake, write.position, response, respond_async)
         if early:
-            extra = (("preference-applied", "respond-async"),) if respond_async else ()
             queue.remove_waiter(write.position)
-            return _accepted_response(intake, write.position, extra)
-        return HeldClient(intake, write.position, response)
+            return _accepted_response(held)
+        return held
 
     async def wait_for_response(self, held: HeldClient) -> Response:
-        """Wait for the guest's response. After [journal] hold_timeout, or at the stop: 202."""
+        """Wait for the guest's response. After [journal] hold_timeout, or at the stop: 202.
+
+        A client that prefers a 202 gets it after a second: a guest that responds until then may
+        respond with a 202 of its own.
+        """
         queue, position = held.intake.queue, held.position
+        timeout: float = self._conf.hold_timeout
         try:
             either: set[asyncio.Future[Any]] = {held.response}
             if self._stopping is not None:
                 either.add(self._stopping)
             await asyncio.wait(
                 either,
-                timeout=self._conf.hold_timeout,
+                timeout=min(timeout, _PROMPT) if held.respond_async else timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not held.response.done() and queue.keep_response(position):
                 name = queue.service.name
                 await self._journal.run(lambda c: queries.keep_response(c, name, position))
-                return _accepted_response(held.intake, position, ())
+                return _accepted_response(held)
             return guest_response(await held.response)
         except QuarantinedError as exc:
             detail = f"The server may or may not have applied this write: {exc}."
@@ -259,8 +266,9 @@ class RequestHandler:
         return await self._journal.read(lambda c: queries.secret(c, service))
 
 
-def _accepted_response(intake: ServiceIntake, position: int, extra: Headers) -> Response:
-    url = status.url_of(intake.secret, position)
+def _accepted_response(held: HeldClient) -> Response:
+    url = status.url_of(held.intake.secret, held.position)
+    extra = (("preference-applied", "respond-async"),) if held.respond_async else ()
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
     return json_response(202, facts, ("location", url), _RETRY_AFTER, *extra)
 

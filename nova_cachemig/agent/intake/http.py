@@ -15,6 +15,7 @@ from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers
 SERVICE = "x-cachemig-service"
 CLIENT = "x-cachemig-client"
 OURS = "x-cachemig-"
+_ASYNC: Final = "respond-async"
 _NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 
 
@@ -43,23 +44,37 @@ class RequestHead:
         """Whether the request has a body, possibly empty."""
         return any(name in {"content-length", "transfer-encoding"} for name, _ in self.headers)
 
-    def for_guest(self) -> tuple[Headers, bool]:
-        """Return the header fields for the guest, and whether the client prefers a 202."""
-        kept = [
+    @property
+    def respond_async(self) -> bool:
+        """Whether the client prefers a 202 to waiting: RFC 7240, section 4.1."""
+        return any(
+            preference.strip().lower() == _ASYNC
+            for name, value in self.headers
+            if name == "prefer"
+            for preference in value.split(",")
+        )
+
+    def for_guest(self, *, respond_async: bool) -> Headers:
+        """Return the header fields for the guest; without ``respond_async``, not this preference.
+
+        The intake has met it then, and the status URL must lead to the guest's final response.
+        """
+        kept = tuple(
             (name, value)
             for name, value in end_to_end(self.headers)
             if name not in _NOT_FOR_GUEST and not name.startswith(OURS)
-        ]
-        respond_async = False
-        for index, (name, value) in enumerate(kept):
-            if name == "prefer":
-                preferences = [preference.strip() for preference in value.split(",")]
-                others = [one for one in preferences if one.lower() != "respond-async"]
-                if len(others) != len(preferences):
-                    respond_async = True
-                    kept[index] = (name, ", ".join(others))
-        headers = tuple((name, value) for name, value in kept if name != "prefer" or value)
-        return headers, respond_async
+        )
+        if respond_async or not self.respond_async:
+            return kept
+        left = (
+            (name, _without_async(value) if name == "prefer" else value) for name, value in kept
+        )
+        return tuple((name, value) for name, value in left if name != "prefer" or value)
+
+
+def _without_async(value: str) -> str:
+    preferences = (preference.strip() for preference in value.split(","))
+    return ", ".join(one for one in preferences if one.lower() != _ASYNC)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class HeldClient:
     intake: ServiceIntake
     position: int
     response: asyncio.Future[GuestResponse]
+    respond_async: bool = False  # the client prefers a 202
 
 
 def changed_urls(write: AcceptedWrite, response: GuestResponse) -> tuple[str, ...]:

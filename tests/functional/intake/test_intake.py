@@ -315,7 +315,22 @@ class ResponsesTest(IntakeCase):
             await self.writes.drained("shop")
             stored = await http.get(response.headers["location"])
             self.assertEqual((200, "applied 1\n"), (stored.status_code, stored.text))
-            self.assertEqual("wait=10", self.guest.log[0].headers["prefer"])
+            self.assertEqual("respond-async, wait=10", self.guest.log[0].headers["prefer"])
+
+    async def test_a_job_of_the_guest(self) -> None:
+        """Its URL reaches the client: at once, or behind the status URL."""
+        await self.begin()
+        self.guest.status, self.guest.extra = 202, "location: /jobs/1\r\n"
+        prefer = {"Prefer": "respond-async"}
+        async with client(self.writes.intake_socket) as http:
+            direct = await http.post("/x", headers=prefer)
+            self.assertEqual((202, "/jobs/1"), (direct.status_code, direct.headers["location"]))
+            await self.writes.hold("shop")
+            accepted = await http.post("/x", headers=prefer)
+            await self.writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+            await self.writes.drained("shop")
+            later = await http.get(accepted.headers["location"])
+            self.assertEqual((202, "/jobs/1"), (later.status_code, later.headers["location"]))
 
     async def test_the_status_is_there_also_if_the_service_is_in_no_handover(self) -> None:
         await self.begin(send=False)

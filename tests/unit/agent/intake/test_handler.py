@@ -7,8 +7,9 @@ import json
 import tempfile
 import unittest
 from typing import Any
+from unittest import mock
 
-from nova_cachemig.agent.intake import status
+from nova_cachemig.agent.intake import handler, status
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import RequestHead, Response
@@ -122,6 +123,34 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(202, response.status)
         self.assertEqual("respond-async", dict(response.headers)["preference-applied"])
         self.assertEqual("accepted", json.loads(response.body.data)["state"])
+
+    async def test_a_guest_that_responds_promptly_meets_the_preference_itself(self) -> None:
+        await self.begin()
+        self.queue.open_gate()
+        held = await self.held(request(prefer="respond-async"))
+        waiting = asyncio.create_task(self.handler.wait_for_response(held))
+        await self.respond(b"job 1")
+        response = await waiting
+        self.assertEqual((200, b"job 1"), (response.status, response.body.data))
+
+    async def test_a_guest_that_does_not_respond_promptly(self) -> None:
+        await self.begin()
+        self.queue.open_gate()
+        held = await self.held(request(prefer="respond-async"))
+        with mock.patch.object(handler, "_PROMPT", 0.0):
+            response = await self.handler.wait_for_response(held)
+        self.assertEqual(202, response.status)
+        self.assertEqual("respond-async", dict(response.headers)["preference-applied"])
+        behind = await self.handler.handle(request(prefer="respond-async"), Body.of(b"1"))
+        assert isinstance(behind, Response)  # another write waits already
+        self.assertEqual(202, behind.status)
+
+    async def test_the_guest_gets_the_preference_unless_the_intake_meets_it(self) -> None:
+        await self.begin()
+        for mode, expected in ((WriteMode.HOLD, "respond-async"), (WriteMode.ACCEPT, None)):
+            self.queue.reopen(service(writes=mode))
+            await self.handler.handle(request(prefer="respond-async"), Body.of(b"1"))
+            self.assertEqual(expected, dict((await self.take()).headers).get("prefer"))
 
     async def test_a_key_of_our_own_is_for_a_guest_that_honours_keys(self) -> None:
         await self.begin()

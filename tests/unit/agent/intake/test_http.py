@@ -40,9 +40,9 @@ class RequestHeadTest(unittest.TestCase):
             ("content-length", "3"), ("connection", "keep-alive"), ("expect", "100-continue"),
             ("idempotency-key", '"k"'), ("cookie", "a=b"), ("x-forwarded-for", "10.0.0.1"),
         ))  # fmt: skip
-        headers, respond_async = head.for_guest()
+        headers = head.for_guest(respond_async=True)
         self.assertEqual((("cookie", "a=b"), ("x-forwarded-for", "10.0.0.1")), headers)
-        self.assertFalse(respond_async)
+        self.assertFalse(head.respond_async)
 
     def test_prefer(self) -> None:
         cases = {
@@ -53,7 +53,9 @@ class RequestHeadTest(unittest.TestCase):
         for value, expected in cases.items():
             with self.subTest(value):
                 head = RequestHead("PUT", "/", (("prefer", value),))
-                self.assertEqual(expected, head.for_guest())
+                found = head.for_guest(respond_async=False), head.respond_async
+                self.assertEqual(expected, found)
+                self.assertEqual(head.headers, head.for_guest(respond_async=True))
 
 
 class ResponseTest(unittest.TestCase):
