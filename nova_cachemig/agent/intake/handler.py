@@ -31,7 +31,9 @@ from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 LOG = logging.getLogger(__name__)
 
 _RETRY_AFTER: Final = ("retry-after", "1")
-_PROMPT: Final = 1.0  # seconds for which a client waits although it prefers a 202
+# Seconds for which a client waits although a 202 is due: because it prefers a 202, or because
+# hold_timeout has passed and the database does not respond.
+_PROMPT: Final = 1.0
 
 
 class RequestHandler:
@@ -46,6 +48,7 @@ class RequestHandler:
         self._intakes = intakes
         self.refused = 0
         self._stopping: asyncio.Future[None] | None = None
+        self._keeping: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Call in the event loop before the first request."""
@@ -224,8 +227,7 @@ class RequestHandler:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not held.response.done() and queue.keep_response(position):
-                name = queue.service.name
-                await self._journal.run(lambda c: queries.keep_response(c, name, position))
+                await self._keep_response(queue.service.name, position)
                 return _accepted_response(held)
             return guest_response(await held.response)
         except QuarantinedError as exc:
@@ -234,6 +236,23 @@ class RequestHandler:
             return problem_response(502, detail, location)
         finally:
             queue.remove_waiter(position)
+
+    async def _keep_response(self, service: str, position: int) -> None:
+        """Record that the response is to be kept, also if the agent dies before it arrives.
+
+        Return after a second in any case: the write is accepted, and the client must learn where to
+        ask. The journal commits the step as soon as it can.
+        """
+        step = self._journal.run(lambda c: queries.keep_response(c, service, position))
+        task = asyncio.create_task(step, name=f"keep the response of {service}/{position}")
+        self._keeping.add(task)
+        task.add_done_callback(self._kept)
+        await asyncio.wait({task}, timeout=_PROMPT)
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        self._keeping.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.warning("Cannot %s if the agent dies before it arrives: %s", task.get_name(), error)
 
     def client_gone(self, held: HeldClient) -> None:
         """The client has disconnected. Its write stays accepted."""

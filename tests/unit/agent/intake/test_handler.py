@@ -14,6 +14,7 @@ from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import RequestHead, Response
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
+from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.model.service import WriteMode
@@ -107,6 +108,35 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((200, b"later"), (stored.status, stored.body.data))
         self.assertEqual(405, await self.refused(request("DELETE", url)))
         self.assertEqual(404, await self.refused(request("GET", url[:-1] + "!")))
+
+    async def test_hold_timeout_while_the_database_is_away(self) -> None:
+        """The write is accepted, so the client gets its 202 whatever the database does."""
+        await self.begin(hold_timeout=0.0)
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def rejects(_work: object) -> None:
+            raise NotAccepted("the database rejects it")
+
+        async def hangs(_work: object) -> None:
+            await never
+
+        with (
+            self.assertLogs("nova_cachemig.agent.intake.handler", "WARNING") as logs,
+            mock.patch.object(handler, "_PROMPT", 0.01),
+        ):
+            for run in (hangs, rejects):
+                held = await self.held(request())
+                with mock.patch.object(self.journal, "run", run):
+                    self.assertEqual(202, (await self.handler.wait_for_response(held)).status)
+        self.assertIn("the database rejects it", logs.output[0])
+        await self.respond(b"kept")
+        await self.respond(b"kept too")
+        await self.queue.drained()
+        kept = await self.journal.find("shop", 1)
+        assert kept is not None
+        assert kept.response is not None
+        self.assertEqual(b"kept", kept.response.body.data)
+        never.set_result(None)
 
     async def test_accept_mode_responds_immediately(self) -> None:
         await self.begin(WriteMode.ACCEPT)
