@@ -213,7 +213,7 @@ class RequestHandler:
         """Wait for the guest's response. After [journal] hold_timeout, or at the stop: 202.
 
         A client that prefers a 202 gets it after a second: a guest that responds until then may
-        respond with a 202 of its own.
+        respond with 202 itself.
         """
         queue, position = held.intake.queue, held.position
         timeout: float = self._conf.hold_timeout
@@ -238,7 +238,7 @@ class RequestHandler:
             queue.remove_waiter(position)
 
     async def _keep_response(self, service: str, position: int) -> None:
-        """Record that the response is to be kept, also if the agent dies before it arrives.
+        """Record that the journal must keep the response when it arrives.
 
         Return after a second in any case: the write is accepted, and the client must learn where to
         ask. The journal commits the step as soon as it can.

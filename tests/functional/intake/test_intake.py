@@ -318,7 +318,7 @@ class ResponsesTest(IntakeCase):
             self.assertEqual("respond-async, wait=10", self.guest.log[0].headers["prefer"])
 
     async def test_a_job_of_the_guest(self) -> None:
-        """Its URL reaches the client: at once, or behind the status URL."""
+        """Its URL reaches the client: directly, or from the status URL."""
         await self.begin()
         self.guest.status, self.guest.extra = 202, "location: /jobs/1\r\n"
         prefer = {"Prefer": "respond-async"}
