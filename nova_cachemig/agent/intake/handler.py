@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from typing import Any, Final
@@ -22,7 +23,7 @@ from nova_cachemig.agent.intake.http import (
 from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
+from nova_cachemig.agent.journal.errors import AcceptanceUnknown, JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError
 from nova_cachemig.model.service import WriteMode
@@ -34,6 +35,8 @@ _RETRY_AFTER: Final = ("retry-after", "1")
 # Seconds for which a client waits although a 202 is due: because it prefers a 202, or because
 # hold_timeout has passed and the database does not respond.
 _PROMPT: Final = 1.0
+# Seconds; the journal itself gives up after 5 s, unless the database does not respond at all.
+_ACCEPTANCE_TIMEOUT: Final = 15.0
 
 
 class RequestHandler:
@@ -196,7 +199,20 @@ class RequestHandler:
         )
         accepted, response = queue.append(write, key)
         try:
-            await accepted
+            await asyncio.wait({accepted}, timeout=_ACCEPTANCE_TIMEOUT)
+            if not accepted.done():
+                accepted.add_done_callback(
+                    functools.partial(self._on_late_acceptance, intake, write)
+                )
+                return _unknown_response(intake, write.position)
+            accepted.result()
+        except asyncio.CancelledError:
+            accepted.cancel()
+            raise
+        except AcceptanceUnknown as exc:  # the spool file stays: the journal removes it
+            intake.barrier.release_reads(host, head.url, client, (), lambda: None)
+            LOG.error("%s", exc)
+            return _unknown_response(intake, write.position)
         except NotAccepted as exc:
             intake.barrier.release_reads(host, head.url, client, (), lambda: None)
             LOG.error("%s", exc)
@@ -208,6 +224,21 @@ class RequestHandler:
             queue.remove_waiter(write.position)
             return _accepted_response(held)
         return held
+
+    def _on_late_acceptance(
+        self, intake: ServiceIntake, write: AcceptedWrite, accepted: asyncio.Future[None]
+    ) -> None:
+        """The database took so long that the client has got the 504 already."""
+        error = accepted.exception()
+        if error is None:
+            intake.queue.remove_waiter(write.position)
+            return
+        intake.barrier.release_reads(write.host, write.url, write.client, (), lambda: None)
+        LOG.error("%s", error)
+        if isinstance(error, NotAccepted) and write.body.spool is not None:
+            asyncio.get_running_loop().run_in_executor(
+                None, self._journal.spool.remove, write.body.spool
+            )
 
     async def wait_for_response(self, held: HeldClient) -> Response:
         """Wait for the guest's response. After [journal] hold_timeout, or at the stop: 202.
@@ -290,6 +321,15 @@ def _accepted_response(held: HeldClient) -> Response:
     extra = (("preference-applied", "respond-async"),) if held.respond_async else ()
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
     return json_response(202, facts, ("location", url), _RETRY_AFTER, *extra)
+
+
+def _unknown_response(intake: ServiceIntake, position: int) -> Response:
+    """Return what a proxy tells that has lost its server: the write may be applied or not."""
+    detail = (
+        "The journal's database does not say whether it has this write. The status URL tells as "
+        "soon as it is known; if there is no such write then, it was not accepted."
+    )
+    return problem_response(504, detail, ("location", status.url_of(intake.secret, position)))
 
 
 def _key_conflict(difference: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -13,6 +14,8 @@ from oslo_db.sqlalchemy import engines
 from sqlalchemy import event
 
 from nova_cachemig.agent.journal.errors import JournalError
+
+LOG = logging.getLogger(__name__)
 
 # Pages (4 KiB each) of the write-ahead log after which SQLite checkpoints it into the database
 # file. The default of 1000 does so every few hundred milliseconds under load.
@@ -97,3 +100,35 @@ def begin(connection: sa.Connection) -> sa.RootTransaction:
         sqlite.execute("BEGIN")
         connection.info["in_transaction"] = True  # oslo.db's own flag: it then begins none itself
     return connection.begin()
+
+
+def roll_back(connection: sa.Connection) -> None:
+    """End a failed transaction of SQLite, whatever has ended it already; the connection stays."""
+    connection.rollback()  # SQLAlchemy needs it even if its COMMIT failed
+    sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+    if sqlite.in_transaction:
+        sqlite.rollback()
+    connection.info.pop("in_transaction", None)
+
+
+def limit_lock_wait(connection: sa.Connection, seconds: int) -> None:
+    """Let this transaction wait for a lock no longer than that. SQLite waits 10 s always."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{seconds}s'"))
+    elif connection.dialect.name in {"mysql", "mariadb"}:
+        connection.execute(sa.text(f"SET SESSION innodb_lock_wait_timeout = {seconds}"))
+
+
+def empty_log(engine: sa.Engine) -> None:
+    """Move SQLite's log into the database file, synced.
+
+    The log may end with frames that were never synced: the agent died after a failed fsync. A
+    power failure would remove them, and with them every later commit.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with engine.connect() as connection:
+        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+        busy, _, _ = sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        LOG.warning("Another process reads the journal, so its log stays; it is synced later")

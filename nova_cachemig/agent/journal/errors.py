@@ -13,5 +13,13 @@ class NotAccepted(JournalError):
     """The write is not on disk and never will be: the disk's or the database's fault."""
 
 
+class AcceptanceUnknown(JournalError):
+    """The write may be on disk or not: the connection to the database was lost in COMMIT.
+
+    The agent removes it as soon as it can. If it dies before, the next agent may find the write
+    and send it.
+    """
+
+
 class JournalLocked(JournalError):
     """Another agent uses the same directory: the operator's fault."""

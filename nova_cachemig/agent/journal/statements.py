@@ -30,6 +30,15 @@ class Append:
     send_limit: int | None = None
     key: tuple[str, str] | None = None  # digest and fingerprint, if the client chose a key
     done: Done | None = None
+    withdrawn: Done | None = None  # after AcceptanceUnknown: the row is certainly not there
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Withdraw:
+    """Remove an append whose outcome is unknown, so that it cannot appear later."""
+
+    append: Append
+    done: Done | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +84,7 @@ class Execute:
     done: Done | None = None
 
 
-Step = Append | RaiseSendLimit | RecordResponse | SetState | Execute
+Step = Append | Withdraw | RaiseSendLimit | RecordResponse | SetState | Execute
 
 _THIS_WRITE = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
 _INSERT = sa.insert(WRITES)
@@ -85,6 +94,9 @@ _SQLITE_RESPONSE: Final = f"({', '.join('?' * (len(RESPONSE_COLUMNS) + 2))})"
 _INSERT_KEY = sa.insert(KEYS)
 _DELETE_KEY = sa.delete(KEYS).where(
     KEYS.c.service == sa.bindparam("s"), KEYS.c.digest == sa.bindparam("d")
+)
+_DELETE_KEY_OF_WRITE = sa.delete(KEYS).where(
+    KEYS.c.service == sa.bindparam("s"), KEYS.c.position == sa.bindparam("p")
 )
 _DELETE = sa.delete(WRITES).where(*_THIS_WRITE)
 _RECORD_RESPONSE = (
@@ -107,6 +119,7 @@ _RAISE_SEND_LIMIT = (
 
 def perform(connection: sa.Connection, steps: Sequence[Step]) -> None:
     """Perform the steps in the connection's transaction: appends first, then changes of rows."""
+    _withdraw(connection, [step.append for step in steps if isinstance(step, Withdraw)])
     appends = [step for step in steps if isinstance(step, Append)]
     if appends:
         _insert(connection, [step.row for step in appends])
@@ -247,15 +260,33 @@ def _insert_keys(connection: sa.Connection, appends: Sequence[Append]) -> None:
         connection.execute(_INSERT_KEY, rows)
 
 
+def _withdraw(connection: sa.Connection, appends: Sequence[Append]) -> None:
+    """Insert what is missing, then delete all of it.
+
+    On a server, the insert waits for a transaction of a lost connection that is still running. A
+    mere deletion would not see its rows, and they would appear afterwards.
+    """
+    for append in appends:
+        found = _checksum_of(connection, append)
+        if found is None:
+            _insert(connection, [append.row])
+        if found in {None, append.row["checksum"]}:
+            this_write = {"s": append.write.service, "p": append.write.position}
+            connection.execute(_DELETE, [this_write])
+            connection.execute(_DELETE_KEY_OF_WRITE, [this_write])
+
+
 def already_appended(connection: sa.Connection, steps: Sequence[Step]) -> set[Step]:
     """Return the appends of ``steps`` that the database has already."""
-    present: set[Step] = set()
-    for step in steps:
-        if isinstance(step, Append):
-            query = sa.select(WRITES.c.position).where(*_THIS_WRITE)
-            found = connection.execute(
-                query, {"s": step.write.service, "p": step.write.position}
-            ).first()
-            if found is not None:
-                present.add(step)
-    return present
+    return {
+        step
+        for step in steps
+        if isinstance(step, Append) and _checksum_of(connection, step) == step.row["checksum"]
+    }
+
+
+def _checksum_of(connection: sa.Connection, append: Append) -> bytes | None:
+    """Return the checksum of the row at the append's position; it may be another write's."""
+    name = {"s": append.write.service, "p": append.write.position}
+    found = connection.execute(sa.select(WRITES.c.checksum).where(*_THIS_WRITE), name).scalar()
+    return None if found is None else bytes(found)

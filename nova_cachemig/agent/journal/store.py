@@ -88,6 +88,7 @@ class Journal:
             database.make_private(self.state_dir)
         url = database.url_for(self._conf.journal.connection, self.state_dir)
         self._engine = database.create_engine(url)
+        database.empty_log(self._engine)
         migrate.upgrade(self._engine)
         progress = self._progress.open(self.spool.cipher)
         with self._engine.begin() as connection:
@@ -131,10 +132,16 @@ class Journal:
     ) -> None:
         """Accept a write. Calls ``done(None)`` once it is on disk, else ``done(NotAccepted)``.
 
+        ``done(AcceptanceUnknown)`` means that it may be on disk: its spool file must stay.
         ``key``: digest and fingerprint, if the client chose an Idempotency-Key.
         """
+
+        def withdrawn(_error: BaseException | None) -> None:
+            if write.body.spool is not None:
+                self._reader.submit(self.spool.remove, write.body.spool)
+
         row = to_row(write, self.spool.cipher)
-        self.writer.submit(Append(write, row, send_limit, key, done))
+        self.writer.submit(Append(write, row, send_limit, key, done, withdrawn))
 
     def raise_send_limit(self, service: str, send_limit: int, done: Done) -> None:
         """Allow writes up to ``send_limit`` to be sent. Calls ``done(None)`` once durable."""
@@ -173,9 +180,10 @@ class Journal:
         """
 
         def recorded(error: BaseException | None) -> None:
-            self._progress.forget(write.service, write.position)
-            if write.body.spool is not None:
-                self._reader.submit(self.spool.remove, write.body.spool)
+            if error is None:  # else the entry keeps the write from being sent again
+                self._progress.forget(write.service, write.position)
+                if write.body.spool is not None:
+                    self._reader.submit(self.spool.remove, write.body.spool)
             self.failpoints.hit("marked")
             done(error)
 

@@ -22,6 +22,7 @@ from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 from tests.crashing.run import Plan, execute
+from tests.functional.journal.proxy import CUTS, CuttingProxy
 from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, service
@@ -169,6 +170,64 @@ class ServerCase(MigrationCase):
         for n in range(4):
             mine = [name for name in taken if name.startswith(f"c{n}-")]
             self.assertEqual(sorted(mine, key=lambda name: int(name.split("-")[1])), mine)
+
+    def test_connections_that_break_in_commit(self) -> None:
+        asyncio.run(self.breaking_commits())
+
+    async def breaking_commits(self) -> None:
+        """Accepted writes are applied once, refused ones never, also by the next agent."""
+        guest = LoggingGuest()
+        await guest.start()
+        seed = int(time.time())
+        proxy = CuttingProxy(self.server.port, seed)
+        self.addCleanup(proxy.stop)
+        url = self.url.replace(f":{self.server.port}/", f":{proxy.port}/")
+        responses: dict[str, int] = {}
+        with tempfile.TemporaryDirectory() as directory:
+            writes = Writes(conf_for(directory, connection=url))
+            await writes.start()
+            await writes.open(service())
+            await writes.send_to("shop", Target("127.0.0.1", guest.port))
+
+            async def load(name: str, count: int) -> None:
+                async with client(writes.intake_socket, who=name) as http:
+                    for number in range(count):
+                        body = f"{name}-{number}"
+                        response = await http.post("/", content=body.encode())
+                        responses[body] = response.status_code
+                        if response.status_code == 504:
+                            self.assertIn("/.well-known/", response.headers["location"])
+
+            proxy.share = 0.3
+            await asyncio.gather(*(load(f"c{n}", 25) for n in range(4)))
+            # Now it stays away in the middle of a COMMIT: the outcome stays unknown.
+            proxy.refusing.set()
+            await asyncio.gather(*(load(f"late{n}", 1) for n in range(3)))
+            proxy.refusing.clear()
+            await load("last", 1)
+            await writes.drained("shop")
+            await writes.stop()
+            writes = Writes(conf_for(directory, connection=self.url))
+            await writes.start()
+            await writes.open(service())
+            await writes.send_to("shop", Target("127.0.0.1", guest.port))
+            await writes.drained("shop")
+            await writes.stop()
+        await guest.stop()
+        taken = [body.decode() for body in guest.bodies()]
+        by_status = {
+            status: {name for name, got in responses.items() if got == status}
+            for status in (200, 503, 504)
+        }
+        told = f"seed {seed}; {responses}"
+        self.assertEqual(set(responses), set().union(*by_status.values()), told)
+        self.assertEqual(sorted(set(taken)), sorted(taken), told)
+        self.assertEqual(set(), by_status[200] - set(taken), told)
+        self.assertEqual(set(), by_status[503] & set(taken), told)
+        self.assertGreaterEqual(len(by_status[200]), 90, told)
+        self.assertEqual(200, responses["last-0"], told)
+        self.assertLessEqual({"late0-0", "late1-0", "late2-0"}, by_status[504], told)
+        self.assertEqual(set(CUTS), set(proxy.cuts), told)
 
 
 class PostgreSQLTest(ServerCase, unittest.TestCase):

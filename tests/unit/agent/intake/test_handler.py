@@ -14,7 +14,7 @@ from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import RequestHead, Response
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
-from nova_cachemig.agent.journal.errors import NotAccepted
+from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.model.service import WriteMode
@@ -233,3 +233,39 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         assert isinstance(outcome, Response)
         self.assertEqual(503, outcome.status)
         self.assertEqual([], list(self.journal.spool.directory.iterdir()))
+
+    async def test_an_unknown_acceptance_is_told_as_such(self) -> None:
+        await self.begin()
+        spooled = self.journal.spool.create().seal()
+        assert spooled.spool is not None
+
+        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any) -> None:
+            done(AcceptanceUnknown("gone"))
+
+        with mock.patch.object(self.journal, "append", append):
+            response = await self.handler.handle(request(), spooled)
+        assert isinstance(response, Response)
+        self.assertEqual(504, response.status)
+        position = status.position_of(self.intake.secret, dict(response.headers)["location"])
+        self.assertEqual(1, position)
+        # The row may be there, and need it.
+        self.assertTrue((self.journal.spool.directory / spooled.spool).exists())
+
+    async def test_a_database_that_does_not_respond(self) -> None:
+        """The client gets 504 after a while; its write may be accepted or refused after that."""
+        await self.begin()
+        later: list[Any] = []
+
+        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any) -> None:
+            later.append(done)
+
+        with (
+            mock.patch.object(self.journal, "append", append),
+            mock.patch.object(handler, "_ACCEPTANCE_TIMEOUT", 0.0),
+        ):
+            self.assertEqual(504, await self.refused(request()))
+            self.assertEqual(504, await self.refused(request()))
+        later[0](None)
+        later[1](NotAccepted("full"))
+        await asyncio.sleep(0)
+        self.assertEqual((1, 1, {}), (self.queue.accepted, self.queue.waiting, self.queue._waiters))
