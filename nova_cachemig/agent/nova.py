@@ -20,10 +20,10 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
 from nova_cachemig.conf.nova import GROUP
 from nova_cachemig.model import naming
+from nova_cachemig.model.causes import cause_of
 
 LOG = log.getLogger(__name__)
 

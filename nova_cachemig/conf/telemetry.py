@@ -109,8 +109,9 @@ OPTS = [
         default=["nova"],
         help="Sources to read: names of entry points in nova_cachemig.telemetry. The source nova "
         "receives the load that compute hosts report; it needs compute_monitors = "
-        "cpu.virt_driver and the notification driver cachemig in their nova.conf. prometheus "
-        "queries a Prometheus server. The source none reads nothing.",
+        "cpu.virt_driver and the notification driver cachemig in their nova.conf. The source "
+        "prometheus queries a Prometheus server. The source gnocchi queries Gnocchi: see "
+        "[gnocchi]. The source none reads nothing.",
     ),
     cfg.ListOpt(
         "known_hosts",

@@ -11,13 +11,13 @@ import keystoneauth1.exceptions
 import novaclient.exceptions
 from oslo_config import cfg
 
-from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.nova import client
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, skipped
 from nova_cachemig.doctor.verdicts import clock as verdicts
+from nova_cachemig.model.causes import cause_of
 
 _BUFFER: Final = 256  # bytes; larger than struct timex
 _STATUS: Final = 5  # the offset of the field "status", in longs

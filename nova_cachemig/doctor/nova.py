@@ -12,7 +12,6 @@ import keystoneauth1.exceptions as ksa
 import novaclient.exceptions
 from oslo_config import cfg
 
-from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files
@@ -21,6 +20,7 @@ from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, ok
 from nova_cachemig.doctor.verdicts import nova as verdicts
 from nova_cachemig.doctor.verdicts.nova import Fault
+from nova_cachemig.model.causes import cause_of
 
 _TIMEOUT: Final = 4.0
 """Seconds for one request: less than the deadline of a check."""

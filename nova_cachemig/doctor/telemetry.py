@@ -1,9 +1,9 @@
-"""The forecaster's samples: does it receive any, and does Prometheus respond?"""
+"""The forecaster's samples: does it receive any, and do Prometheus and Gnocchi respond?"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from oslo_config import cfg
@@ -14,6 +14,7 @@ from nova_cachemig.doctor.verdict import Verdict, skipped
 from nova_cachemig.doctor.verdicts import telemetry as verdicts
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from nova_cachemig.rpc.forecaster import ForecasterClient
+from nova_cachemig.telemetry.gnocchi import GnocchiSource
 from nova_cachemig.telemetry.prometheus import PrometheusSource
 from nova_cachemig.telemetry.source import SourceError
 
@@ -27,7 +28,16 @@ def checks(context: Context) -> Sequence[Check]:
     assert conf is not None, "a subject of the cache node"
     found = [Check("telemetry.forecasts", lambda: _forecasts(conf), ("bus.connection",))]
     if "prometheus" in conf.telemetry.sources:
-        found.append(Check("telemetry.prometheus", lambda: [_prometheus(conf)]))
+        found.append(
+            Check(
+                "telemetry.prometheus",
+                lambda: [verdicts.prometheus(_problem(PrometheusSource, conf))],
+            )
+        )
+    if "gnocchi" in conf.telemetry.sources:
+        found.append(
+            Check("telemetry.gnocchi", lambda: [verdicts.gnocchi(_problem(GnocchiSource, conf))])
+        )
     return found
 
 
@@ -43,13 +53,16 @@ def _forecasts(conf: cfg.ConfigOpts) -> list[Verdict]:
     return verdicts.forecasts(found, time.time(), options.interval)
 
 
-def _prometheus(conf: cfg.ConfigOpts) -> Verdict:
+def _problem(
+    make: Callable[[cfg.ConfigOpts], PrometheusSource | GnocchiSource], conf: cfg.ConfigOpts
+) -> str:
+    """Return why a query fails; empty if it succeeds."""
     try:
-        source = PrometheusSource(conf)
+        source = make(conf)
         try:
             source.check(time.time())
         finally:
             source.stop()
     except SourceError as exc:
-        return verdicts.prometheus(str(exc))
-    return verdicts.prometheus("")
+        return str(exc)
+    return ""

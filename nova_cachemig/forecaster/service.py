@@ -10,7 +10,7 @@ from typing import Final
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.conf import forecaster, setup, telemetry
+from nova_cachemig.conf import forecaster, gnocchi, setup, telemetry
 from nova_cachemig.forecaster.daemon import ConfigError, Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
 from nova_cachemig.rpc import bus
@@ -41,6 +41,7 @@ def configure(args: Sequence[str]) -> cfg.ConfigOpts:
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options of the forecaster."""
     telemetry.register(conf)
+    gnocchi.register(conf)
     forecaster.register(conf)
 
 

@@ -13,17 +13,13 @@ from typing import Any, Final
 
 import httpx
 
-from nova_cachemig.telemetry.source import SourceError
+from nova_cachemig.telemetry.source import AccessError, SourceError
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name: a token of RFC 9110."""
 
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
 """A header's value. httpx puts a value that it refuses into its error."""
-
-
-class AccessError(SourceError):
-    """The credentials are refused, or cannot be read: no query can succeed now."""
 
 
 class Access:

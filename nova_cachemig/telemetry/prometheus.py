@@ -6,7 +6,6 @@ forecaster was unreachable.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,9 +13,16 @@ import httpx
 from oslo_config import cfg
 
 from nova_cachemig.model.load import Sample
-from nova_cachemig.telemetry.access import Access, AccessError
+from nova_cachemig.telemetry.access import Access
 from nova_cachemig.telemetry.labels import canonical, host_of
-from nova_cachemig.telemetry.source import SampleSink, Source, SourceError
+from nova_cachemig.telemetry.queries import Ranges, host_pattern, parse
+from nova_cachemig.telemetry.source import (
+    AccessError,
+    SampleSink,
+    Source,
+    SourceError,
+    UnreachableError,
+)
 
 CHUNK: Final = 360
 """Points of each series in one response: about 10 MB with 1,000 hosts."""
@@ -27,20 +33,16 @@ _FORBIDDEN: Final = 403
 """The credentials do not suffice, perhaps for this query only."""
 
 
-class UnreachableError(SourceError):
-    """The server did not respond."""
-
-
 class PrometheusSource(Source):
     """Polls a Prometheus server."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         options = self._options = conf.telemetry
-        self._step = float(options.resolution)
-        self._keep = float(options.keep)
-        self._hosts = _queries(options.prometheus_host_query, "prometheus_host_query")
-        self._instances = _queries(options.prometheus_instance_query, "prometheus_instance_query")
-        self._pattern = _pattern(options.prometheus_host_pattern)
+        self._ranges = Ranges(float(options.resolution), float(options.keep), CHUNK)
+        own = "[telemetry] prometheus_"
+        self._hosts = parse(options.prometheus_host_query, f"{own}host_query")
+        self._instances = parse(options.prometheus_instance_query, f"{own}instance_query")
+        self._pattern = host_pattern(options.prometheus_host_pattern, f"{own}host_pattern")
         names: dict[str, str] = options.prometheus_host_names
         self._names = {canonical(host): name for host, name in names.items()}
         self._access = Access(options)
@@ -48,7 +50,6 @@ class PrometheusSource(Source):
             timeout=options.prometheus_timeout, verify=self._access.tls, trust_env=False
         )
         self._sink: SampleSink | None = None
-        self._reached: dict[str, float] = {}  # query → newest time fetched, UNIX s
 
     def start(self, sink: SampleSink) -> None:
         """Deliver the samples of later polls to ``sink``."""
@@ -69,7 +70,7 @@ class PrometheusSource(Source):
 
     def check(self, now: float) -> None:
         """Send one small query; raises SourceError if Prometheus does not respond to it."""
-        self._query_range("1", now - self._step, now)
+        self._query_range("1", now - self._ranges.step, now)
 
     def stop(self) -> None:
         """Close the connections."""
@@ -78,19 +79,16 @@ class PrometheusSource(Source):
     def _fetch(
         self, name: str, query: str, since: float, now: float, *, of_instances: bool
     ) -> None:
-        begin = max(self._reached.get(query, since), now - self._keep)
-        begin = (begin // self._step + 1) * self._step  # on the grid: each instant is fetched once
-        while begin <= now:
-            end = min(begin + (CHUNK - 1) * self._step, now // self._step * self._step)
+        for begin, end in self._ranges.missing(query, since, now):
             samples = list(self._samples(name, self._query_range(query, begin, end), of_instances))
             if self._sink is not None:
                 self._sink.add(samples, live=False)
-            if samples or end < now - 10 * self._step:
-                self._reached[query] = end  # a recent empty range may be late: ask again
-            begin = end + self._step
+            if samples or end < now - 10 * self._ranges.step:
+                self._ranges.fetched(query, end)  # a recent empty range may be late: ask again
 
     def _query_range(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
-        form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": self._step}
+        step = self._ranges.step
+        form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": step}
         url = f"{self._access.url}/api/v1/query_range"
         headers = self._access.headers()
         try:
@@ -139,26 +137,3 @@ class PrometheusSource(Source):
                 raise ValueError(f"prometheus_host_pattern finds no host in {label!r}")
             host = canonical(found["host"])
         return self._names.get(host, host)
-
-
-def _pattern(text: str | None) -> re.Pattern[str] | None:
-    if not text:
-        return None
-    try:
-        pattern = re.compile(text)
-    except re.error as exc:
-        raise SourceError(f"[telemetry] prometheus_host_pattern: {exc}") from exc
-    if "host" not in pattern.groupindex:
-        raise SourceError("[telemetry] prometheus_host_pattern has no group 'host'")
-    return pattern
-
-
-def _queries(lines: list[str], option: str) -> list[tuple[str, str]]:
-    """Metric and query of each line. Several lines may give the same metric."""
-    queries = []
-    for line in lines:
-        name, equals, query = (part.strip() for part in line.partition("="))
-        if not equals or not query or not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
-            raise SourceError(f"[telemetry] {option}: not 'METRIC = query': {line!r}")
-        queries.append((name, query))
-    return queries

@@ -18,6 +18,14 @@ class SourceError(Exception):
     """The source cannot be read now, or its options are invalid; the text is one sentence."""
 
 
+class UnreachableError(SourceError):
+    """The server did not respond."""
+
+
+class AccessError(SourceError):
+    """The credentials are refused, or cannot be read: no query can succeed now."""
+
+
 class SampleSink:
     """Receives samples. Any thread may call it; it raises nothing, whatever the samples hold."""
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.causes import cause_of
 from nova_cachemig.agent.journal.cipher import KEY_LENGTH, Cipher
 from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.model.causes import cause_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _EXTRA: Final = "nova-cachemig[castellan]"

@@ -65,3 +65,25 @@ def prometheus(error: str) -> Verdict:
         "Correct [telemetry] prometheus_url and the other options of prometheus_, and check that "
         "Prometheus runs",
     )
+
+
+def gnocchi(error: str) -> Verdict:
+    """``error``: empty if a query succeeded."""
+    if not error:
+        return ok("Gnocchi responds to a query")
+    if error.startswith(("401", "403")):
+        return failed(
+            f"Gnocchi refuses the query: {error}",
+            "Correct the account in [gnocchi]. It needs the role service or admin, or must be in "
+            "the project of Ceilometer's account",
+        )
+    if error.startswith("404"):
+        return failed(
+            f"Gnocchi has no such measures: {error}",
+            "Let Ceilometer measure the hosts (compute_monitors = cpu.virt_driver in nova.conf), "
+            "and correct host_query and instance_query in [gnocchi]",
+        )
+    return failed(
+        f"Gnocchi cannot be queried: {error}",
+        "Correct the options of [gnocchi], and check that Gnocchi runs",
+    )

@@ -27,6 +27,12 @@ class TelemetryTest(unittest.TestCase):
         self.assertIn("prometheus_token_file", telemetry.prometheus("401 Unauthorized").remedy)
         self.assertIn("prometheus_url", telemetry.prometheus("ConnectError").remedy)
 
+    def test_gnocchi(self) -> None:
+        self.assertEqual(Status.OK, telemetry.gnocchi("").status)
+        self.assertIn("account in [gnocchi]", telemetry.gnocchi("403 Forbidden").remedy)
+        self.assertIn("compute_monitors", telemetry.gnocchi("404 Not Found: Metric x").remedy)
+        self.assertIn("check that Gnocchi runs", telemetry.gnocchi("Unable to connect").remedy)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.causes import cause_of
+from nova_cachemig.model.causes import cause_of
 
 POOL = "HTTPSConnectionPool(host='nova', port=8774): Max retries exceeded with url: / (Caused by "
 
