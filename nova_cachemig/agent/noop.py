@@ -61,6 +61,12 @@ class NoWrites:
     async def drained(self, service: str) -> None:
         """Return immediately."""
 
+    async def seal(self, service: str, patience: float) -> None:
+        """Return immediately."""
+
+    async def unseal(self, service: str) -> None:
+        """No write arrives."""
+
     async def close(self, service: str) -> None:
         """Always succeed."""
 

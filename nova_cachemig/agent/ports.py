@@ -89,6 +89,15 @@ class WritePath(Protocol):
     async def drained(self, service: str) -> None:
         """Return at the first instant at which nothing waits and nothing is in flight."""
 
+    async def seal(self, service: str, patience: float) -> None:
+        """Return as :meth:`drained`, and for at most ``patience`` s wait for requests that arrive.
+
+        From now on, no client gets a 202 before the guest's response.
+        """
+
+    async def unseal(self, service: str) -> None:
+        """The release failed: all writes go through the journal again."""
+
     async def close(self, service: str) -> None:
         """The edge sends no more writes. Raises ComponentError if any still waits."""
 

@@ -51,7 +51,9 @@ class Agent:
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
         self._warmer: LearningWarmer = _warmer(conf, self._engine.cache_socket)
-        self._writes = Writes(conf, edge=Freshness(self._engine, self._warmer))
+        self._writes = Writes(
+            conf, edge=Freshness(self._engine, self._warmer), route_of=self._route_of
+        )
         self._store = JournalHandoverStore(self._writes.journal)
         bounds = Timeouts(
             warm=conf.agent.warm_time,
@@ -78,8 +80,15 @@ class Agent:
         registry = self._registry
         self._monitor = ReachMonitor(registry.routes, prober, registry.reach)
         self._manager = HandoverManager(
-            components, registry.protected_routes, registry.why_unprotected
+            components, registry.protected_routes, registry.why_unprotected, self._instance_of
         )
+
+    def _route_of(self, service: str) -> Route | None:
+        return self._registry.route(service)
+
+    def _instance_of(self, service: str) -> str | None:
+        route = self._registry.route(service)
+        return None if route is None else route.service.instance
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises ComponentError if the start fails."""
@@ -120,6 +129,7 @@ class Agent:
     async def _recover(self) -> None:
         """Continue the handovers. A service in a handover that has ended returns to ``pass``."""
         names = {name for record in await self._store.unfinished() for name in record.services}
+        names |= set(await self._writes.unfinished())  # they came through the guest's handover
         routes = self._registry.routes()
         self._registry.reach.assume_reached(r for r in routes if r.service.name in names)
         with contextlib.suppress(TimeoutError):  # the others are tried later

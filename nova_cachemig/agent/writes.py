@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from oslo_config import cfg
@@ -23,7 +25,7 @@ from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import BarrierEngine, ComponentError, WriteCounts
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
-from nova_cachemig.model.service import Service, Target
+from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.model.write import WriteState
 
 LOG = logging.getLogger(__name__)
@@ -46,9 +48,15 @@ class Writes:
         conf: cfg.ConfigOpts,
         edge: BarrierEngine | None = None,
         failpoints: Failpoints | None = None,
+        route_of: Callable[[str], Route | None] = lambda _service: None,
     ) -> None:
-        """``edge`` invalidates the responses that a write makes stale, and holds reads."""
+        """``edge`` invalidates the responses that a write makes stale, and holds reads.
+
+        ``route_of``: name of a service → the way to its guest, for writes that an operator wants
+        sent while the service is in no handover.
+        """
         self._conf = conf
+        self._route_of = route_of
         self._edge = edge
         self.journal = Journal(conf, failpoints)
         self.recovered = Recovered()
@@ -126,6 +134,23 @@ class Writes:
         await self._intake(service).queue.drained()
         self.journal.failpoints.hit("sealed")
 
+    async def seal(self, service: str, patience: float) -> None:
+        """Other writes may pass by the journal soon. Return when nothing waits or is in flight.
+
+        From now on, no client gets a 202 before the guest's response: its next write could overtake
+        this one. For at most ``patience`` seconds, also wait for requests that are arriving.
+        """
+        queue = self._intake(service).queue
+        queue.sealed = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await queue.arrived()
+        await self.drained(service)
+
+    async def unseal(self, service: str) -> None:
+        """All writes go through the journal again."""
+        self._intake(service).queue.sealed = False
+
     async def close(self, service: str) -> None:
         """The edge sends no more writes. Raises ComponentError if any still waits."""
         queue = self._intake(service).queue
@@ -168,8 +193,9 @@ class Writes:
                 LOG.warning("The maintenance of the journal failed; trying again: %s", exc)
 
     async def _resend_decided(self) -> None:
-        for name, intake in tuple(self._intakes.items()):
-            if intake.queue.in_doubt == 0:
+        for name in await self.journal.read(queries.services_to_resend):
+            intake = await self._intake_for_resend(name)
+            if intake is None:
                 continue
             cipher = self.journal.spool.cipher
             query = functools.partial(queries.to_resend, service=name, cipher=cipher)
@@ -187,6 +213,17 @@ class Writes:
                 intake.queue.resend(write)
             if writes:
                 await self.journal.run(lambda _connection: None)  # done after the moves
+
+    async def _intake_for_resend(self, name: str) -> ServiceIntake | None:
+        """Open the service if it is in no handover, and send its writes to the guest."""
+        route = self._route_of(name)
+        if name not in self._intakes and route is not None:
+            await self.open(route.service)
+            self._intakes[name].queue.sealed = True
+        intake = self._intakes.get(name)
+        if intake is not None and intake.queue.sealed and route and route.target:
+            await self.send_to(name, route.target)  # the guest may have moved since its handover
+        return intake
 
 
 def intake_socket(conf: cfg.ConfigOpts) -> str:

@@ -16,6 +16,7 @@ _OUTCOME_OF = {
     EventKind.FAILED: OutcomeKind.ROLLED_BACK,
     EventKind.ROLLED_BACK: OutcomeKind.ROLLED_BACK,
     EventKind.DEADLINE: OutcomeKind.ABANDONED,
+    EventKind.WRITES_FOUND: OutcomeKind.ABANDONED,  # it is no migration: the services are released
 }
 _MOVED = frozenset({EventKind.PAUSED, EventKind.RESUMED, EventKind.SWITCHOVER_FAILED})
 

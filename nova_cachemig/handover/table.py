@@ -84,6 +84,11 @@ TABLE: dict[Phase, dict[E, Row]] = {
             (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),
             "found on disk after a restart: shielding until the guest is reachable",
         ),
+        E.WRITES_FOUND: Row(
+            P.SHIELDED,
+            (A.OPEN_WRITES, *_SHIELD),
+            "writes found on disk: shielding until the guest is reachable",
+        ),
         E.UNANNOUNCED: Row(
             P.SHIELDED,
             (A.OPEN_WRITES, *_SHIELD, A.ASK_NOVA),

@@ -11,6 +11,7 @@ class EventKind(enum.StrEnum):
 
     BEGIN = "begin"  # Nova: live_migration_pre.start
     RECOVER = "recover"  # the agent finds this handover on its disk when it starts
+    WRITES_FOUND = "writes_found"  # the agent finds writes on its disk, but no handover of them
     UNANNOUNCED = "unannounced"  # the manager: a guest is paused and no migration was announced
     ARM = "arm"  # Nova: live_migration_pre.end; memory copy is next
     PAUSED = "paused"  # libvirt: execution stopped at the source for the switchover

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from oslo_config import cfg
@@ -86,6 +87,14 @@ class RequestHandler:
             detail = "The disk is full. This write was not accepted."
             return problem_response(503, detail, _RETRY_AFTER)
         return None
+
+    def arrival(self, head: RequestHead) -> Callable[[], None]:
+        """A request that :meth:`refuse` has let pass is arriving, until the result is called.
+
+        A release of the service waits for such requests.
+        """
+        intake = self._intakes.get(head.get(SERVICE) or "")
+        return intake.arrival() if intake is not None else lambda: None
 
     def too_large(self) -> Response:
         """Return the refusal of a body over the limit."""
@@ -181,6 +190,7 @@ class RequestHandler:
             return await self._reject(body, problem_response(503, "The client has left."))
         # Do not await between here and append(): the position is the place in the order.
         early = accept or (respond_async and (queue.waiting > 0 or not queue.gate_open))
+        early = early and not queue.sealed
         write = AcceptedWrite(
             service=service.name,
             position=queue.take_position(),
@@ -248,13 +258,14 @@ class RequestHandler:
         """
         queue, position = held.intake.queue, held.position
         timeout: float = self._conf.hold_timeout
+        prefers_202 = held.respond_async and not queue.sealed
         try:
             either: set[asyncio.Future[Any]] = {held.response}
             if self._stopping is not None:
                 either.add(self._stopping)
             await asyncio.wait(
                 either,
-                timeout=min(timeout, _PROMPT) if held.respond_async else timeout,
+                timeout=min(timeout, _PROMPT) if prefers_202 else timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not held.response.done() and queue.keep_response(position):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, cast
 
 import httptools
@@ -49,11 +49,13 @@ class IntakeProtocol(asyncio.Protocol):
         self._writable.set()
         self._lingering = False  # refused: the rest of the input is discarded
         self._holding = False  # the write is accepted, the response not yet there
+        self._end_arrival: Callable[[], None] = lambda: None
         self._is_last = False  # what follows the current request is not HTTP, or came too early
         self.last_byte_at = self._loop.time()
         self._reset()
 
     def _reset(self) -> None:
+        self._end_arrival()
         self._url = b""
         self._fields: list[tuple[str, str]] = []
         self._size = 0
@@ -128,6 +130,7 @@ class IntakeProtocol(asyncio.Protocol):
             self._refuse(refusal)
             return
         self._upload = self._server.upload()
+        self._end_arrival = self._server.handler.arrival(self._head)
         if (self._head.get("expect") or "").lower() == "100-continue" and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -214,10 +217,12 @@ class IntakeProtocol(asyncio.Protocol):
             LOG.exception("Cannot handle %s %s", head.method, head.url)
             await self._send(problem_response(500, "The agent failed; see its log."), head, False)
         finally:
+            self._end_arrival()
             self.task = None
 
     async def _handle(self, head: RequestHead, body: Body) -> Response:
         outcome = await self._server.handler.handle(head, body)
+        self._end_arrival()
         if isinstance(outcome, Response):
             return outcome
         del body, head  # free the memory: thousands of clients may wait here
@@ -265,6 +270,7 @@ class IntakeProtocol(asyncio.Protocol):
     def _drop_upload(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
+            self._end_arrival()
             self._server.spawn(_cancel(upload, self._flushing))
 
     def stalled(self, since: float) -> bool:

@@ -29,6 +29,20 @@ class ServiceIntake:
         # digest of a key → fingerprint of the request with it that is being accepted
         self.keys: dict[str, str] = {}
 
+    def arrival(self) -> Callable[[], None]:
+        """Count a request as arriving, until the returned function is called."""
+        self.queue.arriving += 1
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                self.queue.arriving -= 1
+                self.queue.notify()
+
+        return end
+
     def on_response(
         self, write: AcceptedWrite, response: GuestResponse | None, release: Callable[[], None]
     ) -> None:

@@ -233,6 +233,12 @@ def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
     return [name for row in rows for name in (row.spool, row.response_spool) if name]
 
 
+def services_to_resend(connection: sa.Connection) -> list[str]:
+    """Return the services with writes that the operator wants sent again."""
+    query = sa.select(WRITES.c.service.distinct()).where(WRITES.c.state == WriteState.RESEND.value)
+    return [str(row[0]) for row in connection.execute(query)]
+
+
 def to_resend(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
 ) -> list[AcceptedWrite | UnreadableWrite]:

@@ -41,11 +41,16 @@ class HandoverManager:
         components: Components,
         routes_of: Callable[[str], tuple[Route, ...]],
         why_unprotected: Callable[[str], str] = lambda _instance: "",
+        instance_of: Callable[[str], str | None] = lambda _service: None,
     ) -> None:
-        """``routes_of``: instance → the routes to protect; ``why_unprotected``: the others."""
+        """``routes_of``: instance → the routes to protect; ``why_unprotected``: the others.
+
+        ``instance_of``: name of a service → its instance.
+        """
         self._components = components
         self._routes_of = routes_of
         self._why_unprotected = why_unprotected
+        self._instance_of = instance_of
         self._warned: dict[str, HandoverId] = {}  # instance → the last unprotected migration
         self._live: dict[str, LiveHandover] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -65,16 +70,22 @@ class HandoverManager:
         return frozenset(n for h in self._live.values() for n in h.record.services)
 
     async def recover(self) -> None:
-        """Continue the handovers that a crash interrupted, and report writes without a handover."""
+        """Continue the handovers that a crash interrupted, and send writes without a handover.
+
+        The latter get a handover, because new writes must not overtake them.
+        """
         unfinished = await self._components.store.unfinished()
         newest = {record.id.instance: record for record in unfinished}
         for record in newest.values():
             self._start(record, EventKind.RECOVER)
         waiting = await self._components.writes.unfinished()
-        held = {name for record in self.live() for name in record.services}
-        for name in sorted(set(waiting) - held):
+        for name in sorted(set(waiting) - self.migrating()):
+            instance = self._instance_of(name)
+            if instance is not None and instance not in self._live:
+                self._start_found(instance)
+        for name in sorted(set(waiting) - self.migrating()):
             LOG.error(
-                "service %s: %d writes wait in the journal without a handover; see "
+                "service %s: %d writes wait in the journal, and its guest is unknown; see "
                 "nova-cachemig-manage journal list",
                 name,
                 waiting[name],
@@ -170,6 +181,19 @@ class HandoverManager:
             started=event.at,
         )
         return self._start(record, EventKind.UNANNOUNCED)
+
+    def _start_found(self, instance: str) -> None:
+        now = time.time()
+        record = HandoverRecord(
+            id=HandoverId.unannounced(instance, now),
+            services=(),
+            source=None,
+            destination=None,
+            phase=Phase.IDLE,
+            started=now,
+        )
+        if self._routes_of(instance):
+            self._start(record, EventKind.WRITES_FOUND)
 
     def _start(self, record: HandoverRecord, first: EventKind) -> LiveHandover:
         live = LiveHandover(self._components, record, self._routes_of(record.id.instance))

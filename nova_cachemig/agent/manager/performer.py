@@ -34,6 +34,10 @@ HELD_POLL = 0.01
 HELD_TIMEOUT = 0.5
 """Seconds for which a release waits for responses to the last held requests."""
 
+ARRIVAL_TIMEOUT = 0.2
+"""Seconds for which a release waits for requests whose head has arrived and whose body has not.
+Further writes are held at the edge meanwhile."""
+
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
     MigrationState.COMPLETED: EventKind.COMPLETED,
@@ -187,11 +191,13 @@ class Performer:
             async with asyncio.timeout(self._components.timeouts.release):
                 for name in self.services:
                     await engine.set_state(name, EdgeState.DRAIN)
-                    await writes.drained(name)
+                    await writes.seal(name, ARRIVAL_TIMEOUT)
             for name in self.services:
                 await engine.set_state(name, EdgeState.PASS)
                 await writes.close(name)
         except (TimeoutError, ComponentError) as exc:
+            for name in self.services:
+                await writes.unseal(name)
             self._event(EventKind.RELEASE_FAILED, str(exc))
         else:
             self._event(EventKind.RELEASE_DONE)

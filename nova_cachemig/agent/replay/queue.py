@@ -51,6 +51,8 @@ class WriteQueue:
         self.ordering.serialize_through(state.next - 1)
         self.send_window = send_window
         self.gate_open = False  # the guest is reachable
+        self.arriving = 0  # requests whose head the intake has, not yet accepted or refused
+        self.sealed = False  # other writes may pass by the journal: no client gets a 202 early
         self.send_limit = state.send_limit  # on disk: writes up to this position may be sent
         self.waiting = state.waiting
         self.waiting_bytes = state.waiting_bytes
@@ -267,6 +269,11 @@ class WriteQueue:
         while not self.idle:
             await self._wait()
 
+    async def arrived(self) -> None:
+        """Return at the first instant at which no request is arriving."""
+        while self.arriving:
+            await self._wait()
+
     async def wait_in_flight(self) -> None:
         """Return when nothing is in flight and all responses are on disk."""
         while self.in_flight or self._recording:
@@ -286,5 +293,6 @@ class WriteQueue:
     def reopen(self, service: Service) -> None:
         """Reset the counters: the service is opened again."""
         self.service = dataclasses.replace(service)
+        self.sealed = False
         self.accepted = self.responded = 0
         self.longest_wait = 0.0

@@ -67,6 +67,10 @@ class ServiceRegistry:
         """Return the routes of one instance whose guest the agent has reached."""
         return tuple(route for route in self.routes_for(instance) if self.reach.reached(route))
 
+    def route(self, service: str) -> Route | None:
+        """Return the route of the service with this name."""
+        return self._routes.get(service)
+
     def why_unprotected(self, instance: str) -> str:
         """Say which services of the instance have a guest that was never reached; empty: none."""
         found = [route for route in self.routes_for(instance) if not self.reach.reached(route)]

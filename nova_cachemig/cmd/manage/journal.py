@@ -18,6 +18,7 @@ from nova_cachemig.cmd.manage.online import Agent
 from nova_cachemig.model.write import WriteState
 
 QUARANTINED: Final = (WriteState.IN_DOUBT, WriteState.DAMAGED)
+_LISTED: Final = (*QUARANTINED, WriteState.RESEND)  # the last: decided, but not yet sent again
 _COLUMNS = ("write", "state", "method", "url", "accepted_at", "note")
 _NAME_HELP = "name of the write, as 'journal list' shows it, for instance shop/12"
 
@@ -42,7 +43,7 @@ class List(PlainErrors, Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Return columns and rows."""
-        states = QUARANTINED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
+        states = _LISTED + ((WriteState.ACCEPTED,) if parsed_args.waiting else ())
         with agent_of(self) as agent:
             found = list(agent.writes(states, parsed_args.service))
             if not found and parsed_args.service is not None:

@@ -89,6 +89,7 @@ class AgentTest(unittest.IsolatedAsyncioTestCase):
                 lambda name: tuple(r for r in routes if r.service.name == name),
             ),
             mock.patch.object(agent._store, "unfinished", mock.AsyncMock(return_value=[record])),
+            mock.patch.object(agent._writes, "unfinished", mock.AsyncMock(return_value={})),
             mock.patch.object(agent._manager, "recover", recover),
             mock.patch.object(agent._monitor, "_routes", lambda: routes),
             mock.patch.object(agent._monitor._tester, "try_guest", silent),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unittest
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hypothesis import given, settings
@@ -45,9 +45,21 @@ class Handler:
     def __init__(self) -> None:
         self.requests: list[tuple[RequestHead, bytes]] = []
         self.refusal: Response | None = None
+        self.arriving = 0
 
     def refuse(self, head: RequestHead) -> Response | None:
         return self.refusal
+
+    def arrival(self, head: RequestHead) -> Callable[[], None]:
+        self.arriving += 1
+        ended: list[None] = []
+
+        def end() -> None:
+            if not ended:
+                ended.append(None)
+                self.arriving -= 1
+
+        return end
 
     def too_large(self) -> Response:
         return problem_response(413, "too large", close=True)
@@ -169,7 +181,9 @@ class IntakeProtocolTest(unittest.TestCase):
             before = connection.protocol.stalled(now)
             connection.protocol.data_received(HEAD + b"Content-Length: 3\r\n\r\n1")
             half_way = connection.protocol.stalled(now)
+            self.assertEqual(1, connection.server.handler.arriving)
             await connection.feed(b"23")
+            self.assertEqual(0, connection.server.handler.arriving)
             return before, half_way, connection.protocol.stalled(now)
 
         self.assertEqual((False, True, False), asyncio.run(run()))

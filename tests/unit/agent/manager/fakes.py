@@ -63,6 +63,12 @@ class FakeComponents:
     async def drained(self, service):
         await self.journal_empty.wait()
 
+    async def seal(self, service, patience):
+        await self.drained(service)
+
+    async def unseal(self, service):
+        self.log.append("unseal")
+
     async def close(self, service):
         self.log.append("close")
 

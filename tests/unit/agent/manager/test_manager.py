@@ -50,7 +50,11 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
             self.fake,
             components.timeouts,
         )
-        manager = HandoverManager(components, lambda uuid: (ROUTE,) if uuid == "uuid" else ())
+        manager = HandoverManager(
+            components,
+            lambda uuid: (ROUTE,) if uuid == "uuid" else (),
+            instance_of={"shop": "uuid", "gone": None}.get,
+        )
         self.addAsyncCleanup(manager.stop)
         return manager
 
@@ -256,6 +260,33 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: not manager.live())
         self.assertIs(self.last().outcome, OutcomeKind.COMPLETED)
 
+    async def found(self, *services):
+        """An agent starts, whose journal has writes of these services, but no handover."""
+
+        async def waiting():
+            return dict.fromkeys(services, 3)
+
+        self.fake_writes.unfinished = waiting
+        manager = self.manager()
+        await manager.recover()
+        return manager
+
+    async def test_writes_without_a_handover_are_sent_at_the_start(self):
+        manager = await self.found("shop")
+        await self.until(lambda: "edge shielded" in self.fake.log)
+        self.assertNotIn("send", self.fake.log)
+        self.fake.guest_up.set()
+        await self.until(lambda: not manager.live())
+        order = ["open", "hold", "edge shielded", "send", "edge replay", "edge drain", "edge pass"]
+        self.assertEqual(order, [call for call in self.fake.log if call in order])
+        self.assertIs(self.last().outcome, OutcomeKind.ABANDONED)
+
+    async def test_writes_of_a_service_that_no_longer_exists_are_reported(self):
+        with self.assertLogs("nova_cachemig.agent.manager", "ERROR") as logs:
+            manager = await self.found("gone")
+        self.assertEqual([], manager.live())
+        self.assertIn("service gone: 3 writes wait in the journal", logs.output[0])
+
     async def test_a_write_that_comes_while_releasing_drains_again(self):
         manager = self.manager(release=0.05)
         await self.begun(manager)
@@ -274,6 +305,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(2, self.fake.log.count("edge drain"))
         self.assertEqual(2, self.fake.log.count("edge replay"))
+        self.assertEqual(1, self.fake.log.count("unseal"))
 
     async def replayed(self):
         manager = self.manager()
