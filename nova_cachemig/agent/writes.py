@@ -17,6 +17,7 @@ from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.server import IntakeServer
 from nova_cachemig.agent.intake.service import ServiceIntake
 from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.recovery import Recovered
@@ -209,10 +210,13 @@ class Writes:
                     await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
                 LOG.info("Write %s is sent again, as the operator decided", write.name)
-                await intake.barrier.hold_reads(write.host, write.url, write.client)
-                intake.queue.resend(write)
-            if writes:
-                await self.journal.run(lambda _connection: None)  # done after the moves
+                barrier = intake.barrier
+                await barrier.hold_reads(write.host, write.url, write.client)
+                try:
+                    await intake.queue.resend(write)
+                except NotAccepted as exc:
+                    barrier.release_reads(write.host, write.url, write.client, (), lambda: None)
+                    LOG.error("Write %s cannot be sent again yet: %s", write.name, exc)
 
     async def _intake_for_resend(self, name: str) -> ServiceIntake | None:
         """Open the service if it is in no handover, and send its writes to the guest."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
 from nova_cachemig.agent.journal.store import Journal
@@ -15,6 +17,10 @@ from nova_cachemig.agent.replay.backlog import Backlog
 from nova_cachemig.agent.replay.ordering import OrderingRules
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
+
+LOG = logging.getLogger(__name__)
+
+_RECORD_PAUSE: Final = 1.0  # seconds before a response is recorded again
 
 
 class QuarantinedError(Exception):
@@ -121,14 +127,32 @@ class WriteQueue:
         self._journal.append(write, send_limit, key, done)
         return accepted, response
 
-    def resend(self, write: AcceptedWrite) -> None:
-        """Send a quarantined write again, as the operator wants: it becomes the newest one."""
+    def resend(self, write: AcceptedWrite) -> asyncio.Future[None]:
+        """Send a quarantined write again, as the operator wants: it becomes the newest one.
+
+        The result is done when the write is at its new position on disk. If that fails, it has the
+        error, and nothing is sent.
+        """
+        result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         moved = dataclasses.replace(write, position=self.take_position())
         self.waiting += 1
         self.waiting_bytes += write.body.length
-        self.in_doubt = max(0, self.in_doubt - 1)
-        # This step is tried again until it succeeds, so there is no error to handle.
-        self._journal.move(write.position, moved, lambda _error: self._enqueue(moved, None))
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                self.in_doubt = max(0, self.in_doubt - 1)
+                self._enqueue(moved, None)
+            else:
+                self._remove_refused(moved)
+            if result.cancelled():
+                return
+            if error is None:
+                result.set_result(None)
+            else:
+                result.set_exception(error)
+
+        self._journal.move(write.position, moved, done)
+        return result
 
     def _enqueue(self, write: AcceptedWrite, send_limit: int | None) -> None:
         self.accepted += 1
@@ -215,7 +239,14 @@ class WriteQueue:
         can_wait = self.backlog.has_more()
         keep = position in self._kept or write.has_status_url or write.client_key
 
-        def done(_error: BaseException | None) -> None:
+        def record() -> None:
+            self._journal.record_response(write, response, keep=keep, can_wait=can_wait, done=done)
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:  # the progress log has the response, the client not yet
+                LOG.error("The response to %s is not on disk; trying again: %s", write.name, error)
+                asyncio.get_running_loop().call_later(_RECORD_PAUSE, record)
+                return
             self._recording.discard(position)
             self._kept.discard(position)
             self.responded += 1
@@ -224,7 +255,7 @@ class WriteQueue:
             on_response(write, response, lambda: _resolve(waiter, response))
             self.notify()
 
-        self._journal.record_response(write, response, keep=keep, can_wait=can_wait, done=done)
+        record()
         self._remove_in_flight(position)
         self._recording.add(position)
         self.notify()

@@ -27,7 +27,7 @@ from nova_cachemig.model.write import AcceptedWrite
 LOG = logging.getLogger(__name__)
 
 _DISK_PAUSE: Final = 0.2  # seconds before the next try if the progress cannot be logged
-_ERROR_PAUSE: Final = 1.0  # seconds before the next try after a bug of the agent
+_ERROR_PAUSE: Final = 1.0  # seconds before the next try after an error
 
 
 class Sender:
@@ -185,17 +185,28 @@ class Sender:
             await self._pool.open()
 
     def _raise_send_limit(self, position: int) -> asyncio.Future[None]:
-        """Allow ``send_window`` writes from this position on. The result: it is on disk."""
+        """Allow ``send_window`` writes from this position on. The result: this is done, or failed.
+
+        ``queue.send_limit`` shows which.
+        """
         queue = self._queue
         if self._raising is not None and position <= self._raising_to:
             return self._raising
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         limit = position + queue.send_window - 1
 
-        def done(_error: BaseException | None) -> None:
-            queue.send_limit = max(queue.send_limit, limit)
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                queue.send_limit = max(queue.send_limit, limit)
+                end()
+            else:  # nothing beyond the old limit may be sent
+                LOG.error("Cannot raise the send limit of %s: %s", queue.service.name, error)
+                asyncio.get_running_loop().call_later(_ERROR_PAUSE, end)
+
+        def end() -> None:
             queue.notify()
-            self._raising = None
+            if self._raising is future:
+                self._raising = None
             if not future.done():
                 future.set_result(None)
 

@@ -7,12 +7,14 @@ import dataclasses
 import unittest
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
+from nova_cachemig.agent.replay import queue as queue_module
 from nova_cachemig.agent.replay.queue import QuarantinedError, WriteQueue
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
@@ -28,6 +30,7 @@ class CallbackJournal:
         self.appends: list[tuple[AcceptedWrite, int | None, Callable[[Any], None]]] = []
         self.recorded: list[tuple[int, bool, bool, Callable[[Any], None]]] = []
         self.moved: list[tuple[int, int]] = []
+        self.error: BaseException | None = None
 
     def append(self, write: AcceptedWrite, send_limit: int | None, _key: Any, done: Any) -> None:
         self.appends.append((write, send_limit, done))
@@ -38,7 +41,7 @@ class CallbackJournal:
 
     def move(self, old: int, write: AcceptedWrite, done: Any) -> None:
         self.moved.append((old, write.position))
-        done(None)
+        done(self.error)
 
     async def waiting(self, _service: str, _after: int, _limit: int) -> list[Any]:
         return []
@@ -136,10 +139,42 @@ class WriteQueueTest(QueueCase):
         with self.assertRaisesRegex(QuarantinedError, "lost"):
             await response
         self.assertEqual((1, 0, True), (queue.in_doubt, queue.waiting, queue.idle))
-        queue.resend(write)
+        await queue.resend(write)
         self.assertEqual((0, 1), (queue.in_doubt, queue.waiting))
         self.assertEqual([(1, 2)], self.journal.moved)
         self.assertEqual(dataclasses.replace(write, position=2), await queue.backlog.take())
+
+    async def test_a_decision_that_does_not_reach_the_disk_sends_nothing(self) -> None:
+        queue = self.make()
+        write, response = self.accept()
+        await queue.backlog.take()
+        queue.mark_sent(write)
+        queue.finish_quarantined(write, "lost")
+        self.assertIsInstance(response.exception(), QuarantinedError)
+        self.journal.error = NotAccepted("rejected")
+        with self.assertRaises(NotAccepted):
+            await queue.resend(write)
+        self.assertEqual((1, 0, 0), (queue.in_doubt, queue.waiting, queue.waiting_bytes))
+        self.assertIsNone(await queue.backlog.take())
+        self.journal.error = None
+        await queue.resend(write)
+        self.assertEqual((0, 1), (queue.in_doubt, queue.waiting))
+
+    async def test_a_response_that_does_not_reach_the_disk_is_recorded_again(self) -> None:
+        queue = self.make()
+        write, response = self.accept()
+        await queue.backlog.take()
+        queue.mark_sent(write)
+        with mock.patch.object(queue_module, "_RECORD_PAUSE", 0.0):
+            self.finish(write)
+            with self.assertLogs(queue_module.LOG, "ERROR"):
+                self.journal.recorded[0][3](NotAccepted("rejected"))
+            self.assertEqual((False, 1), (response.done(), queue.unrecorded))
+            while len(self.journal.recorded) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        self.assertEqual(self.journal.recorded[0][:3], self.journal.recorded[1][:3])
+        self.journal.recorded[1][3](None)
+        self.assertEqual((RESPONSE, True), (await response, queue.idle))
 
     async def test_an_unreadable_write_that_was_never_sent(self) -> None:
         queue = self.make()

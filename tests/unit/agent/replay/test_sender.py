@@ -8,7 +8,9 @@ import unittest
 from typing import Any
 from unittest import mock
 
+from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.replay import sender as sender_module
 from nova_cachemig.agent.replay import sockets
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
@@ -71,6 +73,22 @@ class SenderTest(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(0)
         self.assertEqual((4, 4), (self.queue.send_limit, await self.stored_limit()))
         self.assertEqual(0, self.queue.in_flight)
+
+    async def test_a_limit_that_is_not_on_disk_allows_nothing(self) -> None:
+        sender = await self.begin(window=4)
+
+        def fail(_service: str, _limit: int, done: Any) -> None:
+            done(NotAccepted("rejected"))
+
+        with (
+            mock.patch.object(sender_module, "_ERROR_PAUSE", 0.01),
+            mock.patch.object(self.journal, "raise_send_limit", side_effect=fail),
+            self.assertLogs(sender_module.LOG, "ERROR"),
+        ):
+            await sender._raise_send_limit(1)
+        self.assertEqual((0, 0), (self.queue.send_limit, await self.stored_limit()))
+        await sender._raise_send_limit(1)
+        self.assertEqual((4, 4), (self.queue.send_limit, await self.stored_limit()))
 
     async def test_hold_stops_the_attempts_to_connect(self) -> None:
         sender = await self.begin()
