@@ -88,6 +88,8 @@ libvirtd_conf() {  # HOST
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 host_uuid = "$(< "$uuid")"
+# See tools/cloudlib/README.md.
+keepalive_interval = -1
 CONF
 }
 
