@@ -81,7 +81,7 @@ class Cell(unittest.TestCase):
     # -- the parts of a cell -----------------------------------------------------------------
 
     def url(self, login: str = "guest:guest", vhost: str = "") -> str:
-        return f"rabbit://{login}@127.0.0.1:{self.cloud.broker.port}/{vhost or self.vhost}"
+        return self.cloud.broker.address(vhost or self.vhost, login)
 
     def configure(self, cachemig: str = "", *, ours: bool = True, more: str = "") -> None:
         self.conf.write_text(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from nova_cachemig.doctor import broker
 from nova_cachemig.doctor.verdicts.bus import Fault
 from nova_cachemig.rpc import connection as link
-from tests.functional.rpc.broker import Broker, free_port
+from tests.functional.rpc.broker import Broker, free_port, make_certificate
 from tests.unit.rpc.endpoints import new_conf
 
 
@@ -20,7 +19,7 @@ class TlsTest(unittest.TestCase):
         self.addCleanup(here.cleanup)
         self.here = Path(here.name)
         for name in ("server", "other"):
-            self.certificate(name)
+            make_certificate(self.here / f"{name}.pem", self.here / f"{name}.key")
         self.port = free_port()
         self.broker = Broker(
             f"listeners.ssl.1 = 127.0.0.1:{self.port}",
@@ -28,17 +27,10 @@ class TlsTest(unittest.TestCase):
             f"ssl_options.certfile = {self.here}/server.pem",
             f"ssl_options.keyfile = {self.here}/server.key",
             "ssl_options.verify = verify_none",
+            bus="plain",
         )
         self.addCleanup(self.broker.close)
         self.broker.start()
-
-    def certificate(self, name: str) -> None:
-        """Make a self-signed certificate for 127.0.0.1."""
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
-        command += ["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=rabbit"]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{self.here}/{name}.key"]
-        command += ["-out", f"{self.here}/{name}.pem"]
-        subprocess.run(command, check=True, capture_output=True)
 
     def fault(self, port: int, query: str = "", host: str = "127.0.0.1") -> Fault | None:
         url = f"rabbit://guest:guest@{host}:{port}/{query}"

@@ -1,7 +1,7 @@
 """A private RabbitMQ node: with its own ports, data, cookie and port mapper.
 
 ``CACHEMIG_RABBITMQ`` names a directory of tools/other-rabbitmq: the tests then run against the
-RabbitMQ in it.
+RabbitMQ in it. ``CACHEMIG_BUS=kolla`` makes all programs use it as in a cloud of Kolla-Ansible.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 import amqp
@@ -21,6 +22,22 @@ import amqp
 START_LIMIT = 90.0
 DEPRECATED = ("transient_nonexcl_queues", "global_qos", "queue_master_locator")
 """Features of AMQP that RabbitMQ 4 permits by default, and that a later release removes."""
+
+OPTIONS: dict[str, dict[str, str]] = {
+    "plain": {},
+    "kolla": {
+        "ssl": "true",
+        "use_queue_manager": "true",
+        "rabbit_quorum_queue": "true",
+        "rabbit_transient_quorum_queue": "true",
+        "rabbit_stream_fanout": "true",
+        "rabbit_qos_prefetch_count": "50",
+    },
+}
+"""``CACHEMIG_BUS`` → options of [oslo_messaging_rabbit], which each URL contains.
+
+Those of ``kolla`` are in tools/cloudlib/profiles/kolla.sh too.
+"""
 
 
 def _root() -> Path:
@@ -48,13 +65,23 @@ def free_port() -> int:
     return port
 
 
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Make a self-signed certificate for 127.0.0.1."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=rabbit"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key)]
+    subprocess.run([*command, "-out", str(certificate)], check=True, capture_output=True)
+
+
 class Broker:
     """A node that a test can start and stop repeatedly; the port stays the same.
 
     ``config``: more lines for rabbitmq.conf. ``strict``: RabbitMQ 4 refuses :data:`DEPRECATED`.
+    ``bus``: instead of ``CACHEMIG_BUS``. ``port`` is the one without TLS, for the connections of a
+    test itself.
     """
 
-    def __init__(self, *config: str, strict: bool = False) -> None:
+    def __init__(self, *config: str, strict: bool = False, bus: str = "") -> None:
         program = _program()
         path = f"{_root() / 'usr/bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
         mapper = shutil.which("epmd", path=path)
@@ -69,13 +96,37 @@ class Broker:
         self._home = Path(tempfile.mkdtemp(prefix="cachemig-rabbit-"))
         self.port = free_port()
         self._mapper_port = free_port()
+        self._options = dict(OPTIONS[bus or os.environ.get("CACHEMIG_BUS", "plain")])
+        self._served_port = self.port
+        if "ssl" in self._options:
+            self._served_port = free_port()
+            self._options["ssl_ca_file"] = self._add_tls(self._served_port)
         self._node: subprocess.Popen[bytes] | None = None
         self._mapper: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Return the transport URL for oslo.messaging."""
-        return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
+        """Return the transport URL for oslo.messaging, of the virtual host /."""
+        return self.address()
+
+    def address(self, vhost: str = "", login: str = "guest:guest") -> str:
+        """Return the transport URL for oslo.messaging, with :data:`OPTIONS`."""
+        query = urllib.parse.urlencode(self._options, safe="/")
+        url = f"rabbit://{login}@127.0.0.1:{self._served_port}/{vhost}"
+        return f"{url}?{query}" if query else url
+
+    def _add_tls(self, port: int) -> str:
+        """Make RabbitMQ listen with TLS too; return the file of its certificate."""
+        certificate, key = self._home / "tls.pem", self._home / "tls.key"
+        make_certificate(certificate, key)
+        self._config += [
+            f"listeners.ssl.1 = 127.0.0.1:{port}",
+            f"ssl_options.cacertfile = {certificate}",
+            f"ssl_options.certfile = {certificate}",
+            f"ssl_options.keyfile = {key}",
+            "ssl_options.verify = verify_none",
+        ]
+        return str(certificate)
 
     def start(self) -> None:
         """Start the node; return when it accepts connections."""

@@ -81,7 +81,7 @@ class ListenTest(unittest.TestCase):
         for name in drivers:
             logging.getLogger(name).setLevel(logging.ERROR)
         with (
-            mock.patch.object(Broker, "url", f"{self.broker.url}v"),
+            mock.patch.object(Broker, "url", self.broker.address("v")),
             self.assertLogs(level="ERROR") as logged,
         ):
             served = self.serve()
@@ -98,8 +98,7 @@ class ListenTest(unittest.TestCase):
         self.assertEqual(["ERROR:root:the end"], logged.output)
 
     def test_a_wrong_password_is_named(self) -> None:
-        right = self.broker.url
-        wrong = right.replace("guest:guest", "guest:wrong")
+        wrong = self.broker.address(login="guest:wrong")
         with (
             mock.patch.object(Broker, "url", wrong),
             self.assertLogs("nova_cachemig.rpc", "WARNING") as logged,

@@ -69,7 +69,7 @@ class OwnershipTest(unittest.TestCase):
 
     @property
     def url(self) -> str:
-        return f"rabbit://{self.user}:secret@127.0.0.1:{self.broker.port}/"
+        return self.broker.address(login=f"{self.user}:secret")
 
     def agent(self, host: str) -> RpcServer:
         conf, topic = new_conf(), "nova-cachemig-agent"
