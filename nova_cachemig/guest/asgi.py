@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from nova_cachemig.guest import form
 from nova_cachemig.guest import key as keys
 from nova_cachemig.guest.body import Body, NoRoom, TooLarge
 from nova_cachemig.guest.registry import KEY, KeyRegistry
@@ -225,13 +226,14 @@ async def _read_body(receive: Receive, body: Body) -> bool:
 
 def _fingerprint(scope: Scope, headers: _Headers, cookies: str, body: Body) -> str:
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    kind, boundary = form.split_type(headers.get("content-type") or "")
     return keys.fingerprint(
         scope["method"],
         headers.get("host") or "",
         f"{scope['path']}?{query}",
-        headers.get("content-type") or "",
+        kind,
         cookies,
-        body.rewind(),
+        body.rewind(boundary),
     )
 
 

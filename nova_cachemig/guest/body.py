@@ -6,6 +6,8 @@ import hashlib
 import tempfile
 from typing import Final
 
+from nova_cachemig.guest import form
+
 _IN_MEMORY: Final = 64 << 10  # bytes; a longer body goes to an unnamed file
 
 
@@ -38,10 +40,17 @@ class Body:
         except OSError as exc:
             raise NoRoom(str(exc)) from exc
 
-    def rewind(self) -> bytes:
-        """Prepare :attr:`file` for reading from its beginning, and return the digest."""
+    def rewind(self, boundary: bytes | None = None) -> bytes:
+        """Prepare :attr:`file` for reading from its beginning, and return the digest.
+
+        With ``boundary``, the digest is that of a form's parts.
+        """
         self.file.seek(0)
-        return self._state.digest()
+        if boundary is None:
+            return self._state.digest()
+        digest = form.digest(iter(lambda: self.file.read(_IN_MEMORY), b""), boundary)
+        self.file.seek(0)
+        return digest
 
     def close(self) -> None:
         """Free the memory and the file."""

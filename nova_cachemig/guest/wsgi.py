@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from nova_cachemig.guest import form
 from nova_cachemig.guest import key as keys
 from nova_cachemig.guest.body import Body, NoRoom, TooLarge
 from nova_cachemig.guest.registry import KEY, KeyRegistry
@@ -186,13 +187,14 @@ def _read_body(environ: WSGIEnvironment, body: Body, registry: KeyRegistry) -> R
 
 def _fingerprint(environ: WSGIEnvironment, cookies: str, body: Body) -> str:
     query = environ.get("QUERY_STRING", "")
+    kind, boundary = form.split_type(environ.get("CONTENT_TYPE", ""))
     return keys.fingerprint(
         environ["REQUEST_METHOD"],
         environ.get("HTTP_HOST", ""),
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") + "?" + query,
-        environ.get("CONTENT_TYPE", ""),
+        kind,
         cookies,
-        body.rewind(),
+        body.rewind(boundary),
     )
 
 

@@ -24,6 +24,7 @@ from nova_cachemig.agent.intake.http import (
 from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import AcceptanceUnknown, JournalError, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import QuarantinedError
@@ -137,9 +138,7 @@ class RequestHandler:
         cookie = intake.queue.service.client_cookie
         identity = Identity(head.headers, head.get(CLIENT) or "", cookie)
         digest = keys.digest(key, identity)
-        fingerprint = keys.fingerprint(
-            head.method, head.get("host") or "", head.url, head.get("content-type"), body, identity
-        )
+        fingerprint = await self._fingerprint(head, body, identity)
         if (other := intake.keys.get(digest)) is not None:
             return await self._reject(body, _key_conflict(keys.difference(other, fingerprint)))
         intake.keys[digest] = fingerprint  # before any await: a second request must find it
@@ -159,6 +158,16 @@ class RequestHandler:
             return await self._accept(intake, head, body, (digest, fingerprint))
         finally:
             del intake.keys[digest]
+
+    async def _fingerprint(self, head: RequestHead, body: Body, identity: Identity) -> str:
+        host, kind = head.get("host") or "", head.get("content-type")
+        facts = (head.method, host, head.url, kind, body, identity, self._journal.spool.read)
+        if body.spool is None:
+            return keys.fingerprint(*facts)
+        try:
+            return await asyncio.to_thread(keys.fingerprint, *facts)
+        except (OSError, DecryptionError) as exc:
+            raise JournalError(f"cannot read the body in {body.spool}: {exc}") from exc
 
     async def _repeated_response(self, intake: ServiceIntake, position: int) -> Response | None:
         """Return the response for a repeated request; None if it may be accepted again."""

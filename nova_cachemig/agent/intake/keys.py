@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from nova_cachemig.agent.intake.identity import Identity
+from nova_cachemig.guest import form
 from nova_cachemig.model.write import Body
 
 HEADER: Final = "idempotency-key"
@@ -40,12 +42,26 @@ def exact_digest(key: str, identity: Identity) -> str:
 
 
 def fingerprint(
-    method: str, host: str, url: str, content_type: str | None, body: Body, identity: Identity
+    method: str,
+    host: str,
+    url: str,
+    content_type: str | None,
+    body: Body,
+    identity: Identity,
+    read: Callable[[str], Iterable[bytes]],
 ) -> str:
-    """Return what distinguishes a request from others with the same key: 32 characters."""
-    content = body.digest if body.spool else hashlib.blake2b(body.data, digest_size=16).digest()
-    request = _hash(8, method, host, url, content_type or "", content.hex())
-    return request + marks(identity)
+    """Return what distinguishes a request from others with the same key: 32 characters.
+
+    ``read`` yields the content of a spool file, which only a form needs: this call blocks then.
+    """
+    kind, boundary = form.split_type(content_type or "")
+    if boundary is not None:
+        content = form.digest(read(body.spool) if body.spool else [body.data], boundary)
+    elif body.spool:
+        content = body.digest
+    else:
+        content = hashlib.blake2b(body.data, digest_size=16).digest()
+    return _hash(8, method, host, url, kind, content.hex()) + marks(identity)
 
 
 def marks(identity: Identity) -> str:

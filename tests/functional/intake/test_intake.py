@@ -417,6 +417,22 @@ class ResponsesTest(IntakeCase):
             self.assertEqual(422, (await http.post("/y", headers=key)).status_code)
         self.assertEqual(2, len(self.guest.log))
 
+    async def test_a_form_that_is_repeated_with_another_boundary(self) -> None:
+        await self.begin()
+        for number, size in enumerate((10, 300_000)):
+            texts = []
+            for content in (b"a", b"a", b"b"):
+                async with client(self.writes.intake_socket) as http:
+                    key = {"Idempotency-Key": f'"form {number}"'}
+                    form = {"file": ("a.bin", content * size)}
+                    texts.append((await http.post("/x", files=form, headers=key)).text)
+            self.assertEqual(f"applied {number + 1}\n", texts[0])
+            self.assertEqual(texts[0], texts[1])
+            self.assertIn("another request", texts[2])
+        kinds = {taken.headers["content-type"] for taken in self.guest.log}
+        self.assertEqual(2, len(kinds))  # each with its own boundary
+        self.assertEqual([], self.spooled())
+
     async def test_a_client_repeats_with_the_cookies_of_the_first_response(self) -> None:
         await self.begin()
         for number, (before, new, after) in enumerate((

@@ -28,7 +28,11 @@ def cookies(value: str) -> Identity:
 def fingerprint(
     method: str, host: str, url: str, content_type: str, body: bytes, identity: Identity = NOBODY
 ) -> str:
-    return keys.fingerprint(method, host, url, content_type, Body.of(body), identity)
+    return keys.fingerprint(method, host, url, content_type, Body.of(body), identity, unread)
+
+
+def unread(_name: str) -> list[bytes]:
+    raise AssertionError("only a form needs the content of a spool file")
 
 
 class KeysTest(unittest.TestCase):
@@ -61,7 +65,24 @@ class KeysTest(unittest.TestCase):
         spooled = Body(spool="s", length=1, digest=digest)
         self.assertEqual(
             fingerprint("POST", "h", "/", "", b"1"),
-            keys.fingerprint("POST", "h", "/", None, spooled, NOBODY),
+            keys.fingerprint("POST", "h", "/", None, spooled, NOBODY, unread),
+        )
+
+    def test_a_form_is_the_same_with_another_boundary(self) -> None:
+        one, other = (
+            (f"multipart/form-data; boundary={name}", b"--%b\r\nA: b\r\n\r\n1\r\n--%b--\r\n")
+            for name in ("xyz", "abcde")
+        )
+        first = fingerprint("POST", "h", "/", one[0], one[1] % (b"xyz", b"xyz"))
+        again = fingerprint("POST", "h", "/", other[0], other[1] % (b"abcde", b"abcde"))
+        self.assertEqual(first, again)
+        changed = fingerprint("POST", "h", "/", other[0], other[1] % (b"abcde", b"abcdE"))
+        self.assertNotEqual(first, changed)
+        spooled = Body(spool="s", length=9, digest=b"unused")
+        read = {"s": [one[1][:9] % b"xyz", (one[1] % (b"xyz", b"xyz"))[10:]]}
+        self.assertEqual(
+            fingerprint("POST", "h", "/", one[0], b"".join(read["s"])),
+            keys.fingerprint("POST", "h", "/", one[0], spooled, NOBODY, read.__getitem__),
         )
 
     def test_fresh_keys_differ_and_are_quoted_strings(self) -> None:
