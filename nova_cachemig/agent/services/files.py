@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,23 @@ from nova_cachemig.model.service import Service
 SUFFIXES = (".yaml", ".yml")
 MAX_BYTES = 8 << 20
 """Limit of one file's size. 20,000 services take about 4 MiB."""
+MAX_TOTAL = 2 * MAX_BYTES
+"""Limit of the size of all files together."""
+MAX_FILES = 20_000
+MAX_VALUES = 1_000_000
+"""Limit of the values in one file: the parser takes about 400 bytes and 10 us for each."""
+
+# In YAML, each value but the first follows one of these.
+_MARKS = (",", ":", "\n", "[", "{", "- ", "? ")
+# libyaml parses 20,000 services in 2 s, Python in 40 s, during which it disturbs the event loop.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """Name, modification time (ns) and size (bytes) of each file."""
@@ -30,28 +48,55 @@ class ServicesError(ComponentError):
         self.errors = errors
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without duplicate keys and aliases: a few aliases can expand to gigabytes."""
+def _parse(text: str) -> Any:
+    """Return a YAML document without duplicate keys and aliases. Raises YAMLError.
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError(f"line {mark.line + 1}: aliases are not allowed")
-        return super().compose_node(parent, index)
+    A few aliases can expand to gigabytes.
+    """
+    if sum(text.count(mark) for mark in _MARKS) > MAX_VALUES:
+        raise yaml.YAMLError(f"more than {MAX_VALUES:,} values")
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_nodes(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} appears twice")
-        return super().construct_mapping(node, deep=deep)
+
+def _check_nodes(root: yaml.Node) -> None:
+    seen: set[int] = set()
+    left = [root]
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: aliases are not allowed, and one refers to this")
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            left += [part for pair in node.value for part in pair]
+            _check_keys(node)
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    keys: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in keys:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: key {key.value!r:.100} appears twice")
+            keys.add(key.value)
 
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Return a value that changes when a file changes. Raises ServicesError."""
     found: list[tuple[str, int, int]] = []
     for path in _paths(directory):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # reading it reports that
             status = path.stat()
             found.append((path.name, status.st_mtime_ns, status.st_size))
     return tuple(found)
@@ -74,13 +119,7 @@ def check(directory: Path) -> tuple[list[Service], dict[str, list[str]]]:
     Mistakes that several files make together are those of the directory. Raises ServicesError if
     the directory cannot be read.
     """
-    services: list[tuple[str, Service]] = []
-    mistakes: dict[str, list[str]] = {}
-    for path in _paths(directory):
-        found, errors = _read_one(path)
-        services += [(str(path), service) for service in found]
-        if errors:
-            mistakes[str(path)] = errors
+    services, mistakes = _read_all(directory)
     if conflicts := schema.conflicts(services):
         mistakes[str(directory)] = conflicts
     return [service for _, service in services], mistakes
@@ -133,21 +172,60 @@ def remove(directory: Path, name: str) -> Path:
 
 def _paths(directory: Path) -> list[Path]:
     try:
-        return sorted(p for p in directory.iterdir() if p.suffix in SUFFIXES)
+        paths = sorted(p for p in directory.iterdir() if p.suffix in SUFFIXES)
     except FileNotFoundError:
         return []
     except OSError as exc:
         raise ServicesError([f"{directory} cannot be read: {exc.strerror}"]) from exc
+    if len(paths) > MAX_FILES:
+        raise ServicesError([f"{directory}: {len(paths):,} files, more than {MAX_FILES:,}"])
+    return paths
 
 
 def _read(directory: Path) -> tuple[list[tuple[str, Service]], list[str]]:
-    services: list[tuple[str, Service]] = []
-    errors: list[str] = []
-    for path in _paths(directory):
-        found, mistakes = _read_one(path)
-        services += [(str(path), service) for service in found]
-        errors += mistakes
+    services, mistakes = _read_all(directory)
+    errors = [error for found in mistakes.values() for error in found]
     return services, errors or schema.conflicts(services)
+
+
+def _read_all(directory: Path) -> tuple[list[tuple[str, Service]], dict[str, list[str]]]:
+    """Return each service with its file, and the mistakes by file."""
+    services: list[tuple[str, Service]] = []
+    mistakes: dict[str, list[str]] = {}
+    left = MAX_TOTAL
+    for path in _paths(directory):
+        try:
+            text = _read_text(path)
+        except ServicesError as exc:
+            mistakes[str(path)] = exc.errors
+            continue
+        left -= len(text)
+        if left < 0:
+            mistakes[str(path)] = [f"{path}: the files have more than {MAX_TOTAL} bytes together"]
+            break
+        found, errors = _read_one(path, text)
+        services += [(str(path), service) for service in found]
+        if errors:
+            mistakes[str(path)] = errors
+    return services, mistakes
+
+
+def _read_text(path: Path) -> bytes:
+    """Return the content of a regular file. Others could block, or never end."""
+    try:
+        # Look before opening: opening a device can have an effect.
+        kind = next((name for test, name in _KINDS if test(path.stat().st_mode)), None)
+        if kind is not None:
+            raise ServicesError([f"{path} is {kind}, not a file"])
+        # Without a wait, if it has just been replaced by a FIFO.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise ServicesError([f"{path} cannot be read: {exc.strerror}"]) from exc
+    if len(text) > MAX_BYTES:
+        raise ServicesError([f"{path}: larger than {MAX_BYTES} bytes"])
+    return text
 
 
 def _explain(exc: Exception) -> str:
@@ -158,13 +236,9 @@ def _explain(exc: Exception) -> str:
     return " ".join(str(exc).split())[:300]
 
 
-def _read_one(path: Path) -> tuple[list[Service], list[str]]:
+def _read_one(path: Path, text: bytes) -> tuple[list[Service], list[str]]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return [], [f"{path}: larger than {MAX_BYTES} bytes"]
-        document = yaml.load(path.read_text("utf-8"), _Loader)
-    except OSError as exc:
-        return [], [f"{path} cannot be read: {exc.strerror}"]
+        document = _parse(text.decode())
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as exc:
         return [], [f"{path}: not YAML: {_explain(exc)}"]
     if document is None:

@@ -257,6 +257,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if field is not None and field in EXPECTED:
         return f"{where}: {instance!r:.100} is not valid; expected: {EXPECTED[field]}"
     if error.validator == "additionalProperties" and field == "services":
-        unknown = sorted(set(instance) - set(EXPECTED))
-        return f"{where}: unknown field {', '.join(unknown)}; the fields: {', '.join(EXPECTED)}"
+        unknown = sorted(str(name) for name in set(instance) - set(EXPECTED))
+        named = ", ".join(f"{name:.100}" for name in unknown[:5]) + ", …" * (len(unknown) > 5)
+        return f"{where}: unknown field {named}; the fields: {', '.join(EXPECTED)}"
     return f"{where or 'file'}: {error.message[:200]}"

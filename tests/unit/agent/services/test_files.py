@@ -1,8 +1,12 @@
 """The services directory: validated as a whole, changed one file at a time."""
 
+import os
 import pathlib
+import socket
 import tempfile
+import time
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent.services import files, schema
 from tests.unit.agent.services.test_schema import entry
@@ -82,7 +86,7 @@ class FilesTest(unittest.TestCase):
     def test_the_error_names_line_and_column(self):
         self.write("services:\n- {name: z\n")
         self.assertEqual(1, len(self.errors()))
-        self.assertIn("a.yaml: not YAML: line 3, column 1: expected ',' or", self.errors()[0])
+        self.assertIn("a.yaml: not YAML: line 3, column 1: did not find expected", self.errors()[0])
 
     def test_aliases_are_refused(self):
         self.write("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
@@ -91,6 +95,79 @@ class FilesTest(unittest.TestCase):
     def test_a_duplicate_key_is_refused(self):
         self.write("services: []\nservices: []\n")
         self.assertIn("'services' appears twice", self.errors()[0])
+
+    def test_a_mistake_names_the_line(self):
+        self.write("services:\n- name: a\n  port: 1\n  name: b\n")
+        self.assertIn("line 4: key 'name' appears twice", self.errors()[0])
+
+    def test_what_is_no_file_neither_blocks_nor_hides_the_others(self):
+        files.add(self.directory, service())
+        os.mkfifo(self.directory / "fifo.yaml")
+        (self.directory / "device.yaml").symlink_to("/dev/zero")
+        (self.directory / "folder.yaml").mkdir()
+        (self.directory / "gone.yaml").symlink_to("/nowhere/at/all")
+        (self.directory / "loop.yaml").symlink_to("loop.yaml")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.directory / "socket.yaml"))
+        names = [name for name, _, _ in files.fingerprint(self.directory)]
+        self.assertEqual(
+            {"gone.yaml", "loop.yaml"}, {p.name for p in self.directory.iterdir()} - {*names}
+        )
+        found, mistakes = files.check(self.directory)
+        self.assertEqual(["shop"], [s.name for s in found])
+        self.assertEqual(
+            {
+                "fifo.yaml is a FIFO, not a file",
+                "device.yaml is a device, not a file",
+                "folder.yaml is a directory, not a file",
+                "socket.yaml is a socket, not a file",
+                "gone.yaml cannot be read: No such file or directory",
+                "loop.yaml cannot be read: Too many levels of symbolic links",
+            },
+            {error.removeprefix(f"{self.directory}/") for found in mistakes.values()
+             for error in found},
+        )  # fmt: skip
+
+    def test_a_link_to_a_file(self):
+        text = files.add(self.directory / "other", service()).read_text()
+        (self.directory / "real").write_text(text)
+        (self.directory / "a.yaml").symlink_to("real")
+        self.assertEqual([service()], files.read(self.directory))
+
+    def test_sizes_are_bounded(self):
+        for name, value, expected in (
+            ("MAX_BYTES", 10, "a.yaml: larger than 10 bytes"),
+            ("MAX_TOTAL", 40, "b.yaml: the files have more than 40 bytes together"),
+            ("MAX_FILES", 1, "2 files, more than 1"),
+            ("MAX_VALUES", 3, "a.yaml: not YAML: more than 3 values"),
+        ):
+            self.write("services: [    ]\n# comment, comment\n")
+            self.write("services: []\n", "b.yaml")
+            with self.subTest(name), mock.patch.object(files, name, value):
+                self.assertIn(expected, self.errors()[0])
+
+    def test_many_keys(self):
+        """The time is linear in their number, and the error has few of them."""
+        names = [f"k{number}" for number in range(40_000)]
+        self.write("services: [{" + ", ".join(f"{name}: 1" for name in names) + "}]")
+        began = time.process_time()
+        (error,) = [text for text in self.errors() if "unknown field" in text]
+        self.assertLess(time.process_time() - began, 10.0)
+        self.assertLess(len(error), 1000)
+        self.write("services: [{" + ", ".join(f"{name}: 1" for name in [*names, "k7"]) + "}]")
+        self.assertIn("key 'k7' appears twice", self.errors()[0])
+
+    def test_keys_of_several_types(self):
+        self.write("services: [{1: a, b: c, null: d, [e]: f}]")
+        self.assertIn("not YAML", self.errors()[0])
+        self.write("services: [{1: a, b: c, null: d}]")
+        self.assertIn("unknown field 1, None, b", "".join(self.errors()))
+
+    def test_deep_nesting(self):
+        for text in ("[" * 100_000, "- " * 100_000, "{a: " * 100_000):
+            with self.subTest(text[:3]):
+                self.write(text)
+                self.assertIn("not YAML", self.errors()[0])
 
     def test_not_utf8(self):
         (self.directory / "a.yaml").write_bytes(b"\xff\xfe\x00services")
