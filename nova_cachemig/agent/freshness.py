@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from nova_cachemig.agent.ports import BarrierEngine, PageRefresher
+from nova_cachemig.model.effects import EndedWrite
 
 _URL = "url:"
 
@@ -28,3 +29,9 @@ class Freshness:
         for key, on in pending.items():
             if not on and key.startswith(_URL):
                 self._warmer.invalidated(service, key.removeprefix(_URL))
+
+    async def replace_barrier(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        """Replace the engine's barrier; the warmer has learnt nothing yet that could be old."""
+        await self._engine.replace_barrier(pending, ended)

@@ -8,11 +8,12 @@ chooses :class:`NoWarmer`; the others let a test run one real component alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nova_cachemig.agent import ports
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.reach import Attempt, Reach
@@ -44,6 +45,11 @@ class NoEngine:
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """Do nothing: the edge stores no response and has no reads."""
+
+    async def replace_barrier(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        """Do nothing, for the same reason."""
 
 
 class NoWrites:

@@ -7,10 +7,14 @@ pages and with UUIDs (since 2.59). Nova 20 (Train) and later support it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
+import functools
 import math
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import keystoneauth1.exceptions
 import novaclient.client
@@ -26,6 +30,7 @@ from nova_cachemig.model import naming
 from nova_cachemig.model.causes import cause_of
 
 LOG = log.getLogger(__name__)
+_T = TypeVar("_T")
 
 MICROVERSION = "2.80"
 _TIMEOUT = 10.0
@@ -91,6 +96,36 @@ def _of_the_server(exc: BaseException) -> bool:
     return isinstance(exc, novaclient.exceptions.ClientException) and exc.code >= 500
 
 
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """Run ``work`` in a new thread, which ends with the process.
+
+    A Nova that does not respond must not delay the agent's stop, nor occupy the threads in which
+    the write path uses the disk.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+
+    def finish(result: _T | None, error: BaseException | None) -> None:
+        if future.done():  # cancelled
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(_T, result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as exc:  # the caller gets it
+            error = exc
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(finish, result, error)
+
+    threading.Thread(target=run, name="nova", daemon=True).start()
+    return await future
+
+
 class UnknownInstanceError(ComponentError):
     """Nova has no such instance, or does not show it to the agent's account."""
 
@@ -147,12 +182,12 @@ class NovaApi:
 
     async def instance(self, uuid: str) -> Instance:
         """The instance; raises UnknownInstanceError or NovaUnreachableError."""
-        return await asyncio.to_thread(self._instance, uuid)
+        return await _in_thread(functools.partial(self._instance, uuid))
 
     async def migration_state(self, instance: str, since: float) -> MigrationState:
         """State of the newest live migration; UNKNOWN if Nova does not respond. Never raises."""
         try:
-            return await asyncio.to_thread(self._migration_state, instance, since)
+            return await _in_thread(functools.partial(self._migration_state, instance, since))
         except ComponentError as exc:
             LOG.warning("the state of the migration of %s is unknown: %s", instance, exc)
         except Exception:  # the manager's watchdog must continue

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.reach import Attempt
@@ -223,6 +224,15 @@ class BarrierEngine(Protocol):
 
         ``stale``: host → URLs whose stored responses become unusable. ``pending``: key
         (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads are held.
+        """
+
+    async def replace_barrier(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        """Hold exactly these reads, after a restart of the agent.
+
+        ``pending``: service → keys. ``ended``: the writes that wait no longer; their pages become
+        unusable. If an earlier agent held other reads, all stored responses do.
         """
 
 

@@ -91,15 +91,20 @@ class Agent:
         return None if route is None else route.service.instance
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set. Raises ComponentError if the start fails."""
-        await self._writes.start()
+        """Serve until ``stop`` is set. Raises ComponentError if the start fails.
+
+        The files come first, then the socket for writes, and last the guests and Nova, which may
+        not respond. The edge holds writes until the socket is there.
+        """
+        await self._writes.open_journal()
         try:
             await self._engine.start()
         except ComponentError:
             await self._writes.stop()
             raise
         try:
-            await self._registry.refresh()
+            await self._registry.load()
+            await self._accept_writes()
             await self._recover()
             server = self._server()
             server.start()
@@ -125,6 +130,15 @@ class Agent:
             await self._engine.detach()
             self._warmer.close()
             await self._writes.stop()
+
+    async def _accept_writes(self) -> None:
+        """Listen once the services are open whose writes the edge may send from now on."""
+        names = {name for record in await self._store.unfinished() for name in record.services}
+        names |= set(await self._writes.unfinished()) | set(self._engine.services_in_handover())
+        for route in self._registry.routes():
+            if route.service.name in names:
+                await self._writes.open(route.service)
+        await self._writes.listen()
 
     async def _recover(self) -> None:
         """Continue the handovers. A service in a handover that has ended returns to ``pass``."""

@@ -26,6 +26,7 @@ from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import BarrierEngine, ComponentError, WriteCounts
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
+from nova_cachemig.model.effects import held_reads
 from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.model.write import WriteState
 
@@ -72,11 +73,33 @@ class Writes:
         self._upkeep_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the journal, recover the writes that a crash left, listen on the socket."""
+        """Open the journal and listen, if there is nothing to do in between."""
+        await self.open_journal()
+        await self.listen()
+
+    async def open_journal(self) -> None:
+        """Open the journal and recover the writes that a crash left."""
         self.recovered = await self.journal.open()
         self._handler.start()
-        await self._server.start()
         self._upkeep_task = asyncio.create_task(self._upkeep(), name="journal upkeep")
+
+    async def listen(self) -> None:
+        """Accept writes of the open services. Before, make the edge hold what the journal says."""
+        await self._replace_barrier()
+        await self._server.start()
+
+    async def _replace_barrier(self) -> None:
+        if self._edge is None:
+            return
+        cipher, pending = self.journal.spool.cipher, {}
+        for name in await self.journal.unfinished():
+            query = functools.partial(queries.waiting_barrier_keys, service=name, cipher=cipher)
+            reads = await self.journal.read(query)
+            pending[name] = {key for _, url, client in reads for key in held_reads(url, client)}
+        try:
+            await self._edge.replace_barrier(pending, self.recovered.ended)
+        except ComponentError as exc:
+            LOG.error("The edge may hold reads of an earlier agent: %s", exc)
 
     async def stop(self) -> None:
         """Accept no more writes; accepted ones stay in the journal."""

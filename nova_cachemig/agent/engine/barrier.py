@@ -8,12 +8,13 @@ the journal holds a write, the reads of its keys wait (the map ``pending``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from oslo_log import log
 
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.engine.maps import EdgeMap
+from nova_cachemig.model.effects import EndedWrite, held_reads
 
 LOG = log.getLogger(__name__)
 
@@ -48,6 +49,28 @@ class BarrierMaps:
             edits |= {key: "1" if on else None for key, on in hashed.items()}
             await self._pending.update(edits)
 
+    async def replace(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        """Make ``pending`` the only held reads: see :class:`ports.BarrierEngine`."""
+        for write in ended:
+            await self._renew_epochs(write.service, {write.host: write.urls})
+        async with self._lock:
+            self._keys = {
+                service: {names.pending_key(service, key) for key in keys}
+                for service, keys in pending.items()
+                if keys
+            }
+            wanted = {key for keys in self._keys.values() for key in keys}
+            wanted |= {names.journal_key(service) for service in self._keys}
+            explained = {names.pending_key(w.service, key) for w in ended for key in _keys(w)}
+            explained |= {names.journal_key(write.service) for write in ended}
+            if not self._pending.entries.keys() <= wanted | explained:
+                # The earlier agent died between two steps of a write, and its pages are not known.
+                LOG.info("the edge held reads of unknown writes: clearing the cache")
+                await self._renew_generations()
+            await self._pending.replace(dict.fromkeys(wanted, "1"))
+
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         pages = {
             names.page_key(service, host, url): names.new_token()
@@ -77,3 +100,7 @@ class BarrierMaps:
                 self._keys.clear()
                 await self._pending.clear()
                 await self._epochs.clear()
+
+
+def _keys(write: EndedWrite) -> tuple[str, ...]:
+    return held_reads(write.urls[0], write.client)

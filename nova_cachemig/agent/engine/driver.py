@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -19,6 +19,7 @@ from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 
@@ -199,6 +200,12 @@ class HaproxyVarnish:
     ) -> None:
         """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
         await self._barrier.update(service, stale, pending)
+
+    async def replace_barrier(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        """Hold exactly these reads, after a restart: see :class:`ports.Engine`."""
+        await self._barrier.replace(pending, ended)
 
     # -- guests ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from nova_cachemig.agent.ports import BarrierEngine
+from nova_cachemig.model.effects import held_reads
 
 LOG = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ReadBarrier:
             if not future.done():
                 future.set_result(None)
 
-        self._add(_Change(host, (url,), _keys(url, client), +1, then))
+        self._add(_Change(host, (url,), held_reads(url, client), +1, then))
         await future
 
     def release_reads(
@@ -74,7 +75,7 @@ class ReadBarrier:
         if self._engine is None:
             then()
         else:
-            self._add(_Change(host, (url, *also), _keys(url, client), -1, then))
+            self._add(_Change(host, (url, *also), held_reads(url, client), -1, then))
 
     async def flush(self) -> None:
         """Return when the engine has all updates."""
@@ -158,7 +159,3 @@ class ReadBarrier:
         self._retry = None
         if self._task is None and self._unsent:
             self._add(_Change("", (), (), 0, lambda: None))
-
-
-def _keys(url: str, client: str) -> tuple[str, str]:
-    return f"url:{url}", f"client:{client}"

@@ -1,10 +1,9 @@
-"""The intake's state of one service, and the pages that a write changes."""
+"""The intake's state of one service."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import urllib.parse
 from collections.abc import Callable
 
 from nova_cachemig.agent.intake import keys
@@ -12,6 +11,7 @@ from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.identity import Identity, with_cookies_of
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 
@@ -50,7 +50,7 @@ class ServiceIntake:
 
         ``response`` is None for a quarantined write.
         """
-        also = () if response is None else changed_urls(write, response)
+        also = () if response is None else changed_urls(write.host, write.url, response)
         if response is not None and write.client_key and response.header("set-cookie") is not None:
             release = self._after_keys(write, response, release)
         self.barrier.release_reads(write.host, write.url, write.client, also, release)
@@ -74,22 +74,3 @@ class HeldClient:
     position: int
     response: asyncio.Future[GuestResponse]
     respond_async: bool = False  # the client prefers a 202
-
-
-def changed_urls(write: AcceptedWrite, response: GuestResponse) -> tuple[str, ...]:
-    """Return the URLs of the same host that the write changes too: RFC 9111, section 4.4."""
-    if not 200 <= response.status < 400:
-        return ()
-    found = []
-    for name in ("location", "content-location"):
-        value = response.header(name)
-        if value is None:
-            continue
-        try:
-            absolute = urllib.parse.urljoin(f"http://{write.host}{write.url}", value)
-            url = urllib.parse.urlsplit(absolute)
-        except ValueError:
-            continue
-        if url.netloc == write.host and url.path:
-            found.append(url.path + (f"?{url.query}" if url.query else ""))
-    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -10,10 +11,17 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.progress import Progress
-from nova_cachemig.agent.journal.record import Damaged, from_row, micros, response_to_row
+from nova_cachemig.agent.journal.record import (
+    Damaged,
+    barrier_keys,
+    from_row,
+    micros,
+    response_to_row,
+)
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import RecordResponse, SetState, Step, perform
+from nova_cachemig.model.effects import EndedWrite, changed_urls
 from nova_cachemig.model.write import AcceptedWrite, WriteState
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +38,7 @@ class Recovered:
     resent: tuple[str, ...] = ()  # may have been sent; sending them again is harmless
     in_doubt: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    ended: tuple[EndedWrite, ...] = ()  # those with a response, and those in doubt
 
     def may_be_in_flight(self, service: str) -> bool:
         """Whether the guest may still be processing writes that were sent before the crash."""
@@ -43,6 +52,7 @@ class _Found:
     resent: list[str] = dataclasses.field(default_factory=list)
     in_doubt: list[str] = dataclasses.field(default_factory=list)
     damaged: list[str] = dataclasses.field(default_factory=list)
+    ended: list[EndedWrite] = dataclasses.field(default_factory=list)
 
 
 def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Recovered:
@@ -63,6 +73,7 @@ def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Reco
         tuple(found.resent),
         tuple(found.in_doubt),
         tuple(found.damaged),
+        tuple(found.ended),
     )
 
 
@@ -94,6 +105,10 @@ def _sort(
     response = progress.responses.get((service, position))
     if response is not None:
         found.responded += 1
+        with contextlib.suppress(ValueError, TypeError):  # damaged: its pages are not known
+            host, url, client = barrier_keys(dict(row), spool.cipher)
+            urls = (url, *changed_urls(host, url, response))
+            found.ended.append(EndedWrite(service, host, urls, client))
         keep = bool(row["wants_later"]) or bool(row["flags"] & 1)
         kept = response_to_row(response, service, position, now, spool.cipher) if keep else None
         return RecordResponse(service, position, kept)
@@ -120,6 +135,7 @@ def _sort_intact(
         found.resent.append(write.name)
         return None
     found.in_doubt.append(write.name)
+    found.ended.append(EndedWrite(write.service, write.host, (write.url,), write.client))
     why = (
         "the agent died after sending it and before its response"
         if sent

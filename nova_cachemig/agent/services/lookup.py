@@ -63,6 +63,18 @@ class GuestLookup:
                 moved.append(name)
         return moved
 
+    def recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
+        """Return the routes with the guests that are known without Nova."""
+        found: dict[str, Route] = {}
+        for name, route in routes.items():
+            service = route.service
+            address = service.address or self._address_book.find(service)
+            if address is not None:
+                found[name] = Route(service, Target(address, service.port))
+        for name in resolve.equal_addresses([], found, self._address_book.find):
+            del found[name]
+        return found
+
     async def find(
         self, routes: Mapping[str, Route]
     ) -> tuple[dict[str, Route], dict[str, ComponentError]]:

@@ -46,6 +46,7 @@ class ServiceRegistry:
         self._fingerprint: files.Fingerprint | None = None
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
+        self._recalled: set[str] = set()  # services whose guest's address Nova has not confirmed
         self._errors: dict[str, str] = {}
         self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
@@ -82,6 +83,19 @@ class ServiceRegistry:
     def unreachable(self) -> list[str]:
         """Return the names of the services whose guest was tried and never reached."""
         return sorted(r.service.name for r in self.routes() if self.reach.unreachable(r))
+
+    async def load(self) -> None:
+        """Serve what is on disk: the files, and the guests' last known addresses.
+
+        The next :meth:`refresh` asks Nova. An agent that restarts must not wait for Nova, which may
+        be unreachable.
+        """
+        async with self._lock:
+            await self._read(force=False)
+            recalled = self._lookup.recall(self._routes)
+            self._routes |= recalled
+            self._recalled = set(recalled)
+            await self._apply_routes()
 
     async def watch(self, interval: float) -> None:
         """Refresh every ``interval`` seconds until cancelled."""
@@ -192,16 +206,22 @@ class ServiceRegistry:
         return bool(moved)
 
     async def _look_up_guests(self) -> bool:
-        """Look up each unknown guest; whether one was found."""
-        found, errors = await self._lookup.find(self._routes)
+        """Look up each guest that is unknown or only recalled; whether a route changed."""
+        asked = {
+            name: Route(route.service, None) if name in self._recalled else route
+            for name, route in self._routes.items()
+        }
+        found, errors = await self._lookup.find(asked)
         for name, error in errors.items():
             self._report(name, error)
         for name in found:
             self._errors.pop(name, None)
-        self._routes |= found
+        before = self._routes
+        self._routes = asked | found
+        self._recalled = set()
         if found:
             self._address_book.save(self.routes())
-        return bool(found)
+        return self._routes != before
 
     def _report(self, name: str, exc: ComponentError) -> None:
         if self._errors.get(name) != str(exc):

@@ -42,7 +42,7 @@ runtime_dir = {here}/run
 cache_size = 64m
 [nova]
 auth_type = none
-endpoint_override = http://127.0.0.1:9
+endpoint_override = {nova}
 """
 
 
@@ -58,16 +58,23 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> 
 class WholeAgent:
     """``front`` is the users' address. Ends all processes that it started, and the engines."""
 
-    def __init__(self, case: unittest.TestCase, guest: str) -> None:
+    def __init__(
+        self,
+        case: unittest.TestCase,
+        guest: str,
+        guest_port: int = 80,
+        nova: str = "http://127.0.0.1:9",
+    ) -> None:
         self._case = case
+        self._nova = nova
         self.here = Path(tempfile.mkdtemp(prefix="cmdrain"))
         case.addCleanup(shutil.rmtree, self.here, ignore_errors=True)
         for name in ("state", "services.d", "run"):
             (self.here / name).mkdir()
-        self.guest = f"http://{guest}"
+        self.guest = f"http://{guest}:{guest_port}"
         port = free_port()
         self.front = f"http://127.0.0.1:{port}"
-        self._services(port)
+        self._services(port, guest_port)
         # Nova is away; the agent knows the guest's address from before
         book = {SERVICE: {"instance": INSTANCE, "address": guest}}
         (self.here / "state" / "addresses.json").write_text(json.dumps(book))
@@ -75,15 +82,30 @@ class WholeAgent:
         case.addCleanup(self._broker.close)
         self.config = self.here / "agent.conf"
 
-    def _services(self, port: int) -> None:
-        service = {"name": SERVICE, "instance": INSTANCE, "port": 80, "listen": f"127.0.0.1:{port}"}
+    def _services(self, port: int, guest_port: int) -> None:
+        service = {
+            "name": SERVICE,
+            "instance": INSTANCE,
+            "port": guest_port,
+            "listen": f"127.0.0.1:{port}",
+        }
         path = self.here / "services.d" / "shop.yaml"
         path.write_text(yaml.safe_dump({"services": [service]}))
 
     def start(self) -> AgentClient:
         """Back when users are served; the client speaks as nova-compute's hook does."""
         self._broker.start()
-        self.config.write_text(_CONF.format(bus=self._broker.url, here=self.here))
+        self.config.write_text(_CONF.format(bus=self._broker.url, here=self.here, nova=self._nova))
+        self.run()
+        client = AgentClient(
+            new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0
+        )
+        self._case.addCleanup(client.close)
+        until(self._served, "the agent serves its users")
+        return client
+
+    def run(self) -> None:
+        """Start the agent's process, after a :meth:`stop` beside the running engines."""
         program = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
         with (self.here / "agent.log").open("ab") as log:
             agent = subprocess.Popen(
@@ -94,16 +116,15 @@ class WholeAgent:
             )
         self._process = agent
         self._case.addCleanup(self._end, agent)
-        client = AgentClient(
-            new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0
-        )
-        self._case.addCleanup(client.close)
-        until(self._served, "the agent serves its users")
-        return client
 
     def stop(self) -> None:
         """End the agent. Its engines serve on until the test ends."""
         self._process.terminate()
+        self._process.wait(20)
+
+    def kill(self) -> None:
+        """End the agent as a crash does. Its engines serve on."""
+        self._process.kill()
         self._process.wait(20)
 
     def signal(self, number: signal.Signals) -> None:

@@ -1,11 +1,13 @@
-"""The whole agent hangs while a handover is live."""
+"""The whole agent hangs, crashes or restarts while a handover is live."""
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import http.server
 import signal
+import socket
 import threading
 import time
 import unittest
@@ -17,7 +19,6 @@ from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, WholeAgent, until
 
 REQUEST = "req-away"
-GUEST = "127.9.13.4"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -52,7 +53,7 @@ class WritesGuest(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self) -> None:
-        super().__init__((GUEST, 80), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.applied: list[bytes] = []
         self.slow, self.go_on = threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -67,7 +68,10 @@ class AgentAwayTest(unittest.TestCase):
         self.addCleanup(self.guest.server_close)
         self.addCleanup(self.guest.shutdown)
         self.addCleanup(self.guest.go_on.set)
-        self.agent = WholeAgent(self, GUEST)
+        nova = socket.create_server(("127.0.0.1", 0))  # it accepts, and never responds
+        self.addCleanup(nova.close)
+        away = f"http://127.0.0.1:{nova.getsockname()[1]}"
+        self.agent = WholeAgent(self, *self.guest.server_address[:2], nova=away)
         self.pool = concurrent.futures.ThreadPoolExecutor(30)
         self.addCleanup(self.pool.shutdown)
 
@@ -90,11 +94,59 @@ class AgentAwayTest(unittest.TestCase):
             return True
         return False
 
-    def test_a_hung_agent_is_as_a_dead_one(self) -> None:
+    def armed(self) -> AgentClient:
+        """Start the agent and a handover."""
         hook = self.agent.start()
-        until(lambda: self.listens(hook), "the agent listens")
+        until(lambda: self.listens(hook), "the agent listens", 60)
         hook.begin({}, INSTANCE, REQUEST, "host-a", "host-b", time.time())
         until(lambda: hook.wait_warm({}, INSTANCE, REQUEST, 2.0).ready, "the cache is warm")
+        return hook
+
+    def get(self) -> tuple[bytes, float]:
+        """Return the page that the writes change, and the seconds."""
+        began = time.monotonic()
+        with urllib.request.urlopen(f"{self.agent.front}/w", timeout=60) as response:
+            return response.read(), time.monotonic() - began
+
+    def test_a_restart_refuses_no_write_though_nova_hangs(self) -> None:
+        self.armed()
+        self.assertEqual(200, self.post(b"before")[0])
+        slow = self.pool.submit(self.post, b"slow")
+        self.assertTrue(self.guest.slow.wait(10))
+        done = threading.Event()
+
+        def write(number: int) -> list[int]:
+            found = []
+            while not done.is_set():
+                found.append(self.post(b"%d" % number)[0])
+            return found
+
+        writers = [self.pool.submit(write, number) for number in range(10)]
+        threading.Timer(1.0, self.guest.go_on.set).start()
+        self.agent.stop()
+        self.agent.run()
+        until(lambda: len(self.guest.applied) > 200, "users write on", 60)
+        done.set()
+        statuses = collections.Counter(status for one in writers for status in one.result())
+        self.assertLessEqual(statuses.keys(), {200, 202}, statuses)
+        self.assertIn(slow.result()[0], {200, 202})
+
+    def test_after_a_crash_no_read_waits_for_a_write_in_doubt(self) -> None:
+        self.armed()
+        self.get()
+        slow = self.pool.submit(self.post, b"slow")
+        self.assertTrue(self.guest.slow.wait(10))
+        self.agent.kill()
+        self.assertEqual(502, slow.result()[0])
+        self.guest.go_on.set()
+        self.agent.run()
+        until(lambda: "is quarantined" in self.agent.log(), "the agent sorts its writes")
+        page, seconds = self.get()
+        self.assertEqual(b"page", page)
+        self.assertLess(seconds, 5)
+
+    def test_a_hung_agent_is_as_a_dead_one(self) -> None:
+        hook = self.armed()
         self.assertEqual(200, self.post(b"before")[0])
         self.agent.signal(signal.SIGSTOP)
         self.addCleanup(self.agent.signal, signal.SIGCONT)

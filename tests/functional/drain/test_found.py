@@ -8,7 +8,7 @@ import unittest
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Service, WriteMode
 from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until
-from tests.functional.drain.test_agent_away import GUEST, WritesGuest
+from tests.functional.drain.test_agent_away import WritesGuest
 from tests.functional.replay.path import client, conf_for
 
 
@@ -17,7 +17,7 @@ class FoundWritesTest(unittest.TestCase):
         guest = WritesGuest()
         self.addCleanup(guest.server_close)
         self.addCleanup(guest.shutdown)
-        agent = WholeAgent(self, GUEST)
+        agent = WholeAgent(self, *guest.server_address[:2])
         asyncio.run(self.leave_writes(str(agent.here / "state")))
         agent.start()
         until(lambda: len(guest.applied) == 3, "the writes are applied")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nova_cachemig.agent.engine import offline
+from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import read_head, until
@@ -37,6 +38,28 @@ class Restart(EngineCase):
         writer.write(b"GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n")
         self.assertIn("200", (await read_head(reader))[0])  # the client's connection survived
         writer.close()
+
+    async def test_after_a_crash_of_the_agent_only_reads_of_waiting_writes_are_held(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        before = {url: (await self.get(url)).body for url in ("/kept", "/ended", "/made")}
+        for key in ("url:/ended", "client:10.9.9.9", "url:/waits"):
+            await self.set_pending(key, True)
+        await self.flip(EdgeState.SHIELDED)
+        await self.engine.detach()
+        self.engine = self.new_engine()
+        await self.engine.start()
+        ended = EndedWrite(SERVICE, "shop.example", ("/ended", "/made"), "10.9.9.9")
+        await self.engine.replace_barrier({SERVICE: {"url:/waits"}}, [ended])
+        await self.engine.apply([self.route(self.service)])
+        self.assertEqual(before["/kept"], (await self.get("/kept")).body)
+        waiting = [asyncio.create_task(self.get(url)) for url in ("/ended", "/made", "/waits")]
+        await self.holding(3)
+        await self.flip(EdgeState.REPLAY)
+        for url, task in zip(("/ended", "/made"), waiting, strict=False):
+            self.assertNotEqual(before[url], (await asyncio.wait_for(task, 5)).body)
+        await self.holding(1)
+        await self.set_pending("url:/waits", False)
+        self.assertEqual(200, (await waiting[2]).status)
 
     async def test_other_options_apply_after_the_last_handover(self) -> None:
         await self.flip(EdgeState.ARMED)

@@ -6,13 +6,15 @@ import asyncio
 import tempfile
 import time
 import unittest
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from unittest import mock
 
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.writes import Writes
+from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.service import Target, WriteMode
+from nova_cachemig.model.write import GuestResponse
 from tests.functional.replay.guest import LoggingGuest
 from tests.functional.replay.path import client, conf_for, reached, service
 
@@ -230,6 +232,40 @@ class Edge:
         await asyncio.sleep(0)
         self.updates += [("invalidate", host, *urls) for host, urls in stale.items() if urls]
         self.updates += list(pending.items())
+
+    async def replace_barrier(
+        self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
+    ) -> None:
+        self.replaced = ({name: sorted(keys) for name, keys in pending.items()}, list(ended))
+
+
+class RecoveredEdgeTest(WritePathTest):
+    async def test_after_a_crash_the_edge_gets_what_the_journal_says(self) -> None:
+        writes = await self.begin(Edge())
+        await writes.open(service(writes=WriteMode.ACCEPT))
+        async with client(writes.intake_socket) as http:
+            for number in range(3):
+                await http.post(f"/n/{number}", content=b"x")
+        responded = GuestResponse(201, (("location", "/made"),))
+        found = [await writes.journal.find("shop", number) for number in (1, 2)]
+        sent = [one.write for one in found if one is not None and one.write is not None]
+        for write in sent:
+            writes.journal.log_sent(write)
+        writes.journal.log_response(sent[0], responded)
+        with mock.patch.object(writes.journal._progress, "close"):
+            await writes.stop()
+        edge = Edge()
+        await self.begin(edge)
+        self.assertEqual(
+            (
+                {"shop": ["client:10.0.0.1", "url:/n/2"]},
+                [
+                    EndedWrite("shop", "shop.example", ("/n/0", "/made"), "10.0.0.1"),
+                    EndedWrite("shop", "shop.example", ("/n/1",), "10.0.0.1"),
+                ],
+            ),
+            edge.replaced,
+        )
 
 
 class EdgeUpdatesTest(WritePathTest):

@@ -1,5 +1,6 @@
 """The data that the agent reads from Nova's responses; a fake client replaces HTTP."""
 
+import threading
 import unittest
 
 import novaclient.exceptions
@@ -35,6 +36,7 @@ class Client:
         self.servers = self.migrations = self
 
     def get(self, uuid):
+        self.thread = threading.current_thread()
         if self.error:
             raise self.error
         return Server()
@@ -57,6 +59,11 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual("10.0.1.9", instance.address("b"))
         with self.assertRaisesRegex(ComponentError, "no address on network 'c'"):
             instance.address("c")
+
+    async def test_a_question_without_a_response_delays_neither_the_stop_nor_the_disk(self):
+        await self.nova.instance("uuid")
+        self.assertTrue(self.client.thread.daemon)
+        self.assertEqual("nova", self.client.thread.name)
 
     async def test_the_only_floating_address(self):
         instance = await self.nova.instance("uuid")

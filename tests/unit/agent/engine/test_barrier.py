@@ -9,6 +9,7 @@ from pathlib import Path
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.engine.barrier import MAX_EPOCHS, BarrierMaps
 from nova_cachemig.agent.engine.maps import EdgeMap
+from nova_cachemig.model.effects import EndedWrite
 from tests.unit.agent.engine.test_maps import FakeAdmin
 
 
@@ -72,3 +73,33 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         for entry in after.values():
             self.assertRegex(entry, "^armed:(?!1$)")
         self.assertEqual({}, self.maps["epochs"].entries)
+
+    async def test_after_a_restart_exactly_the_waiting_writes_hold_reads(self) -> None:
+        await self.maps["state"].set("s", "shielded:1")
+        for key in ("url:/waits", "client:1", "url:/ended", "client:2"):
+            await self.hold(key, True)
+        again = BarrierMaps(*self.maps.values())
+        ended = EndedWrite("s", "h", ("/ended", "/made"), "2")
+        await again.replace({"s": {"url:/waits", "client:1"}}, [ended])
+        keys = [names.pending_key("s", key) for key in ("url:/waits", "client:1")]
+        self.assertEqual({*keys, names.journal_key("s")}, self.pending())
+        pages = {names.page_key("s", "h", url) for url in ("/ended", "/made")}
+        self.assertEqual(pages, {key for key, _ in self.admins["epochs"].rows})
+        self.assertEqual([("s", "shielded:1")], self.admins["state"].rows)
+
+    async def test_reads_of_unknown_writes_end_the_use_of_stored_pages(self) -> None:
+        await self.maps["state"].set("s", "shielded:1")
+        await self.hold("url:/unknown", True)
+        again = BarrierMaps(*self.maps.values())
+        await again.replace({}, [])
+        self.assertEqual(set(), self.pending())
+        self.assertRegex(self.admins["state"].rows[0][1], "^shielded:(?!1$)")
+
+    async def test_the_end_of_a_handover_removes_the_keys_of_an_earlier_agent(self) -> None:
+        for name in ("s", "t"):
+            await self.maps["state"].set(name, "armed:1")
+        await self.hold("url:/a", True)
+        again = BarrierMaps(*self.maps.values())
+        await again.replace({"s": {"url:/a"}}, [])
+        await again.end("s")
+        self.assertEqual(set(), self.pending())

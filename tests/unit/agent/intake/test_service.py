@@ -6,7 +6,8 @@ import dataclasses
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent.intake.service import ServiceIntake, changed_urls
+from nova_cachemig.agent.intake.service import ServiceIntake
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 from tests.functional.replay.path import service
 
@@ -14,7 +15,7 @@ WRITE = AcceptedWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Bod
 
 
 def changed(value: str, status: int = 201) -> tuple[str, ...]:
-    return changed_urls(WRITE, GuestResponse(status, (("location", value),)))
+    return changed_urls(WRITE.host, WRITE.url, GuestResponse(status, (("location", value),)))
 
 
 class ChangedUrlsTest(unittest.TestCase):

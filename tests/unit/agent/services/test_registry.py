@@ -214,6 +214,31 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([], await again.refresh())
         self.assertEqual(Target("10.0.0.5", 80), again.routes()[0].target)
 
+    async def test_a_start_needs_no_nova_and_asks_it_later(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        self.nova.known[UUID] = "10.0.0.6"
+        again = ServiceRegistry(self.directory, None, self.apply, self.book)
+        await again.load()
+        self.assertEqual(Target("10.0.0.5", 80), self.applied[-1][0].target)
+        again._lookup._nova = self.nova
+        self.assertEqual([], await again.refresh())
+        self.assertEqual(Target("10.0.0.6", 80), self.applied[-1][0].target)
+        applied = len(self.applied)
+        await again.refresh()
+        self.assertEqual(applied, len(self.applied))
+
+    async def test_a_recalled_address_is_dropped_if_nova_knows_no_such_guest(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        again = ServiceRegistry(self.directory, self.nova, self.apply, self.book)
+        self.nova.known = {}
+        await again.load()
+        self.assertEqual(1, len(again.routes_for(UUID)))
+        self.assertEqual(1, len(await again.refresh()))
+        self.assertEqual((), again.routes_for(UUID))
+        self.assertIsNone(self.applied[-1][0].target)
+
     async def test_a_nova_that_does_not_respond_is_asked_once_in_a_round(self):
         names = ("a", "b", "c")
         for number, name in enumerate(names):
