@@ -70,6 +70,9 @@ class NoWrites:
     async def seal(self, service: str, patience: float) -> None:
         """Return immediately."""
 
+    async def give_up(self, service: str) -> None:
+        """No write is in flight."""
+
     async def unseal(self, service: str) -> None:
         """No write arrives."""
 

@@ -96,6 +96,9 @@ class WritePath(Protocol):
         From now on, no client gets a 202 before the guest's response.
         """
 
+    async def give_up(self, service: str) -> None:
+        """Quarantine the writes in flight: the guest does not respond to them."""
+
     async def unseal(self, service: str) -> None:
         """The release failed: all writes go through the journal again."""
 

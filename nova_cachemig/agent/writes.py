@@ -171,6 +171,13 @@ class Writes:
                 await queue.arrived()
         await self.drained(service)
 
+    async def give_up(self, service: str) -> None:
+        """Quarantine the writes in flight: the guest does not respond to them.
+
+        The writes that wait are sent after them.
+        """
+        self._sender(service).give_up()
+
     async def unseal(self, service: str) -> None:
         """All writes go through the journal again."""
         self._intake(service).queue.sealed = False

@@ -82,7 +82,8 @@ OPTS = [
         help="Seconds after the start of a handover after which the agent stops waiting for Nova. "
         "It then releases the services as soon as the guest is reachable and the journal is empty, "
         "and records the outcome abandoned. The deadline takes effect when no event has arrived "
-        "for ask_nova_after seconds.",
+        "for ask_nova_after seconds. If the journal is not empty after that time of replay, the "
+        "writes in flight are quarantined, and the services are released.",
     ),
     cfg.IntOpt(
         "ask_nova_after",

@@ -174,7 +174,9 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.COMPLETED: Row(None, (A.WAIT_DRAINED,), "Nova says completed"),
         E.FAILED: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
-        E.DEADLINE: Row(None, (A.WAIT_DRAINED,), "deadline: releasing"),
+        E.DEADLINE: Row(
+            None, (A.RELEASE_ANYWAY,), "deadline: releasing; writes in flight are quarantined"
+        ),
     },
     P.RELEASED: {
         E.BEGIN: LATE,

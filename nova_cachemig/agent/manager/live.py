@@ -36,6 +36,7 @@ class LiveHandover:
         )
         self.record = dataclasses.replace(record, services=self._performer.services)
         self._counted = False
+        self._phase_since = 0.0  # loop time of the last change of the phase, or of the deadline
 
     @property
     def id(self) -> HandoverId:
@@ -103,6 +104,10 @@ class LiveHandover:
     async def _next_event(self) -> Event:
         timeouts = self._components.timeouts
         while True:
+            overdue = time.time() - self.record.started > timeouts.deadline
+            if overdue and self._replays_too_long():
+                # Events may go on: each failed release is one.
+                return Event(EventKind.DEADLINE, time.time())
             try:
                 async with asyncio.timeout(timeouts.ask_nova_after):
                     return await self._events.get()
@@ -111,6 +116,10 @@ class LiveHandover:
                     return Event(EventKind.DEADLINE, time.time())
                 await self._performer.perform(Action.ASK_NOVA, self.phase)
 
+    def _replays_too_long(self) -> bool:
+        lasts = asyncio.get_running_loop().time() - self._phase_since
+        return self.phase is Phase.REPLAYING and lasts > self._components.timeouts.ask_nova_after
+
     async def _handle(self, event: Event) -> bool:
         try:
             step = machine.step(self._state, event)
@@ -118,6 +127,8 @@ class LiveHandover:
             LOG.error("handover %s: %s", self.id, exc)
             self._note(f"ignored: {exc}")
             return False
+        if step.state.phase is not self.phase or event.kind is EventKind.DEADLINE:
+            self._phase_since = asyncio.get_running_loop().time()
         self._state = step.state
         if Action.FINISH in step.actions or event.kind is EventKind.RELEASE_DONE:
             await self._count()

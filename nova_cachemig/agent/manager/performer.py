@@ -38,6 +38,9 @@ ARRIVAL_TIMEOUT = 0.2
 """Seconds for which a release waits for requests whose head has arrived and whose body has not.
 Further writes are held at the edge meanwhile."""
 
+LAST_DRAIN_TIMEOUT = 10.0
+"""Seconds for which a release past the deadline waits for the writes that are not given up."""
+
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
     MigrationState.COMPLETED: EventKind.COMPLETED,
@@ -82,6 +85,7 @@ class Performer:
             Action.STOP_PROBE: self._stop_probe,
             Action.KILL_READS: self._kill_reads,
             Action.WAIT_DRAINED: self._wait_drained,
+            Action.RELEASE_ANYWAY: self._release_anyway,
             Action.RELEASE: self._release,
             Action.ASK_NOVA: self._ask_nova,
         }
@@ -201,6 +205,31 @@ class Performer:
             self._event(EventKind.RELEASE_FAILED, str(exc))
         else:
             self._event(EventKind.RELEASE_DONE)
+
+    async def _release_anyway(self, phase: Phase) -> None:
+        self._spawn("drain", self._release_undrained)
+
+    async def _release_undrained(self) -> None:
+        """Give up the writes to which the guest does not respond; release what remains undrained.
+
+        The journal goes on sending what waits. ``journal list --waiting`` shows it.
+        """
+        engine, writes = self._components.engine, self._components.writes
+        for name in self.services:
+            await writes.give_up(name)
+        patience = min(LAST_DRAIN_TIMEOUT, self._components.timeouts.ask_nova_after / 2)
+        try:
+            async with asyncio.timeout(patience):  # the next deadline event would begin again
+                await self._drained()
+                return
+        except TimeoutError:
+            self._note("released although writes wait for the guest")
+        for name in self.services:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    await writes.seal(name, 0)
+            await engine.set_state(name, EdgeState.PASS)
+        self._event(EventKind.RELEASE_DONE)
 
     # -- warming -------------------------------------------------------------------------
 

@@ -20,7 +20,12 @@ from nova_cachemig.agent.replay import connection as guest
 from nova_cachemig.agent.replay.attempts import Attempts
 from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.pool import ConnectionPool
-from nova_cachemig.agent.replay.quarantine import AGENT_FAILED, CONNECTION_LOST, Quarantine
+from nova_cachemig.agent.replay.quarantine import (
+    AGENT_FAILED,
+    CONNECTION_LOST,
+    GIVEN_UP,
+    Quarantine,
+)
 from nova_cachemig.agent.replay.queue import OnResponse, WriteQueue
 from nova_cachemig.agent.replay.request import retry_after
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
@@ -57,11 +62,18 @@ class InFlightWrites:
         self._attempts = attempts
         self._loop = asyncio.get_running_loop()
         self._stopped = False
+        self._given_up: set[int] = set()  # positions
         self.last_sent_at = 0.0  # loop time
 
     def stop(self) -> None:
         """Ignore all further outcomes: the next start finds the writes on disk."""
         self._stopped = True
+
+    def give_up(self) -> None:
+        """Quarantine all writes in flight, also those that may be sent again."""
+        for connection, writes in self._pool.in_flight().items():
+            self._given_up.update(write.position for write in writes)
+            connection.close("the handover's deadline has passed")
 
     def send(self, write: AcceptedWrite, connection: guest.GuestConnection) -> None:
         """Send a write.
@@ -169,8 +181,13 @@ class InFlightWrites:
         elif not isinstance(error, guest.NotSent):
             connection.close()  # it may have sent half of a body
         self._pool.release(connection, write)
+        given_up = write.position in self._given_up
+        self._given_up.discard(write.position)
         if isinstance(error, guest.NotSent):
             self._requeue(write)
+        elif isinstance(error, guest.ConnectionLost) and given_up:
+            self._attempts.forget(write.position)
+            self._quarantine.start(write, f"{error}; no response until then", GIVEN_UP)
         elif isinstance(error, guest.ConnectionLost) and write.resendable:
             self._send_again(write, error)
         elif isinstance(error, guest.ConnectionLost):

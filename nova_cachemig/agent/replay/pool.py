@@ -115,6 +115,10 @@ class ConnectionPool:
         """Return the connection's writes in flight other than ``write``."""
         return [other for other in self._busy.get(connection, ()) if other is not write]
 
+    def in_flight(self) -> dict[GuestConnection, list[AcceptedWrite]]:
+        """Return the connections with writes in flight, each with its writes."""
+        return {connection: list(writes) for connection, writes in self._busy.items()}
+
     def find_idle(self) -> GuestConnection | None:
         """Return a usable connection without a write in flight, if there is one."""
         while self._idle and self.target is not None:

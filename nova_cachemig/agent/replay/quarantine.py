@@ -17,6 +17,7 @@ _RETRY_PAUSE: Final = 1.0  # seconds
 
 # Reasons for clients. The operator's reasons have the details.
 CONNECTION_LOST: Final = "the connection to the server was lost before the response was complete"
+GIVEN_UP: Final = "the server did not respond in time"
 AGENT_FAILED: Final = "the cache node failed to handle the response"
 _DAMAGED: Final = "the record of the write is damaged"
 

@@ -104,6 +104,10 @@ class Sender:
         self._queue.gate_open = False
         self._pool.hold()
 
+    def give_up(self) -> None:
+        """Close the connections with writes in flight, which are quarantined, and go on."""
+        self._inflight.give_up()
+
     async def stop(self, patience: float) -> None:
         """Stop. Writes in flight have ``patience`` seconds to get their responses."""
         self.hold()

@@ -66,6 +66,9 @@ class FakeComponents:
     async def seal(self, service, patience):
         await self.drained(service)
 
+    async def give_up(self, service):
+        self.log.append("give_up")
+
     async def unseal(self, service):
         self.log.append("unseal")
 

@@ -233,6 +233,38 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: not manager.live())
         self.assertIs(self.last().outcome, OutcomeKind.ABANDONED)
 
+    async def overdue(self, manager):
+        """Past the deadline, the guest is reachable, and the journal does not become empty."""
+        await self.begun(manager)
+        await self.notify(manager, EventKind.PAUSED)
+        self.fake.guest_up.set()
+        await self.until(lambda: "give_up" in self.fake.log)
+
+    async def test_past_the_deadline_a_service_is_released_although_writes_wait(self):
+        self.fake_writes.journal_empty.clear()
+        manager = self.manager(ask_nova_after=0.05, deadline=0.0)
+        await self.overdue(manager)
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", [c for c in self.fake.log if c.startswith("edge")][-1])
+        self.assertNotIn("edge drain", self.fake.log)
+        self.assertIn("released although writes wait for the guest",
+                      [decision.sentence for decision in self.last().decisions])  # fmt: skip
+
+    async def test_past_the_deadline_the_usual_release_if_the_journal_becomes_empty(self):
+        self.fake_writes.journal_empty.clear()
+        manager = self.manager(ask_nova_after=0.05, deadline=0.0)
+        await self.overdue(manager)
+        self.fake_writes.journal_empty.set()
+        await self.until(lambda: not manager.live())
+        self.assertIn("edge drain", self.fake.log)
+
+    async def test_releases_that_fail_again_and_again_end_at_the_deadline(self):
+        sealing = mock.AsyncMock(side_effect=ports.ComponentError("a write waits"))
+        self.fake_writes.close = sealing
+        manager = self.manager(ask_nova_after=0.05, deadline=0.0)
+        await self.overdue(manager)
+        self.assertLess(1, sealing.await_count)
+
     async def test_an_event_of_another_request_is_not_ours(self):
         manager = self.manager()
         await self.begun(manager)
