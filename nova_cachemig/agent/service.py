@@ -119,7 +119,7 @@ class Agent:
                 ]
                 self._systemd.ready()
                 LOG.info("the agent serves %d services", len(self._registry.routes()))
-                await stop.wait()
+                await _first_of(stop, self._writes.journal.lost)
                 self._systemd.stopping()
                 for task in work:
                     task.cancel()
@@ -130,6 +130,8 @@ class Agent:
             await self._engine.detach()
             self._warmer.close()
             await self._writes.stop()
+        if self._writes.journal.lost.is_set():
+            raise ComponentError("another agent has taken over the journal's database")
 
     async def _accept_writes(self) -> None:
         """Listen once the services are open whose writes the edge may send from now on."""
@@ -206,3 +208,13 @@ def _warmer(conf: cfg.ConfigOpts, cache_socket: str) -> LearningWarmer:
         return NoWarmer()
     hotset = HotSet(hotset_limits(conf))
     return CacheWarmer(conf, hotset, cache_socket, warm_headers, stale_max=conf.engine.stale_max)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

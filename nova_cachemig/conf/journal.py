@@ -17,7 +17,9 @@ _STORAGE = [
         help="SQLAlchemy URL of the journal's database: SQLite, PostgreSQL "
         "(postgresql+psycopg2://) or MySQL/MariaDB (mysql+pymysql://). Unset: SQLite in the file "
         "journal.sqlite of [agent] state_dir, with a write-ahead log and synchronous=FULL. "
-        "[agent] state_dir holds large bodies and the progress log in any case.",
+        "[agent] state_dir holds large bodies and the progress log in any case. One agent uses a "
+        "database at a time: its lock needs a connection to one server for the whole time, and "
+        "a pooler must not share connections between transactions.",
     ),
     cfg.StrOpt(
         "encryption",

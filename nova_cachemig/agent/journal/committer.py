@@ -28,9 +28,10 @@ from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database, failures
 from nova_cachemig.agent.journal.database import cause_of
-from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted
+from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted, OwnershipLost
 from nova_cachemig.agent.journal.failpoints import FailpointHit, Failpoints
 from nova_cachemig.agent.journal.failures import OutcomeUnknown, Unreachable
+from nova_cachemig.agent.journal.owner import Owner
 from nova_cachemig.agent.journal.statements import (
     Append,
     Execute,
@@ -73,12 +74,14 @@ class Committer:
         failpoints: Failpoints,
         counts: WriterCounts,
         report: Callable[[list[Result]], None],
+        owner: Owner | None = None,
     ) -> None:
         """``report`` is called with the steps that are durable or have failed for good."""
         self._engine = engine
         self._failpoints = failpoints
         self._counts = counts
         self._report = report
+        self._owner = owner
         self._connection: sa.Connection | None = None
         self.to_retry: list[Step] = []  # failed; they must be committed before all later steps
 
@@ -96,6 +99,11 @@ class Committer:
         while True:
             try:
                 self._try_commit(steps, look_first=unknown)
+            except OwnershipLost as exc:
+                self._abandon()
+                self._give_up(steps, exc, unknown=unknown)
+                self.to_retry.clear()  # they are the next owner's
+                return
             except OutcomeUnknown as exc:
                 LOG.warning("COMMIT failed; checking whether it succeeded: %s", cause_of(exc))
                 self._abandon()
@@ -222,6 +230,8 @@ class Committer:
     ) -> float:
         """Return when COMMIT began."""
         with database.begin(connection) as transaction:
+            if self._owner is not None:
+                self._owner.check(connection)
             if look_first or any(isinstance(step, Withdraw) for step in steps):
                 database.limit_lock_wait(connection, _LOCK_WAIT)
             if look_first:

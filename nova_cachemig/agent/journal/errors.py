@@ -22,4 +22,8 @@ class AcceptanceUnknown(JournalError):
 
 
 class JournalLocked(JournalError):
-    """Another agent uses the same directory: the operator's fault."""
+    """Another agent uses the same directory or database: the operator's fault."""
+
+
+class OwnershipLost(JournalError):
+    """Another agent has taken over the database. This one must end."""

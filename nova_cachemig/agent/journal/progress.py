@@ -1,9 +1,16 @@
 """The progress log: which writes were sent and which got a response, up to the very last one.
 
-Entries go into a memory-mapped file that is never synced. The kernel keeps them if the process is
-killed, and may lose some if the machine loses power. So an entry that exists is always true; a
-*missing* entry means something only if the machine has not been rebooted since (``boot_id``). Each
-entry has a CRC; the first wrong one ends the log (a torn tail).
+Entries go into a memory-mapped file that is not synced while the agent runs. The kernel keeps them
+if the process is killed. It may lose some if the machine loses power, or if the file system is
+taken away. So an entry that exists is always true. A *missing* entry means something only if the
+log is complete, which its first line shows:
+
+* It has the generation of the database's owner. Otherwise another agent has sent writes since, or
+  the file is an older one that a power failure has brought back.
+* The agent has stopped and synced the log (``clean``), or boot and mount are still the same
+  (:mod:`.incarnation`).
+
+Each entry has a CRC; the first wrong one ends the log (a torn tail).
 
 A mapping replaces write(2) because a system call lets another thread take the interpreter, which
 costs more than all else between two replayed writes. The file is allocated in advance, so no entry
@@ -16,6 +23,7 @@ import dataclasses
 import errno
 import functools
 import json
+import logging
 import mmap
 import os
 import struct
@@ -23,11 +31,17 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from nova_cachemig.agent.journal import incarnation
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
+from nova_cachemig.agent.journal.spool import sync_directory
 from nova_cachemig.model.write import Body, GuestResponse, Headers
 
+LOG = logging.getLogger(__name__)
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MAGIC = b"cachemig-progress-1 "
+_FORMER_MAGIC = b"cachemig-progress-1 "  # the boot id follows
+_MAGIC = b"cachemig-progress-2 "
+_OPEN, _CLEAN = b"open  ", b"synced"
 _SENT, _RESPONSE, _ENCRYPTED_RESPONSE = 1, 2, 3  # kinds of entries
 _MAX_BODY = 8192  # bytes; a larger body of a response is not logged
 _SIZE = 8 << 20  # bytes of the file; when they are used up, obsolete entries are dropped
@@ -96,6 +110,39 @@ def _unpack(payload: bytes) -> GuestResponse:
     return GuestResponse(status, pairs, Body.of(data))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Head:
+    """The first line of the log."""
+
+    generation: int
+    synced: bool
+    incarnation: str
+
+    def to_bytes(self) -> bytes:
+        """Return the line. Whether it is synced has a fixed place."""
+        state = _CLEAN if self.synced else _OPEN
+        return b"%b%b %d %b\n" % (_MAGIC, state, self.generation, self.incarnation.encode())
+
+    @classmethod
+    def parse(cls, line: bytes) -> _Head | None:
+        """Return the head of a line; None if it has none."""
+        if line.startswith(_FORMER_MAGIC):
+            boot = line.removeprefix(_FORMER_MAGIC).decode("ascii", "replace")
+            return cls(0, synced=False, incarnation=boot)
+        if not line.startswith(_MAGIC):
+            return None
+        state = line[len(_MAGIC) : len(_MAGIC) + len(_OPEN)]
+        generation, _, incarnation = line[len(_MAGIC) + len(_OPEN) + 1 :].partition(b" ")
+        if state not in {_OPEN, _CLEAN} or not generation.isdigit():
+            return None
+        return cls(int(generation), state == _CLEAN, incarnation.decode("ascii", "replace"))
+
+    def is_of(self, incarnation: str) -> bool:
+        """Whether boot and mount are the same; a former log knows the boot only."""
+        known = self.incarnation
+        return incarnation == known or (" " not in known and incarnation.startswith(f"{known} "))
+
+
 class ProgressLog:
     """The log of the agent that owns the directory. Open it once."""
 
@@ -105,25 +152,66 @@ class ProgressLog:
         self._size = 0  # bytes used
         self._entries: dict[tuple[str, int], bytes] = {}  # still needed, by service and position
         self._cipher = CLEAR
+        self._generation = 0
+        self._allocated: mmap.mmap | None = None  # the next file, if there is one
 
-    def open(self, cipher: Cipher = CLEAR) -> Progress:
+    def generation(self) -> int | None:
+        """Return the generation of the agent that wrote the log; None if there is none."""
+        try:
+            with self._path.open("rb") as file:
+                head = _Head.parse(file.readline(1024).rstrip(b"\n"))
+        except FileNotFoundError:
+            return None
+        return None if head is None else head.generation
+
+    def open(self, cipher: Cipher = CLEAR, generation: int = 0) -> Progress:
         """Return the log's content. Call :meth:`reset` before the first new entry.
 
+        ``generation``: of the database's last owner, who wrote the log if it is the newest one.
         New responses are encrypted if ``cipher`` has a key for new content.
         """
         self._cipher = cipher
-        return self._read()
+        return self._read(generation)
 
-    def reset(self) -> None:
-        """Empty the log, whose content is recorded in the database by now. Raises OSError."""
+    def allocate(self) -> None:
+        """Take the disk space that :meth:`reset` needs, so that it cannot fail. Raises OSError."""
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _SIZE)
+            self._allocated = mmap.mmap(fd, _SIZE)
+        finally:
+            os.close(fd)
+
+    def reset(self, generation: int = 0) -> None:
+        """Empty the log, whose content is recorded in the database by now. Raises OSError.
+
+        ``generation``: of this agent.
+        """
+        self._generation = generation
         self._entries.clear()
         self._rewrite()
 
-    def close(self) -> None:
-        """Close the file. It stays for the next start."""
+    def close(self, *, sync: bool = False) -> None:
+        """Close the file. It stays for the next start. ``sync``: complete even after a reboot."""
         if self._map is not None:
+            if sync:
+                self._sync(self._map)
             self._map.close()
             self._map = None
+        if self._allocated is not None:
+            self._allocated.close()
+            self._allocated = None
+
+    def _sync(self, log: mmap.mmap) -> None:
+        try:
+            log.flush()
+            sync_directory(self._path.parent)
+            log[len(_MAGIC) : len(_MAGIC) + len(_CLEAN)] = _CLEAN
+            log.flush()
+        except OSError as exc:
+            LOG.warning("The progress log is not synced; a reboot now would lose it: %s", exc)
 
     def log_sent(self, service: str, position: int) -> None:
         """Call before the first byte is sent. Raises OSError: then nothing must be sent."""
@@ -155,31 +243,31 @@ class ProgressLog:
 
     def _rewrite(self) -> None:
         """Switch to a new file with the needed entries. Raises OSError; then the old one stays."""
-        content = b"".join([_MAGIC, _BOOT_ID.read_bytes().strip(), b"\n", *self._entries.values()])
-        fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, _SIZE)
-            mapped = mmap.mmap(fd, _SIZE)
-        finally:
-            os.close(fd)
+        here = incarnation.of(self._path.parent, _BOOT_ID)
+        head = _Head(self._generation, synced=False, incarnation=here)
+        content = b"".join([head.to_bytes(), *self._entries.values()])
+        if self._allocated is None:
+            self.allocate()
+        mapped, self._allocated = self._allocated, None
+        assert mapped is not None
         mapped[: len(content)] = content
-        fresh.rename(self._path)
+        self._path.with_suffix(".new").rename(self._path)
         if self._map is not None:
             self._map.close()
         self._map, self._size = mapped, len(content)
 
-    def _read(self) -> Progress:
+    def _read(self, generation: int) -> Progress:
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             # Never used, or lost. This is harmless only if the database has no unsent writes.
             return Progress(complete=False)
-        header, newline, rest = data.partition(b"\n")
-        complete = bool(newline) and header == _MAGIC + _BOOT_ID.read_bytes().strip()
-        if not newline or not header.startswith(_MAGIC):
+        line, newline, rest = data.partition(b"\n")
+        head = _Head.parse(line) if newline else None
+        if head is None:
             return Progress(complete=False)
+        here = incarnation.of(self._path.parent, _BOOT_ID)
+        complete = head.generation == generation and (head.synced or head.is_of(here))
         sent: set[tuple[str, int]] = set()
         responses: dict[tuple[str, int], GuestResponse] = {}
         key_ids: dict[tuple[str, int], str] = {}

@@ -13,6 +13,11 @@ METADATA: Final = sa.MetaData()
 _BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 _TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
+METHOD_LENGTH: Final = 255
+HOST_LENGTH: Final = 2048
+# SQLite has no lengths; its tables keep the former ones.
+_METHOD = sa.String(METHOD_LENGTH).with_variant(sa.String(32), "sqlite")
+_HOST = sa.String(HOST_LENGTH).with_variant(sa.String(512), "sqlite")
 NAME_LENGTH: Final = 190  # of a service name: the limit of a MySQL key with utf8mb4
 
 # One row per write. Times are whole microseconds since 1970: the checksum covers them, and not
@@ -24,9 +29,9 @@ WRITES: Final = sa.Table(
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("accepted_us", sa.BigInteger, nullable=False),
-    sa.Column("method", sa.String(32), nullable=False),
+    sa.Column("method", _METHOD, nullable=False),
     sa.Column("url", _TEXT, nullable=False),
-    sa.Column("host", sa.String(512), nullable=False),
+    sa.Column("host", _HOST, nullable=False),
     sa.Column("headers", _TEXT, nullable=False),  # format: agent/journal/record.py
     sa.Column("body", _BLOB),  # NULL if it is in a spool file
     sa.Column("spool", sa.String(64)),
@@ -52,6 +57,18 @@ WRITES: Final = sa.Table(
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
     # utf8mb4's default collation ignores case, but service names are compared as bytes.
+    mysql_collate="utf8mb4_bin",
+)
+
+# One row: the agent that owns the database. See agent/journal/owner.py.
+OWNER: Final = sa.Table(
+    "owner",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),  # raised by each new owner
+    sa.Column("holder", sa.String(255)),  # where it runs; NULL: it has stopped
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
     mysql_collate="utf8mb4_bin",
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import logging
 import os
 import sqlite3
@@ -22,6 +23,7 @@ from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.lock import DirectoryLock
+from nova_cachemig.agent.journal.owner import Owner
 from nova_cachemig.agent.journal.progress import ProgressLog
 from nova_cachemig.agent.journal.queries import QueueState, StoredWrite, UnreadableWrite, WriteRow
 from nova_cachemig.agent.journal.record import micros, response_to_row, to_row
@@ -56,6 +58,9 @@ class Journal:
         self.spool = Spool(self.state_dir / "spool")
         self._progress = ProgressLog(self.state_dir / "progress.log")
         self._lock = DirectoryLock(self.state_dir)
+        self._owner: Owner | None = None
+        self.lost = asyncio.Event()
+        """Set when another agent has taken over the database: this one must end."""
         self._reader = concurrent.futures.ThreadPoolExecutor(1, "journal-reader")
         self._engine: sa.Engine | None = None
         self._writer: GroupCommit | None = None
@@ -70,14 +75,21 @@ class Journal:
         self._lock.take()
         try:
             recovered = await asyncio.to_thread(self._open)
-        except (OSError, *_ERRORS) as exc:  # e.g. a full disk; the content stays for the next start
+        except BaseException as exc:
+            await asyncio.to_thread(self._close_database)
+            self._progress.close()
             self._lock.release()
-            why = cause_of(exc)
-            raise JournalError(f"cannot open the journal in {self.state_dir}: {why}") from exc
-        except BaseException:
-            self._lock.release()
+            if isinstance(exc, (OSError, *_ERRORS)):  # e.g. a full disk; the content stays
+                why = cause_of(exc)
+                raise JournalError(f"cannot open the journal in {self.state_dir}: {why}") from exc
             raise
-        self._writer = GroupCommit(self.engine, self.failpoints)
+        loop = asyncio.get_running_loop()
+
+        def on_lost() -> None:
+            loop.call_soon_threadsafe(self.lost.set)
+
+        self.owner.start(on_lost)
+        self._writer = GroupCommit(self.engine, self.failpoints, self.owner)
         self._writer.start()
         return recovered
 
@@ -90,11 +102,21 @@ class Journal:
         self._engine = database.create_engine(url)
         database.empty_log(self._engine)
         migrate.upgrade(self._engine)
-        progress = self._progress.open(self.spool.cipher)
+        self._owner = owner = Owner(self._engine, self.state_dir)
+        previous = owner.lock()
+        elsewhere = self._progress.generation() != previous.generation
+        if elsewhere:
+            with self._engine.begin() as connection:
+                owner.claim(connection, previous)
+            owner.wait_for_predecessor(previous)
+        self._progress.allocate()
+        progress = self._progress.open(self.spool.cipher, previous.generation)
         with self._engine.begin() as connection:
+            if not elsewhere:
+                owner.claim(connection, previous)
             keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
             recovered = recover(connection, progress, self.spool)
-        self._progress.reset()
+        self._progress.reset(owner.generation)
         with self._engine.connect() as connection:
             orphans = self.spool.remove_orphans(queries.spool_names(connection))
         if orphans:
@@ -108,6 +130,12 @@ class Journal:
         return self._engine
 
     @property
+    def owner(self) -> Owner:
+        """The ownership of the database. Only while the journal is open."""
+        assert self._owner is not None, "the journal is not open"
+        return self._owner
+
+    @property
     def writer(self) -> GroupCommit:
         """The group commit. Only while the journal is open."""
         assert self._writer is not None, "the journal is not open"
@@ -118,12 +146,18 @@ class Journal:
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
-        self._progress.close()
+        await asyncio.to_thread(functools.partial(self._progress.close, sync=True))
         self._reader.shutdown()
+        await asyncio.to_thread(self._close_database)
+        self._lock.release()
+
+    def _close_database(self) -> None:
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-        self._lock.release()
 
     # --- changes
 
@@ -149,6 +183,8 @@ class Journal:
 
     def log_sent(self, write: AcceptedWrite) -> None:
         """Call before a write's first byte is sent. Raises OSError: then it must not be sent."""
+        if not self.owner.may_send:
+            raise PermissionError("another agent may own the journal's database by now")
         self._progress.log_sent(write.service, write.position)
         self.failpoints.hit("sent")
 

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from nova_cachemig.agent.journal.committer import RETRY_INTERVAL, Committer, Result, WriterCounts
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.owner import Owner
 from nova_cachemig.agent.journal.statements import Step
 
 LOG = logging.getLogger(__name__)
@@ -36,9 +37,12 @@ _CALLBACKS_PER_TURN: Final = 8
 class GroupCommit:
     """The queue of steps and the thread that commits them."""
 
-    def __init__(self, engine: sa.Engine, failpoints: Failpoints) -> None:
+    def __init__(
+        self, engine: sa.Engine, failpoints: Failpoints, owner: Owner | None = None
+    ) -> None:
+        """Without ``owner``, the ownership of the database is not checked."""
         self.counts = WriterCounts()
-        self._committer = Committer(engine, failpoints, self.counts, self._report)
+        self._committer = Committer(engine, failpoints, self.counts, self._report, owner)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: queue.SimpleQueue[list[Step] | None] = queue.SimpleQueue()
         self._gathered: list[Step] = []  # submitted, not yet in the queue

@@ -36,6 +36,16 @@ class CuttingProxy:
         self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    def isolate(self) -> None:
+        """Break all connections, and accept none."""
+        self.refusing.set()
+        asyncio.run_coroutine_threadsafe(self._break_all(), self._loop).result(10)
+
+    async def _break_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def stop(self) -> None:
         """Break all connections and end the thread."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
@@ -46,9 +56,7 @@ class CuttingProxy:
     async def _end(self) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._break_all()
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._serve(reader, writer))

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from nova_cachemig.agent.journal import database, migrate, queries
+from nova_cachemig.agent.journal import database, migrate, owner, queries
 from nova_cachemig.agent.journal.committer import Committer, Result, WriterCounts
-from nova_cachemig.agent.journal.errors import JournalError, NotAccepted
+from nova_cachemig.agent.journal.errors import JournalError, JournalLocked, NotAccepted
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.record import to_row
 from nova_cachemig.agent.journal.schema import METADATA
 from nova_cachemig.agent.journal.statements import Append
 from nova_cachemig.agent.writes import Writes
-from nova_cachemig.model.service import Target
+from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 from tests.crashing.run import Plan, execute
 from tests.functional.journal.proxy import CUTS, CuttingProxy
@@ -170,6 +172,69 @@ class ServerCase(MigrationCase):
         for n in range(4):
             mine = [name for name in taken if name.startswith(f"c{n}-")]
             self.assertEqual(sorted(mine, key=lambda name: int(name.split("-")[1])), mine)
+
+    def test_a_second_agent_does_not_start(self) -> None:
+        asyncio.run(self.second_agent())
+
+    async def second_agent(self) -> None:
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+            first = Writes(conf_for(one, connection=self.url))
+            await first.start()
+            with (
+                mock.patch.object(owner, "_PATIENCE", 0.1),
+                self.assertRaisesRegex(JournalLocked, f"{one}, process {os.getpid()}"),
+            ):
+                await Writes(conf_for(other, connection=self.url)).start()
+            await first.open(service())
+            await first.stop()
+            second = Writes(conf_for(other, connection=self.url))
+            with self.assertNoLogs(owner.LOG, "WARNING"):  # the first one has released it
+                await second.start()
+            await second.stop()
+
+    def test_an_agent_that_has_lost_its_database_stops(self) -> None:
+        asyncio.run(self.loses_database())
+
+    async def loses_database(self) -> None:
+        guest = LoggingGuest()
+        await guest.start()
+        proxy = CuttingProxy(self.server.port, 1)
+        self.addCleanup(proxy.stop)
+        url = self.url.replace(f":{self.server.port}/", f":{proxy.port}/")
+        with (
+            tempfile.TemporaryDirectory() as one,
+            tempfile.TemporaryDirectory() as other,
+            mock.patch.object(owner, "_TAKEOVER", 0.5),
+            mock.patch.object(owner, "_LEASE", 0.4),
+            mock.patch.object(owner, "_BEAT", 0.1),
+        ):
+            first = Writes(conf_for(one, connection=url))
+            await first.start()
+            await first.open(service(writes=WriteMode.ACCEPT))
+            async with client(first.intake_socket) as http:
+                for number in range(20):
+                    self.assertEqual(
+                        202, (await http.post("/", content=b"%d" % number)).status_code
+                    )
+            proxy.isolate()
+            second = Writes(conf_for(other, connection=self.url))
+            await second.start()
+            # The first one cannot know; but it has not heard from the database for a while.
+            await first.send_to("shop", Target("127.0.0.1", guest.port))
+            await asyncio.sleep(0.3)
+            self.assertEqual([], guest.bodies())
+            await second.open(service())
+            await second.send_to("shop", Target("127.0.0.1", guest.port))
+            await second.drained("shop")
+            proxy.refusing.clear()
+            async with asyncio.timeout(10):
+                await first.journal.lost.wait()
+            async with client(first.intake_socket) as http:
+                self.assertEqual(503, (await http.post("/", content=b"late")).status_code)
+            await first.stop()
+            await second.stop()
+        await guest.stop()
+        self.assertEqual([b"%d" % number for number in range(20)], guest.bodies())
 
     def test_connections_that_break_in_commit(self) -> None:
         asyncio.run(self.breaking_commits())

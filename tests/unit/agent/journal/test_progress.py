@@ -55,6 +55,45 @@ class ProgressLogTest(unittest.TestCase):
         self.assertFalse(found.complete)
         self.assertEqual({("shop", 1)}, found.sent)
 
+    def test_a_log_of_another_generation_is_not_whole(self) -> None:
+        """Another agent has sent writes since, or the newest log was lost with the power."""
+        log = ProgressLog(self.path)
+        self.addCleanup(log.close)
+        log.open()
+        log.reset(7)
+        log.log_sent("shop", 1)
+        self.assertEqual(7, log.generation())
+        found = [ProgressLog(self.path).open(generation=n) for n in (6, 7, 8)]
+        self.assertEqual([False, True, False], [one.complete for one in found])
+        self.assertEqual({("shop", 1)}, found[2].sent)
+
+    def test_a_file_system_that_was_mounted_again_has_no_whole_log(self) -> None:
+        self.fresh()
+        with mock.patch.object(progress.incarnation, "of", return_value="another mount"):
+            self.assertFalse(ProgressLog(self.path).open().complete)
+
+    def test_a_log_that_was_synced_at_the_stop_is_whole_everywhere(self) -> None:
+        log = self.fresh()
+        log.log_sent("shop", 1)
+        log.close(sync=True)
+        with mock.patch.object(progress.incarnation, "of", return_value="another mount"):
+            found = ProgressLog(self.path).open()
+            self.assertEqual((True, {("shop", 1)}), (found.complete, found.sent))
+            self.assertFalse(ProgressLog(self.path).open(generation=1).complete)
+        log.reset()
+        with mock.patch.object(progress.incarnation, "of", return_value="another mount"):
+            self.assertFalse(ProgressLog(self.path).open().complete)
+
+    def test_the_log_of_the_former_version(self) -> None:
+        boot = progress._BOOT_ID.read_bytes().strip()
+        entry = progress._entry(progress._SENT, "shop", 1)
+        for head, complete in ((boot, True), (b"another", False)):
+            self.path.write_bytes(b"cachemig-progress-1 " + head + b"\n" + entry)
+            log = ProgressLog(self.path)
+            found = log.open()
+            self.assertEqual((complete, {("shop", 1)}), (found.complete, found.sent))
+            self.assertEqual(0, log.generation())
+
     def test_reset_forgets_the_lines(self) -> None:
         log = self.fresh()
         log.log_sent("shop", 1)
