@@ -9,6 +9,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Service, Target
@@ -21,8 +22,21 @@ def main(directory: str, pipe: Connection, armed: list[str], options: dict[str, 
     asyncio.run(_run(directory, pipe, armed, options))
 
 
+def _do_not_sync() -> None:
+    """Plant a fault: SQLite does not sync its commits."""
+    durable = database._durable_sqlite
+
+    def unsynced(dbapi: Any, record: Any) -> None:
+        durable(dbapi, record)
+        dbapi.execute("PRAGMA synchronous=OFF")
+
+    database._durable_sqlite = unsynced
+
+
 async def _run(directory: str, pipe: Connection, armed: list[str], options: dict[str, Any]) -> None:
     facts: Service = service(honours_keys=options.pop("honours_keys"))
+    if options.pop("planted") == "unsynced":
+        _do_not_sync()
     writes = Writes(conf_for(directory, **options), failpoints=Failpoints(armed))
     await writes.start()
     await writes.open(facts)

@@ -62,6 +62,8 @@ class Client:
         elif status == 409:
             await asyncio.sleep(0.02)
             return False
+        elif status == 504:
+            return not self._keyed
         elif status != 502:
             raise AssertionError(f"{write.id}: status {status}")
         return True

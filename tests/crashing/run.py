@@ -30,10 +30,12 @@ from tests.crashing.client import Client
 from tests.crashing.guest import Guest
 from tests.crashing.oplog import Verdict, judge
 from tests.crashing.restarts import Restarts
+from tests.crashing.volume import Volume
 from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 
 _TIMEOUT = 60.0  # seconds for a start or a drain
 _RESTART_EVERY = 5.0  # seconds between restarts of the database
+_CHECK_EVERY = 20  # power cuts between two checks of the whole file system
 _FAULTS = ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted")
 _SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 
@@ -49,6 +51,8 @@ class Plan:
     clients: int = 12
     window: int = 16
     connection: str | None = None
+    power: bool = False  # cut the power instead: everything unsynced is lost
+    planted: str | None = None  # a fault that the judge must find: see child.py
 
 
 class Run:
@@ -57,7 +61,9 @@ class Run:
     def __init__(self, plan: Plan, directory: Path, restarts: Restarts | None = None) -> None:
         self._plan = plan
         self._restarts = restarts
-        self._directory = directory
+        self._volume = Volume(directory) if plan.power else None
+        self._directory = directory if self._volume is None else self._volume.path
+        self._socket = str(directory / "intake.sock")
         self._random = random.Random(plan.seed)
         self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
         # The fork server of Python 3.11 does not inherit sys.path, and would preload nothing.
@@ -65,7 +71,7 @@ class Run:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.crashing.child"])
         self._clients = [
-            Client(f"c{n}", str(directory / "intake.sock"), keyed=plan.honours_keys,
+            Client(f"c{n}", self._socket, keyed=plan.honours_keys,
                    respond_async=n % 2 == 0 and not plan.honours_keys, seed=plan.seed + n)
             for n in range(plan.clients)
         ]  # fmt: skip
@@ -74,6 +80,15 @@ class Run:
 
     async def run(self) -> Verdict:
         """Kill until the plan is complete, then drain and judge."""
+        if self._volume is not None:
+            self._volume.mount()
+        try:
+            return await self._run()
+        finally:
+            if self._volume is not None:
+                self._volume.destroy()
+
+    async def _run(self) -> Verdict:
         await self._guest.start()
         stop = asyncio.Event()
         restarting = asyncio.create_task(self._restarts.run()) if self._restarts else None
@@ -128,6 +143,8 @@ class Run:
             "send_window": self._plan.window,
             "resume_delay": 0.25,  # the guest needs at most 4 ms for each of 16 writes
             "connection": self._plan.connection,
+            "intake_socket": self._socket,
+            "planted": self._plan.planted,
         }
         process = self._context.Process(
             target=child.main, args=(str(self._directory), theirs, armed, options)
@@ -150,16 +167,26 @@ class Run:
         migrating = asyncio.create_task(self._migrate(pipe))
         await self._wait(process, (self.kills + 1) * share)
         await asyncio.sleep(self._random.random() * 0.05)
+        if self._volume is not None:
+            self._volume.cut_power()
         if process.is_alive():
             process.kill()
             point = None
         await asyncio.to_thread(process.join)
+        if self._volume is not None:
+            await asyncio.to_thread(self._restore, self._volume)
         migrating.cancel()
         await asyncio.gather(migrating, return_exceptions=True)
         self._guest.running.set()
         pipe.close()
         self.kills += 1
         self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
+
+    def _restore(self, volume: Volume) -> None:
+        volume.unmount()
+        if self.kills % _CHECK_EVERY == 0:
+            volume.check()
+        volume.mount()
 
     async def _wait(self, process: BaseProcess, writes: float) -> None:
         """Wait until its failpoint has killed it, or its share of writes is done; at most 5 s."""
@@ -249,6 +276,10 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--server", choices=sorted(_SERVERS), help="start a database server and restart it"
     )
+    where.add_argument(
+        "--power-cuts", type=int, metavar="N",
+        help="instead of kills: cut the power of an ext4 in a loop file; needs root",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser
 
@@ -258,13 +289,15 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     began = time.monotonic()
     runs, restarts = [], 0
+    kills = options.power_cuts or options.kills
     for keys in (True, False):
         plan = Plan(
-            kills=(options.kills + 1) // 2,
+            kills=(kills + 1) // 2,
             writes=(options.writes + 1) // 2,
             honours_keys=keys,
             seed=options.seed + keys,
             connection=options.connection,
+            power=options.power_cuts is not None,
         )
         if options.server:
             run, count = _with_server(plan, _SERVERS[options.server])
@@ -273,6 +306,8 @@ def main(argv: list[str] | None = None) -> int:
             run = asyncio.run(execute(plan))
         runs.append(run)
     figures = outcome(runs, time.monotonic() - began) | {"seed": options.seed}
+    if options.power_cuts:
+        figures["power_cuts"] = figures.pop("kills")
     if options.server:
         figures |= {"database": options.server, "database_restarts": restarts}
     text = json.dumps(figures, indent=2)
