@@ -91,12 +91,12 @@ class NovaServices:
         paths = (log, log.with_suffix(".out"))
         return "".join(path.read_text() for path in paths if path.exists())
 
-    def await_line(self, program: str, text: str) -> str:
-        """Wait until it has logged ``text``; return the last line with it."""
+    def await_line(self, program: str, text: str, times: int = 1) -> str:
+        """Wait until it has logged ``text`` this many times; return the last line with it."""
         deadline = time.monotonic() + LIMIT
         while True:
             lines = [line for line in self.text(program).splitlines() if text in line]
-            if lines:
+            if len(lines) >= times:
                 return lines[-1]
             if time.monotonic() > deadline:
                 raise AssertionError(f"no {text!r}: {self.text(program)[-4000:]}")

@@ -11,8 +11,21 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import amqp
+import libvirt
 
-from tests.faults.cell import ABSENT, LISTENING, NOVAS_WEIGHERS, TIMEOUT, TOPIC, WEIGHERS, Cell
+from nova_cachemig.model.event import EventKind
+from tests.faults.cell import (
+    ABSENT,
+    LISTENING,
+    NOVAS_WEIGHERS,
+    TIMEOUT,
+    TOPIC,
+    WATCHING,
+    WEIGHERS,
+    Cell,
+)
+from tests.functional.compute.libvirtd import Libvirtd
+from tests.functional.compute.test_migration import FAST, Migration
 from tests.functional.scheduler.cloud import LIMIT
 
 
@@ -134,6 +147,32 @@ class Matrix(Cell):
             channel.exchange_declare("nova-cachemig.rpc", "topic", durable=False, auto_delete=False)
         self.disabled("", "compute_bus.flags", "other flags")
 
+    def test_libvirtd_restarted(self) -> None:
+        """With Nova's libvirt driver, the watcher in nova-compute, and guests of QEMU."""
+        libvirt.registerErrorHandler(lambda context, error: None, None)  # the default prints
+        libvirtd, other = Libvirtd("source", "qemu"), Libvirtd("destination", "qemu")
+        for daemon in (libvirtd, other):
+            self.addCleanup(daemon.close)
+            daemon.start()
+        self.libvirt = libvirtd.uri(read_only=False)
+        self.configure()
+        self.start_agent()
+        services = self.start_nova()
+        services.await_line("nova-compute", LISTENING)
+        services.await_line("nova-compute", WATCHING)
+        libvirtd.stop()
+        line = services.await_line("nova-compute", "cannot listen to libvirt")
+        self.assertIn("libvirt's daemon runs", line)
+        self.assert_nova_serves(services)
+        self.assert_migrations_wait(0.5)
+        self.assert_doctor("libvirt.connection", "cannot be opened")
+        libvirtd.start()
+        services.await_line("nova-compute", WATCHING, times=2)
+        self.assert_nova_serves(services)
+        self.assert_migrations_wait(0.5)
+        self.assertEqual({}, self.doctor())
+        self.assert_switchover_reported(libvirtd, other)
+
     def test_package_removed(self) -> None:
         """Only the line of the notification driver is left in nova.conf."""
         self.configure()
@@ -154,6 +193,18 @@ class Matrix(Cell):
         self.doctor_says = "is removed too"
 
     # ----------------------------------------------------------------------------------------
+
+    def assert_switchover_reported(self, source: Libvirtd, destination: Libvirtd) -> None:
+        """The agent receives the switchover of a migration without an announcement."""
+        guest = source.start_guest(self.vhost).UUIDString()
+        Migration(guest, source, destination, FAST).join()
+
+        def kinds() -> list[EventKind]:
+            calls = list(self.endpoint.received)
+            events = [call[1] for call in calls if call[0] == "guest_event"]
+            return [event.kind for event in events if event.instance == guest]
+
+        self.assertTrue(self.endpoint.await_that(lambda: EventKind.PAUSED in kinds(), LIMIT))
 
     def disabled(self, cachemig: str, check: str, what: str) -> None:
         """nova-cachemig cannot work, Nova does, and both the log and the doctor name the cause."""

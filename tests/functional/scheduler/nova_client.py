@@ -106,6 +106,12 @@ def reach(admin: context.RequestContext, host: str) -> str:
     return str(compute_rpcapi.ComputeAPI().host_power_action(admin, host=host, action=action))
 
 
+def uptime(admin: context.RequestContext, host: str) -> str:
+    """The response of nova-compute to an RPC for which it does not ask libvirt."""
+    rpc.init(CONF)
+    return str(compute_rpcapi.ComputeAPI().get_host_uptime(admin, host=host))
+
+
 def notify(times: int) -> list[float]:
     """Announce so many live migrations as nova-compute does; how many seconds each waits."""
     rpc.init(CONF)
@@ -133,6 +139,7 @@ def main(conf: str, command: str, *arguments: str) -> None:
     commands = {
         "ask": lambda: ask(admin, int(arguments[0])),
         "reach": lambda: reach(admin, arguments[0]),
+        "uptime": lambda: uptime(admin, arguments[0]),
         "notify": lambda: notify(int(arguments[0])),
     }
     print(json.dumps(commands[command]()))
