@@ -87,9 +87,18 @@ class _Connection(impl_rabbit.Connection):
             super().ensure_connection()
 
     def ensure(self, *arguments: Any, **options: Any) -> Any:
-        """Run a method, connected; the errors are one line in the log."""
+        """Run a method, connected; the errors are one line in the log.
+
+        Drops the connection after the last attempt: RabbitMQ closes the channel of a request to an
+        exchange that is gone, and without further attempts kombu would use this channel for ever.
+        """
         with outage.observed(self._outage):
-            return super().ensure(*arguments, **options)
+            try:
+                return super().ensure(*arguments, **options)
+            except oslo_messaging.MessageDeliveryFailure:
+                if self.connection is not None:
+                    self.connection.collect()
+                raise
 
     def consume(self, timeout: float | None = None) -> None:
         """Receive messages; slowly while RabbitMQ refuses the connection.

@@ -25,11 +25,20 @@ BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 CHECK_EVERY: Final = 10.0
 """Seconds between casts that the server sends to itself, to learn whether it still listens."""
 CHECK_TIMEOUT: Final = 5.0
+LOST_CHECKS: Final = 2
+"""Casts in a row that RabbitMQ accepts and that do not arrive, before the server listens anew."""
 OWNERSHIP_LIMIT: Final = 10.0
 """Seconds, at most, before the first attempt to listen, to find another server on the topic."""
 SLOW_START: Final = 5.0
 """Seconds after which an attempt that has not ended counts as a failure. It goes on all the same:
 with the bus down, oslo.messaging itself tries for ever to connect."""
+
+_NO_EXCHANGE: Final = "(404)"
+"""In the driver's text if the exchange does not exist."""
+_LOST: Final = (
+    "it did not arrive. A queue, its binding or the exchange was deleted in RabbitMQ, or the "
+    "server is too busy: it listens anew soon"
+)
 
 
 class Ownership(Protocol):
@@ -205,28 +214,38 @@ class RpcServer:
         self._listening.set()
         self.faults.recovered(self._cause)
         LOG.info("listening on topic %s of the message bus", self._target.topic)
-        while not self._steps_back():
+        lost = 0
+        while not self._steps_back() and lost < LOST_CHECKS:
             woken = self._wake.wait(CHECK_EVERY)
             self._wake.clear()
             if self._self_check and not woken:
-                self._check(attempt)
+                lost = 0 if self._check(attempt) else lost + 1
         self._listening.clear()
         attempt.end()
 
-    def _check(self, attempt: _Attempt) -> None:
-        """Send a cast to this very server. It needs no rights beyond those of a server."""
+    def _check(self, attempt: _Attempt) -> bool:
+        """Send casts to this very server. They need no rights beyond those of a server.
+
+        Return False if the message bus works, and yet they do not arrive: a queue, its binding or
+        the exchange was deleted. The driver finds out the first of these only.
+        """
         self._echo.heard.clear()
-        why = "it was sent, but did not arrive"
+        why, bus_works, deliverable = _LOST, True, True
         try:
             self._calls.run(lambda: attempt.cast_echo(self._target), CHECK_TIMEOUT)
+        except oslo_messaging.MessageUndeliverable:
+            deliverable = False
         except Exception as exc:  # of oslo.messaging, the driver, or the deadline
-            why = f"{remedy(exc)} ({_short(exc)})"
-        if self._echo.heard.wait(CHECK_TIMEOUT):
+            bus_works = _NO_EXCHANGE in str(exc)
+            if not bus_works:
+                why = f"{remedy(exc)} ({_short(exc)})"
+        if deliverable and self._echo.heard.wait(CHECK_TIMEOUT):
             self._listening.set()
             self.faults.recovered(self._cause)
-        else:
-            self._listening.clear()
-            self.faults.note(self._cause, f"a request to itself failed: {why}")
+            return True
+        self._listening.clear()
+        self.faults.note(self._cause, f"a request to itself failed: {why}")
+        return not bus_works
 
 
 class _Attempt:
@@ -258,14 +277,18 @@ class _Attempt:
             self.end()
 
     def cast_echo(self, server: oslo_messaging.Target) -> None:
-        """Send a cast to ``server``; blocks as long as the bus likes."""
+        """Send a cast to the topic and one to ``server``; blocks as long as the bus likes.
+
+        The first may reach another server of the topic.
+        """
         client = oslo_messaging.get_rpc_client(
             self._transport,
-            bus.target(server.topic, "1.0", server.server, namespace=bus.ECHO),
+            bus.target(server.topic, "1.0", namespace=bus.ECHO),
             serializer=bus.PrimitiveSerializer(),
             transport_options=oslo_messaging.TransportOptions(at_least_once=True),
         )
-        client.prepare(retry=0).cast({}, "echo")
+        for name in (None, server.server):
+            client.prepare(server=name, retry=0).cast({}, "echo")
 
     def abandon(self) -> None:
         """Wait no longer: if the attempt succeeds later, it ends itself."""

@@ -73,6 +73,33 @@ class ListenTest(unittest.TestCase):
         self.assertTrue(served.wait_listening(LIMIT))
         self.assertTrue(self.ping())
 
+    def test_it_listens_anew_after_its_binding_or_exchange_is_deleted(self) -> None:
+        served = self.serve()
+        self.assertTrue(served.wait_listening(LIMIT))
+        for name, delete in (
+            ("binding", lambda channel: channel.queue_unbind("t", bus.EXCHANGE, "t")),
+            ("exchange", lambda channel: channel.exchange_delete(bus.EXCHANGE)),
+        ):
+            with self.subTest(name):
+                with self.assertLogs("nova_cachemig.rpc", "WARNING") as logged:
+                    delete(self.channel())
+                    self.until(lambda: not served.listening)
+                self.assertIn("was deleted", "".join(logged.output))
+                self.until(lambda: served.listening and self.ping())
+
+    def test_a_client_outlives_the_exchange(self) -> None:
+        """The exchange goes with its last queue: half an hour after an agent has stopped."""
+        client = AgentClient(new_conf(), "t", transport_url=self.broker.url, rpc_timeout=5.0)
+        self.addCleanup(client.close)
+        for _ in range(3):
+            served = self.serve()
+            self.assertTrue(served.wait_listening(LIMIT))
+            self.assertEqual("cache1", client.ping({})["host"])
+            self.assertTrue(served.stop())
+            self.channel().exchange_delete(bus.EXCHANGE)
+            with self.assertRaises(UnreachableError):
+                client.ping({})
+
     def test_a_virtual_host_that_is_deleted_fills_no_log(self) -> None:
         self.broker.ctl("add_vhost", "v")
         rights = ("set_permissions", "-p", "v", "guest", ".*", ".*", ".*")

@@ -1,8 +1,11 @@
 import logging
 import threading
 import unittest
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
+
+import oslo_messaging
 
 from nova_cachemig.rpc import bus, server
 from nova_cachemig.rpc.client import RefusedError
@@ -135,6 +138,7 @@ class SelfCheck(unittest.TestCase):
         self.served = RpcServer(new_conf(), target, [], url="fake://", self_check=True)
         self.addCleanup(self.served.stop)
 
+    @mock.patch.object(server, "CHECK_TIMEOUT", 10.0)
     def test_a_server_that_receives_its_echo_goes_on_listening(self) -> None:
         self.served.start()
         self.assertTrue(self.served._echo.heard.wait(5))
@@ -166,3 +170,32 @@ class SelfCheck(unittest.TestCase):
             deaf.clear()
             self.assertTrue(self.served.wait_listening(5))
         self.assertIn("exists with other flags", logged.output[0])
+
+    def test_a_server_listens_anew_if_the_bus_works_and_nothing_arrives(self) -> None:
+        for error in (
+            oslo_messaging.MessageUndeliverable(None, None, None, None),
+            oslo_messaging.MessageDeliveryFailure("Basic.publish: (404) NOT_FOUND"),
+        ):
+            anew = threading.Semaphore(0)
+
+            def make(
+                served: RpcServer,
+                made: Callable[[RpcServer], Any] = RpcServer._make,
+                anew: threading.Semaphore = anew,
+            ) -> Any:
+                anew.release()
+                return made(served)
+
+            with (
+                self.subTest(type(error)),
+                mock.patch.object(server._Attempt, "cast_echo", side_effect=error),
+                mock.patch.object(RpcServer, "_make", make),
+                self.assertLogs("nova_cachemig.rpc", "WARNING") as logged,
+            ):
+                target = bus.target(self.id(), "1.0", "cache1")
+                served = RpcServer(new_conf(), target, [], url="fake://", self_check=True)
+                served.start()
+                for _ in range(3):
+                    self.assertTrue(anew.acquire(timeout=10))
+                self.assertTrue(served.stop())
+            self.assertIn("was deleted in RabbitMQ", logged.output[0])
