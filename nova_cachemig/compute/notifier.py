@@ -18,6 +18,7 @@ from oslo_messaging.notify import notifier
 from nova_cachemig.compute import agent_link, metrics, notification, watcher
 from nova_cachemig.compute.hook import MigrationHook
 from nova_cachemig.conf import compute as options
+from nova_cachemig.conf import values
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.samples import SamplesClient
 
@@ -38,8 +39,11 @@ class CachemigDriver(notifier.Driver):
         self._hook: MigrationHook | None = None
         self._samples: SamplesClient | None = None
         self._announced = False
+        self._replaced: list[str] = []
+        """Sentences on options that are not valid, to be logged once logging works."""
         try:
             options.register(conf)
+            self._replaced = values.use_defaults(conf, options.GROUP.name)
             watcher.start_once(conf, self._ready)
         except Exception:
             self._faults.note("guests are not watched", "starting failed", trace=True)
@@ -100,6 +104,8 @@ class CachemigDriver(notifier.Driver):
         if self._announced or not watcher.logging_works():
             return
         self._announced = True
+        for sentence in self._replaced:
+            LOG.error("cachemig: %s. The default is used instead", sentence)
         ours = self.conf.cachemig
         LOG.info(
             "cachemig: enabled: topic %s, warm_timeout %d s, rpc_timeout %.1f s, watch_guests %s",

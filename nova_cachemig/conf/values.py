@@ -22,6 +22,10 @@ _ERROR: Final = re.compile(
     re.DOTALL,
 )
 
+_NO_OPTION: Final = (cfg.NoSuchOptError, cfg.TemplateSubstitutionError)
+"""A value has $NAME, and there is no such option."""
+_INVALID: Final = (cfg.ConfigSourceValueError, *_NO_OPTION)
+
 
 def check(conf: cfg.ConfigOpts, *, in_nova: bool = False) -> None:
     """Read every option. Raises cfg.ConfigSourceValueError: one sentence for the operator.
@@ -31,23 +35,43 @@ def check(conf: cfg.ConfigOpts, *, in_nova: bool = False) -> None:
     for group in conf:
         try:
             options = conf[group]
-        except cfg.ConfigSourceValueError as exc:  # an option of this name in [DEFAULT]
-            raise cfg.ConfigSourceValueError(_sentence("DEFAULT", group, str(exc), ())) from exc
+        except _INVALID as exc:  # an option of this name in [DEFAULT]
+            raise cfg.ConfigSourceValueError(_sentence("DEFAULT", group, exc, ())) from exc
         if isinstance(options, cfg.ConfigOpts.GroupAttr):
             _check_group(group, options, in_nova=in_nova)
+
+
+def use_defaults(conf: cfg.ConfigOpts, group: str) -> list[str]:
+    """Replace each value of a group that is not valid by the default.
+
+    A service of Nova reads every option that is registered when it starts, to log the values. It
+    ends if one is not valid. Returns one sentence per replaced value, for the operator.
+    """
+    found = []
+    for name in conf[group]:
+        try:
+            conf[group][name]
+        except _INVALID as exc:
+            found.append(_sentence(group, name, exc, list_nova_opts()))
+            conf.set_override(name, _find(group, name, list_nova_opts()).default, group=group)
+    return found
 
 
 def _check_group(group: str, options: Mapping[str, Any], *, in_nova: bool) -> None:
     for name in options:
         try:
             options[name]
-        except cfg.ConfigSourceValueError as exc:
+        except _INVALID as exc:
             ours = list_nova_opts() if in_nova else list_agent_opts()
-            raise cfg.ConfigSourceValueError(_sentence(group, name, str(exc), ours)) from exc
+            raise cfg.ConfigSourceValueError(_sentence(group, name, exc, ours)) from exc
 
 
-def _sentence(group: str, name: str, error: str, ours: Iterable[tuple[Any, list[Any]]]) -> str:
-    found = _ERROR.fullmatch(error)
+def _sentence(
+    group: str, name: str, error: Exception, ours: Iterable[tuple[Any, list[Any]]]
+) -> str:
+    if isinstance(error, _NO_OPTION):
+        return f"[{group}] {name} is not valid: write $$ for a dollar sign"
+    found = _ERROR.fullmatch(str(error))
     if found is None:
         return f"[{group}] {name} is not valid: {error}"
     source, option = found["source"], _find(group, name, ours)

@@ -89,8 +89,8 @@ class _Connection(impl_rabbit.Connection):
     def ensure(self, *arguments: Any, **options: Any) -> Any:
         """Run a method, connected; the errors are one line in the log.
 
-        Drops the connection after the last attempt: RabbitMQ closes the channel of a request to an
-        exchange that is gone, and without further attempts kombu would use this channel for ever.
+        Drops the connection after the last attempt. RabbitMQ closes the channel of a request to an
+        exchange that is gone, and kombu would use this channel for ever.
         """
         with outage.observed(self._outage):
             try:

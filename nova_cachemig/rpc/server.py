@@ -26,7 +26,7 @@ CHECK_EVERY: Final = 10.0
 """Seconds between casts that the server sends to itself, to learn whether it still listens."""
 CHECK_TIMEOUT: Final = 5.0
 LOST_CHECKS: Final = 2
-"""Casts in a row that RabbitMQ accepts and that do not arrive, before the server listens anew."""
+"""Casts in a row that RabbitMQ accepts and that do not arrive, before the server listens again."""
 OWNERSHIP_LIMIT: Final = 10.0
 """Seconds, at most, before the first attempt to listen, to find another server on the topic."""
 SLOW_START: Final = 5.0
@@ -37,7 +37,7 @@ _NO_EXCHANGE: Final = "(404)"
 """In the driver's text if the exchange does not exist."""
 _LOST: Final = (
     "it did not arrive. A queue, its binding or the exchange was deleted in RabbitMQ, or the "
-    "server is too busy: it listens anew soon"
+    "server is too busy: it soon listens again"
 )
 
 

@@ -21,13 +21,17 @@ import uuid
 from typing import Any, Final
 
 from oslo_config import cfg
+from oslo_log import log
 
+from nova_cachemig.conf import scheduler, values
 from nova_cachemig.rpc import snapshots
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.forecaster import ForecasterClient
 from nova_cachemig.rpc.server import RpcServer
 from nova_cachemig.scheduler.estimate import Estimator
 from nova_cachemig.scheduler.holder import STALE, SnapshotHolder
+
+LOG = log.getLogger(__name__)
 
 UNFORKED: Final = 3.0
 """Seconds without a fork after which a process is taken not to fork at all."""
@@ -157,9 +161,15 @@ _armed: list[threading.Event] = []
 
 
 def shared(conf: cfg.ConfigOpts) -> Consumer:
-    """Return this process's consumer for the configuration; create it if there is none."""
+    """Return this process's consumer for the configuration; create it if there is none.
+
+    Registers [cachemig_scheduler].
+    """
     consumer = _consumers.get(id(conf))
     if consumer is None:
+        scheduler.register(conf)
+        for sentence in values.use_defaults(conf, scheduler.GROUP.name):
+            LOG.error("cachemig: %s. The default is used instead", sentence)
         consumer = _consumers[id(conf)] = Consumer(conf)
         _arm(consumer)
     return consumer

@@ -9,7 +9,6 @@ from typing import Any
 import nova.conf
 from nova.scheduler import filters, utils
 
-from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer
 
 FAILED = "the filter failed and passed every host"
@@ -38,7 +37,6 @@ class PredictedOverloadFilter(filters.BaseHostFilter):
 
     def __init__(self) -> None:
         self._conf = nova.conf.CONF
-        options.register(self._conf)
         self._consumer = consumer.shared(self._conf)
 
     def filter_all(self, filter_obj_list: Iterable[Any], spec_obj: Any) -> Iterator[Any]:

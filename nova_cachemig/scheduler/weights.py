@@ -14,7 +14,6 @@ import nova.conf
 import numpy as np
 from nova.scheduler import utils, weights
 
-from nova_cachemig.conf import scheduler as options
 from nova_cachemig.forecast.history import Floats
 from nova_cachemig.scheduler import consumer
 from nova_cachemig.scheduler.estimate import HostEstimates
@@ -35,7 +34,6 @@ class PredictedWeigher(weights.BaseHostWeigher):
 
     def __init__(self) -> None:
         self._conf = nova.conf.CONF
-        options.register(self._conf)
         self._consumer = consumer.shared(self._conf)
         self._multiplier: float | None = None
         self._unset: dict[int, Any] = {}
@@ -74,6 +72,7 @@ class PredictedWeigher(weights.BaseHostWeigher):
             return self._predicted(states, spec)
         except Exception as exc:  # Nova would fail the request
             self._consumer.faults.note(FAILED, exc, trace=True)
+            self._multiplier = 0.0  # reading the option again may raise again
             return [0.0] * len(states)
 
     def _predicted(self, states: Sequence[Any], spec: Any) -> list[float]:

@@ -173,6 +173,26 @@ class Matrix(Cell):
         self.assertEqual({}, self.doctor())
         self.assert_switchover_reported(libvirtd, other)
 
+    def test_wrong_values(self) -> None:
+        """Nova reads every registered option when it starts, and ends if one is not valid."""
+        self.configure(
+            "warm_timeout = abc\nwatch_guests = perhaps\nsamples_topic = a$b",
+            more="[cachemig_scheduler]\npredicted_load_weight_multiplier = high",
+        )
+        self.start_agent()
+        services = self.start_nova()
+        services.await_line("nova-compute", LISTENING)
+        for program, option in (
+            ("nova-compute", "warm_timeout = abc"),
+            ("nova-compute", "watch_guests = perhaps"),
+            ("nova-compute", "samples_topic"),
+            ("nova-scheduler", "predicted_load_weight_multiplier = high"),
+        ):
+            services.await_line(program, f"{option} is not valid: write ")
+        self.assert_nova_serves(services)
+        self.assert_migrations_wait(0.5)
+        self.assert_doctor("configuration", "is not valid: write ")
+
     def test_package_removed(self) -> None:
         """Only the line of the notification driver is left in nova.conf."""
         self.configure()

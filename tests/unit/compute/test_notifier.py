@@ -1,5 +1,7 @@
 import logging
+import tempfile
 import unittest
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -54,6 +56,21 @@ class NotifierTest(unittest.TestCase):
     def test_the_name_in_nova_conf_finds_it(self) -> None:
         found = driver.DriverManager("oslo.messaging.notify.drivers", "cachemig")
         self.assertIs(notifier.CachemigDriver, found.driver)
+
+    def test_a_wrong_value_keeps_nova_from_nothing_and_is_named(self) -> None:
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "nova.conf")
+        path.write_text("[cachemig]\nwarm_timeout = abc\n")
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(path)])
+        made = notifier.CachemigDriver(conf, ["notifications"], None)
+        conf.log_opt_values(logging.getLogger("nova"), logging.DEBUG)
+        with (
+            mock.patch.object(watcher, "logging_works", return_value=True),
+            self.assertLogs(LOGGER, "INFO") as logged,
+        ):
+            made.notify({}, versioned("instance.create.end"), "INFO", -1)
+        self.assertIn("[cachemig] warm_timeout = abc is not valid: write a", logged.output[0])
+        self.assertIn("warm_timeout 30 s", logged.output[1])
 
     def test_an_event_reaches_the_hook(self) -> None:
         made, hook = self.made(nova_conf())

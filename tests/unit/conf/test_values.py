@@ -9,7 +9,7 @@ from unittest import mock
 
 from oslo_config import cfg
 
-from nova_cachemig.conf import values
+from nova_cachemig.conf import compute, values
 from tests.unit.conf.case import ConfTest
 
 
@@ -66,6 +66,37 @@ class ValuesTest(ConfTest):
         conf([], default_config_files=[str(path)])
         with self.assertRaisesRegex(cfg.Error, rf"^{path}: \[DEFAULT\] audit is not valid: \w+"):
             values.check(conf)
+
+    def test_a_dollar_sign(self) -> None:
+        error = self.refused("[telemetry]\nprometheus_url = http://user:hid$den@h\n")
+        right = "[telemetry] prometheus_url is not valid: write $$ for a dollar sign"
+        self.assertEqual(right, error)
+
+    def test_nova_reads_the_default_instead_of_a_value_that_is_not_valid(self) -> None:
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "nova.conf")
+        path.write_text(
+            "[cachemig]\nwarm_timeout = 301\nwatch_guests = perhaps\n"
+            "transport_url = rabbit://user:hid$den@h/\nrpc_timeout = 3\n"
+        )
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(path)])
+        compute.register(conf)
+        self.assertCountEqual(
+            [
+                "[cachemig] transport_url is not valid: write $$ for a dollar sign",
+                f"{path}: [cachemig] warm_timeout = 301 is not valid: write a whole number from "
+                "0 to 300",
+                f"{path}: [cachemig] watch_guests = perhaps is not valid: write true or false",
+            ],
+            values.use_defaults(conf, "cachemig"),
+        )
+        conf.log_opt_values(mock.Mock(), 0)  # as a service of Nova does when it starts
+        ours = conf.cachemig
+        self.assertEqual(
+            (30, True, None, 3.0),
+            (ours.warm_timeout, ours.watch_guests, ours.transport_url, ours.rpc_timeout),
+        )
+        self.assertEqual([], values.use_defaults(conf, "cachemig"))
 
     def test_another_text_of_the_library_is_kept(self) -> None:
         conf = mock.MagicMock(spec=cfg.ConfigOpts)

@@ -8,6 +8,7 @@ from unittest import mock
 
 import nova.conf
 from nova.scheduler import weights as nova_weights
+from oslo_config import cfg
 
 from nova_cachemig.conf import scheduler as options
 from nova_cachemig.scheduler import consumer, weights
@@ -78,6 +79,15 @@ class ByLoad(Case):
     def test_above_full_is_full(self) -> None:
         self.hold({"a": 150.0, "b": 100.0})
         self.assertEqual([0.0, 0.0], self.weights(PredictedLoadWeigher(), [state("a"), state("b")]))
+
+    def test_an_option_that_cannot_be_read_fails_no_request(self) -> None:
+        self.hold({"a": 80.0, "b": 20.0})
+        weigher = PredictedLoadWeigher()
+        broken = mock.MagicMock()
+        broken.cachemig_scheduler.__getitem__.side_effect = cfg.ConfigFileValueError("wrong")
+        weigher._conf = broken
+        self.assertEqual(["a", "b"], sorted(self.order(weigher, [state("a"), state("b")])))
+        self.assertEqual(1, self.listener.faults.counts()[FAILED])
 
     def test_an_aggregate_has_its_own_multiplier(self) -> None:
         self.hold({"a": 50.0, "b": 50.0, "c": 50.0})
