@@ -1,4 +1,4 @@
-"""The pages that a write changes besides its own."""
+"""The responses of a service's writes, and the reads that wait for them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,10 @@ import unittest
 from unittest import mock
 
 from nova_cachemig.agent.intake.service import ServiceIntake
-from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 from tests.functional.replay.path import service
 
 WRITE = AcceptedWrite("shop", 1, 1.0, "POST", "/cart/x", "shop.example", (), Body.of(b""), "c")
-
-
-def changed(value: str, status: int = 201) -> tuple[str, ...]:
-    return changed_urls(WRITE.host, WRITE.url, GuestResponse(status, (("location", value),)))
-
-
-class ChangedUrlsTest(unittest.TestCase):
-    def test_same_host_only(self) -> None:
-        self.assertEqual(("/a?b=1",), changed("/a?b=1"))
-        self.assertEqual(("/cart/7",), changed("7"))
-        self.assertEqual(("/z",), changed("http://shop.example/z#part"))
-        self.assertEqual((), changed("http://elsewhere.example/z"))
-        self.assertEqual((), changed("http://[broken"))
-        self.assertEqual((), changed("/a", status=500))
 
 
 class ServiceIntakeTest(unittest.TestCase):
