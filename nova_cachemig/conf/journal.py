@@ -74,7 +74,15 @@ _STORAGE = [
         default=86400,
         min=1,
         help="Seconds for which the journal keeps a write and its response after the response "
-        "arrived: for status URLs and for repeated requests with the same Idempotency-Key.",
+        "arrived: for status URLs and for repeated requests with the same Idempotency-Key. "
+        "Related: max_kept.",
+    ),
+    cfg.Opt(
+        "max_kept",
+        type=Size(minimum=1),
+        default="64m",
+        help="Limit of the total size of the responses that are kept for one service, in bytes, or "
+        "with k, m or g. Above it the oldest ones lose their bodies. Related: keep_responses.",
     ),
 ]
 

@@ -19,10 +19,12 @@ from nova_cachemig.agent.journal.record import (
     from_row,
     response_from_row,
 )
-from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
+from nova_cachemig.agent.journal.schema import HANDOVERS, KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
 _IN_DOUBT = (WriteState.IN_DOUBT, WriteState.RESEND)
+_KEPT_HANDOVERS: Final = 1000
+_KEEP_HANDOVERS: Final = 90 * 86400  # seconds
 _DELETE_CHUNK = 1000  # rows per transaction, because other steps wait behind it
 
 
@@ -237,6 +239,20 @@ def services_to_resend(connection: sa.Connection) -> list[str]:
     """Return the services with writes that the operator wants sent again."""
     query = sa.select(WRITES.c.service.distinct()).where(WRITES.c.state == WriteState.RESEND.value)
     return [str(row[0]) for row in connection.execute(query)]
+
+
+def delete_old_handovers(connection: sa.Connection, before: float) -> None:
+    """Delete finished handovers: all but the newest 1,000, and those of 90 days before ``before``.
+
+    ``before``: UNIX seconds.
+    """
+    finished = HANDOVERS.c.unfinished.is_(False)
+    newest = sa.select(HANDOVERS.c.started).where(finished).order_by(HANDOVERS.c.started.desc())
+    last = connection.execute(newest.offset(_KEPT_HANDOVERS).limit(1)).scalar()
+    limit = before - _KEEP_HANDOVERS
+    if last is not None:
+        limit = max(limit, float(last))
+    connection.execute(sa.delete(HANDOVERS).where(finished, HANDOVERS.c.started <= limit))
 
 
 def to_resend(

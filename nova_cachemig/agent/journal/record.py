@@ -35,6 +35,7 @@ RESPONSE_COLUMNS: Final = (
 """The columns that :func:`response_to_row` returns, in this order."""
 
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
+_DROPPED: Final = "responded; the body of the response is no longer kept"
 _LINES = 8  # flag: the record consists of lines
 
 
@@ -254,10 +255,15 @@ def response_from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> GuestRe
     if row["status"] is None:
         return None
     headers, data = row["response_headers"], bytes(row["response_body"] or b"")
+    dropped = row["response_body"] is None and row["response_spool"] is None
     if (key_id := row["response_key_id"]) is not None:
         name = (row["service"], row["position"], row["status"])
         encrypted = base64.b64decode(headers, validate=True)
         headers = cipher.decrypt(key_id, encrypted, _response_place(*name, "head"))
-        data = cipher.decrypt(key_id, data, _response_place(*name, "body"))
+        if row["response_body"] is not None:
+            data = cipher.decrypt(key_id, data, _response_place(*name, "body"))
+    if dropped and row["response_length"]:
+        pairs = (*load_headers(headers), ("cachemig-write", _DROPPED))
+        return GuestResponse(row["status"], pairs, Body())
     body = Body(data=data, spool=row["response_spool"], length=row["response_length"] or 0)
     return GuestResponse(row["status"], load_headers(headers), body)

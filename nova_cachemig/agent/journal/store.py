@@ -22,6 +22,7 @@ from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, qu
 from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
+from nova_cachemig.agent.journal.kept import KeptResponses
 from nova_cachemig.agent.journal.lock import DirectoryLock
 from nova_cachemig.agent.journal.owner import Owner
 from nova_cachemig.agent.journal.progress import ProgressLog
@@ -55,6 +56,7 @@ class Journal:
         self._conf = conf
         self.state_dir = Path(conf.agent.state_dir)
         self.failpoints = failpoints or Failpoints()
+        self._kept = KeptResponses(conf.journal.max_kept)
         self.spool = Spool(self.state_dir / "spool")
         self._progress = ProgressLog(self.state_dir / "progress.log")
         self._lock = DirectoryLock(self.state_dir)
@@ -116,6 +118,7 @@ class Journal:
                 owner.claim(connection, previous)
             keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
             recovered = recover(connection, progress, self.spool)
+            self._kept.load(connection)
         self._progress.reset(owner.generation)
         with self._engine.connect() as connection:
             orphans = self.spool.remove_orphans(queries.spool_names(connection))
@@ -229,6 +232,24 @@ class Journal:
             row = response_to_row(response, write.service, write.position, at, cipher)
         step = RecordResponse(write.service, write.position, row, recorded)
         self.writer.submit(step, can_wait=can_wait)
+        if keep and self._kept.add(write.service, response.body.length):
+            self._drop_responses(write.service)
+
+    def _drop_responses(self, service: str) -> None:
+        """Drop the oldest kept responses of a service that exceeds its budget."""
+        left, names = 0, list[str]()
+
+        def work(connection: sa.Connection) -> None:
+            nonlocal left
+            left, names[:] = self._kept.drop(connection, service)
+
+        def done(error: BaseException | None) -> None:
+            for name in names if error is None else ():
+                self._reader.submit(self.spool.remove, name)
+            if self._kept.dropped(service, 0 if error else left):
+                self._drop_responses(service)
+
+        self.writer.submit(Execute(work, done))
 
     async def quarantine(self, service: str, position: int, state: WriteState, note: str) -> None:
         """Put a write into quarantine; ``note`` tells the operator why. Raises JournalError."""
@@ -253,12 +274,14 @@ class Journal:
     async def delete_expired(self, older_than: float) -> int:
         """Delete the writes that ended before ``older_than`` (UNIX s), and their keys.
 
+        Also delete old records of finished handovers.
         Returns the number of deleted spool files.
         """
         names: list[str] = []
 
         def work(connection: sa.Connection) -> None:
             names[:] = queries.delete_expired(connection, micros(older_than))
+            queries.delete_old_handovers(connection, older_than)
 
         await self.run(work)
         for name in names:

@@ -6,7 +6,10 @@ import dataclasses
 import tempfile
 import unittest
 
+import sqlalchemy as sa
+
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
+from nova_cachemig.agent.journal.schema import HANDOVERS
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.model.handover import Decision, HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
@@ -43,6 +46,26 @@ class HandoverStoreTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([second], await store.unfinished())
         self.assertEqual([second, ended], await store.newest(5))
         self.assertEqual([second], await store.newest(1))
+
+    async def test_finished_handovers_are_deleted_after_a_while(self) -> None:
+        await self.opened()
+        self.addAsyncCleanup(self.journal.close)
+        day = 86400.0
+        rows = [
+            {"instance": "uuid", "request": f"r{n}", "started": n * day, "unfinished": n == 0,
+             "record": "{}"} for n in range(1200)
+        ]  # fmt: skip
+        await self.journal.run(lambda connection: connection.execute(sa.insert(HANDOVERS), rows))
+
+        async def kept() -> list[int]:
+            query = sa.select(HANDOVERS.c.started).order_by(HANDOVERS.c.started)
+            found = await self.journal.read(lambda c: c.execute(query).scalars().all())
+            return [round(started / day) for started in found]
+
+        await self.journal.delete_expired(1.0)
+        self.assertEqual([0, *range(200, 1200)], await kept())
+        await self.journal.delete_expired(1200 * day)
+        self.assertEqual([0, *range(1111, 1200)], await kept())
 
     async def test_a_record_that_takes_over_another_id_replaces_it(self) -> None:
         store = await self.opened()

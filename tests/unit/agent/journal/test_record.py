@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal import record
-from nova_cachemig.agent.journal.cipher import Cipher, DecryptionError
+from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
@@ -192,3 +192,13 @@ class EncryptedRecordTest(unittest.TestCase):
             return
         with self.assertRaises(DecryptionError):
             response_from_row(row | {"position": asked}, self.cipher)
+
+    def test_a_body_that_was_dropped(self) -> None:
+        response = GuestResponse(201, (("x", "1"),), Body.of(b"made"))
+        for cipher in (CLEAR, self.cipher):
+            row = response_to_row(response, "shop", 2, 1, cipher)
+            row |= {"service": "shop", "position": 2, "response_body": None}
+            found = response_from_row(row, cipher)
+            assert found is not None
+            self.assertEqual((201, "1", b""), (found.status, found.header("x"), found.body.data))
+            self.assertIn("no longer kept", found.header("cachemig-write") or "")

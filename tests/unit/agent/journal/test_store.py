@@ -86,6 +86,29 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         await self.journal.delete_expired(1e12)
         self.assertIsNone(await self.journal.find("shop", 1))
 
+    async def test_the_oldest_kept_responses_lose_their_bodies(self) -> None:
+        await self.opened(max_kept=1000)
+        body = Body.of(b"x" * 300)
+        for position in range(1, 11):
+            await self.accept(write(position))
+            response = GuestResponse(201, (("x", "1"),), body)
+            self.journal.log_sent(write(position))
+            self.journal.log_response(write(position), response)
+            record = self.journal.record_response
+            await self.wait(record, write(position), response, keep=True, can_wait=False)
+        await self.journal.run(lambda _connection: None)  # which the last deletion precedes
+        found = [await self.journal.find("shop", position) for position in range(1, 11)]
+        kept = [one.response.body.length for one in found if one and one.response]
+        self.assertEqual(10, len(kept))
+        self.assertTrue(0 < sum(kept) <= 1000, kept)
+        self.assertEqual(sorted(kept), kept)
+        assert found[0] is not None and found[0].response is not None
+        self.assertEqual((201, "1"), (found[0].response.status, found[0].response.header("x")))
+        self.assertIn("no longer kept", found[0].response.header("cachemig-write") or "")
+        await self.journal.close()
+        await self.opened(max_kept=1000)
+        self.assertEqual({"shop": sum(kept)}, dict(self.journal._kept._bytes))
+
     async def test_a_crash_leaves_the_state_in_the_progress_log(self) -> None:
         await self.opened()
         for position, method in enumerate(("POST", "PUT", "POST", "POST"), 1):
