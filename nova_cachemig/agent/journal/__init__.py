@@ -12,9 +12,10 @@ An accepted write is applied once and in order, although there is no fsync betwe
   ``[journal] send_window`` writes at a time. While the guest is reachable it is committed together
   with the acceptance, so it costs no extra fsync.
 * Before a write is sent, and again when its response arrives, the agent appends an entry to the
-  *progress log*, a file that is never synced. A crash of the agent loses none of these entries, so
-  only the writes in flight may have been applied without a recorded response. A power failure may
-  lose entries; the boot id shows that it happened. Then every write up to the send limit without a
-  response may have been applied. Those that must not be sent twice are *in doubt*.
+  *progress log*, a file that is synced only when the agent stops. A crash of the agent loses none
+  of these entries, so only the writes in flight may have been applied without a recorded response.
+  A power failure may lose entries; the first line of the log shows that. Then every write up to the
+  send limit without a response may have been applied. Those that must not be sent twice are *in
+  doubt*.
 * A response is committed before the client sees it.
 """

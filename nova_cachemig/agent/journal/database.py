@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
@@ -20,6 +20,13 @@ LOG = logging.getLogger(__name__)
 # Pages (4 KiB each) of the write-ahead log after which SQLite checkpoints it into the database
 # file. The default of 1000 does so every few hundred milliseconds under load.
 _CHECKPOINT_PAGES = 4000
+# Arguments of the drivers. In seconds, except tcp_user_timeout: milliseconds without the peer's
+# acknowledgement. PyMySQL's also limit one statement, and an upgrade may take a while.
+_TIMEOUTS: Final[dict[str, dict[str, int]]] = {
+    "psycopg2": {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10,
+                 "keepalives_interval": 5, "keepalives_count": 2},
+    "pymysql": {"connect_timeout": 5, "read_timeout": 60, "write_timeout": 60},
+}  # fmt: skip
 _CAUSE_LENGTH = 200  # characters of an error's text
 
 
@@ -50,6 +57,7 @@ def create_engine(url: str) -> sa.Engine:
         engine.hide_parameters = True
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _durable_sqlite)
+        event.listen(engine, "do_connect", _limit_waits)
         with engine.connect():
             return engine
     except (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError) as exc:
@@ -76,6 +84,12 @@ def cause_of(exc: BaseException) -> str:
         text = str(exc)
     first = text.strip().partition("\n")[0]
     return f"{first[:_CAUSE_LENGTH] or 'no reason given'} ({type(exc).__name__})"
+
+
+def _limit_waits(dialect: sa.Dialect, _record: Any, _args: Any, parameters: Any) -> None:
+    """Let a server that has vanished from the network be noticed; the URL may say otherwise."""
+    for name, value in _TIMEOUTS.get(dialect.driver, {}).items():
+        parameters.setdefault(name, value)
 
 
 def _durable_sqlite(dbapi: Any, _record: Any) -> None:

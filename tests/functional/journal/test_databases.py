@@ -173,6 +173,21 @@ class ServerCase(MigrationCase):
             mine = [name for name in taken if name.startswith(f"c{n}-")]
             self.assertEqual(sorted(mine, key=lambda name: int(name.split("-")[1])), mine)
 
+    def test_a_server_that_vanishes_is_noticed(self) -> None:
+        engine = database.create_engine(self.url)
+        self.addCleanup(engine.dispose)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            if engine.dialect.name == "postgresql":
+                found = driver.info.dsn_parameters
+                self.assertEqual("10000", found["tcp_user_timeout"])
+                self.assertEqual("5", found["connect_timeout"])
+            else:
+                self.assertEqual((60, 60, 5), (
+                    driver._read_timeout, driver._write_timeout, driver.connect_timeout
+                ))  # fmt: skip
+
     def test_a_second_agent_does_not_start(self) -> None:
         asyncio.run(self.second_agent())
 
