@@ -8,6 +8,7 @@ the journal holds a write, the reads of its keys wait (the map ``pending``).
 from __future__ import annotations
 
 import asyncio
+import collections
 from collections.abc import Collection, Mapping, Sequence
 
 from oslo_log import log
@@ -22,6 +23,48 @@ MAX_EPOCHS = 5000
 """Pages with an epoch. HAProxy finds the entry to edit by a linear search of the map."""
 
 
+MAX_EXACT = 2000
+"""Entries of one service in the map of pending keys. HAProxy removes one by a linear search, in the
+thread that serves all clients. Further keys share :data:`names.BUCKETS` entries, which hold also
+reads of other keys."""
+
+
+class PendingKeys:
+    """The entries of one service in the map of pending keys. No I/O."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._entries: dict[str, str] = {}  # pending key -> its entry
+        self._users: collections.Counter[str] = collections.Counter()  # keys by entry
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def mark(self, key: str, *, on: bool) -> str:
+        """Set or remove a key; return the entry that may have changed."""
+        if on and key not in self._entries:
+            exact = len(self._users) < MAX_EXACT
+            entry = (names.pending_key if exact else names.pending_bucket)(self._service, key)
+            self._entries[key] = entry
+            self._users[entry] += 1
+            return entry
+        if not on and key in self._entries:
+            entry = self._entries.pop(key)
+            self._users[entry] -= 1
+            if not self._users[entry]:
+                del self._users[entry]
+            return entry
+        return self._entries.get(key) or names.pending_key(self._service, key)
+
+    def has(self, entry: str) -> bool:
+        """Whether a key uses this entry."""
+        return entry in self._users
+
+    def entries(self) -> set[str]:
+        """Return all entries, with the one by which no write overtakes the journal."""
+        return {*self._users, names.journal_key(self._service)} if self._users else set()
+
+
 class BarrierMaps:
     """The maps ``epochs`` and ``pending`` of all services in a handover."""
 
@@ -30,23 +73,21 @@ class BarrierMaps:
         self._pending = pending
         self._epochs = epochs
         self._lock = asyncio.Lock()
-        self._keys: dict[str, set[str]] = {}  # service -> its entries in the map of pending keys
+        self._keys: dict[str, PendingKeys] = {}  # by service
 
     async def update(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
         await self._renew_epochs(service, stale)
-        hashed = {names.pending_key(service, key): on for key, on in pending.items()}
         async with self._lock:
-            keys = self._keys.setdefault(service, set())
-            keys.update(key for key, on in hashed.items() if on)
-            keys.difference_update(key for key, on in hashed.items() if not on)
+            keys = self._keys.setdefault(service, PendingKeys(service))
+            touched = {keys.mark(key, on=on) for key, on in pending.items()}
+            edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
+            # While this key is set, the edge lets no write overtake the journal.
+            edits[names.journal_key(service)] = "1" if keys else None
             if not keys:
                 del self._keys[service]
-            # While this key is set, the edge lets no write overtake the journal.
-            edits = {names.journal_key(service): "1" if keys else None}
-            edits |= {key: "1" if on else None for key, on in hashed.items()}
             await self._pending.update(edits)
 
     async def replace(
@@ -56,15 +97,13 @@ class BarrierMaps:
         for write in ended:
             await self._renew_epochs(write.service, {write.host: write.urls})
         async with self._lock:
-            self._keys = {
-                service: {names.pending_key(service, key) for key in keys}
-                for service, keys in pending.items()
-                if keys
-            }
-            wanted = {key for keys in self._keys.values() for key in keys}
-            wanted |= {names.journal_key(service) for service in self._keys}
-            explained = {names.pending_key(w.service, key) for w in ended for key in _keys(w)}
-            explained |= {names.journal_key(write.service) for write in ended}
+            self._keys = {}
+            for service, keys in pending.items():
+                self._keys[service] = PendingKeys(service)
+                for key in keys:
+                    self._keys[service].mark(key, on=True)
+            wanted = {entry for keys in self._keys.values() for entry in keys.entries()}
+            explained = {entry for write in ended for entry in _entries(write)}
             if not self._pending.entries.keys() <= wanted | explained:
                 # The earlier agent died between two steps of a write, and its pages are not known.
                 LOG.info("the edge held reads of unknown writes: clearing the cache")
@@ -93,14 +132,17 @@ class BarrierMaps:
     async def end(self, service: str) -> None:
         """Remove the service's entries. The last handover's end clears both maps."""
         async with self._lock:
-            keys = self._keys.pop(service, set())
+            keys = self._keys.pop(service, PendingKeys(service))
             if self._states.entries:
-                await self._pending.remove(*keys, names.journal_key(service))
+                await self._pending.remove(*keys.entries(), names.journal_key(service))
             else:
                 self._keys.clear()
                 await self._pending.clear()
                 await self._epochs.clear()
 
 
-def _keys(write: EndedWrite) -> tuple[str, ...]:
-    return held_reads(write.urls[0], write.client)
+def _entries(write: EndedWrite) -> set[str]:
+    keys = PendingKeys(write.service)
+    for key in held_reads(write.urls[0], write.client):
+        keys.mark(key, on=True)
+    return keys.entries()

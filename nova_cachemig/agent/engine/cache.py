@@ -29,10 +29,10 @@ PARAMETERS = {
     "workspace_client": "128k",
     "workspace_backend": "128k",
     # The limits of HAProxy.
-    "http_max_hdr": "192",
-    "http_req_hdr_len": "16k",
+    "http_max_hdr": "320",
+    "http_req_hdr_len": "32k",
     "http_req_size": "48k",
-    "http_resp_hdr_len": "16k",
+    "http_resp_hdr_len": "32k",
     "http_resp_size": "48k",
     "vsl_space": "8m",
 }

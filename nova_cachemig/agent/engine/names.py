@@ -39,6 +39,15 @@ def page_key(service: str, host: str, url: str) -> str:
     return _hash(encode_service(service), host.lower(), url)
 
 
+BUCKETS = 256
+"""Entries that :func:`pending_bucket` can return for one service."""
+
+
+def pending_bucket(service: str, key: str) -> str:
+    """Return the map key that many pending keys of the service share."""
+    return f"{encode_service(service)}|{pending_key(service, key)[:2]}"
+
+
 def pending_key(service: str, key: str) -> str:
     """Return the map key of a pending key ``url:/path?query`` or ``client:address``."""
     kind, colon, value = key.partition(":")

@@ -19,6 +19,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_TURN_WAIT = 500
 """Milliseconds that a read waits at most until the guest has fewer reads to respond to."""
 
+MAX_HEAD = 24000
+"""Bytes of a request's URL and header fields. HAProxy refuses more than 28,672 with 400."""
+
+MAX_HEADERS = 256
+"""Header fields of a request."""
+
 MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs")
 
 
@@ -80,6 +86,8 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "sockets": {**sockets, "intake": intake_socket},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
+        "max_head": MAX_HEAD,
+        "max_headers": MAX_HEADERS,
         "status_prefix": STATUS_PREFIX,
         "log_length": MAX_LINE_LENGTH,
         "log_format": LOG_FORMAT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nova_cachemig.model.phase import EdgeState
-from tests.functional.engine.rig import EngineCase
+from tests.functional.engine.rig import SERVICE, EngineCase
 
 
 class Barrier(EngineCase):
@@ -74,3 +74,17 @@ class Barrier(EngineCase):
             urls = [f"/p{n}" for n in range(start, start + 400)]
             await self.invalidate("shop.example", urls)
         self.assertNotEqual(before.body, (await self.get("/a")).body)
+
+    async def test_with_very_many_pending_keys_each_still_holds(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        many = {f"url:/many/{n}": True for n in range(5_000)}
+        await self.engine.update_barrier(SERVICE, {}, many)
+        for key, url in (("url:/late", "/late"), ("client:127.0.0.1", "/any")):
+            await self.set_pending(key, True)
+            waiting = asyncio.create_task(self.get(url))
+            await self.holding(1)
+            await self.engine.update_barrier(SERVICE, {}, dict.fromkeys(many, False))
+            await self.holding(1)
+            await self.set_pending(key, False)
+            self.assertEqual(200, (await waiting).status)
+            await self.engine.update_barrier(SERVICE, {}, many)

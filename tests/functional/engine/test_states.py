@@ -7,7 +7,7 @@ import asyncio
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.write import STATUS_PREFIX
 from tests.functional.engine.rig import SERVICE, EngineCase
-from tests.functional.engine.servers import Response, fetch, until
+from tests.functional.engine.servers import Response, fetch, read_head, until
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 
@@ -225,6 +225,55 @@ class Writes(EngineCase):
         await self.flip(EdgeState.REPLAY)
         for page, task in zip(pages, waiting, strict=False):
             self.assertNotEqual(before[page], (await task).body)
+
+
+class Leniency(EngineCase):
+    """A request that passes without a handover passes in one."""
+
+    async def in_each_state(self, expected: int, url: str, **kwargs: object) -> None:
+        for state in (EdgeState.PASS, EdgeState.ARMED, EdgeState.REPLAY):
+            for method in ("GET", "POST"):
+                with self.subTest(state=state, method=method):
+                    await self.flip(state)
+                    response = await self.get(url, method=method, timeout=10, **kwargs)
+                    self.assertEqual(expected, response.status)
+
+    async def test_many_header_fields(self) -> None:
+        await self.in_each_state(200, "/a", headers={f"X-{n}": "1" for n in range(250)})
+
+    async def test_a_large_cookie(self) -> None:
+        await self.in_each_state(200, "/a", headers={"Cookie": "c=" + "x" * 16_000})
+
+    async def test_a_long_url(self) -> None:
+        await self.in_each_state(200, "/a?" + "x" * 16_000)
+
+    async def test_the_limits(self) -> None:
+        await self.in_each_state(431, "/a", headers={f"X-{n}": "1" for n in range(270)})
+        await self.in_each_state(431, "/a?" + "x" * 24_500)
+        large = {f"X-{n}": "x" * 9_300 for n in range(2)}
+        await self.in_each_state(200, "/a?" + "x" * 5_000, headers=large)
+
+    async def test_http_1_0_without_host(self) -> None:
+        for state in (EdgeState.PASS, EdgeState.ARMED, EdgeState.SHIELDED, EdgeState.REPLAY):
+            for request in (
+                b"GET /a HTTP/1.0\r\n\r\n",
+                b"PUT /a HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
+            ):
+                if (state, request[:1]) == (EdgeState.SHIELDED, b"G"):
+                    continue  # held
+                with self.subTest(state=state, request=request):
+                    await self.flip(state)
+                    reader, writer = await asyncio.open_connection(*self.edge)
+                    writer.write(request)
+                    self.assertIn("200", (await read_head(reader))[0])
+                    writer.close()
+
+    async def test_grpc_over_http_1_1_and_grpc_web_are_writes(self) -> None:
+        await self.flip(EdgeState.SHIELDED)
+        for kind in ("application/grpc", "application/grpc+proto", "application/grpc-web+proto"):
+            headers = {"Content-Type": kind}
+            response = await self.get("/w", method="POST", body=b"x", headers=headers, timeout=5)
+            self.assertEqual("intake", response.headers["x-from"])
 
 
 class StatusUrls(EngineCase):

@@ -19,15 +19,19 @@ local function is_pending(txn, name)
     return key ~= nil and pending:lookup(key) ~= nil
 end
 
+local function read_is_pending(txn)
+    return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
+        or is_pending(txn, "txn.url_bucket") or is_pending(txn, "txn.client_bucket")
+end
+
 -- For each kind of request: whether it must still wait.
 local function read_waits(txn, mode)
-    return (mode == "shielded" and agent_is_up(txn))
-        or is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
+    return (mode == "shielded" and agent_is_up(txn)) or read_is_pending(txn)
 end
 
 local waits = {
     page = function(txn)  -- while shielded, Varnish decides whether to hold it
-        return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
+        return read_is_pending(txn)
     end,
     held = read_waits,
     read = read_waits,

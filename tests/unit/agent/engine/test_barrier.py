@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.engine import names
-from nova_cachemig.agent.engine.barrier import MAX_EPOCHS, BarrierMaps
+from nova_cachemig.agent.engine.barrier import MAX_EPOCHS, MAX_EXACT, BarrierMaps
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.model.effects import EndedWrite
 from tests.unit.agent.engine.test_maps import FakeAdmin
@@ -103,3 +103,18 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await again.replace({"s": {"url:/a"}}, [])
         await again.end("s")
         self.assertEqual(set(), self.pending())
+
+    async def test_very_many_keys_share_few_entries(self) -> None:
+        keys = [f"url:/{number}" for number in range(5_000)]
+        await self.barrier.update("s", {}, dict.fromkeys(keys, True))
+        self.assertLessEqual(len(self.pending()), MAX_EXACT + names.BUCKETS + 1)
+        self.assertIn(names.pending_key("s", keys[0]), self.pending())
+        self.assertIn(names.pending_bucket("s", keys[-1]), self.pending())
+        again = BarrierMaps(*self.maps.values())
+        await again.replace({"s": set(keys)}, [])
+        self.assertLessEqual(len(self.pending()), MAX_EXACT + names.BUCKETS + 1)
+        await self.barrier.update("s", {}, dict.fromkeys(keys[:-1], False))
+        last = names.pending_bucket("s", keys[-1])
+        self.assertIn(last, self.pending())
+        await self.barrier.update("s", {}, {keys[-1]: False})
+        self.assertNotIn(last, self.pending())
