@@ -96,7 +96,7 @@ class PrometheusSource(Source):
             if response.status_code in {_UNAUTHORIZED, _FORBIDDEN}:  # their body is usually no JSON
                 error = AccessError if response.status_code == _UNAUTHORIZED else SourceError
                 raise error(f"{response.status_code} {response.reason_phrase}")
-            body = response.json()
+            body = _json(response)
             if body.get("status") != "success":
                 raise SourceError(f"{response.status_code} {body.get('error', body)!s:.200}")
             if body["data"]["resultType"] != "matrix":
@@ -137,3 +137,15 @@ class PrometheusSource(Source):
                 raise ValueError(f"prometheus_host_pattern finds no host in {label!r}")
             host = canonical(found["host"])
         return self._names.get(host, host)
+
+
+def _json(response: httpx.Response) -> Any:
+    """Parse the body; raises SourceError. Errors of Prometheus are JSON, those of a proxy not."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as exc:
+        location, _, _ = response.headers.get("Location", "").partition("?")  # it may have secrets
+        raise SourceError(
+            f"{response.status_code} {response.reason_phrase}, and no JSON: check [telemetry] "
+            "prometheus_url" + (f". It redirects to {location}" if location else "")
+        ) from exc

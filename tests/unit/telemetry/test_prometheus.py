@@ -166,6 +166,23 @@ class ResponseTest(Case):
             with self.subTest(response=response), self.assertRaises(SourceError):
                 self.source(lambda form, response=response: response).poll(NOW - 60, NOW)
 
+    def test_what_is_not_json_is_named_by_its_status(self) -> None:
+        moved = {"Location": "https://prometheus/login?state=secret"}
+        for code, headers, text in (
+            (200, {}, "200 OK, and no JSON: check [telemetry] prometheus_url"),
+            (404, {}, "404 Not Found, and no JSON: check [telemetry] prometheus_url"),
+            (
+                301,
+                moved,
+                "301 Moved Permanently, and no JSON: check [telemetry] prometheus_url. "
+                "It redirects to https://prometheus/login",
+            ),
+        ):
+            with self.subTest(code), self.assertRaises(SourceError) as caught:
+                found = httpx.Response(code, headers=headers, text="<html>")
+                self.source(lambda form, found=found: found).check(NOW)
+            self.assertEqual(text, str(caught.exception))
+
     def test_refused_credentials_are_named_as_such(self) -> None:
         for code, text in ((401, "401 Unauthorized"), (403, "403 Forbidden")):
             source = self.source(lambda _, code=code: httpx.Response(code, text="<html>"))
