@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import socket
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, Final
 
 import oslo_messaging
@@ -61,11 +62,25 @@ def transport(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.RPCTransp
     return oslo_messaging.get_rpc_transport(conf, url=rabbit.own_url(parsed))
 
 
-def require_url(conf: cfg.ConfigOpts, url: str | None = None) -> None:
-    """Raise cfg.Error if no message bus is configured: oslo.messaging would try localhost."""
+def parse_url(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.TransportURL:
+    """Parse ``url``; None: [DEFAULT] transport_url. Raises ValueError, which the operator sees."""
     try:
         parsed = oslo_messaging.TransportURL.parse(conf, url)
     except oslo_messaging.InvalidTransportURL as exc:
+        raise ValueError(str(exc)) from exc
+    except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError) as exc:
+        raise ValueError("write $$ for a dollar sign") from exc
+    drivers = metadata.entry_points(group="oslo.messaging.drivers").names
+    if parsed.transport not in drivers:
+        raise ValueError(f"no message bus has the scheme {parsed.transport}://, write rabbit://")
+    return parsed
+
+
+def require_url(conf: cfg.ConfigOpts, url: str | None = None) -> None:
+    """Raise cfg.Error if no message bus is configured: oslo.messaging would try localhost."""
+    try:
+        parsed = parse_url(conf, url)
+    except ValueError as exc:
         raise cfg.Error(f"transport_url is not valid: {exc}") from exc
     if parsed.transport in rabbit.REPLACED and not parsed.hosts:
         raise cfg.Error(

@@ -102,11 +102,17 @@ class RpcClient:
 
         def work() -> Any:
             options = {} if version is None else {"version": version}
-            prepared = self._connected().prepare(retry=0, timeout=limit, **options)
+            try:
+                client = self._connected()
+            except Exception as exc:  # of oslo.messaging, its driver, or the configuration
+                raise BusError(f"{method}: {type(exc).__name__}: {_first_line(exc)}") from exc
+            prepared = client.prepare(retry=0, timeout=limit, **options)
             return prepared.call(ctxt, method, **arguments)
 
         try:
             return self._calls.run(work, limit)
+        except BusError:
+            raise
         except Exception as exc:
             raise self._error(exc, method, limit) from exc
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import amqp
-import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging._drivers import amqp as oslo_amqp
 from oslo_messaging._drivers import common, impl_rabbit
 
-from nova_cachemig.rpc import rabbit
+from nova_cachemig.rpc import bus, rabbit
 
 _GROUP: Final = "oslo_messaging_rabbit"
 _TIMEOUT: Final = 1.5
@@ -58,10 +57,7 @@ def settings(conf: cfg.ConfigOpts, url: str | None) -> Settings | None:
     """
     for options in (impl_rabbit.rabbit_opts, oslo_amqp.amqp_opts):
         conf.register_opts(options, group=_GROUP)
-    try:
-        parsed = oslo_messaging.TransportURL.parse(conf, url)
-    except (oslo_messaging.InvalidTransportURL, ValueError) as exc:
-        raise ValueError(str(exc)) from exc
+    parsed = bus.parse_url(conf, url)
     if parsed.transport not in {*rabbit.REPLACED, rabbit.ENTRY_POINT}:
         return None
     if not parsed.hosts:

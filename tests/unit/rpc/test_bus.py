@@ -2,7 +2,9 @@ import enum
 import json
 import math
 import socket
+import tempfile
 import unittest
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -33,6 +35,29 @@ class Unreachable(unittest.TestCase):
             "login: check user, password, vhost and TLS",
             found,
         )
+
+
+class Url(unittest.TestCase):
+    def test_what_is_wrong_with_it_is_one_sentence(self) -> None:
+        for url, words in (
+            ("rabit://a:secret@h/", "no message bus has the scheme rabit://, write rabbit://"),
+            ("nonsense", "No scheme specified"),
+            ("rabbit://a:secret@h:port/", "'port'"),
+            ("rabbit://a:secret@[::1/", "Invalid IPv6 URL"),
+        ):
+            with self.subTest(url), self.assertRaises(cfg.Error) as caught:
+                bus.require_url(cfg.ConfigOpts(), url)
+            self.assertRegex(str(caught.exception), f"^transport_url is not valid: .*{words}$")
+
+    def test_a_dollar_sign_in_the_password(self) -> None:
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "nova-cachemig.conf")
+        path.write_text("[DEFAULT]\ntransport_url = rabbit://a:hid$den@h/\n")
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(path)])
+        with self.assertRaises(cfg.Error) as caught:
+            bus.require_url(conf)
+        text = "transport_url is not valid: write $$ for a dollar sign"
+        self.assertEqual(text, str(caught.exception))
 
 
 class Primitives(unittest.TestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import unittest
-from typing import Any
+from unittest import mock
 
 import amqp
 import oslo_messaging
@@ -26,11 +26,8 @@ class RpcClientTest(OnFakeBus):
     def failing(self, error: Exception) -> Exception:
         """The exception of a call when oslo.messaging raises ``error``."""
         client = self.rpc("cache1", 0.5)
-
-        def fail() -> Any:
-            raise error
-
-        client._connected = fail  # type: ignore[method-assign]
+        transport = mock.Mock(**{"prepare.side_effect": error})
+        client._connected = lambda: transport  # type: ignore[method-assign]
         with self.assertRaises((UnreachableError, RefusedError)) as caught:
             client.call("ping", {})
         self.assertNotIn("\n", str(caught.exception))
@@ -62,6 +59,18 @@ class RpcClientTest(OnFakeBus):
         self.addCleanup(client.close, 0.1)
         with self.assertRaisesRegex(BusError, "ping: no connection to the message bus"):
             client.call("ping", {})
+
+    def test_a_url_that_cannot_be_used_is_an_error_of_the_bus(self) -> None:
+        for url, words in (
+            ("rabit://a:b@h/", "DriverLoadFailure: .* 'rabit'"),
+            ("nonsense", "InvalidTransportURL: No scheme"),
+            ("rabbit://a:b@h:port/", "ValueError: .*'port'"),
+        ):
+            target = bus.target(self.topic, "1.0")
+            client = RpcClient(new_conf(), target, peer="agent", url=url, timeout=2.0)
+            self.addCleanup(client.close, 0.1)
+            with self.subTest(url), self.assertRaisesRegex(BusError, f"^ping: {words}"):
+                client.call("ping", {})
 
     def test_errors_of_the_server(self) -> None:
         trace = "no such host\nTraceback (most recent call last):"

@@ -36,5 +36,5 @@ class SettingsTest(unittest.TestCase):
 
     def test_another_bus_and_no_bus(self) -> None:
         self.assertIsNone(link.settings(new_conf(), "fake://"))
-        for url in (None, "rabbit://", "nonsense"):
+        for url in (None, "rabbit://", "nonsense", "rabit://u:p@r1/", "rabbit://u:p@r1:port/"):
             self.assertRaises(ValueError, link.settings, new_conf(), url)
