@@ -118,7 +118,8 @@ def _hosts(wire: Mapping[str, Any], levels: int) -> dict[str, HostLoad]:
     columns = zip(*peaks, strict=True) if levels else ([()] * len(names))
     hosts = {}
     for name, mean, peak in zip(names, means, columns, strict=True):
-        hosts[str(name)] = HostLoad(_load(mean) * unit, _rising([_load(x) * unit for x in peak]))
+        loads = [_load(_load(x) * unit) for x in (mean, *peak)]
+        hosts[str(name)] = HostLoad(loads[0], _rising(loads[1:]))
     return hosts
 
 

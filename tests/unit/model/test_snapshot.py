@@ -91,6 +91,10 @@ class Wire(unittest.TestCase):
             with self.subTest(wire=wire), self.assertRaises(SnapshotError):
                 Snapshot.from_wire(wire)  # type: ignore[arg-type]
 
+    def test_load_beyond_floats_is_refused(self) -> None:
+        with self.assertRaisesRegex(SnapshotError, "not a finite"):
+            Snapshot.from_wire(snapshot().to_wire() | {"unit": 1e308})
+
     @given(
         st.dictionaries(
             st.sampled_from(sorted(snapshot().to_wire())),
