@@ -134,17 +134,17 @@ class Scenario(unittest.TestCase):
         If RabbitMQ stops during a migration, Nova loses its call to the conductor. It then calls
         the migration failed, although the guest runs at the destination.
         """
-        return status["status"] == "ACTIVE" and bool(cls._domains(status["host"]))
+        return status["status"] == "ACTIVE" and bool(cls.domains(status["host"]))
 
     @classmethod
-    def _domains(cls, host):
+    def domains(cls, host):
         return cls.cloud.on(host, *VIRSH, "list", "--name").split()
 
     @classmethod
     def _destroy_all(cls):
         for host in json.loads((STATE / "cloud.json").read_text())["hosts"]:
             if host.startswith("compute"):
-                for name in cls._domains(host):
+                for name in cls.domains(host):
                     cls.cloud.on(host, *VIRSH, "destroy", name)
 
     def setUp(self):
