@@ -28,7 +28,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nova_cachemig.agent.journal import incarnation
@@ -184,13 +184,15 @@ class ProgressLog:
         finally:
             os.close(fd)
 
-    def reset(self, generation: int = 0) -> None:
-        """Empty the log, whose content is recorded in the database by now. Raises OSError.
+    def reset(self, generation: int = 0, sent: Iterable[tuple[str, int]] = ()) -> None:
+        """Drop all entries, which are recorded in the database by now. Raises OSError.
 
-        ``generation``: of this agent.
+        ``generation``: of this agent. ``sent``: the writes, as service and position, that recovery
+        has found sent and that will be sent again. The guest may still process them, and the next
+        agent must know this if this one dies soon.
         """
         self._generation = generation
-        self._entries.clear()
+        self._entries = {(name, place): _entry(_SENT, name, place) for name, place in sent}
         self._rewrite()
 
     def close(self, *, sync: bool = False) -> None:

@@ -40,6 +40,11 @@ class Recovered:
     damaged: tuple[str, ...] = ()
     ended: tuple[EndedWrite, ...] = ()  # those with a response, and those in doubt
 
+    def sent_before(self) -> list[tuple[str, int]]:
+        """Return service and position of the writes that will be sent again."""
+        parts = [name.rpartition("/") for name in self.resent]
+        return [(service, int(position)) for service, _, position in parts]
+
     def may_be_in_flight(self, service: str) -> bool:
         """Whether the guest may still be processing writes that were sent before the crash."""
         return any(name.rpartition("/")[0] == service for name in (*self.resent, *self.in_doubt))

@@ -119,7 +119,7 @@ class Journal:
             keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
             recovered = recover(connection, progress, self.spool)
             self._kept.load(connection)
-        self._progress.reset(owner.generation)
+        self._progress.reset(owner.generation, recovered.sent_before())
         with self._engine.connect() as connection:
             orphans = self.spool.remove_orphans(queries.spool_names(connection))
         if orphans:

@@ -228,6 +228,10 @@ class DamageTest(unittest.TestCase):
 
 
 class MayBeInFlightTest(unittest.TestCase):
+    def test_names_of_services_may_contain_slashes(self) -> None:
+        found = Recovered(resent=("a/b/1", "shop/7"), in_doubt=("shop/8",))
+        self.assertEqual([("a/b", 1), ("shop", 7)], found.sent_before())
+
     def test_of_this_service_only(self) -> None:
         found = Recovered(resent=("a/b/1",), in_doubt=("shop/7",))
         for name, wanted in (("a/b", True), ("shop", True), ("a", False), ("sho", False)):

@@ -127,6 +127,17 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         rows = await self.journal.waiting("shop", 0, 9)
         self.assertEqual([2, 4], [row[POSITION] for row in rows])
 
+    async def test_a_second_crash_still_finds_what_the_guest_may_process(self) -> None:
+        await self.opened()
+        for position in (1, 2):
+            await self.accept(write(position, "PUT"))
+        self.journal.log_sent(write(1, "PUT"))
+        for _crash in range(2):
+            await self.journal.close()
+            await self.opened()
+            self.assertEqual((("shop/1",), 2), (self.recovered.resent, self.recovered.waiting))
+            self.assertTrue(self.recovered.may_be_in_flight("shop"))
+
     async def test_orphaned_spool_files_are_deleted_at_the_start(self) -> None:
         await self.opened()
         files = [self.journal.spool.create() for _ in range(2)]
