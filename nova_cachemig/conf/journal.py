@@ -94,10 +94,10 @@ _INTAKE = [
     ),
     cfg.Opt(
         "max_body",
-        type=Size(minimum=1),
-        default="1g",
+        type=Size(),
+        default="0",
         help="Size of the largest body that is accepted, in bytes, or with k, m or g. A larger "
-        "one gets 413.",
+        "one gets 413. 0: only max_waiting_bytes and the disk limit it.",
     ),
     cfg.IntOpt(
         "max_waiting",
@@ -110,8 +110,8 @@ _INTAKE = [
         "max_waiting_bytes",
         type=Size(minimum=1),
         default="4g",
-        help="Limit of the total size of the bodies of such writes, in bytes, or with k, m or g. "
-        "Related: max_waiting.",
+        help="Limit of the total size of the bodies of such writes, in bytes, or with k, m or g, "
+        "including those that are arriving. A larger body gets 413. Related: max_waiting.",
     ),
     cfg.FloatOpt(
         "hold_timeout",
@@ -123,10 +123,11 @@ _INTAKE = [
     ),
     cfg.FloatOpt(
         "body_timeout",
-        default=60.0,
+        default=3600.0,
         min=0.1,
         help="Seconds without a byte from a client that sends a request after which the agent "
-        "closes the connection. Nothing of the request is accepted.",
+        "closes the connection. Nothing of the request is accepted. After 10 seconds without a "
+        "byte, no room is reserved for the rest of the body. Related: [engine] client_timeout.",
     ),
 ]
 

@@ -6,14 +6,15 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from oslo_config import cfg
 
 from nova_cachemig.agent.intake import keys, status
+from nova_cachemig.agent.intake.admission import Admission, Arrival
 from nova_cachemig.agent.intake.http import (
     CLIENT,
+    RETRY_AFTER,
     SERVICE,
     RequestHead,
     Response,
@@ -33,7 +34,6 @@ from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
 
 LOG = logging.getLogger(__name__)
 
-_RETRY_AFTER: Final = ("retry-after", "1")
 # Seconds for which a client waits although a 202 is due: because it prefers a 202, or because
 # hold_timeout has passed and the database does not respond.
 _PROMPT: Final = 1.0
@@ -51,6 +51,7 @@ class RequestHandler:
         self._journal = journal
         self._conf = conf.journal
         self._intakes = intakes
+        self.admission = Admission(journal, conf)
         self.refused = 0
         self._stopping: asyncio.Future[None] | None = None
         self._keeping: set[asyncio.Task[None]] = set()
@@ -73,34 +74,23 @@ class RequestHandler:
 
     def _refusal(self, head: RequestHead) -> Response | None:
         length = head.length or 0
-        if length > self._conf.max_body:
-            return self.too_large()
+        if length > self.admission.max_body:
+            return self.admission.too_large()
         if head.url.startswith(status.PREFIX):
             return None
         intake = self._intakes.get(head.get(SERVICE) or "")
         if intake is None:
             detail = "This node does not accept writes of this service."
-            return problem_response(503, detail, _RETRY_AFTER)
-        if intake.queue.is_full(length, self._conf.max_waiting, self._conf.max_waiting_bytes):
-            detail = "Too many writes wait for the server. This write was not accepted."
-            return problem_response(503, detail, _RETRY_AFTER)
-        if not self._journal.has_room():
-            detail = "The disk is full. This write was not accepted."
-            return problem_response(503, detail, _RETRY_AFTER)
-        return None
+            return problem_response(503, detail, RETRY_AFTER)
+        return self.admission.refusal(intake, length)
 
-    def arrival(self, head: RequestHead) -> Callable[[], None]:
-        """A request that :meth:`refuse` has let pass is arriving, until the result is called.
+    def arrival(self, head: RequestHead) -> Arrival | None:
+        """Reserve space for a request that :meth:`refuse` has let pass; None if it needs none.
 
-        A release of the service waits for such requests.
+        The caller must end the arrival when the request is accepted or refused.
         """
         intake = self._intakes.get(head.get(SERVICE) or "")
-        return intake.arrival() if intake is not None else lambda: None
-
-    def too_large(self) -> Response:
-        """Return the refusal of a body over the limit."""
-        detail = f"The body exceeds {self._conf.max_body} bytes. This write was not accepted."
-        return problem_response(413, detail, close=True)
+        return None if intake is None else Arrival(self.admission, intake, head.length or 0)
 
     async def handle(self, head: RequestHead, body: Body) -> Response | HeldClient:
         """Handle a request that :meth:`refuse` has let pass.
@@ -115,7 +105,7 @@ class RequestHandler:
                 return await self._reject(body, await self._status_response(service, head))
             if intake is None:
                 detail = "This node no longer accepts writes of this service."
-                return await self._reject(body, problem_response(503, detail, _RETRY_AFTER))
+                return await self._reject(body, problem_response(503, detail, RETRY_AFTER))
             key = head.get(keys.HEADER)
             if key is None:
                 return await self._accept(intake, head, body, None)
@@ -123,7 +113,7 @@ class RequestHandler:
         except JournalError as exc:
             LOG.error("Refused a request for %s: %s", service, exc)
             detail = "The journal cannot be read now. This request was not accepted."
-            return await self._reject(body, problem_response(503, detail, _RETRY_AFTER))
+            return await self._reject(body, problem_response(503, detail, RETRY_AFTER))
 
     async def _reject(self, body: Body, response: Response) -> Response:
         if body.spool is not None:
@@ -235,7 +225,7 @@ class RequestHandler:
         except NotAccepted as exc:
             intake.barrier.release_reads(host, head.url, client, (), lambda: None)
             LOG.error("%s", exc)
-            refusal = problem_response(503, "This write was not accepted.", _RETRY_AFTER)
+            refusal = problem_response(503, "This write was not accepted.", RETRY_AFTER)
             return await self._reject(body, refusal)
         self._journal.failpoints.hit("acknowledged")
         held = HeldClient(intake, write.position, response, respond_async)
@@ -326,7 +316,7 @@ class RequestHandler:
                                   ("cache-control", "no-store"))  # fmt: skip
         facts = {"state": found.state.value, "accepted_at": found.accepted_at}
         if found.state is WriteState.ACCEPTED:
-            return json_response(202, facts, _RETRY_AFTER)
+            return json_response(202, facts, RETRY_AFTER)
         return json_response(200, facts)
 
     async def _secret(self, service: str) -> bytes | None:
@@ -340,7 +330,7 @@ def _accepted_response(held: HeldClient) -> Response:
     url = status.url_of(held.intake.secret, held.position)
     extra = (("preference-applied", "respond-async"),) if held.respond_async else ()
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
-    return json_response(202, facts, ("location", url), _RETRY_AFTER, *extra)
+    return json_response(202, facts, ("location", url), RETRY_AFTER, *extra)
 
 
 def _unknown_response(intake: ServiceIntake, position: int) -> Response:

@@ -15,6 +15,8 @@ from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers
 SERVICE = "x-cachemig-service"
 CLIENT = "x-cachemig-client"
 OURS = "x-cachemig-"
+RETRY_AFTER: Final = ("retry-after", "1")
+"""A header field of refusals that may pass."""
 _ASYNC: Final = "respond-async"
 _NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 

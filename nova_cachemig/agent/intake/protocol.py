@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
 
 import httptools
 
+from nova_cachemig.agent.intake.admission import Arrival
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import SERVICE, RequestHead, Response, problem_response
 from nova_cachemig.agent.intake.upload import Upload
@@ -26,11 +27,10 @@ class ConnectionOwner(Protocol):
     """The server that accepted a connection, as the connection uses it."""
 
     handler: RequestHandler
-    max_body: int  # bytes
     connections: set[IntakeProtocol]
 
-    def upload(self) -> Upload:
-        """Start receiving a body."""
+    def upload(self, service: str) -> Upload:
+        """Start receiving a body for a service."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
@@ -49,7 +49,7 @@ class IntakeProtocol(asyncio.Protocol):
         self._writable.set()
         self._lingering = False  # refused: the rest of the input is discarded
         self._holding = False  # the write is accepted, the response not yet there
-        self._end_arrival: Callable[[], None] = lambda: None
+        self._arrival: Arrival | None = None
         self._is_last = False  # what follows the current request is not HTTP, or came too early
         self.last_byte_at = self._loop.time()
         self._reset()
@@ -129,8 +129,8 @@ class IntakeProtocol(asyncio.Protocol):
         if refusal is not None:
             self._refuse(refusal)
             return
-        self._upload = self._server.upload()
-        self._end_arrival = self._server.handler.arrival(self._head)
+        self._upload = self._server.upload(self._head.get(SERVICE) or "")
+        self._arrival = self._server.handler.arrival(self._head)
         if (self._head.get("expect") or "").lower() == "100-continue" and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -138,12 +138,24 @@ class IntakeProtocol(asyncio.Protocol):
         if self._upload is None:
             return
         due = self._upload.add(data)
-        if self._upload.length > self._server.max_body:
+        refusal = self._refusal_of(data, self._upload.length)
+        if refusal is not None:
             self._drop_upload()
-            self._refuse(self._server.handler.too_large())
+            self._refuse(refusal)
         elif due and self._flushing is None and self._transport is not None:
             self._transport.pause_reading()
             self._flushing = self._loop.create_task(self._flush(self._upload))
+
+    def _refusal_of(self, data: bytes, length: int) -> Response | None:
+        admission = self._server.handler.admission
+        if length > admission.max_body:
+            return admission.too_large()
+        return None if self._arrival is None else self._arrival.receive(len(data))
+
+    def _end_arrival(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            arrival.end()
 
     def on_message_complete(self) -> None:
         if self._lingering or self._head is None or self._upload is None:
@@ -276,6 +288,11 @@ class IntakeProtocol(asyncio.Protocol):
     def stalled(self, since: float) -> bool:
         """Whether a request is incomplete and no byte arrived after ``since`` (loop time)."""
         return self._reading and self.last_byte_at < since and self._flushing is None
+
+    def yield_room(self) -> None:
+        """Reserve no more room than the body takes by now: the client has stalled."""
+        if self._arrival is not None:
+            self._arrival.stall()
 
     def close(self) -> None:
         """Close the connection; an incomplete request is dropped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.protocol import IntakeProtocol
-from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.agent.intake.upload import MemoryBudget, Upload
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.spool import Spool
 
 LOG = logging.getLogger(__name__)
 
 _BACKLOG = 4096  # unaccepted connections: the edge opens many at the switchover
+_MEMORY = 64 << 20  # bytes of bodies in memory; above it, they go to the spool immediately
+_SERVICE_MEMORY = 16 << 20  # of one service
+_PATIENCE = 10.0  # seconds without a byte until the rest of a body is no longer reserved
 
 
 class IntakeServer:
@@ -29,7 +33,6 @@ class IntakeServer:
         self, conf: cfg.ConfigOpts, handler: RequestHandler, spool: Spool, path: Path
     ) -> None:
         self.handler = handler
-        self.max_body: int = conf.journal.max_body
         self.connections: set[IntakeProtocol] = set()
         self._threshold: int = conf.journal.spool_threshold
         self._body_timeout: float = conf.journal.body_timeout
@@ -38,6 +41,10 @@ class IntakeServer:
         self._server: asyncio.Server | None = None
         self._watchdog: asyncio.Task[None] | None = None  # closes stalled connections
         self._tasks: set[asyncio.Task[None]] = set()
+        self._memory = MemoryBudget(_MEMORY)
+        self._budgets: weakref.WeakValueDictionary[str, MemoryBudget] = (
+            weakref.WeakValueDictionary()
+        )
 
     async def start(self) -> None:
         """Listen. Raises JournalError if the socket cannot be created."""
@@ -71,9 +78,12 @@ class IntakeServer:
             connection.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def upload(self) -> Upload:
-        """Start receiving a body."""
-        return Upload(self._spool, self._threshold)
+    def upload(self, service: str) -> Upload:
+        """Start receiving a body for a service."""
+        budget = self._budgets.get(service)
+        if budget is None:
+            budget = self._budgets[service] = MemoryBudget(_SERVICE_MEMORY, self._memory)
+        return Upload(self._spool, self._threshold, budget)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
@@ -85,9 +95,11 @@ class IntakeServer:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(self._body_timeout / 4, 5.0))
-            since = loop.time() - self._body_timeout
+            now = loop.time()
             for connection in tuple(self.connections):
-                if connection.stalled(since):
+                if connection.stalled(now - _PATIENCE):
+                    connection.yield_room()
+                if connection.stalled(now - self._body_timeout):
                     LOG.info(
                         "Closing a connection whose request stalled for %s s", self._body_timeout
                     )

@@ -26,22 +26,10 @@ class ServiceIntake:
         self._journal = journal
         self.barrier = barrier
         self.secret = secret
+        self.uploads = 0  # requests that are arriving
+        self.upload_bytes = 0  # reserved for their bodies
         # digest of a key → fingerprint of the request with it that is being accepted
         self.keys: dict[str, str] = {}
-
-    def arrival(self) -> Callable[[], None]:
-        """Count a request as arriving, until the returned function is called."""
-        self.queue.arriving += 1
-        ended = False
-
-        def end() -> None:
-            nonlocal ended
-            if not ended:
-                ended = True
-                self.queue.arriving -= 1
-                self.queue.notify()
-
-        return end
 
     def on_response(
         self, write: AcceptedWrite, response: GuestResponse | None, release: Callable[[], None]

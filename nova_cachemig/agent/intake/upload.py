@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from nova_cachemig.agent.journal.spool import Spool, SpoolFile
 from nova_cachemig.model.write import Body
+
+_LEAST: Final = 4096  # bytes that stay in memory in any case: a file costs more
+
+
+class MemoryBudget:
+    """Counts the bytes of all bodies in memory, of the agent or of one service."""
+
+    def __init__(self, limit: int, whole: MemoryBudget | None = None) -> None:
+        """``whole``: the budget that this one is part of."""
+        self._limit = limit
+        self._whole = whole
+        self.used = 0  # bytes
+
+    def add(self, size: int) -> None:
+        """Count bytes, or fewer of them."""
+        self.used += size
+        if self._whole is not None:
+            self._whole.add(size)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether bodies must leave the memory."""
+        return self.used > self._limit or (self._whole is not None and self._whole.exceeded)
 
 
 class Upload:
     """One body. Its methods do their blocking work in a thread."""
 
-    def __init__(self, spool: Spool, threshold: int) -> None:
+    def __init__(self, spool: Spool, threshold: int, budget: MemoryBudget) -> None:
         self._spool = spool
         self._threshold = threshold
+        self._budget = budget
         self._chunks: list[bytes] = []
         self._pending = 0  # bytes in memory
         self._file: SpoolFile | None = None
@@ -24,17 +49,25 @@ class Upload:
         self._chunks.append(data)
         self._pending += len(data)
         self.length += len(data)
-        return self._pending > self._threshold
+        self._budget.add(len(data))
+        least = min(self._threshold, _LEAST)
+        return self._pending > (least if self._budget.exceeded else self._threshold)
 
     async def flush(self) -> None:
         """Move the bytes in memory to the spool file. Raises OSError."""
-        chunks, self._chunks, self._pending = self._chunks, [], 0
-        await asyncio.to_thread(self._write, b"".join(chunks))
+        chunks, size = self._chunks, self._pending
+        self._chunks, self._pending = [], 0
+        try:
+            await asyncio.to_thread(self._write, b"".join(chunks))
+        finally:
+            self._budget.add(-size)
 
     async def seal(self) -> Body:
         """Return the complete body. A spool file is synced. Raises OSError."""
         if self._file is None and self._pending <= self._threshold:
             chunks, self._chunks = self._chunks, []
+            self._budget.add(-self._pending)
+            self._pending = 0
             return Body.of(b"".join(chunks))
         await self.flush()
         file, self._file = self._file, None  # from here on the write owns the file
@@ -49,6 +82,8 @@ class Upload:
         """Drop the body: the write is not accepted."""
         file, self._file = self._file, None
         self._chunks.clear()
+        self._budget.add(-self._pending)
+        self._pending = 0
         if file is not None:
             await asyncio.to_thread(file.delete)
 

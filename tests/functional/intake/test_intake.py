@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
@@ -283,6 +284,62 @@ class IntakeTest(IntakeCase):
             for expected in (202, 202, 503):
                 response = await http.post("/x", headers=later, content=b"z" * 1000)
                 self.assertEqual(expected, response.status_code)
+
+    async def test_uploads_together_do_not_pass_the_limits(self) -> None:
+        """20 uploads whose heads arrive before any body."""
+        for limits, framing, expected in (
+            ({"max_waiting": 8}, b"Content-Length: 100000\r\n\r\n", 8),
+            ({"max_waiting_bytes": 1_000_000}, b"Content-Length: 100000\r\n\r\n", 10),
+            ({"max_waiting_bytes": 1_000_000}, b"Transfer-Encoding: chunked\r\n\r\n", 10),
+        ):
+            await self.begin(send=False, **limits)
+            connections = [await self.connect() for _ in range(20)]
+            for _, writer in connections:
+                writer.write(HEAD + b"Prefer: respond-async\r\n" + framing)
+                await writer.drain()
+            await asyncio.sleep(0.1)
+            for _, writer in connections:
+                with contextlib.suppress(ConnectionError):
+                    body = b"x" * 100_000
+                    chunked = b"186a0\r\n" + body + b"\r\n0\r\n\r\n"
+                    writer.write(body if b"Length" in framing else chunked)
+                    await writer.drain()
+            statuses = [(await self.response(reader))[0] for reader, _ in connections]
+            counts = await self.writes.counts("shop")
+            with self.subTest(limits, framing=framing):
+                self.assertEqual({202, 503}, {*statuses})
+                self.assertEqual(statuses.count(202), counts.waiting)
+                if b"Length" in framing:  # of a chunked body, pieces may reach the limit
+                    self.assertEqual(expected, counts.waiting)
+                self.assertLessEqual(counts.waiting, expected)
+            await self.writes.stop()
+            self.directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    async def test_many_stalled_uploads_leave_the_memory(self) -> None:
+        await self.begin(send=False)
+        connections = []
+        for _ in range(400):
+            reader, writer = await asyncio.open_unix_connection(self.writes.intake_socket)
+            connections.append((reader, writer))
+            writer.write(HEAD + b"Content-Length: 60001\r\n\r\n" + b"x" * 60_000)
+            await writer.drain()
+        memory = self.writes._server._memory
+        async with asyncio.timeout(20):
+            while memory.used > (16 << 20) + 400 * 4096:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for _, writer in connections:
+            writer.write(b"y")
+        await reached(self.writes, "accepted", 400)
+        self.assertEqual(0, memory.used)
+        for _, writer in connections:
+            writer.transport.abort()
+
+    async def test_a_body_above_one_gibibyte_is_not_refused(self) -> None:
+        await self.begin()
+        for length, expected in ((1 << 30) + 1, 100), ((4 << 30) + 1, 413):
+            reader, writer = await self.connect()
+            writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length)
+            self.assertEqual(expected, (await self.response(reader))[0])
 
     async def test_no_space_on_disk(self) -> None:
         await self.begin(min_free=1 << 62)

@@ -24,8 +24,13 @@ class JournalOptions(ConfTest):
         self.assertEqual((2 << 20, 0), (conf.journal.max_body, conf.journal.min_free))
         self.assertEqual(64 << 10, conf.journal.spool_threshold)
         self.assertEqual(4 << 30, conf.journal.max_waiting_bytes)
+        self.assertEqual(0, self.read("").journal.max_body)
+
+    def test_a_client_may_stall_as_long_as_without_the_agent(self) -> None:
+        conf = self.read("")
+        self.assertEqual(conf.engine.client_timeout, conf.journal.body_timeout)
 
     def test_bounds(self) -> None:
-        for line in ("spool_threshold = 32m", "max_body = 0", "max_body = large", "pipeline = 0"):
+        for line in ("spool_threshold = 32m", "max_body = -1", "max_body = large", "pipeline = 0"):
             with self.subTest(line), self.assertRaises(cfg.Error):
                 self.read(f"[journal]\n{line}\n")

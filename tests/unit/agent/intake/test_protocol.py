@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import unittest
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,24 @@ class MemoryUpload:
         self.cancelled = True
 
 
+class Arrival:
+    """Counts the bytes that its handler has room for."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.stalls = 0
+
+    def receive(self, size: int) -> Response | None:
+        self.handler.room -= size
+        return None if self.handler.room >= 0 else problem_response(503, "full", close=True)
+
+    def stall(self) -> None:
+        self.stalls += 1
+
+    def end(self) -> None:
+        self.handler.arriving -= 1
+
+
 class Handler:
     """Records requests, and responds with the body."""
 
@@ -46,23 +65,18 @@ class Handler:
         self.requests: list[tuple[RequestHead, bytes]] = []
         self.refusal: Response | None = None
         self.arriving = 0
+        self.arrivals: list[Arrival] = []
+        self.room = 1000  # bytes
+        self.admission = mock.Mock(max_body=50)
+        self.admission.too_large.return_value = problem_response(413, "too large", close=True)
 
     def refuse(self, head: RequestHead) -> Response | None:
         return self.refusal
 
-    def arrival(self, head: RequestHead) -> Callable[[], None]:
+    def arrival(self, head: RequestHead) -> Any:
         self.arriving += 1
-        ended: list[None] = []
-
-        def end() -> None:
-            if not ended:
-                ended.append(None)
-                self.arriving -= 1
-
-        return end
-
-    def too_large(self) -> Response:
-        return problem_response(413, "too large", close=True)
+        self.arrivals.append(Arrival(self))
+        return self.arrivals[-1]
 
     async def handle(self, head: RequestHead, body: Body) -> Response:
         self.requests.append((head, body.data))
@@ -70,15 +84,13 @@ class Handler:
 
 
 class Server:
-    max_body = 50
-
     def __init__(self) -> None:
         self.handler: Any = Handler()
         self.connections: set[IntakeProtocol] = set()
         self.uploads: list[MemoryUpload] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    def upload(self) -> Any:
+    def upload(self, service: str) -> Any:
         self.uploads.append(MemoryUpload())
         return self.uploads[-1]
 
@@ -162,6 +174,19 @@ class IntakeProtocolTest(unittest.TestCase):
         self.assertTrue(connection.server.uploads[0].cancelled)
         self.assertEqual([], connection.server.handler.requests)
 
+    def test_a_body_for_which_no_room_is_left(self) -> None:
+        async def run() -> Connection:
+            connection = Connection()
+            connection.server.handler.room = 25
+            chunk = b"14\r\n" + b"x" * 20 + b"\r\n"
+            await connection.feed(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk, chunk)
+            return connection
+
+        connection = asyncio.run(run())
+        self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 503"))
+        self.assertTrue(connection.server.uploads[0].cancelled)
+        self.assertEqual(0, connection.server.handler.arriving)
+
     def test_a_head_over_the_limit(self) -> None:
         connection = self.play(HEAD, *[b"x-a: " + b"y" * 1000 + b"\r\n"] * 70)
         self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 431"))
@@ -181,7 +206,10 @@ class IntakeProtocolTest(unittest.TestCase):
             before = connection.protocol.stalled(now)
             connection.protocol.data_received(HEAD + b"Content-Length: 3\r\n\r\n1")
             half_way = connection.protocol.stalled(now)
-            self.assertEqual(1, connection.server.handler.arriving)
+            handler = connection.server.handler
+            self.assertEqual(1, handler.arriving)
+            connection.protocol.yield_room()
+            self.assertEqual(1, handler.arrivals[0].stalls)
             await connection.feed(b"23")
             self.assertEqual(0, connection.server.handler.arriving)
             return before, half_way, connection.protocol.stalled(now)

@@ -40,6 +40,8 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
     async def begin(self) -> IntakeServer:
         handler: Any = mock.Mock(handle=self.handle)
         handler.refuse.return_value = None
+        handler.arrival.return_value = None
+        handler.admission.max_body = 1 << 30
         server = IntakeServer(self.conf, handler, self.spool, self.path)
         await server.start()
         self.addAsyncCleanup(server.stop, 0.0)

@@ -11,7 +11,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.agent.intake.upload import MemoryBudget, Upload
 from nova_cachemig.agent.journal.spool import Spool, SpoolFile
 from nova_cachemig.model.write import Body
 
@@ -24,12 +24,13 @@ class UploadTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.spool = Spool(Path(directory.name) / "spool")
         self.spool.prepare()
+        self.budget = MemoryBudget(1000)
 
     def files(self) -> list[Path]:
         return list(self.spool.directory.iterdir())
 
     async def receive(self, pieces: list[bytes]) -> Body:
-        upload = Upload(self.spool, THRESHOLD)
+        upload = Upload(self.spool, THRESHOLD, self.budget)
         for piece in pieces:
             if upload.add(piece):
                 await upload.flush()
@@ -48,10 +49,11 @@ class UploadTest(unittest.TestCase):
             self.assertEqual(whole, b"".join(self.spool.read(body.spool)))
             self.assertTrue(self.spool.intact(body))
         self.assertEqual(len(whole) > THRESHOLD, body.spool is not None)
+        self.assertEqual(0, self.budget.used)
 
     def test_a_cancelled_upload_leaves_no_file(self) -> None:
         async def cancelled() -> None:
-            upload = Upload(self.spool, THRESHOLD)
+            upload = Upload(self.spool, THRESHOLD, self.budget)
             self.assertTrue(upload.add(b"x" * 30))
             await upload.flush()
             self.assertEqual(1, len(self.files()))
@@ -59,6 +61,32 @@ class UploadTest(unittest.TestCase):
 
         asyncio.run(cancelled())
         self.assertEqual([], self.files())
+
+    def test_above_the_budget_bodies_go_to_files_early(self) -> None:
+        async def run() -> tuple[list[bool], int]:
+            agent = MemoryBudget(30_000)
+            uploads = [Upload(self.spool, 1 << 20, MemoryBudget(25_000, agent)) for _ in range(10)]
+            due = [upload.add(b"x" * 5000) for upload in uploads]
+            self.assertEqual(50_000, agent.used)
+            for upload, one in zip(uploads, due, strict=True):
+                if one:
+                    await upload.flush()
+            used = agent.used
+            for upload in uploads:
+                await upload.cancel()
+            self.assertEqual(0, agent.used)
+            return due, used
+
+        self.assertEqual(([False] * 6 + [True] * 4, 30_000), asyncio.run(run()))
+        self.assertEqual([], self.files())
+
+    def test_a_service_has_its_own_budget(self) -> None:
+        agent = MemoryBudget(1000)
+        one, other = MemoryBudget(100, agent), MemoryBudget(100, agent)
+        one.add(101)
+        self.assertEqual((True, False, False), (one.exceeded, other.exceeded, agent.exceeded))
+        agent.add(900)
+        self.assertTrue(other.exceeded)
 
     def test_a_file_that_cannot_be_synced_is_deleted(self) -> None:
         with (
