@@ -14,6 +14,8 @@ from nova_cachemig.agent.intake import keys, status
 from nova_cachemig.agent.intake.admission import Admission, Arrival
 from nova_cachemig.agent.intake.http import (
     CLIENT,
+    MAX_HOST,
+    MAX_METHOD,
     RETRY_AFTER,
     SERVICE,
     RequestHead,
@@ -78,6 +80,10 @@ class RequestHandler:
             return self.admission.too_large()
         if head.url.startswith(status.PREFIX):
             return None
+        if len(head.method) > MAX_METHOD:
+            return problem_response(501, f"The method has more than {MAX_METHOD} characters.")
+        if len(head.get("host") or "") > MAX_HOST:
+            return problem_response(400, f"The host has more than {MAX_HOST} characters.")
         intake = self._intakes.get(head.get(SERVICE) or "")
         if intake is None:
             detail = "This node does not accept writes of this service."

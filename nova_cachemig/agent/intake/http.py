@@ -17,6 +17,9 @@ CLIENT = "x-cachemig-client"
 OURS = "x-cachemig-"
 RETRY_AFTER: Final = ("retry-after", "1")
 """A header field of refusals that may pass."""
+# The widths of the journal's columns.
+MAX_METHOD: Final = 32
+MAX_HOST: Final = 512
 _ASYNC: Final = "respond-async"
 _NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 

@@ -12,13 +12,23 @@ import httptools
 
 from nova_cachemig.agent.intake.admission import Arrival
 from nova_cachemig.agent.intake.handler import RequestHandler
-from nova_cachemig.agent.intake.http import SERVICE, RequestHead, Response, problem_response
+from nova_cachemig.agent.intake.http import (
+    MAX_METHOD,
+    SERVICE,
+    RequestHead,
+    Response,
+    problem_response,
+)
 from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.model.headers import is_token
 from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
 _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers are smaller
+_PARSED: Final = frozenset(
+    {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT"}
+)
 _ALIVE: Final = "/alive"  # what the edge asks to learn whether the agent works
 _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
@@ -50,6 +60,9 @@ class IntakeProtocol(asyncio.Protocol):
         self._lingering = False  # refused: the rest of the input is discarded
         self._holding = False  # the write is accepted, the response not yet there
         self._arrival: Arrival | None = None
+        self._starting = True  # the next byte is a method's
+        self._start = b""  # the bytes of an incomplete method
+        self._method: str | None = None  # one that the parser does not know
         self._is_last = False  # what follows the current request is not HTTP, or came too early
         self.last_byte_at = self._loop.time()
         self._reset()
@@ -74,6 +87,8 @@ class IntakeProtocol(asyncio.Protocol):
         self.last_byte_at = self._loop.time()
         if self._lingering or self._is_last:
             return
+        if self._starting and self.task is None:
+            data = self._take_method(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -83,6 +98,23 @@ class IntakeProtocol(asyncio.Protocol):
                 self._is_last = True  # respond, then close: the client sends the rest again
             elif not self._lingering:  # if lingering, a callback has stopped the parser
                 self._refuse(problem_response(400, f"Not HTTP/1.1: {exc}", close=True))
+
+    def _take_method(self, data: bytes) -> bytes:
+        """Return the bytes for the parser; none until the method is complete.
+
+        llhttp knows a list of methods and refuses all others, but a guest may have its own. The
+        parser gets POST in their place, because the method does not change how a request ends.
+        """
+        self._start = (self._start + data).lstrip(b"\r\n")
+        word, space, rest = self._start.partition(b" ")
+        if not space and len(word) <= MAX_METHOD and b"\n" not in word:
+            return b""
+        data, self._start, self._starting = self._start, b"", False
+        self._method = None
+        if space and word not in _PARSED and is_token(method := word.decode("latin-1")):
+            self._method = method
+            data = b"POST " + rest
+        return data
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -118,7 +150,7 @@ class IntakeProtocol(asyncio.Protocol):
             self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        method = self._parser.get_method().decode("ascii")
+        method = self._method or self._parser.get_method().decode("ascii")
         self._head = RequestHead(
             method, self._url.decode("latin-1"), tuple(self._fields), self._is_connected
         )
@@ -161,6 +193,7 @@ class IntakeProtocol(asyncio.Protocol):
         if self._lingering or self._head is None or self._upload is None:
             return
         self._reading = False
+        self._starting = True
         keep_alive = self._parser.should_keep_alive()
         upload, self._upload = self._upload, None
         self.task = self._loop.create_task(self._respond(self._head, upload, keep_alive))
@@ -190,6 +223,7 @@ class IntakeProtocol(asyncio.Protocol):
         lines += [f"{name}: {value}" for name, value in kept if name != "expect"]
         self.task = None if self.task is None or self.task.cancel() else self.task
         self._parser = httptools.HttpRequestParser(self)
+        self._starting = True
         self.data_received("\r\n".join([*lines, "", ""]).encode("latin-1") + rest)
 
     async def _flush(self, upload: Upload) -> None:

@@ -11,7 +11,9 @@ import stat
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+from nova_cachemig.agent.intake import server
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
@@ -242,6 +244,15 @@ class IntakeTest(IntakeCase):
         self.assertEqual([b"body"], self.guest.bodies())
         self.assertNotIn("upgrade", self.guest.log[0].headers)
 
+    async def test_methods_that_the_parser_does_not_know(self) -> None:
+        await self.begin()
+        methods = ["BREW", "LABEL", "MKCALENDAR", "VERSION-CONTROL", "PROPPATCH", "MOVE"]
+        async with client(self.writes.intake_socket) as http:
+            for method in methods:
+                response = await http.request(method, "/x", content=b"1")
+                self.assertEqual(200, response.status_code, method)
+        self.assertEqual(methods, [taken.method for taken in self.guest.log])
+
     async def test_conflicting_framing_is_refused(self) -> None:
         await self.begin()
         for lines in (
@@ -316,20 +327,21 @@ class IntakeTest(IntakeCase):
             self.directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     async def test_many_stalled_uploads_leave_the_memory(self) -> None:
+        self.enterContext(mock.patch.object(server, "_SERVICE_MEMORY", 600_000))
         await self.begin(send=False)
         connections = []
-        for _ in range(400):
+        for _ in range(40):
             reader, writer = await asyncio.open_unix_connection(self.writes.intake_socket)
             connections.append((reader, writer))
             writer.write(HEAD + b"Content-Length: 60001\r\n\r\n" + b"x" * 60_000)
             await writer.drain()
         memory = self.writes._server._memory
         async with asyncio.timeout(20):
-            while memory.used > (16 << 20) + 400 * 4096:  # noqa: ASYNC110
+            while memory.used > 600_000 + 40 * 4096:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for _, writer in connections:
             writer.write(b"y")
-        await reached(self.writes, "accepted", 400)
+        await reached(self.writes, "accepted", 40)
         self.assertEqual(0, memory.used)
         for _, writer in connections:
             writer.transport.abort()

@@ -73,6 +73,8 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         for head, expected in (
             (request(content_length="11"), 413),
             (request(x_cachemig_service="other"), 503),
+            (request("M" * 33), 501),
+            (request(host="h" * 513), 400),
         ):
             refusal = self.handler.refuse(head)
             assert refusal is not None
@@ -81,7 +83,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         refusal = self.handler.refuse(request())
         assert refusal is not None
         self.assertEqual(503, refusal.status)
-        self.assertEqual(3, self.handler.refused)
+        self.assertEqual(5, self.handler.refused)
         self.assertIsNone(self.handler.refuse(request("GET", status.PREFIX + "x")))
 
     async def test_a_client_gets_the_guests_response(self) -> None:
@@ -122,11 +124,13 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
 
         with (
             self.assertLogs("nova_cachemig.agent.intake.handler", "WARNING") as logs,
-            mock.patch.object(handler, "_PROMPT", 0.01),
         ):
-            for run in (hangs, rejects):
+            for run, patience in ((hangs, 0.01), (rejects, 60.0)):
                 held = await self.held(request())
-                with mock.patch.object(self.journal, "run", run):
+                with (
+                    mock.patch.object(self.journal, "run", run),
+                    mock.patch.object(handler, "_PROMPT", patience),
+                ):
                     self.assertEqual(202, (await self.handler.wait_for_response(held)).status)
         self.assertIn("the database rejects it", logs.output[0])
         await self.respond(b"kept")

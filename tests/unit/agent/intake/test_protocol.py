@@ -161,6 +161,40 @@ class IntakeProtocolTest(unittest.TestCase):
         self.assertTrue(connection.wire.written.endswith(b"\r\n\r\n" + body))
         self.assertFalse(connection.wire.closed)
 
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.sampled_from(["BREW", "LABEL", "MKCALENDAR", "VERSION-CONTROL", "post", "P", "GETS"]),
+        st.lists(st.integers(0, 60), max_size=6),
+    )
+    def test_methods_that_the_parser_does_not_know(self, method: str, cuts: list[int]) -> None:
+        data = HEAD.replace(b"POST", method.encode()) + b"Content-Length: 2\r\n\r\nok"
+        ends = [*sorted(cuts), len(data)]
+        pieces = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        connection = self.play(*[piece for piece in pieces if piece])
+        ((head, body),) = connection.server.handler.requests
+        self.assertEqual((method, "/x", b"ok"), (head.method, head.url, body))
+
+    def test_each_request_of_a_connection_has_its_method(self) -> None:
+        async def run() -> list[str]:
+            connection = Connection()
+            for method in (b"BREW", b"PUT", b"LABEL", b"POST"):
+                head = HEAD.replace(b"POST", method)
+                await connection.feed(b"\r\n" + head + b"Content-Length: 1\r\n\r\n1")
+            return [head.method for head, _ in connection.server.handler.requests]
+
+        self.assertEqual(["BREW", "PUT", "LABEL", "POST"], asyncio.run(run()))
+
+    def test_an_unknown_method_with_an_upgrade(self) -> None:
+        head = HEAD.replace(b"POST", b"BREW") + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+        connection = self.play(head + b"Content-Length: 2\r\n\r\nok")
+        ((found, body),) = connection.server.handler.requests
+        self.assertEqual(("BREW", b"ok"), (found.method, body))
+
+    def test_what_is_no_method(self) -> None:
+        for data in (b"BR\x01W / HTTP/1.1\r\n\r\n", b"M" * 65, b"BREW\r\n\r\n", b"B(W / HTTP/1.1"):
+            connection = self.play(data)
+            self.assertTrue(connection.wire.written.startswith(b"HTTP/1.1 400"), data)
+
     def test_a_refused_request_gets_its_response_before_the_body(self) -> None:
         refusal = problem_response(503, "no")
         connection = self.play(HEAD + b"Content-Length: 9\r\n\r\n", b"123", refusal=refusal)
