@@ -141,7 +141,8 @@ class SelfCheck(unittest.TestCase):
     @mock.patch.object(server, "CHECK_TIMEOUT", 10.0)
     def test_a_server_that_receives_its_echo_goes_on_listening(self) -> None:
         self.served.start()
-        self.assertTrue(self.served._echo.heard.wait(5))
+        self.assertTrue(self.served.wait_listening(30))
+        self.assertTrue(self.served._echo.heard.wait(30))
         self.assertTrue(self.served.listening)
         self.assertEqual({}, self.served.faults.counts())
 
