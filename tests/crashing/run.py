@@ -167,11 +167,11 @@ class Run:
         migrating = asyncio.create_task(self._migrate(pipe))
         await self._wait(process, (self.kills + 1) * share)
         await asyncio.sleep(self._random.random() * 0.05)
-        if self._volume is not None:
-            self._volume.cut_power()
         if process.is_alive():
             process.kill()
             point = None
+        if self._volume is not None:
+            self._volume.cut_power()
         await asyncio.to_thread(process.join)
         if self._volume is not None:
             await asyncio.to_thread(self._restore, self._volume)

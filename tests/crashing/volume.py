@@ -40,7 +40,12 @@ class Volume:
         _run("mount", "-o", "loop", str(self._image), str(self.path))
 
     def cut_power(self) -> None:
-        """Let nothing reach the disk from now on; every write and sync fails."""
+        """Let nothing reach the disk from now on.
+
+        Kill the processes that use it immediately before. A sync that runs at this instant may
+        return success although its data is lost (seen with Linux 6.18), so no process must live
+        to tell anyone.
+        """
         fd = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
