@@ -23,6 +23,7 @@ from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.recovery import Recovered
 from nova_cachemig.agent.journal.retention import Cutoff
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.journal.upload import MemoryBudget
 from nova_cachemig.agent.ports import BarrierEngine, ComponentError, WriteCounts
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.agent.replay.sender import Sender
@@ -32,6 +33,7 @@ from nova_cachemig.model.write import WriteState
 
 LOG = logging.getLogger(__name__)
 
+_RESPONSE_MEMORY = 64 << 20  # bytes of responses' bodies in memory, of all services
 _DECISION_POLL = 2.0  # seconds between two searches for operators' decisions
 _STOP_TIMEOUT = 5.0  # seconds for the response to a write in flight when the agent stops
 _KEYED_WINDOW = 1024  # least window where a repeated write does no harm
@@ -69,6 +71,7 @@ class Writes:
         self._server = IntakeServer(
             conf, self._handler, self.journal.spool, Path(self.intake_socket)
         )
+        self._memory = MemoryBudget(_RESPONSE_MEMORY)
         self._opening = asyncio.Lock()
         self._upkeep_task: asyncio.Task[None] | None = None
 
@@ -127,7 +130,9 @@ class Writes:
                 await self._recover_barrier(service.name, barrier)
             intake = ServiceIntake(queue, barrier, state.secret, self.journal)
             delay = self._resume_delay(service.name)
-            sender = Sender(self.journal, queue, self._conf, intake.on_response, delay)
+            sender = Sender(
+                self.journal, queue, self._conf, intake.on_response, delay, self._memory
+            )
             self._senders[service.name] = sender
             self._intakes[service.name] = intake
             sender.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterator
 from typing import Final
 
 Headers = tuple[tuple[str, str], ...]
@@ -38,7 +39,10 @@ class Body:
     data: bytes = b""
     spool: str | None = None
     length: int = 0  # bytes
-    digest: bytes = b""  # of the content; set for a spool file only
+    digest: bytes = b""  # of the content; set for a request's spool file only
+    # Content of a spool file that is open already, and may be deleted meanwhile.
+    content: Iterator[bytes] | None = dataclasses.field(default=None, compare=False, repr=False)
+    lease: object = dataclasses.field(default=None, compare=False, repr=False)  # of memory
 
     @classmethod
     def of(cls, data: bytes) -> Body:

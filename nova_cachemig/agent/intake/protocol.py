@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final, Protocol, cast
 
 import httptools
@@ -19,7 +19,8 @@ from nova_cachemig.agent.intake.http import (
     Response,
     problem_response,
 )
-from nova_cachemig.agent.intake.upload import Upload
+from nova_cachemig.agent.journal.cipher import DecryptionError
+from nova_cachemig.agent.journal.upload import Upload
 from nova_cachemig.model.headers import is_token
 from nova_cachemig.model.write import Body
 
@@ -41,6 +42,9 @@ class ConnectionOwner(Protocol):
 
     def upload(self, service: str) -> Upload:
         """Start receiving a body for a service."""
+
+    def read(self, body: Body) -> Iterator[bytes]:
+        """Return the content of a response's spool file. The iterator blocks."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
@@ -300,8 +304,26 @@ class IntakeProtocol(asyncio.Protocol):
         data = b"" if bodiless else response.body.data
         self._transport.write(response.head(keep_alive=keep_alive, bodiless=bodiless) + data)
         await self._writable.wait()
+        if not bodiless and response.body.spool is not None:
+            await self._send_file(response.body)
         if not keep_alive and self._transport is not None:
             self._transport.close()
+
+    async def _send_file(self, body: Body) -> None:
+        """Send a body from a spool file. If the file ends early, so does the connection."""
+        chunks, left = self._server.read(body), body.length
+        try:
+            # Await nothing behind the last byte: the client may send its next request.
+            while left and (chunk := await asyncio.to_thread(next, chunks, b"")):
+                if self._transport is None:
+                    return
+                left -= len(chunk)
+                self._transport.write(chunk)
+                await self._writable.wait()
+        except (OSError, DecryptionError) as exc:
+            LOG.error("Cannot read the body of a response: %s", exc)
+        if left and self._transport is not None:
+            self._transport.abort()
 
     def _refuse(self, refusal: Response) -> None:
         """Respond immediately, and discard the rest of the connection's input."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.protocol import IntakeProtocol
-from nova_cachemig.agent.intake.upload import MemoryBudget, Upload
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.upload import MemoryBudget, Upload
+from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
@@ -84,6 +85,10 @@ class IntakeServer:
         if budget is None:
             budget = self._budgets[service] = MemoryBudget(_SERVICE_MEMORY, self._memory)
         return Upload(self._spool, self._threshold, budget)
+
+    def read(self, body: Body) -> Iterator[bytes]:
+        """Return the content of a response's spool file. The iterator blocks."""
+        return body.content or self._spool.read(body.spool or "")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""

@@ -78,7 +78,17 @@ class Spool:
 
         Blocking. Raises OSError or DecryptionError.
         """
-        with (self.directory / name).open("rb") as file:
+        yield from self._chunks((self.directory / name).open("rb"), name, first)
+
+    def open(self, name: str) -> Iterator[bytes]:
+        """Open the file now and return its chunks, although it may be deleted meanwhile.
+
+        Raises OSError; the iterator may raise OSError or DecryptionError.
+        """
+        return self._chunks((self.directory / name).open("rb"), name, 0)
+
+    def _chunks(self, file: BinaryIO, name: str, first: int) -> Iterator[bytes]:
+        with file:
             if name.endswith(_ENCRYPTED):
                 yield from frames.decrypted(self.cipher, name, file, first)
                 return

@@ -226,6 +226,8 @@ class Journal:
                     self._reader.submit(self.spool.remove, write.body.spool)
             self.failpoints.hit("marked")
             done(error)
+            if error is None and row is None and response.body.spool is not None:
+                self._reader.submit(self.spool.remove, response.body.spool)
 
         row: dict[str, Any] | None = None
         if keep:

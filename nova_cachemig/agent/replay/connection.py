@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from typing import Final, cast
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, cast
 
+from nova_cachemig.agent.journal.upload import Upload
 from nova_cachemig.agent.replay import retransmit
+from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.response import (
     NotHttp,
     Parsed,
@@ -19,7 +22,7 @@ from nova_cachemig.agent.replay.response import (
     not_http_response,
 )
 from nova_cachemig.model.service import Target
-from nova_cachemig.model.write import GuestResponse
+from nova_cachemig.model.write import NO_BODY, GuestResponse
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +33,8 @@ _TCP_INFO_UNACKED: Final = 24
 
 OnOutcome = Callable[[GuestResponse | BaseException], None]
 """Called with the response to a request, or with NotSent or ConnectionLost."""
+
+_BODY_LOST: Final = ("cachemig-write", "responded; its body could not be kept")
 
 # A guest that responds within this time gets the next write behind the one in flight.
 PROMPT: Final = 0.02  # seconds
@@ -52,16 +57,29 @@ class ConnectionLost(ConnectionError):
         self.oldest = oldest
 
 
+@dataclasses.dataclass(slots=True)
+class _Complete:
+    """A complete response that is still to be reported."""
+
+    on_outcome: OnOutcome
+    response: GuestResponse
+    sealed: bool = True  # else its body is still being written to a spool file
+
+
 class GuestConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     def __init__(
-        self, target: Target, max_response: int, sock: socket.socket | None = None
+        self,
+        target: Target,
+        max_response: int,
+        sock: socket.socket | None = None,
+        bodies: ResponseBodies | None = None,
     ) -> None:
         """``max_response``: bytes of a response's body that are kept.
 
         ``sock``: the transport's socket, which the transport closes. Without it, requests are not
-        sent as records.
+        sent as records. ``bodies``: see :class:`ResponseReader`.
         """
         self.target = target
         self._sock = sock  # a transport gives no access to the flags of send()
@@ -70,9 +88,11 @@ class GuestConnection(asyncio.Protocol):
         self.served = False  # the guest has responded on it
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader = ResponseReader(max_response, self._on_begin, self._on_response)
+        self._reader = ResponseReader(max_response, self._on_begin, self._on_response, bodies)
+        self._flushing: asyncio.Task[None] | None = None  # reading is paused meanwhile
+        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: collections.deque[OnOutcome] = collections.deque()
-        self._complete: list[tuple[OnOutcome, GuestResponse]] = []  # callbacks still to run
+        self._complete: collections.deque[_Complete] = collections.deque()  # callbacks to run
         self._began_at = 0.0  # loop time of the first byte of the response that is incomplete
         self._waiting_since = 0.0  # loop time since which the first response is due
         self._paused = 0  # requests without a response that were in flight at the last pause
@@ -269,7 +289,52 @@ class GuestConnection(asyncio.Protocol):
             self._end_with(not_http_response())
         except TooLarge:
             self._end_with(self._reader.cut("its body was too large to keep"))
+        transport = self._transport
+        if self._reader.flush_due and transport is not None and not transport.is_closing():
+            transport.pause_reading()
+            self._flushing = self._spawn(self._flush())
         self._run_callbacks()
+
+    async def _flush(self) -> None:
+        """Write a part of a large body to its spool file."""
+        upload = self._reader.upload
+        self._reader.flush_due = False
+        try:
+            if upload is not None:
+                await upload.flush()
+        except OSError as exc:
+            LOG.error("Cannot keep the body of a response: %s", exc)
+            self._end_with(self._reader.cut("its body could not be kept"))
+            self._run_callbacks()
+        finally:
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    async def _seal(self, complete: _Complete, upload: Upload) -> None:
+        """Complete a response whose body is in a spool file."""
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing})
+        headers = complete.response.headers
+        try:
+            await upload.flush()
+            body = await upload.seal()
+        except OSError as exc:
+            LOG.error("Cannot keep the body of a response: %s", exc)
+            body, headers = NO_BODY, (*headers, _BODY_LOST)
+        complete.response = GuestResponse(complete.response.status, headers, body)
+        complete.sealed = True
+        self._run_callbacks()
+
+    async def _cancel_upload(self, upload: Upload) -> None:
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing})
+        await upload.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name=f"response of {self.target.address}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _end_with(self, response: GuestResponse) -> None:
         """End the connection. The first request has a response: sent again, it would get the same.
@@ -278,7 +343,7 @@ class GuestConnection(asyncio.Protocol):
         """
         has_response = bool(self._waiting)
         if has_response:
-            self._complete.append((self._waiting.popleft(), response))
+            self._complete.append(_Complete(self._waiting.popleft(), response))
         self._fail_requests("the guest's response was cut", blame=not has_response)
         self.close()
 
@@ -288,9 +353,9 @@ class GuestConnection(asyncio.Protocol):
         Not while data is being parsed: an unsolicited response behind a complete one must not count
         as the response to a request that a callback sends.
         """
-        complete, self._complete = self._complete, []
-        for on_outcome, response in complete:
-            on_outcome(response)
+        while self._complete and self._complete[0].sealed:
+            complete = self._complete.popleft()
+            complete.on_outcome(complete.response)
 
     def eof_received(self) -> bool:
         self._reader.end()
@@ -316,6 +381,9 @@ class GuestConnection(asyncio.Protocol):
         With ``blame``, the oldest one may be why the connection broke.
         """
         self._keep_alive = False
+        upload, self._reader.upload = self._reader.upload, None
+        if upload is not None:  # the response is incomplete
+            self._spawn(self._cancel_upload(upload))
         sent = len(self._waiting) - len(self._outgoing) if processed else 0
         self._outgoing.clear()
         while self._waiting:
@@ -331,8 +399,10 @@ class GuestConnection(asyncio.Protocol):
             self._keep_alive = False  # an unsolicited response
 
     def _on_response(self, parsed: Parsed) -> None:
-        if not self._waiting:
-            return  # an unsolicited response
+        if not self._waiting:  # an unsolicited response
+            if parsed.upload is not None:
+                self._spawn(self._cancel_upload(parsed.upload))
+            return
         on_outcome = self._waiting.popleft()
         self.served = True
         self._keep_alive = self._keep_alive and parsed.keep_alive
@@ -344,7 +414,10 @@ class GuestConnection(asyncio.Protocol):
             self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
         self._waiting_since = self._began_at = now
         self._idle_timeout = parsed.idle_timeout or self._idle_timeout
-        self._complete.append((on_outcome, parsed.response))
+        complete = _Complete(on_outcome, parsed.response, sealed=parsed.upload is None)
+        self._complete.append(complete)
+        if parsed.upload is not None:
+            self._spawn(self._seal(complete, parsed.upload))
         if not self._keep_alive:
             # With "close" the guest does not process what follows: RFC 9112, section 9.6.
             self._fail_requests(

@@ -137,6 +137,8 @@ class InFlightWrites:
         # The guest still processes the first try. No write that must wait for it may overtake it.
         self._pool.release(connection, write)
         self._requeue(write, pause)
+        if response.body.spool is not None:
+            self._loop.run_in_executor(None, self._journal.spool.remove, response.body.spool)
 
     def _send_next(self, finished: AcceptedWrite, connection: guest.GuestConnection) -> None:
         """Send the next writes in one packet when a response arrives, in the simple case.

@@ -10,6 +10,7 @@ from typing import Final
 from oslo_config import cfg
 
 from nova_cachemig.agent.replay import sockets
+from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.ordering import may_pipeline
 from nova_cachemig.model.service import Target
@@ -34,8 +35,11 @@ _REFUSED_PAUSE: Final = 0.02  # seconds before the next attempt if the last one 
 class ConnectionPool:
     """Call it in the event loop's thread."""
 
-    def __init__(self, conf: cfg.ConfigOpts, name: str) -> None:
-        """``name``: the service's, for the log."""
+    def __init__(
+        self, conf: cfg.ConfigOpts, name: str, bodies: ResponseBodies | None = None
+    ) -> None:
+        """``name``: the service's, for the log. ``bodies`` keeps the responses' bodies."""
+        self._bodies = bodies
         self._name = name
         self._reuse_idle: float = conf.journal.reuse_idle
         self._response_timeout: float = conf.journal.response_timeout
@@ -189,6 +193,7 @@ class ConnectionPool:
             source=self._source,
             user_timeout=self._response_timeout,
             max_response=self._max_response,
+            bodies=self._bodies,
         )
 
     async def _wait_for_attempt(

@@ -252,13 +252,27 @@ class WriteQueue:
             self.responded += 1
             self.longest_wait = max(self.longest_wait, time.time() - write.accepted_at)
             waiter = self._waiters.pop(position, None)
-            on_response(write, response, lambda: _resolve(waiter, response))
+            for_client = self._opened(response) if waiter is not None else response
+            on_response(write, response, lambda: _resolve(waiter, for_client))
             self.notify()
 
         record()
         self._remove_in_flight(position)
         self._recording.add(position)
         self.notify()
+
+    def _opened(self, response: GuestResponse) -> GuestResponse:
+        """Open the body's spool file, because it is deleted if the journal does not keep it."""
+        if response.body.spool is None:
+            return response
+        try:
+            content = self._journal.spool.open(response.body.spool)
+        except OSError as exc:
+            LOG.error("Cannot read the body of a response: %s", exc)
+            lost = ("cachemig-write", "responded; its body could not be read")
+            return GuestResponse(response.status, (*response.headers, lost))
+        body = dataclasses.replace(response.body, content=content)
+        return dataclasses.replace(response, body=body)
 
     def finish_quarantined(self, write: AcceptedWrite | UnreadableWrite, public: str) -> None:
         """The write is quarantined, which is on disk: the queue goes on without it.

@@ -10,6 +10,8 @@ from typing import Final
 
 import httptools
 
+from nova_cachemig.agent.journal.upload import Upload
+from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.write import Body, GuestResponse
 
@@ -39,6 +41,7 @@ class Parsed:
     keep_alive: bool
     announces_close: bool  # with "Connection: close"
     idle_timeout: float | None  # seconds, from Keep-Alive
+    upload: Upload | None = None  # the body, if it is not in memory
 
 
 def not_http_response() -> GuestResponse:
@@ -60,14 +63,17 @@ class ResponseReader:
         max_response: int,
         on_begin: Callable[[], None],
         on_response: Callable[[Parsed], None],
+        bodies: ResponseBodies | None = None,
     ) -> None:
         """``max_response``: bytes of a response's body that are kept.
 
+        ``bodies`` decides which bodies are kept in memory; without it, all are.
         ``on_begin`` is called at a response's first byte, ``on_response`` at its end.
         """
         self._max_response = max_response
         self._on_response = on_response
         self._on_begin = on_begin
+        self._bodies = bodies
         self._parser = httptools.HttpResponseParser(self)
         if hasattr(self._parser, "set_dangerous_leniencies"):  # since httptools 0.7
             # Folded fields, Content-Length beside chunks, and LF without CR: proxies pass them.
@@ -121,6 +127,8 @@ class ResponseReader:
         self._overhead = 0  # bytes since the last part of a body, or since the response began
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
+        self.upload: Upload | None = None  # the body, if it is not in memory
+        self.flush_due = False  # flush the upload before the next bytes are fed
         self._length = 0
         self._fields = 0  # of the head, then of the trailers
         self._head_complete = False
@@ -149,7 +157,14 @@ class ResponseReader:
         self._length += len(data)
         if self._length > self._max_response:
             raise TooLarge
+        if self.upload is not None:
+            self.flush_due |= self.upload.add(data)
+            return
         self._body.append(data)
+        if self._bodies is not None and self._length > self._bodies.limit:
+            self.upload = self._bodies.upload()
+            self.flush_due = self.upload.add(b"".join(self._body))
+            self._body.clear()
 
     def on_message_complete(self) -> None:
         self._finish(keep_alive=self._parser.should_keep_alive())
@@ -165,11 +180,14 @@ class ResponseReader:
             self._reset()
             return
         self._interim = 0
+        data = b"".join(self._body)
+        body = Body.of(data) if self._bodies is None else self._bodies.in_memory(data)
         parsed = Parsed(
-            GuestResponse(status, end_to_end(self._headers), Body.of(b"".join(self._body))),
+            GuestResponse(status, end_to_end(self._headers), body),
             keep_alive,
             self._announces_close(),
             self._idle_timeout(),
+            self.upload,
         )
         self._reset()  # the connection's end must not count as another response
         self._on_response(parsed)

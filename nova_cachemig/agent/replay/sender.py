@@ -14,8 +14,10 @@ from typing import Final
 from oslo_config import cfg
 
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.journal.upload import MemoryBudget
 from nova_cachemig.agent.replay import connection as guest
 from nova_cachemig.agent.replay.attempts import Attempts
+from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.buffer import SendBuffer
 from nova_cachemig.agent.replay.inflight import MAX_UNRECORDED, InFlightWrites
 from nova_cachemig.agent.replay.pool import ConnectionPool
@@ -26,6 +28,7 @@ from nova_cachemig.model.write import AcceptedWrite
 
 LOG = logging.getLogger(__name__)
 
+_MEMORY: Final = 16 << 20  # bytes of responses' bodies in memory, of one service
 _DISK_PAUSE: Final = 0.2  # seconds before the next try if the progress cannot be logged
 _ERROR_PAUSE: Final = 1.0  # seconds before the next try after an error
 
@@ -40,10 +43,12 @@ class Sender:
         conf: cfg.ConfigOpts,
         on_response: OnResponse,
         resume_delay: float = 0.0,
+        memory: MemoryBudget | None = None,
     ) -> None:
         """``resume_delay``: seconds from the guest's return to the first write.
 
-        After a crash of the agent the guest may still be processing earlier writes.
+        After a crash of the agent the guest may still be processing earlier writes. ``memory``: of
+        the responses of all services.
         """
         self._resume_delay = resume_delay
         self._resume_timer: asyncio.TimerHandle | None = None
@@ -51,7 +56,9 @@ class Sender:
         self._queue = queue
         limits = (conf.journal.response_timeout, conf.journal.response_time)
         self._watch_interval: float = min(min(limits) / 4, 5.0)
-        self._pool = ConnectionPool(conf, queue.service.name)
+        budget = MemoryBudget(_MEMORY, memory)
+        bodies = ResponseBodies(journal.spool, conf.journal.spool_threshold, budget)
+        self._pool = ConnectionPool(conf, queue.service.name, bodies)
         self._quarantine = Quarantine(journal, queue, on_response)
         self._buffer = SendBuffer(queue, self._quarantine, journal.spool)
         self._inflight = InFlightWrites(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.model.service import Target
 
@@ -41,12 +42,17 @@ def _configure(sock: socket.socket, user_timeout: float) -> None:
 
 
 async def connect(
-    target: Target, *, source: str | None, user_timeout: float, max_response: int
+    target: Target,
+    *,
+    source: str | None,
+    user_timeout: float,
+    max_response: int,
+    bodies: ResponseBodies | None = None,
 ) -> GuestConnection:
     """Connect to ``target``, from the address ``source``. Raises OSError.
 
     The caller limits the time. ``user_timeout``: seconds for which TCP keeps unacknowledged bytes.
-    ``max_response``: bytes of a response's body that are kept.
+    ``max_response`` and ``bodies``: see :class:`ResponseReader`.
     """
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
@@ -57,7 +63,7 @@ async def connect(
             sock.bind((source, 0))
         await loop.sock_connect(sock, (target.address, target.port))
         _, protocol = await loop.create_connection(
-            lambda: GuestConnection(target, max_response, sock), sock=sock
+            lambda: GuestConnection(target, max_response, sock, bodies), sock=sock
         )
     except BaseException:
         sock.close()

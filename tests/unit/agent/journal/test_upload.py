@@ -11,8 +11,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.intake.upload import MemoryBudget, Upload
 from nova_cachemig.agent.journal.spool import Spool, SpoolFile
+from nova_cachemig.agent.journal.upload import MemoryBudget, Upload
 from nova_cachemig.model.write import Body
 
 THRESHOLD = 20
