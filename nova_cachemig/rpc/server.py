@@ -237,6 +237,7 @@ class RpcServer:
             deliverable = False
         except Exception as exc:  # of oslo.messaging, the driver, or the deadline
             bus_works = _NO_EXCHANGE in str(exc)
+            deliverable = not bus_works
             if not bus_works:
                 why = f"{remedy(exc)} ({_short(exc)})"
         if deliverable and self._echo.heard.wait(CHECK_TIMEOUT):
