@@ -29,7 +29,7 @@ class JournalTest(ManageCase):
         out = self.succeeds("journal", "list", "-f", "json")
         self.assertEqual(["shop/1", "shop/2"], [one["write"] for one in json.loads(out)])
         self.succeeds("journal", "list", "--service", "shop", "--waiting")
-        states = ["in_doubt", "damaged"]
+        states = ["in_doubt", "damaged", "resend"]
         self.assertEqual(
             [(states, None, None, False), ([*states, "accepted"], "shop", None, False)],
             self.review.asked,
