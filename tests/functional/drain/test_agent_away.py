@@ -155,12 +155,22 @@ class AgentAwayTest(unittest.TestCase):
         for one in queued:
             status, seconds = one.result()
             self.assertEqual(502, status)
-            self.assertLess(seconds, 3)
+            self.assertLess(seconds, 25)
         status, seconds = self.post(b"past it")
         self.assertEqual((200, True), (status, seconds < 0.5))
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 25)
         self.agent.signal(signal.SIGCONT)
         until(lambda: hook.handovers({}, 1), "the agent works again")
         time.sleep(0.5)
         self.assertEqual([b"before", b"past it"], self.guest.applied)
         self.assertEqual(0, self.agent.waiting())
+
+    def test_a_busy_agent_keeps_its_writes(self) -> None:
+        self.armed()
+        self.agent.signal(signal.SIGSTOP)
+        self.addCleanup(self.agent.signal, signal.SIGCONT)
+        queued = [self.pool.submit(self.post, b"in the busy agent") for _ in range(20)]
+        time.sleep(3)
+        self.agent.signal(signal.SIGCONT)
+        self.assertEqual({200}, {one.result()[0] for one in queued})
+        self.assertEqual(20, len(self.guest.applied))

@@ -169,14 +169,14 @@ class HungAgent(EngineCase):
         unknown = await inside
         self.assertEqual(502, unknown.status)
         self.assertIn(b"not known whether", unknown.body)
-        self.assertLess(asyncio.get_running_loop().time() - began, 3)
+        self.assertLess(asyncio.get_running_loop().time() - began, 25)
         self.assertLessEqual({one.status for one in await asyncio.gather(*queued)}, {200, 502})
         self.assertEqual(200, (await waiting).status)
         response = await self.get("/w", method="POST", body=b"x")
         self.assertEqual(200, response.status)
         self.assertNotIn("x-from", response.headers)
         self.assertLess(response.seconds, 0.5)
-        self.assertLess(asyncio.get_running_loop().time() - began, 3)
+        self.assertLess(asyncio.get_running_loop().time() - began, 25)
 
 
 class BadInput(EngineCase):
