@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -15,7 +16,8 @@ from oslo_config import cfg
 from nova_cachemig.conf import compute, setup
 from nova_cachemig.doctor.verdicts import bus
 
-ETC = Path(__file__).parents[2] / "etc"
+ROOT = Path(__file__).parents[2]
+ETC = ROOT / "etc"
 ROLE = ETC / "ansible/roles/cache_node"
 SECRETS = {
     "cache_node_transport_url": "rabbit://nova-cachemig:secret@192.0.2.11:5672/nova-cachemig",
@@ -93,3 +95,25 @@ class SnippetTest(unittest.TestCase):
         self.assertEqual({"cachemig"}, set(overrides["oslo_messaging_notifications"]["driver"]))
         known = {option.dest for option in compute.OPTS}
         self.assertLessEqual(set(overrides["cachemig"]), known)
+
+
+class GuideTest(unittest.TestCase):
+    """No package index has nova-cachemig, and its branch is not DevStack's default."""
+
+    def test_the_guides_install_the_wheel(self) -> None:
+        guides = [ROOT / "README.md", *(ROOT / "doc/source").rglob("*.rst")]
+        lines = [line for guide in guides for line in guide.read_text().splitlines()]
+        installs = [line for line in lines if re.search(r"pip3? install", line)]
+        self.assertTrue([line for line in installs if "WHEEL" in line])
+        self.assertEqual([], [line for line in installs if "install nova-cachemig" in line])
+        self.assertEqual([], [line for line in installs if "nova-cachemig[" in line])
+
+    def test_devstack_gets_the_branch(self) -> None:
+        guide = (ROOT / "doc/source/operator/devstack.rst").read_text()
+        self.assertIn("enable_plugin nova-cachemig REPOSITORY main\n", guide)
+
+    def test_openstack_ansible_names_the_extra_and_the_address(self) -> None:
+        found = yaml.safe_load((ETC / "openstack-ansible/user_variables.yml").read_text())
+        (package,) = found["nova_user_pip_packages"]
+        # python_venv_build recognizes this form, and installs the wheel that it has built.
+        self.assertRegex(package, r"^nova-cachemig\[scheduler\] @ \w+://\S+\.whl$")
