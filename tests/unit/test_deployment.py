@@ -108,6 +108,11 @@ class GuideTest(unittest.TestCase):
         self.assertEqual([], [line for line in installs if "install nova-cachemig" in line])
         self.assertEqual([], [line for line in installs if "nova-cachemig[" in line])
 
+    def test_a_variable_with_spaces_is_quoted_for_ansible(self) -> None:
+        for place in ("doc/source/operator/kolla.rst", "etc/ansible/rabbitmq.yml"):
+            option = """-e 'cache_node_rabbitmqctl="docker exec rabbitmq rabbitmqctl"'"""
+            self.assertIn(option, (ROOT / place).read_text())
+
     def test_devstack_gets_the_branch(self) -> None:
         guide = (ROOT / "doc/source/operator/devstack.rst").read_text()
         self.assertIn("enable_plugin nova-cachemig REPOSITORY main\n", guide)
