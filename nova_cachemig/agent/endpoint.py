@@ -130,8 +130,8 @@ class Endpoint(_OnLoop):
         }
 
     async def _described(self) -> list[dict[str, Any]]:
-        phases = {name: r.phase.value for r in self._manager.live() for name in r.services}
-        found = self._registry.describe(lambda name: phases.get(name, Phase.IDLE.value))
+        phases = self._manager.phases()
+        found = self._registry.describe(lambda name: phases.get(name, Phase.IDLE).value)
         return sorted(found, key=lambda service: str(service["name"]))
 
     async def _newest(self, limit: int) -> list[HandoverRecord]:

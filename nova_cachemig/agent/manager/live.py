@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Sequence
 
 from oslo_log import log
 
 from nova_cachemig.agent.manager.components import Components
-from nova_cachemig.agent.manager.performer import Performer
-from nova_cachemig.agent.ports import ComponentError, EdgeCounts, WriteCounts
+from nova_cachemig.agent.manager.target import TargetHandover, by_target, summary
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.handover import machine
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event
@@ -21,22 +22,39 @@ from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
 
+_PRECEDENCE = (
+    Phase.SHIELDED,
+    Phase.ROLLING_BACK,
+    Phase.REPLAYING,
+    Phase.WARMING,
+    Phase.ARMED,
+    Phase.IDLE,
+    Phase.RELEASED,
+)
+"""The phase of a handover is the first of these in which one of its targets is."""
+
 
 class LiveHandover:
-    """A handover from its first event until its outcome is on disk."""
+    """A handover from its first event until its outcome is on disk.
+
+    Each target of the guest is handed over and released on its own. An event of the migration
+    concerns all targets, an event of the prober or of the journal only its own.
+    """
 
     def __init__(
         self, components: Components, record: HandoverRecord, routes: tuple[Route, ...]
     ) -> None:
         self._components = components
-        self._state = machine.Handover()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._performer = Performer(
-            components, record.id, routes, record.started, self.post, self._note
-        )
-        self.record = dataclasses.replace(record, services=self._performer.services)
-        self._counted = False
-        self._phase_since = 0.0  # loop time of the last change of the phase, or of the deadline
+        self._events: asyncio.Queue[tuple[TargetHandover | None, Event]] = asyncio.Queue()
+        self._targets = [
+            TargetHandover(components, record, group, self._post_of, self._note)
+            for group in by_target(routes)
+        ]
+        names = tuple(name for one in self._targets for name in one.performer.services)
+        self.record = dataclasses.replace(record, services=names)
+        # The record's times are of this host's clock, which may jump while the handover lasts.
+        lasts = max(0.0, time.time() - record.started)
+        self._began = asyncio.get_running_loop().time() - lasts
 
     @property
     def id(self) -> HandoverId:
@@ -45,17 +63,29 @@ class LiveHandover:
 
     @property
     def phase(self) -> Phase:
-        """The present phase."""
-        return self._state.phase
+        """The phase of the target that is furthest from its release."""
+        return min((target.phase for target in self._targets), key=_PRECEDENCE.index)
+
+    def phases(self) -> dict[str, Phase]:
+        """Service name → its present phase."""
+        return {name: one.phase for one in self._targets for name in one.performer.services}
 
     @property
-    def warmed(self) -> asyncio.Event:
-        """Set once warming has ended, also if it failed."""
-        return self._performer.warmed
+    def warmed(self) -> bool:
+        """Whether warming has ended for all targets, also if it failed."""
+        return all(target.performer.warmed.is_set() for target in self._targets)
+
+    async def wait_warmed(self) -> None:
+        """Return when :attr:`warmed`."""
+        for target in self._targets:
+            await target.performer.warmed.wait()
 
     def post(self, event: Event) -> None:
-        """Queue an event. Events are handled in the order of arrival."""
-        self._events.put_nowait(event)
+        """Queue an event of the migration. Events are handled in the order of arrival."""
+        self._events.put_nowait((None, event))
+
+    def _post_of(self, target: TargetHandover, event: Event) -> None:
+        self._events.put_nowait((target, event))
 
     def may_be_of(self, begun: float) -> bool:
         """Whether a migration that Nova began at ``begun`` (UNIX seconds) may be this one.
@@ -78,145 +108,126 @@ class LiveHandover:
             source=source or self.record.source,
             destination=destination or self.record.destination,
         )
-        self._performer.handover = handover
+        for target in self._targets:
+            target.performer.handover = handover
         LOG.info("handover %s: Nova's request is %s", former, handover.request)
-        self._note(f"Nova announced the migration: request {handover.request}")
+        self._note(None, f"Nova announced the migration: request {handover.request}")
         await self._save(replaces=former)
 
     async def run(self) -> None:
-        """Handle events until the handover is finished."""
+        """Handle events until all targets are finished."""
         try:
-            finished = False
-            while not finished:
-                finished = await self._handle(await self._next_event())
+            while self._unfinished():
+                await self._handle(*await self._next_event())
         finally:
-            self._performer.warmed.set()
-            await self._performer.stop()
+            for target in self._targets:
+                await target.finish()
 
     async def abandon(self, why: str) -> None:
         """Record that the outcome stays unknown; the edge and the journal stay as they are."""
-        self._state = dataclasses.replace(
-            self._state, outcome=self._state.outcome or OutcomeKind.ABANDONED
-        )
-        await self._count()
-        await self._remember(Decision(time.time(), self.phase, why), True)
+        for target in self._targets:
+            target.abandon()
+            await target.count()
+        await self._remember([Decision(time.time(), self.phase, why)], ended=True)
 
-    async def _next_event(self) -> Event:
-        timeouts = self._components.timeouts
+    def _unfinished(self) -> list[TargetHandover]:
+        return [target for target in self._targets if not target.finished]
+
+    async def _next_event(self) -> tuple[TargetHandover | None, Event]:
+        timeouts, loop = self._components.timeouts, asyncio.get_running_loop()
         while True:
-            overdue = time.time() - self.record.started > timeouts.deadline
-            if overdue and self._replays_too_long():
+            unfinished = self._unfinished()
+            overdue = loop.time() - self._began > timeouts.deadline
+            for target in unfinished:
                 # Events may go on: each failed release is one.
-                return Event(EventKind.DEADLINE, time.time())
+                if overdue and target.replays_too_long():
+                    return target, Event(EventKind.DEADLINE, time.time())
+            quiet = min(unfinished, key=lambda target: target.heard)
             try:
-                async with asyncio.timeout(timeouts.ask_nova_after):
+                async with asyncio.timeout_at(quiet.heard + timeouts.ask_nova_after):
                     return await self._events.get()
             except TimeoutError:
-                if time.time() - self.record.started > timeouts.deadline:
-                    return Event(EventKind.DEADLINE, time.time())
-                await self._performer.perform(Action.ASK_NOVA, self.phase)
+                if loop.time() - self._began > timeouts.deadline:
+                    return quiet, Event(EventKind.DEADLINE, time.time())
+                quiet.heard = loop.time()
+                await quiet.performer.perform(Action.ASK_NOVA, quiet.phase)
 
-    def _replays_too_long(self) -> bool:
-        lasts = asyncio.get_running_loop().time() - self._phase_since
-        return self.phase is Phase.REPLAYING and lasts > self._components.timeouts.ask_nova_after
+    async def _handle(self, only: TargetHandover | None, event: Event) -> None:
+        concerned = self._targets if only is None else [only]
+        decisions = [
+            (target, decision)
+            for target in concerned
+            if (decision := await self._step(target, event)) is not None
+        ]
+        await self._remember(self._merged(decisions), ended=not self._unfinished())
 
-    async def _handle(self, event: Event) -> bool:
+    async def _step(self, target: TargetHandover, event: Event) -> Decision | None:
+        if target.finished:
+            if event.kind is not EventKind.PAUSED:
+                return None
+            # The guest is paused again, and a target that is not finished keeps this handover.
+            target.begin_again()
+            event = dataclasses.replace(event, kind=EventKind.UNANNOUNCED)
         try:
-            step = machine.step(self._state, event)
+            return await target.handle(event)
         except machine.UnknownEventError as exc:
             LOG.error("handover %s: %s", self.id, exc)
-            self._note(f"ignored: {exc}")
-            return False
-        if step.state.phase is not self.phase or event.kind is EventKind.DEADLINE:
-            self._phase_since = asyncio.get_running_loop().time()
-        self._state = step.state
-        if Action.FINISH in step.actions or event.kind is EventKind.RELEASE_DONE:
-            await self._count()
-        try:
-            for action in step.actions:
-                await self._performer.perform(action, step.state.phase)
+            self._note(target, f"ignored: {exc}")
+            return None
         except ComponentError as exc:
-            return await self._unprotected(exc)
-        finished = Action.FINISH in step.actions
-        await self._remember(step.decision, finished)
-        return finished
+            return await self._unprotected(target, exc)
 
-    async def _unprotected(self, exc: ComponentError) -> bool:
+    async def _unprotected(self, target: TargetHandover, exc: ComponentError) -> Decision:
         """The journal cannot be opened: the edge is unchanged, and Nova migrates without help."""
         decision = Decision(time.time(), Phase.RELEASED, f"not protected: {exc}")
         LOG.error("handover %s: %s", self.id, decision.sentence)
-        self._state = machine.Handover(Phase.RELEASED, outcome=OutcomeKind.ABANDONED)
-        await self._remember(decision, True)
-        return True
+        target.state = machine.Handover(Phase.RELEASED, outcome=OutcomeKind.ABANDONED)
+        await target.finish()
+        return decision
 
-    def _note(self, sentence: str) -> None:
-        decision = Decision(time.time(), self.phase, sentence)
+    def _merged(self, made: Sequence[tuple[TargetHandover, Decision]]) -> list[Decision]:
+        """Each decision once if all targets made it, else once per target, with its address."""
+        if len(made) == len(self._targets) and len({decision for _, decision in made}) == 1:
+            return [made[0][1]]
+        return [
+            dataclasses.replace(decision, sentence=self._labelled(target, decision.sentence))
+            for target, decision in made
+        ]
+
+    def _labelled(self, target: TargetHandover | None, sentence: str) -> str:
+        if target is None or len(self._targets) == 1:
+            return sentence
+        return f"{target.label}: {sentence}"
+
+    def _note(self, target: TargetHandover | None, sentence: str) -> None:
+        phase = self.phase if target is None else target.phase
+        decision = Decision(time.time(), phase, self._labelled(target, sentence))
         self.record = dataclasses.replace(self.record, decisions=(*self.record.decisions, decision))
 
-    async def _remember(self, decision: Decision | None, finished: bool) -> None:
-        if decision is None and not finished:
+    async def _remember(self, decisions: Sequence[Decision], *, ended: bool) -> None:
+        if not decisions and not ended:
             return
-        if decision is not None:
+        for decision in decisions:
             LOG.info("handover %s: %s: %s", self.id, decision.phase, decision.sentence)
-            decisions = (*self.record.decisions, decision)
-            self.record = dataclasses.replace(self.record, decisions=decisions)
         self.record = dataclasses.replace(
             self.record,
+            decisions=(*self.record.decisions, *decisions),
             phase=self.phase,
-            ended=time.time() if finished else None,
-            outcome=self._state.outcome if finished else None,
+            ended=time.time() if ended else None,
+            outcome=self._outcome() if ended else None,
         )
+        if any(target.counted for target in self._targets):
+            counts, longest = summary(self._targets)
+            self.record = dataclasses.replace(self.record, counts=counts, longest_wait=longest)
         await self._save()
+
+    def _outcome(self) -> OutcomeKind | None:
+        """An event of one target may have come too late for another one."""
+        found = {target.state.outcome for target in self._targets} - {None}
+        return next(iter(found - {OutcomeKind.ABANDONED}), OutcomeKind.ABANDONED) if found else None
 
     async def _save(self, replaces: HandoverId | None = None) -> None:
         try:
             await self._components.store.save(self.record, replaces=replaces)
         except ComponentError as exc:
             LOG.error("handover %s: its record could not be saved: %s", self.id, exc)
-
-    async def _count(self) -> None:
-        if self._counted:
-            return
-        self._counted = True
-        edge = EdgeCounts()
-        writes = WriteCounts()
-        for name in self.record.services:
-            try:
-                edge = _sum_edge(edge, await self._components.engine.counts(name))
-                writes = _sum_writes(writes, await self._components.writes.counts(name))
-            except ComponentError as exc:
-                self._note(f"not counted: {exc}")
-        counts = {
-            "hits": edge.hits,
-            "misses": edge.misses,
-            "held": edge.held,
-            "failed": edge.failed,
-            "writes": writes.accepted,
-            "replayed": writes.responded,
-            "in_doubt": writes.in_doubt,
-            "warmed": self._performer.pages,
-        }
-        longest = max(edge.longest_wait, writes.longest_wait)
-        self.record = dataclasses.replace(self.record, counts=counts, longest_wait=longest)
-
-
-def _sum_edge(a: EdgeCounts, b: EdgeCounts) -> EdgeCounts:
-    return EdgeCounts(
-        a.hits + b.hits,
-        a.misses + b.misses,
-        a.held + b.held,
-        a.holding_now + b.holding_now,
-        max(a.longest_wait, b.longest_wait),
-        a.failed + b.failed,
-    )
-
-
-def _sum_writes(a: WriteCounts, b: WriteCounts) -> WriteCounts:
-    return WriteCounts(
-        a.accepted + b.accepted,
-        a.waiting + b.waiting,
-        a.in_flight + b.in_flight,
-        a.in_doubt + b.in_doubt,
-        a.responded + b.responded,
-        max(a.longest_wait, b.longest_wait),
-    )

@@ -61,6 +61,10 @@ class HandoverManager:
         """Records of the live handovers."""
         return [handover.record for handover in self._live.values()]
 
+    def phases(self) -> dict[str, Phase]:
+        """Service name → phase of its live handover."""
+        return {name: phase for h in self._live.values() for name, phase in h.phases().items()}
+
     def users_wait(self) -> bool:
         """Whether users of some service wait: its guest is silent, or its writes are replayed."""
         return any(handover.record.phase in _USERS_WAIT for handover in self._live.values())
@@ -144,7 +148,7 @@ class HandoverManager:
             self._arming[handover.instance] = asyncio.create_task(self._arm_when_due(live))
         try:
             async with asyncio.timeout(wait):
-                await live.warmed.wait()
+                await live.wait_warmed()
         except TimeoutError:
             return {"ready": False, "phase": live.phase.value, "reason": "warming"}
         return {"ready": True, "phase": live.phase.value, "reason": "warm"}
@@ -231,13 +235,13 @@ class HandoverManager:
     async def _arm_when_due(self, live: LiveHandover) -> None:
         loop = asyncio.get_running_loop()
         gap = self._components.timeouts.poll_gap
-        while not live.warmed.is_set():
+        while not live.warmed:
             left = self._polled.get(live.id.instance, 0.0) + gap - loop.time()
             if left <= 0:
                 break
             try:
                 async with asyncio.timeout(left):
-                    await live.warmed.wait()
+                    await live.wait_warmed()
             except TimeoutError:
                 continue
         live.post(Event(EventKind.ARM, time.time()))

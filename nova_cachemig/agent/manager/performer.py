@@ -1,4 +1,4 @@
-"""Performs the actions of one handover. A long action is a task that posts an event at its end."""
+"""Performs the actions of one target's handover. A long action is a task that ends in an event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nova_cachemig.handover.table import EDGE_OF
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.model.phase import EdgeState, Phase
-from nova_cachemig.model.service import Route, Target
+from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
 
@@ -49,9 +49,10 @@ _EVENT_OF = {
 
 
 class Performer:
-    """Performs the actions of one handover with the agent's components.
+    """Performs the actions of one target's handover with the agent's components.
 
-    ``post`` receives the events that actions lead to, ``note`` sentences for the record.
+    ``routes`` lead to one target; those without a target take no part. ``post`` receives the events
+    that actions lead to, ``note`` sentences for the record.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Performer:
         self._components = components
         self.handover = handover
         self._routes = tuple(r for r in routes if r.target is not None)
+        self._target = next((route.target for route in self._routes), None)
         self._started = started
         self._post = post
         self._note = note
@@ -92,7 +94,7 @@ class Performer:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Names of the services of this handover."""
+        """Names of the services on this target."""
         return tuple(route.service.name for route in self._routes)
 
     async def perform(self, action: Action, phase: Phase) -> None:
@@ -137,10 +139,6 @@ class Performer:
 
     def _event(self, kind: EventKind, detail: str = "") -> None:
         self._post(Event(kind, time.time(), detail))
-
-    def _targets(self) -> tuple[Target, ...]:
-        """The guest's ports: one reachable port means it is back, none that it is silent."""
-        return tuple({route.target for route in self._routes if route.target is not None})
 
     # -- writes --------------------------------------------------------------------------
 
@@ -274,31 +272,18 @@ class Performer:
         self._spawn("probe", self._silence)
 
     async def _silence(self) -> None:
-        await asyncio.gather(
-            *(
-                self._components.prober.wait_silent(target, interval=SILENCE_INTERVAL)
-                for target in self._targets()
-            )
-        )
-        self._event(EventKind.SILENT)
+        if self._target is not None:
+            prober = self._components.prober
+            await prober.wait_silent(self._target, interval=SILENCE_INTERVAL)
+            self._event(EventKind.SILENT)
 
     async def _wait_reachable(self, phase: Phase) -> None:
         self._spawn("probe", self._reachable)
 
     async def _reachable(self) -> None:
-        waits = [
-            asyncio.ensure_future(
-                self._components.prober.wait_reachable(target, interval=RETURN_INTERVAL)
-            )
-            for target in self._targets()
-        ]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        for wait in done:
-            wait.result()
+        if self._target is not None:
+            prober = self._components.prober
+            await prober.wait_reachable(self._target, interval=RETURN_INTERVAL)
         self._event(EventKind.REACHABLE)
 
     async def _stop_probe(self, phase: Phase) -> None:

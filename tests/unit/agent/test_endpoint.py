@@ -61,6 +61,9 @@ class FakeAgent:
     def live(self) -> list[HandoverRecord]:
         return self.under_way
 
+    def phases(self) -> dict[str, Phase]:
+        return {name: record.phase for record in self.under_way for name in record.services}
+
     def unreachable(self) -> list[str]:
         return ["shop"]
 

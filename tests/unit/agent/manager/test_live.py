@@ -91,7 +91,7 @@ class LiveTest(unittest.IsolatedAsyncioTestCase):
         live = self.live()
         await self.run_with(live, EventKind.BEGIN, EventKind.ROLLED_BACK)
         sentences = [decision.sentence for decision in self.store.saved[-1].decisions]
-        self.assertIn("not counted: not open", sentences)
+        self.assertIn("192.0.2.9:80: not counted: not open", sentences)
 
     async def test_the_deadline_ends_a_handover_without_events(self) -> None:
         live = self.live(started=time.time() - 10, ask_nova_after=0.01, deadline=5.0)
@@ -109,4 +109,4 @@ class LiveTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_hook_stops_waiting_when_the_handover_ends(self) -> None:
         live = self.live()
         await self.run_with(live, EventKind.BEGIN, EventKind.ROLLED_BACK)
-        self.assertTrue(live.warmed.is_set())
+        self.assertTrue(live.warmed)
