@@ -235,7 +235,7 @@ OPTS = [
         default=10.0,
         min=0.1,
         max=300.0,
-        help="Seconds to wait for a response of Prometheus.",
+        help="Seconds for a response of Prometheus, up to its last byte.",
     ),
     cfg.StrOpt(
         "prometheus_user",

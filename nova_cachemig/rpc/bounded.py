@@ -56,7 +56,7 @@ class BoundedCalls:
         with self._lock:
             self._running = {known for known in self._running if not known.over.is_set()}
             if any(known.deadline < time.monotonic() for known in self._running):
-                raise OverdueError("an earlier call still waits for the message bus")
+                raise OverdueError("an earlier request still waits for its response")
             self._running.add(call)
         threading.Thread(target=call.run, name="cachemig-call", daemon=True).start()
         if not call.over.wait(timeout):

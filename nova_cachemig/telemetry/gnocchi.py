@@ -9,6 +9,7 @@ values that are already known are left out.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from oslo_config import cfg
 from nova_cachemig.conf.gnocchi import GROUP
 from nova_cachemig.model.causes import cause_of
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry import response
 from nova_cachemig.telemetry.queries import Ranges, host_pattern, parse
 from nova_cachemig.telemetry.source import (
     AccessError,
@@ -29,13 +31,15 @@ from nova_cachemig.telemetry.source import (
 )
 
 CHUNK: Final = 360
-"""Periods in one response."""
+"""Periods in one response, unless it is too large."""
 LATE: Final = 3
 """Periods that are fetched again."""
 _TIMEOUT: Final = 10.0
 """Seconds for one response if [gnocchi] timeout is unset; keystoneauth1 has no limit itself."""
-_JSON: Final = {"Accept": "application/json"}
-"""Without it, Gnocchi's errors are in HTML."""
+_RESPONSES: Final = 2
+"""A query takes at most as long as this many of them: one is Keystone's."""
+_HEADERS: Final = response.ACCEPTED | {"Accept": "application/json"}
+"""Without the second, Gnocchi's errors are in HTML."""
 _ALIVE: Final = {"=": {"ended_at": None}}
 """Resources of instances that still exist."""
 
@@ -67,6 +71,7 @@ class GnocchiSource(Source):
         ]
         self._pattern = host_pattern(options.host_pattern, "[gnocchi] host_pattern")
         self._adapter = _adapter(conf)
+        self._requests = response.Requests(_RESPONSES * self._adapter.session.timeout)
         self._sink: SampleSink | None = None
         self._newest: dict[str, dict[str, float]] = {}
         """Query → host or instance → time of its newest value."""
@@ -131,29 +136,48 @@ class GnocchiSource(Source):
             "granularity": f"{self._ranges.step:.0f}",
             "groupby": groups,
         }
-        found = self._post("/v1/aggregates", params, body)
+        try:
+            found = self._requests.run(
+                lambda deadline: self._post("/v1/aggregates", params, body, deadline)
+            )
+        except response.TooLargeError as exc:
+            if self._ranges.shrink():
+                raise response.TooLargeError(f"{exc}: the next ones are for fewer periods") from exc
+            raise
         if not isinstance(found, list):
             raise SourceError(f"not a response of Gnocchi: {found!r:.200}")
         return found
 
-    def _post(self, path: str, params: dict[str, Any], body: dict[str, Any]) -> Any:
+    def _post(
+        self, path: str, params: dict[str, Any], body: dict[str, Any], deadline: float
+    ) -> Any:
         try:
-            response = self._adapter.post(
-                path, params=params, json=body, headers=_JSON, raise_exc=False
+            # log: keystoneauth1 would read all of the body.
+            found = self._adapter.post(
+                path,
+                params=params,
+                json=body,
+                headers=_HEADERS,
+                raise_exc=False,
+                stream=True,
+                log=False,
             )
+            with found:
+                encoding = found.headers.get("Content-Encoding")
+                content = response.body(encoding, found.iter_content(response.CHUNK), deadline)
         except errors.Unauthorized as exc:
             raise AccessError(f"401 Unauthorized: {cause_of(exc)}") from exc
         except errors.ConnectionError as exc:
             raise UnreachableError(cause_of(exc)) from exc
         except (errors.ClientException, OSError) as exc:  # OSError: cafile does not exist
             raise SourceError(cause_of(exc)) from exc
-        if response.ok:
+        if found.ok:
             try:
-                return response.json()
-            except ValueError as exc:
+                return json.loads(content)
+            except (ValueError, RecursionError) as exc:
                 raise SourceError(f"not a response of Gnocchi: {exc!r:.200}") from exc
-        error = AccessError if response.status_code == 401 else SourceError
-        raise error(f"{response.status_code} {response.reason}{_reason(response)}")
+        error = AccessError if found.status_code == 401 else SourceError
+        raise error(f"{found.status_code} {found.reason}{_reason(content)}")
 
     def _samples(self, query: _Query, series: list[Any]) -> Iterator[Sample]:
         options = self._options
@@ -208,11 +232,11 @@ def _adapter(conf: cfg.ConfigOpts) -> Any:
         raise SourceError(f"[gnocchi] {exc}") from exc
 
 
-def _reason(response: Any) -> str:
+def _reason(content: bytes) -> str:
     """Return Gnocchi's own words after a colon; none if the response is not Gnocchi's."""
     try:
-        text = response.json()["description"]
-    except (ValueError, KeyError, TypeError):
+        text = json.loads(content)["description"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     if isinstance(text, dict):
         text = ", ".join(str(text[key]) for key in ("cause", "reason", "detail") if key in text)

@@ -6,6 +6,7 @@ forecaster was unreachable.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import httpx
 from oslo_config import cfg
 
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry import response
 from nova_cachemig.telemetry.access import Access
 from nova_cachemig.telemetry.labels import canonical, host_of
 from nova_cachemig.telemetry.queries import Ranges, host_pattern, parse
@@ -25,7 +27,7 @@ from nova_cachemig.telemetry.source import (
 )
 
 CHUNK: Final = 360
-"""Points of each series in one response: about 10 MB with 1,000 hosts."""
+"""Points of each series in one response, unless it is too large: 13 MB with 1,000 hosts."""
 
 _UNAUTHORIZED: Final = 401
 """The credentials are wrong or missing."""
@@ -49,6 +51,7 @@ class PrometheusSource(Source):
         self._client = httpx.Client(
             timeout=options.prometheus_timeout, verify=self._access.tls, trust_env=False
         )
+        self._requests = response.Requests(options.prometheus_timeout)
         self._sink: SampleSink | None = None
 
     def start(self, sink: SampleSink) -> None:
@@ -89,24 +92,37 @@ class PrometheusSource(Source):
     def _query_range(self, query: str, begin: float, end: float) -> list[dict[str, Any]]:
         step = self._ranges.step
         form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": step}
-        url = f"{self._access.url}/api/v1/query_range"
-        headers = self._access.headers()
         try:
-            response = self._client.post(url, data=form, headers=headers)
-            if response.status_code in {_UNAUTHORIZED, _FORBIDDEN}:  # their body is usually no JSON
-                error = AccessError if response.status_code == _UNAUTHORIZED else SourceError
-                raise error(f"{response.status_code} {response.reason_phrase}")
-            body = _json(response)
-            if body.get("status") != "success":
-                raise SourceError(f"{response.status_code} {body.get('error', body)!s:.200}")
+            body = self._requests.run(lambda deadline: self._post(form, deadline))
             if body["data"]["resultType"] != "matrix":
                 raise SourceError(f"the result is a {body['data']['resultType']}, not a matrix")
             result: list[dict[str, Any]] = body["data"]["result"]
+        except response.TooLargeError as exc:
+            if self._ranges.shrink():
+                raise response.TooLargeError(f"{exc}: the next ones are for fewer points") from exc
+            raise
         except (httpx.HTTPError, OSError) as exc:
             raise UnreachableError(f"{type(exc).__name__}: {exc}") from exc
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise SourceError(f"not a response of Prometheus: {exc!r:.200}") from exc
         return result
+
+    def _post(self, form: dict[str, Any], deadline: float) -> Any:
+        """Return the body of the response; raises SourceError and httpx' errors."""
+        headers = self._access.headers() | response.ACCEPTED
+        url = f"{self._access.url}/api/v1/query_range"
+        with self._client.stream("POST", url, data=form, headers=headers) as found:
+            status = f"{found.status_code} {found.reason_phrase}"
+            if found.status_code == _UNAUTHORIZED:  # the body is usually no JSON
+                raise AccessError(status)
+            if found.status_code == _FORBIDDEN:
+                raise SourceError(status)
+            encoding = found.headers.get("Content-Encoding")
+            content = response.body(encoding, found.iter_bytes(), deadline)
+        body = _json(found, content)
+        if body.get("status") != "success":
+            raise SourceError(f"{found.status_code} {body.get('error', body)!s:.200}")
+        return body
 
     def _samples(
         self, name: str, result: list[dict[str, Any]], of_instances: bool
@@ -139,13 +155,13 @@ class PrometheusSource(Source):
         return self._names.get(host, host)
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(found: httpx.Response, content: bytes) -> Any:
     """Parse the body; raises SourceError. Errors of Prometheus are JSON, those of a proxy not."""
     try:
-        return response.json()
+        return json.loads(content)
     except (ValueError, RecursionError) as exc:
-        location, _, _ = response.headers.get("Location", "").partition("?")  # it may have secrets
+        location, _, _ = found.headers.get("Location", "").partition("?")  # it may have secrets
         raise SourceError(
-            f"{response.status_code} {response.reason_phrase}, and no JSON: check [telemetry] "
+            f"{found.status_code} {found.reason_phrase}, and no JSON: check [telemetry] "
             "prometheus_url" + (f". It redirects to {location}" if location else "")
         ) from exc

@@ -60,6 +60,11 @@ class Ranges:
             yield begin, end
             begin = end + self.step
 
+    def shrink(self) -> bool:
+        """Halve the ranges, since a response was too large; False if they have one time only."""
+        self._chunk, before = max(self._chunk // 2, 1), self._chunk
+        return before > 1
+
     def fetched(self, query: str, end: float) -> None:
         """The times up to ``end`` need not be fetched again."""
         self._reached[query] = end

@@ -9,12 +9,14 @@ import threading
 import unittest
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
+from unittest import mock
 
 import keystoneauth1.exceptions as errors
 import requests
 from keystoneauth1 import fixture, loading
 
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry import response as limits
 from nova_cachemig.telemetry.gnocchi import GnocchiSource
 from nova_cachemig.telemetry.source import AccessError, SampleSink, SourceError, UnreachableError
 from tests.unit.telemetry.config import conf
@@ -39,9 +41,13 @@ class Noted(SampleSink):
 
 def response(code: int, text: str) -> requests.Response:
     made = requests.Response()
-    made.status_code, made._content = code, text.encode()
+    made.status_code, made._content, made._content_consumed = code, text.encode(), True
     made.reason = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}.get(code, "")
     return made
+
+
+def success(found: Any) -> requests.Response:
+    return response(200, json.dumps(found))
 
 
 def series(group: dict[str, Any], *points: tuple[float, float]) -> dict[str, Any]:
@@ -68,18 +74,18 @@ class FakeAdapter:
         json: dict[str, Any],  # the body
         headers: dict[str, str],
         raise_exc: bool,
+        stream: bool,
+        log: bool,
     ) -> Any:
         assert (path, headers["Accept"]) == ("/v1/aggregates", "application/json")
-        assert not raise_exc
+        assert (raise_exc, stream, log) == (False, True, False)
         self.asked.append((params, json))
         found = self._respond(params, json)
         if isinstance(found, Exception):
             raise found
         if isinstance(found, requests.Response):
             return found
-        made = response(200, "")
-        made.json = lambda **_: found  # type: ignore[method-assign]
-        return made
+        return success(found)
 
     def spans(self) -> list[tuple[float, float]]:
         """The first and last period of each request, in seconds from now."""
@@ -171,6 +177,19 @@ class RangesTest(Case):
         state[0] = []
         source.poll(NOW, NOW + 6000)
         self.assertEqual((-900, 5700), self.adapter.spans()[-1])
+
+    def test_after_a_response_that_is_too_large_the_next_ones_are_smaller(self) -> None:
+        source = self.source(lambda *_: [])
+        with (
+            mock.patch.object(limits, "LIMIT", 1),
+            self.assertRaisesRegex(SourceError, "larger than .*: the next ones are for fewer"),
+        ):
+            source.poll(NOW - 86400, NOW)
+        source.poll(NOW - 86400, NOW)
+        (begin, end), (half_begin, half_end) = self.adapter.spans()[:2]
+        self.assertEqual(begin, half_begin)
+        self.assertEqual(180, (half_end - half_begin) / 300 + 1)
+        self.assertEqual(288, (end - begin) / 300 + 1)
 
     def test_long_spans_are_fetched_in_chunks(self) -> None:
         source = self.source(lambda *_: [])

@@ -6,11 +6,13 @@ import json
 import unittest
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs
 
 import httpx
 
 from nova_cachemig.model.load import Sample
+from nova_cachemig.telemetry import response as limits
 from nova_cachemig.telemetry.prometheus import PrometheusSource
 from nova_cachemig.telemetry.source import SampleSink, SourceError
 from tests.unit.telemetry.config import conf
@@ -109,6 +111,18 @@ class ResponseTest(Case):
         )
         self.assertEqual(["cmp1", "cmp2"], found)
         self.assertEqual(1, len(self.noted.bad))
+
+    def test_after_a_response_that_is_too_large_the_next_ones_are_smaller(self) -> None:
+        source = self.source(lambda form: matrix())
+        for words in ("larger than .*: the next ones are for fewer points", "^cpu: .*MiB: the"):
+            with (
+                mock.patch.object(limits, "LIMIT", 1),
+                self.assertRaisesRegex(SourceError, words),
+            ):
+                source.poll(NOW - 86400, NOW)
+        source.poll(NOW - 86400, NOW)
+        spans = [(float(form["end"]) - float(form["start"])) / 60 + 1 for form in self.asked]
+        self.assertEqual([360, 180, 90], spans[:3])
 
     def test_each_instant_is_asked_for_once_and_gaps_are_filled_later(self) -> None:
         down = False

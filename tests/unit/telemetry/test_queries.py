@@ -32,6 +32,13 @@ class RangesTest(unittest.TestCase):
         self.assertEqual([(660, 960)], list(ranges.missing("q", 600, 1019)))
         self.assertEqual([], list(ranges.missing("q", 600, 659)))
 
+    def test_they_shrink_down_to_one_time(self) -> None:
+        ranges = queries.Ranges(60, 86400, 3)
+        self.assertEqual([(660, 780), (840, 840)], list(ranges.missing("q", 600, 840)))
+        self.assertTrue(ranges.shrink())
+        self.assertEqual([(660, 660), (720, 720)], list(ranges.missing("q", 600, 720)))
+        self.assertFalse(ranges.shrink())
+
     def test_each_query_has_its_own_position(self) -> None:
         ranges = queries.Ranges(60, 86400, 360)
         ranges.fetched("q", 960)
