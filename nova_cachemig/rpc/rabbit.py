@@ -30,6 +30,9 @@ ENTRY_POINT: Final = "cachemig-rabbit"
 REPLACED: Final = frozenset({"rabbit", "kombu"})
 """The names of oslo.messaging's own RabbitMQ driver."""
 
+OPTIONS: Final = (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)
+"""The options of [oslo_messaging_rabbit], which may be in the query of a URL too."""
+
 FLAGS: Final = {
     # A quorum queue survives the loss of a node of the cluster. It is durable, so is its exchange.
     "rabbit_quorum_queue": "true",
@@ -61,6 +64,8 @@ REPLIES: Final = "nova-cachemig-reply."
 The names of all our queues and exchanges begin with ``nova-cachemig``. So an operator can grant
 rights on them, and delete them on a virtual host that is shared with Nova.
 """
+
+_NOT_FOUND: Final = 404
 
 REFUSED_PAUSE: Final = 1.0
 """Seconds between attempts to receive, while RabbitMQ refuses the connection."""
@@ -100,6 +105,34 @@ class _Connection(impl_rabbit.Connection):
                     self.connection.collect()
                 raise
 
+    def _publish(self, exchange: Any, *arguments: Any, **options: Any) -> None:
+        """Send a message to an exchange that exists.
+
+        oslo.messaging would declare the exchange first. It goes with its last queue, so without any
+        queue it would stay for ever.
+        """
+        if not exchange.passive and exchange.name not in self._declared_exchanges:
+            if not self._exists(exchange):
+                if exchange.type == "fanout":  # no server listens
+                    return
+                reason = f"no exchange {exchange.name}"
+                raise oslo_messaging.MessageUndeliverable(reason, exchange.name, None, None)
+            self._declared_exchanges.add(exchange.name)
+        super()._publish(exchange, *arguments, **options)
+
+    def _exists(self, exchange: Any) -> bool:
+        """Whether a server has declared the exchange. Needs no right in RabbitMQ."""
+        channel = self.connection.channel()  # a separate one: the error closes it
+        try:
+            channel.exchange_declare(exchange.name, exchange.type, passive=True)
+        except self.connection.channel_errors as exc:
+            if exc.code != _NOT_FOUND:
+                raise
+            return False
+        finally:
+            channel.close()
+        return True
+
     def consume(self, timeout: float | None = None) -> None:
         """Receive messages; slowly while RabbitMQ refuses the connection.
 
@@ -136,7 +169,7 @@ class Driver(impl_rabbit.RabbitDriver):
             conf = conf._conf
         own = copy.copy(url)
         own.transport = "rabbit"
-        known = {option.dest for option in (*impl_rabbit.rabbit_opts, *amqp.amqp_opts)}
+        known = {option.dest for option in OPTIONS}
         # Values in the query of a URL take precedence over the configuration.
         own.query = {**url.query, **{k: v for k, v in FLAGS.items() if k in known}}
         self.connected = False

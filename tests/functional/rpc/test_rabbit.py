@@ -14,8 +14,11 @@ from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.cast_queue import CastCounts
 from nova_cachemig.rpc.client import UnreachableError
+from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import RpcServer
+from nova_cachemig.rpc.snapshots import SchedulersClient
 from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import RECORD, RecordingEndpoint, new_conf
 
@@ -126,6 +129,23 @@ class AgentIsDown(OnRabbit):
         sent, waited = self.migrate(self.hook(client))
         self.assertLess(sent, 0.1)
         self.assertLess(waited, SLACK)
+
+    def test_a_cast_to_nobody_leaves_nothing_in_rabbitmq(self) -> None:
+        self.broker.ctl("add_vhost", self.topic)
+        self.broker.ctl("set_permissions", "-p", self.topic, "guest", ".*", ".*", ".*")
+        before = self.broker.ctl("list_exchanges", "-p", self.topic, "name")
+        url = self.broker.address(self.topic)
+        client = AgentClient(new_conf(), self.topic, transport_url=url, rpc_timeout=TIMEOUT)
+        cast = client.begin({}, "uuid-1", "req-1", "a", "b", 1.0)
+        self.assertFalse(cast.delivered(5))
+        self.assertIn("no agent listens", str(cast.error))
+        client.close()
+        schedulers = SchedulersClient(new_conf(), self.topic, url, Faults(), 60.0)
+        schedulers.send({})
+        schedulers.stop()
+        self.assertEqual(CastCounts(1, 0, 0), schedulers.counts())
+        self.assertEqual(before, self.broker.ctl("list_exchanges", "-p", self.topic, "name"))
+        self.assertEqual([], self.broker.ctl("list_queues", "-p", self.topic, "name"))
 
     def test_an_agent_receives_casts_that_were_sent_before_it_started(self) -> None:
         cast = self.client().begin({}, "uuid-1", "req-1", "a", "b", 1.0)

@@ -3,6 +3,7 @@
 import unittest
 from unittest import mock
 
+import kombu.entity
 import oslo_messaging
 from oslo_messaging._drivers import amqp, common, impl_rabbit
 
@@ -41,6 +42,44 @@ class ConsumeTest(unittest.TestCase):
             connection.consume(timeout=3.0)
         consume.assert_called_once_with(timeout=3.0)
         clock.sleep.assert_called_once_with(rabbit.REFUSED_PAUSE)
+
+
+class ChannelError(Exception):
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class PublishTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.link = link = object.__new__(rabbit._Connection)
+        link._declared_exchanges = set()
+        link.connection = mock.Mock(channel_errors=(ChannelError,))
+        self.channel = link.connection.channel.return_value
+        parent = mock.patch.object(impl_rabbit.Connection, "_publish")
+        self.sent = self.enterContext(parent)
+
+    def publish(self, kind: str = "topic") -> None:
+        self.link._publish(kombu.entity.Exchange("e", kind), "message", routing_key="t")
+
+    def test_an_exchange_that_exists_is_looked_up_once(self) -> None:
+        self.publish()
+        self.publish()
+        self.channel.exchange_declare.assert_called_once_with("e", "topic", passive=True)
+        self.channel.close.assert_called_once_with()
+        self.assertEqual(2, self.sent.call_count)
+
+    def test_without_an_exchange_no_server_listens(self) -> None:
+        self.channel.exchange_declare.side_effect = ChannelError(404)
+        for _ in range(2):  # it may exist later
+            with self.assertRaises(oslo_messaging.MessageUndeliverable):
+                self.publish()
+        self.assertEqual(2, self.channel.close.call_count)
+        self.publish("fanout")
+        self.sent.assert_not_called()
+
+    def test_another_error_is_the_drivers(self) -> None:
+        self.channel.exchange_declare.side_effect = ChannelError(403)
+        self.assertRaises(ChannelError, self.publish)
 
 
 class DriverTest(unittest.TestCase):
