@@ -25,6 +25,8 @@ ECHO: Final = "cachemig.echo"
 """The namespace of the casts that a server sends to itself."""
 
 _AMQP_PORT: Final = 5672
+_NO_RPC: Final = frozenset({"kafka"})
+"""Drivers of oslo.messaging that carry notifications only."""
 
 Context = Mapping[str, Any]
 """The context of a request. Only ``request_id`` travels."""
@@ -73,7 +75,24 @@ def parse_url(conf: cfg.ConfigOpts, url: str | None) -> oslo_messaging.Transport
     drivers = metadata.entry_points(group="oslo.messaging.drivers").names
     if parsed.transport not in drivers:
         raise ValueError(f"no message bus has the scheme {parsed.transport}://, write rabbit://")
+    if parsed.transport in _NO_RPC:
+        raise ValueError(
+            f"{parsed.transport}:// carries notifications but no RPC: name a RabbitMQ, rabbit://"
+        )
+    if parsed.transport in {*rabbit.REPLACED, rabbit.ENTRY_POINT}:
+        _check_query(parsed.query)
     return parsed
+
+
+def _check_query(query: Mapping[str, str]) -> None:
+    """Raise ValueError, which names the option, if one in the URL has no valid value."""
+    options = {option.dest: option for option in rabbit.OPTIONS}
+    for name, value in query.items():
+        if name in options:
+            try:
+                options[name].type(value)
+            except ValueError as exc:
+                raise ValueError(f"{name}={value}: {exc}") from exc
 
 
 def require_url(conf: cfg.ConfigOpts, url: str | None = None) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import amqp
 from oslo_config import cfg
-from oslo_messaging._drivers import amqp as oslo_amqp
 from oslo_messaging._drivers import common, impl_rabbit
 
 from nova_cachemig.rpc import bus, rabbit
@@ -55,8 +54,7 @@ def settings(conf: cfg.ConfigOpts, url: str | None) -> Settings | None:
 
     ``url`` None: [DEFAULT] transport_url. Raises ValueError if there is none, or it is malformed.
     """
-    for options in (impl_rabbit.rabbit_opts, oslo_amqp.amqp_opts):
-        conf.register_opts(options, group=_GROUP)
+    conf.register_opts(rabbit.OPTIONS, group=_GROUP)
     parsed = bus.parse_url(conf, url)
     if parsed.transport not in {*rabbit.REPLACED, rabbit.ENTRY_POINT}:
         return None
@@ -80,7 +78,10 @@ def _tls(options: Any) -> dict[str, Any] | bool:
         return False
     found: dict[str, Any] = {}
     if options.ssl_version:
-        found["ssl_version"] = impl_rabbit.Connection.validate_ssl_version(options.ssl_version)
+        try:
+            found["ssl_version"] = impl_rabbit.Connection.validate_ssl_version(options.ssl_version)
+        except RuntimeError as exc:
+            raise ValueError(f"ssl_version={options.ssl_version}: {exc}") from exc
     if options.ssl_key_file:
         found["keyfile"] = options.ssl_key_file
     if options.ssl_cert_file:

@@ -149,6 +149,17 @@ class BusTest(unittest.TestCase):
         found = self.found(self.url(query="?ssl=1"))
         self.assert_failed(found, "bus.connection", "TLS handshake", "speaks TLS")
 
+    def test_a_url_that_cannot_work(self) -> None:
+        for url, words in (
+            ("kafka://127.0.0.1/", "no RPC"),
+            (self.url(query="?ssl=maybe"), "ssl=maybe"),
+            (self.url(query="?ssl=1&ssl_version=maybe"), "ssl_version=maybe"),
+        ):
+            with self.subTest(url):
+                self.assert_failed(self.found(url), "bus.connection", words, "Set [DEFAULT] trans")
+                found = self.computes(f"[DEFAULT]\ntransport_url = {url}\n")
+                self.assert_failed(found, "compute_bus.connection", words, "of nova.conf")
+
     def test_the_user_has_no_access(self) -> None:
         found = self.found(self.url("cachemig:secret"))
         self.assert_failed(found, "bus.connection", "may not use", "set_permissions")

@@ -44,6 +44,9 @@ class Url(unittest.TestCase):
             ("nonsense", "No scheme specified"),
             ("rabbit://a:secret@h:port/", "'port'"),
             ("rabbit://a:secret@[::1/", "Invalid IPv6 URL"),
+            ("rabbit://a:secret@h/?ssl=maybe", "ssl=maybe: Unexpected boolean value 'maybe'"),
+            ("rabbit://a:secret@h/?heartbeat_rate=x", "heartbeat_rate=x: invalid .*: 'x'"),
+            ("kafka://h/", "kafka:// carries .* no RPC: name a RabbitMQ, rabbit://"),
         ):
             with self.subTest(url), self.assertRaises(cfg.Error) as caught:
                 bus.require_url(cfg.ConfigOpts(), url)
