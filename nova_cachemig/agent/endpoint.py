@@ -85,9 +85,10 @@ class Endpoint(_OnLoop):
         source: str | None,
         destination: str | None,
         at: float,
+        behind: float,
     ) -> None:
-        """Nova prepares a live migration. ``at``: UNIX seconds."""
-        self._run(self._manager.begin(handover, source, destination, at))
+        """Nova prepares a live migration."""
+        self._run(self._manager.begin(handover, source, destination, at, behind))
 
     def wait_warm(self, ctxt: Context, handover: HandoverId, wait: float) -> dict[str, Any]:
         """Wait until the cache is warm, at most ``wait`` seconds."""

@@ -153,7 +153,7 @@ class NoHandoverStore:
 class NoNova:
     """A Nova that is never reachable."""
 
-    async def migration_state(self, instance: str, since: float) -> ports.MigrationState:
+    async def migration_state(self, instance: str, lasts: float) -> ports.MigrationState:
         """UNKNOWN: the manager waits for the hook's and the hypervisor's events."""
         return ports.MigrationState.UNKNOWN
 

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
+import email.utils
 import functools
-import math
 import threading
-from collections.abc import Callable
+import urllib.parse
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import keystoneauth1.exceptions
@@ -52,7 +53,10 @@ _ENDPOINT = (
 """Options of [nova] that novaclient passes on to keystoneauth1."""
 
 _SKEW = 60.0
-"""Seconds by which Nova's clock may be behind ours."""
+"""Seconds by which the clocks of Nova's own hosts may differ."""
+
+_LISTED_AFTER = 60.0
+"""Seconds within which Nova's API certainly lists a migration that nova-compute has announced."""
 
 _PASSING = (
     keystoneauth1.exceptions.ConnectFailure,
@@ -184,10 +188,14 @@ class NovaApi:
         """The instance; raises UnknownInstanceError or NovaUnreachableError."""
         return await _in_thread(functools.partial(self._instance, uuid))
 
-    async def migration_state(self, instance: str, since: float) -> MigrationState:
-        """State of the newest live migration; UNKNOWN if Nova does not respond. Never raises."""
+    async def migration_state(self, instance: str, lasts: float) -> MigrationState:
+        """State of the newest live migration; UNKNOWN if Nova does not respond. Never raises.
+
+        ``lasts``: seconds since the handover began. In its first minute, a migration that had ended
+        before is UNKNOWN, because Nova may not list the handover's own migration yet.
+        """
         try:
-            return await _in_thread(functools.partial(self._migration_state, instance, since))
+            return await _in_thread(functools.partial(self._migration_state, instance, lasts))
         except ComponentError as exc:
             LOG.warning("the state of the migration of %s is unknown: %s", instance, exc)
         except Exception:  # the manager's watchdog must continue
@@ -234,21 +242,22 @@ class NovaApi:
         fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
         return Instance(server.id, fixed, floating)
 
-    def _migration_state(self, uuid: str, since: float) -> MigrationState:
+    def _migration_state(self, uuid: str, lasts: float) -> MigrationState:
+        query = urllib.parse.urlencode({"instance_uuid": uuid, "migration_type": "live-migration"})
         try:
-            found = self._ask(
-                lambda: self.client().migrations.list(
-                    instance_uuid=uuid, migration_type="live-migration"
-                )
-            )
+            # Not client().migrations.list(), which drops the response's headers.
+            response, body = self._ask(lambda: self.client().client.get(f"/os-migrations?{query}"))
         except novaclient.exceptions.NotFound:
             return MigrationState.UNKNOWN
+        found = body["migrations"]
         if not found:
             return MigrationState.UNKNOWN
-        newest = max(found, key=lambda migration: int(migration.id))
-        status = newest.status
-        if status not in _RUNNING and _changed(newest) < since - _SKEW:
-            return MigrationState.UNKNOWN  # an earlier migration
+        newest = max(found, key=lambda migration: int(migration["id"]))
+        status = newest["status"]
+        if status not in _RUNNING and lasts < _LISTED_AFTER:
+            ago = _changed_ago(newest, response.headers.get("Date"))
+            if ago is not None and ago > lasts + _SKEW:
+                return MigrationState.UNKNOWN  # an earlier migration
         if status == "completed":
             return MigrationState.COMPLETED
         if status in _FAILED:
@@ -275,13 +284,21 @@ def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _changed(migration: Any) -> float:
-    """Return when the record last changed, UNIX seconds; Nova's times are UTC without a zone."""
-    text = getattr(migration, "updated_at", None) or getattr(migration, "created_at", None)
+def _changed_ago(migration: Mapping[str, Any], date: str | None) -> float | None:
+    """Seconds since the record last changed, both by Nova's clock; None if they are unknown.
+
+    ``date``: the Date header of Nova's response. Not every web server adds one.
+    """
     try:
-        moment = datetime.datetime.fromisoformat(str(text))
+        now = email.utils.parsedate_to_datetime(date or "")
+        changed = datetime.datetime.fromisoformat(
+            migration.get("updated_at") or migration.get("created_at") or ""
+        )
     except ValueError:
-        return math.inf
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.timestamp()
+        return None
+    # Nova's times are UTC without a zone.
+    aware = [
+        moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+        for moment in (now, changed)
+    ]
+    return (aware[0] - aware[1]).total_seconds()

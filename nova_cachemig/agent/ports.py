@@ -167,8 +167,11 @@ class MigrationState(enum.StrEnum):
 class Migrations(Protocol):
     """Live migrations as Nova's API shows them (``agent/nova``)."""
 
-    async def migration_state(self, instance: str, since: float) -> MigrationState:
-        """Of the newest live migration begun after ``since`` (UNIX seconds); never raises."""
+    async def migration_state(self, instance: str, lasts: float) -> MigrationState:
+        """Of the newest live migration; never raises. ``lasts``: seconds since the handover began.
+
+        No time of another host is compared with one of this host.
+        """
 
 
 # --- what the monitor of guests uses ----------------------------------------------------------

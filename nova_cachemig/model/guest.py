@@ -14,7 +14,7 @@ class GuestEvent:
 
     instance: str
     kind: EventKind
-    at: float  # UNIX seconds on the host that saw it
+    at: float  # UNIX seconds: of the host that saw it on the wire, else of the agent's host
     host: str | None = None  # the Nova host that saw it
     request: str | None = None
     detail: str = ""  # for the log

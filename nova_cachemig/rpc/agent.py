@@ -14,11 +14,17 @@ Version history:
   ``request``. New in responses: services has every field of the service file, ``phase`` instead of
   ``state``, address_from and reached; ping has rpc_version, listening, faults, unreachable and
   service_errors. The contract :mod:`.journal` is new beside this one.
+* 1.2 - The context of a cast has ``age``: the seconds for which it waited at its sender. The agent
+  computes the time of an event from it, by its own clock. An agent of 1.1 ignores it. If an older
+  sender has none, the agent takes the time of receipt. ``at`` of ``begin`` only shows that the
+  message may be old.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import time
 from typing import Any, Final, Protocol
 
 import oslo_messaging
@@ -27,12 +33,12 @@ from oslo_config import cfg
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.rpc import bus, checks, journal
-from nova_cachemig.rpc.cast_queue import QueuedCast
+from nova_cachemig.rpc.cast_queue import MAX_AGE, QueuedCast
 from nova_cachemig.rpc.client import OlderError, RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import Ownership, RpcServer
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
 HANDOVERS_LIMIT: Final = 1000
@@ -66,14 +72,19 @@ class AgentEndpoint(Protocol):
         source: str | None,
         destination: str | None,
         at: float,
+        behind: float,
     ) -> None:
-        """Nova prepares a live migration. ``at``: UNIX seconds."""
+        """Nova prepares a live migration. ``at``: UNIX seconds, by this host's clock.
+
+        ``behind``: seconds by which the sender's own time is behind ``at``. Its clock may be wrong,
+        or the message was queued while no agent was running.
+        """
 
     def wait_warm(self, ctxt: bus.Context, handover: HandoverId, wait: float) -> dict[str, Any]:
         """Return within ``wait`` seconds: ``{"ready": bool, "phase": str, "reason": str}``."""
 
     def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> None:
-        """An event of a live migration."""
+        """An event of a live migration; its time is by this host's clock."""
 
     def handovers(self, ctxt: bus.Context, limit: int, offset: int) -> list[HandoverRecord]:
         """At most ``limit`` handovers, the newest first, without the first ``offset``."""
@@ -138,7 +149,7 @@ class AgentClient:
         destination: str | None,
         at: float,
     ) -> QueuedCast:
-        """Nova prepares a live migration. ``at``: UNIX seconds. Since 1.0."""
+        """Nova prepares a live migration. ``at``: UNIX seconds, of the sender. Since 1.0."""
         arguments = {
             "instance": instance,
             "request": request,
@@ -263,12 +274,14 @@ class Dispatch:
         at: Any,
     ) -> None:
         """See :class:`AgentEndpoint`, also for the others."""
+        happened = _time_of(ctxt)
         self._endpoint.begin(
             ctxt,
             _handover_id(instance, request),
             checks.optional_name(source, "source"),
             checks.optional_name(destination, "destination"),
-            checks.number(at, "at"),
+            happened,
+            happened - checks.number(at, "at"),
         )
 
     @oslo_messaging.expected_exceptions(ValueError)
@@ -282,7 +295,8 @@ class Dispatch:
     def guest_event(self, ctxt: bus.Context, event: Any) -> None:
         if isinstance(event, dict) and event.get("kind") in _RETIRED_KINDS:
             return
-        self._endpoint.guest_event(ctxt, GuestEvent.from_wire(event))
+        parsed = GuestEvent.from_wire(event)
+        self._endpoint.guest_event(ctxt, dataclasses.replace(parsed, at=_time_of(ctxt)))
 
     @oslo_messaging.expected_exceptions(ValueError)
     def handovers(self, ctxt: bus.Context, limit: Any, offset: Any = 0) -> list[dict[str, Any]]:
@@ -343,6 +357,14 @@ def server(
         prepare=reconnect_soon,
         ownership=ownership,
     )
+
+
+def _time_of(ctxt: bus.Context) -> float:
+    """When a message was made, by this host's clock; the sender's clock may be wrong."""
+    age = 0.0
+    with contextlib.suppress(ValueError):  # an older sender has none
+        age = checks.between(ctxt.get("age"), "age", 0.0, MAX_AGE)
+    return time.time() - age
 
 
 def _handover_id(instance: Any, request: Any) -> HandoverId:

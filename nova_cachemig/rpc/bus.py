@@ -29,7 +29,7 @@ _NO_RPC: Final = frozenset({"kafka"})
 """Drivers of oslo.messaging that carry notifications only."""
 
 Context = Mapping[str, Any]
-"""The context of a request. Only ``request_id`` travels."""
+"""The context of a request. Only ``request_id`` travels, and the ``age`` of a cast in seconds."""
 
 # oslo.messaging reads these groups from the configuration it is given but registers them on
 # cfg.CONF only.
@@ -154,6 +154,7 @@ class PrimitiveSerializer(oslo_messaging.NoOpSerializer):
         return entity
 
     def serialize_context(self, ctxt: Context) -> dict[str, Any]:
-        """Only the request id: no token and no user is ever sent."""
-        request = ctxt.get("request_id")
-        return {"request_id": str(request)} if request else {}
+        """Only the request id and the age: no token and no user is ever sent."""
+        request, age = ctxt.get("request_id"), ctxt.get("age")
+        sent: dict[str, Any] = {"request_id": str(request)} if request else {}
+        return sent if age is None else sent | {"age": float(age)}

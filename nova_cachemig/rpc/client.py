@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -84,7 +85,13 @@ class RpcClient:
         """Queue a request that has no response; ``fanout``: to every server of the topic."""
         bus.check_primitive(arguments)  # here, so that the error reaches the caller
         return self._casts.put(
-            method, {"ctxt": dict(ctxt), "arguments": arguments, "fanout": fanout}
+            method,
+            {
+                "ctxt": dict(ctxt),
+                "arguments": arguments,
+                "fanout": fanout,
+                "made": time.monotonic(),
+            },
         )
 
     def call(
@@ -150,8 +157,9 @@ class RpcClient:
     def _send(self, method: str, queued: dict[str, Any]) -> None:
         options = {"fanout": True} if queued["fanout"] else {}
         prepared = self._connected().prepare(retry=0, **options)
+        ctxt = queued["ctxt"] | {"age": round(time.monotonic() - queued["made"], 3)}
         try:
-            prepared.cast(queued["ctxt"], method, **queued["arguments"])
+            prepared.cast(ctxt, method, **queued["arguments"])
         except oslo_messaging.MessageUndeliverable as exc:
             raise UnreachableError(self._no_listener()) from exc
 

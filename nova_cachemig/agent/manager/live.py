@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 
@@ -42,19 +43,32 @@ class LiveHandover:
     """
 
     def __init__(
-        self, components: Components, record: HandoverRecord, routes: tuple[Route, ...]
+        self,
+        components: Components,
+        record: HandoverRecord,
+        routes: tuple[Route, ...],
+        *,
+        late: bool = False,
     ) -> None:
+        """``late``: the migration may have ended before, so any outcome that Nova knows counts."""
         self._components = components
+        # The record's times are of this host's clock, which may jump while the handover lasts.
+        lasts = max(0.0, time.time() - record.started)
+        self._began = asyncio.get_running_loop().time() - lasts
         self._events: asyncio.Queue[tuple[TargetHandover | None, Event]] = asyncio.Queue()
         self._targets = [
-            TargetHandover(components, record, group, self._post_of, self._note)
+            TargetHandover(
+                components,
+                record,
+                group,
+                -math.inf if late else self._began,
+                self._post_of,
+                self._note,
+            )
             for group in by_target(routes)
         ]
         names = tuple(name for one in self._targets for name in one.performer.services)
         self.record = dataclasses.replace(record, services=names)
-        # The record's times are of this host's clock, which may jump while the handover lasts.
-        lasts = max(0.0, time.time() - record.started)
-        self._began = asyncio.get_running_loop().time() - lasts
 
     @property
     def id(self) -> HandoverId:
@@ -86,6 +100,11 @@ class LiveHandover:
 
     def _post_of(self, target: TargetHandover, event: Event) -> None:
         self._events.put_nowait((target, event))
+
+    async def ask_nova(self) -> None:
+        """Ask Nova now; its response comes as an event."""
+        for target in self._targets:
+            await target.performer.perform(Action.ASK_NOVA, target.phase)
 
     def may_be_of(self, begun: float) -> bool:
         """Whether a migration that Nova began at ``begun`` (UNIX seconds) may be this one.

@@ -19,11 +19,11 @@ from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
 
-STALE = 300.0
-"""Age in seconds from which a message about a new migration is ignored; the hook waits less."""
+LATE = 300.0
+"""Seconds by which the announcement of a migration may be behind, before Nova is asked."""
 
-SKEW = 5.0
-"""Seconds by which the clocks of two hosts may differ."""
+TRANSIT = 5.0
+"""Seconds that an event may have spent on the way to this agent, beside those in its age."""
 
 _USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
 _NOT_OURS: dict[str, str | bool] = {
@@ -103,16 +103,21 @@ class HandoverManager:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def begin(
-        self, handover: HandoverId, source: str | None, destination: str | None, at: float
+        self,
+        handover: HandoverId,
+        source: str | None,
+        destination: str | None,
+        at: float,
+        behind: float = 0.0,
     ) -> None:
-        """Nova prepares a migration; a repetition changes nothing."""
+        """Nova prepares a migration; a repetition changes nothing.
+
+        ``at`` is of this host's clock. ``behind``: seconds by which the sender's time is behind it.
+        Either the clocks differ, or the message was queued while no agent was running. Only Nova
+        knows: if the migration has ended, the handover ends with Nova's response.
+        """
         known = self._live.get(handover.instance)
         if known is not None and known.id == handover:
-            return
-        if time.time() - at > STALE:  # it was queued while no agent was running
-            LOG.info(
-                "handover %s: ignored, because it began %.0f s ago", handover, time.time() - at
-            )
             return
         self._warn_of_unprotected(handover)
         if not self._routes_of(handover.instance):
@@ -130,7 +135,14 @@ class HandoverManager:
             phase=Phase.IDLE,
             started=at,
         )
-        self._start(record, EventKind.BEGIN)
+        live = self._start(record, EventKind.BEGIN, late=behind > LATE)
+        if behind > LATE:
+            LOG.info(
+                "handover %s: announced %.0f s late, by the clock of the compute host: asking Nova",
+                handover,
+                behind,
+            )
+            await live.ask_nova()
 
     async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, str | bool]:
         """Wait up to ``wait`` seconds until the cache is warm.
@@ -159,7 +171,7 @@ class HandoverManager:
         if live is None:
             return
         if event.request is not None and event.request != live.id.request:
-            if live.id.announced or event.at < live.record.started - SKEW:
+            if live.id.announced or event.at < live.record.started - TRANSIT:
                 return  # of another migration
             await live.announce(HandoverId(event.instance, event.request))
         live.post(Event(event.kind, event.at, event.host or "", event.post_copy))
@@ -199,8 +211,11 @@ class HandoverManager:
         if self._routes_of(instance):
             self._start(record, EventKind.WRITES_FOUND)
 
-    def _start(self, record: HandoverRecord, first: EventKind) -> LiveHandover:
-        live = LiveHandover(self._components, record, self._routes_of(record.id.instance))
+    def _start(
+        self, record: HandoverRecord, first: EventKind, *, late: bool = False
+    ) -> LiveHandover:
+        routes = self._routes_of(record.id.instance)
+        live = LiveHandover(self._components, record, routes, late=late)
         self._live[record.id.instance] = live
         hosts = [host for host in (record.source, record.destination) if host is not None]
         live.post(Event(first, time.time(), " to ".join(hosts)))

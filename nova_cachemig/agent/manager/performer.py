@@ -52,7 +52,8 @@ class Performer:
     """Performs the actions of one target's handover with the agent's components.
 
     ``routes`` lead to one target; those without a target take no part. ``post`` receives the events
-    that actions lead to, ``note`` sentences for the record.
+    that actions lead to, ``note`` sentences for the record. ``began``: when the handover began, in
+    loop time.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Performer:
         components: Components,
         handover: HandoverId,
         routes: tuple[Route, ...],
-        started: float,
+        began: float,
         post: Callable[[Event], None],
         note: Callable[[str], None],
     ) -> None:
@@ -68,7 +69,7 @@ class Performer:
         self.handover = handover
         self._routes = tuple(r for r in routes if r.target is not None)
         self._target = next((route.target for route in self._routes), None)
-        self._started = started
+        self._began = began
         self._post = post
         self._note = note
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -295,6 +296,7 @@ class Performer:
         self._spawn("nova", self._ask)
 
     async def _ask(self) -> None:
-        state = await self._components.nova.migration_state(self.handover.instance, self._started)
+        lasts = asyncio.get_running_loop().time() - self._began
+        state = await self._components.nova.migration_state(self.handover.instance, lasts)
         if state in _EVENT_OF:
             self._event(_EVENT_OF[state], "asked")

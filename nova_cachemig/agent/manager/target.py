@@ -20,8 +20,8 @@ from nova_cachemig.model.service import Route, Target
 class TargetHandover:
     """One target with its own phase, probes, drain and deadline.
 
-    A port on which nothing listens thus delays no service on another port. ``post``
-    receives the events that actions lead to, ``note`` sentences for the record.
+    A port on which nothing listens thus delays no service on another port. ``began`` is in loop
+    time. ``post`` receives the events that actions lead to, ``note`` sentences for the record.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class TargetHandover:
         components: Components,
         record: HandoverRecord,
         routes: tuple[Route, ...],
+        began: float,
         post: Callable[[TargetHandover, Event], None],
         note: Callable[[TargetHandover, str], None],
     ) -> None:
@@ -39,7 +40,7 @@ class TargetHandover:
             components,
             record.id,
             routes,
-            record.started,
+            began,
             lambda event: post(self, event),
             lambda sentence: note(self, sentence),
         )

@@ -60,6 +60,7 @@ class RecordingAgent:
         source: str | None,
         destination: str | None,
         at: float,
+        behind: float,
     ) -> None:
         self._record("begin", (handover, source, destination))
 

@@ -96,15 +96,14 @@ class Works(OnRabbit):
         self.serve()
         client = self.client()
         self.assertTrue(client.warm_up().delivered(5))
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
         took = []
         for number in range(200):
-            event = GuestEvent("uuid-1", EventKind.PAUSED, float(number), "host-a")
+            event = GuestEvent("uuid-1", EventKind.PAUSED, 1.0, "host-a", detail=str(number))
             began = time.monotonic()
             client.guest_event({}, event)
-            call = ("guest_event", event)
-            self.assertTrue(
-                self.endpoint.await_that(lambda call=call: call in self.endpoint.received[-1:])
-            )
+            received = lambda number=number: len(self.endpoint.received) > number + 1  # noqa: E731
+            self.assertTrue(self.endpoint.await_that(received))
             took.append(time.monotonic() - began)
         # The goal is 99 % within 20 ms, but the machine that runs the tests may be busy.
         self.assertLess(statistics.median(took), 0.02)

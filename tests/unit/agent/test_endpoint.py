@@ -90,7 +90,7 @@ class EndpointTest(LoopCase):
 
     def test_commands_reach_the_manager(self) -> None:
         event = GuestEvent("u1", EventKind.PAUSED, 1.0)
-        self.endpoint.begin({}, HandoverId("u1", "r"), "a", "b", 1.0)
+        self.endpoint.begin({}, HandoverId("u1", "r"), "a", "b", 1.0, 0.0)
         self.endpoint.guest_event({}, event)
         self.assertEqual({"ready": True}, self.endpoint.wait_warm({}, HandoverId("u1", "r"), 0.0))
         self.assertEqual(["no address"], self.endpoint.reload({}))
@@ -136,7 +136,7 @@ class EndpointTest(LoopCase):
         self.endpoint.server.faults.counts.return_value = {"cannot listen": 2}
         found = self.endpoint.ping({})
         self.assertEqual(["b.yaml: not YAML"], found["service_errors"])
-        self.assertEqual(("cache1", "1.1", True, {"cannot listen": 2}),
+        self.assertEqual(("cache1", "1.2", True, {"cannot listen": 2}),
                          (found["host"], found["rpc_version"], found["listening"],
                           found["faults"]))  # fmt: skip
         self.assertEqual(["shop"], found["unreachable"])

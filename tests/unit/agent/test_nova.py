@@ -21,10 +21,13 @@ class Server:
     }
 
 
-class Migration:
-    def __init__(self, number, status):
-        self.id = number
-        self.status = status
+def migration(number, status, updated_at=None):
+    return {"id": number, "status": status, "updated_at": updated_at}
+
+
+class Response:
+    def __init__(self, date):
+        self.headers = {} if date is None else {"Date": date}
 
 
 class Client:
@@ -32,19 +35,17 @@ class Client:
 
     def __init__(self):
         self.found = []
+        self.date = None
         self.error = None
-        self.servers = self.migrations = self
+        self.servers = self.client = self
 
-    def get(self, uuid):
+    def get(self, what):
         self.thread = threading.current_thread()
         if self.error:
             raise self.error
+        if what.startswith("/os-migrations?"):
+            return Response(self.date), {"migrations": self.found}
         return Server()
-
-    def list(self, **query):
-        if self.error:
-            raise self.error
-        return self.found
 
 
 class NovaApiTest(unittest.IsolatedAsyncioTestCase):
@@ -107,9 +108,9 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         }.items():
             with self.subTest(status=status):
                 self.client.found = [
-                    Migration(9, status),
-                    Migration("10", status),
-                    Migration(2, "x"),
+                    migration(9, status),
+                    migration("10", status),
+                    migration(2, "x"),
                 ]
                 self.assertIs(state, await self.nova.migration_state("uuid", 0.0))
 

@@ -45,6 +45,9 @@ class Cloud(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(timestamp or self.server.state["clock"])
+
     def reply(self, status, body, **headers):
         text = json.dumps(body).encode()
         self.send_response(status)
@@ -98,7 +101,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         server.base = f"http://127.0.0.1:{server.server_port}"
         self.state = server.state = {
             "asked": [], "failures": [], "migrations": [],
-            "stall": threading.Event(), "go": threading.Event(),
+            "clock": None, "stall": threading.Event(), "go": threading.Event(),
         }  # fmt: skip
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
@@ -174,7 +177,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         self.state["migrations"] = [
             migration(4, "completed", now), migration(3, "error", now - 9000),
         ]  # fmt: skip
-        self.assertIs(MigrationState.COMPLETED, await self.nova.migration_state(UUID, now - 100))
+        self.assertIs(MigrationState.COMPLETED, await self.nova.migration_state(UUID, 20.0))
         _, query, _ = self.state["asked"][-1]
         self.assertEqual(
             (UUID, "live-migration"), (query["instance_uuid"], query["migration_type"])
@@ -183,12 +186,26 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
     async def test_migration_that_ended_before(self):
         now = time.time()
         self.state["migrations"] = [migration(4, "completed", now - 3600)]
-        self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state(UUID, now))
+        self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state(UUID, 0.0))
+
+    async def test_clocks_of_nova_that_are_ten_minutes_off(self):
+        for off in (-600.0, 600.0):
+            self.state["clock"] = time.time() + off
+            for changed, lasts, expected in (
+                (off - 5.0, 20.0, MigrationState.COMPLETED),
+                (off - 600.0, 20.0, MigrationState.UNKNOWN),  # it ended before the handover
+                (off - 600.0, 90.0, MigrationState.COMPLETED),  # and no other one has begun
+            ):
+                with self.subTest(off=off, changed=changed, lasts=lasts):
+                    updated = time.time() + changed
+                    self.state["migrations"] = [migration(4, "completed", updated)]
+                    state = await self.nova.migration_state(UUID, lasts)
+                    self.assertIs(expected, state)
 
     async def test_migration_that_was_queued_long_ago_and_runs(self):
         now = time.time()
         self.state["migrations"] = [migration(4, "running", now - 3600)]
-        self.assertIs(MigrationState.RUNNING, await self.nova.migration_state(UUID, now))
+        self.assertIs(MigrationState.RUNNING, await self.nova.migration_state(UUID, 0.0))
 
     async def test_nova_that_does_not_respond(self):
         self.state["stall"].set()

@@ -68,8 +68,10 @@ class RecordingEndpoint:
         source: str | None,
         destination: str | None,
         at: float,
+        behind: float,
     ) -> None:
-        self._record("begin", handover, source, destination, at, dict(ctxt))
+        context = {name: value for name, value in ctxt.items() if name != "age"}
+        self._record("begin", handover, source, destination, at, behind, context)
 
     def wait_warm(self, ctxt: Any, handover: HandoverId, wait: float) -> dict[str, Any]:
         self._record("wait_warm", handover, wait)

@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 import math
 import os
@@ -15,6 +16,7 @@ from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent, bus
+from nova_cachemig.rpc.cast_queue import MAX_AGE
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 from tests.unit.rpc.endpoints import RECORD, OnFakeBus, RecordingEndpoint, new_conf
 
@@ -30,16 +32,20 @@ class Casts(OnFakeBus):
         cast = self.client().begin(ctxt, "uuid-1", "req-1", "a", None, 3.5)
         self.assertTrue(cast.delivered(5))
         self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
+        [(method, handover, source, destination, at, behind, context)] = self.endpoint.received
         self.assertEqual(
-            [("begin", HandoverId("uuid-1", "req-1"), "a", None, 3.5, {"request_id": "req-1"})],
-            self.endpoint.received,
+            ("begin", HandoverId("uuid-1", "req-1"), "a", None, {"request_id": "req-1"}),
+            (method, handover, source, destination, context),
         )
+        self.assertAlmostEqual(time.time(), at, delta=60.0)
+        self.assertAlmostEqual(at - 3.5, behind)
 
     def test_a_guest_event_arrives_as_it_was_sent(self) -> None:
         self.serve()
         self.client().guest_event({}, EVENT)
         self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
-        self.assertEqual([("guest_event", EVENT)], self.endpoint.received)
+        [(method, event)] = self.endpoint.received
+        self.assertEqual(("guest_event", EVENT), (method, dataclasses.replace(event, at=EVENT.at)))
 
     def test_what_is_no_primitive_is_the_callers_fault(self) -> None:
         with self.assertRaises(bus.NotPrimitiveError):
@@ -140,7 +146,8 @@ class WhatComesOverTheWire(unittest.TestCase):
     def test_an_event_survives_the_wire(self, instance: str, host: str, at: float) -> None:
         event = GuestEvent(instance, EventKind.RESUMED, at, host)
         self.dispatch.guest_event({}, event.to_wire())
-        self.assertEqual(event, self.endpoint.received[-1][1])
+        received = self.endpoint.received[-1][1]
+        self.assertEqual(event, dataclasses.replace(received, at=at))
 
     @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70))
     def test_the_time_to_wait_is_bounded_here_too(self, wait: float) -> None:
@@ -155,6 +162,56 @@ class WhatComesOverTheWire(unittest.TestCase):
     def test_a_list_is_bounded(self) -> None:
         self.dispatch.handovers({}, 10**9)
         self.assertEqual(("handovers", agent.HANDOVERS_LIMIT, 0), self.endpoint.received[-1])
+
+
+class Clocks(unittest.TestCase):
+    """The clock of nova-compute's host is ten minutes off; only the agent's counts."""
+
+    NOW = 1_800_000_000.0
+
+    def setUp(self) -> None:
+        self.endpoint = RecordingEndpoint()
+        self.dispatch = agent.Dispatch(self.endpoint)
+        clock = mock.patch.object(agent, "time", mock.Mock(time=lambda: self.NOW))
+        clock.start()
+        self.addCleanup(clock.stop)
+
+    def received(self, ctxt: bus.Context, off: float) -> GuestEvent:
+        event = dataclasses.replace(EVENT, at=self.NOW + off)
+        self.dispatch.guest_event(ctxt, event.to_wire())
+        found: GuestEvent = self.endpoint.received[-1][1]
+        return found
+
+    def test_an_event_happened_its_age_before_its_receipt(self) -> None:
+        for off in (-600.0, 600.0):
+            self.assertEqual(self.NOW - 2.5, self.received({"age": 2.5}, off).at)
+
+    def test_an_older_sender_states_no_age(self) -> None:
+        for ctxt in ({}, {"age": None}, {"age": "old"}):
+            self.assertEqual(self.NOW, self.received(ctxt, 600.0).at)
+
+    def test_an_age_is_bounded(self) -> None:
+        self.assertEqual(self.NOW, self.received({"age": -5.0}, 0.0).at)
+        self.assertEqual(self.NOW - MAX_AGE, self.received({"age": 1e9}, 0.0).at)
+
+    def test_the_announcement_of_a_migration_too(self) -> None:
+        for off in (-600.0, 600.0):
+            self.dispatch.begin({"age": 1.0}, "uuid-1", "req-1", "a", "b", self.NOW - 1.0 + off)
+            at, behind = self.endpoint.received[-1][4:6]
+            self.assertEqual((self.NOW - 1.0, -off), (at, behind))
+
+    def test_an_agent_of_1_1_ignores_the_age(self) -> None:
+        seen: list[Any] = []
+
+        class Dispatch11:
+            target = oslo_messaging.Target(version="1.1")
+
+            def guest_event(self, ctxt: bus.Context, event: Any) -> None:
+                seen.append(GuestEvent.from_wire(event))
+
+        sent = bus.PrimitiveSerializer().serialize_context({"request_id": "req-1", "age": 2.5})
+        Dispatch11().guest_event(sent, EVENT.to_wire())
+        self.assertEqual(([EVENT], 2.5), (seen, sent["age"]))
 
 
 class Paging(OnFakeBus):

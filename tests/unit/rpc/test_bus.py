@@ -91,6 +91,7 @@ class Context(unittest.TestCase):
         full = {"request_id": "req-1", "auth_token": "secret", "user": "me"}
         self.assertEqual({"request_id": "req-1"}, serializer.serialize_context(full))
         self.assertEqual({}, serializer.serialize_context({"auth_token": "secret"}))
+        self.assertEqual({"age": 1.0}, serializer.serialize_context({"age": 1.0, "user": "u"}))
 
 
 class Bus(unittest.TestCase):

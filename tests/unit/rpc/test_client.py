@@ -11,6 +11,7 @@ import amqp
 import oslo_messaging
 
 from nova_cachemig.rpc import bus
+from nova_cachemig.rpc import client as client_module
 from nova_cachemig.rpc.bounded import OverdueError
 from nova_cachemig.rpc.client import BusError, RefusedError, RpcClient, UnreachableError
 from tests.unit.rpc.endpoints import OnFakeBus, new_conf
@@ -32,6 +33,16 @@ class RpcClientTest(OnFakeBus):
             client.call("ping", {})
         self.assertNotIn("\n", str(caught.exception))
         return caught.exception
+
+    def test_a_cast_says_how_long_it_waited_at_its_sender(self) -> None:
+        client, transport = self.rpc(), mock.Mock()
+        client._connected = lambda: transport  # type: ignore[method-assign]
+        with mock.patch.object(
+            client_module, "time", mock.Mock(monotonic=iter([5.0, 7.5]).__next__)
+        ):
+            self.assertTrue(client.cast("begin", {}, {"request_id": "req-1"}).delivered(5))
+        [call] = transport.prepare.return_value.cast.call_args_list
+        self.assertEqual({"request_id": "req-1", "age": 2.5}, call.args[0])
 
     def test_errors_of_the_bus_and_of_a_missing_listener(self) -> None:
         undeliverable = oslo_messaging.MessageUndeliverable(None, None, None, None)

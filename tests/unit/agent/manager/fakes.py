@@ -26,6 +26,7 @@ class FakeComponents:
         self.journal_empty = asyncio.Event()
         self.journal_empty.set()
         self.nova = MigrationState.UNKNOWN
+        self.lasts = []
         self.open_error = None
         self.left = []
         self.held = 0
@@ -99,5 +100,6 @@ class FakeComponents:
     async def unfinished(self):
         return self.left
 
-    async def migration_state(self, instance, since):
+    async def migration_state(self, instance, lasts):
+        self.lasts.append(lasts)
         return self.nova

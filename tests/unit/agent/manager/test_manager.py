@@ -1,6 +1,7 @@
 """The manager with recording components: its calls, their order, and that each handover ends."""
 
 import asyncio
+import math
 import time
 import unittest
 from unittest import mock
@@ -367,7 +368,30 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: "edge pass" in self.fake.log)
         self.fake.holding.assert_awaited()
 
-    async def test_an_old_event_that_waited_in_the_queue_changes_nothing(self):
+    async def test_an_announcement_that_waited_in_the_queue_ends_with_novas_outcome(self):
         manager = self.manager()
-        await manager.begin(ID, "a", "b", time.time() - 3600)
-        self.assertEqual([], manager.live())
+        self.fake.nova = MigrationState.COMPLETED
+        self.fake.guest_up.set()
+        await manager.begin(ID, "a", "b", time.time(), behind=3600.0)
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.COMPLETED)
+        self.assertEqual([math.inf], self.fake.lasts)  # an outcome of any time counts
+
+    async def test_a_compute_host_whose_clock_is_behind_is_believed(self):
+        manager = self.manager()
+        self.fake.nova = MigrationState.RUNNING
+        await manager.begin(ID, "a", "b", time.time(), behind=600.0)
+        await self.until(lambda: self.fake.lasts and "edge armed" in self.fake.log)
+        self.assertEqual([Phase.WARMING], [record.phase for record in manager.live()])
+
+    async def test_nova_is_not_asked_about_an_announcement_in_time(self):
+        manager = self.manager()
+        await manager.begin(ID, "a", "b", time.time(), behind=-600.0)
+        await self.until(lambda: "edge armed" in self.fake.log)
+        self.assertEqual([], self.fake.lasts)
+
+    async def test_nova_hears_for_how_long_the_handover_lasts(self):
+        manager = self.manager(ask_nova_after=0.01)
+        await manager.begin(ID, "a", "b", time.time() - 7.0)
+        await self.until(lambda: self.fake.lasts)
+        self.assertTrue(7.0 <= self.fake.lasts[0] < 7.0 + LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import unittest
 
 from nova_cachemig.agent import noop, ports
@@ -76,8 +77,10 @@ class Prober(noop.NoProber):
 
 class Nova(noop.NoNova):
     state = ports.MigrationState.UNKNOWN
+    lasts = 0.0
 
-    async def migration_state(self, instance: str, since: float) -> ports.MigrationState:
+    async def migration_state(self, instance: str, lasts: float) -> ports.MigrationState:
+        self.lasts = lasts
         return self.state
 
 
@@ -100,7 +103,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
             components,
             HandoverId("uuid", "req-1"),
             (*ROUTES, UNKNOWN_GUEST),
-            0.0,
+            -math.inf,
             self.events.put_nowait,
             self.notes.append,
         )
@@ -155,6 +158,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
             self.nova.state = state
             await self.perform(Action.ASK_NOVA)
             self.assertIs(kind, (await self.event()).kind)
+            self.assertEqual(math.inf, self.nova.lasts)
 
     async def test_an_unknown_state_is_no_event(self) -> None:
         await self.perform(Action.ASK_NOVA)

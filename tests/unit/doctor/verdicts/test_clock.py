@@ -19,8 +19,6 @@ class ClockTest(unittest.TestCase):
             (AT - 3, AT + 9, Status.OK),  # a slow response
             (AT + 10, AT + 10, Status.WARNING),
             (AT - 10, AT - 10, Status.WARNING),
-            (AT + 70, AT + 70, Status.FAILED),
-            (AT - 70, AT - 70, Status.FAILED),
         ):
             with self.subTest(before=before - AT):
                 self.assertEqual(status, clock.skew(DATE, before, after).status)
