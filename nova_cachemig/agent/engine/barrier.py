@@ -112,8 +112,8 @@ class BarrierMaps:
 
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         pages = {
-            names.page_key(service, host, url): names.new_token()
-            for host, urls in stale.items()
+            names.page_key(service, url): names.new_token()
+            for urls in stale.values()
             for url in urls
         }
         if len(self._epochs.entries) + len(pages) > MAX_EPOCHS:

@@ -34,9 +34,12 @@ def _hash(*parts: str) -> str:
     return hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest().upper()
 
 
-def page_key(service: str, host: str, url: str) -> str:
-    """Return the page's key in the map of epochs."""
-    return _hash(encode_service(service), host.lower(), url)
+def page_key(service: str, url: str) -> str:
+    """Return the page's key in the map of epochs, for all host names of the service.
+
+    Clients reach one page by several host names, and HTTP/1.0 clients without any.
+    """
+    return _hash(encode_service(service), url)
 
 
 BUCKETS = 256

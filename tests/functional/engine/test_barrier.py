@@ -19,6 +19,14 @@ class Barrier(EngineCase):
         again = [(await self.get("/a?q=1", headers=jar)).body for jar in jars]
         self.assertEqual(after, again)
 
+    async def test_an_invalidation_applies_to_all_host_names(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        hosts = [{"Host": "shop.example"}, {"Host": "www.shop.example:8080"}]
+        before = [(await self.get("/a", headers=host)).body for host in hosts]
+        await self.invalidate("", ["/a"])  # an HTTP/1.0 client may name no host
+        after = [(await self.get("/a", headers=host)).body for host in hosts]
+        self.assertFalse(set(before) & set(after))
+
     async def test_an_earlier_fetch_does_not_store_the_old_page(self) -> None:
         await self.flip(EdgeState.ARMED)
         self.guest.delays["/a"] = 0.4

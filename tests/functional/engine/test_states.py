@@ -201,6 +201,15 @@ class Writes(EngineCase):
         self.assertEqual([], self.intake.seen)
         self.assertEqual(1, self.guest.count("/w"))
 
+    async def test_the_absolute_form_of_a_url_is_another_form_of_the_same_page(self) -> None:
+        await self.flip(EdgeState.SHIELDED)
+        for scheme in ("http", "HTTPS"):
+            url = f"{scheme}://shop.example/w?x=1"
+            await self.get(url, method="PUT", body=b"x", timeout=5)
+        await self.get(f"http://shop.example{STATUS_PREFIX}abc", timeout=5)
+        self.assertEqual(["/w?x=1"] * 2 + [f"{STATUS_PREFIX}abc"],
+                         [request.url for request in self.intake.seen])  # fmt: skip
+
     async def test_a_body_longer_than_any_buffer_arrives_whole(self) -> None:
         await self.flip(EdgeState.ARMED)
         body = bytes(range(256)) * 4096

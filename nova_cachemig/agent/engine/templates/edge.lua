@@ -120,7 +120,7 @@ local function same_site_path(txn, value)
 end
 
 local function renew_epoch(txn, url)
-    local page = txn:get_var("txn.svc") .. "|" .. (txn:get_var("txn.host") or "") .. "|" .. url
+    local page = txn:get_var("txn.svc") .. "|" .. url
     local now = core.now()
     local epoch = string.format("%x%05x%04x", now.sec, now.usec, math.random(0, 65535))
     core.set_map(EPOCHS_MAP, txn.c:hex(txn.c:sha1(page)), epoch)

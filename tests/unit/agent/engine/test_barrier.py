@@ -41,11 +41,11 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_write_gives_each_of_its_pages_a_new_epoch(self) -> None:
         await self.barrier.update("s", {"h": ["/x", "/y"]}, {})
         first = dict(self.admins["epochs"].rows)
-        self.assertEqual({names.page_key("s", "h", url) for url in ("/x", "/y")}, first.keys())
+        self.assertEqual({names.page_key("s", url) for url in ("/x", "/y")}, first.keys())
         await self.barrier.update("s", {"h": ["/x"]}, {})
         second = dict(self.admins["epochs"].rows)
         changed = {key for key in first if first[key] != second[key]}
-        self.assertEqual({names.page_key("s", "h", "/x")}, changed)
+        self.assertEqual({names.page_key("s", "/x")}, changed)
 
     async def test_one_handovers_end_leaves_the_keys_of_another(self) -> None:
         await self.maps["state"].set("t", "armed:1")
@@ -83,7 +83,7 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await again.replace({"s": {"url:/waits", "client:1"}}, [ended])
         keys = [names.pending_key("s", key) for key in ("url:/waits", "client:1")]
         self.assertEqual({*keys, names.journal_key("s")}, self.pending())
-        pages = {names.page_key("s", "h", url) for url in ("/ended", "/made")}
+        pages = {names.page_key("s", url) for url in ("/ended", "/made")}
         self.assertEqual(pages, {key for key, _ in self.admins["epochs"].rows})
         self.assertEqual([("s", "shielded:1")], self.admins["state"].rows)
 

@@ -51,15 +51,11 @@ class Words(unittest.TestCase):
                 names.pending_key("s", key)
 
     def test_a_page_key_is_what_haproxy_computes(self) -> None:
-        # printf 'a%%20b|shop.example|/x?y=1' | sha1sum, in capitals
+        # printf 'a%%20b|/x?y=1' | sha1sum, in capitals
         self.assertEqual(
-            "8EFA7A33C48574919D312BD9ED3B21E664FC559E",
-            names.page_key("a b", "shop.example", "/x?y=1"),
+            "13A9957B35C6265B983F87D10D93541CDA0135B6", names.page_key("a b", "/x?y=1")
         )
-        self.assertEqual(
-            names.page_key("a b", "Shop.Example", "/x"), names.page_key("a b", "shop.example", "/x")
-        )
-        self.assertNotEqual(names.page_key("a", "b", "/x"), names.page_key("a", "b", "/X"))
+        self.assertNotEqual(names.page_key("a", "/x"), names.page_key("a", "/X"))
 
     def test_tokens_are_unique(self) -> None:
         tokens = {names.new_token() for _ in range(1000)}
