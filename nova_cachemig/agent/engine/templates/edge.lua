@@ -35,6 +35,7 @@ local waits = {
     end,
     held = read_waits,
     read = read_waits,
+    tunnel = read_waits,
     stream = function(txn, mode)
         return mode == "shielded" and agent_is_up(txn)
     end,
