@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from oslo_log import log
 
@@ -79,8 +80,8 @@ class BarrierMaps:
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
         """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
-        await self._renew_epochs(service, stale)
         async with self._lock:
+            await self._renew_epochs(service, stale)
             keys = self._keys.setdefault(service, PendingKeys(service))
             touched = {keys.mark(key, on=on) for key, on in pending.items()}
             edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
@@ -94,9 +95,9 @@ class BarrierMaps:
         self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
     ) -> None:
         """Make ``pending`` the only held reads: see :class:`ports.BarrierEngine`."""
-        for write in ended:
-            await self._renew_epochs(write.service, {write.host: write.urls})
         async with self._lock:
+            for write in ended:
+                await self._renew_epochs(write.service, {write.host: write.urls})
             self._keys = {}
             for service, keys in pending.items():
                 self._keys[service] = PendingKeys(service)
@@ -109,6 +110,12 @@ class BarrierMaps:
                 LOG.info("the edge held reads of unknown writes: clearing the cache")
                 await self._renew_generations()
             await self._pending.replace(dict.fromkeys(wanted, "1"))
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Make no change meanwhile."""
+        async with self._lock:
+            yield
 
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         pages = {

@@ -16,6 +16,7 @@ from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
+from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
@@ -27,6 +28,9 @@ LOG = log.getLogger(__name__)
 
 LOG_PAUSE = 0.3
 """Seconds after the guest's return in which the agent does not read the edge's log."""
+
+RELOAD_POLL = 5.0
+"""Seconds between two checks whether a reload still has to wait for handovers."""
 
 OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
@@ -46,6 +50,8 @@ class HaproxyVarnish:
         self._served: dict[str, Route] = {}
         self._reload_needed = False
         self._reload_lock = asyncio.Lock()
+        self._reload_gate = ReloadGate()
+        self._reload_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters = ServiceCounters()
         self._access_log = AccessLog()
@@ -100,6 +106,8 @@ class HaproxyVarnish:
         await self._cache.detach()
 
     async def _stop_tasks(self) -> None:
+        if self._reload_timer is not None:
+            self._reload_timer.cancel()
         for ring in self._rings:
             await ring.stop()
         tasks = list(self._tasks)
@@ -113,8 +121,10 @@ class HaproxyVarnish:
         """Serve exactly these routes; return the services that are refused, with the reasons.
 
         A refused service keeps its present route, if it has one. A reload that is needed waits for
-        the end of all handovers. Raises ComponentError where HAProxy does not take the changes.
+        handovers (:class:`ReloadGate`). Raises ComponentError where HAProxy does not take the
+        changes.
         """
+        await self._no_reload()
         wanted = routing(routes, self._edge.unusable(binds_of(routes)), self._served)
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
@@ -124,8 +134,10 @@ class HaproxyVarnish:
         self._wanted_binds = frozenset(wanted.binds)
         if self._wanted_binds != frozenset(self._edge.binds) or self._reload_needed:
             self._reload_needed = True
-            if self.services_in_handover():
-                LOG.warning("new front addresses wait for the end of a handover")
+            if blocking := self._reload_waits_for():
+                waits = "new front addresses wait for the end of a handover: %s"
+                LOG.warning(waits, ", ".join(blocking[:5]))
+                self._schedule_reload()
             else:
                 await self._reload()
         return wanted.refused
@@ -134,20 +146,49 @@ class HaproxyVarnish:
         """Return the services that are not in ``pass``, also those of an earlier agent."""
         return [names.decode_service(encoded) for encoded in self._edge.maps["state"].entries]
 
+    def _reload_waits_for(self) -> list[str]:
+        states = {name: self.state(name) for name in self.services_in_handover()}
+        served = self._served or states  # before the first routes, nothing is known
+        return self._reload_gate.blocking(states, served, asyncio.get_running_loop().time())
+
+    async def _no_reload(self) -> None:
+        """Wait for the end of a reload, which would lose a change of the maps."""
+        while self._reload_lock.locked():
+            async with self._reload_lock:
+                pass
+
     async def _reload(self) -> None:
-        async with self._reload_lock:
-            if self._reload_needed and not self.services_in_handover():
+        async with self._reload_lock, self._barrier.paused():
+            if self._reload_needed and not self._reload_waits_for():
                 self._reload_needed = False
                 try:
+                    await self._renew_generations()
                     await self._edge.rebind(self._wanted_binds)
                 except ComponentError:
                     self._reload_needed = True
                     raise
+                self._reload_gate.reloaded()
                 for ring in self._rings:
                     await ring.restart()
 
+    async def _renew_generations(self) -> None:
+        """The old worker's last changes are lost: let the new one find no stored page."""
+        states = self._edge.maps["state"]
+        if not states.entries:
+            return
+        await states.load()
+        LOG.warning("the edge is reloaded although services are in a handover: clearing the cache")
+        for encoded, entry in states.entries.items():
+            states.entries[encoded] = f"{entry.partition(':')[0]}:{names.new_token()}"
+
     def _schedule_reload(self) -> None:
-        if self._reload_needed and not self.services_in_handover():
+        if self._reload_timer is not None:
+            self._reload_timer.cancel()
+            self._reload_timer = None
+        if self._reload_needed and self._reload_waits_for():
+            loop = asyncio.get_running_loop()
+            self._reload_timer = loop.call_later(RELOAD_POLL, self._schedule_reload)
+        elif self._reload_needed:
             task = asyncio.create_task(self._reload_or_log(), name="reload")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -170,14 +211,13 @@ class HaproxyVarnish:
         """Change the state of one service. A new handover finds no page stored before it."""
         encoded = names.encode_service(service)
         states = self._edge.maps["state"]
+        self._reload_gate.record(service, state, asyncio.get_running_loop().time())
+        await self._no_reload()
         if state is EdgeState.PASS:
             await states.remove(encoded)
             await self._barrier.end(service)
             self._schedule_reload()
             return
-        while self._reload_lock.locked():  # the reload would lose the new state
-            async with self._reload_lock:
-                pass
         if encoded not in states.entries:
             self._counters.start(service)
         try:

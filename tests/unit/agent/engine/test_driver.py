@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import tempfile
 import unittest
+from unittest import mock
 
+from nova_cachemig.agent.engine import reload
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.model.phase import EdgeState
@@ -63,7 +66,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(([], []), (self.admins["pending"].rows, self.admins["epochs"].rows))
 
     async def test_a_refused_service_does_not_block_the_others(self) -> None:
-        await self.engine.set_state("s", EdgeState.ARMED)  # so that nothing is reloaded
+        await self.engine.set_state("a", EdgeState.ARMED)  # so that nothing is reloaded
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             sock.listen()
@@ -81,16 +84,82 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([("127.0.0.1:32767", "a")], self.admins["routes"].rows)
 
     async def test_a_service_whose_change_is_refused_keeps_its_route(self) -> None:
-        await self.engine.set_state("s", EdgeState.ARMED)
+        await self.engine.set_state("a", EdgeState.ARMED)
         await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFF))])
         refused = await self.engine.apply([route("a", listen=("not an address", 80))])
         self.assertEqual({"a"}, refused.keys())
         self.assertEqual([("127.0.0.1:32767", "a")], self.admins["routes"].rows)
 
     async def test_new_addresses_wait_for_the_end_of_a_handover(self) -> None:
-        await self.engine.set_state("s", EdgeState.ARMED)
-        with self.assertLogs("nova_cachemig.agent.engine.driver", "WARNING"):
+        await self.engine.set_state("a", EdgeState.ARMED)
+        with self.assertLogs("nova_cachemig.agent.engine.driver", "WARNING") as logs:
             await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFF))])
+        self.addAsyncCleanup(self.engine._stop_tasks)
+        self.assertIn("wait for the end of a handover: a", logs.output[0])
         self.assertEqual(set(), self.engine._edge.binds)
         self.assertTrue(self.engine._reload_needed)
         self.assertEqual([("127.0.0.1:32767", "a")], self.admins["routes"].rows)
+
+    def rebind(self) -> list[set[str]]:
+        """Replace the reload; return the list of its binds."""
+        found: list[set[str]] = []
+
+        async def rebind(binds: set[str]) -> None:
+            found.append(set(binds))
+            self.engine._edge.binds = set(binds)
+
+        replaced = mock.patch.object(self.engine._edge, "rebind", rebind)
+        replaced.start()
+        self.addCleanup(replaced.stop)
+        self.addAsyncCleanup(self.engine._stop_tasks)
+        for ring in self.engine._rings:
+            replaced = mock.patch.object(ring, "restart", mock.AsyncMock())
+            replaced.start()
+            self.addCleanup(replaced.stop)
+        return found
+
+    async def test_a_handover_of_a_removed_service_delays_no_new_address(self) -> None:
+        binds = self.rebind()
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
+        await self.engine.set_state("a", EdgeState.SHIELDED)
+        generation = dict(self.admins["state"].rows)["a"]
+        with self.assertLogs("nova_cachemig.agent.engine.driver", "WARNING") as logs:
+            await self.engine.apply([route("b", listen=("127.0.0.1", 0x7FFF))])
+        self.assertEqual({"127.0.0.1:32767"}, binds[-1])
+        self.assertIn("clearing the cache", logs.output[0])
+        entry = self.engine._edge.maps["state"].entries["a"]
+        self.assertTrue(entry.startswith("shielded:"))
+        self.assertNotEqual(generation, entry)
+
+    async def test_an_endless_handover_delays_new_addresses_for_a_while(self) -> None:
+        binds = self.rebind()
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
+        await self.engine.set_state("a", EdgeState.SHIELDED)
+        both = [route(name, listen=("127.0.0.1", port)) for name, port in
+                (("a", 0x7FFE), ("b", 0x7FFF))]  # fmt: skip
+        await self.engine.apply(both)
+        self.assertEqual(1, len(binds))
+        with mock.patch.object(reload, "PATIENCE", 0.0):
+            self.engine._schedule_reload()
+            await asyncio.gather(*self.engine._tasks)
+        self.assertEqual({"127.0.0.1:32766", "127.0.0.1:32767"}, binds[-1])
+
+    async def test_an_adopted_edge_is_not_reloaded_before_the_services_are_known(self) -> None:
+        binds = self.rebind()
+        self.engine._edge.maps["state"].entries = {"s": "shielded:1"}
+        self.engine._reload_needed = True
+        self.engine._schedule_reload()
+        await asyncio.gather(*self.engine._tasks)
+        self.assertEqual([], binds)
+
+    async def test_no_state_changes_while_the_edge_is_reloaded(self) -> None:
+        await self.engine.set_state("s", EdgeState.SHIELDED)
+        for state in (EdgeState.REPLAY, EdgeState.PASS):
+            before = self.entry()
+            async with self.engine._reload_lock:
+                change = asyncio.create_task(self.engine.set_state("s", state))
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                self.assertEqual(before, self.entry())
+            await change
+            self.assertNotEqual(before, self.entry())
