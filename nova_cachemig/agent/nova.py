@@ -67,6 +67,8 @@ _RUNNING = frozenset(
     {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
 )
 _FAILED = frozenset({"error", "failed", "cancelled"})
+_DELETED = frozenset({"DELETED", "SOFT_DELETED"})
+"""Statuses of an instance that is gone, or is purged later. It may be restored until then."""
 
 
 def require_auth(conf: cfg.ConfigOpts) -> Any:
@@ -183,6 +185,7 @@ class NovaApi:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._client: Any = None
+        self._seen: set[str] = set()  # instances that Nova has shown to this account
 
     async def instance(self, uuid: str) -> Instance:
         """The instance; raises UnknownInstanceError or NovaUnreachableError."""
@@ -239,6 +242,7 @@ class NovaApi:
             server = self._ask(lambda: self.client().servers.get(uuid))
         except novaclient.exceptions.NotFound as exc:
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
+        self._seen.add(uuid)
         fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
         return Instance(server.id, fixed, floating)
 
@@ -250,6 +254,8 @@ class NovaApi:
         except novaclient.exceptions.NotFound:
             return MigrationState.UNKNOWN
         found = body["migrations"]
+        if self._is_deleted(uuid, shown=bool(found) or uuid in self._seen):
+            return MigrationState.DELETED
         if not found:
             return MigrationState.UNKNOWN
         newest = max(found, key=lambda migration: int(migration["id"]))
@@ -263,6 +269,22 @@ class NovaApi:
         if status in _FAILED:
             return MigrationState.FAILED
         return MigrationState.RUNNING if status in _RUNNING else MigrationState.UNKNOWN
+
+    def _is_deleted(self, uuid: str, *, shown: bool) -> bool:
+        """Whether Nova has no such instance, or has only its record until it is purged.
+
+        ``shown``: Nova shows the instance, or its migrations, to this account. Otherwise a 404 may
+        mean that the account lacks the rights to see it.
+        """
+        try:
+            server = self._ask(lambda: self.client().servers.get(uuid))
+        except novaclient.exceptions.NotFound:
+            return shown
+        except NovaUnreachableError as exc:
+            LOG.debug("instance %s: whether it is deleted is unknown: %s", uuid, exc)
+            return False
+        self._seen.add(uuid)
+        return getattr(server, "status", None) in _DELETED
 
 
 def _canonical(address: str) -> str:

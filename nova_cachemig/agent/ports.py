@@ -161,6 +161,7 @@ class MigrationState(enum.StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"  # error, cancelled, rolled back
+    DELETED = "deleted"  # the instance no longer exists
     UNKNOWN = "unknown"  # no migration, or Nova is unreachable
 
 
@@ -170,7 +171,8 @@ class Migrations(Protocol):
     async def migration_state(self, instance: str, lasts: float) -> MigrationState:
         """Of the newest live migration; never raises. ``lasts``: seconds since the handover began.
 
-        No time of another host is compared with one of this host.
+        No time of another host is compared with one of this host. DELETED if the instance is
+        deleted, whatever the migration's state.
         """
 
 

@@ -81,9 +81,9 @@ OPTS = [
         min=10,
         help="Seconds after the start of a handover after which the agent stops waiting for Nova. "
         "It then releases the services as soon as the guest is reachable and the journal is empty, "
-        "and records the outcome abandoned. The deadline takes effect when no event has arrived "
-        "for ask_nova_after seconds. If the journal is not empty after that time of replay, the "
-        "writes in flight are quarantined, and the services are released.",
+        "and records the outcome abandoned. If this takes longer than ask_nova_after seconds, the "
+        "writes in flight are quarantined, and the services are released in any case. The writes "
+        "that wait stay in the journal.",
     ),
     cfg.IntOpt(
         "ask_nova_after",

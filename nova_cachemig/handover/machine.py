@@ -16,8 +16,11 @@ _OUTCOME_OF = {
     EventKind.FAILED: OutcomeKind.ROLLED_BACK,
     EventKind.ROLLED_BACK: OutcomeKind.ROLLED_BACK,
     EventKind.DEADLINE: OutcomeKind.ABANDONED,
+    EventKind.DELETED: OutcomeKind.ABANDONED,
+    EventKind.REMOVED: OutcomeKind.ABANDONED,
     EventKind.WRITES_FOUND: OutcomeKind.ABANDONED,  # it is no migration: the services are released
 }
+_GIVING_UP = frozenset({Action.RELEASE_ANYWAY, Action.RELEASE_NOW})
 _MOVED = frozenset({EventKind.PAUSED, EventKind.RESUMED, EventKind.SWITCHOVER_FAILED})
 
 
@@ -31,7 +34,7 @@ class Handover:
 
     ``moved``: the hypervisor has reported a switchover, done or failed. ``post_copy``: memory
     follows after it. ``resumed``: the guest has run at the destination. ``outcome``: Nova's
-    report; the first one counts.
+    report; the first one counts. ``given_up``: the services are released whatever the guest does.
     """
 
     phase: Phase = Phase.IDLE
@@ -39,11 +42,14 @@ class Handover:
     post_copy: bool = False
     resumed: bool = False
     outcome: OutcomeKind | None = None
+    given_up: bool = False
 
     def holds(self, guard: Guard) -> bool:
         """Whether a row's guard is true."""
         if guard is Guard.OUTCOME:
             return self.outcome is not None
+        if guard is Guard.GIVEN_UP:
+            return self.given_up
         # After a post-copy switchover the guest may stall for pages that are still at the source.
         # So the cache stays in front of it until Nova says that the migration is complete.
         return self.outcome is not None or (self.moved and not self.post_copy)
@@ -71,7 +77,8 @@ def step(state: Handover, event: Event) -> Step:
     state = _remember(state, event)
     chosen = _choose(state, row)
     phase = chosen.then or state.phase
-    state = dataclasses.replace(state, phase=phase)
+    given_up = state.given_up or not _GIVING_UP.isdisjoint(chosen.actions)
+    state = dataclasses.replace(state, phase=phase, given_up=given_up)
     sentence = chosen.why + (f" ({event.detail})" if event.detail and chosen.why else "")
     decision = Decision(event.at, phase, sentence) if sentence else None
     return Step(state, chosen.actions, decision)

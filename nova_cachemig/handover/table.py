@@ -21,6 +21,7 @@ class Guard(enum.StrEnum):
 
     MIGRATION_OVER = "migration_over"  # the guest moved or stayed; no memory is to follow
     OUTCOME = "outcome"  # Nova, or the deadline, has said how the migration ended
+    GIVEN_UP = "given_up"  # the services are released whatever the guest does
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +53,25 @@ _reachable = Row(
 _completed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "Nova says completed: draining")
 _rolled_back = Row(P.ROLLING_BACK, _SHIELD, "Nova rolled back: waiting for the source")
 _gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest is reachable")
+# The writes that wait are sent if the guest returns later.
+_released_unreachable = Row(
+    P.REPLAYING,
+    (A.STOP_PROBE, A.STOP_WARM, A.SEND_WRITES, A.RELEASE_ANYWAY),
+    "deadline: releasing although the guest is not reachable; writes in flight are quarantined",
+)
+# Nothing more is sent: another instance may get the address.
+_GONE = (A.STOP_PROBE, A.STOP_WARM, A.HOLD_WRITES, A.RELEASE_NOW)
+_deleted = Row(P.REPLAYING, _GONE, "the instance is deleted: releasing; waiting writes are kept")
+_removed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "none of its services is left: draining")
+_removed_unreachable = Row(
+    P.REPLAYING, _GONE, "none of its services is left: releasing; waiting writes are kept"
+)
+
+
+def _unless_given_up(row: Row) -> Row:
+    return Row(guard=Guard.GIVEN_UP, other=row)
+
+
 _drained = Row(
     None,
     (A.RELEASE,),
@@ -107,6 +127,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.COMPLETED: _completed,
         E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
+        E.DELETED: _deleted,
+        E.REMOVED: _removed,
         E.DEADLINE: _gave_up,
     },
     P.ARMED: {
@@ -123,6 +145,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.COMPLETED: _completed,
         E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
+        E.DELETED: _deleted,
+        E.REMOVED: _removed,
         E.DEADLINE: _gave_up,
     },
     P.SHIELDED: {
@@ -134,12 +158,15 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SILENT: LATE,
         E.REACHABLE: _reachable,
         E.DRAINED: LATE,
+        E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _outcome_known,
         E.FAILED: Row(P.ROLLING_BACK, (), "Nova rolled back"),
         E.ROLLED_BACK: Row(P.ROLLING_BACK, (), "Nova rolled back"),
-        E.DEADLINE: _outcome_known,
+        E.DELETED: _deleted,
+        E.REMOVED: _removed_unreachable,
+        E.DEADLINE: _released_unreachable,
     },
     P.ROLLING_BACK: {
         E.BEGIN: LATE,
@@ -150,20 +177,23 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SILENT: LATE,
         E.REACHABLE: _reachable,
         E.DRAINED: LATE,
+        E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _outcome_known,
         E.FAILED: _outcome_known,
         E.ROLLED_BACK: _outcome_known,
-        E.DEADLINE: _outcome_known,
+        E.DELETED: _deleted,
+        E.REMOVED: _removed_unreachable,
+        E.DEADLINE: _released_unreachable,
     },
     P.REPLAYING: {
         E.BEGIN: LATE,
         E.ARM: LATE,
-        E.PAUSED: _paused,
+        E.PAUSED: _unless_given_up(_paused),
         E.RESUMED: LATE,
         E.SWITCHOVER_FAILED: LATE,
-        E.SILENT: _silent,
+        E.SILENT: _unless_given_up(_silent),
         E.REACHABLE: LATE,
         E.DRAINED: _drained,
         E.RELEASE_DONE: _released,
@@ -174,6 +204,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.COMPLETED: Row(None, (A.WAIT_DRAINED,), "Nova says completed"),
         E.FAILED: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
+        E.DELETED: dataclasses.replace(_deleted, then=None),
+        E.REMOVED: Row(None, (A.WAIT_DRAINED,), "none of its services is left"),
         E.DEADLINE: Row(
             None, (A.RELEASE_ANYWAY,), "deadline: releasing; writes in flight are quarantined"
         ),
@@ -193,6 +225,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.COMPLETED: Row(None, (A.FINISH,), "Nova says completed"),
         E.FAILED: Row(None, (A.FINISH,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.FINISH,), "Nova rolled back"),
+        E.DELETED: Row(None, (A.FINISH,), "the instance is deleted"),
+        E.REMOVED: Row(None, (A.FINISH,), "none of its services is left"),
         E.DEADLINE: Row(None, (A.FINISH,), "deadline: nobody says how it ended"),
     },
 }

@@ -26,6 +26,8 @@ class EventKind(enum.StrEnum):
     COMPLETED = "completed"  # Nova: post_live_migration at the destination is done, or its API
     FAILED = "failed"  # Nova: an error or an abort; the rollback begins
     ROLLED_BACK = "rolled_back"  # Nova: the rollback is done, or its API
+    DELETED = "deleted"  # Nova's API: the instance no longer exists
+    REMOVED = "removed"  # the manager: the operator has removed all services of the handover
     DEADLINE = "deadline"  # the watchdog: no source knows how the migration stands
 
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oslo_log import log
 
@@ -49,8 +49,13 @@ class LiveHandover:
         routes: tuple[Route, ...],
         *,
         late: bool = False,
+        is_served: Callable[[str], bool] = lambda _service: True,
     ) -> None:
-        """``late``: the migration may have ended before, so any outcome that Nova knows counts."""
+        """``late``: the migration may have ended before, so any outcome that Nova knows counts.
+
+        ``is_served``: whether the operator still wants this service for this instance.
+        """
+        self._is_served = is_served
         self._components = components
         # The record's times are of this host's clock, which may jump while the handover lasts.
         lasts = max(0.0, time.time() - record.started)
@@ -156,10 +161,9 @@ class LiveHandover:
         timeouts, loop = self._components.timeouts, asyncio.get_running_loop()
         while True:
             unfinished = self._unfinished()
-            overdue = loop.time() - self._began > timeouts.deadline
             for target in unfinished:
                 # Events may go on: each failed release is one.
-                if overdue and target.replays_too_long():
+                if target.deadline_is_due(loop.time() - self._began - timeouts.deadline):
                     return target, Event(EventKind.DEADLINE, time.time())
             quiet = min(unfinished, key=lambda target: target.heard)
             try:
@@ -168,6 +172,8 @@ class LiveHandover:
             except TimeoutError:
                 if loop.time() - self._began > timeouts.deadline:
                     return quiet, Event(EventKind.DEADLINE, time.time())
+                if not any(self._is_served(name) for name in quiet.performer.services):
+                    return quiet, Event(EventKind.REMOVED, time.time())
                 quiet.heard = loop.time()
                 await quiet.performer.perform(Action.ASK_NOVA, quiet.phase)
 

@@ -214,8 +214,14 @@ class HandoverManager:
     def _start(
         self, record: HandoverRecord, first: EventKind, *, late: bool = False
     ) -> LiveHandover:
-        routes = self._routes_of(record.id.instance)
-        live = LiveHandover(self._components, record, routes, late=late)
+        instance = record.id.instance
+        live = LiveHandover(
+            self._components,
+            record,
+            self._routes_of(instance),
+            late=late,
+            is_served=lambda service: self._instance_of(service) == instance,
+        )
         self._live[record.id.instance] = live
         hosts = [host for host in (record.source, record.destination) if host is not None]
         live.post(Event(first, time.time(), " to ".join(hosts)))

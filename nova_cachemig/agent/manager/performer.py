@@ -45,6 +45,7 @@ _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
     MigrationState.COMPLETED: EventKind.COMPLETED,
     MigrationState.FAILED: EventKind.ROLLED_BACK,
+    MigrationState.DELETED: EventKind.DELETED,
 }
 
 
@@ -89,6 +90,7 @@ class Performer:
             Action.KILL_READS: self._kill_reads,
             Action.WAIT_DRAINED: self._wait_drained,
             Action.RELEASE_ANYWAY: self._release_anyway,
+            Action.RELEASE_NOW: self._release_now,
             Action.RELEASE: self._release,
             Action.ASK_NOVA: self._ask_nova,
         }
@@ -153,7 +155,9 @@ class Performer:
                 await self._components.writes.send_to(route.service.name, route.target)
 
     async def _hold_writes(self, phase: Phase) -> None:
+        self._cancel("drain")  # a release that has begun would open the edge again
         for name in self.services:
+            await self._components.writes.unseal(name)
             await self._components.writes.hold(name)
 
     async def _wait_drained(self, phase: Phase) -> None:
@@ -213,9 +217,7 @@ class Performer:
 
         The journal goes on sending what waits. ``journal list --waiting`` shows it.
         """
-        engine, writes = self._components.engine, self._components.writes
-        for name in self.services:
-            await writes.give_up(name)
+        await self._give_up()
         patience = min(LAST_DRAIN_TIMEOUT, self._components.timeouts.ask_nova_after / 2)
         try:
             async with asyncio.timeout(patience):  # the next deadline event would begin again
@@ -223,6 +225,22 @@ class Performer:
                 return
         except TimeoutError:
             self._note("released although writes wait for the guest")
+        await self._pass_all()
+
+    async def _release_now(self, phase: Phase) -> None:
+        self._spawn("drain", self._release_at_once)
+
+    async def _release_at_once(self) -> None:
+        await self._give_up()
+        await self._pass_all()
+
+    async def _give_up(self) -> None:
+        for name in self.services:
+            await self._components.writes.give_up(name)
+
+    async def _pass_all(self) -> None:
+        """The services leave the handover, although writes may wait."""
+        engine, writes = self._components.engine, self._components.writes
         for name in self.services:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.performer import Performer
@@ -15,6 +16,9 @@ from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import Decision, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.service import Route, Target
+
+_FLAPPING: Final = 3
+"""Intervals of ``ask_nova_after`` after the deadline in which a guest may come and go."""
 
 
 class TargetHandover:
@@ -48,18 +52,23 @@ class TargetHandover:
         self.finished = False
         self.edge, self.writes = EdgeCounts(), WriteCounts()
         self.counted = False
-        # Loop times of the last event, and of the last change of the phase or of the deadline.
-        self.heard = self._phase_since = asyncio.get_running_loop().time()
+        # Loop times of the last event, of the last change of the phase, of the last deadline.
+        self.heard = self._phase_since = self._deadline_at = asyncio.get_running_loop().time()
 
     @property
     def phase(self) -> Phase:
         """The present phase."""
         return self.state.phase
 
-    def replays_too_long(self) -> bool:
-        """Whether the target has been in ``replaying`` for longer than Nova is waited for."""
-        lasts = asyncio.get_running_loop().time() - self._phase_since
-        return self.phase is Phase.REPLAYING and lasts > self._components.timeouts.ask_nova_after
+    def deadline_is_due(self, overdue: float) -> bool:
+        """Whether to end the phase now. ``overdue``: seconds since the handover's deadline.
+
+        Each phase gets some time. But a guest may come and go, and so do its phases.
+        """
+        now, patience = asyncio.get_running_loop().time(), self._components.timeouts.ask_nova_after
+        if overdue <= 0 or now - self._deadline_at <= patience:
+            return False
+        return now - self._phase_since > patience or overdue > _FLAPPING * patience
 
     async def handle(self, event: Event) -> Decision | None:
         """Take one step and perform its actions.
@@ -68,8 +77,10 @@ class TargetHandover:
         """
         self.heard = asyncio.get_running_loop().time()
         step = machine.step(self.state, event)
-        if step.state.phase is not self.phase or event.kind is EventKind.DEADLINE:
+        if step.state.phase is not self.phase:
             self._phase_since = self.heard
+        if event.kind is EventKind.DEADLINE:
+            self._deadline_at = self.heard
         self.state = step.state
         if Action.FINISH in step.actions or event.kind is EventKind.RELEASE_DONE:
             await self.count()

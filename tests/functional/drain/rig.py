@@ -37,6 +37,7 @@ transport_url = {bus}
 [agent]
 state_dir = {here}/state
 services_dir = {here}/services.d
+{options}
 [engine]
 runtime_dir = {here}/run
 cache_size = 64m
@@ -71,6 +72,7 @@ class WholeAgent:
         case.addCleanup(shutil.rmtree, self.here, ignore_errors=True)
         for name in ("state", "services.d", "run"):
             (self.here / name).mkdir()
+        self.agent_options: tuple[str, ...] = ()  # lines of [agent]
         self.guest = f"http://{guest}:{guest_port}"
         port = free_port()
         self.front = f"http://127.0.0.1:{port}"
@@ -95,7 +97,9 @@ class WholeAgent:
     def start(self) -> AgentClient:
         """Back when users are served; the client speaks as nova-compute's hook does."""
         self._broker.start()
-        self.config.write_text(_CONF.format(bus=self._broker.url, here=self.here, nova=self._nova))
+        options = "\n".join(self.agent_options)
+        values = {"bus": self._broker.url, "here": self.here, "nova": self._nova}
+        self.config.write_text(_CONF.format(options=options, **values))
         self.run()
         client = AgentClient(
             new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0

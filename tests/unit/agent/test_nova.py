@@ -37,6 +37,8 @@ class Client:
         self.found = []
         self.date = None
         self.error = None
+        self.missing = None  # the error for an instance
+        self.status = "ACTIVE"
         self.servers = self.client = self
 
     def get(self, what):
@@ -45,7 +47,11 @@ class Client:
             raise self.error
         if what.startswith("/os-migrations?"):
             return Response(self.date), {"migrations": self.found}
-        return Server()
+        if self.missing:
+            raise self.missing
+        server = Server()
+        server.status = self.status
+        return server
 
 
 class NovaApiTest(unittest.IsolatedAsyncioTestCase):
@@ -113,6 +119,32 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
                     migration(2, "x"),
                 ]
                 self.assertIs(state, await self.nova.migration_state("uuid", 0.0))
+
+    async def test_an_instance_is_deleted_if_nova_no_longer_shows_it(self):
+        missing = novaclient.exceptions.NotFound(404)
+        for status in ("running", "completed", "error"):
+            with self.subTest(status=status):
+                self.client.found = [migration(9, status)]
+                self.client.missing = missing
+                found = await self.nova.migration_state("uuid", 100.0)
+                self.assertIs(MigrationState.DELETED, found)
+        self.client.found = []
+        self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state("uuid", 100.0))
+        self.client.missing = None
+        await self.nova.instance("uuid")
+        self.client.missing = missing
+        self.assertIs(MigrationState.DELETED, await self.nova.migration_state("uuid", 100.0))
+
+    async def test_an_instance_that_may_be_restored_is_deleted(self):
+        self.client.found = [migration(9, "running")]
+        for status in ("SOFT_DELETED", "DELETED"):
+            self.client.status = status
+            self.assertIs(MigrationState.DELETED, await self.nova.migration_state("uuid", 100.0))
+
+    async def test_an_instance_is_not_deleted_because_nova_does_not_respond(self):
+        self.client.found = [migration(9, "running")]
+        self.client.missing = novaclient.exceptions.Forbidden(403)
+        self.assertIs(MigrationState.RUNNING, await self.nova.migration_state("uuid", 100.0))
 
     async def test_no_migration(self):
         self.assertIs(MigrationState.UNKNOWN, await self.nova.migration_state("uuid", 0.0))

@@ -115,8 +115,52 @@ class PlaybookTest(unittest.TestCase):
         with self.assertRaises(machine.UnknownEventError):
             play(E.DRAINED)
 
+    def test_a_guest_that_does_not_return_is_released_at_the_deadline(self):
+        for kinds in ([E.PAUSED], [E.PAUSED, E.SWITCHOVER_FAILED], [E.FAILED], [E.DEADLINE]):
+            with self.subTest(kinds):
+                state, actions = play(E.BEGIN, E.ARM, *kinds, E.DEADLINE)
+                self.assertIn(A.RELEASE_ANYWAY, actions)
+                state, actions = play(E.RELEASE_DONE, state=state)
+                self.assertIs(state.phase, Phase.RELEASED)
+                self.assertIn(A.FINISH, actions)
+
+    def test_a_guest_that_comes_and_goes_does_not_stop_its_release(self):
+        for given_up in (E.DEADLINE, E.DELETED):
+            state, _ = play(E.BEGIN, E.ARM, E.PAUSED, given_up)
+            for kind in (E.PAUSED, E.SILENT):
+                after, actions = play(kind, state=state)
+                self.assertEqual((state.phase, []), (after.phase, actions))
+        state, _ = play(E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE)
+        self.assertIs(Phase.SHIELDED, play(E.SILENT, state=state)[0].phase)
+
+    def test_a_deleted_instance_is_released_without_sending_anything(self):
+        state, _ = play(E.BEGIN, E.ARM, E.PAUSED)
+        state, actions = play(E.DELETED, E.RELEASE_DONE, state=state)
+        self.assertIs(state.outcome, OutcomeKind.ABANDONED)
+        self.assertIn(A.RELEASE_NOW, actions)
+        self.assertEqual(A.FINISH, actions[-1])
+
+    def test_the_removal_of_the_services_drains_if_the_guest_is_reachable(self):
+        _, actions = play(E.BEGIN, E.ARM, E.REMOVED, E.DRAINED, E.RELEASE_DONE)
+        self.assertIn(A.RELEASE, actions)
+        self.assertEqual(A.FINISH, actions[-1])
+
 
 class AnyOrderTest(unittest.TestCase):
+    @given(
+        st.lists(st.sampled_from(sorted(TABLE[Phase.SHIELDED])), max_size=30),
+        st.sampled_from([E.DEADLINE, E.DELETED]),
+    )
+    def test_no_handover_needs_the_guest_for_its_end(self, kinds, end):
+        state = machine.step(machine.Handover(), Event(E.BEGIN, 0.0)).state
+        released, done = False, False
+        for kind in [*kinds, end, end, E.RELEASE_DONE, end]:
+            if kind in TABLE[state.phase]:
+                step = machine.step(state, Event(kind, 1.0))
+                state, done = step.state, done or A.FINISH in step.actions
+                released |= state.phase is Phase.RELEASED
+        self.assertTrue(released and done)
+
     @given(st.lists(st.sampled_from(sorted(TABLE[Phase.SHIELDED])), max_size=30))
     def test_a_reachable_guest_and_an_event_of_nova_end_it_in_any_state(self, kinds):
         """However events are lost, doubled or reordered, no handover is stuck."""

@@ -30,6 +30,8 @@ class TableTest(unittest.TestCase):
             EventKind.COMPLETED,
             EventKind.FAILED,
             EventKind.ROLLED_BACK,
+            EventKind.DELETED,
+            EventKind.REMOVED,
             EventKind.DEADLINE,
         }
         for phase, rows in TABLE.items():
@@ -46,3 +48,11 @@ class TableTest(unittest.TestCase):
                             order.index(Action.HOLD_WRITES), order.index(Action.SET_EDGE)
                         )
                         self.assertIn(Action.WAIT_REACHABLE, order)
+
+    def test_nothing_is_sent_to_an_instance_that_is_deleted(self):
+        for phase, rows in TABLE.items():
+            row = rows.get(EventKind.DELETED)
+            if row is not None and phase is not Phase.RELEASED:
+                self.assertNotIn(Action.SEND_WRITES, row.actions, phase)
+                order = row.actions
+                self.assertLess(order.index(Action.HOLD_WRITES), order.index(Action.RELEASE_NOW))

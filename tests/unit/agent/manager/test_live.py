@@ -31,6 +31,11 @@ class Engine(noop.NoEngine):
 
 class Writes(noop.NoWrites):
     error: ports.ComponentError | None = None
+    stuck = False
+
+    async def drained(self, service: str) -> None:
+        if self.stuck:
+            await asyncio.Event().wait()
 
     async def counts(self, service: str) -> ports.WriteCounts:
         if self.error is not None:
@@ -97,6 +102,32 @@ class LiveTest(unittest.IsolatedAsyncioTestCase):
         live = self.live(started=time.time() - 10, ask_nova_after=0.01, deadline=5.0)
         await self.run_with(live, EventKind.BEGIN)
         self.assertIs(OutcomeKind.ABANDONED, self.store.saved[-1].outcome)
+
+    async def test_a_guest_that_comes_and_goes_past_the_deadline_is_released(self) -> None:
+        self.writes.stuck = True
+        live = self.live(started=time.time() - 10, ask_nova_after=0.1, deadline=5.0)
+        live.post(Event(EventKind.BEGIN, time.time()))
+
+        async def flap() -> None:
+            while True:
+                for kind in (EventKind.PAUSED, EventKind.REACHABLE):
+                    live.post(Event(kind, time.time()))
+                    await asyncio.sleep(0.02)
+
+        flapping = asyncio.create_task(flap())
+        try:
+            async with asyncio.timeout(LIMIT):
+                await live.run()
+        finally:
+            flapping.cancel()
+        self.assertIs(OutcomeKind.ABANDONED, self.store.saved[-1].outcome)
+
+    async def test_a_handover_that_is_found_past_its_deadline_gets_time(self) -> None:
+        live = self.live(started=time.time() - 1000, ask_nova_after=60.0, deadline=5.0)
+        await self.run_with(live, EventKind.RECOVER, EventKind.COMPLETED)
+        sentences = [decision.sentence for decision in self.store.saved[-1].decisions]
+        self.assertFalse([text for text in sentences if "deadline" in text])
+        self.assertIs(OutcomeKind.COMPLETED, self.store.saved[-1].outcome)
 
     async def test_a_record_that_cannot_be_saved_does_not_end_the_handover(self) -> None:
         self.store.error = ports.ComponentError("the disk is full")

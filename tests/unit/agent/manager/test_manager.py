@@ -23,6 +23,7 @@ LIMIT = 5.0
 class ManagerTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.fake = FakeComponents()
+        self.instances = {"shop": "uuid", "gone": None}
 
         async def edge_counts(service):
             return ports.EdgeCounts(hits=7, longest_wait=0.3)
@@ -54,7 +55,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         manager = HandoverManager(
             components,
             lambda uuid: (ROUTE,) if uuid == "uuid" else (),
-            instance_of={"shop": "uuid", "gone": None}.get,
+            instance_of=self.instances.get,
         )
         self.addAsyncCleanup(manager.stop)
         return manager
@@ -266,6 +267,75 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.overdue(manager)
         self.assertLess(1, sealing.await_count)
 
+    async def unreachable(self, **limits):
+        """A pause that does not end."""
+        manager = self.manager(ask_nova_after=0.05, **limits)
+        await self.begun(manager)
+        await self.notify(manager, EventKind.PAUSED)
+        await self.until(lambda: "edge shielded" in self.fake.log)
+        return manager
+
+    def edge(self):
+        return [call for call in self.fake.log if call.startswith("edge")]
+
+    async def test_past_the_deadline_a_guest_that_stays_unreachable_is_released(self):
+        self.fake_writes.journal_empty.clear()
+        manager = await self.unreachable(deadline=0.1)
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", self.edge()[-1])
+        self.assertEqual("send", [c for c in self.fake.log if c in {"send", "hold"}][-1])
+        self.assertIn("give_up", self.fake.log)
+        self.assertIs(self.last().outcome, OutcomeKind.ABANDONED)
+
+    async def test_past_the_deadline_a_failed_switchover_is_released(self):
+        manager = await self.unreachable(deadline=0.3)
+        await self.notify(manager, EventKind.SWITCHOVER_FAILED)
+        await self.until(lambda: manager.live()[0].phase is Phase.ROLLING_BACK)
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", self.edge()[-1])
+
+    async def test_the_end_of_the_instance_ends_the_handover(self):
+        self.fake_writes.journal_empty.clear()
+        manager = await self.unreachable()
+        self.fake.nova = MigrationState.DELETED
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", self.edge()[-1])
+        self.assertEqual("hold", [c for c in self.fake.log if c in {"send", "hold"}][-1])
+
+    async def test_the_end_of_the_instance_ends_a_replay(self):
+        self.fake_writes.journal_empty.clear()
+        manager = await self.unreachable()
+        self.fake.guest_up.set()
+        await self.until(lambda: "edge replay" in self.fake.log)
+        self.fake.nova = MigrationState.DELETED
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", self.edge()[-1])
+
+    async def test_the_removal_of_all_services_ends_the_handover(self):
+        self.fake_writes.journal_empty.clear()
+        manager = await self.unreachable()
+        self.instances["shop"] = None
+        await self.until(lambda: not manager.live())
+        self.assertEqual("edge pass", self.edge()[-1])
+
+    async def test_the_removal_of_all_services_drains_the_journal_of_a_reachable_guest(self):
+        manager = self.manager(ask_nova_after=0.05)
+        await self.begun(manager)
+        self.instances["shop"] = "another"
+        await self.until(lambda: not manager.live())
+        self.assertEqual(["edge drain", "edge pass"], self.edge()[-2:])
+        self.assertNotIn("give_up", self.fake.log)
+
+    async def test_a_handover_on_disk_without_any_service_ends(self):
+        manager = self.manager(ask_nova_after=0.05)
+        gone = HandoverId("gone", "req-1")
+        self.fake.left = [
+            HandoverRecord(gone, ("lost",), "a", "b", Phase.SHIELDED, started=time.time())
+        ]
+        await manager.recover()
+        await self.until(lambda: not manager.live())
+        self.assertIs(self.last().outcome, OutcomeKind.ABANDONED)
+
     async def test_an_event_of_another_request_is_not_ours(self):
         manager = self.manager()
         await self.begun(manager)
@@ -338,7 +408,7 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(2, self.fake.log.count("edge drain"))
         self.assertEqual(2, self.fake.log.count("edge replay"))
-        self.assertEqual(1, self.fake.log.count("unseal"))
+        self.assertEqual(2, self.fake.log.count("unseal"))  # also when the guest was paused
 
     async def replayed(self):
         manager = self.manager()

@@ -39,6 +39,17 @@ class Engine(noop.NoEngine):
 class Writes(noop.NoWrites):
     open_error: ports.ComponentError | None = None
     close_error: ports.ComponentError | None = None
+    stuck = False
+
+    def __init__(self) -> None:
+        self.given_up: list[str] = []
+
+    async def seal(self, service: str, patience: float) -> None:
+        if self.stuck:
+            await asyncio.Event().wait()
+
+    async def give_up(self, service: str) -> None:
+        self.given_up.append(service)
 
     async def open(self, service: Service) -> None:
         if self.open_error is not None:
@@ -154,6 +165,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
             (ports.MigrationState.RUNNING, EventKind.STILL_RUNNING),
             (ports.MigrationState.COMPLETED, EventKind.COMPLETED),
             (ports.MigrationState.FAILED, EventKind.ROLLED_BACK),
+            (ports.MigrationState.DELETED, EventKind.DELETED),
         ):
             self.nova.state = state
             await self.perform(Action.ASK_NOVA)
@@ -218,3 +230,20 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         await self.perform(Action.RELEASE)
         event = await self.event()
         self.assertEqual((EventKind.RELEASE_FAILED, "1 writes wait"), (event.kind, event.detail))
+
+    async def test_a_release_at_once_gives_up_what_is_in_flight_and_does_not_wait(self) -> None:
+        self.writes.stuck = True
+        await self.perform(Action.RELEASE_NOW, Phase.REPLAYING)
+        self.assertIs(EventKind.RELEASE_DONE, (await self.event()).kind)
+        self.assertEqual(["shop", "blog"], self.writes.given_up)
+        self.assertEqual([EdgeState.PASS] * 2, [state for _, state in self.engine.states])
+
+    async def test_a_pause_ends_a_release(self) -> None:
+        self.writes.stuck = True
+        await self.perform(Action.RELEASE)
+        (task,) = self.performer._tasks.values()
+        await asyncio.sleep(0)  # the task begins
+        await self.perform(Action.HOLD_WRITES)
+        await asyncio.gather(task, return_exceptions=True)
+        self.assertNotIn(EdgeState.PASS, [state for _, state in self.engine.states])
+        self.assertTrue(self.events.empty())
