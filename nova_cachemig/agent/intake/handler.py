@@ -133,7 +133,7 @@ class RequestHandler:
     ) -> Response | HeldClient:
         cookie = intake.queue.service.client_cookie
         identity = Identity(head.headers, head.get(CLIENT) or "", cookie)
-        digest = keys.digest(key, identity)
+        digest = keys.digest(key, identity.login)
         fingerprint = await self._fingerprint(head, body, identity)
         if (other := intake.keys.get(digest)) is not None:
             return await self._reject(body, _key_conflict(keys.difference(other, fingerprint)))
@@ -151,9 +151,27 @@ class RequestHandler:
                 repeated = await self._repeated_response(intake, known[1])
                 if repeated is not None:
                     return await self._reject(body, repeated)
+            elif (first := await self._under_former_login(intake, key, identity)) is not None:
+                return await self._reject(body, _renewed_login(first, fingerprint))
             return await self._accept(intake, head, body, (digest, fingerprint))
         finally:
             del intake.keys[digest]
+
+    async def _under_former_login(
+        self, intake: ServiceIntake, key: str, identity: Identity
+    ) -> str | None:
+        """Return the fingerprint of a request with this key and a login that was renewed since."""
+        service = intake.queue.service.name
+        for login in intake.renewals.former(identity.login):
+            former = keys.digest(key, login)
+            if former in intake.keys:
+                return intake.keys[former]
+            known = await self._journal.read(
+                functools.partial(queries.find_key, service=service, digest=former)
+            )
+            if known is not None:
+                return known[0]
+        return None
 
     async def _fingerprint(self, head: RequestHead, body: Body, identity: Identity) -> str:
         host, kind = head.get("host") or "", head.get("content-type")
@@ -353,3 +371,14 @@ def _key_conflict(difference: str) -> Response:
     if difference:
         return problem_response(422, difference)
     return problem_response(409, "The first request with this Idempotency-Key is in progress.")
+
+
+def _renewed_login(first: str, second: str) -> Response:
+    """Respond to a client whose login was renewed after its first request with this key."""
+    if not keys.same_request(first, second):
+        return problem_response(422, keys.difference(first, second))
+    detail = (
+        "This Idempotency-Key was used before the login was renewed. The first request was "
+        "accepted, and this one was not: it would be applied twice."
+    )
+    return problem_response(409, detail)

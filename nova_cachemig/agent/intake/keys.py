@@ -8,7 +8,9 @@ Clients may choose equal keys, so a key is stored together with the client's log
 or the address differ, the request may be a repetition or another client's. Then it gets 422: no
 client gets the response to another one, no request is applied twice, and none is dropped
 silently. A client that repeats a request with exactly the cookies that the first response has set
-is the same one, even if its login is new.
+is the same one, even if its login is new. The guest may renew the login with the response to
+another write (see ``renewals``). A repetition with the new login gets 409: it may come from another
+user of the same browser.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ def fresh() -> str:
     return f'"{secrets.token_hex(16)}"'
 
 
-def digest(key: str, identity: Identity) -> str:
-    """Return the name under which the key is stored: 32 characters."""
-    return _hash(16, key, *identity.login)
+def digest(key: str, login: tuple[str, ...]) -> str:
+    """Return the name under which the key of a client with this login is stored: 32 characters."""
+    return _hash(16, key, *login)
 
 
 def exact_digest(key: str, identity: Identity) -> str:
@@ -71,7 +73,7 @@ def marks(identity: Identity) -> str:
 
 def difference(first: str, second: str) -> str:
     """Return how two fingerprints differ, as a sentence for the client; empty if they are equal."""
-    if first[:_HALF] != second[:_HALF]:
+    if not same_request(first, second):
         return "This Idempotency-Key was used with another request."
     if first != second:
         return (
@@ -79,6 +81,11 @@ def difference(first: str, second: str) -> str:
             "request was not accepted."
         )
     return ""
+
+
+def same_request(first: str, second: str) -> bool:
+    """Return whether two fingerprints differ in the client at most."""
+    return first[:_HALF] == second[:_HALF]
 
 
 def _hash(size: int, *parts: str) -> str:

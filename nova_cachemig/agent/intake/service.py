@@ -9,6 +9,7 @@ from collections.abc import Callable
 from nova_cachemig.agent.intake import keys
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.identity import Identity, with_cookies_of
+from nova_cachemig.agent.intake.renewals import Renewals
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay.queue import WriteQueue
 from nova_cachemig.model.effects import changed_urls
@@ -30,6 +31,7 @@ class ServiceIntake:
         self.upload_bytes = 0  # reserved for their bodies
         # digest of a key → fingerprint of the request with it that is being accepted
         self.keys: dict[str, str] = {}
+        self.renewals = Renewals()
 
     def on_response(
         self, write: AcceptedWrite, response: GuestResponse | None, release: Callable[[], None]
@@ -39,6 +41,9 @@ class ServiceIntake:
         ``response`` is None for a quarantined write.
         """
         also = () if response is None else changed_urls(write.host, write.url, response)
+        if response is not None:
+            cookie = self.queue.service.client_cookie
+            self.renewals.learn(write.headers, write.client, cookie, response)
         if response is not None and write.client_key and response.header("set-cookie") is not None:
             release = self._after_keys(write, response, release)
         self.barrier.release_reads(write.host, write.url, write.client, also, release)
@@ -50,7 +55,7 @@ class ServiceIntake:
         key, cookie = write.key or "", self.queue.service.client_cookie
         before = Identity(write.headers, write.client, cookie)
         after = Identity(with_cookies_of(response, write.headers), write.client, cookie)
-        names = keys.digest(key, before), keys.exact_digest(key, after), keys.marks(after)
+        names = keys.digest(key, before.login), keys.exact_digest(key, after), keys.marks(after)
         return lambda: self._journal.add_key(write.service, *names, lambda _error: release())
 
 

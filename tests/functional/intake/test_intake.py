@@ -521,6 +521,31 @@ class ResponsesTest(IntakeCase):
                 self.assertNotEqual(texts[0], texts[3])
         self.assertEqual(8, len(self.guest.log))
 
+    async def test_a_login_that_another_response_has_renewed(self) -> None:
+        """The repetition is neither applied, nor does the new login get the first response."""
+        await self.begin()
+        key = {"Idempotency-Key": '"k1"'}
+        async with client(self.writes.intake_socket) as http:
+            await http.post("/x", content=b"1", headers=key | {"Cookie": "session=a; theme=dark"})
+            for number, old, new in ((1, "a", "b"), (2, "b", "c")):
+                self.guest.extra = f"set-cookie: session={new}; HttpOnly\r\n"
+                await http.post(f"/other/{number}", headers={"Cookie": f"session={old}"})
+        self.guest.extra = ""
+        for session, content, status, words in (
+            ("b", b"1", 409, "before the login was renewed"),
+            ("c", b"1", 409, "before the login was renewed"),
+            ("c", b"2", 422, "with another request"),
+            ("a", b"1", 200, "applied 1"),
+            ("x", b"1", 200, "applied 4"),
+        ):
+            cookie = {"Cookie": f"session={session}; theme=dark"}
+            async with client(self.writes.intake_socket) as http:
+                again = await http.post("/x", content=content, headers=key | cookie)
+            with self.subTest(session=session, content=content):
+                self.assertEqual(status, again.status_code)
+                self.assertIn(words, again.text)
+        self.assertEqual(4, len(self.guest.log))
+
     async def test_same_key_while_in_flight_and_after_a_restart(self) -> None:
         await self.begin(send=False)
         key = {"Idempotency-Key": '"k1"'}

@@ -39,7 +39,7 @@ class KeysTest(unittest.TestCase):
     @given(TEXT, TEXT, TEXT, TEXT)
     def test_a_key_is_scoped_by_the_login(self, a: str, b: str, c: str, d: str) -> None:
         """Also where parts of one text move into the other."""
-        one, other = keys.digest(a, bearer(b)), keys.digest(c, bearer(d))
+        one, other = keys.digest(a, bearer(b).login), keys.digest(c, bearer(d).login)
         self.assertEqual((a, b) == (c, d), one == other)
         self.assertEqual(32, len(one))  # the column's width
 
