@@ -1,0 +1,158 @@
+"""The phases of a service's writes: shielded, replayed, drained, released."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from nova_cachemig.replay import connections, sending
+from nova_cachemig.replay.actions import (
+    Abandon,
+    Close,
+    Drained,
+    NotReleased,
+    Released,
+    ResetReads,
+    Tell,
+    Told,
+)
+from nova_cachemig.replay.state import INFINITE, Phase, State, Timer
+
+ABANDONED = "it was not applied before the deadline of the migration"
+
+
+def shield(s: State, now: float) -> None:
+    """The guest is silent: writes wait in the journal. Those in flight keep waiting too."""
+    s.phase = Phase.SHIELDED
+    hold(s, now)
+
+
+def hold(s: State, now: float) -> None:
+    """Send no further write."""
+    s.resuming = None
+    connections.stop_connecting(s)
+    s.quiet_since = INFINITE
+    if s.gate_open:
+        s.gate_open = False
+        s.gate += 1
+        s.held_at = now
+        connections.note_pause(s)
+
+
+def replay(s: State, target: Hashable, now: float) -> None:
+    """The guest is reachable at ``target``."""
+    s.phase = Phase.REPLAYING
+    if s.resume_delay:
+        s.resuming = target
+        s.at(now + s.resume_delay, Timer.RESUME, target)
+    else:
+        _open(s, target, now)
+
+
+def resume(s: State, target: Hashable, now: float) -> None:
+    """The delay after a crash is over, unless the guest became silent meanwhile."""
+    if s.resuming == target and target is not None:
+        s.resume_delay, s.resuming = 0.0, None
+        _open(s, target, now)
+
+
+def _open(s: State, target: Hashable, now: float) -> None:
+    if not s.gate_open:
+        s.pipelining = True  # a new chance after the guest has moved
+        s.gate_open = True
+        s.gate += 1
+    if target != s.target:
+        connections.stop_connecting(s)
+    s.target, s.opened_at = target, now
+    sending.advance(s, now)
+
+
+# --- drain and release
+
+
+def quiet(s: State, now: float) -> bool:
+    """Whether direct writes could overtake nothing.
+
+    A write in flight for long may go on if its client still waits for it and it is never sent
+    twice: it is concurrent with all others. Uploads that still arrive are waited for only a while:
+    they become late writes, which are never told 202.
+    """
+    if (
+        s.waiting
+        or s.unknown
+        or s.owed
+        or s.holding
+        or s.recording
+        or s.quarantining
+        or s.abandoning
+    ):
+        s.quiet_since = INFINITE
+        return False
+    if any(not entry.slow or entry.resendable for entry in s.blocking.values()):
+        return False
+    if not s.arriving:
+        return True
+    if s.quiet_since == INFINITE:
+        s.quiet_since = now
+        s.at(now + s.limits.arrivals_patience, Timer.ARRIVALS)
+    return now >= s.quiet_since + s.limits.arrivals_patience
+
+
+def check_drained(s: State, now: float) -> None:
+    """Say so once when nothing is left."""
+    if s.phase is Phase.REPLAYING and s.gate_open and quiet(s, now):
+        s.phase = Phase.DRAINED
+        s.out.append(Drained())
+
+
+def release(s: State, now: float) -> None:
+    """The edge holds all writes: let the next ones go to the guest directly, if nothing came."""
+    if s.phase is Phase.DRAINED and quiet(s, now):
+        s.phase = Phase.ARMED
+        s.out.append(Released())
+    elif s.phase in {Phase.DRAINED, Phase.REPLAYING}:
+        s.phase = Phase.REPLAYING
+        s.out.append(NotReleased())
+        check_drained(s, now)
+
+
+def abandon(s: State) -> None:
+    """The deadline: leave what is not applied to the operator, then release.
+
+    It is not sent later on its own: a direct write may be newer.
+    """
+    s.abandoning = True
+    s.abandoned_through = s.next - 1
+    for entry in s.blocking.values():
+        if entry.connection is not None and entry.connection.id in s.connections:
+            del s.connections[entry.connection.id]
+            s.out.append(Close(entry.connection.id, "the deadline of the migration"))
+        entry.connection = None
+    s.blocking = {p: e for p, e in s.blocking.items() if p in s.quarantining}
+    s.ready.clear()
+    s.confirmed.clear()
+    s.loaded, s.on_disk, s.loading = s.newest, False, False
+    s.waiting = s.waiting_bytes = 0
+    for entry in (*s.pending.values(), *s.unknown.values()):
+        s.count(entry, +1)
+    s.out.append(Abandon(s.abandoned_through, ABANDONED))
+
+
+def abandoned(s: State, now: float) -> None:
+    """It is durable: tell their clients, and release."""
+    s.abandoning = False
+    through = s.abandoned_through
+    for waiting in (s.clients, s.departing):
+        told = [p for p in waiting if p <= through and not _has_outcome(s, p)]
+        for position in told:
+            client = waiting.pop(position)
+            s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=ABANDONED))
+    s.owed = {p for p in s.owed if p > through or _has_outcome(s, p)}
+    s.kept = {p for p in s.kept if p > through or _has_outcome(s, p)}
+    s.phase = Phase.ARMED
+    s.out.append(ResetReads())
+    s.out.append(Released())
+    sending.advance(s, now)
+
+
+def _has_outcome(s: State, position: int) -> bool:
+    return position in s.recording or position in s.quarantining or position in s.releasing

@@ -1,0 +1,215 @@
+"""The clients' and the guest's logs, and the verdict about both."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from nova_cachemig.model.write import WriteState as S
+from nova_cachemig.replay.state import INFINITE
+from tests.crashing.oplog import IDEMPOTENT, Sent, judge
+from tests.simulating.disk import LISTED, Disk
+from tests.simulating.guest import Guest, Write
+from tests.simulating.plan import SERVICES, Plan
+
+
+class Read:
+    """One read: ``value`` is the id of the write that the page shows."""
+
+    __slots__ = ("at", "page", "value")
+
+    def __init__(self, page: str, at: float, value: str | None) -> None:
+        self.page = page
+        self.at = at
+        self.value = value
+
+
+class History:
+    """The log of one seed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.tokens = itertools.count(1)
+        self.writes: dict[str, dict[str, Sent]] = {name: {} for name in SERVICES}
+        self.pages: dict[str, Write] = {}
+        self.reads: dict[str, list[Read]] = {name: [] for name in SERVICES}
+        self.sent_at: dict[str, dict[int, list[float]]] = {name: {} for name in SERVICES}
+        self.ended_at: dict[str, dict[int, float]] = {name: {} for name in SERVICES}
+        self.faults: list[str] = []
+        self.told: dict[str, list[tuple[int, Write]]] = {name: [] for name in SERVICES}
+        self.responded: dict[str, list[tuple[int, Write]]] = {name: [] for name in SERVICES}
+        self.soft: set[tuple[str, int]] = set()
+        self.power_cut = False
+        self.busy: set[str] = set()  # the guest still processed an earlier try
+        self.resent: set[str] = set()  # by the operator
+        self.doubted: set[str] = set()  # were in quarantine
+        self.disk: Disk | None = None
+
+    # --- what the agent tells
+
+    def told_response(self, service: str, write: Write, position: int) -> None:
+        """A client gets the guest's response."""
+        self.responded[service].append((position, write))
+
+    def told_accepted(self, service: str, position: int, write: Write, *, soft: bool) -> None:
+        """A client gets 202. ``soft``: the database has not confirmed that it keeps this."""
+        if soft:
+            self.soft.add((service, position))
+        self.told[service].append((position, write))
+
+    def told_in_doubt(self, service: str, position: int, write: Write) -> None:
+        """A client gets 502, as the operator decides: then the write is listed."""
+        assert self.disk is not None
+        self.told[service].append((position, write))
+        row = self.disk.tables.rows.get((service, position))
+        if row is None or row.state not in {*LISTED, S.DISCARDED}:
+            self.faults.append(f"unlisted: {service}/{position} {write.id}")
+
+    # --- the verdict
+
+    def judge(self, guests: dict[str, Guest], disk: Disk) -> list[str]:
+        """Return the faults."""
+        for name in SERVICES:
+            self._judge(name, guests[name], disk)
+        return self.faults
+
+    def _judge(self, name: str, guest: Guest, disk: Disk) -> None:
+        sent = self.writes[name]
+        listed = {}
+        for (service, position), row in disk.tables.rows.items():
+            if service == name and row.state in LISTED:
+                listed[row.write.id] = position
+            if service == name and row.state is S.ACCEPTED:
+                self._fault("never sent", name, f"{position} {row.write.id}")
+        # A write that the guest refused with a 500 and applied at the next try has no order.
+        exempt = self.resent | self.doubted | listed.keys() | guest.rejected
+        for write_id in exempt & sent.keys():
+            sent[write_id].acknowledged_at = None
+        once = [w for w in guest.applied if w not in self.resent]
+        verdict = judge(
+            sent.values(), guest.received, once, set(listed) | self.resent | guest.rejected,
+            honours_keys=guest.honours_keys,
+        )  # fmt: skip
+        for kind in ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted"):
+            for write_id in getattr(verdict, kind):
+                if kind != "doubled" or not self._harmless(write_id, name, guest, exempt):
+                    self._fault(kind, name, write_id)
+        self._judge_positions(name, guest, exempt)
+        self._judge_reads(name, guest)
+        self._judge_told(name, guest, disk, listed)
+
+    def _fault(self, kind: str, service: str, what: str) -> None:
+        self.faults.append(f"{kind}: {service} {what}")
+
+    def _harmless(self, write_id: str, name: str, guest: Guest, exempt: set[str]) -> bool:
+        """Whether the second application cannot be observed.
+
+        Writes to its page between were applied again behind it, or were direct and concurrent with
+        it. The latter were in flight at the guest's pause, so their order is open. After a
+        power cut, several writes are applied again in their order.
+        """
+        sent = self.writes[name]
+        write = sent[write_id]
+        if write.method not in IDEMPOTENT or guest.honours_keys:
+            return False
+        journalled = dict(guest.log)
+        sends = self.sent_at[name].get(journalled.get(write_id, 0), [0.0])
+        first = guest.applied.index(write_id)
+        last = len(guest.applied) - 1 - guest.applied[::-1].index(write_id)
+        between = [sent[other] for other in guest.applied[first:last] if other != write_id]
+        latest = {other: number for number, other in enumerate(guest.applied)}
+        return all(
+            latest[other.id] > last
+            or (self.power_cut and guest.applied.index(other.id) < first)
+            or (other.id not in journalled and other.sent_at < sends[0])
+            for other in between
+            if other.url == write.url and other.id not in exempt
+        )
+
+    def _judge_positions(self, name: str, guest: Guest, exempt: set[str]) -> None:
+        """Journalled writes are first applied in the order of their positions.
+
+        While one is in progress for long, or with ``parallel``, writes of other clients and pages
+        may pass.
+        """
+        limits = self._plan.limits[name]
+        sent_at = self.sent_at[name]
+        seen: set[str] = set()
+        before: list[tuple[str, int]] = []
+        newest = 0
+        for write_id, position in guest.log:
+            if write_id in seen or write_id in exempt or write_id in self.busy:
+                continue
+            seen.add(write_id)
+            if position < newest:
+                for other, later in before:
+                    if later > position and not self._may_pass(
+                        self.pages[other],
+                        later,
+                        self.pages[write_id],
+                        position,
+                        sent_at,
+                        self.ended_at[name],
+                        limits,
+                    ):
+                        self._fault("overtaken", name, f"{position} {write_id} by {later} {other}")
+                        break
+            newest = max(newest, position)
+            before.append((write_id, position))
+
+    def _may_pass(
+        self, other: Write, later: int, write: Write, position: int,
+        sent_at: dict[int, list[float]], ended_at: dict[int, float], limits: Any,
+    ) -> bool:  # fmt: skip
+        tied = write.page == other.page and not {other.method, write.method}.isdisjoint(IDEMPOTENT)
+        if other.client == write.client or tied:
+            return False
+        if limits.parallel > 1:
+            return True
+        return any(
+            sends[0] <= at - limits.slow / 2 and ended_at.get(p, INFINITE) > at
+            for at in sent_at[later]
+            for p, sends in sent_at.items()
+            if p < later
+        )
+
+    def _judge_reads(self, name: str, guest: Guest) -> None:
+        """A read shows each write that was acknowledged before it, or a later one."""
+        index = {}
+        last = {write_id: number for number, write_id in enumerate(guest.applied)}
+        for number, write_id in enumerate(guest.applied):
+            index.setdefault(write_id, number)
+        acked: dict[str, list[tuple[float, int, str]]] = {}
+        for write in self.writes[name].values():
+            if write.acknowledged_at is not None and write.id in index:
+                acked.setdefault(write.url, []).append(
+                    (write.acknowledged_at, index[write.id], write.id)
+                )
+        for read in self.reads[name]:
+            shown = -1 if read.value is None else last[read.value]
+            for at, number, write_id in acked.get(read.page, ()):
+                if at < read.at and number > shown:
+                    self._fault(
+                        "old read", name, f"{read.page} at {read.at:.4f} without {write_id}"
+                    )
+                    return
+
+    def _judge_told(self, name: str, guest: Guest, disk: Disk, listed: dict[str, int]) -> None:
+        done = set(guest.applied)
+        for position, write in self.told[name]:
+            row = disk.tables.rows.get((name, position))
+            if row is None and (name, position) not in self.soft:
+                self._fault("outcome not kept", name, f"{position} {write.id}")
+            elif row is None:
+                continue
+            elif row.write.id != write.id:
+                self._fault("another's outcome", name, f"{position} {write.id}")
+            elif write.id not in done | guest.rejected and row.state not in {
+                *LISTED,
+                S.DISCARDED,
+                S.RESPONDED,
+            }:
+                self._fault("forgotten", name, f"{position} {write.id}")
+        for position, write in self.responded[name]:
+            if listed.get(write.id) == position:
+                self._fault("told, then in doubt", name, f"{position} {write.id}")

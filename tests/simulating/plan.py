@@ -1,0 +1,121 @@
+"""The plan of one seed: workload, options, and how often each fault happens."""
+
+from __future__ import annotations
+
+import dataclasses
+from random import Random
+
+from nova_cachemig.replay.state import Limits
+
+SERVICES = ("shop", "forum")
+
+
+@dataclasses.dataclass(slots=True)
+class Plan:
+    """Times are in seconds; the faults are probabilities or intervals."""
+
+    clients: int
+    writes: int  # of each client
+    honours_keys: dict[str, bool]
+    limits: dict[str, Limits]
+    accept: dict[str, bool]  # the service gives 202 to all
+    closes: dict[str, float]  # how often the guest ends a connection behind a response
+    pipelines: dict[str, bool]
+    dies: float
+    poison: float  # share of writes on which the guest always dies
+    not_http: float
+    drips: float
+    hangs: float
+    errors: float
+    shared: float  # share of writes to pages that all clients use
+    pages: int  # such pages
+    slow: float  # share of writes that the guest takes long for
+    cuts: float
+    crashes: bool
+    power: float  # share of crashes that are power cuts
+    db_faults: float  # share of commits that fail
+    db_down: float  # mean interval between outages
+    log_faults: float
+    slow_body: float
+    disconnects: float
+    deadline: float  # seconds of a replay after which it is abandoned
+    operator: float  # share of quarantined writes that are sent again
+
+
+def _some(rng: Random, share: float, value: float) -> float:
+    return value if rng.random() < share else 0.0
+
+
+def plan(seed: int) -> Plan:
+    """Draw the plan of a seed. Most seeds have a few faults each, so that they meet."""
+    rng = Random(f"plan {seed}")
+    limits = {}
+    for name in SERVICES:
+        limits[name] = Limits(
+            hold_timeout=rng.choice((0.05, 0.5, 3.0, 30.0)),
+            keep_patience=1.0,
+            arrivals_patience=rng.choice((0.05, 0.5)),
+            send_window=rng.choice((1, 4, 16, 64)),
+            pipeline=rng.choice((1, 4, 16)),
+            parallel=rng.choice((1, 1, 1, 4)),
+            slow=0.3,
+            response_timeout=3.0,
+            response_time=2.0,
+            resend_pause=0.1,
+            resend_pause_max=0.5,
+            busy_time=rng.choice((0.3, 5.0)),
+            in_memory=rng.choice((2, 6, 256)),
+            page=rng.choice((2, 5, 32)),
+            low=rng.choice((0, 2)),
+            error_pause=0.05,
+            watch=0.1,
+        )
+    made = Plan(
+        clients=rng.choice((4, 6, 8)),
+        writes=rng.choice((14, 18, 22)),
+        honours_keys={name: rng.random() < 0.4 for name in SERVICES},
+        limits=limits,
+        accept={name: rng.random() < 0.2 for name in SERVICES},
+        closes={name: rng.choice((0.0, 0.0, 0.05, 1.0)) for name in SERVICES},
+        pipelines={name: rng.random() < 0.8 for name in SERVICES},
+        dies=_some(rng, 0.4, 0.03),
+        poison=_some(rng, 0.3, 0.02),
+        not_http=_some(rng, 0.3, 0.02),
+        drips=_some(rng, 0.2, 0.01),
+        hangs=_some(rng, 0.2, 0.01),
+        errors=_some(rng, 0.4, 0.03),
+        cuts=_some(rng, 0.4, rng.choice((0.02, 0.15))),
+        crashes=rng.random() < 0.7,
+        power=_some(rng, 0.6, 0.7),
+        shared=rng.choice((0.3, 0.6, 0.9)),
+        pages=rng.choice((1, 3)),
+        slow=rng.choice((0.02, 0.06, 0.25)),
+        db_faults=_some(rng, 0.4, 0.05),
+        db_down=_some(rng, 0.25, 0.6),
+        log_faults=_some(rng, 0.2, 0.02),
+        slow_body=_some(rng, 0.6, rng.choice((0.1, 0.3))),
+        disconnects=_some(rng, 0.4, 0.04),
+        deadline=rng.choice((0.8, 5.0, 1e9, 1e9, 1e9)),
+        operator=_some(rng, 0.3, 0.5),
+    )
+    if seed % 10 == 3:
+        _late_writes(made)
+    elif seed % 10 == 7:
+        _outages(made)
+    return made
+
+
+def _late_writes(made: Plan) -> None:
+    """Make uploads outlast the drain, and connections break, on one page."""
+    made.slow_body, made.cuts, made.shared, made.pages = 0.4, 0.3, 0.95, 1
+    made.crashes, made.deadline, made.power = False, 1e9, 0.0
+    for name in SERVICES:
+        made.honours_keys[name], made.limits[name].arrivals_patience = False, 0.05
+        made.limits[name].resend_pause = 0.3
+
+
+def _outages(made: Plan) -> None:
+    """Cut the power while the database is away, with small steps of the send limit."""
+    made.crashes, made.power, made.db_down, made.operator = True, 1.0, 0.3, 0.0
+    for name in SERVICES:
+        made.honours_keys[name], made.limits[name].send_window = False, 1

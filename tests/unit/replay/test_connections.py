@@ -1,0 +1,86 @@
+"""Which connection a write goes on."""
+
+import unittest
+
+from nova_cachemig.replay.actions import Close, Connect, Send, StopConnecting
+from tests.unit.replay.bench import Bench, write
+
+
+class ConnectionsTest(unittest.TestCase):
+    def connections(self, bench):
+        return [action.connection for action in bench.of(Send)]
+
+    def test_writes_follow_each_other_on_one_connection(self):
+        bench = Bench()
+        bench.replay()
+        for _ in range(3):
+            bench.accept()
+            bench.respond()
+        self.assertEqual([1, 1, 1], self.connections(bench))
+
+    def test_no_connection_is_used_that_was_idle_for_long(self):
+        bench = Bench(reuse_idle=1.0)
+        bench.replay()
+        bench.accept()
+        bench.respond()
+        bench.wait(2.0)
+        bench.accept()
+        self.assertEqual([1, 2], self.connections(bench))
+        self.assertEqual([1], [action.connection for action in bench.of(Close)])
+
+    def test_half_of_the_guest_s_keep_alive_counts(self):
+        bench = Bench(reuse_idle=10.0)
+        bench.replay()
+        bench.accept()
+        bench.respond(idle_timeout=2.0)
+        bench.wait(1.5)
+        bench.accept()
+        self.assertEqual([1, 2], self.connections(bench))
+
+    def test_a_guest_that_closes_gets_a_connection_for_each_write(self):
+        bench = Bench()
+        bench.replay()
+        for _ in range(2):
+            bench.accept()
+            bench.respond(keep_alive=False)
+        self.assertEqual([1, 2], self.connections(bench))
+
+    def test_only_a_quick_guest_gets_pipelined_writes(self):
+        for delay, expected in ((0.001, 2), (0.1, 1)):
+            with self.subTest(delay):
+                bench = Bench()
+                bench.replay()
+                bench.accept()
+                bench.wait(delay)
+                bench.respond()
+                bench.accept()
+                bench.accept()
+                self.assertEqual(expected, len(bench.state.blocking))
+
+    def test_after_a_loss_of_several_one_at_a_time_until_the_next_pause(self):
+        bench = Bench()
+        bench.replay()
+        bench.accept()
+        bench.respond()
+        bench.accept()
+        bench.accept()
+        bench.lose()
+        self.assertFalse(bench.state.pipelining)
+        bench.replay()
+        self.assertTrue(bench.state.pipelining)
+
+    def test_a_silent_guest_is_connected_to_no_longer(self):
+        bench = Bench(Connect)
+        bench.replay()
+        bench.accept()
+        bench.do(bench.machine.shield(0.0))
+        self.assertEqual((1, 1), (len(bench.of(Connect)), len(bench.of(StopConnecting))))
+
+    def test_connections_to_an_earlier_place_are_not_used(self):
+        bench = Bench()
+        bench.replay()
+        bench.accept(write())
+        bench.respond()
+        bench.do(bench.machine.replay("elsewhere", 0.0))
+        bench.accept(write())
+        self.assertEqual([1, 2], self.connections(bench))
