@@ -142,15 +142,15 @@ class _Agent:
     async def replay(self, port: int, count: int, name: str) -> float:
         """Replay ``count`` waiting writes of service ``name``; return writes per second."""
         responded = (await self._writes.counts(name)).responded
-        queue = self._writes._intakes[name].queue
+        replay = self._writes._intakes[name].replay
         began = time.perf_counter()
         await self._writes.send_to(name, Target("127.0.0.1", port))
-        while queue.responded - responded < count:  # noqa: ASYNC110 (an event per write costs too much)
+        while replay.responded - responded < count:  # noqa: ASYNC110 (an event per write costs too much)
             await asyncio.sleep(_POLL)
         seconds = time.perf_counter() - began
-        done = queue.responded - responded
+        done = replay.responded - responded
         await self._writes.hold(name)
-        await queue.wait_in_flight()
+        await replay.wait_in_flight()
         return done / seconds
 
     async def bytes_a_write(self) -> int:

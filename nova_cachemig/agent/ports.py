@@ -97,7 +97,7 @@ class WritePath(Protocol):
         """
 
     async def give_up(self, service: str) -> None:
-        """Quarantine the writes in flight: the guest does not respond to them."""
+        """Quarantine all writes that are not applied: the deadline has passed."""
 
     async def unseal(self, service: str) -> None:
         """The release failed: all writes go through the journal again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
@@ -15,9 +14,8 @@ from oslo_config import cfg
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.server import IntakeServer
-from nova_cachemig.agent.intake.service import ServiceIntake
+from nova_cachemig.agent.intake.service import ServiceIntake, WriteReads
 from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.errors import NotAccepted
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import UnreadableWrite
 from nova_cachemig.agent.journal.recovery import Recovered
@@ -25,8 +23,7 @@ from nova_cachemig.agent.journal.retention import Cutoff
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.journal.upload import MemoryBudget
 from nova_cachemig.agent.ports import BarrierEngine, ComponentError, WriteCounts
-from nova_cachemig.agent.replay.queue import WriteQueue
-from nova_cachemig.agent.replay.sender import Sender
+from nova_cachemig.agent.replay.adapter import ServiceReplay
 from nova_cachemig.model.effects import held_reads
 from nova_cachemig.model.service import Route, Service, Target
 from nova_cachemig.model.write import WriteState
@@ -66,7 +63,6 @@ class Writes:
         self.recovered = Recovered()
         self.intake_socket = intake_socket(conf)
         self._intakes: dict[str, ServiceIntake] = {}
-        self._senders: dict[str, Sender] = {}
         self._handler = RequestHandler(self.journal, conf, self._intakes)
         self._server = IntakeServer(
             conf, self._handler, self.journal.spool, Path(self.intake_socket)
@@ -83,7 +79,6 @@ class Writes:
     async def open_journal(self) -> None:
         """Open the journal and recover the writes that a crash left."""
         self.recovered = await self.journal.open()
-        self._handler.start()
         self._upkeep_task = asyncio.create_task(self._upkeep(), name="journal upkeep")
 
     async def listen(self) -> None:
@@ -98,7 +93,7 @@ class Writes:
         for name in await self.journal.unfinished():
             query = functools.partial(queries.waiting_barrier_keys, service=name, cipher=cipher)
             reads = await self.journal.read(query)
-            pending[name] = {key for _, url, client in reads for key in held_reads(url, client)}
+            pending[name] = {key for _, _, url, client in reads for key in held_reads(url, client)}
         try:
             await self._edge.replace_barrier(pending, self.recovered.ended)
         except ComponentError as exc:
@@ -109,33 +104,38 @@ class Writes:
         if self._upkeep_task is not None:
             self._upkeep_task.cancel()
         await self._server.stop_listening()
-        await asyncio.gather(*(sender.stop(_STOP_TIMEOUT) for sender in self._senders.values()))
-        self._handler.stop()
+        replays = [intake.replay for intake in self._intakes.values()]
+        await asyncio.gather(*(replay.stop(_STOP_TIMEOUT) for replay in replays))
         await self._server.stop(_STOP_TIMEOUT)
         await self.journal.close()
 
     async def open(self, service: Service) -> None:
         """Accept writes of this service from now on; none is sent before :meth:`send_to`."""
         async with self._opening:
-            intake = self._intakes.get(service.name)
-            if intake is not None:
-                intake.queue.reopen(service)
-                self._senders[service.name].hold()
-                return
-            state = await self.journal.queue_state(service.name)
-            parallel = self._conf.journal.parallel
-            queue = WriteQueue(self.journal, service, state, self._send_window(service), parallel)
-            barrier = ReadBarrier(self._edge, service.name)
-            if state.waiting:
-                await self._recover_barrier(service.name, barrier)
-            intake = ServiceIntake(queue, barrier, state.secret, self.journal)
-            delay = self._resume_delay(service.name)
-            sender = Sender(
-                self.journal, queue, self._conf, intake.on_response, delay, self._memory
-            )
-            self._senders[service.name] = sender
-            self._intakes[service.name] = intake
-            sender.start()
+            intake = self._intakes.get(service.name) or await self._new_intake(service)
+            intake.reads.client_cookie = service.client_cookie
+            intake.replay.reopen(service)
+
+    async def _new_intake(self, service: Service) -> ServiceIntake:
+        name = service.name
+        state = await self.journal.queue_state(name)
+        barrier = ReadBarrier(self._edge, name)
+        if state.waiting:
+            await self._recover_barrier(name, barrier)
+        reads = WriteReads(barrier, self.journal, service.client_cookie)
+        replay = ServiceReplay(
+            self.journal,
+            service,
+            state,
+            self._conf,
+            reads,
+            send_window=self._send_window(service),
+            resent_through=self.recovered.resent_through(name),
+            resume_delay=self._resume_delay(name),
+            memory=self._memory,
+        )
+        intake = self._intakes[name] = ServiceIntake(replay, reads, state.secret)
+        return intake
 
     def _send_window(self, service: Service) -> int:
         window: int = self._conf.journal.send_window
@@ -148,53 +148,51 @@ class Writes:
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
         reads = await self.journal.read(lambda c: queries.waiting_barrier_keys(c, service, cipher))
-        await asyncio.gather(*(barrier.hold_reads(*read) for read in reads))
+        loop = asyncio.get_running_loop()
+        held = []
+        for read in reads:
+            future: asyncio.Future[None] = loop.create_future()
+            barrier.hold(*read, functools.partial(future.set_result, None))
+            held.append(future)
+        await asyncio.gather(*held)
 
     async def send_to(self, service: str, target: Target) -> None:
         """The guest is reachable: send what waits, in order, and new writes as they arrive."""
-        self._sender(service).send_to(target)
+        self._replay(service).send_to(target)
 
     async def hold(self, service: str) -> None:
         """The guest is silent: send no further write. A write in flight keeps waiting."""
-        self._sender(service).hold()
+        self._replay(service).hold()
 
     async def drained(self, service: str) -> None:
         """Return at the first instant at which nothing waits and nothing is in flight."""
-        await self._intake(service).queue.drained()
+        await self._replay(service).drained()
         self.journal.failpoints.hit("sealed")
 
     async def seal(self, service: str, patience: float) -> None:
         """Other writes may pass by the journal soon. Return when nothing waits or is in flight.
 
-        From now on, no client gets a 202 before the guest's response: its next write could overtake
-        this one. For at most ``patience`` seconds, also wait for requests that are arriving.
+        For at most ``patience`` seconds, also wait for requests that are arriving. From the return
+        on, no client gets a 202 before the guest's response: its next write could overtake this
+        one.
         """
-        queue = self._intake(service).queue
-        queue.sealed = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await queue.arrived()
-        await self.drained(service)
+        await self._replay(service).seal(patience)
+        self.journal.failpoints.hit("sealed")
 
     async def give_up(self, service: str) -> None:
-        """Quarantine the writes in flight: the guest does not respond to them.
+        """Leave all writes that are not applied to the operator: the deadline has passed.
 
-        The writes that wait are sent after them.
+        They are not sent later on their own: a write that went to the guest directly may be newer.
         """
-        self._sender(service).give_up()
+        self._replay(service).give_up()
 
     async def unseal(self, service: str) -> None:
         """All writes go through the journal again."""
-        self._intake(service).queue.sealed = False
+        self._replay(service).unseal()
 
     async def close(self, service: str) -> None:
         """The edge sends no more writes. Raises ComponentError if any still waits."""
-        queue = self._intake(service).queue
-        if not queue.idle:
-            raise ComponentError(
-                f"service {service} cannot be closed: {queue.waiting} writes wait, "
-                f"{queue.in_flight} in flight, {queue.unrecorded} responses not yet on disk"
-            )
+        self._replay(service).check_closable()
 
     async def unfinished(self) -> dict[str, int]:
         """Service name → writes on disk without a response (after a restart)."""
@@ -202,17 +200,13 @@ class Writes:
 
     async def counts(self, service: str) -> WriteCounts:
         """Where the writes of this service are."""
-        return self._intake(service).queue.counts()
+        return self._replay(service).counts()
 
-    def _intake(self, service: str) -> ServiceIntake:
+    def _replay(self, service: str) -> ServiceReplay:
         try:
-            return self._intakes[service]
+            return self._intakes[service].replay
         except KeyError:
             raise ComponentError(f"service {service} is not open for writes") from None
-
-    def _sender(self, service: str) -> Sender:
-        self._intake(service)
-        return self._senders[service]
 
     async def _upkeep(self) -> None:
         """Delete expired records, and carry out the decisions that operators recorded."""
@@ -245,23 +239,17 @@ class Writes:
                     await self.journal.quarantine(name, write.position, damaged, write.why)
                     continue
                 LOG.info("Write %s is sent again, as the operator decided", write.name)
-                barrier = intake.barrier
-                await barrier.hold_reads(write.host, write.url, write.client)
-                try:
-                    await intake.queue.resend(write)
-                except NotAccepted as exc:
-                    barrier.release_reads(write.host, write.url, write.client, (), lambda: None)
-                    LOG.error("Write %s cannot be sent again yet: %s", write.name, exc)
+                intake.replay.resend(write)
 
     async def _intake_for_resend(self, name: str) -> ServiceIntake | None:
         """Open the service if it is in no handover, and send its writes to the guest."""
         route = self._route_of(name)
-        if name not in self._intakes and route is not None:
-            await self.open(route.service)
-            self._intakes[name].queue.sealed = True
+        async with self._opening:
+            if name not in self._intakes and route is not None:
+                await self._new_intake(route.service)
         intake = self._intakes.get(name)
-        if intake is not None and intake.queue.sealed and route and route.target:
-            await self.send_to(name, route.target)  # the guest may have moved since its handover
+        if intake is not None and intake.replay.sealed and route and route.target:
+            intake.replay.send_also_to(route.target)  # it may have moved since its handover
         return intake
 
 

@@ -82,8 +82,7 @@ OPTS = [
         help="Seconds after the start of a handover after which the agent stops waiting for Nova. "
         "It then releases the services as soon as the guest is reachable and the journal is empty, "
         "and records the outcome abandoned. If this takes longer than ask_nova_after seconds, the "
-        "writes in flight are quarantined, and the services are released in any case. The writes "
-        "that wait stay in the journal.",
+        "writes that are not applied are quarantined, and the services are released in any case.",
     ),
     cfg.IntOpt(
         "ask_nova_after",

@@ -207,7 +207,9 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DELETED: dataclasses.replace(_deleted, then=None),
         E.REMOVED: Row(None, (A.WAIT_DRAINED,), "none of its services is left"),
         E.DEADLINE: Row(
-            None, (A.RELEASE_ANYWAY,), "deadline: releasing; writes in flight are quarantined"
+            None,
+            (A.RELEASE_ANYWAY,),
+            "deadline: releasing; writes that are not applied are quarantined",
         ),
     },
     P.RELEASED: {

@@ -83,6 +83,7 @@ class AcceptedWrite:
     client_key: bool = False  # the client chose ``key``
     honours_keys: bool = False  # the service honoured keys when the write was accepted
     framed: bool = True  # the request had a body, possibly empty
+    late: bool = False  # accepted while other writes went to the guest directly
     has_status_url: bool = False  # the client gets a 202 with a status URL: keep the response
 
     @property
@@ -97,5 +98,8 @@ class AcceptedWrite:
 
     @property
     def resendable(self) -> bool:
-        """Whether it may be sent again although the guest may have applied it."""
-        return self.method in IDEMPOTENT or self.key_honoured
+        """Whether it may be sent again although the guest may have applied it.
+
+        A late write is not: a direct write to its page may have been applied meanwhile.
+        """
+        return self.key_honoured or (self.method in IDEMPOTENT and not self.late)

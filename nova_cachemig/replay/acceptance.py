@@ -13,38 +13,17 @@ from nova_cachemig.replay.actions import (
     Tell,
     Told,
 )
-from nova_cachemig.replay.entry import Arrival, Client, Entry, Token
+from nova_cachemig.replay.entry import GIVEN_UP, Arrival, Client, Entry, Token
 from nova_cachemig.replay.state import INFINITE, Phase, State, Timer
 
 
-def arrive(s: State, token: Token, length: int) -> None:
-    """A request's head was taken. ``length``: bytes of its body, 0 if it is not known."""
-    limits = s.limits
-    if (
-        s.waiting + len(s.arriving) >= limits.max_waiting
-        or s.waiting_bytes + s.reserved + length > limits.max_waiting_bytes
-    ):
-        s.out.append(Tell(token, Told.REFUSED, 0, why="too many writes wait for the server"))
-        return
-    s.arriving[token] = Arrival(length)
-    s.reserved += length
-
-
-def grow(s: State, token: Token, count: int) -> None:
-    """Bytes of a body of unknown length have arrived."""
-    arrival = s.arriving.get(token)
-    if arrival is None:
-        return
-    if s.waiting_bytes + s.reserved + count > s.limits.max_waiting_bytes:
-        leave(s, token)
-        s.out.append(Tell(token, Told.REFUSED, 0, why="too many writes wait for the server"))
-        return
-    arrival.reserved += count
-    s.reserved += count
+def arrive(s: State, token: Token) -> None:
+    """A request's head was taken."""
+    s.arriving[token] = Arrival()
 
 
 def leave(s: State, token: Token) -> None:
-    """The client has disconnected before its write was stored: it never will be."""
+    """The request has ended before its write was stored: it never will be."""
     arrival = s.arriving.get(token)
     if arrival is None:
         return
@@ -55,7 +34,7 @@ def leave(s: State, token: Token) -> None:
 
 
 def _arrived(s: State, token: Token) -> None:
-    s.reserved -= s.arriving.pop(token).reserved
+    del s.arriving[token]
     if not s.arriving:
         s.quiet_since = INFINITE
 
@@ -91,6 +70,8 @@ def reads_held(s: State, token: Token) -> None:
     entry.position = s.next
     s.next += 1
     entry.late = _beside_direct(s)
+    # A guest that is reachable may respond with 202 itself.
+    entry.early = entry.early or (entry.prefers and (s.waiting > 0 or not s.gate_open))
     s.pending[entry.position] = entry
     s.count(entry, +1)
     if old is not None:
@@ -142,6 +123,8 @@ def appended(s: State, position: int, limit: int | None, now: float) -> None:
     else:
         deadline = -INFINITE if s.stopping else now + s.limits.hold_timeout
         s.clients[position] = Client(entry.token, deadline)
+        if entry.prefers and not _beside_direct(s):
+            s.at(now + min(s.limits.prompt_202, s.limits.hold_timeout), Timer.HURRY, position)
 
 
 def refused(s: State, position: int, why: str) -> None:
@@ -169,7 +152,7 @@ def known(s: State, position: int, present: bool) -> None:
         s.out.append(ReleaseReads(entry))
     elif position <= s.abandoned_through:
         s.count(entry, -1)
-        entry.why = "it was not sent before the deadline"
+        entry.why, entry.public = "it was not sent before the deadline", GIVEN_UP
         s.quarantining[position] = entry
         s.states[position] = WriteState.IN_DOUBT
         s.out.append(Quarantine(entry, WriteState.IN_DOUBT, entry.why))
@@ -193,12 +176,19 @@ def expire(s: State, now: float) -> None:
         position, client = next(iter(s.clients.items()))
         if client.deadline > now:
             return
-        del s.clients[position]
-        s.departing[position] = client
-        if position not in s.recording and position not in s.releasing:  # else: soon
-            s.kept.add(position)
-            s.out.append(Keep(position))
-            s.at(now + s.limits.keep_patience, Timer.KEEP, position)
+        depart(s, position, now)
+
+
+def depart(s: State, position: int, now: float) -> None:
+    """Give a client a status URL, if the response is not coming just now."""
+    client = s.clients.pop(position, None)
+    if client is None:
+        return
+    s.departing[position] = client
+    if position not in s.recording and position not in s.releasing:  # else: soon
+        s.kept.add(position)
+        s.out.append(Keep(position))
+        s.at(now + s.limits.keep_patience, Timer.KEEP, position)
 
 
 def kept(s: State, position: int) -> None:
@@ -212,7 +202,7 @@ def kept(s: State, position: int) -> None:
     told = Told.UNKNOWN if _beside_direct(s) else Told.ACCEPTED
     if told is Told.ACCEPTED:
         s.owed.add(position)
-    s.out.append(Tell(client.token, told, position))
+    s.out.append(Tell(client.token, told, position, why="the server has not responded yet"))
 
 
 def reads_released(s: State, position: int) -> None:
@@ -226,4 +216,4 @@ def reads_released(s: State, position: int) -> None:
     if entry.response is not None:
         s.out.append(Tell(client.token, Told.RESPONSE, position, entry.response))
     else:
-        s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=entry.why))
+        s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=entry.public))

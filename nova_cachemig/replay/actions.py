@@ -156,6 +156,7 @@ class Abandon:
 
     through: int
     why: str
+    sent: tuple[int, ...] = ()  # those of them that are in the progress log
 
 
 @dataclasses.dataclass(slots=True, eq=False)

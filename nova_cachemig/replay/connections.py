@@ -108,6 +108,7 @@ def took_response(
         quick = now - connection.waiting_since <= s.limits.prompt
         connection.prompt = connection.open and quick
     connection.last_byte = connection.waiting_since = now
+    connection.began_at = 0.0
     if idle_timeout is not None:
         connection.idle_timeout = idle_timeout
     if not connection.in_flight:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
+
+# Reasons for clients. The operator's reasons have the details.
+CONNECTION_LOST: Final = "the connection to the server was lost before the response was complete"
+GIVEN_UP: Final = "the server did not respond in time"
+DAMAGED: Final = "the record of the write is damaged"
 
 Token = Hashable
 """Names a request from its head to the end of its body."""
@@ -24,7 +29,8 @@ class Entry:
     keyed: bool  # the guest honours keys, and the write has one
     length: int = 0  # bytes of the body
     large: bool = False  # the body is in a spool file
-    early: bool = False  # the client asked for a 202, or its service gives 202 to all
+    early: bool = False  # the client gets 202 immediately: its service gives 202 to all
+    prefers: bool = False  # the client prefers a 202, unless the guest responds promptly
     keep: bool = False  # the response may be asked for later: the client chose the key
     damaged: str | None = None  # why its record cannot be sent
 
@@ -39,9 +45,11 @@ class Entry:
     slow: bool = False  # the guest takes long: writes that no order ties to it may pass
     again: bool = False  # it was sent before, with an unknown outcome
     tries: int = 0  # that failed while the guest was reachable
+    failing_since: float = 0.0  # when the first of them failed
     busy_until: float = 0.0  # how long a guest may respond "still processing"
     response: Any = None
-    why: str = ""  # it is quarantined
+    why: str = ""  # it is quarantined: the reason for the operator
+    public: str = ""  # and the one for its client
 
     @property
     def resendable(self) -> bool:
@@ -62,9 +70,8 @@ class Client:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Arrival:
-    """A request whose head was taken and whose write is not yet submitted."""
+    """A request whose head was taken and whose write is not yet stored."""
 
-    reserved: int  # bytes of its body
     gone: bool = False  # the client has disconnected
 
 
@@ -76,6 +83,7 @@ class Connection:
     target: Hashable
     last_byte: float  # when the guest last sent something
     waiting_since: float = 0.0  # the first response is due since then
+    began_at: float = 0.0  # when the first byte of an incomplete response came; 0: none did
     open: bool = True  # the guest keeps it open, and the agent too
     prompt: bool = False  # the last response was quick
     paused: int = 0  # writes that were in flight at the guest's last pause

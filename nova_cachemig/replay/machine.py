@@ -40,14 +40,9 @@ class Machine:
 
     # --- clients
 
-    def arrive(self, token: Token, length: int = 0) -> Actions:
-        """A request's head was taken; ``length``: bytes of its body, 0 if it is not known."""
-        acceptance.arrive(self.state, token, length)
-        return self._take()
-
-    def grow(self, token: Token, count: int) -> Actions:
-        """More bytes of a body of unknown length have arrived."""
-        acceptance.grow(self.state, token, count)
+    def arrive(self, token: Token) -> Actions:
+        """A request's head was taken."""
+        acceptance.arrive(self.state, token)
         return self._take()
 
     def leave(self, token: Token, now: float) -> Actions:
@@ -80,6 +75,11 @@ class Machine:
     def gone(self, position: int) -> Actions:
         """The client of an accepted write has disconnected."""
         acceptance.gone(self.state, position)
+        return self._take()
+
+    def hold(self, now: float) -> Actions:
+        """Send no further write."""
+        phases.hold(self.state, now)
         return self._take()
 
     def stop(self, now: float) -> Actions:
@@ -179,10 +179,11 @@ class Machine:
         return self._go_on(now)
 
     def heard(self, name: Hashable, now: float) -> None:
-        """Something of a response has arrived."""
+        """A part of a response has arrived."""
         connection = self.state.connections.get(name)
         if connection is not None:
             connection.last_byte = now
+            connection.began_at = connection.began_at or now
 
     def response(
         self,
@@ -212,16 +213,17 @@ class Machine:
         """
         s = self.state
         entry = outcomes.response(s, name, answer, now, keep_alive=False)
-        outcomes.lost(s, name, now, why)
+        outcomes.lost(s, name, now, why, blame=entry is None)
         if entry is not None:
             outcomes.record(s, entry)
         return self._go_on(now)
 
     def lost(
-        self, name: Hashable, now: float, why: str, *, unsent: int = 0, processed: bool = True
-    ) -> Actions:
+        self, name: Hashable, now: float, why: str, *, unsent: int = 0, processed: bool = True,
+        blame: bool = True,
+    ) -> Actions:  # fmt: skip
         """A connection is gone: see :func:`outcomes.lost`."""
-        outcomes.lost(self.state, name, now, why, unsent=unsent, processed=processed)
+        outcomes.lost(self.state, name, now, why, unsent=unsent, processed=processed, blame=blame)
         return self._go_on(now)
 
     def not_logged(self, name: Hashable, position: int, now: float) -> Actions:
@@ -245,9 +247,19 @@ class Machine:
         phases.check_drained(self.state, now)
         return self._take()
 
-    def release(self, now: float) -> Actions:
+    def reach(self, target: Hashable, now: float) -> Actions:
+        """The guest is reachable, and in no migration: send what is in the journal."""
+        phases.reach(self.state, target, now)
+        return self._take()
+
+    def release(self, now: float, *, arrivals: bool = True) -> Actions:
         """The edge holds writes for a moment. → Released, or NotReleased and Drained later"""
-        phases.release(self.state, now)
+        phases.release(self.state, now, arrivals=arrivals)
+        return self._take()
+
+    def reclaim(self, now: float) -> Actions:
+        """The release failed."""
+        phases.reclaim(self.state, now)
         return self._take()
 
     def abandon(self) -> Actions:
@@ -297,11 +309,13 @@ class Machine:
             phases.resume(s, what, now)
         elif timer is Timer.KEEP:
             acceptance.kept(s, what)
+        elif timer is Timer.HURRY:
+            acceptance.depart(s, what, now)
         elif timer is Timer.MOVE:
             acceptance.move_again(s, what)
         elif timer is Timer.LOAD:
             s.loading = False
         elif timer is Timer.ABANDON and s.abandoning:
-            s.out.append(Abandon(s.abandoned_through, phases.ABANDONED))
+            s.out.append(Abandon(s.abandoned_through, phases.ABANDONED, s.abandoned_sent))
         elif timer in {Timer.RECORD, Timer.QUARANTINE}:
             outcomes.again(s, timer, what)

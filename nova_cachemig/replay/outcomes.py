@@ -14,7 +14,7 @@ from nova_cachemig.replay.actions import (
     Record,
     ReleaseReads,
 )
-from nova_cachemig.replay.entry import Entry
+from nova_cachemig.replay.entry import CONNECTION_LOST, GIVEN_UP, Entry
 from nova_cachemig.replay.state import State, Timer
 
 
@@ -42,7 +42,7 @@ def response(
             retry_at(s, entry, now + pause)
         else:
             why = "the guest has processed an earlier try for too long"
-            quarantine(s, entry, WriteState.IN_DOUBT, why)
+            quarantine(s, entry, WriteState.IN_DOUBT, why, GIVEN_UP)
         return None
     entry.response = answer
     del s.blocking[entry.position]
@@ -53,7 +53,7 @@ def response(
 
 def record(s: State, entry: Entry) -> None:
     """Store a response. Only then its client gets it."""
-    keep = entry.keep or entry.early or entry.position in s.kept
+    keep = entry.keep or entry.early or entry.prefers or entry.position in s.kept
     more = s.on_disk or bool(s.ready)
     s.out.append(Record(entry, entry.response, keep, more))
 
@@ -73,12 +73,14 @@ def _retry_after(s: State, entry: Entry, answer: Any) -> float | None:
 
 
 def lost(
-    s: State, name: Hashable, now: float, why: str, *, unsent: int = 0, processed: bool = True
-) -> None:
+    s: State, name: Hashable, now: float, why: str, *, unsent: int = 0, processed: bool = True,
+    blame: bool = True,
+) -> None:  # fmt: skip
     """A connection is gone.
 
     ``unsent``: this many of its writes, the last ones, were not sent. Without ``processed``, the
     guest has handled none of those in flight: it announced the end of the connection before.
+    Without ``blame``, the oldest write is not why it broke.
     """
     connection = connections.forget(s, name)
     if connection is None:
@@ -94,8 +96,9 @@ def lost(
             continue
         entry.again = True
         if not entry.resendable:
-            quarantine(s, entry, WriteState.IN_DOUBT, f"{why}; it must not be sent twice")
-        elif index == 0:
+            text = f"{why}; it must not be sent twice"
+            quarantine(s, entry, WriteState.IN_DOUBT, text, CONNECTION_LOST)
+        elif index == 0 and blame:
             _blame(s, entry, now, why)
         else:  # the guest had not come to it
             requeue(s, entry)
@@ -104,12 +107,16 @@ def lost(
 def _blame(s: State, entry: Entry, now: float, why: str) -> None:
     """Send a write again, on which the connection broke. A try during a pause does not count."""
     if not s.gate_open or entry.gate != s.gate:
+        entry.tries = 0
         requeue(s, entry)
         return
+    if not entry.tries:
+        entry.failing_since = now
     entry.tries += 1
-    if entry.tries >= s.limits.resend_tries:
+    too_long = now - entry.failing_since >= s.limits.resend_time
+    if entry.tries >= s.limits.resend_tries or too_long:
         text = f"the connection broke {entry.tries} times on it; the last time: {why}"
-        quarantine(s, entry, WriteState.IN_DOUBT, text)
+        quarantine(s, entry, WriteState.IN_DOUBT, text, CONNECTION_LOST)
         return
     pause = s.limits.resend_pause * 2 ** (entry.tries - 1)
     retry_at(s, entry, now + min(pause, s.limits.resend_pause_max))
@@ -168,7 +175,9 @@ def watch(s: State, now: float) -> None:
     for connection in busy:
         since = max(connection.waiting_since, s.opened_at)
         silent = now - max(connection.last_byte, since)
-        if silent >= limits.response_timeout or now - since >= limits.response_time:
+        began = connection.began_at
+        too_slow = began > 0 and now - max(began, s.opened_at) >= limits.response_time
+        if silent >= limits.response_timeout or too_slow:
             if connection.open:
                 connection.open = False
                 why = f"no whole response in {now - since:.0f} s"
@@ -180,12 +189,10 @@ def watch(s: State, now: float) -> None:
 # --- quarantine
 
 
-def quarantine(s: State, entry: Entry, state: WriteState, why: str) -> None:
+def quarantine(s: State, entry: Entry, state: WriteState, why: str, public: str) -> None:
     """Leave the write to the operator. Other writes wait for it until this is durable."""
-    entry.why, entry.slow = why, False
-    if entry.position in s.blocking:
-        s.in_doubt += 1
-    else:
+    entry.why, entry.public, entry.slow = why, public, False
+    if entry.position not in s.blocking:
         s.count(entry, -1)
     s.quarantining[entry.position] = entry
     s.states[entry.position] = state
@@ -196,7 +203,8 @@ def quarantined(s: State, position: int) -> None:
     """It is durable: its client may know it."""
     entry = s.quarantining.pop(position)
     del s.states[position]
-    s.blocking.pop(position, None)
+    if s.blocking.pop(position, None) is not None:
+        s.in_doubt += 1
     s.owed.discard(position)
     s.kept.discard(position)
     release_reads(s, entry)

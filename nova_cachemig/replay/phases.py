@@ -15,6 +15,7 @@ from nova_cachemig.replay.actions import (
     Tell,
     Told,
 )
+from nova_cachemig.replay.entry import GIVEN_UP
 from nova_cachemig.replay.state import INFINITE, Phase, State, Timer
 
 ABANDONED = "it was not applied before the deadline of the migration"
@@ -41,6 +42,11 @@ def hold(s: State, now: float) -> None:
 def replay(s: State, target: Hashable, now: float) -> None:
     """The guest is reachable at ``target``."""
     s.phase = Phase.REPLAYING
+    reach(s, target, now)
+
+
+def reach(s: State, target: Hashable, now: float) -> None:
+    """The guest is reachable: send what is there. Other writes go to it as they did before."""
     if s.resume_delay:
         s.resuming = target
         s.at(now + s.resume_delay, Timer.RESUME, target)
@@ -69,12 +75,11 @@ def _open(s: State, target: Hashable, now: float) -> None:
 # --- drain and release
 
 
-def quiet(s: State, now: float) -> bool:
-    """Whether direct writes could overtake nothing.
+def idle(s: State) -> bool:
+    """Whether direct writes could overtake nothing that was accepted.
 
     A write in flight for long may go on if its client still waits for it and it is never sent
-    twice: it is concurrent with all others. Uploads that still arrive are waited for only a while:
-    they become late writes, which are never told 202.
+    twice: it is concurrent with all others.
     """
     if (
         s.waiting
@@ -85,9 +90,18 @@ def quiet(s: State, now: float) -> bool:
         or s.quarantining
         or s.abandoning
     ):
-        s.quiet_since = INFINITE
         return False
-    if any(not entry.slow or entry.resendable for entry in s.blocking.values()):
+    return all(entry.slow and not entry.resendable for entry in s.blocking.values())
+
+
+def quiet(s: State, now: float) -> bool:
+    """Whether nothing is left, in the queue or arriving.
+
+    Uploads that still arrive are waited for only a while: they become late writes, which are never
+    told 202.
+    """
+    if not idle(s):
+        s.quiet_since = INFINITE
         return False
     if not s.arriving:
         return True
@@ -104,14 +118,25 @@ def check_drained(s: State, now: float) -> None:
         s.out.append(Drained())
 
 
-def release(s: State, now: float) -> None:
-    """The edge holds all writes: let the next ones go to the guest directly, if nothing came."""
-    if s.phase is Phase.DRAINED and quiet(s, now):
+def release(s: State, now: float, *, arrivals: bool = True) -> None:
+    """The edge holds all writes: let the next ones go to the guest directly, if nothing came.
+
+    Without ``arrivals``, the caller has waited for uploads, and knows that the guest is reachable.
+    """
+    ready = s.phase is not Phase.SHIELDED and quiet(s, now) if arrivals else idle(s)
+    if ready:
         s.phase = Phase.ARMED
         s.out.append(Released())
-    elif s.phase in {Phase.DRAINED, Phase.REPLAYING}:
+    elif s.phase is not Phase.SHIELDED:
         s.phase = Phase.REPLAYING
         s.out.append(NotReleased())
+        check_drained(s, now)
+
+
+def reclaim(s: State, now: float) -> None:
+    """The release failed: all writes go on coming to the journal."""
+    if s.phase in {Phase.ARMED, Phase.DRAINED}:
+        s.phase = Phase.REPLAYING if s.gate_open else Phase.SHIELDED
         check_drained(s, now)
 
 
@@ -122,7 +147,8 @@ def abandon(s: State) -> None:
     """
     s.abandoning = True
     s.abandoned_through = s.next - 1
-    for entry in s.blocking.values():
+    in_flight = [entry for entry in s.blocking.values() if entry.connection is not None]
+    for entry in in_flight:
         if entry.connection is not None and entry.connection.id in s.connections:
             del s.connections[entry.connection.id]
             s.out.append(Close(entry.connection.id, "the deadline of the migration"))
@@ -131,21 +157,24 @@ def abandon(s: State) -> None:
     s.ready.clear()
     s.confirmed.clear()
     s.loaded, s.on_disk, s.loading = s.newest, False, False
+    s.abandoned = s.waiting + len(in_flight)
     s.waiting = s.waiting_bytes = 0
     for entry in (*s.pending.values(), *s.unknown.values()):
         s.count(entry, +1)
-    s.out.append(Abandon(s.abandoned_through, ABANDONED))
+    s.abandoned_sent = tuple(entry.position for entry in in_flight)
+    s.out.append(Abandon(s.abandoned_through, ABANDONED, s.abandoned_sent))
 
 
 def abandoned(s: State, now: float) -> None:
     """It is durable: tell their clients, and release."""
     s.abandoning = False
+    s.in_doubt += s.abandoned
     through = s.abandoned_through
     for waiting in (s.clients, s.departing):
         told = [p for p in waiting if p <= through and not _has_outcome(s, p)]
         for position in told:
             client = waiting.pop(position)
-            s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=ABANDONED))
+            s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=GIVEN_UP))
     s.owed = {p for p in s.owed if p > through or _has_outcome(s, p)}
     s.kept = {p for p in s.kept if p > through or _has_outcome(s, p)}
     s.phase = Phase.ARMED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.replay import connections, ordering
 from nova_cachemig.replay.actions import CheckBody, Load, RaiseLimit, Send
-from nova_cachemig.replay.entry import Connection, Entry
+from nova_cachemig.replay.entry import DAMAGED, Connection, Entry
 from nova_cachemig.replay.outcomes import quarantine
 from nova_cachemig.replay.state import State, Timer
 
@@ -89,7 +89,7 @@ def checked(s: State, position: int, intact: bool, now: float) -> None:
                 entry.checked = True
             else:
                 s.ready.remove(entry)
-                quarantine(s, entry, WriteState.DAMAGED, "its spool file is damaged")
+                quarantine(s, entry, WriteState.DAMAGED, "its spool file is damaged", DAMAGED)
             break
     advance(s, now)
 
@@ -114,7 +114,7 @@ def loaded(s: State, entries: list[Entry], now: float) -> None:
             continue  # from before the queue was abandoned
         s.loaded = entry.position
         if entry.damaged is not None:
-            quarantine(s, entry, WriteState.DAMAGED, entry.damaged)
+            quarantine(s, entry, WriteState.DAMAGED, entry.damaged, DAMAGED)
         elif entry.position not in s.unknown and entry.position not in s.pending:
             s.confirmed.pop(entry.position, None)
             s.put(entry)

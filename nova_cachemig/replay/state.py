@@ -30,6 +30,7 @@ class Timer(enum.Enum):
     RESUME = enum.auto()
     RETRY = enum.auto()  # send a write again
     KEEP = enum.auto()
+    HURRY = enum.auto()  # a client that prefers a 202
     LIMIT = enum.auto()
     LOAD = enum.auto()
     MOVE = enum.auto()
@@ -46,10 +47,9 @@ class Limits:
     """The options. Times are in seconds."""
 
     hold_timeout: float = 120.0
+    prompt_202: float = 1.0  # for the guest, before a client that prefers a 202 gets it
     keep_patience: float = 5.0  # for the database, before a client gets a status URL
     arrivals_patience: float = 5.0  # for uploads, when nothing else holds up the drain
-    max_waiting: int = 200_000  # writes
-    max_waiting_bytes: int = 4 << 30
     send_window: int = 64  # writes for each step of the send limit
     pipeline: int = 16  # writes in flight on one connection
     parallel: int = 1  # writes in flight at all; 1: in the total order
@@ -60,6 +60,7 @@ class Limits:
     response_timeout: float = 600.0  # without a byte from a reachable guest
     response_time: float = 300.0  # for a whole response, from a reachable guest
     resend_tries: int = 5
+    resend_time: float = 30.0  # since the first failure
     resend_pause: float = 0.2  # before the second try; doubles
     resend_pause_max: float = 3.0
     busy_time: float = 30.0  # in which a guest may respond "still processing"
@@ -94,9 +95,10 @@ class State:
     quiet_since: float = INFINITE  # only uploads hold up the drain since then
     abandoned_through: int = 0
     abandoning: bool = False
+    abandoned_sent: tuple[int, ...] = ()
+    abandoned: int = 0  # writes that are being quarantined by it
 
     arriving: dict[Token, Arrival] = dataclasses.field(default_factory=dict)
-    reserved: int = 0  # bytes of arriving bodies
     holding: dict[Token, Entry] = dataclasses.field(default_factory=dict)
     moving: dict[Token, int] = dataclasses.field(default_factory=dict)  # → old position
     pending: dict[int, Entry] = dataclasses.field(default_factory=dict)

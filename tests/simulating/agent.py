@@ -164,7 +164,7 @@ class Service:
             return
         token = self._agent.token()
         request = self._requests[token] = Request(write, tell)
-        self.perform(self.machine.arrive(token, 1))
+        self.perform(self.machine.arrive(token))
         if leaves < INFINITE:
             self._loop.later(leaves, self._leave, token)
         if body_time:
@@ -193,7 +193,8 @@ class Service:
         if self.guest.honours_keys and write.key is None:
             key = FRESH + write.id
             write = Write(write.id, write.client, write.method, write.page, key)
-        entry = entry_of(self._agent.plan, self.name, write, early)
+        entry = entry_of(self._agent.plan, self.name, write, early=False)
+        entry.prefers = early
         self.perform(self.machine.submit(token, entry))
 
     def _known(self, token: int, request: Request) -> bool:
@@ -290,7 +291,8 @@ class Service:
         self._agent.committer.submit(Step(kind, self.name, done, *args))
 
     def _row(self, entry: Entry) -> Row:
-        return Row(entry.write, entry.late, entry.early, entry.keep)
+        status_url = self._agent.plan.accept[self.name] or entry.prefers or entry.early
+        return Row(entry.write, entry.late, status_url, entry.keep)
 
     def _Append(self, a: act.Append) -> None:
         done = partial(self._appended, a.entry, a.send_limit)

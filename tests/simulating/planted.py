@@ -51,7 +51,7 @@ def _crossed(original: Any) -> Any:
 
 
 def _not_listed(_original: Any) -> Any:
-    def quarantine(s: State, entry: Entry, state: WriteState, why: str) -> None:
+    def quarantine(s: State, entry: Entry, state: WriteState, why: str, _public: str) -> None:
         s.quarantining[entry.position], s.states[entry.position] = entry, state
         if entry.position not in s.blocking:
             s.count(entry, -1)

@@ -34,14 +34,17 @@ class Admission:
 
     def refusal(self, intake: ServiceIntake, length: int) -> Response | None:
         """Return the refusal of a request with a body of ``length`` bytes, None if it may come."""
-        limits = self._max_waiting - intake.uploads, self._max_bytes - intake.upload_bytes
-        if intake.queue.is_full(length, *limits):
+        replay = intake.replay
+        if (
+            replay.waiting + intake.uploads >= self._max_waiting
+            or replay.waiting_bytes + intake.upload_bytes + length > self._max_bytes
+        ):
             return problem_response(503, _FULL, RETRY_AFTER)
         return None if self._has_room(length) else problem_response(503, _NO_DISK, RETRY_AFTER)
 
     def refusal_of_piece(self, intake: ServiceIntake, size: int) -> Response | None:
         """Return the refusal of bytes that are not reserved, None if they may come."""
-        if intake.upload_bytes + intake.queue.waiting_bytes + size > self._max_bytes:
+        if intake.upload_bytes + intake.replay.waiting_bytes + size > self._max_bytes:
             return problem_response(503, _FULL, RETRY_AFTER, close=True)
         if not self._has_room(size):
             return problem_response(503, _NO_DISK, RETRY_AFTER, close=True)
@@ -77,7 +80,7 @@ class Arrival:
         self._received = 0
         self._reserved = 0
         intake.uploads += 1
-        intake.queue.arriving += 1
+        self.request = intake.replay.arrive()
         self._reserve(length)
 
     def receive(self, size: int) -> Response | None:
@@ -107,8 +110,7 @@ class Arrival:
             self._reserve(-self._reserved)
             self._intake = None
             intake.uploads -= 1
-            intake.queue.arriving -= 1
-            intake.queue.notify()
+            intake.replay.leave(self.request)
 
     def _reserve(self, more: int) -> None:
         if self._intake is not None:

@@ -6,7 +6,6 @@ One update of the engine carries the changes of many writes.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable
@@ -28,8 +27,8 @@ _GATHER: Final = 0.004
 class _Change:
     host: str
     urls: tuple[str, ...]  # their stored responses become stale
-    keys: tuple[str, ...]  # whose reads are held
-    count: int  # +1: one more write is pending for each key; -1: one less
+    name: object  # of the write
+    keys: tuple[str, ...]  # whose reads it holds from now on; none: it has ended
     then: Callable[[], None]  # called after the update
 
 
@@ -41,7 +40,8 @@ class ReadBarrier:
         self._engine = engine
         self._service = service
         self._queue: list[_Change] = []
-        self._pending: collections.Counter[str] = collections.Counter()  # writes by key
+        self._pending: dict[str, set[object]] = {}  # key → the writes that hold its reads
+        self._keys: dict[object, tuple[str, ...]] = {}  # write → its keys
         self._held: set[str] = set()  # keys whose reads the engine holds, as of the last update
         self._unsent: set[str] = set()  # keys whose last update failed
         self._task: asyncio.Task[None] | None = None
@@ -49,33 +49,43 @@ class ReadBarrier:
         self._updated_at = 0.0  # loop time of the last update
         self.failed = 0  # updates
 
-    async def hold_reads(self, host: str, url: str, client: str) -> None:
-        """A write begins. Return when older responses to ``url`` are stale and reads are held.
-
-        Held are reads of the URL and reads of the client.
-        """
-        if self._engine is None:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def then() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        self._add(_Change(host, (url,), held_reads(url, client), +1, then))
-        await future
-
-    def release_reads(
-        self, host: str, url: str, client: str, also: Iterable[str], then: Callable[[], None]
+    def hold(
+        self, name: object, host: str, url: str, client: str, then: Callable[[], None]
     ) -> None:
-        """A write has ended. Call ``then`` after the engine was updated.
+        """A write begins. Call ``then`` when older responses to ``url`` are stale and reads held.
 
-        ``also``: other URLs whose stored responses are stale now.
+        Held are reads of the URL and reads of the client. ``name`` is the write's.
         """
         if self._engine is None:
             then()
         else:
-            self._add(_Change(host, (url, *also), held_reads(url, client), -1, then))
+            self._add(_Change(host, (url,), name, held_reads(url, client), then))
+
+    def rename(self, name: object, new: object) -> None:
+        """Give a write another name, after its :meth:`hold`."""
+        keys = self._keys.pop(name, ())
+        for key in keys:
+            self._pending[key].discard(name)
+            self._pending[key].add(new)
+        if keys:
+            self._keys[new] = keys
+
+    def release(
+        self, name: object, host: str, stale: Iterable[str], then: Callable[[], None]
+    ) -> None:
+        """A write has ended. Call ``then`` after the engine was updated.
+
+        ``stale``: the URLs whose stored responses are stale now.
+        """
+        if self._engine is None:
+            then()
+        else:
+            self._add(_Change(host, tuple(stale), name, (), then))
+
+    def keep_only(self, wanted: Callable[[object], bool]) -> None:
+        """Release the reads of all other writes."""
+        for name in [name for name in self._keys if not wanted(name)]:
+            self.release(name, "", (), lambda: None)
 
     async def flush(self) -> None:
         """Return when the engine has all updates."""
@@ -105,7 +115,7 @@ class ReadBarrier:
         """Wait for more releases. A new write never waits for this, unless it has begun already."""
         loop = asyncio.get_running_loop()
         rest = self._updated_at + _GATHER - loop.time()
-        if rest > 0 and all(change.count < 0 for change in self._queue):
+        if rest > 0 and not any(change.keys for change in self._queue):
             await asyncio.sleep(rest)
         self._updated_at = loop.time()
 
@@ -113,14 +123,13 @@ class ReadBarrier:
         stale: dict[str, dict[str, None]] = {}
         touched: dict[str, None] = dict.fromkeys(self._unsent)
         for change in batch:
-            stale.setdefault(change.host, {}).update(dict.fromkeys(change.urls))
-            for key in change.keys:
-                touched[key] = None
-                self._pending[key] = max(0, self._pending[key] + change.count)
+            if change.urls:
+                stale.setdefault(change.host, {}).update(dict.fromkeys(change.urls))
+            touched.update(dict.fromkeys(self._change(change)))
         updates = {
-            key: self._pending[key] > 0
+            key: key in self._pending
             for key in touched
-            if (self._pending[key] > 0) != (key in self._held) or key in self._unsent
+            if (key in self._pending) != (key in self._held) or key in self._unsent
         }
         if await self._update_engine({host: list(urls) for host, urls in stale.items()}, updates):
             self._unsent.difference_update(updates)
@@ -129,9 +138,21 @@ class ReadBarrier:
         else:
             self._unsent.update(updates)
             self._schedule_retry()
-        for key in touched:
-            if self._pending[key] == 0:
+
+    def _change(self, change: _Change) -> tuple[str, ...]:
+        """Count a write in, or out. Return its keys."""
+        if change.keys:
+            self._keys[change.name] = change.keys
+            for key in change.keys:
+                self._pending.setdefault(key, set()).add(change.name)
+            return change.keys
+        keys = self._keys.pop(change.name, ())
+        for key in keys:
+            names = self._pending[key]
+            names.discard(change.name)
+            if not names:
                 del self._pending[key]
+        return keys
 
     async def _update_engine(self, stale: dict[str, list[str]], updates: dict[str, bool]) -> bool:
         assert self._engine is not None
@@ -158,4 +179,4 @@ class ReadBarrier:
     def _try_again(self) -> None:
         self._retry = None
         if self._task is None and self._unsent:
-            self._add(_Change("", (), (), 0, lambda: None))
+            self._add(_Change("", (), None, (), lambda: None))

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from typing import Any, Final
+from typing import Final
 
 from oslo_config import cfg
 
@@ -28,17 +28,21 @@ from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.cipher import DecryptionError
-from nova_cachemig.agent.journal.errors import AcceptanceUnknown, JournalError, NotAccepted
+from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay.queue import QuarantinedError
-from nova_cachemig.model.service import WriteMode
-from nova_cachemig.model.write import AcceptedWrite, Body, WriteState
+from nova_cachemig.model.service import Service, WriteMode
+from nova_cachemig.model.write import (
+    IDEMPOTENT,
+    KEYED_METHODS,
+    AcceptedWrite,
+    Body,
+    WriteState,
+)
+from nova_cachemig.replay.actions import Tell, Told
+from nova_cachemig.replay.entry import Entry
 
 LOG = logging.getLogger(__name__)
 
-# Seconds for which a client waits although a 202 is due: because it prefers a 202, or because
-# hold_timeout has passed and the database does not respond.
-_PROMPT: Final = 1.0
 # Seconds; the journal itself gives up after 5 s, unless the database does not respond at all.
 _ACCEPTANCE_TIMEOUT: Final = 15.0
 
@@ -55,17 +59,6 @@ class RequestHandler:
         self._intakes = intakes
         self.admission = Admission(journal, conf)
         self.refused = 0
-        self._stopping: asyncio.Future[None] | None = None
-        self._keeping: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        """Call in the event loop before the first request."""
-        self._stopping = asyncio.get_running_loop().create_future()
-
-    def stop(self) -> None:
-        """Give every waiting client a status URL: the agent stops, the write stays."""
-        if self._stopping is not None and not self._stopping.done():
-            self._stopping.set_result(None)
 
     def refuse(self, head: RequestHead) -> Response | None:
         """Return the refusal of a request before its body arrives; None to read the body."""
@@ -98,11 +91,13 @@ class RequestHandler:
         intake = self._intakes.get(head.get(SERVICE) or "")
         return None if intake is None else Arrival(self.admission, intake, head.length or 0)
 
-    async def handle(self, head: RequestHead, body: Body) -> Response | HeldClient:
+    async def handle(
+        self, head: RequestHead, body: Body, arrival: Arrival | None = None
+    ) -> Response | HeldClient:
         """Handle a request that :meth:`refuse` has let pass.
 
         Returns a ``HeldClient`` for :meth:`wait_for_response` if the client waits for the guest.
-        Deletes the body's spool file if the write is not accepted.
+        Deletes the body's spool file if the write is not accepted. ``arrival``: the request's.
         """
         service = head.get(SERVICE) or ""
         intake = self._intakes.get(service)
@@ -114,8 +109,8 @@ class RequestHandler:
                 return await self._reject(body, problem_response(503, detail, RETRY_AFTER))
             key = head.get(keys.HEADER)
             if key is None:
-                return await self._accept(intake, head, body, None)
-            return await self._accept_keyed(intake, head, body, key)
+                return await self._accept(intake, head, body, None, arrival)
+            return await self._accept_keyed(intake, head, body, key, arrival)
         except JournalError as exc:
             LOG.error("Refused a request for %s: %s", service, exc)
             detail = "The journal cannot be read now. This request was not accepted."
@@ -129,9 +124,14 @@ class RequestHandler:
     # --- Idempotency-Key
 
     async def _accept_keyed(
-        self, intake: ServiceIntake, head: RequestHead, body: Body, key: str
+        self,
+        intake: ServiceIntake,
+        head: RequestHead,
+        body: Body,
+        key: str,
+        arrival: Arrival | None,
     ) -> Response | HeldClient:
-        cookie = intake.queue.service.client_cookie
+        cookie = intake.replay.service.client_cookie
         identity = Identity(head.headers, head.get(CLIENT) or "", cookie)
         digest = keys.digest(key, identity.login)
         fingerprint = await self._fingerprint(head, body, identity)
@@ -139,7 +139,7 @@ class RequestHandler:
             return await self._reject(body, _key_conflict(keys.difference(other, fingerprint)))
         intake.keys[digest] = fingerprint  # before any await: a second request must find it
         try:
-            name = intake.queue.service.name
+            name = intake.replay.service.name
             exact = keys.exact_digest(key, identity)
             known = await self._journal.read(
                 lambda c: queries.find_key(c, name, exact) or queries.find_key(c, name, digest)
@@ -153,7 +153,7 @@ class RequestHandler:
                     return await self._reject(body, repeated)
             elif (first := await self._under_former_login(intake, key, identity)) is not None:
                 return await self._reject(body, _renewed_login(first, fingerprint))
-            return await self._accept(intake, head, body, (digest, fingerprint))
+            return await self._accept(intake, head, body, (digest, fingerprint), arrival)
         finally:
             del intake.keys[digest]
 
@@ -161,8 +161,8 @@ class RequestHandler:
         self, intake: ServiceIntake, key: str, identity: Identity
     ) -> str | None:
         """Return the fingerprint of a request with this key and a login that was renewed since."""
-        service = intake.queue.service.name
-        for login in intake.renewals.former(identity.login):
+        service = intake.replay.service.name
+        for login in intake.reads.renewals.former(identity.login):
             former = keys.digest(key, login)
             if former in intake.keys:
                 return intake.keys[former]
@@ -185,7 +185,7 @@ class RequestHandler:
 
     async def _repeated_response(self, intake: ServiceIntake, position: int) -> Response | None:
         """Return the response for a repeated request; None if it may be accepted again."""
-        found = await self._journal.find(intake.queue.service.name, position)
+        found = await self._journal.find(intake.replay.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None
         if found.response is not None:
@@ -200,28 +200,50 @@ class RequestHandler:
     # --- writes
 
     async def _accept(
-        self, intake: ServiceIntake, head: RequestHead, body: Body, key: tuple[str, str] | None
+        self,
+        intake: ServiceIntake,
+        head: RequestHead,
+        body: Body,
+        key: tuple[str, str] | None,
+        arrival: Arrival | None,
     ) -> Response | HeldClient:
-        queue, service = intake.queue, intake.queue.service
-        host, client = head.get("host") or "", head.get(CLIENT) or ""
-        accept, respond_async = service.writes is WriteMode.ACCEPT, head.respond_async
-        headers = head.for_guest(respond_async=not accept)
+        replay = intake.replay
+        request = replay.arrive() if arrival is None else arrival.request
+        request.key, request.is_connected = key, head.connected
         self._journal.failpoints.hit("received")
-        await intake.barrier.hold_reads(host, head.url, client)
-        if not head.connected():
-            intake.barrier.release_reads(host, head.url, client, (), lambda: None)
-            return await self._reject(body, problem_response(503, "The client has left."))
-        # Do not await between here and append(): the position is the place in the order.
-        early = accept or (respond_async and (queue.waiting > 0 or not queue.gate_open))
-        early = early and not queue.sealed
-        write = AcceptedWrite(
+        replay.submit(request, self._entry(replay.service, head, body, key))
+        try:
+            await asyncio.wait({request.accepted}, timeout=_ACCEPTANCE_TIMEOUT)
+        except asyncio.CancelledError:
+            replay.client_left(request)
+            raise
+        if not request.accepted.done():  # the database does not respond at all
+            replay.client_left(request)
+            return _unknown_response(intake, request.position)
+        if not request.told.done():
+            self._journal.failpoints.hit("acknowledged")
+            return HeldClient(intake, request, head.respond_async)
+        tell = request.told.result()
+        if tell.told is Told.REFUSED:
+            refusal = problem_response(503, tell.why, RETRY_AFTER)
+            return await self._reject(body, refusal)
+        if tell.told is not Told.UNKNOWN:
+            self._journal.failpoints.hit("acknowledged")
+        return _response_of(intake, tell, respond_async=head.respond_async)
+
+    def _entry(
+        self, service: Service, head: RequestHead, body: Body, key: tuple[str, str] | None
+    ) -> Entry:
+        accept, respond_async = service.writes is WriteMode.ACCEPT, head.respond_async
+        host, client = head.get("host") or "", head.get(CLIENT) or ""
+        write = functools.partial(
+            AcceptedWrite,
             service=service.name,
-            position=queue.take_position(),
             accepted_at=time.time(),
             method=head.method,
             url=head.url,
             host=host,
-            headers=headers,
+            headers=head.for_guest(respond_async=not accept),
             body=body,
             client=client,
             key=head.get(keys.HEADER) or (keys.fresh() if service.honours_keys else None),
@@ -230,48 +252,18 @@ class RequestHandler:
             framed=head.framed,
             has_status_url=accept or respond_async,
         )
-        accepted, response = queue.append(write, key)
-        try:
-            await asyncio.wait({accepted}, timeout=_ACCEPTANCE_TIMEOUT)
-            if not accepted.done():
-                accepted.add_done_callback(
-                    functools.partial(self._on_late_acceptance, intake, write)
-                )
-                return _unknown_response(intake, write.position)
-            accepted.result()
-        except asyncio.CancelledError:
-            accepted.cancel()
-            raise
-        except AcceptanceUnknown as exc:  # the spool file stays: the journal removes it
-            intake.barrier.release_reads(host, head.url, client, (), lambda: None)
-            LOG.error("%s", exc)
-            return _unknown_response(intake, write.position)
-        except NotAccepted as exc:
-            intake.barrier.release_reads(host, head.url, client, (), lambda: None)
-            LOG.error("%s", exc)
-            refusal = problem_response(503, "This write was not accepted.", RETRY_AFTER)
-            return await self._reject(body, refusal)
-        self._journal.failpoints.hit("acknowledged")
-        held = HeldClient(intake, write.position, response, respond_async)
-        if early:
-            queue.remove_waiter(write.position)
-            return _accepted_response(held)
-        return held
-
-    def _on_late_acceptance(
-        self, intake: ServiceIntake, write: AcceptedWrite, accepted: asyncio.Future[None]
-    ) -> None:
-        """The database took so long that the client has got the 504 already."""
-        error = accepted.exception()
-        if error is None:
-            intake.queue.remove_waiter(write.position)
-            return
-        intake.barrier.release_reads(write.host, write.url, write.client, (), lambda: None)
-        LOG.error("%s", error)
-        if isinstance(error, NotAccepted) and write.body.spool is not None:
-            asyncio.get_running_loop().run_in_executor(
-                None, self._journal.spool.remove, write.body.spool
-            )
+        return Entry(
+            write,
+            client=client,
+            page=(host, head.url),
+            idempotent=head.method in IDEMPOTENT,
+            keyed=service.honours_keys and head.method in KEYED_METHODS,
+            length=body.length,
+            large=body.spool is not None,
+            early=accept,
+            prefers=respond_async,
+            keep=key is not None,
+        )
 
     async def wait_for_response(self, held: HeldClient) -> Response:
         """Wait for the guest's response. After [journal] hold_timeout, or at the stop: 202.
@@ -279,49 +271,16 @@ class RequestHandler:
         A client that prefers a 202 gets it after a second: a guest that responds until then may
         respond with 202 itself.
         """
-        queue, position = held.intake.queue, held.position
-        timeout: float = self._conf.hold_timeout
-        prefers_202 = held.respond_async and not queue.sealed
         try:
-            either: set[asyncio.Future[Any]] = {held.response}
-            if self._stopping is not None:
-                either.add(self._stopping)
-            await asyncio.wait(
-                either,
-                timeout=min(timeout, _PROMPT) if prefers_202 else timeout,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not held.response.done() and queue.keep_response(position):
-                await self._keep_response(queue.service.name, position)
-                return _accepted_response(held)
-            return guest_response(await held.response)
-        except QuarantinedError as exc:
-            detail = f"The server may or may not have applied this write: {exc}."
-            location = ("location", status.url_of(held.intake.secret, position))
-            return problem_response(502, detail, location)
-        finally:
-            queue.remove_waiter(position)
-
-    async def _keep_response(self, service: str, position: int) -> None:
-        """Record that the journal must keep the response when it arrives.
-
-        Return after a second in any case: the write is accepted, and the client must learn where to
-        ask. The journal commits the step as soon as it can.
-        """
-        step = self._journal.run(lambda c: queries.keep_response(c, service, position))
-        task = asyncio.create_task(step, name=f"keep the response of {service}/{position}")
-        self._keeping.add(task)
-        task.add_done_callback(self._kept)
-        await asyncio.wait({task}, timeout=_PROMPT)
-
-    def _kept(self, task: asyncio.Task[None]) -> None:
-        self._keeping.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.warning("Cannot %s if the agent dies before it arrives: %s", task.get_name(), error)
+            tell = await held.request.told
+        except asyncio.CancelledError:
+            self.client_gone(held)
+            raise
+        return _response_of(held.intake, tell, respond_async=held.respond_async)
 
     def client_gone(self, held: HeldClient) -> None:
         """The client has disconnected. Its write stays accepted."""
-        held.intake.queue.remove_waiter(held.position)
+        held.intake.replay.client_left(held.request)
 
     # --- status URLs
 
@@ -350,18 +309,32 @@ class RequestHandler:
         return await self._journal.read(lambda c: queries.secret(c, service))
 
 
-def _accepted_response(held: HeldClient) -> Response:
-    url = status.url_of(held.intake.secret, held.position)
-    extra = (("preference-applied", "respond-async"),) if held.respond_async else ()
+def _response_of(intake: ServiceIntake, tell: Tell, *, respond_async: bool) -> Response:
+    """Return the response that the machine has decided about."""
+    if tell.told is Told.RESPONSE:
+        return guest_response(tell.response)
+    url = status.url_of(intake.secret, tell.position)
+    if tell.told is Told.UNKNOWN:
+        return _unknown_response(intake, tell.position, tell.why)
+    if tell.told is Told.IN_DOUBT:
+        detail = f"The server may or may not have applied this write: {tell.why}."
+        return problem_response(502, detail, ("location", url))
+    extra = (("preference-applied", "respond-async"),) if respond_async else ()
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
     return json_response(202, facts, ("location", url), RETRY_AFTER, *extra)
 
 
-def _unknown_response(intake: ServiceIntake, position: int) -> Response:
-    """Return what a proxy tells that has lost its server: the write may be applied or not."""
+def _unknown_response(intake: ServiceIntake, position: int, why: str = "") -> Response:
+    """Return what a proxy tells that has lost its server: the write may be applied or not.
+
+    ``why``: the reason without a period; empty if the database is the reason.
+    """
     detail = (
-        "The journal's database does not say whether it has this write. The status URL tells as "
-        "soon as it is known; if there is no such write then, it was not accepted."
+        f"It is unknown whether this write was or will be applied: {why}. The status URL tells "
+        "the outcome."
+        if why
+        else "The journal's database does not say whether it has this write. The status URL tells "
+        "as soon as it is known; if there is no such write then, it was not accepted."
     )
     return problem_response(504, detail, ("location", status.url_of(intake.secret, position)))
 

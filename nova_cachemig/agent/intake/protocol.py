@@ -271,7 +271,7 @@ class IntakeProtocol(asyncio.Protocol):
             self.task = None
 
     async def _handle(self, head: RequestHead, body: Body) -> Response:
-        outcome = await self._server.handler.handle(head, body)
+        outcome = await self._server.handler.handle(head, body, self._arrival)
         self._end_arrival()
         if isinstance(outcome, Response):
             return outcome

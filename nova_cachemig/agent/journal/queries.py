@@ -269,8 +269,8 @@ def to_resend(
 
 def waiting_barrier_keys(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
-) -> list[tuple[str, str, str]]:
-    """Return host, URL and client of each waiting write, for the read barrier."""
+) -> list[tuple[int, str, str, str]]:
+    """Return position, host, URL and client of each waiting write, for the read barrier."""
     columns = [column for column in WRITES.columns if "body" not in column.name]
     rows = connection.execute(
         sa.select(*columns).where(
@@ -280,7 +280,7 @@ def waiting_barrier_keys(
     found = []
     for row in rows:
         with contextlib.suppress(ValueError, TypeError):  # damaged: sending it reports that
-            found.append(barrier_keys(dict(row), cipher))
+            found.append((int(row["position"]), *barrier_keys(dict(row), cipher)))
     return found
 
 
@@ -300,6 +300,19 @@ def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -
             .where(KEYS.c.service == row["service"], KEYS.c.position == old)
             .values(position=row["position"])
         )
+
+
+def abandon(connection: sa.Connection, service: str, through: int, at_us: int, note: str) -> None:
+    """Leave the accepted writes up to position ``through`` to the operator."""
+    connection.execute(
+        sa.update(WRITES)
+        .where(
+            WRITES.c.service == service,
+            WRITES.c.position <= through,
+            WRITES.c.state == WriteState.ACCEPTED.value,
+        )
+        .values(state=WriteState.IN_DOUBT.value, ended_us=at_us, note=note)
+    )
 
 
 def find_key(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:

@@ -37,6 +37,7 @@ RESPONSE_COLUMNS: Final = (
 _CLIENT_KEY, _HONOURS_KEYS, _FRAMED = 1, 2, 4
 _DROPPED: Final = "responded; the body of the response is no longer kept"
 _LINES = 8  # flag: the record consists of lines
+_LATE = 16  # flag: accepted while other writes went to the guest directly
 
 
 class Damaged(ValueError):
@@ -163,6 +164,8 @@ def to_row(write: AcceptedWrite, cipher: Cipher = CLEAR) -> dict[str, Any]:
     flags = (
         write.client_key * _CLIENT_KEY | write.honours_keys * _HONOURS_KEYS | write.framed * _FRAMED
     )
+    if write.late:
+        flags |= _LATE
     lines = _lines(write) if cipher.key_id is None else None
     if lines is not None:
         flags |= _LINES
@@ -218,6 +221,7 @@ def from_row(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> AcceptedWrite:
         client_key=bool(flags & _CLIENT_KEY),
         honours_keys=bool(flags & _HONOURS_KEYS),
         framed=bool(flags & _FRAMED),
+        late=bool(flags & _LATE),
         has_status_url=bool(row["wants_later"]),
     )
 

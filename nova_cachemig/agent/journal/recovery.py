@@ -23,6 +23,7 @@ from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.statements import RecordResponse, SetState, Step, perform
 from nova_cachemig.model.effects import EndedWrite, changed_urls
 from nova_cachemig.model.write import AcceptedWrite, WriteState
+from nova_cachemig.replay.recovery import Fate, fate
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ class Recovered:
         """Return service and position of the writes that will be sent again."""
         parts = [name.rpartition("/") for name in self.resent]
         return [(service, int(position)) for service, _, position in parts]
+
+    def resent_through(self, service: str) -> int:
+        """Return the last position of the service that will be sent again; 0: there is none."""
+        return max((place for name, place in self.sent_before() if name == service), default=0)
 
     def may_be_in_flight(self, service: str) -> bool:
         """Whether the guest may still be processing writes that were sent before the crash."""
@@ -131,13 +136,18 @@ def _sort_intact(
     write: AcceptedWrite, progress: Progress, send_limits: dict[str, int], found: _Found
 ) -> Step | None:
     sent = (write.service, write.position) in progress.sent
-    maybe_sent = not progress.complete and write.position <= send_limits.get(write.service, 0)
-    if not sent and not maybe_sent:
+    decided = fate(
+        resendable=write.resendable,
+        sent=sent,
+        responded=False,
+        complete=progress.complete,
+        position=write.position,
+        send_limit=send_limits.get(write.service, 0),
+    )
+    if decided is not Fate.IN_DOUBT:
         found.waiting += 1
-        return None
-    if write.resendable:
-        found.waiting += 1
-        found.resent.append(write.name)
+        if decided is Fate.RESENT:
+            found.resent.append(write.name)
         return None
     found.in_doubt.append(write.name)
     found.ended.append(EndedWrite(write.service, write.host, (write.url,), write.client))

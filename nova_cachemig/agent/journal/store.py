@@ -39,7 +39,7 @@ from nova_cachemig.agent.journal.statements import (
     SetState,
 )
 from nova_cachemig.agent.journal.writer import GroupCommit
-from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -166,17 +166,24 @@ class Journal:
     # --- changes
 
     def append(
-        self, write: AcceptedWrite, send_limit: int | None, key: tuple[str, str] | None, done: Done
+        self,
+        write: AcceptedWrite,
+        send_limit: int | None,
+        key: tuple[str, str] | None,
+        done: Done,
+        on_withdrawn: Callable[[], None] = lambda: None,
     ) -> None:
         """Accept a write. Calls ``done(None)`` once it is on disk, else ``done(NotAccepted)``.
 
-        ``done(AcceptanceUnknown)`` means that it may be on disk: its spool file must stay.
+        ``done(AcceptanceUnknown)`` means that it may be on disk: its spool file must stay. Then
+        ``on_withdrawn`` is called as soon as it is certainly not there, and never will be.
         ``key``: digest and fingerprint, if the client chose an Idempotency-Key.
         """
 
         def withdrawn(_error: BaseException | None) -> None:
             if write.body.spool is not None:
                 self._reader.submit(self.spool.remove, write.body.spool)
+            on_withdrawn()
 
         row = to_row(write, self.spool.cipher)
         self.writer.submit(Append(write, row, send_limit, key, done, withdrawn))
@@ -259,6 +266,45 @@ class Journal:
         step = SetState(service, position, state, micros(time.time()), note)
         await self.writer.submit_and_wait(step)
         self._progress.forget(service, position)
+
+    def abandon(
+        self, service: str, through: int, note: str, sent: Sequence[int], done: Done
+    ) -> None:
+        """Leave all accepted writes up to a position to the operator; ``note`` is the reason.
+
+        ``sent``: the positions of those that :meth:`log_sent` has logged.
+        """
+        at = micros(time.time())
+
+        def abandoned(error: BaseException | None) -> None:
+            if error is None:
+                for position in sent:
+                    self._progress.forget(service, position)
+            done(error)
+
+        step = Execute(lambda c: queries.abandon(c, service, through, at, note), abandoned)
+        self.writer.submit(step)
+
+    def keep_response(self, service: str, position: int, done: Done) -> None:
+        """Keep the response when it arrives: the client gets a status URL."""
+        self.writer.submit(Execute(lambda c: queries.keep_response(c, service, position), done))
+
+    def set_state(
+        self, service: str, position: int, state: WriteState, note: str, done: Done
+    ) -> None:
+        """As :meth:`quarantine`, without waiting."""
+
+        def recorded(error: BaseException | None) -> None:
+            if error is None:
+                self._progress.forget(service, position)
+            done(error)
+
+        self.writer.submit(SetState(service, position, state, micros(time.time()), note, recorded))
+
+    def remove_body(self, body: Body) -> None:
+        """Remove the spool file of a body that no record needs."""
+        if body.spool is not None:
+            self._reader.submit(self.spool.remove, body.spool)
 
     def move(self, old: int, write: AcceptedWrite, done: Done) -> None:
         """Accept a write that the operator wants sent again, at its new position."""

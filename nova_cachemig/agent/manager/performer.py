@@ -213,9 +213,9 @@ class Performer:
         self._spawn("drain", self._release_undrained)
 
     async def _release_undrained(self) -> None:
-        """Give up the writes to which the guest does not respond; release what remains undrained.
+        """Leave the writes that are not applied to the operator, and release the services.
 
-        The journal goes on sending what waits. ``journal list --waiting`` shows it.
+        They are not sent later on their own, because a direct write may be newer by then.
         """
         await self._give_up()
         patience = min(LAST_DRAIN_TIMEOUT, self._components.timeouts.ask_nova_after / 2)

@@ -31,37 +31,29 @@ LOG = logging.getLogger(__name__)
 _TCP_INFO_RETRANSMITS: Final = 2
 _TCP_INFO_UNACKED: Final = 24
 
-OnOutcome = Callable[[GuestResponse | BaseException], None]
-"""Called with the response to a request, or with NotSent or ConnectionLost."""
+OnResponse = Callable[[GuestResponse], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class End:
+    """The end of a connection."""
+
+    why: str
+    unanswered: int = 0  # requests that the guest may have, and has not responded to
+    processed: bool = True  # else it announced before that it processes no more
+    blame: bool = True  # the oldest of them may be why it ended
+
+
+OnEnd = Callable[[End], None]
 
 _BODY_LOST: Final = ("cachemig-write", "responded; its body could not be kept")
-
-# A guest that responds within this time gets the next write behind the one in flight.
-PROMPT: Final = 0.02  # seconds
-
-
-class NotSent(ConnectionError):
-    """The connection was closed before any byte of the request was sent."""
-
-
-class ConnectionLost(ConnectionError):
-    """The connection was lost after some of the request was sent: the guest may have it.
-
-    ``since`` is the loop time since which the response was due. ``oldest``: no other response was
-    due before it, so this request may be why the guest closed the connection.
-    """
-
-    def __init__(self, why: str, since: float = 0.0, *, oldest: bool = True) -> None:
-        super().__init__(why)
-        self.since = since
-        self.oldest = oldest
 
 
 @dataclasses.dataclass(slots=True)
 class _Complete:
     """A complete response that is still to be reported."""
 
-    on_outcome: OnOutcome
+    on_response: OnResponse
     response: GuestResponse
     sealed: bool = True  # else its body is still being written to a spool file
 
@@ -83,39 +75,32 @@ class GuestConnection(asyncio.Protocol):
         """
         self.target = target
         self._sock = sock  # a transport gives no access to the flags of send()
-        self.last_byte = 0.0  # loop time at which the guest last sent something
-        self.prompt = False  # the guest keeps the connection open and its last response was quick
         self.served = False  # the guest has responded on it
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = ResponseReader(max_response, self._on_begin, self._on_response, bodies)
         self._flushing: asyncio.Task[None] | None = None  # reading is paused meanwhile
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: collections.deque[OnOutcome] = collections.deque()
+        self._waiting: collections.deque[OnResponse] = collections.deque()
         self._complete: collections.deque[_Complete] = collections.deque()  # callbacks to run
-        self._began_at = 0.0  # loop time of the first byte of the response that is incomplete
-        self._waiting_since = 0.0  # loop time since which the first response is due
-        self._paused = 0  # requests without a response that were in flight at the last pause
+        self._on_end: OnEnd = lambda _end: None
+        self._end: End | None = None  # to be reported behind the responses that are complete
+        self._ended = False
+        self._on_part: Callable[[], None] = lambda: None
         self._outgoing: list[bytes] = []  # the newest requests, to be sent in one packet
         self._writable = asyncio.Event()
         self._writable.set()
         self._keep_alive = True
-        self._idle_timeout: float | None = None  # seconds, from the guest's Keep-Alive header
+        self.idle_timeout: float | None = None  # seconds, from the guest's Keep-Alive header
 
-    @property
-    def silent_since(self) -> float:
-        """Loop time since which a response is due and no byte has arrived."""
-        return max(self.last_byte, self._waiting_since)
+    def watch(self, on_part: Callable[[], None], on_end: OnEnd) -> None:
+        """Call ``on_part`` when a part of a response arrives, and ``on_end`` once, at the end.
 
-    def responding_for(self, now: float, since: float) -> float:
-        """Return the seconds since the first byte of an incomplete response, or since ``since``.
-
-        The later one counts. 0: no byte of the next response has arrived. ``now`` and ``since``
-        are loop times.
+        Before ``on_end``, all complete responses are reported.
         """
-        if not self._waiting or not self._reader.in_response:
-            return 0.0
-        return now - max(self._began_at, since)
+        self._on_part, self._on_end = on_part, on_end
+        if self._end is not None:
+            self._loop.call_soon(self._report_end)
 
     def cut_response(self) -> None:
         """End a response that takes too long. Its request counts as responded."""
@@ -143,28 +128,20 @@ class GuestConnection(asyncio.Protocol):
             return False
         return retransmit.request_retransmission(self._transport.get_extra_info("socket"))
 
-    def note_pause(self) -> None:
-        """The guest is paused. The time of the requests in flight does not count for ``prompt``."""
-        self._paused = len(self._waiting)
+    @property
+    def in_response(self) -> bool:
+        """Whether a part of a response has arrived."""
+        return self._reader.in_response
 
-    def usable(self, target: Target, idle: float) -> bool:
-        """Whether it leads to ``target``, is open, and has been idle for at most ``idle`` s."""
-        if self._idle_timeout is not None:  # half of it: the guest's timer started earlier
-            idle = min(idle, self._idle_timeout / 2)
-        return self.target == target and self.open and self._loop.time() - self.last_byte <= idle
-
-    def send(self, request: bytes, on_outcome: OnOutcome, *, flush: bool = False) -> None:
-        """Send a whole request. ``on_outcome`` is called once, later, and must not raise.
+    def send(self, request: bytes, on_response: OnResponse, *, flush: bool = False) -> None:
+        """Send a whole request. ``on_response`` is called once, unless the connection ends before.
 
         The request may follow others without a response (RFC 9112, section 9.3.2). It is written
-        immediately with ``flush``, else in one packet with others of this turn of the loop. Raises
-        NotSent.
+        immediately with ``flush``, else in one packet with others of this turn of the loop.
         """
-        if self._transport is None or not self.open:
-            raise NotSent(f"the guest closed its connection at {self.target.address}")
-        if not self._waiting:
-            self._waiting_since = self._loop.time()
-        self._waiting.append(on_outcome)
+        if self._ended:
+            return  # it counts as not sent
+        self._waiting.append(on_response)
         self._outgoing.append(request)
         if flush:
             self.flush()
@@ -173,10 +150,7 @@ class GuestConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write the requests of this turn of the loop. They stay unsent if the guest has closed."""
-        if not self._outgoing:
-            return
-        data = b"".join(self._outgoing)
-        if self._write(data):
+        if self._outgoing and self._keep_alive and self._write(b"".join(self._outgoing)):
             self._outgoing.clear()
 
     def _write(self, data: bytes) -> bool:
@@ -217,40 +191,32 @@ class GuestConnection(asyncio.Protocol):
         except OSError:  # the buffer is full, or the transport's write fails too and is reported
             return 0
 
-    async def upload(self, head: bytes, chunks: AsyncIterator[bytes]) -> GuestResponse:
-        """Send a request whose body comes in chunks. Raises NotSent or ConnectionLost."""
-        response: asyncio.Future[GuestResponse] = self._loop.create_future()
-
-        def on_outcome(outcome: GuestResponse | BaseException) -> None:
-            if response.done():
-                return
-            if isinstance(outcome, GuestResponse):
-                response.set_result(outcome)
-            else:
-                response.set_exception(outcome)
-
-        self.send(head, on_outcome, flush=True)
-        self._limit_write_buffer(None)  # the next chunk is read meanwhile
-        try:
-            await self._stream(chunks, response)
-        except BaseException:
-            response.cancel()
-            raise
-        result = await response
-        if self._keep_alive:
-            self._limit_write_buffer(0)
-        else:
-            self.close()
-        return result
-
-    async def _stream(
-        self, chunks: AsyncIterator[bytes], response: asyncio.Future[GuestResponse]
+    async def upload(
+        self, head: bytes, chunks: AsyncIterator[bytes], on_response: OnResponse
     ) -> None:
+        """Send a request whose body comes in chunks. Cancel it if the connection ends.
+
+        A response before the end of the body ends the connection.
+        """
+        responded = complete = False
+
+        def responding(response: GuestResponse) -> None:
+            nonlocal responded
+            responded = True
+            self._keep_alive = self._keep_alive and complete
+            self._writable.set()
+            on_response(response)
+
+        self.send(head, responding, flush=True)
+        self._limit_write_buffer(None)  # the next chunk is read meanwhile
         async for chunk in chunks:
             await self._writable.wait()
-            if response.done() or not self._write(chunk):
-                self._keep_alive = False  # a response before the end: the request stays incomplete
-                return
+            if responded or not self._write(chunk):
+                self._keep_alive = False
+                break
+        else:
+            complete = True
+        self._limit_write_buffer(0)
 
     def close(self, why: str = "closed by the agent") -> None:
         """Close the connection. Requests in flight fail; the kernel stops sending their bytes."""
@@ -267,7 +233,6 @@ class GuestConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self._limit_write_buffer(0)
-        self.last_byte = self._loop.time()
 
     def _limit_write_buffer(self, high: int | None) -> None:
         """Set the bytes above which ``write`` blocks; None: the default.
@@ -279,9 +244,6 @@ class GuestConnection(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=high)
 
     def data_received(self, data: bytes) -> None:
-        self.last_byte = self._loop.time()
-        if not self._reader.in_response:
-            self._began_at = self.last_byte
         try:
             self._reader.feed(data)
         except NotHttp as exc:
@@ -294,6 +256,10 @@ class GuestConnection(asyncio.Protocol):
             transport.pause_reading()
             self._flushing = self._spawn(self._flush())
         self._run_callbacks()
+        if self._reader.in_response:
+            self._on_part()
+        elif not self._keep_alive and not self._waiting and not self._complete:
+            self.close("the guest ended it")
 
     async def _flush(self) -> None:
         """Write a part of a large body to its spool file."""
@@ -355,7 +321,14 @@ class GuestConnection(asyncio.Protocol):
         """
         while self._complete and self._complete[0].sealed:
             complete = self._complete.popleft()
-            complete.on_outcome(complete.response)
+            complete.on_response(complete.response)
+        if self._end is not None and not self._complete:
+            self._loop.call_soon(self._report_end)
+
+    def _report_end(self) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            self._on_end(end)
 
     def eof_received(self) -> bool:
         self._reader.end()
@@ -384,13 +357,14 @@ class GuestConnection(asyncio.Protocol):
         upload, self._reader.upload = self._reader.upload, None
         if upload is not None:  # the response is incomplete
             self._spawn(self._cancel_upload(upload))
-        sent = len(self._waiting) - len(self._outgoing) if processed else 0
+        if self._ended:
+            return
+        self._ended = True
+        self._end = End(why, len(self._waiting) - len(self._outgoing), processed, blame)
         self._outgoing.clear()
-        while self._waiting:
-            error = ConnectionLost(why, self._waiting_since, oldest=blame)
-            on_outcome = self._waiting.popleft()
-            self._loop.call_soon(on_outcome, error if sent > 0 else NotSent(why))
-            sent, blame = sent - 1, False
+        self._waiting.clear()
+        if not self._complete:
+            self._loop.call_soon(self._report_end)
 
     # --- the reader
 
@@ -403,18 +377,11 @@ class GuestConnection(asyncio.Protocol):
             if parsed.upload is not None:
                 self._spawn(self._cancel_upload(parsed.upload))
             return
-        on_outcome = self._waiting.popleft()
+        on_response = self._waiting.popleft()
         self.served = True
         self._keep_alive = self._keep_alive and parsed.keep_alive
-        now = self._loop.time()
-        if self._paused:
-            self._paused -= 1
-            self.prompt = self.prompt and self._keep_alive
-        else:
-            self.prompt = self._keep_alive and now - self._waiting_since <= PROMPT
-        self._waiting_since = self._began_at = now
-        self._idle_timeout = parsed.idle_timeout or self._idle_timeout
-        complete = _Complete(on_outcome, parsed.response, sealed=parsed.upload is None)
+        self.idle_timeout = parsed.idle_timeout or self.idle_timeout
+        complete = _Complete(on_response, parsed.response, sealed=parsed.upload is None)
         self._complete.append(complete)
         if parsed.upload is not None:
             self._spawn(self._seal(complete, parsed.upload))

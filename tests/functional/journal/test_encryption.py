@@ -277,7 +277,7 @@ class EncryptionTest(unittest.IsolatedAsyncioTestCase):
             self.damage()  # small ones are in memory still
             await writes.send_to("shop", self.target)
             await writes.drained("shop")
-            self.assertEqual(0, writes._intakes["shop"].queue.waiting_bytes)
+            self.assertEqual(0, writes._intakes["shop"].replay.waiting_bytes)
         self.assertEqual(bodies[:3] + bodies[4:], self.guest.bodies())
         self.assertEqual([("shop/4", WriteState.DAMAGED)], self.quarantine())
 

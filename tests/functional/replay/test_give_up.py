@@ -8,12 +8,12 @@ import unittest
 
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
-from tests.functional.replay.path import client, conf_for, service
+from tests.functional.replay.path import client, conf_for, reached, service
 from tests.functional.replay.raw import OK, Connection, RawGuest
 
 
 class GiveUpTest(unittest.IsolatedAsyncioTestCase):
-    async def test_writes_in_flight_are_quarantined_and_the_others_are_sent(self) -> None:
+    async def test_what_is_not_applied_is_quarantined_and_later_writes_are_sent(self) -> None:
         async def respond(request: Connection) -> bool:
             await request.body()
             if b"/stuck" in request.head:
@@ -37,11 +37,17 @@ class GiveUpTest(unittest.IsolatedAsyncioTestCase):
                 async with client(writes.intake_socket) as http, asyncio.timeout(20):
                     stuck = asyncio.create_task(http.request(method, "/stuck", content=b"x" * size))
                     await guest.arrived(seen + 1)
-                    later = asyncio.create_task(http.post("/later", content=b"y"))
+                    behind = asyncio.create_task(http.post("/behind", content=b"y"))
+                    await reached(writes, "waiting", 1)
                     await writes.give_up("shop")
-                    self.assertEqual(200, (await later).status_code)
-                    got = await stuck
-                    status = await http.get(got.headers["location"])
-                self.assertEqual((502, "in_doubt"), (got.status_code, status.json()["state"]))
-                self.assertIn("did not respond in time", got.json()["detail"])
+                    for task in (stuck, behind):
+                        got = await task
+                        status = await http.get(got.headers["location"])
+                        self.assertEqual(
+                            (502, "in_doubt"), (got.status_code, status.json()["state"])
+                        )
+                        self.assertIn("did not respond in time", got.json()["detail"])
+                    await writes.drained("shop")
+                    self.assertEqual(200, (await http.post("/later", content=b"z")).status_code)
                 self.assertEqual(seen + 2, len(guest.heads))
+        self.assertEqual(6, (await writes.counts("shop")).in_doubt)

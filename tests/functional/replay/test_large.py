@@ -14,7 +14,7 @@ from unittest import mock
 import httpx
 
 from nova_cachemig.agent.journal.spool import SpoolFile
-from nova_cachemig.agent.replay import sender
+from nova_cachemig.agent.replay import adapter
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
 from tests.functional.replay.path import client, conf_for, reached, service
@@ -155,7 +155,7 @@ class LargeResponseTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_beyond_the_budget_small_bodies_are_in_files_too(self) -> None:
         self.body = os.urandom(30_000)
-        with mock.patch.object(sender, "_MEMORY", -1):
+        with mock.patch.object(adapter, "_MEMORY", -1):
             writes = await self.started()
             spool = writes.journal.spool
             with mock.patch.object(spool, "open", wraps=spool.open) as opened:

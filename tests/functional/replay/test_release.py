@@ -52,7 +52,7 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(writer.close)
         writer.write(HEAD + b"he")
         async with asyncio.timeout(5):
-            while not writes._intakes["shop"].queue.arriving:  # noqa: ASYNC110
+            while not writes._intakes["shop"].replay.arriving:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         return reader, writer
 

@@ -18,22 +18,6 @@ class AcceptanceTest(unittest.TestCase):
         bench.do(bench.machine.reads_released(1))
         self.assertIs(Told.RESPONSE, bench.told[token])
 
-    def test_too_many_writes_are_refused_at_the_head_uploads_included(self):
-        bench = Bench(max_waiting=2)
-        bench.do(bench.machine.shield(0.0))
-        bench.do(bench.machine.arrive("a"))
-        bench.accept()
-        bench.do(bench.machine.arrive("b"))
-        self.assertEqual({"b": Told.REFUSED}, bench.told)
-
-    def test_a_body_of_unknown_length_is_refused_when_it_exceeds_the_limit(self):
-        bench = Bench(max_waiting_bytes=10)
-        bench.do(bench.machine.arrive("a"))
-        bench.do(bench.machine.grow("a", 8))
-        bench.do(bench.machine.grow("a", 8))
-        self.assertIs(Told.REFUSED, bench.told["a"])
-        self.assertEqual(0, bench.state.reserved)
-
     def test_a_client_that_has_left_before_the_append_leaves_nothing(self):
         bench = Bench(HoldReads)
         bench.do(bench.machine.shield(0.0))

@@ -30,7 +30,7 @@ class MachineTest(unittest.TestCase):
                      "departing", "arriving", "holding", "timers", "kept", "owed"):  # fmt: skip
             with self.subTest(name):
                 self.assertFalse(getattr(state, name))
-        self.assertEqual((0, 0, 50), (state.waiting, state.reserved, state.responded))
+        self.assertEqual((0, 0, 50), (state.waiting, state.waiting_bytes, state.responded))
 
     def test_unknown_connections_are_ignored(self):
         bench = Bench(Record)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unittest
 from typing import Any
-from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,11 +29,12 @@ class Queue:
     def __init__(self) -> None:
         self.waiting = self.waiting_bytes = self.arriving = 0
 
-    def is_full(self, length: int, max_waiting: int, max_bytes: int) -> bool:
-        return self.waiting >= max_waiting or self.waiting_bytes + length > max_bytes
+    def arrive(self) -> object:
+        self.arriving += 1
+        return object()
 
-    def notify(self) -> None:
-        pass
+    def leave(self, _request: object) -> None:
+        self.arriving -= 1
 
 
 class AdmissionTest(unittest.TestCase):
@@ -44,7 +44,7 @@ class AdmissionTest(unittest.TestCase):
 
     def intake(self) -> ServiceIntake:
         queue: Any = Queue()
-        return ServiceIntake(queue, mock.Mock(), b"", mock.Mock())
+        return ServiceIntake(queue, mock.Mock(), b"")
 
     def admitted(
         self, admission: Admission, number: int, length: int, *intakes: ServiceIntake
@@ -76,7 +76,7 @@ class AdmissionTest(unittest.TestCase):
 
     def test_what_waits_counts_too(self) -> None:
         admission, intake = self.make(max_waiting=5, max_waiting_bytes=1000), self.intake()
-        intake.queue.waiting, intake.queue.waiting_bytes = 3, 900
+        intake.replay.waiting, intake.replay.waiting_bytes = 3, 900
         self.assertEqual(1, len(self.admitted(admission, 20, 60, intake)))
 
     def test_a_refused_or_accepted_request_returns_its_room(self) -> None:
@@ -85,7 +85,7 @@ class AdmissionTest(unittest.TestCase):
             arrival.receive(50)
             arrival.end()
             arrival.end()
-        self.assertEqual((0, 0, 0), (intake.uploads, intake.upload_bytes, intake.queue.arriving))
+        self.assertEqual((0, 0, 0), (intake.uploads, intake.upload_bytes, intake.replay.arriving))
         self.assertEqual(10, len(self.admitted(admission, 20, 100, intake)))
 
     def test_chunked_bodies_together(self) -> None:

@@ -1,4 +1,4 @@
-"""Decisions of the request handler, over a real journal; the guest is a list of outcomes."""
+"""Decisions of the request handler, over a real journal; the guest responds when a test says."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import asyncio
 import json
 import tempfile
 import unittest
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from nova_cachemig.agent.intake import handler, status
 from nova_cachemig.agent.intake.barrier import ReadBarrier
 from nova_cachemig.agent.intake.handler import RequestHandler
 from nova_cachemig.agent.intake.http import RequestHead, Response
-from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
+from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake, WriteReads
 from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay.queue import WriteQueue
-from nova_cachemig.model.service import WriteMode
-from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
+from nova_cachemig.agent.replay import entries
+from nova_cachemig.agent.replay.adapter import ServiceReplay
+from nova_cachemig.agent.replay.connection import End
+from nova_cachemig.model.service import Target, WriteMode
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 from tests.functional.replay.path import conf_for, service
 
 
@@ -26,6 +28,40 @@ def request(method: str = "POST", url: str = "/x", **headers: str) -> RequestHea
     fields = {"x-cachemig-service": "shop", "x-cachemig-client": "me", "host": "shop.example"}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     return RequestHead(method, url, tuple(fields.items()))
+
+
+class Guest:
+    """Stands for the connections: takes writes, and responds to the oldest one."""
+
+    def __init__(self, replay: ServiceReplay) -> None:
+        self.replay = replay
+        self.taken: list[AcceptedWrite] = []
+        self.arrived = asyncio.Event()
+
+    def connect(self, target: Any) -> None:
+        asyncio.get_running_loop().call_soon(self.replay.on_connected, 1, target)
+
+    def send(self, _name: int, write: AcceptedWrite) -> None:
+        self.taken.append(write)
+        self.arrived.set()
+
+    async def take(self) -> AcceptedWrite:
+        self.arrived.clear()
+        if not self.taken:
+            await self.arrived.wait()
+        return self.taken.pop(0)
+
+    def respond(self, text: bytes) -> None:
+        response = GuestResponse(200, (), Body.of(text))
+        self.replay.on_response(1, response, keep_alive=True, idle_timeout=None)
+
+    def flush(self) -> None:
+        pass
+
+    stop_connecting = retransmit = stop_retransmitting = close_all = flush
+
+    def close(self, _name: int) -> None:
+        pass
 
 
 class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
@@ -37,11 +73,24 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         await self.journal.open()
         self.addAsyncCleanup(self.journal.close)
         state = await self.journal.queue_state("shop")
-        self.queue = WriteQueue(self.journal, service(writes=mode), state, 16)
-        barrier = ReadBarrier(None, "shop")
-        self.intake = ServiceIntake(self.queue, barrier, state.secret, self.journal)
+        reads = WriteReads(ReadBarrier(None, "shop"), self.journal, None)
+        self.replay = ServiceReplay(
+            self.journal,
+            service(writes=mode),
+            state,
+            conf,
+            reads,
+            send_window=16,
+        )
+        self.replay.hold()
+        self.guest = Guest(self.replay)
+        self.replay._links = cast(Any, self.guest)
+        self.intake = ServiceIntake(self.replay, reads, state.secret)
         self.handler = RequestHandler(self.journal, conf, {"shop": self.intake})
-        self.handler.start()
+
+    def send(self) -> None:
+        """The guest is reachable."""
+        self.replay.send_to(Target("192.0.2.1", 80))
 
     async def held(self, head: RequestHead, body: bytes = b"1") -> HeldClient:
         outcome = await self.handler.handle(head, Body.of(body))
@@ -54,18 +103,15 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         return outcome.status
 
     async def take(self) -> AcceptedWrite:
-        write = await self.queue.backlog.take()
-        assert isinstance(write, AcceptedWrite)
-        self.queue.mark_sent(write)
-        return write
+        """Let the guest have the next write."""
+        self.send()
+        async with asyncio.timeout(5):
+            return await self.guest.take()
 
     async def respond(self, text: bytes) -> None:
-        """Finish the first waiting write as the sender does."""
-        write = await self.take()
-        self.journal.log_sent(write)
-        response = GuestResponse(200, (), Body.of(text))
-        self.journal.log_response(write, response)
-        self.queue.finish(write, response, self.intake.on_response)
+        """Let the guest respond to the next write."""
+        await self.take()
+        self.guest.respond(text)
 
     async def test_refusals_before_the_body(self) -> None:
         await self.begin(max_body=10, max_waiting=1)
@@ -98,13 +144,14 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         await self.begin()
         held = await self.held(request())
         waiting = asyncio.create_task(self.handler.wait_for_response(held))
-        self.handler.stop()
+        await asyncio.sleep(0)
+        self.replay.perform(self.replay.machine.stop(0.0))
         response = await waiting
         self.assertEqual(202, response.status)
         url = dict(response.headers)["location"]
         self.assertEqual(202, await self.refused(request("GET", url)))
         await self.respond(b"later")
-        await self.queue.drained()
+        await self.replay.drained()
         stored = await self.handler.handle(request("GET", url), Body())
         assert isinstance(stored, Response)
         self.assertEqual((200, b"later"), (stored.status, stored.body.data))
@@ -113,34 +160,26 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_hold_timeout_while_the_database_is_away(self) -> None:
         """The write is accepted, so the client gets its 202 whatever the database does."""
-        await self.begin(hold_timeout=0.0)
-        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with mock.patch.object(entries, "PROMPT_202", 0.05):
+            await self.begin(hold_timeout=0.0)
 
-        async def rejects(_work: object) -> None:
-            raise NotAccepted("the database rejects it")
+        def hangs(*_args: object) -> None:
+            return
 
-        async def hangs(_work: object) -> None:
-            await never
+        def rejects(_service: str, _position: int, done: Any) -> None:
+            done(NotAccepted("the database rejects it"))
 
-        with (
-            self.assertLogs("nova_cachemig.agent.intake.handler", "WARNING") as logs,
-        ):
-            for run, patience in ((hangs, 0.01), (rejects, 60.0)):
+        for keep in (hangs, rejects):
+            with mock.patch.object(self.journal, "keep_response", keep):
                 held = await self.held(request())
-                with (
-                    mock.patch.object(self.journal, "run", run),
-                    mock.patch.object(handler, "_PROMPT", patience),
-                ):
-                    self.assertEqual(202, (await self.handler.wait_for_response(held)).status)
-        self.assertIn("the database rejects it", logs.output[0])
+                self.assertEqual(202, (await self.handler.wait_for_response(held)).status)
         await self.respond(b"kept")
         await self.respond(b"kept too")
-        await self.queue.drained()
+        await self.replay.drained()
         kept = await self.journal.find("shop", 1)
         assert kept is not None
         assert kept.response is not None
         self.assertEqual(b"kept", kept.response.body.data)
-        never.set_result(None)
 
     async def test_accept_mode_responds_immediately(self) -> None:
         await self.begin(WriteMode.ACCEPT)
@@ -160,7 +199,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_guest_that_responds_promptly_meets_the_preference_itself(self) -> None:
         await self.begin()
-        self.queue.open_gate()
+        self.send()
         held = await self.held(request(prefer="respond-async"))
         waiting = asyncio.create_task(self.handler.wait_for_response(held))
         await self.respond(b"job 1")
@@ -168,13 +207,14 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((200, b"job 1"), (response.status, response.body.data))
 
     async def test_a_guest_that_does_not_respond_promptly(self) -> None:
-        await self.begin()
-        self.queue.open_gate()
+        with mock.patch.object(entries, "PROMPT_202", 0.05):
+            await self.begin()
+        self.send()
         held = await self.held(request(prefer="respond-async"))
-        with mock.patch.object(handler, "_PROMPT", 0.0):
-            response = await self.handler.wait_for_response(held)
+        response = await self.handler.wait_for_response(held)
         self.assertEqual(202, response.status)
         self.assertEqual("respond-async", dict(response.headers)["preference-applied"])
+        await self.held(request(x_cachemig_client="another"))
         behind = await self.handler.handle(request(prefer="respond-async"), Body.of(b"1"))
         assert isinstance(behind, Response)  # another write waits already
         self.assertEqual(202, behind.status)
@@ -182,9 +222,11 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_guest_gets_the_preference_unless_the_intake_meets_it(self) -> None:
         await self.begin()
         for mode, expected in ((WriteMode.HOLD, "respond-async"), (WriteMode.ACCEPT, None)):
-            self.queue.reopen(service(writes=mode))
+            self.replay.reopen(service(writes=mode))
             await self.handler.handle(request(prefer="respond-async"), Body.of(b"1"))
             self.assertEqual(expected, dict((await self.take()).headers).get("prefer"))
+            self.guest.respond(b"")
+            await self.replay.drained()
 
     async def test_a_key_of_our_own_is_for_a_guest_that_honours_keys(self) -> None:
         await self.begin()
@@ -194,9 +236,11 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
             (False, {"idempotency_key": "theirs"}, r"\Atheirs\Z"),
             (True, {"idempotency_key": "theirs-2"}, r"\Atheirs-2\Z"),
         ):
-            self.queue.reopen(service(honours_keys=honours))
+            self.replay.reopen(service(honours_keys=honours))
             await self.held(request(**field))
             self.assertRegex(str((await self.take()).key), expected)
+            self.guest.respond(b"")
+            await self.replay.drained()
 
     async def test_repeated_keys(self) -> None:
         await self.begin()
@@ -210,19 +254,19 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         repeated = await self.handler.handle(head, Body.of(b"1"))
         assert isinstance(repeated, Response)
         self.assertEqual((200, b"once"), (repeated.status, repeated.body.data))
-        self.assertFalse(self.queue.backlog.has_more())
+        self.assertEqual(([], 1), (self.guest.taken, self.replay.machine.state.accepted))
         self.assertEqual({}, self.intake.keys)
 
     async def test_a_quarantined_write_is_a_502_with_a_status_url(self) -> None:
         await self.begin()
         held = await self.held(request())
         waiting = asyncio.create_task(self.handler.wait_for_response(held))
-        write = await self.take()
-        await self.journal.quarantine("shop", write.position, WriteState.IN_DOUBT, "lost")
-        self.queue.finish_quarantined(write, "the connection was lost")
+        await self.take()
+        self.replay.on_end(1, End("the operator's reason", 1))
         response = await waiting
         self.assertEqual(502, response.status)
-        self.assertIn(b"the connection was lost", response.body.data)
+        self.assertNotIn(b"operator", response.body.data)
+        self.assertIn(b"the connection to the server was lost", response.body.data)
         shown = await self.handler.handle(
             request("GET", dict(response.headers)["location"]), Body()
         )
@@ -243,7 +287,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         spooled = self.journal.spool.create().seal()
         assert spooled.spool is not None
 
-        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any) -> None:
+        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any, _gone: Any) -> None:
             done(AcceptanceUnknown("gone"))
 
         with mock.patch.object(self.journal, "append", append):
@@ -260,7 +304,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         await self.begin()
         later: list[Any] = []
 
-        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any) -> None:
+        def append(_write: AcceptedWrite, _limit: Any, _key: Any, done: Any, _gone: Any) -> None:
             later.append(done)
 
         with (
@@ -272,4 +316,5 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         later[0](None)
         later[1](NotAccepted("full"))
         await asyncio.sleep(0)
-        self.assertEqual((1, 1, {}), (self.queue.accepted, self.queue.waiting, self.queue._waiters))
+        state = self.replay.machine.state
+        self.assertEqual((1, 1, {}), (state.accepted, state.waiting, state.clients))

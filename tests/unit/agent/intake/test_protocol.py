@@ -78,7 +78,7 @@ class Handler:
         self.arrivals.append(Arrival(self))
         return self.arrivals[-1]
 
-    async def handle(self, head: RequestHead, body: Body) -> Response:
+    async def handle(self, head: RequestHead, body: Body, _arrival: object = None) -> Response:
         self.requests.append((head, body.data))
         return Response(200, (), body)
 

@@ -32,7 +32,7 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
         self.entered, self.leave = asyncio.Event(), asyncio.Event()
         self.leave.set()
 
-    async def handle(self, _head: RequestHead, body: Body) -> Response:
+    async def handle(self, _head: RequestHead, body: Body, _arrival: object = None) -> Response:
         self.entered.set()
         await self.leave.wait()
         return Response(200, (), body)

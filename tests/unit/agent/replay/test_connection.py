@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.replay import connection
-from nova_cachemig.agent.replay.connection import ConnectionLost, GuestConnection, NotSent
+from nova_cachemig.agent.replay.connection import End, GuestConnection
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import GuestResponse
 
-HERE, THERE = Target("192.0.2.1", 80), Target("192.0.2.2", 80)
+HERE = Target("192.0.2.1", 80)
 LIMIT = 50
 
 
@@ -57,19 +57,22 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.wire = Wire()
         made = GuestConnection(HERE, LIMIT, sock)
         made.connection_made(self.wire)
-        self.outcomes: list[tuple[int, GuestResponse | BaseException]] = []
+        self.outcomes: list[tuple[int, GuestResponse]] = []
+        self.ends: list[End] = []
+        self.parts = 0
+        made.watch(self.on_part, self.ends.append)
         return made
+
+    def on_part(self) -> None:
+        self.parts += 1
 
     def send(self, made: GuestConnection, *numbers: int) -> None:
         for number in numbers:
             request = b"request %d\n" % number
             made.send(request, lambda outcome, n=number: self.outcomes.append((n, outcome)))
 
-    def kinds(self) -> list[tuple[int, type]]:
-        return [(number, type(outcome)) for number, outcome in self.outcomes]
-
     def bodies(self) -> list[tuple[int, bytes]]:
-        return [(n, r.body.data) for n, r in self.outcomes if isinstance(r, GuestResponse)]
+        return [(n, r.body.data) for n, r in self.outcomes]
 
     async def turn(self) -> None:
         """Let the callbacks of this turn of the loop run."""
@@ -111,16 +114,13 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.send(made, 1)
         made.data_received(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + response(b"ok"))
         self.assertEqual([(1, b"ok")], self.bodies())
-        final = self.outcomes[0][1]
-        assert isinstance(final, GuestResponse)
-        self.assertIsNone(final.header("link"))
+        self.assertIsNone(self.outcomes[0][1].header("link"))
 
     async def test_a_body_over_the_limit_is_dropped_and_marked(self) -> None:
         made = self.make()
         self.send(made, 1)
         made.data_received(response(b"x" * (LIMIT + 1)))
         found = self.outcomes[0][1]
-        assert isinstance(found, GuestResponse)
         self.assertEqual((200, 0), (found.status, found.body.length))
         self.assertIn("too large", found.header("cachemig-write") or "")
 
@@ -142,15 +142,10 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.send(made, 2)  # waits for the end of this turn
         made.connection_lost(None)
         await self.turn()
-        self.assertEqual([(1, ConnectionLost), (2, NotSent)], self.kinds())
-        self.assertTrue(getattr(self.outcomes[0][1], "oldest", False))
-        with self.assertRaises(NotSent):
-            self.send(self.make_closed(), 3)
-
-    def make_closed(self) -> GuestConnection:
-        made = self.make()
-        made.close()
-        return made
+        self.send(made, 3)  # it is too late for this one
+        await self.turn()
+        self.assertEqual([End("connection lost: closed by the guest", 1)], self.ends)
+        self.assertEqual(([], [b"request 1\n"]), (self.outcomes, self.wire.packets))
 
     async def test_close_in_a_response_means_that_later_requests_are_not_processed(self) -> None:
         made = self.make()
@@ -158,7 +153,9 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         await self.turn()
         made.data_received(response(b"ok", b"connection: close"))
         await self.turn()
-        self.assertEqual([(1, GuestResponse), (2, NotSent)], self.kinds())
+        self.assertEqual([(1, b"ok")], self.bodies())
+        (end,) = self.ends
+        self.assertFalse(end.processed)
         self.assertTrue(self.wire.closed)
 
     async def test_a_response_that_is_not_http(self) -> None:
@@ -169,51 +166,36 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         with self.assertLogs(connection.LOG):
             made.data_received(b"nonsense\r\n\r\n")
         await self.turn()
-        self.assertEqual([(1, GuestResponse), (2, ConnectionLost)], self.kinds())
-        self.assertEqual(502, getattr(self.outcomes[0][1], "status", None))
-        self.assertFalse(getattr(self.outcomes[1][1], "oldest", True))
+        self.assertEqual([(1, 502)], [(n, r.status) for n, r in self.outcomes])
+        self.assertEqual([End("the guest's response was cut", 1, blame=False)], self.ends)
         self.assertTrue(self.wire.closed)
 
     async def test_an_unsolicited_response_closes_the_connection_for_requests(self) -> None:
         made = self.make()
         made.data_received(response(b"surprise"))
         self.assertFalse(made.open)
+        await self.turn()
+        self.assertEqual(1, len(self.ends))
 
-    async def test_usable(self) -> None:
-        made = self.make()
-        self.assertTrue(made.usable(HERE, 9.0))
-        self.assertFalse(made.usable(THERE, 9.0))
-        made.last_byte -= 4
-        self.assertTrue(made.usable(HERE, 9.0))
-        self.send(made, 1)
-        made.data_received(response(b"", b"keep-alive: timeout=6, max=9"))
-        made.last_byte -= 4
-        self.assertFalse(made.usable(HERE, 9.0))  # idle for more than half of the guest's timeout
-
-    async def test_prompt(self) -> None:
-        made = self.make()
-        self.assertFalse(made.prompt)
-        for limit, expected in ((60.0, True), (-1.0, False)):
-            with mock.patch.object(connection, "PROMPT", limit):
-                self.send(made, 1)
-                made.data_received(response(b""))
-            self.assertEqual(expected, made.prompt)
-
-    async def test_a_pause_does_not_change_prompt(self) -> None:
+    async def test_a_part_of_a_response_is_reported(self) -> None:
         made = self.make()
         self.send(made, 1)
-        made.data_received(response(b""))
-        self.assertTrue(made.prompt)
-        self.send(made, 2)
-        self.send(made, 3)
-        made.note_pause()
-        self.send(made, 4)
-        with mock.patch.object(connection, "PROMPT", -1.0):
-            made.data_received(response(b""))
-            made.data_received(response(b""))
-            self.assertTrue(made.prompt)
-            made.data_received(response(b""))
-            self.assertFalse(made.prompt)  # this one was sent after the return
+        data = response(b"ok", b"keep-alive: timeout=6, max=9")
+        made.data_received(data[:10])
+        self.assertEqual((1, True), (self.parts, made.in_response))
+        made.data_received(data[10:])
+        self.assertEqual((1, False, 6.0), (self.parts, made.in_response, made.idle_timeout))
+
+    async def test_the_end_is_reported_behind_the_responses(self) -> None:
+        made = self.make()
+        self.send(made, 1, 2)
+        await self.turn()
+        order: list[str] = []
+        made.watch(lambda: None, lambda _end: order.append("end"))
+        made.data_received(response(b"ok", b"connection: close"))
+        order += ["response"] * len(self.outcomes)
+        await self.turn()
+        self.assertEqual(["response", "end"], order)
 
     async def test_a_turn_of_the_loop_is_one_record_of_the_socket(self) -> None:
         sock = mock.Mock(**{"send.return_value": 20})
@@ -249,7 +231,7 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         await self.turn()
         made.close("why not")
         await self.turn()
-        self.assertEqual([(1, ConnectionLost)], self.kinds())
+        self.assertEqual([End("why not", 1)], self.ends)
         (call,) = self.wire.socket.setsockopt.call_args_list
         self.assertEqual(b"\1\0\0\0\0\0\0\0", call.args[2])  # SO_LINGER on, 0 s
 
@@ -262,7 +244,7 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
             yield b"2"
             raise AssertionError("asked for more")
 
-        found = await made.upload(b"head ", chunks())
-        self.assertEqual(b"enough", found.body.data)
+        await made.upload(b"head ", chunks(), lambda found: self.outcomes.append((1, found)))
+        self.assertEqual([(1, b"enough")], self.bodies())
         self.assertEqual([b"head ", b"1"], self.wire.packets)
         self.assertFalse(made.open)  # half a request was sent

@@ -1,0 +1,73 @@
+"""Converts between the journal's records and the machine's."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from nova_cachemig.agent.journal.queries import UnreadableWrite
+from nova_cachemig.model.service import Service, WriteMode
+from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite
+from nova_cachemig.replay.actions import Tell
+from nova_cachemig.replay.entry import Entry
+from nova_cachemig.replay.state import Limits
+
+PROMPT_202 = 1.0  # seconds for which a client waits although a 202 is due
+
+
+@dataclasses.dataclass(eq=False)
+class Request:
+    """A request from its head to the response to its client: the machine's token."""
+
+    accepted: asyncio.Future[None]
+    """Done when the write is on disk, or ``told`` is done."""
+    told: asyncio.Future[Tell]
+    key: tuple[str, str] | None = None  # digest and fingerprint
+    is_connected: Callable[[], bool] = lambda: True
+    position: int = 0
+    gone: bool = False
+
+
+def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
+    """Return the machine's limits from the options. ``send_window``: see there."""
+    journal = conf.journal
+    watch = min(min(journal.response_timeout, journal.response_time) / 4, 0.5)
+    return Limits(
+        hold_timeout=journal.hold_timeout,
+        prompt_202=PROMPT_202,
+        keep_patience=PROMPT_202,
+        send_window=send_window,
+        pipeline=journal.pipeline,
+        parallel=journal.parallel,
+        reuse_idle=journal.reuse_idle,
+        response_timeout=journal.response_timeout,
+        response_time=journal.response_time,
+        resend_tries=journal.resend_tries,
+        resend_time=journal.resend_time,
+        busy_time=journal.resend_time,
+        watch=watch,
+    )
+
+
+def entry_of(write: AcceptedWrite | UnreadableWrite, service: Service) -> Entry:
+    """Return what the machine sees of a write in the journal."""
+    if isinstance(write, UnreadableWrite):
+        entry = Entry(write, "", None, idempotent=False, keyed=False, damaged=write.why)
+        entry.position = write.position
+        return entry
+    entry = Entry(
+        write,
+        client=write.client,
+        page=(write.host, write.url),
+        idempotent=write.method in IDEMPOTENT,
+        keyed=write.key_honoured,
+        length=write.body.length,
+        large=write.body.spool is not None,
+        early=service.writes is WriteMode.ACCEPT or write.has_status_url,
+        keep=write.client_key,
+    )
+    entry.position, entry.late = write.position, write.late
+    return entry
