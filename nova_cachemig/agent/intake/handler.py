@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from typing import Final
@@ -211,47 +210,55 @@ class RequestHandler:
         request = replay.arrive() if arrival is None else arrival.request
         request.key, request.is_connected = key, head.connected
         self._journal.failpoints.hit("received")
-        replay.submit(request, self._entry(replay.service, head, body, key))
+        respond_async = head.respond_async
+        replay.submit(request, self._entry(replay.service, head, body, respond_async))
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_ACCEPTANCE_TIMEOUT, request.resolve, False)
         try:
-            await asyncio.wait({request.accepted}, timeout=_ACCEPTANCE_TIMEOUT)
+            known = await request.accepted
         except asyncio.CancelledError:
             replay.client_left(request)
             raise
-        if not request.accepted.done():  # the database does not respond at all
+        finally:
+            timer.cancel()
+        if not known:  # the database does not respond at all
             replay.client_left(request)
             return _unknown_response(intake, request.position)
         if not request.told.done():
             self._journal.failpoints.hit("acknowledged")
-            return HeldClient(intake, request, head.respond_async)
+            return HeldClient(intake, request, respond_async)
         tell = request.told.result()
         if tell.told is Told.REFUSED:
             refusal = problem_response(503, tell.why, RETRY_AFTER)
             return await self._reject(body, refusal)
         if tell.told is not Told.UNKNOWN:
             self._journal.failpoints.hit("acknowledged")
-        return _response_of(intake, tell, respond_async=head.respond_async)
+        return _response_of(intake, tell, respond_async=respond_async)
 
-    def _entry(
-        self, service: Service, head: RequestHead, body: Body, key: tuple[str, str] | None
-    ) -> Entry:
-        accept, respond_async = service.writes is WriteMode.ACCEPT, head.respond_async
+    def _entry(self, service: Service, head: RequestHead, body: Body, respond_async: bool) -> Entry:
+        accept, client_key = service.writes is WriteMode.ACCEPT, head.get(keys.HEADER)
         host, client = head.get("host") or "", head.get(CLIENT) or ""
-        write = functools.partial(
-            AcceptedWrite,
-            service=service.name,
-            accepted_at=time.time(),
-            method=head.method,
-            url=head.url,
-            host=host,
-            headers=head.for_guest(respond_async=not accept),
-            body=body,
-            client=client,
-            key=head.get(keys.HEADER) or (keys.fresh() if service.honours_keys else None),
-            client_key=key is not None,
-            honours_keys=service.honours_keys,
-            framed=head.framed,
-            has_status_url=accept or respond_async,
-        )
+        headers = head.for_guest(respond_async=not accept)
+
+        def write(position: int, late: bool) -> AcceptedWrite:
+            return AcceptedWrite(
+                service.name,
+                position,
+                time.time(),
+                head.method,
+                head.url,
+                host,
+                headers,
+                body,
+                client,
+                client_key or (keys.fresh() if service.honours_keys else None),
+                client_key is not None,
+                service.honours_keys,
+                head.framed,
+                late,
+                accept or respond_async,
+            )
+
         return Entry(
             write,
             client=client,
@@ -262,7 +269,7 @@ class RequestHandler:
             large=body.spool is not None,
             early=accept,
             prefers=respond_async,
-            keep=key is not None,
+            keep=client_key is not None,
         )
 
     async def wait_for_response(self, held: HeldClient) -> Response:

@@ -36,7 +36,10 @@ class RequestHead:
 
     def get(self, name: str) -> str | None:
         """Return the first value of a header field: the edge puts its own before all others."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
     @property
     def length(self) -> int | None:
@@ -52,12 +55,10 @@ class RequestHead:
     @property
     def respond_async(self) -> bool:
         """Whether the client prefers a 202 to waiting: RFC 7240, section 4.1."""
-        return any(
-            preference.strip().lower() == _ASYNC
-            for name, value in self.headers
-            if name == "prefer"
-            for preference in value.split(",")
-        )
+        if self.get("prefer") is None:
+            return False
+        values = ",".join(value for name, value in self.headers if name == "prefer")
+        return any(preference.strip().lower() == _ASYNC for preference in values.split(","))
 
     def for_guest(self, *, respond_async: bool) -> Headers:
         """Return the header fields for the guest; without ``respond_async``, not this preference.

@@ -68,7 +68,7 @@ class Journal:
         self._writer: GroupCommit | None = None
         self._checked_at = 0.0  # monotonic time of the last check of the free space
         self._has_room = True
-        self._free = 0  # bytes of the disk, at that time
+        self._free = 0  # bytes of the disk beyond [journal] min_free, at that time
 
     async def open(self) -> Recovered:
         """Lock the directory, upgrade the tables, sort the writes that a crash left.
@@ -400,14 +400,14 @@ class Journal:
 
         Looks at the disk at most twice a second, unless ``look`` says that much has changed.
         """
-        now, min_free = time.monotonic(), self._conf.journal.min_free
+        now = time.monotonic()
         if look or now - self._checked_at > _FREE_INTERVAL:
             self._checked_at = now
             stat = os.statvfs(self.state_dir)
-            self._free = stat.f_bavail * stat.f_frsize
-            has_room = self._free >= min_free
+            self._free = stat.f_bavail * stat.f_frsize - self._conf.journal.min_free
+            has_room = self._free >= 0
             if has_room != self._has_room:
                 word = "has" if has_room else "has no"
                 LOG.warning("%s %s room for new writes", self.state_dir, word)
             self._has_room = has_room
-        return self._free - more >= min_free
+        return self._free >= more

@@ -143,12 +143,13 @@ class ServiceReplay:
     def arrive(self) -> Request:
         """A request's head was taken. Call :meth:`leave` when it is accepted or refused."""
         request = Request(self._loop.create_future(), self._loop.create_future())
-        self.perform(self.machine.arrive(request))
+        self.machine.arrive(request)
         return request
 
     def leave(self, request: Request) -> None:
         """The request is accepted, or it never will be."""
-        self.perform(self.machine.leave(request, self._now()))
+        if request in self.machine.state.arriving:
+            self.perform(self.machine.leave(request, self._now()))
 
     def client_left(self, request: Request) -> None:
         """The client no longer waits for the response. An accepted write stays."""
@@ -167,10 +168,10 @@ class ServiceReplay:
     def _tell(self, a: act.Tell) -> None:
         request = a.token
         if isinstance(request, Request):
+            a.token = None  # it would refer to itself, and only the garbage collector frees that
             if not request.told.done():
                 request.told.set_result(a)
-            if not request.accepted.done():
-                request.accepted.set_result(None)
+            request.resolve(True)
 
     # --- reads
 

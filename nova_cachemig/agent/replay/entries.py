@@ -18,17 +18,22 @@ from nova_cachemig.replay.state import Limits
 PROMPT_202 = 1.0  # seconds for which a client waits although a 202 is due
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(slots=True, eq=False)
 class Request:
     """A request from its head to the response to its client: the machine's token."""
 
-    accepted: asyncio.Future[None]
-    """Done when the write is on disk, or ``told`` is done."""
+    accepted: asyncio.Future[bool]
+    """True when the write is on disk, or ``told`` is done. False if that takes too long."""
     told: asyncio.Future[Tell]
     key: tuple[str, str] | None = None  # digest and fingerprint
     is_connected: Callable[[], bool] = lambda: True
     position: int = 0
     gone: bool = False
+
+    def resolve(self, known: bool) -> None:
+        """Set ``accepted``, unless that was done."""
+        if not self.accepted.done():
+            self.accepted.set_result(known)
 
 
 def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:

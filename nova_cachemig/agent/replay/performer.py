@@ -44,26 +44,25 @@ class Performer:
         """Perform the actions in order, then those that follow from them."""
         if self.stopped:
             return
-        self._events.append(actions)
+        events, do = self._events, self.do
+        events.append(actions)
         if self._performing:
             return
         self._performing = True
         try:
-            while self._events:
-                for action in self._events.popleft():
-                    self._perform(action)
+            while events:
+                for action in events.popleft():
+                    try:
+                        do[type(action)](action)
+                    except Exception:  # a bug of the agent: do not lose the other actions with it
+                        name = type(action).__name__
+                        LOG.exception("%s: cannot perform %s", self._name, name)
         finally:
             self._performing = False
         self._on_turn()
         self._set_timer()
         if self._waiters:
             self._wake()
-
-    def _perform(self, action: act.Action) -> None:
-        try:
-            self.do[type(action)](action)
-        except Exception:  # a bug of the agent: the other actions must not be lost with it
-            LOG.exception("%s: cannot perform %s", self._name, type(action).__name__)
 
     def _set_timer(self) -> None:
         due = self.machine.due

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -51,31 +52,33 @@ class JournalSteps:
     def _append(self, a: act.Append) -> None:
         entry, position = a.entry, a.entry.position
         request = cast(Request, entry.token)
-        entry.write = entry.write(position=position, late=entry.late)
+        entry.write = entry.write(position, entry.late)
         request.position = position
-
-        def done(error: _Error) -> None:
-            now = self._performer.now()
-            if error is None:
-                self._performer.perform(self._machine.appended(position, now, a.send_limit))
-                if not request.accepted.done():
-                    request.accepted.set_result(None)
-                if request.gone:
-                    self._performer.perform(self._machine.gone(position))
-            elif isinstance(error, AcceptanceUnknown):
-                LOG.error("%s", error)
-                self._performer.perform(self._machine.unknown(position))
-            else:
-                LOG.error("%s", error)
-                self._journal.remove_body(entry.write.body)
-                self._performer.perform(
-                    self._machine.refused(position, "This write was not accepted.", now)
-                )
-
-        def withdrawn() -> None:
-            self._performer.perform(self._machine.known(position, False, self._performer.now()))
-
+        done = functools.partial(self._appended, entry, request, a.send_limit)
+        withdrawn = functools.partial(self._withdrawn, position)
         self._journal.append(entry.write, a.send_limit, request.key, done, withdrawn)
+
+    def _appended(
+        self, entry: Entry, request: Request, send_limit: int | None, error: _Error
+    ) -> None:
+        now, position = self._performer.now(), entry.position
+        if error is None:
+            self._performer.perform(self._machine.appended(position, now, send_limit))
+            request.resolve(True)
+            if request.gone:
+                self._performer.perform(self._machine.gone(position))
+        elif isinstance(error, AcceptanceUnknown):
+            LOG.error("%s", error)
+            self._performer.perform(self._machine.unknown(position))
+        else:
+            LOG.error("%s", error)
+            self._journal.remove_body(entry.write.body)
+            self._performer.perform(
+                self._machine.refused(position, "This write was not accepted.", now)
+            )
+
+    def _withdrawn(self, position: int) -> None:
+        self._performer.perform(self._machine.known(position, False, self._performer.now()))
 
     def _move(self, a: act.Move) -> None:
         entry = a.entry
