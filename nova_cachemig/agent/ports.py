@@ -97,7 +97,11 @@ class WritePath(Protocol):
         """
 
     async def give_up(self, service: str) -> None:
-        """Quarantine all writes that are not applied: the deadline has passed."""
+        """Quarantine all writes that are not applied: the deadline has passed.
+
+        From the call on, no client gets a 202 before the guest's response. Return when this is
+        durable.
+        """
 
     async def unseal(self, service: str) -> None:
         """The release failed: all writes go through the journal again."""

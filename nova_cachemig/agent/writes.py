@@ -183,8 +183,9 @@ class Writes:
         """Leave all writes that are not applied to the operator: the deadline has passed.
 
         They are not sent later on their own: a write that went to the guest directly may be newer.
+        From the call on, no client gets a 202. Return when the database has it.
         """
-        self._replay(service).give_up()
+        await self._replay(service).give_up()
 
     async def unseal(self, service: str) -> None:
         """All writes go through the journal again."""

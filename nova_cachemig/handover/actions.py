@@ -20,8 +20,7 @@ class Action(enum.StrEnum):
     STOP_PROBE = "stop_probe"
     KILL_READS = "kill_reads"  # reads that are stuck on connections older than the pause
     WAIT_DRAINED = "wait_drained"  # → DRAINED
-    RELEASE_ANYWAY = "release_anyway"  # give up writes in flight; → DRAINED, else RELEASE_DONE
-    RELEASE_NOW = "release_now"  # give up writes in flight, then pass → RELEASE_DONE
+    RELEASE_ANYWAY = "release_anyway"  # quarantine what is not applied, then pass → RELEASE_DONE
     RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED
     ASK_NOVA = "ask_nova"  # → COMPLETED, ROLLED_BACK, STILL_RUNNING or nothing
     FINISH = "finish"  # the outcome is recorded; the handover is forgotten

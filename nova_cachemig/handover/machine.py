@@ -20,7 +20,6 @@ _OUTCOME_OF = {
     EventKind.REMOVED: OutcomeKind.ABANDONED,
     EventKind.WRITES_FOUND: OutcomeKind.ABANDONED,  # it is no migration: the services are released
 }
-_GIVING_UP = frozenset({Action.RELEASE_ANYWAY, Action.RELEASE_NOW})
 _MOVED = frozenset({EventKind.PAUSED, EventKind.RESUMED, EventKind.SWITCHOVER_FAILED})
 
 
@@ -77,7 +76,7 @@ def step(state: Handover, event: Event) -> Step:
     state = _remember(state, event)
     chosen = _choose(state, row)
     phase = chosen.then or state.phase
-    given_up = state.given_up or not _GIVING_UP.isdisjoint(chosen.actions)
+    given_up = state.given_up or Action.RELEASE_ANYWAY in chosen.actions
     state = dataclasses.replace(state, phase=phase, given_up=given_up)
     sentence = chosen.why + (f" ({event.detail})" if event.detail and chosen.why else "")
     decision = Decision(event.at, phase, sentence) if sentence else None

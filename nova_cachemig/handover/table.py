@@ -53,18 +53,18 @@ _reachable = Row(
 _completed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "Nova says completed: draining")
 _rolled_back = Row(P.ROLLING_BACK, _SHIELD, "Nova rolled back: waiting for the source")
 _gave_up = Row(P.SHIELDED, _SHIELD, "deadline: releasing as soon as the guest is reachable")
-# The writes that wait are sent if the guest returns later.
+# Writes that are just arriving at the intake are sent to the guest.
 _released_unreachable = Row(
     P.REPLAYING,
     (A.STOP_PROBE, A.STOP_WARM, A.SEND_WRITES, A.RELEASE_ANYWAY),
-    "deadline: releasing although the guest is not reachable; writes in flight are quarantined",
+    "deadline: releasing although the guest is not reachable; its writes are quarantined",
 )
 # Nothing more is sent: another instance may get the address.
-_GONE = (A.STOP_PROBE, A.STOP_WARM, A.HOLD_WRITES, A.RELEASE_NOW)
-_deleted = Row(P.REPLAYING, _GONE, "the instance is deleted: releasing; waiting writes are kept")
+_GONE = (A.STOP_PROBE, A.STOP_WARM, A.HOLD_WRITES, A.RELEASE_ANYWAY)
+_deleted = Row(P.REPLAYING, _GONE, "the instance is deleted: releasing; its writes are quarantined")
 _removed = Row(P.REPLAYING, (A.STOP_WARM, *_BACK), "none of its services is left: draining")
 _removed_unreachable = Row(
-    P.REPLAYING, _GONE, "none of its services is left: releasing; waiting writes are kept"
+    P.REPLAYING, _GONE, "none of its services is left: releasing; its writes are quarantined"
 )
 
 

@@ -145,7 +145,7 @@ def abandon(s: State) -> None:
 
     It is not sent later on its own: a direct write may be newer.
     """
-    s.abandoning = True
+    s.abandoning, s.phase = True, Phase.ARMED
     s.abandoned_through = s.next - 1
     in_flight = [entry for entry in s.blocking.values() if entry.connection is not None]
     for entry in in_flight:
@@ -177,9 +177,9 @@ def abandoned(s: State, now: float) -> None:
             s.out.append(Tell(client.token, Told.IN_DOUBT, position, why=GIVEN_UP))
     s.owed = {p for p in s.owed if p > through or _has_outcome(s, p)}
     s.kept = {p for p in s.kept if p > through or _has_outcome(s, p)}
-    s.phase = Phase.ARMED
     s.out.append(ResetReads())
-    s.out.append(Released())
+    if s.phase is Phase.ARMED:  # else the guest was shielded again meanwhile
+        s.out.append(Released())
     sending.advance(s, now)
 
 

@@ -38,8 +38,8 @@ ARRIVAL_TIMEOUT = 0.2
 """Seconds for which a release waits for requests whose head has arrived and whose body has not.
 Further writes are held at the edge meanwhile."""
 
-LAST_DRAIN_TIMEOUT = 10.0
-"""Seconds for which a release past the deadline waits for the writes that are not given up."""
+GIVE_UP_TIMEOUT = 10.0
+"""Seconds for which a release past the deadline waits until the writes' quarantine is durable."""
 
 _EVENT_OF = {
     MigrationState.RUNNING: EventKind.STILL_RUNNING,
@@ -90,7 +90,6 @@ class Performer:
             Action.KILL_READS: self._kill_reads,
             Action.WAIT_DRAINED: self._wait_drained,
             Action.RELEASE_ANYWAY: self._release_anyway,
-            Action.RELEASE_NOW: self._release_now,
             Action.RELEASE: self._release,
             Action.ASK_NOVA: self._ask_nova,
         }
@@ -217,34 +216,14 @@ class Performer:
 
         They are not sent later on their own, because a direct write may be newer by then.
         """
-        await self._give_up()
-        patience = min(LAST_DRAIN_TIMEOUT, self._components.timeouts.ask_nova_after / 2)
+        engine, writes = self._components.engine, self._components.writes
+        patience = min(GIVE_UP_TIMEOUT, self._components.timeouts.ask_nova_after / 2)
         try:
             async with asyncio.timeout(patience):  # the next deadline event would begin again
-                await self._drained()
-                return
+                await asyncio.gather(*(writes.give_up(name) for name in self.services))
         except TimeoutError:
-            self._note("released although writes wait for the guest")
-        await self._pass_all()
-
-    async def _release_now(self, phase: Phase) -> None:
-        self._spawn("drain", self._release_at_once)
-
-    async def _release_at_once(self) -> None:
-        await self._give_up()
-        await self._pass_all()
-
-    async def _give_up(self) -> None:
+            self._note("released before the journal's database has the quarantine of the writes")
         for name in self.services:
-            await self._components.writes.give_up(name)
-
-    async def _pass_all(self) -> None:
-        """The services leave the handover, although writes may wait."""
-        engine, writes = self._components.engine, self._components.writes
-        for name in self.services:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0):
-                    await writes.seal(name, 0)
             await engine.set_state(name, EdgeState.PASS)
         self._event(EventKind.RELEASE_DONE)
 

@@ -329,9 +329,10 @@ class ServiceReplay:
         """The release failed: all writes go through the journal again."""
         self.perform(self.machine.reclaim(self._now()))
 
-    def give_up(self) -> None:
-        """Quarantine all that is not applied, and release."""
+    async def give_up(self) -> None:
+        """Quarantine all that is not applied, and release. Return when this is durable."""
         self.perform(self.machine.abandon())
+        await self.wait_until(lambda: not self.machine.state.abandoning)
 
     @property
     def sealed(self) -> bool:

@@ -145,7 +145,7 @@ class HandoverEndTest(unittest.TestCase):
         until(lambda: self.served(front), "the other service is served", WITHIN)
         [record] = hook.handovers({}, 1)
         self.assertEqual("abandoned", record.outcome)
-        self.assertEqual(1, self.agent.waiting())  # listed, and sent if the guest returns
+        self.assertEqual(0, self.agent.waiting())  # the operator decides
 
     def test_a_deleted_instance_ends_its_handover(self) -> None:
         hook = self.shielded("ask_nova_after = 2")
@@ -154,9 +154,9 @@ class HandoverEndTest(unittest.TestCase):
         [record] = hook.handovers({}, 1)
         sentences = [decision.sentence for decision in record.decisions]
         self.assertIn(
-            "the instance is deleted: releasing; waiting writes are kept (asked)", sentences
+            "the instance is deleted: releasing; its writes are quarantined (asked)", sentences
         )
-        self.assertEqual(1, self.agent.waiting())
+        self.assertEqual(0, self.agent.waiting())
 
     def test_the_removal_of_a_service_ends_its_handover_and_delays_no_other(self) -> None:
         hook = self.shielded("ask_nova_after = 8")
@@ -164,5 +164,5 @@ class HandoverEndTest(unittest.TestCase):
         self.assertEqual([], hook.reload({}))
         until(lambda: self.served(front), "the other service is served", 5)
         until(lambda: hook.handovers({}, 1)[0].ended, "the handover has ended", WITHIN)
-        self.assertEqual(1, self.agent.waiting())
+        self.assertEqual(0, self.agent.waiting())
         self.assertEqual(SERVICE, hook.handovers({}, 1)[0].services[0])

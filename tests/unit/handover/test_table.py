@@ -55,4 +55,4 @@ class TableTest(unittest.TestCase):
             if row is not None and phase is not Phase.RELEASED:
                 self.assertNotIn(Action.SEND_WRITES, row.actions, phase)
                 order = row.actions
-                self.assertLess(order.index(Action.HOLD_WRITES), order.index(Action.RELEASE_NOW))
+                self.assertLess(order.index(Action.HOLD_WRITES), order.index(Action.RELEASE_ANYWAY))

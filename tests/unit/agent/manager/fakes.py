@@ -25,6 +25,8 @@ class FakeComponents:
         self.warm_done = asyncio.Event()
         self.journal_empty = asyncio.Event()
         self.journal_empty.set()
+        self.quarantined = asyncio.Event()
+        self.quarantined.set()
         self.nova = MigrationState.UNKNOWN
         self.lasts = []
         self.open_error = None
@@ -69,6 +71,7 @@ class FakeComponents:
 
     async def give_up(self, service):
         self.log.append("give_up")
+        await self.quarantined.wait()
 
     async def unseal(self, service):
         self.log.append("unseal")

@@ -200,7 +200,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         await self.send()
         await self.replay.wait_until(lambda: self.replay.in_flight == 1)
         await self.replay.wait_until(lambda: self.replay.waiting == 2)
-        self.replay.give_up()
+        await self.replay.give_up()
         for request in requests:
             self.assertIs(Told.IN_DOUBT, await self.told(request))
         self.assertEqual(set(), self.reads.held)
