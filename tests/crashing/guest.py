@@ -1,72 +1,149 @@
-"""A guest that logs received and applied writes, and that can pause."""
+"""A guest that logs its writes, and that pauses, closes and dies as real ones do."""
 
 from __future__ import annotations
 
 import asyncio
+import collections
+import dataclasses
 import random
-from typing import cast
+import time
+from typing import Final, cast
 
 import httptools
 
+GRACE: Final = 0.5
+"""Seconds for which a worker may go on with requests whose connection has ended."""
+
+_QUICK: Final = 0.8  # share of the requests that get their response at once
+_LATENCY: Final = 0.004  # seconds at most, of the others
+# Shares of the writes.
+_DIES: Final = 0.01  # the worker dies, before or after it has applied the write
+_CLOSES: Final = 0.04  # the response says "Connection: close"
+_OLD: Final = 0.02  # the response is one of HTTP/1.0, behind which the connection ends
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Applied:
+    """One application of a write. Times are of the monotonic clock, in seconds."""
+
+    id: str
+    direct: bool  # it came from the edge, not from the journal
+    received_at: float
+    applied_at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    id: str  # of a write
+    key: str
+    received_at: float
+
 
 class Guest:
-    """Listens on two ports, as if on two hosts, with one log.
+    """Listens on two ports with one log: as if on two hosts, or for the edge and for the journal.
 
-    A random generator decides whether a write on a broken connection is applied.
+    A random generator decides about all that may happen either way.
     """
 
-    def __init__(self, *, honours_keys: bool, seed: int) -> None:
+    def __init__(self, *, honours_keys: bool, seed: int, edge: bool = False) -> None:
+        """``edge``: the first port gets the requests of the edge, and the second the journal's."""
         self.honours_keys = honours_keys
+        self.edge = edge
         self.received: set[str] = set()
-        self.applied: list[str] = []
+        self.log: list[Applied] = []
+        self.pages: dict[str, str] = {}  # URL → the id of the write that it shows
         self.responses: dict[str, bytes] = {}  # by key
         self.random = random.Random(seed)
         self.running = asyncio.Event()
         self.running.set()
         self.ports: list[int] = []
+        self.orphans: list[tuple[float, _Connection]] = []  # with the loop time at which they end
         self._servers: list[asyncio.Server] = []
 
+    @property
+    def applied(self) -> list[str]:
+        """The ids in the order of application."""
+        return [entry.id for entry in self.log]
+
     async def start(self) -> None:
+        """Listen on both ports."""
         loop = asyncio.get_running_loop()
-        for _ in range(2):
-            server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
+        for direct in (self.edge, False):
+            server = await loop.create_server(
+                lambda direct=direct: _Connection(self, direct=direct), "127.0.0.1", 0
+            )
             self._servers.append(server)
             self.ports.append(server.sockets[0].getsockname()[1])
 
     def stop(self) -> None:
+        """Listen no more."""
         for server in self._servers:
             server.close()
 
-    def apply(self, name: str, key: str) -> bytes:
+    def end_orphans(self) -> None:
+        """Apply what is left of ended connections whose time is over, before anything newer.
+
+        On a busy machine, their timers may be later than the next agent's connection.
+        """
+        if not self.running.is_set():
+            return
+        now = asyncio.get_running_loop().time()
+        due = sorted((one for one in self.orphans if one[0] <= now), key=lambda one: one[0])
+        self.orphans = [one for one in self.orphans if one[0] > now]
+        for _, connection in due:
+            connection.apply_rest()
+
+    def apply(self, request: _Request, *, direct: bool) -> bytes:
         """Apply a write. If keys are honoured, return the first response for a known key."""
-        if self.honours_keys and key in self.responses:
-            return self.responses[key]
-        self.applied.append(name)
-        text = name.encode()
-        response = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
+        if self.honours_keys and request.key in self.responses:
+            return self.responses[request.key]
+        entry = Applied(request.id, direct, request.received_at, time.monotonic())
+        self.log.append(entry)
+        self.pages[request.url] = request.id
+        text = request.id.encode()
+        response = b"content-length: %d\r\n\r\n%s" % (len(text), text)
         if self.honours_keys:
-            self.responses[key] = response
+            self.responses[request.key] = response
         return response
+
+    def page(self, url: str) -> bytes:
+        """Return the response to a read, which a cache may keep."""
+        text = f"{url} {self.pages.get(url, '')}".encode()
+        return b"cache-control: max-age=60\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, *, direct: bool) -> None:
         self._guest = guest
+        self._direct = direct
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._body = b""
-        self._key = ""
+        self._requests: collections.deque[_Request] = collections.deque()
         self._dead = False  # its worker died: it applies nothing more of this connection
-        self._previous: asyncio.Task[None] | None = None  # requests are processed one by one
+        self._work: asyncio.Task[None] | None = None  # requests are processed one by one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no instance of it
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its worker may go on for a while. A later request must not be in a hurry."""
+        guest, loop = self._guest, asyncio.get_running_loop()
+        if self._requests and not self._dead:
+            delay = guest.random.random() * GRACE
+            guest.orphans.append((loop.time() + delay, self))
+            loop.call_later(delay + 0.001, guest.end_orphans)
+
     def data_received(self, data: bytes) -> None:
+        self._guest.end_orphans()
         self._parser.feed_data(data)
 
     def on_message_begin(self) -> None:
-        self._body, self._key = b"", ""
+        self._body, self._key, self._url = b"", "", b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"idempotency-key":
@@ -76,34 +153,71 @@ class _Connection(asyncio.Protocol):
         self._body += data
 
     def on_message_complete(self) -> None:
-        name = self._body.partition(b" ")[0].decode()
-        self._guest.received.add(name)
-        busy = self._previous is not None and not self._previous.done()
-        if self._guest.running.is_set() and self._guest.random.random() < 0.8 and not busy:
-            self._respond(name, self._key)
+        method, name = self._parser.get_method().decode(), self._body.partition(b" ")[0].decode()
+        if method != "GET":
+            self._guest.received.add(name)
+        request = _Request(method, self._url.decode(), name, self._key, time.monotonic())
+        self._requests.append(request)
+        if self._work is None:
+            if self._guest.running.is_set() and self._guest.random.random() < _QUICK:
+                self._respond(self._requests.popleft())
+            else:
+                self._work = asyncio.get_running_loop().create_task(self._respond_later())
+
+    async def _respond_later(self) -> None:
+        guest, transport = self._guest, self._transport
+        assert transport is not None
+        while self._requests:
+            await guest.running.wait()
+            await asyncio.sleep(guest.random.random() * _LATENCY)
+            await guest.running.wait()
+            if transport.is_closing():
+                # The worker may die with the connection. Then the requests on it were received but
+                # are not applied. (RFC 9112, section 9.3.2: a server processes unsafe requests of a
+                # connection in order, so no later one is applied either.) Or it goes on slowly.
+                self._dead = self._dead or guest.random.random() < 0.5
+                break
+            if self._requests:
+                self._respond(self._requests.popleft())
+        self._work = None
+        guest.end_orphans()
+
+    def apply_rest(self) -> None:
+        """Apply the requests that were not applied when the connection ended."""
+        while self._requests and not self._dead:
+            request = self._requests.popleft()
+            if request.method != "GET":
+                self._guest.apply(request, direct=self._direct)
+
+    def _respond(self, request: _Request) -> None:
+        guest, transport = self._guest, self._transport
+        assert transport is not None
+        if self._dead:
+            return
+        if request.method == "GET":
+            transport.write(b"HTTP/1.1 200 OK\r\n" + guest.page(request.url))
+            return
+        fate = guest.random.random()
+        if fate < _DIES:
+            if guest.random.random() < 0.5:
+                guest.apply(request, direct=self._direct)
+            self._end()
+            return
+        response = guest.apply(request, direct=self._direct)
+        if transport.is_closing():
+            return
+        if fate < _DIES + _CLOSES:
+            transport.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n" + response)
+            self._end()
+        elif fate < _DIES + _CLOSES + _OLD:
+            transport.write(b"HTTP/1.0 200 OK\r\n" + response)
+            self._end()
         else:
-            work = self._respond_later(name, self._key, self._previous)
-            self._previous = task = asyncio.get_running_loop().create_task(work)
-            task.add_done_callback(lambda done: done.exception())
+            transport.write(b"HTTP/1.1 200 OK\r\n" + response)
 
-    async def _respond_later(
-        self, name: str, key: str, previous: asyncio.Task[None] | None
-    ) -> None:
-        if previous is not None:
-            await asyncio.wait({previous})
-        await self._guest.running.wait()
-        await asyncio.sleep(self._guest.random.random() * 0.004)
+    def _end(self) -> None:
+        """Close the connection. What follows on it is not applied."""
         assert self._transport is not None
-        # The worker may die with the connection. Then this write and those behind it were received
-        # but are not applied. (RFC 9112, section 9.3.2: a server processes unsafe requests of a
-        # connection in order, so no later one is applied either.)
-        if self._transport.is_closing() and self._guest.random.random() < 0.5:
-            self._dead = True
-        if not self._dead:
-            self._respond(name, key)
-
-    def _respond(self, name: str, key: str) -> None:
-        assert self._transport is not None
-        response = self._guest.apply(name, key)
-        if not self._transport.is_closing():
-            self._transport.write(response)
+        self._dead = True
+        self._requests.clear()
+        self._transport.close()

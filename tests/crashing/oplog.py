@@ -1,14 +1,21 @@
 """The log of operations: writes as their clients saw them, and the verdict about them.
 
 The judge compares this log with the guest's log and with the writes listed as in doubt.
+``tests/crashing/rules`` has further rules.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 IDEMPOTENT = frozenset({"PUT", "DELETE"})
+FAULTS: Final = (
+    "lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted", "overtaken",
+    "old_reads", "crossed", "never_sent", "wrong_outcomes",
+)  # fmt: skip
+"""The fields of a verdict that must be empty."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -22,6 +29,17 @@ class Sent:
     acknowledged_at: float | None = None  # a 2xx of the guest, or a 202 of the journal
     url: str = ""
     refused: bool = False  # the response was "not accepted": it must not be applied
+    told_in_doubt: bool = False  # the journal's response was that the operator decides
+    status_url: str = ""  # where the journal tells the outcome
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Read:
+    """One read: ``value`` is the id of the write that the page shows, None for no write."""
+
+    page: str
+    at: float  # when it was sent, as the times of :class:`Sent`
+    value: str | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +56,19 @@ class Verdict:
     in_doubt_unlisted: tuple[str, ...]
     # Idempotent writes that were applied again before any other write to their URL: harmless.
     reapplied: int
+    overtaken: tuple[str, ...] = ()  # journalled, and applied in another order than accepted
+    old_reads: tuple[str, ...] = ()  # without a write that was acknowledged before
+    crossed: tuple[str, ...] = ()  # clients that got another's response
+    never_sent: tuple[str, ...] = ()  # still wait in the journal at the end
+    wrong_outcomes: tuple[str, ...] = ()  # status URLs that do not tell the write's outcome
+    reads: int = 0
+    journalled: int = 0  # writes that the journal has accepted
+    handovers: int = 0
+
+    @property
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        """What went wrong, by the name of the field."""
+        return {name: found for name in FAULTS if (found := getattr(self, name))}
 
 
 def judge(
@@ -47,20 +78,27 @@ def judge(
     listed: set[str],
     *,
     honours_keys: bool,
+    accepted: Iterable[str] = (),
+    concurrent: Callable[[str, str], bool] = lambda _name, _other: False,
 ) -> Verdict:
     """Judge a run.
 
     ``received``: ids that reached the guest. ``applied``: ids in the order of application.
-    ``listed``: ids in doubt.
+    ``listed``: ids in doubt. ``accepted``: ids that the journal has called durable, whether or not
+    their clients were told. ``concurrent``: whether the second write, which the guest has applied
+    between two applications of the first one, was in flight beside it from the beginning.
     """
     writes = {write.id: write for write in sent}
     done = set(applied)
+    durable = set(accepted)
     missing = [
         write.id
         for write in writes.values()
-        if write.acknowledged_at is not None and write.id not in done and write.id not in listed
+        if write.acknowledged_at is not None or write.id in durable
+        if write.id not in done and write.id not in listed
     ]
-    doubled, reapplied = _doubled(writes, applied, honours_keys)
+    told = [w.id for w in writes.values() if w.told_in_doubt and w.id not in listed]
+    doubled, reapplied = _doubled(writes, applied, honours_keys, concurrent)
     return Verdict(
         writes=len(writes),
         acknowledged=sum(write.acknowledged_at is not None for write in writes.values()),
@@ -69,27 +107,34 @@ def judge(
         reordered=_reordered(writes, applied),
         refused_but_applied=tuple(n for n in done if n in writes and writes[n].refused),
         in_doubt_listed=len(listed),
-        in_doubt_unlisted=tuple(name for name in missing if name in received),
+        in_doubt_unlisted=tuple(dict.fromkeys([*(n for n in missing if n in received), *told])),
         reapplied=reapplied,
     )
 
 
 def _doubled(
-    writes: dict[str, Sent], applied: Sequence[str], honours_keys: bool
+    writes: dict[str, Sent],
+    applied: Sequence[str],
+    honours_keys: bool,
+    concurrent: Callable[[str, str], bool],
 ) -> tuple[tuple[str, ...], int]:
-    seen: set[str] = set()
     doubled: list[str] = []
     reapplied = 0
-    newest: dict[str, str] = {}  # URL → the write that was last applied to it
+    seen: set[str] = set()
+    pages: dict[str, list[str]] = {}  # URL → the writes that were applied to it
     for name in applied:
         write = writes[name]
+        page = pages.setdefault(write.url, [])
         if name in seen:
-            harmless = newest[write.url] == name and write.method in IDEMPOTENT
-            reapplied += harmless and not honours_keys
-            if not harmless or honours_keys:
+            first = page.index(name)
+            between = {other for other in page[first:] if other != name}
+            harmless = write.method in IDEMPOTENT and not honours_keys
+            harmless = harmless and all(concurrent(name, other) for other in between)
+            reapplied += harmless
+            if not harmless:
                 doubled.append(name)
         seen.add(name)
-        newest[write.url] = name
+        page.append(name)
     return tuple(doubled), reapplied
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import dataclasses
-import json
 import multiprocessing
 import os
 import random
@@ -17,27 +15,24 @@ import time
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import sqlalchemy as sa
-
-from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.failpoints import POINTS
-from nova_cachemig.agent.journal.record import from_row
-from nova_cachemig.agent.journal.schema import WRITES
 from tests.crashing import child
-from tests.crashing.client import Client
-from tests.crashing.guest import Guest
-from tests.crashing.oplog import Verdict, judge
+from tests.crashing.client import Client, Wire
+from tests.crashing.front import Front
+from tests.crashing.guest import GRACE, Guest
+from tests.crashing.migrations import migrate, migrate_alone
+from tests.crashing.oplog import Verdict
 from tests.crashing.restarts import Restarts
+from tests.crashing.verdict import Evidence, verdict_of
 from tests.crashing.volume import Volume
-from tests.functional.journal.servers import MariaDB, PostgreSQL, Server
 
-_TIMEOUT = 60.0  # seconds for a start or a drain
-_RESTART_EVERY = 5.0  # seconds between restarts of the database
-_CHECK_EVERY = 20  # power cuts between two checks of the whole file system
-_FAULTS = ("lost", "doubled", "reordered", "refused_but_applied", "in_doubt_unlisted")
-_SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+_TIMEOUT: Final = 60.0  # seconds for a start or a drain
+_RESUME_DELAY: Final = GRACE + 0.1  # seconds
+_CHECK_EVERY: Final = 20  # power cuts between two checks of the whole file system
+_LONGEST: Final = 5.0  # seconds until a process is killed in any case
+_LIVES: Final = 2.0  # seconds at most of a process behind an edge, where writes go on without it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +47,8 @@ class Plan:
     window: int = 16
     connection: str | None = None
     power: bool = False  # cut the power instead: everything unsynced is lost
-    planted: str | None = None  # a fault that the judge must find: see child.py
+    edge: bool = False  # a whole agent behind HAProxy and Varnish, and migrations that end
+    planted: str | None = None  # a fault that the judge must find: see planted.py
 
 
 class Run:
@@ -62,65 +58,136 @@ class Run:
         self._plan = plan
         self._restarts = restarts
         self._volume = Volume(directory) if plan.power else None
+        self._outside = directory
         self._directory = directory if self._volume is None else self._volume.path
         self._socket = str(directory / "intake.sock")
         self._random = random.Random(plan.seed)
-        self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed)
+        self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed, edge=plan.edge)
         # The fork server of Python 3.11 does not inherit sys.path, and would preload nothing.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.crashing.child"])
-        self._clients = [
-            Client(f"c{n}", self._socket, keyed=plan.honours_keys,
-                   respond_async=n % 2 == 0 and not plan.honours_keys, seed=plan.seed + n)
-            for n in range(plan.clients)
-        ]  # fmt: skip
+        self._front: Front | None = None
+        self._clients: list[Client] = []
+        self._options: child.Options | None = None
         self.kills = 0
         self.by_point: dict[str, int] = {}
 
     async def run(self) -> Verdict:
         """Kill until the plan is complete, then drain and judge."""
-        if self._volume is not None:
-            self._volume.mount()
-        try:
-            return await self._run()
-        finally:
-            if self._volume is not None:
-                self._volume.destroy()
+        async with self.started():
+            await self.kill(self._plan.kills)
+            return await self.judge()
 
-    async def _run(self) -> Verdict:
-        await self._guest.start()
-        stop = asyncio.Event()
-        restarting = asyncio.create_task(self._restarts.run()) if self._restarts else None
-        load = [asyncio.create_task(client.run(stop)) for client in self._clients]
+    @contextlib.asynccontextmanager
+    async def started(self) -> Any:
+        """Run the guest, the volume, the edge and the restarts of the database."""
+        async with contextlib.AsyncExitStack() as stack:
+            if self._volume is not None:
+                self._volume.mount()
+                stack.callback(self._volume.destroy)
+            await self._guest.start()
+            stack.callback(self._guest.stop)
+            if self._plan.edge:
+                self._front = Front(self._directory, self._guest.ports, self._socket)
+                stack.push_async_callback(self._front.stop)
+                await self._front.start(honours_keys=self._plan.honours_keys)
+            self._options = self._options_for_children()
+            self._clients = [self._client(number) for number in range(self._plan.clients)]
+            yield
+
+    def _options_for_children(self) -> child.Options:
+        journal = {
+            "send_window": self._plan.window,
+            "resume_delay": _RESUME_DELAY,
+            "connection": self._plan.connection,
+            "intake_socket": self._socket,
+        }
+        return child.Options(
+            str(self._directory),
+            str(self._outside / "notes"),
+            journal,
+            self._plan.honours_keys,
+            self._plan.planted,
+            self._front.where if self._front is not None else None,
+        )
+
+    def _client(self, number: int) -> Client:
+        keyed = self._plan.honours_keys
+        wire = Wire(self._socket)
+        if self._front is not None:  # the edge tells clients apart by their addresses
+            wire = Wire(("127.0.0.1", self._front.where.front), f"127.0.1.{number + 1}")
+        return Client(
+            f"c{number}",
+            wire,
+            keyed=keyed,
+            respond_async=number % 2 == 0 and not keyed,
+            seed=self._plan.seed + number,
+            edge=self._plan.edge,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _restarting(self) -> Any:
+        task = asyncio.create_task(self._restarts.run()) if self._restarts else None
         try:
-            while self.kills < self._plan.kills or self._written() < self._plan.writes:
-                for task in load:
-                    if task.done():
-                        task.result()
-                await self._life()
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+
+    async def kill(self, kills: int) -> None:
+        """Kill until there were ``kills``, and the plan's share of writes; then end the load."""
+        stop = asyncio.Event()
+        load = [asyncio.create_task(client.run(stop)) for client in self._clients]
+        writes = self._plan.writes * kills / self._plan.kills
+        try:
+            async with self._restarting():
+                while self.kills < kills or self._written() < writes:
+                    for task in load:
+                        if task.done():
+                            task.result()
+                    await self._life()
             stop.set()
-            if restarting is not None:
-                restarting.cancel()
-            process, pipe = await self._begin([])
-            self._guest.running.set()
-            pipe.send(("send", self._guest.ports[0]))
-            pipe.send(("drain",))
+            await self._drain(load)
+        finally:
+            stop.set()
+            for task in load:
+                task.cancel()
+
+    async def _drain(self, load: list[asyncio.Task[None]]) -> None:
+        """Let the last process bring all writes to their end."""
+        process, pipe = await self._begin([])
+        self._guest.running.set()
+        commands = ("complete",) if self._plan.edge else ("send", self._guest.ports[0])
+        pipe.send(commands)
+        for _ in range(2):
+            pipe.send(("idle",))
             await self._receive(pipe, process)
             await asyncio.gather(*load)
-            pipe.send(("drain",))
-            await self._receive(pipe, process)
-            pipe.send(("stop",))
-            await self._receive(pipe, process)
-            await asyncio.to_thread(process.join)
-        finally:
-            stop.set()
-            if restarting is not None:
-                restarting.cancel()
-            self._guest.stop()
-        oplog = [write for client in self._clients for write in client.oplog]
-        return judge(oplog, self._guest.received, self._guest.applied, self._listed(),
-                     honours_keys=self._plan.honours_keys)  # fmt: skip
+        self._outcomes = await self._look_at_outcomes()
+        pipe.send(("stop",))
+        await self._receive(pipe, process)
+        await asyncio.to_thread(process.join)
+        await asyncio.sleep(GRACE)
+        self._guest.end_orphans()
+
+    async def _look_at_outcomes(self) -> dict[str, str]:
+        """Return what the newest status URLs tell, by the ids of the writes."""
+        newest = [w for c in self._clients for w in c.oplog[-20:] if w.status_url]
+        wire = Wire(self._socket)
+        found = {}
+        for write in newest:
+            head = f"GET {write.status_url} HTTP/1.1\r\nHost: shop.example\r\n"
+            reply = await wire.exchange(f"{head}X-Cachemig-Service: shop\r\n\r\n")
+            found[write.id] = reply.body.decode("latin-1")
+        wire.drop()
+        return found
+
+    async def judge(self) -> Verdict:
+        """Judge all that has happened until now. Only between two loads."""
+        assert self._options is not None
+        evidence = Evidence(self._clients, self._guest, Path(self._options.notes), self._outcomes)
+        return verdict_of(evidence, self._plan.connection, self._directory)
 
     def _written(self) -> int:
         # Not those that were refused: a slow start refuses many, and none of them is at risk.
@@ -131,32 +198,22 @@ class Run:
             process, pipe = self._start(armed)
             if not armed:
                 await self._receive(pipe, process)
-            elif self._restarts is not None:  # it is ready, or was killed before
+            elif self._restarts is not None or self._plan.edge:  # ready, or killed before
                 with contextlib.suppress(EOFError):
                     await self._receive(pipe, process)
             return process, pipe
 
     def _start(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()
-        options: dict[str, Any] = {
-            "honours_keys": self._plan.honours_keys,
-            "send_window": self._plan.window,
-            "resume_delay": 0.25,  # the guest needs at most 4 ms for each of 16 writes
-            "connection": self._plan.connection,
-            "intake_socket": self._socket,
-            "planted": self._plan.planted,
-        }
-        process = self._context.Process(
-            target=child.main, args=(str(self._directory), theirs, armed, options)
-        )
+        process = self._context.Process(target=child.main, args=(self._options, theirs, armed))
         process.start()
         theirs.close()
         return process, ours
 
-    async def _receive(self, pipe: Connection, process: BaseProcess) -> tuple[str, list[str]]:
+    async def _receive(self, pipe: Connection, process: BaseProcess) -> str:
         if not await asyncio.to_thread(pipe.poll, _TIMEOUT):
             raise TimeoutError(f"nothing from process {process.pid} for {_TIMEOUT} s")
-        return pipe.recv()
+        return str(pipe.recv())
 
     async def _life(self) -> None:
         point = self._random.choice([None, None, *sorted(POINTS)])
@@ -164,7 +221,7 @@ class Run:
         nth = self._random.choice((1, 2, 5, max(1, int(share / 3)), max(1, int(share))))
         armed = [f"{point}=kill@{nth}"] if point else []
         process, pipe = await self._begin(armed)
-        migrating = asyncio.create_task(self._migrate(pipe))
+        migrating = asyncio.create_task(self._migrate(pipe, process))
         await self._wait(process, (self.kills + 1) * share)
         await asyncio.sleep(self._random.random() * 0.05)
         if process.is_alive():
@@ -182,6 +239,15 @@ class Run:
         self.kills += 1
         self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
 
+    async def _migrate(self, pipe: Connection, process: BaseProcess) -> None:
+        with contextlib.suppress(OSError, EOFError):  # it was killed
+            if self._plan.edge:
+                await migrate(
+                    self._random, self._guest, pipe.send, lambda: self._receive(pipe, process)
+                )
+            else:
+                await migrate_alone(self._random, self._guest, pipe.send)
+
     def _restore(self, volume: Volume) -> None:
         volume.unmount()
         if self.kills % _CHECK_EVERY == 0:
@@ -189,56 +255,14 @@ class Run:
         volume.mount()
 
     async def _wait(self, process: BaseProcess, writes: float) -> None:
-        """Wait until its failpoint has killed it, or its share of writes is done; at most 5 s."""
-        deadline = time.monotonic() + 5.0
+        """Wait until its failpoint has killed it, or its share of writes is done."""
+        longest = self._random.random() * _LIVES if self._plan.edge else _LONGEST
+        deadline = time.monotonic() + longest
         while process.is_alive() and time.monotonic() < deadline:
-            if self._written() >= writes and self._random.random() < 0.5:
+            enough = not self._plan.edge and self._written() >= writes
+            if enough and self._random.random() < 0.5:
                 return
             await asyncio.sleep(0.005)
-
-    async def _migrate(self, pipe: Connection) -> None:
-        """Pause and resume the guest, at the same port or the other one."""
-        try:
-            port = self._random.choice(self._guest.ports)
-            pipe.send(("send", port))
-            while True:
-                await asyncio.sleep(self._random.random() * 0.1)
-                self._guest.running.clear()
-                pipe.send(("hold",))
-                await asyncio.sleep(self._random.random() * 0.05)
-                self._guest.running.set()
-                if self._random.random() < 0.7:  # else a rollback: the guest stays at the source
-                    port = self._random.choice(self._guest.ports)
-                pipe.send(("send", port))
-                pipe.send(("drain",))
-        except OSError:
-            return  # it was killed
-
-    def _listed(self) -> set[str]:
-        url = database.url_for(self._plan.connection, self._directory)
-        with database.create_engine(url).connect() as connection:
-            in_doubt = sa.select(WRITES).where(WRITES.c.state == "in_doubt")
-            writes = [from_row(row) for row in connection.execute(in_doubt).mappings()]
-        return {dict(write.headers)["x-write"] for write in writes}
-
-
-def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
-    """Return the figures for ``--json``."""
-    verdicts = [verdict for _, verdict in runs]
-    return {
-        "kills": sum(run.kills for run, _ in runs),
-        "writes": sum(verdict.writes for verdict in verdicts),
-        "acknowledged": sum(verdict.acknowledged for verdict in verdicts),
-        "lost": sum(len(verdict.lost) for verdict in verdicts),
-        "doubled": sum(len(verdict.doubled) for verdict in verdicts),
-        "reordered": sum(len(verdict.reordered) for verdict in verdicts),
-        "refused_but_applied": sum(len(verdict.refused_but_applied) for verdict in verdicts),
-        "in_doubt_listed": sum(verdict.in_doubt_listed for verdict in verdicts),
-        "in_doubt_unlisted": sum(len(verdict.in_doubt_unlisted) for verdict in verdicts),
-        "reapplied_idempotent": sum(verdict.reapplied for verdict in verdicts),
-        "kills_by_point": [run.by_point for run, _ in runs],
-        "seconds": round(seconds, 1),
-    }
 
 
 async def execute(plan: Plan, restarts: Restarts | None = None) -> tuple[Run, Verdict]:
@@ -249,73 +273,3 @@ async def execute(plan: Plan, restarts: Restarts | None = None) -> tuple[Run, Ve
         return run, await run.run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _with_server(plan: Plan, make: type[Server]) -> tuple[tuple[Run, Verdict], int]:
-    """Run over a new database server. Returns also the number of its restarts."""
-    if (why := make.missing()) is not None:
-        raise SystemExit(why)
-    server = make()
-    try:
-        restarts = Restarts(server, _RESTART_EVERY, plan.seed)
-        plan = dataclasses.replace(plan, connection=server.url)
-        return asyncio.run(execute(plan, restarts)), restarts.count
-    finally:
-        server.destroy()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tests/crash", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="minimum number of kill -9")
-    parser.add_argument("--writes", type=int, default=5000, help="minimum number of writes")
-    parser.add_argument(
-        "--seed", type=int, default=int(time.time()), help="for the random generators"
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--connection", help="SQLAlchemy URL instead of SQLite")
-    where.add_argument(
-        "--server", choices=sorted(_SERVERS), help="start a database server and restart it"
-    )
-    where.add_argument(
-        "--power-cuts", type=int, metavar="N",
-        help="instead of kills: cut the power of an ext4 in a loop file; needs root",
-    )  # fmt: skip
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run twice: a guest that honours keys, and one that does not. Returns 0 without a fault."""
-    options = _parser().parse_args(argv)
-    began = time.monotonic()
-    runs, restarts = [], 0
-    kills = options.power_cuts or options.kills
-    for keys in (True, False):
-        plan = Plan(
-            kills=(kills + 1) // 2,
-            writes=(options.writes + 1) // 2,
-            honours_keys=keys,
-            seed=options.seed + keys,
-            connection=options.connection,
-            power=options.power_cuts is not None,
-        )
-        if options.server:
-            run, count = _with_server(plan, _SERVERS[options.server])
-            restarts += count
-        else:
-            run = asyncio.run(execute(plan))
-        runs.append(run)
-    figures = outcome(runs, time.monotonic() - began) | {"seed": options.seed}
-    if options.power_cuts:
-        figures["power_cuts"] = figures.pop("kills")
-    if options.server:
-        figures |= {"database": options.server, "database_restarts": restarts}
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
-    for _, verdict in runs:
-        for fault in _FAULTS:
-            if getattr(verdict, fault):
-                print(f"{fault}: {getattr(verdict, fault)[:20]}", file=sys.stderr)
-    return 1 if any(figures[fault] for fault in _FAULTS) else 0
