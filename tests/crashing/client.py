@@ -15,7 +15,7 @@ from tests.functional.engine.servers import read_body, read_head
 PAGES: Final = 8  # URLs that all clients use
 _READS: Final = 0.35  # share of the requests to the edge
 _THINK: Final = 0.1  # seconds at most between two requests to the edge
-_SLOW_BODY: Final = 0.05  # share of the writes whose body comes in two parts
+_SLOW_BODY: Final = 0.15  # share of the writes whose body comes in two parts
 _PROBLEM: Final = "application/problem+json"  # the type of the journal's own responses
 _BROKEN = (ConnectionError, asyncio.IncompleteReadError, EOFError, ValueError)
 

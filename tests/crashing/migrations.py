@@ -16,13 +16,14 @@ Send = Callable[[tuple[Any, ...]], None]
 async def migrate_alone(draw: random.Random, guest: Guest, send: Send) -> None:
     """Pause and resume the guest, at the same port or the other one."""
     port = draw.choice(guest.ports)
+    guest.resume()
     send(("send", port))
     while True:
         await asyncio.sleep(draw.random() * 0.1)
-        guest.running.clear()
+        guest.pause()
         send(("hold",))
         await asyncio.sleep(draw.random() * 0.05)
-        guest.running.set()
+        guest.resume()
         if draw.random() < 0.7:  # else a rollback: the guest stays at the source
             port = draw.choice(guest.ports)
         send(("send", port))
@@ -36,6 +37,7 @@ async def migrate(
 
     The migration in which the last process was killed ends first.
     """
+    guest.resume()
     send(("complete",))
     while True:
         send(("idle",))
@@ -45,10 +47,10 @@ async def migrate(
             send(("begin", f"req-{uuid.UUID(int=draw.getrandbits(128))}"))
             await asyncio.sleep(draw.random() * 0.2)
         for _ in range(draw.choice((1, 1, 2))):
-            guest.running.clear()
+            guest.pause()
             send(("pause",) if draw.random() < 0.8 else ("pause", "silent"))
             await asyncio.sleep(draw.random() * 0.2)
-            guest.running.set()
+            guest.resume()
             send(("resume", draw.choice(("resumed", "resumed", "switchover_failed"))))
             await asyncio.sleep(draw.random() * 0.1)
         send(("complete",))

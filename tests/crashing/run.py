@@ -29,10 +29,10 @@ from tests.crashing.verdict import Evidence, verdict_of
 from tests.crashing.volume import Volume
 
 _TIMEOUT: Final = 60.0  # seconds for a start or a drain
-_RESUME_DELAY: Final = GRACE + 0.1  # seconds
+_RESUME_DELAY: Final = GRACE + 0.3  # seconds; the agent may hear late of a pause
 _CHECK_EVERY: Final = 20  # power cuts between two checks of the whole file system
 _LONGEST: Final = 5.0  # seconds until a process is killed in any case
-_LIVES: Final = 2.0  # seconds at most of a process behind an edge, where writes go on without it
+_LIVES: Final = 2.5  # seconds at most of a process behind an edge, where writes go on without it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +70,13 @@ class Run:
         self._front: Front | None = None
         self._clients: list[Client] = []
         self._options: child.Options | None = None
-        self.kills = 0
+        self._killed_at: list[float] = []  # monotonic time
         self.by_point: dict[str, int] = {}
+
+    @property
+    def kills(self) -> int:
+        """Number of processes that were killed."""
+        return len(self._killed_at)
 
     async def run(self) -> Verdict:
         """Kill until the plan is complete, then drain and judge."""
@@ -157,7 +162,7 @@ class Run:
     async def _drain(self, load: list[asyncio.Task[None]]) -> None:
         """Let the last process bring all writes to their end."""
         process, pipe = await self._begin([])
-        self._guest.running.set()
+        self._guest.resume()
         commands = ("complete",) if self._plan.edge else ("send", self._guest.ports[0])
         pipe.send(commands)
         for _ in range(2):
@@ -186,7 +191,8 @@ class Run:
     async def judge(self) -> Verdict:
         """Judge all that has happened until now. Only between two loads."""
         assert self._options is not None
-        evidence = Evidence(self._clients, self._guest, Path(self._options.notes), self._outcomes)
+        notes = Path(self._options.notes)
+        evidence = Evidence(self._clients, self._guest, notes, self._outcomes, self._killed_at)
         return verdict_of(evidence, self._plan.connection, self._directory)
 
     def _written(self) -> int:
@@ -196,11 +202,8 @@ class Run:
     async def _begin(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
         async with self._restarts.available if self._restarts else contextlib.nullcontext():
             process, pipe = self._start(armed)
-            if not armed:
+            with contextlib.suppress(EOFError) if armed else contextlib.nullcontext():
                 await self._receive(pipe, process)
-            elif self._restarts is not None or self._plan.edge:  # ready, or killed before
-                with contextlib.suppress(EOFError):
-                    await self._receive(pipe, process)
             return process, pipe
 
     def _start(self, armed: list[str]) -> tuple[BaseProcess, Connection]:
@@ -230,13 +233,14 @@ class Run:
         if self._volume is not None:
             self._volume.cut_power()
         await asyncio.to_thread(process.join)
+        self._killed_at.append(time.monotonic())
         if self._volume is not None:
             await asyncio.to_thread(self._restore, self._volume)
         migrating.cancel()
         await asyncio.gather(migrating, return_exceptions=True)
-        self._guest.running.set()
+        if self._random.random() < 0.5:  # it stays as it is until the next process is ready
+            self._guest.pause()
         pipe.close()
-        self.kills += 1
         self.by_point[point or "random"] = self.by_point.get(point or "random", 0) + 1
 
     async def _migrate(self, pipe: Connection, process: BaseProcess) -> None:

@@ -30,6 +30,7 @@ class Evidence:
     guest: Guest
     notes: Path
     outcomes: dict[str, str]  # id → what its status URL told at the end
+    killed_at: Sequence[float]  # monotonic times
 
 
 def verdict_of(evidence: Evidence, connection: str | None, directory: Path) -> Verdict:
@@ -52,7 +53,7 @@ def verdict_of(evidence: Evidence, connection: str | None, directory: Path) -> V
     return dataclasses.replace(
         verdict,
         acknowledged=sum(write.acknowledged_at is not None for write in sent.values()),
-        overtaken=tuple(_overtaken(guest, notes, sent, listed)),
+        overtaken=tuple(_overtaken(evidence, notes, sent, listed)),
         old_reads=tuple(old_reads(reads, ordered, guest.applied, listed)),
         crossed=tuple(one for client in evidence.clients for one in client.crossed),
         never_sent=tuple(sorted(_in_state(WriteState.ACCEPTED, connection, directory))),
@@ -68,23 +69,32 @@ def _concurrent(first: Applied, other: Applied, sent: Sent) -> bool:
     return other.direct and not first.direct and sent.sent_at < first.received_at
 
 
-def _overtaken(guest: Guest, notes: Notes, sent: dict[str, Sent], listed: set[str]) -> list[str]:
+def _overtaken(
+    evidence: Evidence, notes: Notes, sent: dict[str, Sent], listed: set[str]
+) -> list[str]:
+    """Return the journalled writes whose first application is in another order than accepted.
+
+    What is in doubt has an order only where the agent has crashed in between: the next one waits
+    until the guest is done with it.
+    """
+    guest = evidence.guest
     entries = {entry.id: entry for entry in reversed(guest.log)}
     slow = [e for e in entries.values() if e.applied_at - e.received_at >= _SLOW]
 
     def may_pass(later: Place, earlier: Place) -> bool:
         other, write = sent[later[0]], sent[earlier[0]]
+        began, at = entries[write.id].received_at, entries[other.id].received_at
+        if write.id in listed:
+            return not any(began < killed < at for killed in evidence.killed_at)
         tied = other.url == write.url and not {other.method, write.method}.isdisjoint(IDEMPOTENT)
         if other.client == write.client or tied:
             return False
-        at = entries[other.id].received_at
         return any(e.received_at + _SLOW <= at <= e.applied_at for e in slow)
 
     log = [
         (entry.id, notes.positions[entry.id])
         for entry in guest.log
         if not entries[entry.id].direct and entry.id in notes.positions
-        if entry.id not in listed
     ]
     return overtaken(log, may_pass)
 
