@@ -86,6 +86,13 @@ class Journal:
                 why = cause_of(exc)
                 raise JournalError(f"cannot open the journal in {self.state_dir}: {why}") from exc
             raise
+        if recovered.waiting:
+            LOG.info(
+                "Found %d writes without a response; %d of them may have been sent and are sent "
+                "again",
+                recovered.waiting,
+                len(recovered.resent),
+            )
         loop = asyncio.get_running_loop()
 
         def on_lost() -> None:

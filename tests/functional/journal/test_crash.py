@@ -15,12 +15,10 @@ from tests.functional.replay.path import conf_for
 
 
 class CrashTest(unittest.TestCase):
-    def verdict(self, *, honours_keys: bool) -> Verdict:
-        plan = Plan(kills=12, writes=200, honours_keys=honours_keys, seed=int(time.time()))
+    def verdict(self, *, honours_keys: bool, edge: bool = False) -> Verdict:
+        plan = Plan(12, 200, honours_keys=honours_keys, seed=int(time.time()), edge=edge)
         _, verdict = asyncio.run(execute(plan))
-        wrong = (verdict.lost, verdict.doubled, verdict.reordered, verdict.refused_but_applied,
-                 verdict.in_doubt_unlisted)  # fmt: skip
-        self.assertEqual(((), (), (), (), ()), wrong, f"seed {plan.seed}")
+        self.assertEqual({}, verdict.faults, f"seed {plan.seed}")
         self.assertGreater(verdict.acknowledged, 20)
         return verdict
 
@@ -29,6 +27,13 @@ class CrashTest(unittest.TestCase):
 
     def test_keys_are_not_honoured(self) -> None:
         self.verdict(honours_keys=False)
+
+    def test_behind_an_edge(self) -> None:
+        for honours_keys in (True, False):
+            with self.subTest(honours_keys=honours_keys):
+                verdict = self.verdict(honours_keys=honours_keys, edge=True)
+                self.assertGreater(verdict.reads, 20)
+                self.assertGreater(verdict.handovers, 2)
 
 
 class OneAgentTest(unittest.IsolatedAsyncioTestCase):

@@ -62,6 +62,16 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual(("w0",), self.judge(sent, applied, keys=True).doubled)
         self.assertEqual(("w0",), self.judge(sent, ["w0", "w1", "w0"]).doubled)
 
+    def test_a_write_that_was_in_flight_beside_both_applications_changes_nothing(self) -> None:
+        sent = [Sent("a", "x", "PUT", 0, url="/p"), Sent("b", "y", "PUT", 0, url="/p")]
+        applied = ["a", "b", "a"]
+        for concurrent, doubled in ((True, ()), (False, ("a",))):
+            verdict = judge(
+                sent, {"a", "b"}, applied, set(),
+                honours_keys=False, concurrent=lambda *_names, found=concurrent: found,
+            )  # fmt: skip
+            self.assertEqual(doubled, verdict.doubled)
+
     @given(st.integers(2, 20), st.data())
     def test_planted_reordering(self, count: int, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, count - 2))

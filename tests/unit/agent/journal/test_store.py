@@ -134,8 +134,10 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         self.journal.log_sent(write(1, "PUT"))
         for _crash in range(2):
             await self.journal.close()
-            await self.opened()
+            with self.assertLogs(store.LOG, "INFO") as logs:
+                await self.opened()
             self.assertEqual((("shop/1",), 2), (self.recovered.resent, self.recovered.waiting))
+            self.assertIn("Found 2 writes without a response; 1 of them", logs.output[-1])
             self.assertTrue(self.recovered.may_be_in_flight("shop"))
 
     async def test_orphaned_spool_files_are_deleted_at_the_start(self) -> None:
