@@ -24,7 +24,7 @@ from tests.functional.replay.path import conf_for, service
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the processes of a run have in common."""
+    """The options that the processes of a run have in common."""
 
     directory: str
     notes: str
@@ -35,7 +35,7 @@ class Options:
 
 
 class Served(Protocol):
-    """What the process runs."""
+    """The part of the agent that the process runs."""
 
     writes: Writes
 

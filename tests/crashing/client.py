@@ -114,6 +114,10 @@ class Client:
             while not await self._try(write) and self._keyed and not stop.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
+    def close(self) -> None:
+        """Break the connection."""
+        self._wire.drop()
+
     # --- reads
 
     async def _read(self) -> None:

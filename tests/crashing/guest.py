@@ -15,7 +15,7 @@ GRACE: Final = 0.4
 """Seconds for which a worker may go on with requests whose connection has ended. The time of a
 pause does not count."""
 
-_QUICK: Final = 0.6  # share of the requests that get their response at once
+_QUICK: Final = 0.6  # share of the requests with an immediate response
 _LATENCY: Final = 0.008  # seconds at most, of the others
 # Shares of the writes.
 _DIES: Final = 0.01  # the worker dies, before or after it has applied the write
@@ -246,7 +246,7 @@ class _Connection(asyncio.Protocol):
             transport.write(b"HTTP/1.1 200 OK\r\n" + response)
 
     def _end(self) -> None:
-        """Close the connection. What follows on it is not applied."""
+        """Close the connection. No later request on it is applied."""
         assert self._transport is not None
         self._dead = True
         self._requests.clear()

@@ -35,7 +35,7 @@ def observe(journal: Journal, notes: Path) -> None:
 
 
 class Notes:
-    """What the processes of a run have noted."""
+    """The notes of all processes of a run."""
 
     def __init__(self, path: Path) -> None:
         """Read the file, which need not exist."""

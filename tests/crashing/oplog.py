@@ -67,7 +67,7 @@ class Verdict:
 
     @property
     def faults(self) -> dict[str, tuple[str, ...]]:
-        """What went wrong, by the name of the field."""
+        """The ids of all that went wrong, by the name of the field."""
         return {name: found for name in FAULTS if (found := getattr(self, name))}
 
 
@@ -85,8 +85,8 @@ def judge(
 
     ``received``: ids that reached the guest. ``applied``: ids in the order of application.
     ``listed``: ids in doubt. ``accepted``: ids that the journal has called durable, whether or not
-    their clients were told. ``concurrent``: whether the second write, which the guest has applied
-    between two applications of the first one, was in flight beside it from the beginning.
+    their clients got a response. ``concurrent``: whether the second write, which the guest has
+    applied between two applications of the first one, was in flight beside it from the beginning.
     """
     writes = {write.id: write for write in sent}
     done = set(applied)

@@ -99,6 +99,8 @@ class Run:
                 await self._front.start(honours_keys=self._plan.honours_keys)
             self._options = self._options_for_children()
             self._clients = [self._client(number) for number in range(self._plan.clients)]
+            for client in self._clients:
+                stack.callback(client.close)
             yield
 
     def _options_for_children(self) -> child.Options:

@@ -24,7 +24,7 @@ _SLOW: Final = 0.5  # seconds; behind a response that takes longer, writes witho
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What is known besides the journal."""
+    """The logs besides the journal."""
 
     clients: Sequence[Client]
     guest: Guest
@@ -39,7 +39,7 @@ def verdict_of(evidence: Evidence, connection: str | None, directory: Path) -> V
     guest, notes = evidence.guest, Notes(evidence.notes)
     listed = _in_state(WriteState.IN_DOUBT, connection, directory)
     firsts = {entry.id: entry for entry in reversed(guest.log)}
-    # What is in doubt has no order: the operator decides.
+    # A write in doubt has no order: the operator decides.
     ordered = [
         dataclasses.replace(write, acknowledged_at=None) if write.id in listed else write
         for write in sent.values()
@@ -74,7 +74,7 @@ def _overtaken(
 ) -> list[str]:
     """Return the journalled writes whose first application is in another order than accepted.
 
-    What is in doubt has an order only where the agent has crashed in between: the next one waits
+    A write in doubt has an order only where the agent has crashed in between: the next one waits
     until the guest is done with it.
     """
     guest = evidence.guest

@@ -58,7 +58,7 @@ def engine_for(conf: cfg.ConfigOpts, where: Where, intake_socket: str) -> Haprox
 
 
 class JournalPort(Writes):
-    """A write path that uses a port of the guest's of its own: the guest tells the two apart."""
+    """A write path that uses another port of the guest than the edge does."""
 
     port: int
 
@@ -68,7 +68,7 @@ class JournalPort(Writes):
 
 
 class Probe:
-    """A prober that is told whether the guest runs: on the loopback, nothing is ever silent."""
+    """A prober that gets the pauses from the run: on the loopback, nothing is ever silent."""
 
     def __init__(self) -> None:
         self.running = asyncio.Event()
