@@ -228,6 +228,8 @@ class Run:
         process, pipe = await self._begin(armed)
         migrating = asyncio.create_task(self._migrate(pipe, process))
         await self._wait(process, (self.kills + 1) * share)
+        if self._random.random() < 0.5:  # then some writes are in flight
+            self._guest.pause()
         await asyncio.sleep(self._random.random() * 0.05)
         if process.is_alive():
             process.kill()
