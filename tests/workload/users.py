@@ -17,6 +17,7 @@ PAGES = 24  # pages that all users of a service share
 _METHODS = ("PUT", "PUT", "POST", "POST", "POST", "PATCH", "DELETE", "MOVE")
 _LEAVES_WITHIN = 0.15  # seconds for which a client waits that leaves before the response
 _KEYED_TRIES = 12
+_NEED_BODY = frozenset({"chunked", "slow", "leave-body", "expect"})
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,7 +119,7 @@ class Writer:
         draw = self._random
         kinds = ["plain", "chunked", "slow", "leave-body", "leave", "expect", "old", "absolute"]
         kind = draw.choices(kinds, [70, 8, 5, 3, 4, 5, 5, 2])[0]
-        if kind in self._without or (not body and kind in {"chunked", "slow", "leave-body"}):
+        if kind in self._without or (not body and kind in _NEED_BODY):
             kind = "plain"
         if kind == "slow":
             pause = draw.choice((0.02, 0.05, 0.3))
