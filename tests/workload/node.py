@@ -29,7 +29,7 @@ from nova_cachemig.conf import setup
 from nova_cachemig.rpc.agent import AgentClient
 from tests.functional.drain.rig import ROOT
 from tests.functional.rpc.broker import Broker
-from tests.workload.judge import HELD_AT_MOST
+from tests.workload.freshness import HELD_AT_MOST
 
 _DECIDED_BY_OPERATOR = ("in_doubt", "damaged", "resend")
 _CONF = """

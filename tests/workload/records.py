@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Outcome(enum.StrEnum):
@@ -97,6 +97,36 @@ class GuestLog:
     applied: list[Reception]
     starts: list[float]
     early: set[str]  # writes to which the guest has responded before it had their body
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """``quarantined``: ids that are listed for the operator. Intervals: ``(from, to)``.
+
+    ``agent_away``: the agent was killed or restarted. ``guest_away``: the guest's process was dead.
+    """
+
+    writes: Sequence[Write]
+    reads: Sequence[Read]
+    guest: GuestLog
+    quarantined: frozenset[str]
+    honours_keys: bool
+    agent_away: Sequence[tuple[float, float]] = ()
+    guest_away: Sequence[tuple[float, float]] = ()
+
+    def agent_was_away(self, since: float, until: float) -> bool:
+        """Whether the agent was away at some instant between."""
+        return any(low <= until and high >= since for low, high in self.agent_away)
+
+
+def story(write: Write) -> str:
+    """Return a write as a sentence."""
+    tries = ", ".join(
+        f"{one.manner} {one.outcome} {one.status or ''} {one.sent_at:.3f}-{one.done_at:.3f} "
+        f"{one.detail[:160]}"
+        for one in write.tries
+    )
+    return f"{write.method} {write.url} of {write.service}: {tries}; status URL says {write.state}"
 
 
 def parse(lines: Iterable[str]) -> GuestLog:

@@ -17,11 +17,12 @@ from typing import Any
 
 from tests.functional.rpc.broker import free_port
 from tests.workload.client import HttpClient
+from tests.workload.freshness import Freshness
 from tests.workload.instance import PORT, Instance
-from tests.workload.judge import FAULTS, Facts, Judge
+from tests.workload.judge import FAULTS, Judge
 from tests.workload.migrations import Migrations
 from tests.workload.node import Node
-from tests.workload.records import parse
+from tests.workload.records import Facts, parse
 from tests.workload.users import Log, Profile, Reader, Writer, follow, read
 
 _DRAIN = 90.0  # seconds within which all accepted writes must have an outcome
@@ -86,6 +87,7 @@ class Run:
             f"[journal]\nparallel = {(1, 1, 4)[plan.seed % 3]}\n{plan.extra}",
         )
         self._endless: list[str] = []
+        self._unacknowledged: list[str] = []
         self._migrations: list[Migrations] = []
         self.seconds = 0.0
 
@@ -215,6 +217,7 @@ class Run:
             for fault, found in Judge(facts).verdict().items():
                 verdict[fault] += found
             verdict["crossed"] += service.log.crossed
+            self._unacknowledged += list(Freshness(facts).unacknowledged())
         if self.node.waiting():
             verdict["unresolved"].append(f"{self.node.waiting()} writes wait at the end")
         verdict["endless"] = self._endless
@@ -232,6 +235,7 @@ class Run:
             "writes": self._written(),
             "reads": sum(len(service.log.reads) for service in self._services),
             **{fault: len(found) for fault, found in verdict.items()},
+            "reads_older_than_unacknowledged_writes": len(self._unacknowledged),
             "agent_mib": memory,
             "agent_away": len(self.node.away),
             "migrations": dict(migrations.most_common()),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import unittest
 
-from tests.workload.judge import Facts, Judge
-from tests.workload.records import GuestLog, Outcome, Read, Reception, Try, Write
+from tests.workload.judge import Judge
+from tests.workload.records import Facts, GuestLog, Outcome, Read, Reception, Try, Write
 
 
 def tried(
