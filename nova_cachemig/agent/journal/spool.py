@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from nova_cachemig.agent.journal import frames
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
@@ -19,13 +19,16 @@ _ENCRYPTED = ".enc"  # suffix of encrypted files; a record is bound to the name
 
 
 class SpoolFile:
-    """A body that is being written. All methods block: call them in a thread."""
+    """A body that is being written. All methods block: call them in a thread.
+
+    The file is open during a call only: thousands of clients may pause in their uploads.
+    """
 
     def __init__(self, directory: Path, cipher: Cipher = CLEAR) -> None:
         self.name = uuid.uuid4().hex + (_ENCRYPTED if cipher.key_id is not None else "")
         self._encryptor: frames.Encryptor | None = None
         self._path = directory / self.name
-        self._file: BinaryIO = self._path.open("xb", buffering=0)
+        self._path.open("xb").close()
         self._digest = hashlib.blake2b(digest_size=16)
         self._length = 0
         if cipher.key_id is not None:
@@ -33,28 +36,23 @@ class SpoolFile:
 
     def write(self, data: bytes) -> None:
         """Append. Raises OSError, e.g. if the disk is full."""
-        for part in [data] if self._encryptor is None else self._encryptor.add(data):
-            self._write_all(part)
+        with self._path.open("ab", buffering=0) as file:
+            for part in [data] if self._encryptor is None else self._encryptor.add(data):
+                _write_all(file, part)
         self._digest.update(data)
         self._length += len(data)
 
-    def _write_all(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
-
     def seal(self) -> Body:
         """Sync the file and its directory. The body is durable when this returns."""
-        if self._encryptor is not None:
-            self._write_all(self._encryptor.end())
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._path.open("ab", buffering=0) as file:
+            if self._encryptor is not None:
+                _write_all(file, self._encryptor.end())
+            os.fsync(file.fileno())
         sync_directory(self._path.parent)
         return Body(spool=self.name, length=self._length, digest=self._digest.digest())
 
     def delete(self) -> None:
-        """Close and delete the file: the write was not accepted."""
-        self._file.close()
+        """Delete the file: the write was not accepted."""
         self._path.unlink(missing_ok=True)
 
 
@@ -128,6 +126,12 @@ class Spool:
         for path in orphans:
             path.unlink(missing_ok=True)
         return len(orphans)
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def sync_directory(directory: Path) -> None:
