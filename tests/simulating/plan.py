@@ -40,6 +40,8 @@ class Plan:
     disconnects: float
     deadline: float  # seconds of a replay after which it is abandoned
     operator: float  # share of quarantined writes that are sent again
+    rest: float = 0.1  # most seconds between two migrations
+    lives: tuple[int, ...] = (2, 10, 40, 200)  # mean numbers of the agent's actions until a crash
 
 
 def _some(rng: Random, share: float, value: float) -> float:
@@ -100,6 +102,8 @@ def plan(seed: int) -> Plan:
     )
     if seed % 10 == 3:
         _late_writes(made)
+    elif seed % 10 == 5:
+        _second_crashes(made)
     elif seed % 10 == 7:
         _outages(made)
     return made
@@ -108,10 +112,20 @@ def plan(seed: int) -> Plan:
 def _late_writes(made: Plan) -> None:
     """Make uploads outlast the drain, and connections break, on one page."""
     made.slow_body, made.cuts, made.shared, made.pages = 0.4, 0.3, 0.95, 1
-    made.crashes, made.deadline, made.power = False, 1e9, 0.0
+    made.crashes, made.deadline, made.power, made.rest = False, 1e9, 0.0, 1.5
     for name in SERVICES:
         made.honours_keys[name], made.limits[name].arrivals_patience = False, 0.05
         made.limits[name].resend_pause = 0.3
+
+
+def _second_crashes(made: Plan) -> None:
+    """Let the guest take long, so that it still processes a write when the agent dies again."""
+    made.crashes, made.power, made.slow, made.shared, made.pages = True, 0.0, 0.3, 0.95, 1
+    made.cuts = made.db_down = made.dies = made.poison = 0.0
+    made.lives = (3, 30)
+    for name in SERVICES:
+        made.honours_keys[name], made.closes[name] = False, 0.0
+        made.limits[name].parallel = 1
 
 
 def _outages(made: Plan) -> None:

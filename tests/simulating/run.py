@@ -78,9 +78,10 @@ def _all(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "seeds": options.seeds,
         "writes": writes,
-        "failures": [{"seed": seed, "faults": faults} for seed, faults in failed],
+        "failures": len(failed),
         "writes_per_s": round(writes / seconds),
         "planted": planted,
+        "failed": [{"seed": seed, "faults": faults} for seed, faults in failed],
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -94,9 +95,9 @@ def main(argv: list[str] | None = None) -> int:
     figures = _all(options)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    shown = figures | {"failures": len(figures["failures"])}
+    shown = {name: value for name, value in figures.items() if name != "failed"}
     print(json.dumps(shown, indent=2))
-    for failure in figures["failures"][:3]:
+    for failure in figures["failed"][:3]:
         _print_trace(failure["seed"])
     missed = [name for name, seeds in figures["planted"].items() if seeds is None]
     if missed:

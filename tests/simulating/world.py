@@ -6,10 +6,11 @@ import dataclasses
 
 from nova_cachemig.model.write import WriteState as S
 from nova_cachemig.replay.state import Phase
-from tests.simulating.agent import Agent, Service, entry_of
+from tests.simulating.agent import Agent, Service
 from tests.simulating.client import Client
 from tests.simulating.disk import Disk
 from tests.simulating.edge import Edge, Way
+from tests.simulating.entries import entry_of
 from tests.simulating.guest import Guest
 from tests.simulating.history import History
 from tests.simulating.loop import Loop
@@ -113,7 +114,7 @@ class World:
         agent.on_death = self._died
         agent.faults = self.faults
         if self.faults and self.plan.crashes:
-            mean = loop.rng.choice((2, 10, 40, 200))
+            mean = loop.rng.choice(self.plan.lives)
             agent.steps_left = int(loop.rng.expovariate(1 / mean)) + 1
         loop.note("agent: starts")
         for name, service in agent.services.items():
@@ -209,7 +210,8 @@ class Migration:
 
     def _again(self) -> None:
         if not self._finishing:
-            self._loop.later(0.005 + 0.1 * self._loop.random() ** 2, self._pause)
+            rest = self._world.plan.rest * self._loop.random() ** 2
+            self._loop.later(0.005 + rest, self._pause)
 
     def _pause(self) -> None:
         if self._finishing or self._guest.paused:
