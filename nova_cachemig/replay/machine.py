@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heappop
 from typing import Any
 
-from nova_cachemig.replay import acceptance, connections, outcomes, phases, sending
-from nova_cachemig.replay.actions import Abandon, Action
+from nova_cachemig.replay import acceptance, connections, outcomes, phases, sending, timers
+from nova_cachemig.replay.actions import Action
 from nova_cachemig.replay.entry import Entry, Token
 from nova_cachemig.replay.state import INFINITE, State, Timer
 
@@ -292,30 +291,6 @@ class Machine:
 
     def tick(self, now: float) -> Actions:
         """Do what is due."""
-        s = self.state
-        while s.timers and s.timers[0][0] <= now:
-            _, _, timer, what = heappop(s.timers)
-            self._ring(timer, what, now)
-        acceptance.expire(s, now)
+        timers.ring(self.state, now)
+        acceptance.expire(self.state, now)
         return self._go_on(now)
-
-    def _ring(self, timer: Timer, what: Any, now: float) -> None:
-        s = self.state
-        if timer is Timer.RETRY:
-            outcomes.retry(s, what)
-        elif timer is Timer.WATCH:
-            outcomes.watch(s, now)
-        elif timer is Timer.RESUME:
-            phases.resume(s, what, now)
-        elif timer is Timer.KEEP:
-            acceptance.kept(s, what)
-        elif timer is Timer.HURRY:
-            acceptance.depart(s, what, now)
-        elif timer is Timer.MOVE:
-            acceptance.move_again(s, what)
-        elif timer is Timer.LOAD:
-            s.loading = False
-        elif timer is Timer.ABANDON and s.abandoning:
-            s.out.append(Abandon(s.abandoned_through, phases.ABANDONED, s.abandoned_sent))
-        elif timer in {Timer.RECORD, Timer.QUARANTINE}:
-            outcomes.again(s, timer, what)

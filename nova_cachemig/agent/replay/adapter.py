@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
-from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Final
 
 from oslo_config import cfg
 
@@ -16,46 +14,23 @@ from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.journal.upload import MemoryBudget
 from nova_cachemig.agent.ports import ComponentError, WriteCounts
 from nova_cachemig.agent.replay.bodies import ResponseBodies
-from nova_cachemig.agent.replay.connection import End
-from nova_cachemig.agent.replay.entries import Request, entry_of, limits
+from nova_cachemig.agent.replay.entries import Request, entry_of, limits, state_of
+from nova_cachemig.agent.replay.guest_steps import GuestSteps
+from nova_cachemig.agent.replay.journal_steps import JournalSteps
 from nova_cachemig.agent.replay.links import Links
 from nova_cachemig.agent.replay.performer import Performer
-from nova_cachemig.agent.replay.steps import JournalSteps
+from nova_cachemig.agent.replay.read_steps import Reads, ReadSteps
 from nova_cachemig.model.service import Service, Target
-from nova_cachemig.model.write import AcceptedWrite, GuestResponse
+from nova_cachemig.model.write import AcceptedWrite
 from nova_cachemig.replay import actions as act
 from nova_cachemig.replay import phases
 from nova_cachemig.replay.entry import Entry
 from nova_cachemig.replay.machine import Machine
-from nova_cachemig.replay.state import Phase, State
+from nova_cachemig.replay.state import Phase
 
 LOG = logging.getLogger(__name__)
 
 _MEMORY: Final = 16 << 20  # bytes of responses' bodies in memory, of one service
-
-
-class Reads(Protocol):
-    """The reads that must follow a write (``agent/intake``)."""
-
-    def hold(
-        self, name: object, host: str, url: str, client: str, then: Callable[[], None]
-    ) -> None:
-        """Hold them, under a name. Call ``then`` when the edge does."""
-
-    def rename(self, name: object, position: int) -> None:
-        """The write has a position, which is its name from now on."""
-
-    def release(
-        self,
-        position: object,
-        write: AcceptedWrite | None,
-        response: GuestResponse | None,
-        then: Callable[[], None],
-    ) -> None:
-        """The write has ended: release them, and call ``then``. ``write``: None if unreadable."""
-
-    def keep_only(self, wanted: Callable[[object], bool]) -> None:
-        """Release all reads but those of the writes with these names."""
 
 
 class ServiceReplay:
@@ -83,57 +58,31 @@ class ServiceReplay:
         the responses of all services.
         """
         self.service = service
-        self._journal = journal
-        self._reads = reads
         self._loop = asyncio.get_running_loop()
-        newest = state.next - 1 if state.waiting else 0
+        self._released: asyncio.Future[bool] | None = None
         self.machine = Machine(
-            State(
+            state_of(
+                state,
                 limits(conf, send_window),
-                next=state.next,
-                send_limit=state.send_limit,
-                serialized_through=state.next - 1,
                 resent_through=resent_through,
                 resume_delay=resume_delay,
-                newest=newest,
-                on_disk=newest > 0,
-                waiting=state.waiting,
-                waiting_bytes=state.waiting_bytes,
-                in_doubt=state.in_doubt,
             )
         )
-        budget = MemoryBudget(_MEMORY, memory)
-        bodies = ResponseBodies(journal.spool, conf.journal.spool_threshold, budget)
-        self._links = Links(conf, journal, bodies, self)
-        self._gate = 0  # the machine's count of its changes
-        self._released: asyncio.Future[bool] | None = None
-        self._performer = Performer(self.machine, service.name, self._on_turn)
+        self._performer = Performer(self.machine, service.name)
         self.perform = self._performer.perform
         self.wait_until = self._performer.wait_until
+        ReadSteps(self._performer, reads)
         self._steps = JournalSteps(self._performer, journal, lambda: self.service)
+        self.guest = GuestSteps(self._performer, journal)
+        budget = MemoryBudget(_MEMORY, memory)
+        bodies = ResponseBodies(journal.spool, conf.journal.spool_threshold, budget)
+        self.guest.links = Links(conf, journal, bodies, self.guest)
         self._performer.do |= {
-            act.HoldReads: self._hold_reads,
-            act.ReleaseReads: self._release_reads,
-            act.ResetReads: self._reset_reads,
-            act.Connect: lambda a: self._links.connect(a.target),
-            act.StopConnecting: lambda _a: self._links.stop_connecting(),
-            act.Close: self._close,
-            act.Send: self._send,
             act.Tell: self._tell,
             act.Drained: lambda _a: None,  # the waiters look at the machine's state
             act.Released: lambda _a: self._report_release(True),
             act.NotReleased: lambda _a: self._report_release(False),
         }
-
-    def _on_turn(self) -> None:
-        self._links.flush()
-        state = self.machine.state
-        if state.gate != self._gate:
-            self._gate = state.gate
-            if state.gate_open:
-                self._links.retransmit()
-            else:
-                self._links.stop_retransmitting()
 
     def _now(self) -> float:
         return self._loop.time()
@@ -166,113 +115,11 @@ class ServiceReplay:
         self.perform(self.machine.submit(request, entry))
 
     def _tell(self, a: act.Tell) -> None:
-        request = a.token
+        request, a.token = a.token, None  # else the request would refer to itself
         if isinstance(request, Request):
-            a.token = None  # it would refer to itself, and only the garbage collector frees that
-            if not request.told.done():
-                request.told.set_result(a)
-            request.resolve(True)
+            request.tell(a)
 
-    # --- reads
-
-    def _hold_reads(self, a: act.HoldReads) -> None:
-        entry = a.entry
-        host, url = cast(tuple[str, str], entry.page)
-        then = functools.partial(self._reads_held, a.token, entry)
-        self._reads.hold(a.token, host, url, entry.client, then)
-
-    def _reads_held(self, token: Any, entry: Entry) -> None:
-        if self._performer.stopped:
-            return
-        if isinstance(token, Request) and not token.gone and not token.is_connected():
-            token.gone = True
-            self.perform(self.machine.leave(token, self._now()))
-        actions = self.machine.reads_held(token, self._now())
-        if entry.position:
-            self._reads.rename(token, entry.position)
-        self.perform(actions)
-
-    def _release_reads(self, a: act.ReleaseReads) -> None:
-        entry = a.entry
-        write = entry.write if isinstance(entry.write, AcceptedWrite) else None
-        name = entry.position or entry.token
-        then = functools.partial(self._reads_released, entry)
-        self._reads.release(name, write, a.response, then)
-
-    def _reads_released(self, entry: Entry) -> None:
-        if entry.position:
-            self.perform(self.machine.reads_released(entry.position))
-        elif isinstance(entry.token, Request):  # the client left before the write was stored
-            self._tell(act.Tell(entry.token, act.Told.REFUSED, 0, why="The client has left."))
-
-    def _reset_reads(self, _a: act.ResetReads) -> None:
-        """The writes on disk up to a position were abandoned."""
-        s, kept = self.machine.state, set[object]()
-        for pool in (s.holding, s.pending, s.unknown, s.recording, s.quarantining):
-            kept.update(pool)
-
-        def wanted(name: object) -> bool:
-            return name in kept or (isinstance(name, int) and name > s.abandoned_through)
-
-        self._reads.keep_only(wanted)
-
-    # --- the guest
-
-    def _close(self, a: act.Close) -> None:
-        name = a.connection
-        if not isinstance(name, int):
-            return
-        if a.report:
-            self._links.break_off(name, a.why)
-        else:
-            self._links.close(name)
-
-    def _send(self, a: act.Send) -> None:
-        entry, name = a.entry, a.connection
-        if entry.connection is None or entry.connection.id != name or not isinstance(name, int):
-            return  # one before it was not sent
-        try:
-            self._journal.log_sent(entry.write)
-        except OSError as exc:
-            LOG.error("Cannot log the progress, so nothing is sent: %s", exc)
-            self.perform(self.machine.not_logged(name, entry.position, self._now()))
-            return
-        self._links.send(name, entry.write)
-
-    def on_connected(self, name: int, target: Target) -> None:
-        """See :class:`Events`."""
-        self.perform(self.machine.connected(name, target, self._now()))
-
-    def on_part(self, name: int) -> None:
-        """See :class:`Events`."""
-        self.machine.heard(name, self._now())
-
-    def on_response(
-        self, name: int, response: GuestResponse, *, keep_alive: bool, idle_timeout: float | None
-    ) -> None:
-        """See :class:`Events`."""
-        actions = self.machine.response(
-            name, response, self._now(), keep_alive=keep_alive, idle_timeout=idle_timeout
-        )
-        self.perform(actions)
-        if response.body.spool is not None and not any(isinstance(a, act.Record) for a in actions):
-            self._journal.remove_body(response.body)  # it is not the final one
-
-    def on_end(self, name: int, end: End) -> None:
-        """See :class:`Events`."""
-        connection = self.machine.state.connections.get(name)
-        if connection is not None:
-            unsent = len(connection.in_flight) - end.unanswered
-            self.perform(
-                self.machine.lost(
-                    name,
-                    self._now(),
-                    end.why,
-                    unsent=unsent,
-                    processed=end.processed,
-                    blame=end.blame,
-                )
-            )
+    # --- writes of the operator
 
     def resend(self, write: AcceptedWrite) -> None:
         """Send a quarantined write again, as the operator wants: it becomes the newest one."""
@@ -420,5 +267,5 @@ class ServiceReplay:
                 )
         except TimeoutError:
             LOG.warning("%s: stopped without a response to all clients", self.service.name)
-        self._links.close_all()
+        self.guest.links.close_all()
         await self._performer.stop()

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.journal.queries import UnreadableWrite
+from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
 from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite
 from nova_cachemig.replay.actions import Tell
 from nova_cachemig.replay.entry import Entry
-from nova_cachemig.replay.state import Limits
+from nova_cachemig.replay.state import Limits, State
 
 PROMPT_202 = 1.0  # seconds for which a client waits although a 202 is due
 
@@ -35,6 +35,12 @@ class Request:
         if not self.accepted.done():
             self.accepted.set_result(known)
 
+    def tell(self, tell: Tell) -> None:
+        """Set the outcome, unless that was done."""
+        if not self.told.done():
+            self.told.set_result(tell)
+        self.resolve(True)
+
 
 def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
     """Return the machine's limits from the options. ``send_window``: see there."""
@@ -54,6 +60,26 @@ def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
         resend_time=journal.resend_time,
         busy_time=journal.resend_time,
         watch=watch,
+    )
+
+
+def state_of(
+    found: QueueState, bounds: Limits, *, resent_through: int, resume_delay: float
+) -> State:
+    """Return the machine's state at its start, from what the journal has of the service."""
+    newest = found.next - 1 if found.waiting else 0
+    return State(
+        bounds,
+        next=found.next,
+        send_limit=found.send_limit,
+        serialized_through=found.next - 1,
+        resent_through=resent_through,
+        resume_delay=resume_delay,
+        newest=newest,
+        on_disk=newest > 0,
+        waiting=found.waiting,
+        waiting_bytes=found.waiting_bytes,
+        in_doubt=found.in_doubt,
     )
 
 

@@ -21,13 +21,14 @@ Performers = dict[type, Callable[[Any], object]]
 class Performer:
     """Runs one machine. Call it in the event loop's thread."""
 
-    def __init__(self, machine: Machine, name: str, on_turn: Callable[[], None]) -> None:
-        """``on_turn`` is called after each event, when all its actions were performed."""
+    def __init__(self, machine: Machine, name: str) -> None:
+        """``name``: the service's, for the log."""
         self.machine = machine
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called after each event, when all its actions were performed."""
         self.stopped = False
         self.do: Performers = {}
         self._name = name
-        self._on_turn = on_turn
         self._loop = asyncio.get_running_loop()
         self._events: collections.deque[list[act.Action]] = collections.deque()
         self._performing = False
@@ -59,7 +60,7 @@ class Performer:
                         LOG.exception("%s: cannot perform %s", self._name, name)
         finally:
             self._performing = False
-        self._on_turn()
+        self.on_turn()
         self._set_timer()
         if self._waiters:
             self._wake()

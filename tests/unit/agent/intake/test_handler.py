@@ -39,7 +39,7 @@ class Guest:
         self.arrived = asyncio.Event()
 
     def connect(self, target: Any) -> None:
-        asyncio.get_running_loop().call_soon(self.replay.on_connected, 1, target)
+        asyncio.get_running_loop().call_soon(self.replay.guest.on_connected, 1, target)
 
     def send(self, _name: int, write: AcceptedWrite) -> None:
         self.taken.append(write)
@@ -53,7 +53,7 @@ class Guest:
 
     def respond(self, text: bytes) -> None:
         response = GuestResponse(200, (), Body.of(text))
-        self.replay.on_response(1, response, keep_alive=True, idle_timeout=None)
+        self.replay.guest.on_response(1, response, keep_alive=True, idle_timeout=None)
 
     def flush(self) -> None:
         pass
@@ -84,7 +84,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         )
         self.replay.hold()
         self.guest = Guest(self.replay)
-        self.replay._links = cast(Any, self.guest)
+        self.replay.guest.links = cast(Any, self.guest)
         self.intake = ServiceIntake(self.replay, reads, state.secret)
         self.handler = RequestHandler(self.journal, conf, {"shop": self.intake})
 
@@ -262,7 +262,7 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         held = await self.held(request())
         waiting = asyncio.create_task(self.handler.wait_for_response(held))
         await self.take()
-        self.replay.on_end(1, End("the operator's reason", 1))
+        self.replay.guest.on_end(1, End("the operator's reason", 1))
         response = await waiting
         self.assertEqual(502, response.status)
         self.assertNotIn(b"operator", response.body.data)

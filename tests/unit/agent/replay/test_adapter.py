@@ -71,7 +71,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
             self.journal, service(), state, self.conf, self.reads, send_window=16
         )
         self.links = mock.Mock()
-        self.replay._links = cast(Any, self.links)
+        self.replay.guest.links = cast(Any, self.links)
         self.replay.hold()
 
     def submit(self, method: str = "PUT", url: str = "/", client: str = "me") -> Request:
@@ -93,14 +93,14 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         self.replay.send_to(HERE)
         async with asyncio.timeout(5):
             await self.replay.wait_until(lambda: self.links.connect.call_count == number)
-        self.replay.on_connected(number, HERE)
+        self.replay.guest.on_connected(number, HERE)
 
     def sent(self) -> list[int]:
         return [call.args[1].position for call in self.links.send.call_args_list]
 
     def respond(self, status: int = 200) -> None:
         response = GuestResponse(status)
-        self.replay.on_response(1, response, keep_alive=True, idle_timeout=None)
+        self.replay.guest.on_response(1, response, keep_alive=True, idle_timeout=None)
 
     async def told(self, request: Request) -> Told:
         async with asyncio.timeout(5):
@@ -142,7 +142,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         third = self.submit("POST", "/c", "another")
         await self.replay.wait_until(lambda: len(self.sent()) == 3)
         self.assertIs(Told.RESPONSE, await self.told(first))
-        self.replay.on_end(1, End("cut", 1))
+        self.replay.guest.on_end(1, End("cut", 1))
         await self.send(2)
         self.assertEqual([1, 2, 3, 2], self.sent())
         self.assertFalse(second.told.done() or third.told.done())
