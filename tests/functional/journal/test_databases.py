@@ -76,14 +76,41 @@ class MigrationCase:
         self.assertEqual((WriteState.RESPONDED, former.RESPONSE), (found.state, found.response))
 
 
-class SqliteTest(MigrationCase, unittest.TestCase):
+class DeadlineCase:
+    """The deadline of a handover leaves what is not applied to the operator."""
+
+    url: str
+
+    def test_what_waits_at_the_deadline_is_quarantined(self) -> None:
+        asyncio.run(self.giving_up())
+
+    async def giving_up(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            writes = Writes(conf_for(directory, connection=self.url))
+            await writes.start()
+            for name in ("shop", "forum"):
+                await writes.open(service(name, writes=WriteMode.ACCEPT))
+                async with client(writes.intake_socket, name) as http:
+                    for _ in range(3):
+                        self.assertEqual(202, (await http.post("/", content=b"x")).status_code)
+            await writes.give_up("shop")
+            self.assertEqual({"forum": 3}, await writes.unfinished())
+            await writes.stop()
+            writes = Writes(conf_for(directory, connection=self.url))
+            await writes.start()
+            self.assertEqual({"forum": 3}, await writes.unfinished())
+            self.assertEqual(3, (await writes.journal.queue_state("shop")).in_doubt)
+            await writes.stop()
+
+
+class SqliteTest(MigrationCase, DeadlineCase, unittest.TestCase):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.url = f"sqlite:///{directory.name}/journal.sqlite"
 
 
-class ServerCase(MigrationCase):
+class ServerCase(MigrationCase, DeadlineCase):
     """One server for the whole class."""
 
     make: type[Server]

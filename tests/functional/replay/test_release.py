@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import unittest
+from unittest import mock
 
+from nova_cachemig.agent import writes as writes_module
 from nova_cachemig.agent.journal import quarantine
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Route, Service, Target, WriteMode
@@ -46,11 +48,13 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
         await writes.send_to("shop", self.target)
         return writes
 
-    async def arriving(self, writes: Writes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def arriving(
+        self, writes: Writes, head: bytes = HEAD
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The intake has the head of a write and a part of its body."""
         reader, writer = await asyncio.open_unix_connection(writes.intake_socket)
         self.addCleanup(writer.close)
-        writer.write(HEAD + b"he")
+        writer.write(head + b"he")
         async with asyncio.timeout(5):
             while not writes._intakes["shop"].replay.arriving:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
@@ -101,6 +105,29 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(self.service)  # the next migration
         async with client(writes.intake_socket) as http:
             self.assertEqual(202, (await http.post("/b", content=b"x")).status_code)
+
+    async def test_a_late_write_is_not_sent_again_by_the_next_agent(self) -> None:
+        """A write that went to the guest directly may be newer."""
+        self.enterContext(mock.patch.object(writes_module, "_STOP_TIMEOUT", 0.1))
+        for late in (False, True):
+            with self.subTest(late=late):
+                writes = await self.opened()
+                _, writer = await self.arriving(writes, HEAD.replace(b"POST", b"PUT"))
+                if late:
+                    await writes.seal("shop", PATIENCE)
+                self.guest.gate.clear()
+                writer.write(b"re")
+                await reached(writes, "in_flight", 1)
+                await writes.stop()  # without the guest's response
+                writes = await self.started()
+                expected = ({}, 1) if late else ({"shop": 1}, 0)
+                in_doubt = (await writes.journal.queue_state("shop")).in_doubt
+                self.assertEqual(expected, (await writes.unfinished(), in_doubt))
+                self.guest.gate.set()
+                await writes.open(self.service)
+                await writes.send_to("shop", self.target)
+                await writes.drained("shop")
+                await writes.stop()
 
     async def test_a_failed_release_lets_clients_get_a_202_again(self) -> None:
         writes = await self.opened()

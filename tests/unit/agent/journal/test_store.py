@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tempfile
 import unittest
 from typing import Any
@@ -10,8 +11,13 @@ from unittest import mock
 
 import sqlalchemy as sa
 
-from nova_cachemig.agent.journal import store
-from nova_cachemig.agent.journal.errors import JournalError, JournalLocked, NotAccepted
+from nova_cachemig.agent.journal import committer, store
+from nova_cachemig.agent.journal.errors import (
+    AcceptanceUnknown,
+    JournalError,
+    JournalLocked,
+    NotAccepted,
+)
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.queries import POSITION
 from nova_cachemig.agent.journal.store import Journal
@@ -71,6 +77,42 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(NotAccepted):
             await self.accept(write(1))
         self.assertEqual({}, await self.journal.unfinished())
+
+    async def test_an_append_whose_outcome_stays_unknown_is_withdrawn(self) -> None:
+        """Its spool file stays until the row is certainly not there."""
+        await self.opened("synced=fail@2")
+        spooled = self.journal.spool.create().seal()
+        path = self.journal.spool.directory / str(spooled.spool)
+        told: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        there: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        one = write(1, body=spooled)
+        withdrawn = functools.partial(there.set_result, True)
+        with mock.patch.object(committer, "_GIVE_UP_APPENDS", 0.0):
+            self.journal.append(one, None, None, told.set_result, withdrawn)
+            self.assertIsInstance(await told, AcceptanceUnknown)
+            self.assertTrue(await there)
+        self.assertIsNone(await self.journal.find("shop", 1))
+        await self.accept(write(2))
+        await self.journal.close()
+        self.assertFalse(path.exists())
+
+    async def test_abandoned_writes_are_the_operators(self) -> None:
+        await self.opened()
+        for position in (1, 2, 3, 4):
+            await self.accept(write(position, "PUT"))
+        await self.respond(write(1, "PUT"), keep=True)
+        self.journal.log_sent(write(2, "PUT"))
+        await self.wait(self.journal.abandon, "shop", 3, "too late", (2,))
+        states = []
+        for position in (1, 2, 3, 4):
+            found = await self.journal.find("shop", position)
+            assert found is not None
+            states.append(found.state)
+        doubt = WriteState.IN_DOUBT
+        self.assertEqual([WriteState.RESPONDED, doubt, doubt, WriteState.ACCEPTED], states)
+        await self.journal.close()
+        await self.opened()
+        self.assertEqual(((), 1), (self.recovered.resent, self.recovered.waiting))
 
     async def test_responses_are_kept_or_the_write_is_deleted(self) -> None:
         await self.opened()
