@@ -17,6 +17,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf import engine as options
 from nova_cachemig.model.service import Route, Service, Target
 
@@ -108,8 +109,9 @@ async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
     response = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
     (root / "guest.cfg").write_text(GUEST.format(port=guest_port, response=response))
     guest = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(root / "guest.cfg"))
-    intake = await asyncio.start_unix_server(_respond_alive, str(root / "intake.sock"))
-    engine = HaproxyVarnish(conf, intake_socket=str(root / "intake.sock"))
+    intake_socket = str(root / "intake.sock")
+    intake = await asyncio.start_unix_server(_respond_alive, alive_socket(intake_socket))
+    engine = HaproxyVarnish(conf, intake_socket=intake_socket)
     try:
         await _wait_ready(guest_port)
         await engine.start()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nova_cachemig.model.access import AccessRecord
@@ -221,6 +222,14 @@ class Instances(Protocol):
 
     async def instance(self, uuid: str) -> InstanceAddresses:
         """The instance. Raises NovaUnreachableError, or ComponentError for an unknown one."""
+
+
+def alive_socket(intake_socket: str) -> str:
+    """Path of the unix socket on which the edge checks whether the agent works.
+
+    It is beside the socket for writes. Both sides compute it.
+    """
+    return str(Path(intake_socket).with_suffix(".alive"))
 
 
 # --- what the write path uses -----------------------------------------------------------------

@@ -90,7 +90,8 @@ _INTAKE = [
     cfg.StrOpt(
         "intake_socket",
         help="Path of the unix socket (mode 0600) to which the edge sends writes. Unset: "
-        "intake.sock in [agent] state_dir.",
+        "intake.sock in [agent] state_dir. Beside it is a second socket, whose name ends in .alive "
+        "instead. The edge asks there whether the agent works.",
     ),
     cfg.Opt(
         "max_body",

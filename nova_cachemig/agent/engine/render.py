@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.engine import capacity
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
 from nova_cachemig.model.write import STATUS_PREFIX
 
@@ -83,7 +84,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
     return {
         **{key: opts[key] for key in opts},
         "capacity": capacity.for_clients(opts.max_clients, capacity.open_file_limit()),
-        "sockets": {**sockets, "intake": intake_socket},
+        "sockets": {**sockets, "intake": intake_socket, "alive": alive_socket(intake_socket)},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
         "max_head": MAX_HEAD,
@@ -109,7 +110,7 @@ def haproxy(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str, binds: Seque
 
 def varnish(conf: cfg.ConfigOpts, paths: Paths) -> str:
     """Return Varnish's configuration, the same for all services."""
-    return _environment().get_template("cache.vcl.j2").render(_values(conf, paths, ""))
+    return _environment().get_template("cache.vcl.j2").render(_values(conf, paths, "none"))
 
 
 def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:

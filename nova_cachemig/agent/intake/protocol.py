@@ -30,7 +30,7 @@ _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers
 _PARSED: Final = frozenset(
     {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT"}
 )
-_ALIVE: Final = "/alive"  # what the edge asks to learn whether the agent works
+_ALIVE: Final = "/alive"  # the check of an edge that an older agent started
 _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
 

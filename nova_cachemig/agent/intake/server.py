@@ -1,4 +1,4 @@
-"""The listening socket of the intake, and the state that all connections share."""
+"""The listening sockets of the intake, and the state that all connections share."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import asyncio
 import logging
 import os
 import weakref
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
 from nova_cachemig.agent.intake.handler import RequestHandler
+from nova_cachemig.agent.intake.liveness import LivenessProtocol
 from nova_cachemig.agent.intake.protocol import IntakeProtocol
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.spool import Spool
 from nova_cachemig.agent.journal.upload import MemoryBudget, Upload
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
 _BACKLOG = 4096  # unaccepted connections: the edge opens many at the switchover
+_CHECKS = 16  # unaccepted connections of the edge's check, which makes one at a time
 _MEMORY = 64 << 20  # bytes of bodies in memory; above it, they go to the spool immediately
 _SERVICE_MEMORY = 16 << 20  # of one service
 _PATIENCE = 10.0  # seconds without a byte until the rest of a body is no longer reserved
@@ -39,7 +42,8 @@ class IntakeServer:
         self._body_timeout: float = conf.journal.body_timeout
         self._spool = spool
         self._path = path
-        self._server: asyncio.Server | None = None
+        self._alive_path = Path(alive_socket(str(path)))
+        self._servers: list[asyncio.Server] = []
         self._watchdog: asyncio.Task[None] | None = None  # closes stalled connections
         self._tasks: set[asyncio.Task[None]] = set()
         self._memory = MemoryBudget(_MEMORY)
@@ -48,27 +52,35 @@ class IntakeServer:
         )
 
     async def start(self) -> None:
-        """Listen. Raises JournalError if the socket cannot be created."""
-        loop = asyncio.get_running_loop()
-        self._path.unlink(missing_ok=True)  # the directory's lock excludes another listener
-        mask = os.umask(0o177)
-        try:
-            self._server = await loop.create_unix_server(
-                lambda: IntakeProtocol(self), str(self._path), backlog=_BACKLOG
-            )
-        except OSError as exc:
-            raise JournalError(f"cannot listen on the intake socket {self._path}: {exc}") from exc
-        finally:
-            os.umask(mask)
+        """Listen. Raises JournalError if a socket cannot be created."""
+        for path in (self._alive_path, self._path):
+            path.unlink(missing_ok=True)  # the directory's lock excludes another listener
+        await self._listen(self._path, lambda: IntakeProtocol(self), _BACKLOG)
+        await self._listen(self._alive_path, LivenessProtocol, _CHECKS)  # the edge sends writes now
         self._watchdog = asyncio.create_task(self._watch(), name="intake watchdog")
 
+    async def _listen(
+        self, path: Path, protocol: Callable[[], asyncio.Protocol], backlog: int
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        mask = os.umask(0o177)
+        try:
+            server = await loop.create_unix_server(protocol, str(path), backlog=backlog)
+        except OSError as exc:
+            raise JournalError(f"cannot listen on the intake socket {path}: {exc}") from exc
+        finally:
+            os.umask(mask)
+        self._servers.append(server)
+
     async def stop_listening(self) -> None:
-        """Accept no more connections."""
+        """Accept no more connections. The edge's check fails first."""
         if self._watchdog is not None:
             self._watchdog.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._path.unlink(missing_ok=True)
+        if self._servers:
+            for path in (self._alive_path, self._path):
+                path.unlink(missing_ok=True)
+        for server in reversed(self._servers):
+            server.close()
 
     async def stop(self, patience: float) -> None:
         """Wait up to ``patience`` seconds for the responses in progress, then close connections."""

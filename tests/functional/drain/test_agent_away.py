@@ -19,6 +19,8 @@ from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, WholeAgent, until
 
 REQUEST = "req-away"
+DETECTED = 8.0
+"""Seconds within which an agent that hangs counts as dead: two checks of 2 s on a busy machine."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -155,17 +157,17 @@ class AgentAwayTest(unittest.TestCase):
         for one in queued:
             status, seconds = one.result()
             self.assertEqual(502, status)
-            self.assertLess(seconds, 25)
+            self.assertLess(seconds, DETECTED)
         status, seconds = self.post(b"past it")
         self.assertEqual((200, True), (status, seconds < 0.5))
-        self.assertLess(time.monotonic() - began, 25)
+        self.assertLess(time.monotonic() - began, DETECTED)
         self.agent.signal(signal.SIGCONT)
         until(lambda: hook.handovers({}, 1), "the agent works again")
         time.sleep(0.5)
         self.assertEqual([b"before", b"past it"], self.guest.applied)
         self.assertEqual(0, self.agent.waiting())
 
-    def test_a_busy_agent_keeps_its_writes(self) -> None:
+    def test_an_agent_that_is_busy_for_longer_than_a_check_keeps_its_writes(self) -> None:
         self.armed()
         self.agent.signal(signal.SIGSTOP)
         self.addCleanup(self.agent.signal, signal.SIGCONT)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.model.service import Target
 
 ALIVE = "/alive"  # HAProxy's check of the agent
@@ -73,7 +74,7 @@ class Server:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self.seen: list[Request] = []
         self.connections = 0  # so far
@@ -85,12 +86,11 @@ class Server:
         self.gates: dict[str, asyncio.Event] = {}
 
     async def start(self, sock: socket.socket) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=sock)
+        self._servers.append(await asyncio.start_server(self._serve, sock=sock))
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        while self._servers:
+            self._servers.pop().close()
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -182,6 +182,11 @@ class Intake(Server):
         self.gate.set()
 
     async def listen(self, path: str) -> None:
+        """Listen for writes, and for the checks of the edge."""
+        for one in (path, alive_socket(path)):
+            await self._listen(one)
+
+    async def _listen(self, path: str) -> None:
         sock = socket.socket(socket.AF_UNIX)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - left by a dead agent

@@ -151,6 +151,10 @@ class DeadAgent(EngineCase):
         self.assertEqual("intake", (await waiting).headers["x-from"])
 
 
+DETECTED = 6.0
+"""Seconds: two checks of 2 s each, and some for a busy machine."""
+
+
 class HungAgent(EngineCase):
     """The agent's process is stopped: the kernel accepts connections, and it reads none."""
 
@@ -169,14 +173,14 @@ class HungAgent(EngineCase):
         unknown = await inside
         self.assertEqual(502, unknown.status)
         self.assertIn(b"not known whether", unknown.body)
-        self.assertLess(asyncio.get_running_loop().time() - began, 25)
+        self.assertLess(asyncio.get_running_loop().time() - began, DETECTED)
         self.assertLessEqual({one.status for one in await asyncio.gather(*queued)}, {200, 502})
         self.assertEqual(200, (await waiting).status)
         response = await self.get("/w", method="POST", body=b"x")
         self.assertEqual(200, response.status)
         self.assertNotIn("x-from", response.headers)
         self.assertLess(response.seconds, 0.5)
-        self.assertLess(asyncio.get_running_loop().time() - began, 25)
+        self.assertLess(asyncio.get_running_loop().time() - began, DETECTED)
 
 
 class BadInput(EngineCase):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from unittest import mock
 
-from nova_cachemig.agent.engine import offline
+from nova_cachemig.agent.engine import offline, render
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine.rig import SERVICE, EngineCase
-from tests.functional.engine.servers import read_head, until
+from tests.functional.engine.servers import Response, read_head, until
 
 
 class Restart(EngineCase):
@@ -73,6 +75,32 @@ class Restart(EngineCase):
         await self.flip(EdgeState.PASS)
         await until(lambda: "Retry-After 77" in text() and not self.engine._reload_lock.locked())
         self.assertEqual(200, (await self.get("/a")).status)
+
+    async def test_an_edge_that_checks_the_agent_as_before_is_adopted(self) -> None:
+        """Before, the check used the socket for writes."""
+        await self.flip(EdgeState.PASS)
+        await self._end()
+        with mock.patch.object(render, "alive_socket", str):
+            self.engine = self.new_engine()
+            await self.engine.start()
+            await self.engine.apply([self.route(self.service)])
+        await self.agent_is_up()
+        await self.flip(EdgeState.SHIELDED)
+        await self.engine.detach()
+        self.engine = self.new_engine()
+        await self.engine.start()
+        await self.engine.apply([self.route(self.service)])
+        self.assertEqual("intake", (await self.write()).headers["x-from"])
+        await self.flip(EdgeState.PASS)
+        checks = f"server intake unix@{alive_socket(self.intake_socket)} check"
+        text = (self.root / "haproxy.cfg").read_text
+        await until(lambda: checks in text() and not self.engine._reload_lock.locked(), 20)
+        await self.agent_is_up()
+        await self.flip(EdgeState.SHIELDED)
+        self.assertEqual("intake", (await self.write()).headers["x-from"])
+
+    async def write(self) -> Response:
+        return await self.get("/w", method="POST", body=b"x")
 
     async def test_a_signal_right_after_a_reload_is_not_lost(self) -> None:
         # HAProxy's master process loses a signal that arrives in the first instants after a reload.

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from nova_cachemig.agent.intake import server
+from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteMode
 from tests.functional.replay.guest import LoggingGuest
@@ -23,6 +24,7 @@ HEAD = (
     b"POST /x HTTP/1.1\r\nHost: shop.example\r\nX-Cachemig-Service: shop\r\n"
     b"X-Cachemig-Client: 10.0.0.1\r\n"
 )
+WRITES_AT_ONCE = 400
 
 
 class IntakeCase(unittest.IsolatedAsyncioTestCase):
@@ -188,6 +190,26 @@ class IntakeTest(IntakeCase):
             writer.write(b"GET /alive HTTP/1.1\r\nHost: agent\r\n\r\n")
             self.assertRegex(await reader.read(), b"^HTTP/1.1 204 ")
         self.assertEqual(0, self.writes._handler.refused)
+
+    async def test_the_check_does_not_wait_behind_writes(self) -> None:
+        """The edge connects for thousands of writes before the agent accepts one."""
+        await self.begin()
+        writes, length = [], b"Content-Length: 1\r\n\r\nx"
+        for _ in range(WRITES_AT_ONCE):
+            edge = socket.socket(socket.AF_UNIX)
+            self.addCleanup(edge.close)
+            edge.connect(self.writes.intake_socket)
+            edge.send(HEAD + length)
+            writes.append(edge)
+        reader, writer = await asyncio.open_unix_connection(alive_socket(self.writes.intake_socket))
+        self.addCleanup(writer.close)
+        writer.write(b"GET /alive HTTP/1.1\r\nHost: agent\r\n\r\n")
+        self.assertRegex(await reader.read(), b"^HTTP/1.1 204 ")
+        accepted = (await self.writes.counts("shop")).accepted
+        self.assertLess(accepted, WRITES_AT_ONCE / 2)
+        async with asyncio.timeout(60):
+            while (await self.writes.counts("shop")).responded < len(writes):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     async def test_agent_that_stops_half_way_leaves_no_file(self) -> None:
         await self.begin()

@@ -26,6 +26,7 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name) / "intake.sock"
+        self.alive = Path(directory.name) / "intake.alive"
         self.spool = Spool(Path(directory.name) / "spool")
         self.spool.prepare()
         self.conf = conf_for(directory.name)
@@ -53,6 +54,20 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(writer.close)
         return reader, writer
 
+    async def check(self) -> bytes:
+        """Return the response to the edge's check."""
+        reader, writer = await asyncio.open_unix_connection(str(self.alive))
+        self.addCleanup(writer.close)
+        writer.write(b"GET /alive HTTP/1.1\r\nHost: agent\r\n\r\n")
+        return await reader.read()
+
+    async def test_the_check_fails_as_soon_as_no_write_is_accepted(self) -> None:
+        server = await self.begin()
+        await server.stop_listening()
+        with self.assertRaises(OSError):
+            await self.check()
+        self.assertFalse(self.path.exists() or self.alive.exists())
+
     def files(self) -> list[Path]:
         return list(self.spool.directory.iterdir())
 
@@ -60,7 +75,8 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
         before = os.umask(0o022)
         os.umask(before)
         await self.begin()
-        self.assertEqual(0o600, stat.S_IMODE(self.path.stat().st_mode))
+        for path in (self.path, self.alive):
+            self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
         after = os.umask(before)
         self.assertEqual(before, after)
 
@@ -71,10 +87,12 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_socket_of_an_earlier_agent_is_replaced(self) -> None:
         self.path.write_text("")
+        self.alive.write_text("")
         await self.begin()
         reader, writer = await self.connect()
         writer.write(REQUEST)
         self.assertIn(b"200 OK", await reader.readuntil(b"ok"))
+        self.assertIn(b" 204 ", await self.check())
 
     async def test_stop_waits_for_the_response_in_progress(self) -> None:
         server = await self.begin()
