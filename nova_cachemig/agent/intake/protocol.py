@@ -46,6 +46,9 @@ class ConnectionOwner(Protocol):
     def read(self, body: Body) -> Iterator[bytes]:
         """Return the content of a response's spool file. The iterator blocks."""
 
+    def release(self, chunks: Iterator[bytes]) -> None:
+        """Close the file of :meth:`read`. Never waits."""
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
 
@@ -322,6 +325,8 @@ class IntakeProtocol(asyncio.Protocol):
                 await self._writable.wait()
         except (OSError, DecryptionError) as exc:
             LOG.error("Cannot read the body of a response: %s", exc)
+        finally:
+            self._server.release(chunks)
         if left and self._transport is not None:
             self._transport.abort()
 

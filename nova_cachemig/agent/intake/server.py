@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,14 @@ class IntakeServer:
         """Return the content of a response's spool file. The iterator blocks."""
         return body.content or self._spool.read(body.spool or "")
 
+    def release(self, chunks: Iterator[bytes]) -> None:
+        """Close the file of :meth:`read` in a thread.
+
+        It may be deleted by now. The file system then frees its space at this time, and may need
+        long for a large file.
+        """
+        asyncio.get_running_loop().run_in_executor(None, _close, chunks)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work for which no connection waits."""
         task = asyncio.create_task(work)
@@ -121,3 +130,9 @@ class IntakeServer:
                         "Closing a connection whose request stalled for %s s", self._body_timeout
                     )
                     connection.close()
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    if isinstance(chunks, Generator):
+        with contextlib.suppress(ValueError):  # another thread reads: it closes the file
+            chunks.close()

@@ -340,8 +340,8 @@ class Journal:
             queries.delete_old_handovers(connection, older_than)
 
         await self.run(work)
-        for name in names:
-            self.spool.remove(name)
+        for name in names:  # the file system may need long for a large file
+            await asyncio.to_thread(self.spool.remove, name)
         return len(names)
 
     # --- reads

@@ -6,7 +6,9 @@ import asyncio
 import os
 import stat
 import tempfile
+import threading
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -133,3 +135,26 @@ class IntakeServerTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(b"", await half.read())
         idle_writer.write(REQUEST)
         self.assertIn(b"200 OK", await idle.readuntil(b"ok"))
+
+    async def test_the_file_of_a_response_is_closed_in_a_thread(self) -> None:
+        """A file that is deleted by now is freed then, which takes long if it is large."""
+        server = await self.begin()
+        closed: asyncio.Queue[int] = asyncio.Queue()
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
+
+        def content() -> Iterator[bytes]:
+            try:
+                yield b"o"
+                yield b"k"
+            finally:
+                loop.call_soon_threadsafe(closed.put_nowait, threading.get_ident())
+
+        async def handle(_head: RequestHead, _body: Body, _arrival: object) -> Response:
+            return Response(200, (), Body(spool="x", length=2, content=content()))
+
+        server.handler.handle = handle  # type: ignore[method-assign]
+        reader, writer = await self.connect()
+        writer.write(REQUEST)
+        self.assertIn(b"200 OK", await reader.readuntil(b"ok"))
+        async with asyncio.timeout(20):
+            self.assertNotEqual(here, await closed.get())
