@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher
+from nova_cachemig.agent.journal.database import sqlite_connection
 from nova_cachemig.agent.journal.record import (
     COLUMNS,
     Damaged,
@@ -129,7 +129,7 @@ def waiting(connection: sa.Connection, service: str, after: int, limit: int) -> 
     it, with :func:`write_from_row`.
     """
     if connection.dialect.name == "sqlite":  # a third of the time that SQLAlchemy takes
-        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+        sqlite = sqlite_connection(connection)
         return sqlite.execute(_SQLITE_WAITING, (service, after, limit)).fetchall()
     return connection.execute(_WAITING, {"s": service, "after": after, "most": limit}).all()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from nova_cachemig.agent.journal.database import sqlite_connection
 from nova_cachemig.agent.journal.record import COLUMNS, RESPONSE_COLUMNS
 from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import AcceptedWrite, WriteState
@@ -181,7 +181,7 @@ def _execute_in_chunks(
     SQLAlchemy takes two to three times as long per row, which matters on a fast disk. Like
     ``executemany``, it also takes the interpreter once per row, and a guest's response waits.
     """
-    sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore
+    sqlite = sqlite_connection(connection)
     for start in range(0, len(rows), _MAX_ROWS):
         chunk = rows[start : start + _MAX_ROWS]
         sqlite.execute(statement(len(chunk)), list(itertools.chain.from_iterable(chunk)))
