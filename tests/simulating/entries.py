@@ -1,4 +1,4 @@
-"""What the agent and its journal make of a request."""
+"""The records that the agent and its journal make of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Performs the machine's actions for one service: the loop, and what all actions share."""
+"""Performs the actions of the machine of one service: the loop, and the state of all actions."""
 
 from __future__ import annotations
 
