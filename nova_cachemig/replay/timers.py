@@ -1,4 +1,4 @@
-"""What the machine does at a time that it has chosen."""
+"""The timers of the machine."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
 def state_of(
     found: QueueState, bounds: Limits, *, resent_through: int, resume_delay: float
 ) -> State:
-    """Return the machine's state at its start, from what the journal has of the service."""
+    """Return the state of a machine at its start. ``found``: the service in the journal."""
     newest = found.next - 1 if found.waiting else 0
     return State(
         bounds,
