@@ -218,11 +218,13 @@ class Performer:
         """
         engine, writes = self._components.engine, self._components.writes
         patience = min(GIVE_UP_TIMEOUT, self._components.timeouts.ask_nova_after / 2)
-        try:
-            async with asyncio.timeout(patience):  # the next deadline event would begin again
-                await asyncio.gather(*(writes.give_up(name) for name in self.services))
-        except TimeoutError:
+        # Not cancelled after this time: no service passes on whose writes are not given up.
+        tasks = [asyncio.create_task(writes.give_up(name)) for name in self.services]
+        done, pending = await asyncio.wait(tasks, timeout=patience)
+        if pending:  # the next deadline event would begin again
             self._note("released before the journal's database has the quarantine of the writes")
+        for task in done:
+            task.result()
         for name in self.services:
             await engine.set_state(name, EdgeState.PASS)
         self._event(EventKind.RELEASE_DONE)
