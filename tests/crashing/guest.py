@@ -17,6 +17,7 @@ pause does not count."""
 
 _QUICK: Final = 0.6  # share of the requests with an immediate response
 _LATENCY: Final = 0.008  # seconds at most, of the others
+_GOES_WITH_IT: Final = 0.3  # share of the connections whose end is the end of their worker
 # Shares of the writes.
 _DIES: Final = 0.01  # the worker dies, before or after it has applied the write
 _CLOSES: Final = 0.04  # the response says "Connection: close"
@@ -205,7 +206,7 @@ class _Connection(asyncio.Protocol):
                 # The worker may die with the connection. Then the requests on it were received but
                 # are not applied. (RFC 9112, section 9.3.2: a server processes unsafe requests of a
                 # connection in order, so no later one is applied either.) Or it goes on slowly.
-                self._dead = self._dead or guest.random.random() < 0.5
+                self._dead = self._dead or guest.random.random() < _GOES_WITH_IT
                 break
             if self._requests:
                 self._respond(self._requests.popleft())

@@ -221,14 +221,14 @@ class Run:
         return str(pipe.recv())
 
     async def _life(self) -> None:
-        point = self._random.choice([None, None, *sorted(POINTS)])
+        point = self._random.choice(sorted(POINTS)) if self._random.random() < 0.6 else None
         share = self._plan.writes / max(self._plan.kills, 1)  # writes per process
         nth = self._random.choice((1, 2, 5, max(1, int(share / 3)), max(1, int(share))))
         armed = [f"{point}=kill@{nth}"] if point else []
         process, pipe = await self._begin(armed)
         migrating = asyncio.create_task(self._migrate(pipe, process))
         await self._wait(process, (self.kills + 1) * share)
-        if self._random.random() < 0.5:  # then some writes are in flight
+        if self._random.random() < 0.7:  # then some writes are in flight
             self._guest.pause()
         await asyncio.sleep(self._random.random() * 0.05)
         if process.is_alive():
