@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from nova_cachemig.replay.state import INFINITE
-from tests.crashing.oplog import Sent
+from tests.crashing.oplog import Read, Sent
 from tests.simulating.edge import Edge, Outcome
 from tests.simulating.guest import Write
-from tests.simulating.history import History, Read
+from tests.simulating.history import History
 from tests.simulating.loop import Loop
 from tests.simulating.plan import Plan
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any
 
 from nova_cachemig.model.write import WriteState as S
 from nova_cachemig.replay.state import INFINITE
-from tests.crashing.oplog import IDEMPOTENT, Sent, judge
+from tests.crashing.oplog import IDEMPOTENT, Read, Sent, judge
+from tests.crashing.rules import Place, old_reads, overtaken
 from tests.simulating.disk import LISTED, Disk
 from tests.simulating.guest import Guest, Write
 from tests.simulating.plan import SERVICES, Plan
-
-
-class Read:
-    """One read: ``value`` is the id of the write that the page shows."""
-
-    __slots__ = ("at", "page", "value")
-
-    def __init__(self, page: str, at: float, value: str | None) -> None:
-        self.page = page
-        self.at = at
-        self.value = value
 
 
 class History:
@@ -132,35 +122,17 @@ class History:
         While one is in progress for long, or with ``parallel``, writes of other clients and pages
         may pass.
         """
-        limits = self._plan.limits[name]
-        sent_at = self.sent_at[name]
-        seen: set[str] = set()
-        before: list[tuple[str, int]] = []
-        newest = 0
-        for write_id, position in guest.log:
-            if write_id in seen or write_id in exempt or write_id in self.busy:
-                continue
-            seen.add(write_id)
-            if position < newest:
-                for other, later in before:
-                    if later > position and not self._may_pass(
-                        self.pages[other],
-                        later,
-                        self.pages[write_id],
-                        position,
-                        sent_at,
-                        self.ended_at[name],
-                        limits,
-                    ):
-                        self._fault("overtaken", name, f"{position} {write_id} by {later} {other}")
-                        break
-            newest = max(newest, position)
-            before.append((write_id, position))
+        log = [
+            (write_id, position)
+            for write_id, position in guest.log
+            if write_id not in exempt and write_id not in self.busy
+        ]
+        for what in overtaken(log, functools.partial(self._may_pass, name)):
+            self._fault("overtaken", name, what)
 
-    def _may_pass(
-        self, other: Write, later: int, write: Write, position: int,
-        sent_at: dict[int, list[float]], ended_at: dict[int, float], limits: Any,
-    ) -> bool:  # fmt: skip
+    def _may_pass(self, name: str, first: Place, second: Place) -> bool:
+        other, write, later = self.pages[first[0]], self.pages[second[0]], first[1]
+        limits, sent_at, ended_at = self._plan.limits[name], self.sent_at[name], self.ended_at[name]
         tied = write.page == other.page and not {other.method, write.method}.isdisjoint(IDEMPOTENT)
         if other.client == write.client or tied:
             return False
@@ -175,24 +147,9 @@ class History:
 
     def _judge_reads(self, name: str, guest: Guest) -> None:
         """A read shows each write that was acknowledged before it, or a later one."""
-        index = {}
-        last = {write_id: number for number, write_id in enumerate(guest.applied)}
-        for number, write_id in enumerate(guest.applied):
-            index.setdefault(write_id, number)
-        acked: dict[str, list[tuple[float, int, str]]] = {}
-        for write in self.writes[name].values():
-            if write.acknowledged_at is not None and write.id in index:
-                acked.setdefault(write.url, []).append(
-                    (write.acknowledged_at, index[write.id], write.id)
-                )
-        for read in self.reads[name]:
-            shown = -1 if read.value is None else last[read.value]
-            for at, number, write_id in acked.get(read.page, ()):
-                if at < read.at and number > shown:
-                    self._fault(
-                        "old read", name, f"{read.page} at {read.at:.4f} without {write_id}"
-                    )
-                    return
+        sent = self.writes[name].values()
+        for what in old_reads(self.reads[name], sent, guest.applied, set()):
+            self._fault("old read", name, what)
 
     def _judge_told(self, name: str, guest: Guest, disk: Disk, listed: dict[str, int]) -> None:
         done = set(guest.applied)
