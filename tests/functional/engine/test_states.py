@@ -235,6 +235,19 @@ class Writes(EngineCase):
         for page, task in zip(pages, waiting, strict=False):
             self.assertNotEqual(before[page], (await task).body)
 
+    async def test_so_does_one_that_ends_with_an_error(self) -> None:
+        self.guest.delays["/slow"] = 0.5
+        self.guest.arrived.clear()
+        writing = asyncio.create_task(self.get("/slow", method="PUT", body=b"x"))
+        await self.guest.asked()
+        await self.flip(EdgeState.ARMED)
+        self.guest.delays.clear()
+        before = await self.get("/slow")
+        self.guest.statuses["/slow"] = 500  # the guest may have applied it nevertheless
+        self.assertEqual(500, (await writing).status)
+        self.guest.statuses.clear()
+        self.assertNotEqual(before.body, (await self.get("/slow")).body)
+
 
 class Leniency(EngineCase):
     """A request that passes without a handover passes in one."""

@@ -129,11 +129,10 @@ end
 
 -- RFC 9111, section 4.4: the response to an unsafe request invalidates these URLs.
 core.register_action("cachemig_written", {"http-res"}, function(txn)
-    local status = txn.f:status()
-    if status >= 400 then
+    renew_epoch(txn, txn:get_var("txn.url"))  -- also after an error: the guest may have applied it
+    if txn.f:status() >= 400 then
         return
     end
-    renew_epoch(txn, txn:get_var("txn.url"))
     local headers = txn.http:res_get_headers()
     for _, name in ipairs({"location", "content-location"}) do
         local path = headers[name] and same_site_path(txn, headers[name][0])
