@@ -76,7 +76,10 @@ class Judge:
             again = seen[one.write] > 1
             if write is not None and again and not self._may_repeat(write, seen[write.id], newest):
                 yield f"{write.id}: {story(write)}; {self._applied[write.id]}"
-            newest.update((url, one.write) for url, _ in one.changes or ())
+            for url, _ in one.changes or ():
+                # In parallel, only writes to one URL keep their order, whatever else they change.
+                if self._facts.total_order or write is None or url == write.url:
+                    newest[url] = one.write
 
     def _may_repeat(self, write: Write, times: int, newest: Mapping[str, str]) -> bool:
         if self._facts.honours_keys and write.method in KEYED and write.keyed:

@@ -103,7 +103,8 @@ class GuestLog:
 class Facts:
     """``quarantined``: ids that are listed for the operator. Intervals: ``(from, to)``.
 
-    ``agent_away``: the agent was killed or restarted. ``guest_away``: the guest's process was dead.
+    ``total_order``: [journal] parallel is 1. ``agent_away``: the agent was killed or restarted.
+    ``guest_away``: the guest's process was dead.
     """
 
     writes: Sequence[Write]
@@ -111,6 +112,7 @@ class Facts:
     guest: GuestLog
     quarantined: frozenset[str]
     honours_keys: bool
+    total_order: bool = True
     agent_away: Sequence[tuple[float, float]] = ()
     guest_away: Sequence[tuple[float, float]] = ()
 

@@ -30,6 +30,7 @@ class JudgeTest(unittest.TestCase):
         self.quarantined: set[str] = set()
         self.away: list[tuple[float, float]] = []
         self.honours_keys = False
+        self.total_order = True
 
     def receive(self, name: str, at: float, *, applied: bool = True, **more: object) -> Reception:
         """The guest gets a write, and applies it a tenth of a second later."""
@@ -46,7 +47,7 @@ class JudgeTest(unittest.TestCase):
 
     def faults(self) -> dict[str, list[str]]:
         facts = Facts(self.writes, self.reads, self.log, frozenset(self.quarantined),
-                      self.honours_keys, self.away)  # fmt: skip
+                      self.honours_keys, self.total_order, self.away)  # fmt: skip
         found = Judge(facts).verdict()
         return {
             fault: [text.partition(":")[0] for text in texts]
@@ -91,6 +92,16 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual({}, self.faults())
         self.receive("a", 3.3)
         self.assertEqual({"doubled": ["a"], "resent": ["a"]}, self.faults())
+
+    def test_in_parallel_other_urls_have_no_order_with_a_page_that_they_change(self) -> None:
+        self.writes[0].method = "PUT"
+        self.writes[1].url = "/act/1"
+        self.receive("a", 1.1, said_at=None)
+        self.receive("b", 1.2)
+        self.receive("a", 1.5)
+        self.assertEqual({"doubled": ["a"]}, self.faults())
+        self.total_order = False
+        self.assertEqual({}, self.faults())
 
     def test_a_client_may_repeat_a_write_unless_the_guest_honours_keys(self) -> None:
         self.writes[1] = write("b", tried(3, 4, Outcome.LEFT), tried(5, 6), keyed=True)
