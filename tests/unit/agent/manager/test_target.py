@@ -83,6 +83,7 @@ class TwoTargetsTest(unittest.IsolatedAsyncioTestCase):
 
     async def begun(self, **limits: float) -> LiveHandover:
         values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
+        self.timeouts = Timeouts(**values)
         components = Components(
             self.engine,
             self.writes,
@@ -90,7 +91,7 @@ class TwoTargetsTest(unittest.IsolatedAsyncioTestCase):
             self.prober,
             self.store,
             noop.NoNova(),
-            Timeouts(**values),
+            self.timeouts,
         )
         record = HandoverRecord(HandoverId("uuid", "req-1"), (), "a", "b", Phase.IDLE, time.time())
         live = LiveHandover(components, record, ROUTES)
@@ -143,8 +144,10 @@ class TwoTargetsTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_deadline_gives_up_only_the_writes_of_the_port_that_waits(self) -> None:
         self.writes.empty["blog"].clear()
-        live = await self.begun(ask_nova_after=0.05, deadline=0.0)
+        live = await self.begun(ask_nova_after=0.05)
         await self.moved(live)
+        await self.until(lambda: self.engine.states.get("shop") is EdgeState.PASS)
+        object.__setattr__(self.timeouts, "deadline", 0.0)  # a short one may pass before that
         self.prober.up[81].set()
         await self.task
         self.assertEqual(["blog"], self.writes.given_up)
