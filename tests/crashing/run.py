@@ -28,7 +28,8 @@ from tests.crashing.restarts import Restarts
 from tests.crashing.verdict import Evidence, verdict_of
 from tests.crashing.volume import Volume
 
-_TIMEOUT: Final = 60.0  # seconds for a start or a drain
+_TIMEOUT: Final = 60.0  # seconds for a start, and for a drain beside its replay
+_SLOWEST_REPLAY: Final = 100.0  # writes/s, on a busy machine
 _RESUME_DELAY: Final = GRACE + 0.3  # seconds; the agent may hear late of a pause
 _CHECK_EVERY: Final = 20  # power cuts between two checks of the whole file system
 _LONGEST: Final = 5.0  # seconds until a process is killed in any case
@@ -167,9 +168,10 @@ class Run:
         self._guest.resume()
         commands = ("complete",) if self._plan.edge else ("send", self._guest.ports[0])
         pipe.send(commands)
+        backlog = _TIMEOUT + self._written() / _SLOWEST_REPLAY
         for _ in range(2):
             pipe.send(("idle",))
-            await self._receive(pipe, process)
+            await self._receive(pipe, process, backlog)
             await asyncio.gather(*load)
         self._outcomes = await self._look_at_outcomes()
         pipe.send(("stop",))
@@ -215,9 +217,11 @@ class Run:
         theirs.close()
         return process, ours
 
-    async def _receive(self, pipe: Connection, process: BaseProcess) -> str:
-        if not await asyncio.to_thread(pipe.poll, _TIMEOUT):
-            raise TimeoutError(f"nothing from process {process.pid} for {_TIMEOUT} s")
+    async def _receive(
+        self, pipe: Connection, process: BaseProcess, timeout: float = _TIMEOUT
+    ) -> str:
+        if not await asyncio.to_thread(pipe.poll, timeout):
+            raise TimeoutError(f"nothing from process {process.pid} for {timeout:.0f} s")
         return str(pipe.recv())
 
     async def _life(self) -> None:
