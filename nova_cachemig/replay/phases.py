@@ -48,15 +48,19 @@ def replay(s: State, target: Hashable, now: float) -> None:
 def reach(s: State, target: Hashable, now: float) -> None:
     """The guest is reachable: send what is there. Other writes go to it as they did before."""
     if s.resume_delay:
-        s.resuming = target
-        s.at(now + s.resume_delay, Timer.RESUME, target)
+        if target != s.resuming:
+            s.resuming, s.resume_at = target, now + s.resume_delay
+            s.at(s.resume_at, Timer.RESUME, target)
     else:
         _open(s, target, now)
 
 
 def resume(s: State, target: Hashable, now: float) -> None:
-    """The delay after a crash is over, unless the guest became silent meanwhile."""
-    if s.resuming == target and target is not None:
+    """The delay after a crash is over, unless the guest became silent or moved meanwhile.
+
+    Then this timer is an old one: in a pause, the guest does not finish earlier requests.
+    """
+    if target is not None and s.resuming == target and now >= s.resume_at:
         s.resume_delay, s.resuming = 0.0, None
         _open(s, target, now)
 

@@ -91,6 +91,7 @@ class State:
     opened_at: float = 0.0
     held_at: float = -1.0
     resuming: Hashable = None  # the target of a delayed opening
+    resume_at: float = 0.0  # its time
     stopping: bool = False
     quiet_since: float = INFINITE  # only uploads hold up the drain since then
     abandoned_through: int = 0

@@ -79,6 +79,23 @@ class PhasesTest(unittest.TestCase):
         bench.wait(1.0)
         self.assertTrue(bench.state.gate_open)
 
+    def test_a_pause_does_not_count_for_the_delay_after_a_crash(self):
+        bench = Bench(state=State(Limits(), resume_delay=1.0))
+        bench.replay()
+        bench.do(bench.machine.shield(0.5))
+        bench.do(bench.machine.replay("guest", 0.6))
+        bench.wait(1.1)  # the timer of the first return has fired
+        self.assertFalse(bench.state.gate_open)
+        bench.wait(0.6)
+        self.assertTrue(bench.state.gate_open)
+
+    def test_the_guest_may_be_seen_twice_in_the_delay_after_a_crash(self):
+        bench = Bench(state=State(Limits(), resume_delay=1.0))
+        bench.replay()
+        bench.do(bench.machine.replay("guest", 0.9))
+        bench.wait(1.0)
+        self.assertTrue(bench.state.gate_open)
+
 
 class DeadlineTest(unittest.TestCase):
     def test_the_deadline_leaves_to_the_operator_what_is_not_applied_and_releases(self):
