@@ -28,7 +28,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nova_cachemig.agent.journal import incarnation
@@ -151,6 +151,7 @@ class ProgressLog:
         self._map: mmap.mmap | None = None
         self._size = 0  # bytes used
         self._entries: dict[tuple[str, int], bytes] = {}  # still needed, by service and position
+        self._ended: dict[str, int] = {}  # service → an entry that is needed until the next send
         self._cipher = CLEAR
         self._generation = 0
         self._allocated: mmap.mmap | None = None  # the next file, if there is one
@@ -184,15 +185,24 @@ class ProgressLog:
         finally:
             os.close(fd)
 
-    def reset(self, generation: int = 0, sent: Iterable[tuple[str, int]] = ()) -> None:
+    def reset(
+        self,
+        generation: int = 0,
+        sent: Sequence[tuple[str, int]] = (),
+        ended: Sequence[tuple[str, int]] = (),
+    ) -> None:
         """Drop all entries, which are recorded in the database by now. Raises OSError.
 
         ``generation``: of this agent. ``sent``: the writes, as service and position, that recovery
-        has found sent and that will be sent again. The guest may still process them, and the next
-        agent must know this if this one dies soon.
+        has found sent and that will be sent again. ``ended``: one of each service
+        that will not. The guest may still process both, and the next agent must know this if this
+        one dies soon. The first write that is sent to the guest shows that it has had the time.
         """
         self._generation = generation
-        self._entries = {(name, place): _entry(_SENT, name, place) for name, place in sent}
+        self._ended = dict(ended)
+        self._entries = {
+            (name, place): _entry(_SENT, name, place) for name, place in (*sent, *ended)
+        }
         self._rewrite()
 
     def close(self, *, sync: bool = False) -> None:
@@ -217,6 +227,8 @@ class ProgressLog:
 
     def log_sent(self, service: str, position: int) -> None:
         """Call before the first byte is sent. Raises OSError: then nothing must be sent."""
+        if self._ended and service in self._ended:
+            self.forget(service, self._ended.pop(service))
         self._append((service, position), _entry(_SENT, service, position))
 
     def log_response(self, service: str, position: int, response: GuestResponse) -> None:

@@ -40,19 +40,29 @@ class Recovered:
     in_doubt: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     ended: tuple[EndedWrite, ...] = ()  # those with a response, and those in doubt
+    unanswered: frozenset[tuple[str, int]] = frozenset()  # sent, without a response in the log
 
     def sent_before(self) -> list[tuple[str, int]]:
         """Return service and position of the writes that will be sent again."""
-        parts = [name.rpartition("/") for name in self.resent]
-        return [(service, int(position)) for service, _, position in parts]
+        return _places(self.resent)
+
+    def ended_before(self) -> list[tuple[str, int]]:
+        """Return, of each service, the newest write that was sent and will not be sent again."""
+        ended = self.unanswered.union(_places(self.in_doubt)).difference(self.sent_before())
+        return sorted(dict(sorted(ended)).items())
 
     def resent_through(self, service: str) -> int:
         """Return the last position of the service that will be sent again; 0: there is none."""
         return max((place for name, place in self.sent_before() if name == service), default=0)
 
     def may_be_in_flight(self, service: str) -> bool:
-        """Whether the guest may still be processing writes that were sent before the crash."""
-        return any(name.rpartition("/")[0] == service for name in (*self.resent, *self.in_doubt))
+        """Whether the guest may still process writes that this or an earlier crash has left."""
+        return any(name == service for name, _ in (*self.sent_before(), *self.ended_before()))
+
+
+def _places(names: Sequence[str]) -> list[tuple[str, int]]:
+    parts = [name.rpartition("/") for name in names]
+    return [(service, int(position)) for service, _, position in parts]
 
 
 @dataclasses.dataclass(slots=True)
@@ -84,6 +94,7 @@ def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Reco
         tuple(found.in_doubt),
         tuple(found.damaged),
         tuple(found.ended),
+        progress.sent.difference(progress.responses),
     )
 
 

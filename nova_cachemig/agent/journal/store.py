@@ -127,7 +127,7 @@ class Journal:
             keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
             recovered = recover(connection, progress, self.spool)
             self._kept.load(connection)
-        self._progress.reset(owner.generation, recovered.sent_before())
+        self._progress.reset(owner.generation, recovered.sent_before(), recovered.ended_before())
         with self._engine.connect() as connection:
             orphans = self.spool.remove_orphans(queries.spool_names(connection))
         if orphans:

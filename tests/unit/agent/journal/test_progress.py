@@ -46,6 +46,20 @@ class ProgressLogTest(unittest.TestCase):
         self.assertEqual({("shop", 1), ("shop", 2)}, found.sent)
         self.assertEqual({("shop", 1): RESPONSE}, found.responses)
 
+    def test_a_write_in_doubt_is_known_until_another_is_sent(self) -> None:
+        log = self.fresh()
+        log.reset(1, [("shop", 2)], [("shop", 1), ("blog", 1)])
+        self.assertEqual(
+            {("shop", 1), ("shop", 2), ("blog", 1)}, ProgressLog(self.path).open().sent
+        )
+        log.log_sent("shop", 2)
+        for place in range(2000):  # more than the file takes
+            log.log_response("shop", place + 9, RESPONSE)
+            log.forget("shop", place + 9)
+        sent = ProgressLog(self.path).open().sent
+        self.assertNotIn(("shop", 1), sent)
+        self.assertIn(("blog", 1), sent)
+
     def test_lines_of_another_boot_are_true_and_not_whole(self) -> None:
         self.fresh().log_sent("shop", 1)
         other = Path(self.path.parent / "boot_id")

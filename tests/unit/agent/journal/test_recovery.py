@@ -231,6 +231,17 @@ class MayBeInFlightTest(unittest.TestCase):
     def test_names_of_services_may_contain_slashes(self) -> None:
         found = Recovered(resent=("a/b/1", "shop/7"), in_doubt=("shop/8",))
         self.assertEqual([("a/b", 1), ("shop", 7)], found.sent_before())
+        self.assertEqual([("shop", 8)], found.ended_before())
+
+    def test_writes_that_an_earlier_crash_has_left(self) -> None:
+        left = frozenset({("shop", 3), ("shop", 5), ("blog", 1)})
+        found = Recovered(resent=("shop/5",), unanswered=left)
+        self.assertEqual([("blog", 1), ("shop", 3)], found.ended_before())
+        self.assertTrue(found.may_be_in_flight("blog"))
+
+    def test_the_newest_of_each_service(self) -> None:
+        found = Recovered(unanswered=frozenset(("shop", place) for place in range(1, 99)))
+        self.assertEqual([("shop", 98)], found.ended_before())
 
     def test_of_this_service_only(self) -> None:
         found = Recovered(resent=("a/b/1",), in_doubt=("shop/7",))
