@@ -51,6 +51,7 @@ class Agent:
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
         self._warmer: LearningWarmer = _warmer(conf, self._engine.cache_socket)
+        self._engine.on_write = self._warmer.invalidated  # writes that pass by the journal
         self._writes = Writes(
             conf, edge=Freshness(self._engine, self._warmer), route_of=self._route_of
         )

@@ -22,5 +22,6 @@ class Action(enum.StrEnum):
     WAIT_DRAINED = "wait_drained"  # → DRAINED
     RELEASE_ANYWAY = "release_anyway"  # quarantine what is not applied, then pass → RELEASE_DONE
     RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED
+    REARM = "rearm"  # drain at the edge, then armed → REARMED or RELEASE_FAILED
     ASK_NOVA = "ask_nova"  # → COMPLETED, ROLLED_BACK, STILL_RUNNING or nothing
     FINISH = "finish"  # the outcome is recorded; the handover is forgotten

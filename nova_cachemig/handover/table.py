@@ -77,11 +77,7 @@ _drained = Row(
     (A.RELEASE,),
     "the journal is empty: releasing",
     Guard.MIGRATION_OVER,
-    Row(
-        P.ARMED,
-        (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
-        "the journal is empty, the migration is not over: armed",
-    ),
+    Row(None, (A.REARM,)),
 )
 _released = Row(
     P.RELEASED,
@@ -141,6 +137,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.REACHABLE: LATE,
         E.DRAINED: LATE,
         E.RELEASE_FAILED: LATE,
+        E.REARMED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _completed,
         E.FAILED: _rolled_back,
@@ -160,6 +157,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DRAINED: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
+        E.REARMED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _outcome_known,
         E.FAILED: Row(P.ROLLING_BACK, (), "Nova rolled back"),
@@ -179,6 +177,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DRAINED: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
+        E.REARMED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: _outcome_known,
         E.FAILED: _outcome_known,
@@ -197,6 +196,11 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.REACHABLE: LATE,
         E.DRAINED: _drained,
         E.RELEASE_DONE: _released,
+        E.REARMED: Row(
+            P.ARMED,
+            (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
+            "the journal is empty, the migration is not over: armed",
+        ),
         E.RELEASE_FAILED: Row(
             None, (A.SET_EDGE, A.WAIT_DRAINED), "a write came while releasing: draining again"
         ),
@@ -223,6 +227,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.DRAINED: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
+        E.REARMED: LATE,
         E.STILL_RUNNING: LATE,
         E.COMPLETED: Row(None, (A.FINISH,), "Nova says completed"),
         E.FAILED: Row(None, (A.FINISH,), "Nova rolled back"),

@@ -21,6 +21,7 @@ class EventKind(enum.StrEnum):
     REACHABLE = "reachable"  # the prober
     DRAINED = "drained"  # the journal: nothing waits, nothing is in flight
     RELEASE_DONE = "release_done"  # the manager: the services are in pass
+    REARMED = "rearmed"  # the manager: the journal is empty, and the edge is armed again
     RELEASE_FAILED = "release_failed"  # the manager: a write came too late, drain again
     STILL_RUNNING = "still_running"  # Nova's API: the migration continues
     COMPLETED = "completed"  # Nova: post_live_migration at the destination is done, or its API

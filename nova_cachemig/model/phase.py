@@ -21,11 +21,12 @@ class EdgeState(enum.StrEnum):
     """The treatment of one service's requests by the engine.
 
     * ``pass``: reads and writes go directly to the guest.
-    * ``armed``: the cache serves reads, stale pages during a background refresh. Writes go to the
-      journal's intake.
+    * ``armed``: the cache serves reads, stale pages during a background refresh. Writes go directly
+      to the guest.
     * ``shielded``: the cache serves hits and holds misses. Writes go to the journal's intake.
-    * ``replay``: like ``armed``, but recent pages are not refreshed. Held reads continue.
-    * ``drain``: like ``armed``, but the edge holds writes, for milliseconds.
+    * ``replay``: like ``shielded`` for writes. The cache serves reads, but recent pages are not
+      refreshed. Held reads continue.
+    * ``drain``: like ``replay``, but the edge holds writes, for milliseconds.
     """
 
     PASS = "pass"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 from oslo_log import log
 
 from nova_cachemig.agent.engine import names, render, sockdiag
+from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
@@ -36,10 +37,14 @@ OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
 
 
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
 class HaproxyVarnish:
     """Implements :class:`nova_cachemig.agent.ports.Engine`."""
 
     def __init__(self, conf: cfg.ConfigOpts, *, intake_socket: str) -> None:
+        """The attribute ``on_write`` is called with service and URL after each write."""
         self._conf = conf
         self._paths = render.Paths(Path(conf.engine.runtime_dir))
         self._edge = Edge(conf, self._paths, intake_socket)
@@ -54,13 +59,19 @@ class HaproxyVarnish:
         self._reload_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters = ServiceCounters()
+        self.on_write: Callable[[str, str], None] = lambda _service, _url: None
         self._access_log = AccessLog()
         admin = self._paths.socket("admin")
         self._rings = (
             RingReader(admin, "access", self._access_log.publish, conf.engine.access_rate),
-            RingReader(admin, "handover", self._counters.record),
+            RingReader(admin, "handover", self._record),
         )
         self.cache_socket = str(self._paths.socket("cache"))
+
+    def _record(self, record: EdgeRecord) -> None:
+        self._counters.record(record)
+        if record.access.method not in _SAFE:
+            self.on_write(record.access.service, record.access.url)
 
     @property
     def pids(self) -> dict[str, int | None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import files, render
+from nova_cachemig.agent.engine import files, names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
@@ -67,7 +67,7 @@ class Edge:
         argv = [path, *opts.haproxy_args, "-W", "-f", str(self._paths.haproxy_cfg)]
         self._process = Process("haproxy", argv, self._paths.root)
         self._supervisor = Supervisor(
-            self._process, self._save_maps, self._wait_ready, opts.start_timeout
+            self._process, self._prepare_restart, self._wait_ready, opts.start_timeout
         )
         if self._process.adopt():
             try:
@@ -93,6 +93,13 @@ class Edge:
             self.binds = set(json.loads(self._binds_file.read_text()))
         for one in self.maps.values():
             await one.load()
+
+    def _prepare_restart(self) -> None:
+        """HAProxy loses the epochs that it has set itself: no stored page may be found again."""
+        states = self.maps["state"].entries
+        for service, entry in states.items():
+            states[service] = f"{entry.partition(':')[0]}:{names.new_token()}"
+        self._save_maps()
 
     def _save_maps(self) -> None:
         for one in self.maps.values():

@@ -91,6 +91,7 @@ class Performer:
             Action.WAIT_DRAINED: self._wait_drained,
             Action.RELEASE_ANYWAY: self._release_anyway,
             Action.RELEASE: self._release,
+            Action.REARM: self._rearm,
             Action.ASK_NOVA: self._ask_nova,
         }
 
@@ -192,6 +193,16 @@ class Performer:
         self._spawn("drain", self._release_all)
 
     async def _release_all(self) -> None:
+        await self._open_edge(EdgeState.PASS, EventKind.RELEASE_DONE)
+
+    async def _rearm(self, phase: Phase) -> None:
+        self._spawn("drain", self._rearm_all)
+
+    async def _rearm_all(self) -> None:
+        await self._open_edge(EdgeState.ARMED, EventKind.REARMED)
+
+    async def _open_edge(self, state: EdgeState, done: EventKind) -> None:
+        """Empty the journal, then let writes pass to the guest: no write overtakes another."""
         engine, writes = self._components.engine, self._components.writes
         try:
             async with asyncio.timeout(self._components.timeouts.release):
@@ -199,14 +210,14 @@ class Performer:
                     await engine.set_state(name, EdgeState.DRAIN)
                     await writes.seal(name, ARRIVAL_TIMEOUT)
             for name in self.services:
-                await engine.set_state(name, EdgeState.PASS)
+                await engine.set_state(name, state)
                 await writes.close(name)
         except (TimeoutError, ComponentError) as exc:
             for name in self.services:
                 await writes.unseal(name)
             self._event(EventKind.RELEASE_FAILED, str(exc))
         else:
-            self._event(EventKind.RELEASE_DONE)
+            self._event(done)
 
     async def _release_anyway(self, phase: Phase) -> None:
         self._spawn("drain", self._release_undrained)

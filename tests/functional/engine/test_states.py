@@ -177,13 +177,13 @@ class Writes(EngineCase):
         self.assertEqual(list(WRITING), [request.method for request in self.guest.seen])
         self.assertEqual([], self.intake.seen)
 
-    async def test_armed_shielded_and_replay_go_to_the_intake(self) -> None:
-        for state in (EdgeState.ARMED, EdgeState.SHIELDED, EdgeState.REPLAY):
+    async def test_shielded_and_replay_go_to_the_intake(self) -> None:
+        for state in (EdgeState.SHIELDED, EdgeState.REPLAY):
             await self.flip(state)
             for method in WRITING:
                 response = await self.get("/w?x=1", method=method, body=b"body")
                 self.assertEqual("intake", response.headers["x-from"])
-        self.assertEqual(3 * len(WRITING), len(self.intake.seen))
+        self.assertEqual(2 * len(WRITING), len(self.intake.seen))
         request = self.intake.seen[0]
         self.assertEqual(("/w?x=1", b"body"), (request.url, request.body))
         self.assertEqual("shop%20%2F%20%C3%A9%C3%A9n", request.headers["x-cachemig-service"])
@@ -211,7 +211,7 @@ class Writes(EngineCase):
                          [request.url for request in self.intake.seen])  # fmt: skip
 
     async def test_a_body_longer_than_any_buffer_arrives_whole(self) -> None:
-        await self.flip(EdgeState.ARMED)
+        await self.flip(EdgeState.REPLAY)
         body = bytes(range(256)) * 4096
         self.assertEqual(200, (await self.get("/w", method="PUT", body=body)).status)
         self.assertEqual(body, self.intake.seen[0].body)
@@ -247,6 +247,108 @@ class Writes(EngineCase):
         self.assertEqual(500, (await writing).status)
         self.guest.statuses.clear()
         self.assertNotEqual(before.body, (await self.get("/slow")).body)
+
+
+class ArmedWrites(EngineCase):
+    """While the guest is reachable, writes are as without us, and no old page is served."""
+
+    async def test_they_go_to_the_guest_and_do_not_wait_for_each_other(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.delays["/poll"] = 1.5
+        long = [asyncio.create_task(self.get("/poll", method="POST")) for _ in range(8)]
+        await until(lambda: self.guest.responding == 8)
+        for method in WRITING:
+            response = await self.get("/w", method=method, body=b"x")
+            self.assertEqual(200, response.status)
+            self.assertLess(response.seconds, 0.5)
+        self.assertEqual({200}, {one.status for one in await asyncio.gather(*long)})
+        self.assertEqual([], self.intake.seen)
+
+    async def test_the_first_byte_of_the_response_does_not_wait_for_the_last(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.gates["/stream"] = asyncio.Event()
+        self.guest.bodies["/stream"] = b"12345"
+        reader, writer = await asyncio.open_connection(*self.edge)
+        writer.write(b"POST /stream HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\n\r\n")
+        async with asyncio.timeout(2):
+            await read_head(reader)
+            self.assertEqual(b"1234", await reader.readexactly(4))
+        self.guest.gates["/stream"].set()
+        self.assertEqual(b"5", await reader.readexactly(1))
+        writer.close()
+
+    async def test_an_upgrade_passes(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.statuses["/attach"] = 101
+        self.guest.rules["/attach"] = {"Connection": "Upgrade", "Upgrade": "tcp"}
+        headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
+        response = await self.get("/attach", method="POST", headers=headers)
+        self.assertEqual((101, "tcp"), (response.status, response.headers["upgrade"]))
+
+    async def test_no_read_gets_the_page_from_before_a_write(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.rules["/w"] = {"Cache-Control": "max-age=600"}
+        for status in (200, 500):
+            with self.subTest(status=status):
+                before = await self.get("/w")
+                self.assertEqual(before.body, (await self.get("/w")).body)
+                self.guest.delays["/w"] = 0.6
+                self.guest.statuses["/w"] = status
+                writing = asyncio.create_task(self.get("/w", method="PUT", body=b"x"))
+                await until(lambda: self.guest.responding)
+                self.guest.delays.clear()
+                self.guest.statuses.clear()
+                during = [(await self.get("/w")).body for _ in range(3)]
+                self.assertEqual(3, len({*during} - {before.body}))  # none from the cache
+                await writing
+                after = await self.get("/w")
+                self.assertNotIn(after.body, (before.body, *during))
+                self.assertEqual(after.body, (await self.get("/w")).body)
+
+    async def test_a_page_named_by_location_is_fetched_again(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.rules["/made"] = {"Cache-Control": "max-age=600"}
+        self.guest.rules["/make"] = {"Location": "/made"}
+        before = await self.get("/made")
+        await self.get("/make", method="POST", body=b"x")
+        self.assertNotEqual(before.body, (await self.get("/made")).body)
+
+    async def test_the_entries_of_written_pages_are_bounded(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        for start in range(0, 600, 50):
+            urls = [f"/n/{number}" for number in range(start, start + 50)]
+            await asyncio.gather(*(self.get(url, method="PUT", body=b"x") for url in urls))
+        epochs = self.engine._edge.maps["epochs"]
+        await epochs.load()
+        self.assertLess(len(epochs.entries), 600)
+        await self.flip(EdgeState.PASS)
+        await epochs.load()
+        self.assertEqual({}, epochs.entries)
+
+    async def test_the_warmer_learns_which_page_was_written(self) -> None:
+        await self.log_is_read()
+        written: list[tuple[str, str]] = []
+        self.engine.on_write = lambda service, url: written.append((service, url))
+        await self.flip(EdgeState.ARMED)
+        await self.get("/a")
+        await self.get("/w?x=1", method="POST", body=b"x")
+        await until(lambda: written)
+        self.assertEqual([(SERVICE, "/w?x=1")], written)
+
+    async def test_a_write_that_is_in_flight_at_the_pause_leaves_no_old_page(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.rules["/w"] = {"Cache-Control": "max-age=600"}
+        before = await self.get("/w")
+        self.guest.delays["/w"] = 0.5
+        writing = asyncio.create_task(self.get("/w", method="PUT", body=b"x"))
+        await until(lambda: self.guest.responding)
+        self.guest.delays.clear()
+        await self.flip(EdgeState.SHIELDED)
+        waiting = asyncio.create_task(self.get("/w"))
+        await self.holding(1)
+        self.assertEqual(200, (await writing).status)
+        await self.flip(EdgeState.REPLAY)
+        self.assertNotEqual(before.body, (await waiting).body)
 
 
 class Leniency(EngineCase):

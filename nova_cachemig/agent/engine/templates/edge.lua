@@ -124,8 +124,14 @@ local function renew_epoch(txn, url)
     local page = txn:get_var("txn.svc") .. "|" .. url
     local now = core.now()
     local epoch = string.format("%x%05x%04x", now.sec, now.usec, math.random(0, 65535))
-    core.set_map(EPOCHS_MAP, txn.c:hex(txn.c:sha1(page)), epoch)
+    -- Many pages share an entry, because the search in a map is linear.
+    local bucket = txn.c:hex(txn.c:sha1(page)):sub(1, 3)
+    core.set_map(EPOCHS_MAP, txn:get_var("txn.svc") .. "|" .. bucket, epoch)
 end
+
+core.register_action("cachemig_writing", {"http-req"}, function(txn)
+    renew_epoch(txn, txn:get_var("txn.url"))
+end, 0)
 
 -- RFC 9111, section 4.4: the response to an unsafe request invalidates these URLs.
 core.register_action("cachemig_written", {"http-res"}, function(txn)
