@@ -23,7 +23,7 @@ class DiagramTest(unittest.TestCase):
                     self.assertIn(kind.value, self.edges[phase.value, row.then.value])
 
     def test_a_guarded_row_has_both_edges(self) -> None:
-        self.assertIn(EventKind.DRAINED.value, self.edges["replaying", "armed"])
+        self.assertIn(EventKind.REARMED.value, self.edges["replaying", "armed"])
         self.assertIn(EventKind.RELEASE_DONE.value, self.edges["replaying", "released"])
 
     def test_it_shows_the_unannounced_pause(self) -> None:

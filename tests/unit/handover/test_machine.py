@@ -50,11 +50,14 @@ class PlaybookTest(unittest.TestCase):
 
     def test_silence_without_an_event_shields_and_arms_again(self):
         state, actions = play(E.BEGIN, E.ARM, E.SILENT, E.REACHABLE, E.DRAINED)
+        self.assertEqual((Phase.REPLAYING, A.REARM), (state.phase, actions[-1]))
+        state, _ = play(E.REARMED, state=state)
         self.assertIs(state.phase, Phase.ARMED)
         self.assertNotIn(A.RELEASE, actions)
 
     def test_post_copy_stays_armed_until_nova_reports_completion(self):
         state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.DRAINED, post_copy=True)
+        state, _ = play(E.REARMED, state=state)
         self.assertIs(state.phase, Phase.ARMED)
         state, actions = play(E.COMPLETED, E.DRAINED, E.RELEASE_DONE, state=state)
         self.assertIs(state.phase, Phase.RELEASED)
