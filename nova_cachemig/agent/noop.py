@@ -30,8 +30,12 @@ class NoEngine:
     async def set_state(self, service: str, state: EdgeState) -> None:
         """Accept any state."""
 
-    async def kill_reads(self, service: str) -> None:
-        """No read is ever stuck."""
+    async def resend_lost(self, service: str) -> None:
+        """No request is ever lost."""
+
+    async def overtaken(self, service: str) -> int:
+        """No write is in flight."""
+        return 0
 
     async def holding(self, service: str) -> int:
         """No request is ever held."""

@@ -54,8 +54,14 @@ class Engine(Protocol):
     async def set_state(self, service: str, state: EdgeState) -> None:
         """Switch one service. In force for the next request when this returns."""
 
-    async def kill_reads(self, service: str) -> None:
-        """Cut guest connections on which reads are stuck; the edge sends those reads again."""
+    async def resend_lost(self, service: str) -> None:
+        """The guest is back: mend connections on which a request was lost during its silence.
+
+        The edge sends reads again. TCP retransmits writes, so that none is sent twice.
+        """
+
+    async def overtaken(self, service: str) -> int:
+        """Pages with a write that the guest has not responded to, and another in the journal."""
 
     async def holding(self, service: str) -> int:
         """Requests that the edge holds, or held and whose response is not complete."""

@@ -39,7 +39,7 @@ LATE = Row()
 
 _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_REACHABLE)
 # The journal first: all held reads together keep a guest busy that has just come back.
-_BACK = (A.SEND_WRITES, A.SET_EDGE, A.KILL_READS, A.WATCH_SILENCE, A.WAIT_DRAINED)
+_BACK = (A.SEND_WRITES, A.SET_EDGE, A.RESEND_LOST, A.WATCH_SILENCE, A.WAIT_DRAINED)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
 _silent = Row(P.SHIELDED, _SHIELD, "the guest is silent and no event says why: shielding")

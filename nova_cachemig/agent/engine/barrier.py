@@ -61,6 +61,11 @@ class PendingKeys:
         """Whether a key uses this entry."""
         return entry in self._users
 
+    def has_key(self, entry: str) -> bool:
+        """Whether reads of the key whose own entry this is are held."""
+        bucket = f"{names.encode_service(self._service)}|{entry[:2]}"
+        return entry in self._users or bucket in self._users
+
     def entries(self) -> set[str]:
         """Return all entries, with the one by which no write overtakes the journal."""
         return {*self._users, names.journal_key(self._service)} if self._users else set()
@@ -90,6 +95,11 @@ class BarrierMaps:
             if not keys:
                 del self._keys[service]
             await self._pending.update(edits)
+
+    def holds(self, service: str, entry: str | None = None) -> bool:
+        """Whether writes of the service wait in the journal; with ``entry``: to this page."""
+        keys = self._keys.get(service)
+        return keys is not None and (entry is None or keys.has_key(entry))
 
     async def replace(
         self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]

@@ -17,13 +17,14 @@ from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
+from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
-from nova_cachemig.model.service import Route
+from nova_cachemig.model.service import Route, Target
 
 LOG = log.getLogger(__name__)
 
@@ -36,7 +37,6 @@ RELOAD_POLL = 5.0
 OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
 
-
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -44,10 +44,11 @@ class HaproxyVarnish:
     """Implements :class:`nova_cachemig.agent.ports.Engine`."""
 
     def __init__(self, conf: cfg.ConfigOpts, *, intake_socket: str) -> None:
-        """The attribute ``on_write`` is called with service and URL after each write."""
+        """``on_write`` is called with service and URL after each write that passed in ``armed``."""
         self._conf = conf
         self._paths = render.Paths(Path(conf.engine.runtime_dir))
         self._edge = Edge(conf, self._paths, intake_socket)
+        self._lost = LostWrites(self._edge)
         self._cache = Cache(conf, self._paths)
         maps = self._edge.maps
         self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
@@ -70,8 +71,9 @@ class HaproxyVarnish:
 
     def _record(self, record: EdgeRecord) -> None:
         self._counters.record(record)
-        if record.access.method not in _SAFE:
-            self.on_write(record.access.service, record.access.url)
+        access = record.access
+        if access.method not in _SAFE and self.state(access.service) is EdgeState.ARMED:
+            self.on_write(access.service, access.url)
 
     @property
     def pids(self) -> dict[str, int | None]:
@@ -119,6 +121,7 @@ class HaproxyVarnish:
     async def _stop_tasks(self) -> None:
         if self._reload_timer is not None:
             self._reload_timer.cancel()
+        await self._lost.stop()
         for ring in self._rings:
             await ring.stop()
         tasks = list(self._tasks)
@@ -224,6 +227,11 @@ class HaproxyVarnish:
         states = self._edge.maps["state"]
         self._reload_gate.record(service, state, asyncio.get_running_loop().time())
         await self._no_reload()
+        target = self._target(service)
+        if state is EdgeState.SHIELDED and target is not None:
+            self._lost.watch(service, target)
+        else:
+            self._lost.end(service)
         if state is EdgeState.PASS:
             await states.remove(encoded)
             await self._barrier.end(service)
@@ -260,12 +268,16 @@ class HaproxyVarnish:
 
     # -- guests ----------------------------------------------------------------------------
 
-    async def kill_reads(self, service: str) -> None:
-        """Cut connections to the guest with a retransmitted, unacknowledged read."""
+    def _target(self, service: str) -> Target | None:
         entry = self._edge.maps["targets"].entries.get(names.encode_service(service))
-        if entry is None:
+        return None if entry is None else names.target_of(entry)
+
+    async def resend_lost(self, service: str) -> None:
+        """Cut connections with a lost read, and make TCP retransmit the other lost requests."""
+        target = self._target(service)
+        if target is None:
             return
-        target = names.target_of(entry)
+        self._lost.resend(service, target)
         found = await asyncio.to_thread(sockdiag.connections, target.address, target.port)
         stuck = [connection for connection in found if connection.stuck]
         if not stuck:
@@ -275,6 +287,13 @@ class HaproxyVarnish:
         reads = await self._edge.fetch_ports()
         cut = [c for c in stuck if c.source_port in reads and sockdiag.destroy(c)]
         LOG.info("service %s: cut %d stuck reads; the edge sends them again", service, len(cut))
+
+    async def overtaken(self, service: str) -> int:
+        """Return the pages with a write in flight to the guest, and a write in the journal."""
+        if not self._barrier.holds(service):
+            return 0
+        pages = await self._edge.unanswered_writes()
+        return sum(self._barrier.holds(service, page) for page in pages)
 
     async def holding(self, service: str) -> int:
         """Return the requests without a response that are held or were held."""

@@ -27,6 +27,7 @@ REPEAT_RELOAD = 2 * REPEAT_SIGNAL
 """Seconds. A reload that was only slow is repeated, which costs one more worker process."""
 
 _FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
+_OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
 
 
 def _try_bind(bind: str) -> None:
@@ -201,6 +202,19 @@ class Edge:
         """Return the local ports of connections to guests that carry reads during a handover."""
         output = await self.admin.run(command("show", "fd"))
         return {int(port) for port in _FETCH_PORT.findall(output)}
+
+    async def other_fds(self) -> dict[int, int]:
+        """Return the file descriptors of the other connections to guests, by their local port."""
+        output = await self.admin.run(command("show", "fd"))
+        return {int(port): int(fd) for fd, port in _OTHER_FD.findall(output)}
+
+    async def unanswered_writes(self) -> set[str]:
+        """Return the keys of the pages that a write in flight to a guest is to change."""
+        output = await self.admin.run(
+            command("show", "table", "writing", "data.conn_cur", "gt", "0")
+        )
+        rows = (line.split() for line in output.splitlines() if " key=" in line)
+        return {word[4:] for row in rows for word in row if word.startswith("key=")}
 
     async def stop(self, patience: float) -> None:
         """Stop HAProxy; requests in flight may finish within ``patience`` seconds."""

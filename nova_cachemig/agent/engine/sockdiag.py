@@ -30,6 +30,7 @@ TCP_ESTABLISHED = 1
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _ID = struct.Struct(">HH16s16s")  # source port, destination port, source, destination
 _ID_TAIL = struct.Struct("=I8s")  # interface, cookie
+_COOKIE = struct.Struct("=II")  # low and high half, the end of the identity
 _REQUEST = struct.Struct("=BBBBI")  # family, protocol, ext, pad, states
 _MESSAGE = struct.Struct("=BBBB")  # family, state, timer, retransmissions
 _QUEUES = struct.Struct("=III")  # expires, receive queue, send queue
@@ -47,6 +48,12 @@ class Connection:
     address: str
     retransmissions: int
     unacknowledged: int  # bytes
+
+    @property
+    def cookie(self) -> int:
+        """The kernel's number of the socket, which no other socket ever has (SO_COOKIE)."""
+        low, high = _COOKIE.unpack_from(self.identity, _ID_SIZE - _COOKIE.size)
+        return int(high << 32 | low)
 
     @property
     def stuck(self) -> bool:

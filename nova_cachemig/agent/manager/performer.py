@@ -34,6 +34,13 @@ HELD_POLL = 0.01
 HELD_TIMEOUT = 0.5
 """Seconds for which a release waits for responses to the last held requests."""
 
+PASSED_TIMEOUT = 0.5
+"""Seconds from the guest's return for which the journal waits for responses to writes that passed
+before the silence. A guest needs milliseconds for most; a long poll is not worth more."""
+
+PASSED_POLL = 0.01
+"""Seconds between two looks for such writes."""
+
 ARRIVAL_TIMEOUT = 0.2
 """Seconds for which a release waits for requests whose head has arrived and whose body has not.
 Further writes are held at the edge meanwhile."""
@@ -87,7 +94,7 @@ class Performer:
             Action.WATCH_SILENCE: self._watch_silence,
             Action.WAIT_REACHABLE: self._wait_reachable,
             Action.STOP_PROBE: self._stop_probe,
-            Action.KILL_READS: self._kill_reads,
+            Action.RESEND_LOST: self._resend_lost,
             Action.WAIT_DRAINED: self._wait_drained,
             Action.RELEASE_ANYWAY: self._release_anyway,
             Action.RELEASE: self._release,
@@ -150,11 +157,38 @@ class Performer:
             await self._components.writes.open(route.service)
 
     async def _send_writes(self, phase: Phase) -> None:
+        if phase is Phase.REPLAYING and await self._overtaken():
+            self._spawn("send", self._send_later)
+        else:
+            self._cancel("send")
+            await self._send_all()
+
+    async def _send_later(self) -> None:
+        """Let writes that passed before the silence end first, if the journal has a later one.
+
+        The client of such a write has had no response, so no order is due. But a client that gave
+        up and tried again expects that the later one wins.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PASSED_TIMEOUT
+        while loop.time() < end and await self._overtaken():  # noqa: ASYNC110
+            await asyncio.sleep(PASSED_POLL)
+        await self._send_all()
+
+    async def _overtaken(self) -> int:
+        engine, total = self._components.engine, 0
+        with contextlib.suppress(ComponentError):  # without a count there is no wait
+            for name in self.services:
+                total += await engine.overtaken(name)
+        return total
+
+    async def _send_all(self) -> None:
         for route in self._routes:
             if route.target is not None:
                 await self._components.writes.send_to(route.service.name, route.target)
 
     async def _hold_writes(self, phase: Phase) -> None:
+        self._cancel("send")
         self._cancel("drain")  # a release that has begun would open the edge again
         for name in self.services:
             await self._components.writes.unseal(name)
@@ -164,6 +198,9 @@ class Performer:
         self._spawn("drain", self._drained)
 
     async def _drained(self) -> None:
+        sending = self._tasks.get("send")
+        if sending is not None:
+            await asyncio.wait({sending})
         await asyncio.gather(*(self._components.writes.drained(name) for name in self.services))
         await asyncio.gather(*(self._held_ended(name) for name in self.services))
         self._event(EventKind.DRAINED)
@@ -185,9 +222,9 @@ class Performer:
         for name in self.services:
             await self._components.engine.set_state(name, EDGE_OF[phase])
 
-    async def _kill_reads(self, phase: Phase) -> None:
+    async def _resend_lost(self, phase: Phase) -> None:
         for name in self.services:
-            await self._components.engine.kill_reads(name)
+            await self._components.engine.resend_lost(name)
 
     async def _release(self, phase: Phase) -> None:
         self._spawn("drain", self._release_all)

@@ -11,8 +11,8 @@ import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, cast
 
+from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.journal.upload import Upload
-from nova_cachemig.agent.replay import retransmit
 from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.response import (
     NotHttp,

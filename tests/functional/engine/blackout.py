@@ -60,6 +60,15 @@ class Namespace:
             "add chain inet pause out { type filter hook output priority -300; policy drop; }\n",
         )
 
+    async def drop_data(self) -> None:
+        """Drop arriving packets with data from now on: connections are still accepted."""
+        await asyncio.to_thread(
+            self._nft,
+            "add chain inet pause in { type filter hook input priority -300; policy accept; }\n"
+            "add chain inet pause out { type filter hook output priority -300; policy accept; }\n"
+            "add rule inet pause in ip length > 100 drop\n",
+        )
+
     async def resume(self) -> None:
         """Let packets pass again."""
         await asyncio.to_thread(

@@ -64,7 +64,7 @@ class Barrier(EngineCase):
     async def test_a_cookie_can_identify_a_client(self) -> None:
         service = self.a_service(client_cookie="sid")
         await self.engine.apply([self.route(service)])
-        await self.flip(EdgeState.ARMED)
+        await self.flip(EdgeState.REPLAY)
         await self.get("/w", method="POST", body=b"x", headers={"Cookie": "b=2; sid=secret; c=3"})
         client = self.intake.seen[0].headers["x-cachemig-client"]
         self.assertRegex(client, "^cookie-[0-9a-f]{40}$")

@@ -8,8 +8,9 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator
+from unittest import mock
 
-from nova_cachemig.agent.engine import sockdiag
+from nova_cachemig.agent.engine import lost, sockdiag
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
 from tests.functional.engine.rig import SERVICE, EngineCase
@@ -104,9 +105,13 @@ class BlackoutCase(EngineCase):
                 break
             await asyncio.sleep(0.02)
         await self.flip(EdgeState.REPLAY)
-        await self.engine.kill_reads(SERVICE)
+        await self.engine.resend_lost(SERVICE)
         self.intake.gate.set()
         back.set()
+
+    def stuck(self) -> bool:
+        found = sockdiag.connections(*self.namespace_target())
+        return any(connection.stuck for connection in found)
 
     def namespace_target(self) -> tuple[str, int]:
         return self.guest.address, self.guest.port
@@ -192,9 +197,81 @@ class Shielded(BlackoutCase):
         self.assertEqual(200, (await write).status)
         self.assertEqual(1, self.guest.count("/write"))
 
-    def stuck(self) -> bool:
+
+class LostWrites(BlackoutCase):
+    """Writes that passed to the guest, and whose bytes the silence has swallowed."""
+
+    async def lost(self, number: int) -> list[asyncio.Task[Response]]:
+        """Send writes whose connection the guest accepts and whose request it never gets."""
+        await self.namespace.drop_data()
+        tasks = [
+            asyncio.create_task(self.get(f"/w/{n}", method="POST", body=b"x"))
+            for n in range(number)
+        ]
+        await until(lambda: self.unacknowledged() == number)
+        return tasks
+
+    def unacknowledged(self) -> int:
         found = sockdiag.connections(*self.namespace_target())
-        return any(connection.stuck for connection in found)
+        return sum(connection.unacknowledged > 0 for connection in found)
+
+    async def overruns(self, seconds: float) -> list[float]:
+        """Return the seconds from the guest's return to each response."""
+        await self.flip(EdgeState.ARMED)
+        writes = await self.lost(4)
+        began = time.monotonic()
+        await self.flip(EdgeState.SHIELDED)
+        await asyncio.sleep(seconds)
+        await self.namespace.resume()
+        back = time.monotonic()
+        await self.flip(EdgeState.REPLAY)
+        await self.engine.resend_lost(SERVICE)
+        responses = await asyncio.gather(*writes)
+        self.assertEqual({200}, {response.status for response in responses})
+        for number in range(4):
+            self.assertEqual(1, self.guest.count(f"/w/{number}"))
+        return [began + response.seconds - back for response in responses]
+
+    async def test_their_responses_come_soon_after_the_return(self) -> None:
+        for seconds in (0.6, 2.2):
+            with self.subTest(seconds=seconds):
+                lag = Lag()
+                watching = asyncio.create_task(lag.watch())
+                self.guest.seen.clear()
+                late = max(await self.overruns(seconds))
+                watching.cancel()
+                print(f"lost writes, silence of {seconds} s: overrun {late * 1e3:.0f} ms")
+                self.assertLess(late, 0.15 + lag.allowance())
+                await self.flip(EdgeState.PASS)
+
+    async def test_without_the_rights_tcps_own_interval_applies(self) -> None:
+        lost._warn_once.cache_clear()
+        self.addCleanup(lost._warn_once.cache_clear)
+        with (
+            mock.patch.object(lost, "_duplicate", side_effect=PermissionError("not allowed")),
+            self.assertLogs("nova_cachemig.agent.engine.lost", "WARNING") as logs,
+        ):
+            for _ in range(2):
+                self.guest.seen.clear()
+                await self.overruns(0.6)
+                await self.flip(EdgeState.PASS)
+        self.assertEqual(1, len(logs.output))
+        self.assertIn("not allowed", logs.output[0])
+
+    async def test_another_socket_under_the_same_number_is_left_alone(self) -> None:
+        """HAProxy closes connections, and the kernel uses their numbers again."""
+        await self.flip(EdgeState.ARMED)
+        write, _ = await self.lost(2)
+        await until(self.stuck)
+        stuck = next(c for c in sockdiag.connections(*self.namespace_target()) if c.stuck)
+        worker = int(await self.engine._edge.worker_pid())
+        fds = await self.engine._edge.other_fds()
+        other = next(fd for port, fd in fds.items() if port != stuck.source_port)
+        for wrong in ({stuck.source_port: other}, {stuck.source_port: 0}, {}):
+            self.assertEqual({}, lost._requests(worker, wrong, [stuck]))
+        self.assertEqual([stuck.cookie], list(lost._requests(worker, fds, [stuck])))
+        await self.namespace.resume()
+        self.assertEqual(200, (await write).status)
 
 
 class Unattended(BlackoutCase):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.write import STATUS_PREFIX
 from tests.functional.engine.rig import SERVICE, EngineCase
-from tests.functional.engine.servers import Response, fetch, read_head, until
+from tests.functional.engine.servers import Request, Response, fetch, read_head, until
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 
@@ -304,6 +306,43 @@ class ArmedWrites(EngineCase):
                 after = await self.get("/w")
                 self.assertNotIn(after.body, (before.body, *during))
                 self.assertEqual(after.body, (await self.get("/w")).body)
+
+    async def test_a_write_without_a_response_may_be_applied_later(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.rules["/w"] = {"Cache-Control": "max-age=600"}
+        respond = self.guest._handler
+
+        async def cut(request: Request) -> tuple[int, Mapping[str, str], bytes]:
+            if request.method == "PUT":
+                raise ConnectionResetError
+            return await respond(request)
+
+        self.guest._handler = cut
+        await self.get("/w")
+        self.assertEqual(502, (await self.get("/w", method="PUT", body=b"x")).status)
+        await self.nothing_is_stored("/w")
+
+    async def test_a_write_whose_client_leaves_may_be_applied_later(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.rules["/w"] = {"Cache-Control": "max-age=600"}
+        await self.get("/w")
+        self.guest.delays["/w"] = 1.0
+        _, writer = await asyncio.open_connection(*self.edge)
+        writer.write(b"PUT /w HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1\r\n\r\nx")
+        await until(lambda: self.guest.responding)
+        self.guest.delays.clear()
+        writer.close()
+        await asyncio.sleep(0.2)
+        await self.nothing_is_stored("/w")
+        self.assertEqual(1, self.guest.responding)
+
+    async def nothing_is_stored(self, url: str) -> None:
+        """Each read gets a new response, also after the warmer has fetched the page."""
+        before = [(await self.get(url)).body for _ in range(2)]
+        headers = warm_headers(SERVICE, "shop.example")
+        await fetch(self.engine.cache_socket, url, headers=headers)
+        after = [(await self.get(url)).body for _ in range(2)]
+        self.assertEqual(4, len({*before, *after}))
 
     async def test_a_page_named_by_location_is_fetched_again(self) -> None:
         await self.flip(EdgeState.ARMED)

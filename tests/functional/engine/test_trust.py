@@ -86,7 +86,7 @@ class Hosts(EngineCase):
             "X-Cachemig-Generation": "1",
             "X-Cachemig-Epoch": "1",
         }
-        for state in (EdgeState.PASS, EdgeState.ARMED):
+        for state in (EdgeState.PASS, EdgeState.ARMED, EdgeState.REPLAY):
             await self.flip(state)
             self.assertEqual(200, (await self.get("/a", headers=evil)).status)
             response = await self.get("/w", method="POST", body=b"x", headers=evil)

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from unittest import mock
 
-from nova_cachemig.agent.replay import retransmit
+from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.writes import Writes
 from tests.functional.probe.paused import PausedGuest
 from tests.functional.replay.path import client, conf_for, service

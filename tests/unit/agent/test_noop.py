@@ -63,7 +63,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_engine_accepts_everything_and_counts_nothing(self) -> None:
         engine = noop.NoEngine()
         await engine.set_state("shop", EdgeState.SHIELDED)
-        await engine.kill_reads("shop")
+        await engine.resend_lost("shop")
         await engine.update_barrier("shop", {"host": ["/"]}, {"url:/": True})
         self.assertEqual(0, await engine.holding("shop"))
         self.assertEqual(ports.EdgeCounts(), await engine.counts("shop"))

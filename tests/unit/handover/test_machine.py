@@ -36,7 +36,7 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
         self.assertEqual(1, actions.count(A.RELEASE))
         self.assertEqual(A.FINISH, actions[-1])
-        self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.KILL_READS))
+        self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.RESEND_LOST))
 
     def test_completed_before_drained_finishes_with_the_release(self):
         _, actions = play(

@@ -32,6 +32,7 @@ class FakeComponents:
         self.open_error = None
         self.left = []
         self.held = 0
+        self.passed = 0
         self.holding_calls = 0
 
     def components(self, **limits):
@@ -41,8 +42,11 @@ class FakeComponents:
     async def set_state(self, service, state):
         self.log.append(f"edge {state.value}")
 
-    async def kill_reads(self, service):
-        self.log.append("kill_reads")
+    async def resend_lost(self, service):
+        self.log.append("resend_lost")
+
+    async def overtaken(self, service):
+        return self.passed
 
     async def holding(self, service):
         self.holding_calls += 1

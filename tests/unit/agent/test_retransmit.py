@@ -5,7 +5,7 @@ import struct
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent.replay import retransmit
+from nova_cachemig.agent import retransmit
 
 
 def folded(data):

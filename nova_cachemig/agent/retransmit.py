@@ -17,6 +17,7 @@ contains (the kernel reveals it in "repair" mode only). Without them, TCP's own 
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import functools
 import logging
@@ -39,24 +40,52 @@ _UNREACHABLE: Final = {
 _TCP_INFO_BACKOFF: Final = 4  # offset of tcpi_backoff (doublings) in linux/tcp.h's tcp_info
 
 
-def request_retransmission(sock: socket.socket) -> bool:
-    """Make TCP retransmit now what is not acknowledged on a connected socket.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """Asks this host's kernel to retransmit the first unacknowledged segment of one connection.
 
-    Returns False if there is nothing to retransmit, or the agent lacks the rights (logged once). A
-    message that comes too late or too early has no effect: the kernel accepts it only if it names
+    A request that comes too late or too early has no effect: the kernel accepts it only if it names
     the first unacknowledged byte.
     """
+
+    family: socket.AddressFamily
+    message: bytes
+    destination: tuple[str | int, ...]  # the connection's own address
+
+    def send(self, doublings: int) -> None:
+        """Take back so many doublings of the interval. Raises OSError without CAP_NET_RAW."""
+        kind = socket.IPPROTO_ICMP if self.family == socket.AF_INET else socket.IPPROTO_ICMPV6
+        with socket.socket(self.family, socket.SOCK_RAW, kind) as raw:
+            for _ in range(doublings):
+                raw.sendto(self.message, self.destination)
+
+
+def request_for(sock: socket.socket) -> Request | None:
+    """Return the request for a connected socket, or None if it has nothing to retransmit.
+
+    Reading the number of the byte takes microseconds, in which the socket's owner cannot receive:
+    nothing may arrive meanwhile, or the caller must be the owner. Raises OSError without
+    CAP_NET_ADMIN.
+    """
+    if not _queued_bytes(sock, _SIOCOUTQ) or _queued_bytes(sock, _SIOCOUTQNSD):
+        # Repair mode is unsafe while unsent bytes are queued: an acknowledgement that
+        # arrives just then would mark them as sent.
+        return None
+    message = _unreachable_message(sock, _first_unacknowledged(sock))
+    here, _, *scope = sock.getsockname()
+    return Request(socket.AddressFamily(sock.family), message, (here, 0, *scope))
+
+
+def request_retransmission(sock: socket.socket) -> bool:
+    """Make TCP retransmit now what is not acknowledged on the caller's own connected socket.
+
+    Returns False if there is nothing to retransmit, or the agent lacks the rights (logged once).
+    """
     try:
-        if not _queued_bytes(sock, _SIOCOUTQ) or _queued_bytes(sock, _SIOCOUTQNSD):
-            # Repair mode is unsafe while unsent bytes are queued: an acknowledgement that
-            # arrives just then would mark them as sent.
+        request = request_for(sock)
+        if request is None:
             return False
-        message = _unreachable_message(sock, _first_unacknowledged(sock))
-        kind = socket.IPPROTO_ICMP if sock.family == socket.AF_INET else socket.IPPROTO_ICMPV6
-        with socket.socket(sock.family, socket.SOCK_RAW, kind) as raw:
-            here, _, *scope = sock.getsockname()
-            for _ in range(_doublings(sock)):
-                raw.sendto(message, (here, 0, *scope))
+        request.send(_doublings(sock))
     except OSError as exc:
         _warn_once(str(exc))
         return False
