@@ -21,7 +21,7 @@ import functools
 import os
 import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from oslo_log import log
@@ -60,7 +60,7 @@ class LostWrites:
         if service not in self._silent:
             self._silent.add(service)
             self._requests[service] = {}
-            self._start(service, self._find(service, target))
+            self._start(service, lambda: self._find(service, target))
 
     def end(self, service: str) -> None:
         """The guest's silence is over. What was found is kept for :meth:`resend`."""
@@ -72,7 +72,7 @@ class LostWrites:
         self.end(service)
         requests = self._requests.pop(service, None)
         if requests:
-            self._start(service, self._send(service, target, requests))
+            self._start(service, lambda: self._send(service, target, requests))
 
     def _cancel(self, service: str) -> None:
         task = self._tasks.pop(service, None)
@@ -86,10 +86,10 @@ class LostWrites:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, service: str, work: Coroutine[None, None, None]) -> None:
+    def _start(self, service: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except (OSError, ComponentError) as exc:
                 _warn_once(str(exc))
 

@@ -66,6 +66,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
         await engine.resend_lost("shop")
         await engine.update_barrier("shop", {"host": ["/"]}, {"url:/": True})
         self.assertEqual(0, await engine.holding("shop"))
+        self.assertEqual(0, await engine.overtaken("shop"))
         self.assertEqual(ports.EdgeCounts(), await engine.counts("shop"))
 
     async def test_the_write_path_is_always_drained(self) -> None:

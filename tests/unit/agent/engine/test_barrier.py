@@ -104,6 +104,16 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await again.end("s")
         self.assertEqual(set(), self.pending())
 
+    async def test_pages_with_a_write_in_the_journal(self) -> None:
+        a, b = (names.pending_key("s", f"url:/{page}") for page in "ab")
+        self.assertFalse(self.barrier.holds("s"))
+        await self.hold("url:/a", True)
+        self.assertTrue(self.barrier.holds("s"))
+        self.assertEqual((True, False), (self.barrier.holds("s", a), self.barrier.holds("s", b)))
+        many = [f"url:/{number}" for number in range(MAX_EXACT + 1)]
+        await self.barrier.update("s", {}, dict.fromkeys(many, True))
+        self.assertTrue(self.barrier.holds("s", names.pending_key("s", many[-1])))
+
     async def test_very_many_keys_share_few_entries(self) -> None:
         keys = [f"url:/{number}" for number in range(5_000)]
         await self.barrier.update("s", {}, dict.fromkeys(keys, True))

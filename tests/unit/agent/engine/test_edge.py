@@ -23,6 +23,12 @@ DESCRIPTORS = """\
  15 : st=0x21 cl back=1 lport=41003 rport=8080 px=fetch sv=fetch/guest sc=1"""
 
 
+WRITING = """\
+# table: writing, type: string, size:102400, used:2
+0x55a1: key=AB12 use=1 exp=29990 shard=0 conn_cur=1 gpc0=3 gpc1=2
+0x55a2: key=CD34 use=2 exp=29990 shard=0 conn_cur=2 gpc0=2 gpc1=0"""
+
+
 class ScriptedAdmin(Admin):
     """Responds to each command with a text of the test."""
 
@@ -54,6 +60,14 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
     async def test_fetch_ports_are_those_of_reads_only(self) -> None:
         self.script("show fd", DESCRIPTORS)
         self.assertEqual({41001, 41003}, await self.edge.fetch_ports())
+
+    async def test_the_descriptors_of_other_connections_to_guests(self) -> None:
+        self.script("show fd", DESCRIPTORS)
+        self.assertEqual({41002: 14}, await self.edge.other_fds())
+
+    async def test_the_pages_of_writes_in_flight(self) -> None:
+        self.script("show table writing data.conn_cur gt 0", WRITING)
+        self.assertEqual({"AB12", "CD34"}, await self.edge.unanswered_writes())
 
     async def test_worker_pid(self) -> None:
         self.script("show info", "Name: HAProxy\nPid: 77\nnode:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent import noop, ports
 from nova_cachemig.agent.manager import performer
@@ -29,11 +30,18 @@ class Engine(noop.NoEngine):
     def __init__(self) -> None:
         self.states: list[tuple[str, EdgeState]] = []
         self.error: Exception | None = None
+        self.in_flight = 0
+        self.count_error: Exception | None = None
 
     async def set_state(self, service: str, state: EdgeState) -> None:
         if self.error is not None:
             raise self.error
         self.states.append((service, state))
+
+    async def overtaken(self, service: str) -> int:
+        if self.count_error is not None:
+            raise self.count_error
+        return self.in_flight
 
 
 class Writes(noop.NoWrites):
@@ -50,6 +58,24 @@ class Writes(noop.NoWrites):
 
     async def give_up(self, service: str) -> None:
         self.given_up.append(service)
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self.sealed: list[str] = []
+
+    async def send_to(self, service: str, target: Target) -> None:
+        self.sent.append(service)
+
+    async def drained(self, service: str) -> None:
+        await self.empty.wait()
+
+    async def seal(self, service: str, patience: float) -> None:
+        self.sealed.append(service)
+
+    async def unseal(self, service: str) -> None:
+        self.sealed.remove(service)
 
     async def open(self, service: Service) -> None:
         if self.open_error is not None:
@@ -145,6 +171,73 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         self.writes.open_error = ports.ComponentError("the disk is full")
         with self.assertRaisesRegex(ports.ComponentError, "the disk is full"):
             await self.perform(Action.OPEN_WRITES)
+
+    async def test_the_edge_is_armed_again_when_the_journal_is_sealed(self) -> None:
+        await self.perform(Action.REARM, Phase.REPLAYING)
+        self.assertIs(EventKind.REARMED, (await self.event()).kind)
+        drain, armed = EdgeState.DRAIN, EdgeState.ARMED
+        both = [("shop", drain), ("blog", drain), ("shop", armed), ("blog", armed)]
+        self.assertEqual(both, self.engine.states)
+        self.assertEqual(["shop", "blog"], self.writes.sealed)
+
+    async def test_a_write_that_comes_while_arming_again_drains_again(self) -> None:
+        self.writes.close_error = ports.ComponentError("a write waits")
+        await self.perform(Action.REARM, Phase.REPLAYING)
+        event = await self.event()
+        self.assertEqual((EventKind.RELEASE_FAILED, "a write waits"), (event.kind, event.detail))
+        self.assertEqual([], self.writes.sealed)
+
+    async def test_a_pause_stops_the_step_to_armed(self) -> None:
+        blocked, entered = asyncio.Event(), asyncio.Event()
+
+        async def seal(service: str, patience: float) -> None:
+            self.writes.sealed.append(service)
+            entered.set()
+            await blocked.wait()
+
+        self.writes.seal = seal  # type: ignore[method-assign]
+        self.writes.unseal = noop.NoWrites().unseal  # type: ignore[method-assign]
+        await self.perform(Action.REARM, Phase.REPLAYING)
+        async with asyncio.timeout(LIMIT):
+            await entered.wait()
+        await self.perform(Action.HOLD_WRITES, Phase.SHIELDED)
+        blocked.set()
+        await asyncio.sleep(0)
+        self.assertEqual([("shop", EdgeState.DRAIN)], self.engine.states)
+        self.assertTrue(self.events.empty())
+
+    async def test_the_journal_waits_for_a_write_that_passed_to_the_same_page(self) -> None:
+        self.engine.in_flight = 1
+        await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
+        await self.perform(Action.WAIT_DRAINED, Phase.REPLAYING)
+        await asyncio.sleep(0)
+        self.assertEqual(([], True), (self.writes.sent, self.events.empty()))
+        self.engine.in_flight = 0
+        self.assertIs(EventKind.DRAINED, (await self.event()).kind)
+        self.assertEqual(["shop", "blog"], self.writes.sent)
+
+    async def test_it_does_not_wait_for_ever(self) -> None:
+        self.engine.in_flight = 1
+        with mock.patch.object(performer, "PASSED_TIMEOUT", 0.0):
+            await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
+            await asyncio.gather(*self.performer._tasks.values())
+        self.assertEqual(["shop", "blog"], self.writes.sent)
+
+    async def test_it_does_not_wait_for_an_unknown_number(self) -> None:
+        self.engine.count_error = ports.ComponentError("HAProxy is down")
+        await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
+        self.assertEqual(["shop", "blog"], self.writes.sent)
+
+    async def test_it_does_not_wait_at_the_start_nor_send_after_another_pause(self) -> None:
+        self.engine.in_flight = 1
+        await self.perform(Action.SEND_WRITES, Phase.WARMING)
+        self.assertEqual(["shop", "blog"], self.writes.sent)
+        await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
+        self.writes.sealed += ["shop", "blog"]
+        await self.perform(Action.HOLD_WRITES, Phase.SHIELDED)
+        self.engine.in_flight = 0
+        await asyncio.sleep(0)
+        self.assertEqual(["shop", "blog"], self.writes.sent)
 
     async def test_the_finish_is_the_callers(self) -> None:
         await self.perform(Action.FINISH)
