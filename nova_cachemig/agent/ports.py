@@ -55,7 +55,7 @@ class Engine(Protocol):
         """Switch one service. In force for the next request when this returns."""
 
     async def resend_lost(self, service: str) -> None:
-        """The guest is back: mend connections on which a request was lost during its silence.
+        """The guest is back: repair connections on which its silence has lost a request.
 
         The edge sends reads again. TCP retransmits writes, so that none is sent twice.
         """

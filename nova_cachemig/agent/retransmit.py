@@ -53,7 +53,7 @@ class Request:
     destination: tuple[str | int, ...]  # the connection's own address
 
     def send(self, doublings: int) -> None:
-        """Take back so many doublings of the interval. Raises OSError without CAP_NET_RAW."""
+        """Revert so many doublings of the interval. Raises OSError without CAP_NET_RAW."""
         kind = socket.IPPROTO_ICMP if self.family == socket.AF_INET else socket.IPPROTO_ICMPV6
         with socket.socket(self.family, socket.SOCK_RAW, kind) as raw:
             for _ in range(doublings):

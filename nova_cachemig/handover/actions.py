@@ -18,7 +18,7 @@ class Action(enum.StrEnum):
     WATCH_SILENCE = "watch_silence"  # → SILENT
     WAIT_REACHABLE = "wait_reachable"  # → REACHABLE
     STOP_PROBE = "stop_probe"
-    RESEND_LOST = "resend_lost"  # requests that the pause has lost on the way to the guest
+    RESEND_LOST = "resend_lost"  # requests that were lost at the pause
     WAIT_DRAINED = "wait_drained"  # → DRAINED
     RELEASE_ANYWAY = "release_anyway"  # quarantine what is not applied, then pass → RELEASE_DONE
     RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED

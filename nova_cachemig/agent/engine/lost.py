@@ -1,6 +1,6 @@
-"""Makes TCP retransmit, at the guest's return, what HAProxy has sent into its silence.
+"""Makes TCP retransmit, at the guest's return, the data that HAProxy has sent into its silence.
 
-A write that passes to the guest just before its silence can be lost on the way. HAProxy waits, and
+The network can lose a write that passes to the guest just before its silence. HAProxy waits, and
 TCP retransmits at intervals that double: the response can come as long after the return as the
 silence took. :mod:`nova_cachemig.agent.retransmit` has the remedy, but needs the sockets, which are
 HAProxy's. So the agent duplicates them (pidfd_getfd(2)).
@@ -47,7 +47,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LostWrites:
-    """The lost writes of each silent service: :meth:`watch` finds them, :meth:`resend` mends."""
+    """The lost writes of each silent service: :meth:`watch` finds, :meth:`resend` sends them."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -63,7 +63,7 @@ class LostWrites:
             self._start(service, lambda: self._find(service, target))
 
     def end(self, service: str) -> None:
-        """The guest's silence is over. What was found is kept for :meth:`resend`."""
+        """The guest's silence is over. The connections found are kept for :meth:`resend`."""
         self._silent.discard(service)
         self._cancel(service)
 
@@ -171,7 +171,7 @@ def _request(fd: int, connection: sockdiag.Connection) -> retransmit.Request | N
 def _warn_once(why: str) -> None:
     LOG.warning(
         "A write in flight at the guest's pause may wait for TCP after the guest's return, at most "
-        "for as long as the pause took (immediate retransmission needs CAP_NET_ADMIN, CAP_NET_RAW "
-        "and the right to duplicate HAProxy's sockets): %s",
+        "for as long as the pause took. Immediate retransmission needs CAP_NET_ADMIN, CAP_NET_RAW "
+        "and the right to duplicate HAProxy's sockets: %s",
         why,
     )

@@ -48,7 +48,7 @@ class ArmedCase(EngineCase):
             (Route(self.service, self.guest.target),),
             0.0,
             self.events.append,
-            lambda sentence: self.fail(sentence),
+            self.fail,
         )
         self.addAsyncCleanup(self.performer.stop)
         for action in (Action.OPEN_WRITES, Action.SEND_WRITES, Action.SET_EDGE):

@@ -76,7 +76,7 @@ class GitTest(ArmedCase):
         git("clone", "-q", "--bare", str(self.work), "big.git", here=self.root)
         git("config", "http.receivepack", "true", here=self.root / "big.git")
 
-    async def test_a_large_clone_and_a_push_work_as_without_us(self) -> None:
+    async def test_a_large_clone_and_a_push_work_as_without_a_cache_node(self) -> None:
         url = f"http://127.0.0.1:{self.edge[1]}/git/big.git"
         await asyncio.to_thread(git, "clone", "-q", url, "clone", here=self.root)
         clone = self.root / "clone"

@@ -252,7 +252,7 @@ class Writes(EngineCase):
 
 
 class ArmedWrites(EngineCase):
-    """While the guest is reachable, writes are as without us, and no old page is served."""
+    """While the guest is reachable, writes are as without the node, and no old page is served."""
 
     async def test_they_go_to_the_guest_and_do_not_wait_for_each_other(self) -> None:
         await self.flip(EdgeState.ARMED)
