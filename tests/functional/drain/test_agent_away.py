@@ -14,6 +14,9 @@ import unittest
 import urllib.error
 import urllib.request
 
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
+from nova_cachemig.model.phase import Phase
 from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, WholeAgent, until
@@ -60,6 +63,16 @@ class WritesGuest(http.server.ThreadingHTTPServer):
         self.slow, self.go_on = threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def leave(self) -> None:
+        """Refuse connections: the guest is not reachable."""
+        self.shutdown()
+        self.socket.close()
+
+    def come_back(self) -> None:
+        """Accept connections again, on the same port."""
+        self.socket = socket.create_server(self.server_address, backlog=128)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
     def handle_error(self, *_args: object) -> None:
         """Log nothing: the prober resets its connections."""
 
@@ -104,6 +117,26 @@ class AgentAwayTest(unittest.TestCase):
         until(lambda: hook.wait_warm({}, INSTANCE, REQUEST, 2.0).ready, "the cache is warm")
         return hook
 
+    def shielded(self) -> AgentClient:
+        """Start a handover whose guest is not reachable."""
+        hook = self.armed()
+        self.assertEqual(200, self.post(b"before")[0])
+        self.guest.leave()
+        pause = GuestEvent(INSTANCE, EventKind.PAUSED, time.time(), "host-a", REQUEST)
+        hook.guest_event({}, pause)
+        until(lambda: hook.handovers({}, 1)[0].phase is Phase.SHIELDED, "the edge is shielded")
+        time.sleep(0.5)  # the edge follows the record
+        return hook
+
+    def replaying(self) -> concurrent.futures.Future[tuple[int, float]]:
+        """Start a handover whose journal waits for the guest's response to a slow write."""
+        self.shielded()
+        slow = self.pool.submit(self.post, b"slow")
+        until(lambda: self.agent.waiting() == 1, "the write is on disk")
+        self.guest.come_back()
+        self.assertTrue(self.guest.slow.wait(10))
+        return slow
+
     def get(self) -> tuple[bytes, float]:
         """Return the page that the writes change, and the seconds."""
         began = time.monotonic()
@@ -111,10 +144,7 @@ class AgentAwayTest(unittest.TestCase):
             return response.read(), time.monotonic() - began
 
     def test_a_restart_refuses_no_write_though_nova_hangs(self) -> None:
-        self.armed()
-        self.assertEqual(200, self.post(b"before")[0])
-        slow = self.pool.submit(self.post, b"slow")
-        self.assertTrue(self.guest.slow.wait(10))
+        slow = self.replaying()
         done = threading.Event()
 
         def write(number: int) -> list[int]:
@@ -134,10 +164,7 @@ class AgentAwayTest(unittest.TestCase):
         self.assertIn(slow.result()[0], {200, 202})
 
     def test_after_a_crash_no_read_waits_for_a_write_in_doubt(self) -> None:
-        self.armed()
-        self.get()
-        slow = self.pool.submit(self.post, b"slow")
-        self.assertTrue(self.guest.slow.wait(10))
+        slow = self.replaying()
         self.agent.kill()
         self.assertEqual(502, slow.result()[0])
         self.guest.go_on.set()
@@ -148,8 +175,7 @@ class AgentAwayTest(unittest.TestCase):
         self.assertLess(seconds, 5)
 
     def test_a_hung_agent_is_as_a_dead_one(self) -> None:
-        hook = self.armed()
-        self.assertEqual(200, self.post(b"before")[0])
+        hook = self.shielded()
         self.agent.signal(signal.SIGSTOP)
         self.addCleanup(self.agent.signal, signal.SIGCONT)
         began = time.monotonic()
@@ -158,6 +184,7 @@ class AgentAwayTest(unittest.TestCase):
             status, seconds = one.result()
             self.assertEqual(502, status)
             self.assertLess(seconds, DETECTED)
+        self.guest.come_back()
         status, seconds = self.post(b"past it")
         self.assertEqual((200, True), (status, seconds < 0.5))
         self.assertLess(time.monotonic() - began, DETECTED)
@@ -168,11 +195,12 @@ class AgentAwayTest(unittest.TestCase):
         self.assertEqual(0, self.agent.waiting())
 
     def test_an_agent_that_is_busy_for_longer_than_a_check_keeps_its_writes(self) -> None:
-        self.armed()
+        slow = self.replaying()
         self.agent.signal(signal.SIGSTOP)
         self.addCleanup(self.agent.signal, signal.SIGCONT)
         queued = [self.pool.submit(self.post, b"in the busy agent") for _ in range(20)]
         time.sleep(3)
         self.agent.signal(signal.SIGCONT)
-        self.assertEqual({200}, {one.result()[0] for one in queued})
-        self.assertEqual(20, len(self.guest.applied))
+        self.guest.go_on.set()
+        self.assertEqual({200}, {one.result()[0] for one in (slow, *queued)})
+        self.assertEqual(22, len(self.guest.applied))
