@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import unittest
 from unittest import mock
@@ -50,20 +51,11 @@ class Writes(noop.NoWrites):
     stuck = False
 
     def __init__(self) -> None:
-        self.given_up: list[str] = []
-
-    async def seal(self, service: str, patience: float) -> None:
-        if self.stuck:
-            await asyncio.Event().wait()
-
-    async def give_up(self, service: str) -> None:
-        self.given_up.append(service)
-
-    def __init__(self) -> None:
         self.sent: list[str] = []
         self.empty = asyncio.Event()
         self.empty.set()
         self.sealed: list[str] = []
+        self.given_up: list[str] = []
 
     async def send_to(self, service: str, target: Target) -> None:
         self.sent.append(service)
@@ -72,10 +64,16 @@ class Writes(noop.NoWrites):
         await self.empty.wait()
 
     async def seal(self, service: str, patience: float) -> None:
+        if self.stuck:
+            await asyncio.Event().wait()
         self.sealed.append(service)
 
     async def unseal(self, service: str) -> None:
-        self.sealed.remove(service)
+        with contextlib.suppress(ValueError):
+            self.sealed.remove(service)
+
+    async def give_up(self, service: str) -> None:
+        self.given_up.append(service)
 
     async def open(self, service: Service) -> None:
         if self.open_error is not None:
