@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import names, render, sockdiag
+from nova_cachemig.agent.engine import names, process, render, sockdiag
 from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
@@ -175,25 +175,54 @@ class HaproxyVarnish:
         async with self._reload_lock, self._barrier.paused():
             if self._reload_needed and not self._reload_waits_for():
                 self._reload_needed = False
+                armed: dict[str, str] = {}
+                old = None
                 try:
-                    await self._renew_generations()
-                    await self._edge.rebind(self._wanted_binds)
+                    armed = await self._renew_generations()
+                    old = await self._edge.rebind(self._wanted_binds)
                 except ComponentError:
                     self._reload_needed = True
                     raise
+                finally:
+                    if armed:
+                        self._spawn(self._arm_again(old, armed), "arm after a reload")
                 self._reload_gate.reloaded()
                 for ring in self._rings:
                     await ring.restart()
 
-    async def _renew_generations(self) -> None:
-        """The old worker's last changes are lost: let the new one find no stored page."""
+    async def _renew_generations(self) -> dict[str, str]:
+        """The old worker's last changes are lost: let the new one find no stored page.
+
+        Nor does the new one see the ends of the writes that the old one has sent to the guests. So
+        it stores no page of an armed service until :meth:`_arm_again`: return these, each with its
+        entry.
+        """
         states = self._edge.maps["state"]
         if not states.entries:
-            return
+            return {}
         await states.load()
         LOG.warning("the edge is reloaded although services are in a handover: clearing the cache")
+        armed = {}
         for encoded, entry in states.entries.items():
-            states.entries[encoded] = f"{entry.partition(':')[0]}:{names.new_token()}"
+            mode = entry.partition(":")[0]
+            stores = mode == EdgeState.ARMED
+            states.entries[encoded] = f"{OPEN if stores else mode}:{names.new_token()}"
+            if stores:
+                armed[encoded] = states.entries[encoded]
+        return armed
+
+    async def _arm_again(self, old_worker: int | None, armed: Mapping[str, str]) -> None:
+        """Store pages again once the old worker has ended: then the new one sees all writes."""
+        if old_worker is not None:
+            await process.ended(old_worker)
+        states = self._edge.maps["state"]
+        for encoded, entry in armed.items():
+            if states.entries.get(encoded) != entry:
+                continue  # a new state meanwhile
+            try:
+                await states.set(encoded, f"{EdgeState.ARMED.value}:{names.new_token()}")
+            except AdminError as exc:
+                LOG.warning("HAProxy takes the state of %s at its restart: %s", encoded, exc)
 
     def _schedule_reload(self) -> None:
         if self._reload_timer is not None:
@@ -203,9 +232,12 @@ class HaproxyVarnish:
             loop = asyncio.get_running_loop()
             self._reload_timer = loop.call_later(RELOAD_POLL, self._schedule_reload)
         elif self._reload_needed:
-            task = asyncio.create_task(self._reload_or_log(), name="reload")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._reload_or_log(), "reload")
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _reload_or_log(self) -> None:
         try:

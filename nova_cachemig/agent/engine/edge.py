@@ -134,22 +134,23 @@ class Edge:
                 found[bind] = str(exc)
         return found
 
-    async def rebind(self, binds: Set[str]) -> None:
-        """Reload with these front addresses. No service may be in a handover meanwhile."""
+    async def rebind(self, binds: Set[str]) -> int | None:
+        """Reload with these front addresses; return the old worker's pid, None without a reload."""
         before = self._paths.haproxy_cfg.read_text()
         if not await self._install(binds):
             self.binds = set(binds)
-            return
+            return None
         self._save_maps()
         try:
-            await self._reload()
+            old = await self._reload()
         except ComponentError:
             files.write(self._paths.haproxy_cfg, before)
             raise
         self.binds = set(binds)
         self._binds_file.write_text(json.dumps(sorted(binds)))
+        return int(old)
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> str:
         assert self._process is not None, "started before"
         old = await self.worker_pid()
         loop = asyncio.get_running_loop()
@@ -163,7 +164,7 @@ class Edge:
                     await self.admin.close()
                     try:
                         if await self.worker_pid() != old:
-                            return
+                            return old
                     except AdminError as exc:
                         LOG.debug("HAProxy is reloading: %s", exc)
                     await asyncio.sleep(0.02)

@@ -43,6 +43,22 @@ def _start_time(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
+async def ended(pid: int) -> None:
+    """Return once a process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, end.set)
+    try:
+        await end.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
 class Process:
     """One program, and the at most one process of it that belongs to this agent."""
 
@@ -119,17 +135,8 @@ class Process:
         if self.pid is None:
             return
         try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
+            await ended(self.pid)
         finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
             self.is_running()  # reaps it
 
     async def terminate(self, first: signal.Signals, patience: float) -> None:

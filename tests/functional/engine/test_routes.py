@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from unittest import mock
 
+from nova_cachemig.agent.engine import reload
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
 from tests.functional.engine.rig import EngineCase
@@ -38,6 +40,24 @@ class Routes(EngineCase):
         await self.flip(EdgeState.PASS)
         await until(lambda: not (self.engine._reload_needed or self.engine._reload_lock.locked()))
         self.assertEqual(200, (await fetch(where, "/a")).status)
+
+    async def test_no_old_page_is_stored_while_the_old_worker_has_a_write(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        self.guest.delays["/w"] = 2.0
+        self.guest.arrived.clear()
+        write = asyncio.create_task(self.get("/w", method="POST", body=b"x"))
+        await self.guest.asked()
+        new = self.a_service("new", listen=("127.0.0.1", free_port()))
+        with mock.patch.object(reload, "PATIENCE", 0.0):
+            await self.engine.apply([self.route(self.service), self.route(new)])
+        self.assertFalse(write.done())
+        self.guest.delays.clear()
+        before = (await self.get("/w")).body
+        self.assertEqual(200, (await write).status)
+        self.assertNotEqual(before, (await self.get("/w")).body)
+        await until(lambda: self.engine.state(self.service.name) is EdgeState.ARMED, 10)
+        await self.get("/w")
+        self.assertIn("hit", (await self.get("/w")).headers["cache-status"])
 
     async def test_a_reload_loses_no_request(self) -> None:
         stop = asyncio.Event()

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent.engine import reload
+from nova_cachemig.agent.engine import process, reload
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.model.phase import EdgeState
@@ -143,6 +143,39 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
             self.engine._schedule_reload()
             await asyncio.gather(*self.engine._tasks)
         self.assertEqual({"127.0.0.1:32766", "127.0.0.1:32767"}, binds[-1])
+
+    async def test_no_page_is_stored_while_the_old_worker_may_send_a_write(self) -> None:
+        self.rebind()
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
+        await self.engine.set_state("a", EdgeState.ARMED)
+        before = dict(self.admins["state"].rows)["a"].partition(":")[2]
+        end = asyncio.Event()
+        ended = mock.patch.object(process, "ended", lambda _pid: end.wait())
+        with ended, mock.patch.object(self.engine._edge, "rebind", mock.AsyncMock(return_value=7)):
+            await self.engine.apply([route("b", listen=("127.0.0.1", 0x7FFF))])
+            entries = self.engine._edge.maps["state"].entries
+            self.assertEqual("open", entries["a"].partition(":")[0])
+            generations = {before, entries["a"].partition(":")[2]}
+            self.admins["state"].rows = list(entries.items())  # the new worker reads the file
+            end.set()
+            await asyncio.gather(*self.engine._tasks)
+        mode, _, generation = dict(self.admins["state"].rows)["a"].partition(":")
+        self.assertEqual("armed", mode)
+        self.assertNotIn(generation, generations)
+
+    async def test_a_state_set_after_a_reload_stays(self) -> None:
+        self.rebind()
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
+        await self.engine.set_state("a", EdgeState.ARMED)
+        end = asyncio.Event()
+        ended = mock.patch.object(process, "ended", lambda _pid: end.wait())
+        with ended, mock.patch.object(self.engine._edge, "rebind", mock.AsyncMock(return_value=7)):
+            await self.engine.apply([route("b", listen=("127.0.0.1", 0x7FFF))])
+            self.admins["state"].rows = list(self.engine._edge.maps["state"].entries.items())
+            await self.engine.set_state("a", EdgeState.SHIELDED)
+            end.set()
+            await asyncio.gather(*self.engine._tasks)
+        self.assertEqual(EdgeState.SHIELDED, self.engine.state("a"))
 
     async def test_an_adopted_edge_is_not_reloaded_before_the_services_are_known(self) -> None:
         binds = self.rebind()
