@@ -249,8 +249,9 @@ class BarrierEngine(Protocol):
     ) -> None:
         """Invalidate stored responses and hold reads. In force when this returns.
 
-        ``stale``: host → URLs whose stored responses become unusable. ``pending``: key
-        (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads are held.
+        ``stale``: host, or "" → URLs whose stored responses become unusable, under all host names
+        of the service. ``pending``: key (``url:/a?b`` or ``client:10.0.0.1``) → whether its reads
+        are held.
         """
 
     async def replace_barrier(

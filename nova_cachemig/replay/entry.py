@@ -24,7 +24,7 @@ class Entry:
 
     write: Any
     client: str
-    page: Hashable  # host and URL
+    page: Hashable  # the path and query, under all host names of the service
     idempotent: bool
     keyed: bool  # the guest honours keys, and the write has one
     length: int = 0  # bytes of the body

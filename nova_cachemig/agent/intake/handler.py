@@ -263,7 +263,7 @@ class RequestHandler:
         return Entry(
             write,
             client=client,
-            page=(host, head.url),
+            page=head.url,
             idempotent=head.method in IDEMPOTENT,
             keyed=service.honours_keys and head.method in KEYED_METHODS,
             length=body.length,

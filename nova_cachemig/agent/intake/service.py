@@ -26,11 +26,9 @@ class WriteReads:
         self.client_cookie = client_cookie
         self.renewals = Renewals()
 
-    def hold(
-        self, name: object, host: str, url: str, client: str, then: Callable[[], None]
-    ) -> None:
-        """Hold the reads."""
-        self._barrier.hold(name, host, url, client, then)
+    def hold(self, name: object, url: str, client: str, then: Callable[[], None]) -> None:
+        """Hold the reads, under all host names."""
+        self._barrier.hold(name, "", url, client, then)
 
     def rename(self, name: object, position: int) -> None:
         """The write has a position."""

@@ -92,7 +92,7 @@ def entry_of(write: AcceptedWrite | UnreadableWrite, service: Service) -> Entry:
     entry = Entry(
         write,
         client=write.client,
-        page=(write.host, write.url),
+        page=write.url,
         idempotent=write.method in IDEMPOTENT,
         keyed=write.key_honoured,
         length=write.body.length,

@@ -16,9 +16,7 @@ from nova_cachemig.replay.entry import Entry
 class Reads(Protocol):
     """The reads that must follow a write (``agent/intake``)."""
 
-    def hold(
-        self, name: object, host: str, url: str, client: str, then: Callable[[], None]
-    ) -> None:
+    def hold(self, name: object, url: str, client: str, then: Callable[[], None]) -> None:
         """Hold them, under a name. Call ``then`` when the edge does."""
 
     def rename(self, name: object, position: int) -> None:
@@ -52,9 +50,8 @@ class ReadSteps:
 
     def _hold_reads(self, a: act.HoldReads) -> None:
         entry = a.entry
-        host, url = cast(tuple[str, str], entry.page)
         then = functools.partial(self._reads_held, a.token, entry)
-        self._reads.hold(a.token, host, url, entry.client, then)
+        self._reads.hold(a.token, cast(str, entry.page), entry.client, then)
 
     def _reads_held(self, token: Any, entry: Entry) -> None:
         if self._performer.stopped:

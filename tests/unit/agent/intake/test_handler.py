@@ -132,6 +132,13 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(5, self.handler.refused)
         self.assertIsNone(self.handler.refuse(request("GET", status.PREFIX + "x")))
 
+    async def test_a_page_is_the_same_under_all_host_names(self) -> None:
+        await self.begin()
+        for host in ("shop.example", "www.shop.example:8080", ""):
+            await self.held(request(host=host))
+        ready = self.replay.machine.state.ready
+        self.assertEqual(["/x"] * 3, [entry.page for entry in ready])
+
     async def test_a_client_gets_the_guests_response(self) -> None:
         await self.begin()
         held = await self.held(request())

@@ -30,9 +30,7 @@ class Reads:
     def __init__(self) -> None:
         self.held: set[object] = set()
 
-    def hold(
-        self, name: object, _host: str, _url: str, _client: str, then: Callable[[], None]
-    ) -> None:
+    def hold(self, name: object, _url: str, _client: str, then: Callable[[], None]) -> None:
         self.held.add(name)
         then()
 

@@ -1,0 +1,23 @@
+"""The machine's view of a write in the journal."""
+
+from __future__ import annotations
+
+import unittest
+
+from nova_cachemig.agent.replay.entries import entry_of
+from nova_cachemig.model.service import Service
+from nova_cachemig.model.write import AcceptedWrite, Body
+
+SERVICE = Service("shop", "6f70656e-7374-4163-8b21-000000000001", 80, ("127.0.0.1", 80))
+
+
+def write(url: str, host: str) -> AcceptedWrite:
+    return AcceptedWrite("shop", 1, 0.0, "PUT", url, host, (), Body.of(b"x"), "192.0.2.1")
+
+
+class EntryTest(unittest.TestCase):
+    def test_a_page_is_the_same_under_all_host_names(self) -> None:
+        hosts = ("shop.example", "www.shop.example:8080", "")
+        pages = {entry_of(write("/p?x=1", host), SERVICE).page for host in hosts}
+        self.assertEqual(1, len(pages))
+        self.assertNotIn(entry_of(write("/p?x=2", ""), SERVICE).page, pages)
