@@ -68,7 +68,7 @@ class NoWrites:
     async def hold(self, service: str) -> None:
         """No write would be sent."""
 
-    async def drained(self, service: str) -> None:
+    async def caught_up(self, service: str) -> None:
         """Return immediately."""
 
     async def seal(self, service: str, patience: float) -> None:

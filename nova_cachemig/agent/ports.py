@@ -94,13 +94,15 @@ class WritePath(Protocol):
     async def hold(self, service: str) -> None:
         """The guest is silent: send no further write. A write in flight keeps waiting."""
 
-    async def drained(self, service: str) -> None:
-        """Return at the first instant at which nothing waits and nothing is in flight."""
+    async def caught_up(self, service: str) -> None:
+        """Return when few writes are left, and all of them are new: it is time for :meth:`seal`."""
 
     async def seal(self, service: str, patience: float) -> None:
-        """Return as :meth:`drained`, and for at most ``patience`` s wait for requests that arrive.
+        """The edge holds new writes. Return when nothing waits and nothing is in flight.
 
-        From now on, no client gets a 202 before the guest's response.
+        For at most ``patience`` seconds, also wait for requests that arrive. From the return on, no
+        client gets a 202 before the guest's response. Raises ComponentError if this takes longer
+        than the edge may hold writes.
         """
 
     async def give_up(self, service: str) -> None:

@@ -169,12 +169,16 @@ class Writes:
         await self._replay(service).drained()
         self.journal.failpoints.hit("sealed")
 
+    async def caught_up(self, service: str) -> None:
+        """Return when few writes are left, and all of them are new."""
+        await self._replay(service).caught_up()
+
     async def seal(self, service: str, patience: float) -> None:
-        """Other writes may pass by the journal soon. Return when nothing waits or is in flight.
+        """The edge holds new writes. Return when nothing waits or is in flight.
 
         For at most ``patience`` seconds, also wait for requests that are arriving. From the return
         on, no client gets a 202 before the guest's response: its next write could overtake this
-        one.
+        one. Raises ComponentError if this takes longer than the edge may hold writes.
         """
         await self._replay(service).seal(patience)
         self.journal.failpoints.hit("sealed")

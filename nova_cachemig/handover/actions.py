@@ -19,7 +19,7 @@ class Action(enum.StrEnum):
     WAIT_REACHABLE = "wait_reachable"  # → REACHABLE
     STOP_PROBE = "stop_probe"
     RESEND_LOST = "resend_lost"  # requests that were lost at the pause
-    WAIT_DRAINED = "wait_drained"  # → DRAINED
+    WAIT_CAUGHT_UP = "wait_caught_up"  # → CAUGHT_UP
     RELEASE_ANYWAY = "release_anyway"  # quarantine what is not applied, then pass → RELEASE_DONE
     RELEASE = "release"  # drain at the edge, then pass → RELEASE_DONE or RELEASE_FAILED
     REARM = "rearm"  # drain at the edge, then armed → REARMED or RELEASE_FAILED

@@ -39,7 +39,7 @@ LATE = Row()
 
 _SHIELD = (A.HOLD_WRITES, A.SET_EDGE, A.STOP_WARM, A.WAIT_REACHABLE)
 # The journal first: all held reads together keep a guest busy that has just come back.
-_BACK = (A.SEND_WRITES, A.SET_EDGE, A.RESEND_LOST, A.WATCH_SILENCE, A.WAIT_DRAINED)
+_BACK = (A.SEND_WRITES, A.SET_EDGE, A.RESEND_LOST, A.WATCH_SILENCE, A.WAIT_CAUGHT_UP)
 
 _paused = Row(P.SHIELDED, _SHIELD, "the guest is paused: shielding")
 _silent = Row(P.SHIELDED, _SHIELD, "the guest is silent and no event says why: shielding")
@@ -72,10 +72,10 @@ def _unless_given_up(row: Row) -> Row:
     return Row(guard=Guard.GIVEN_UP, other=row)
 
 
-_drained = Row(
+_caught_up = Row(
     None,
     (A.RELEASE,),
-    "the journal is empty: releasing",
+    "the journal has caught up: releasing",
     Guard.MIGRATION_OVER,
     Row(None, (A.REARM,)),
 )
@@ -135,7 +135,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: _failed,
         E.SILENT: _silent,
         E.REACHABLE: LATE,
-        E.DRAINED: LATE,
+        E.CAUGHT_UP: LATE,
         E.RELEASE_FAILED: LATE,
         E.REARMED: LATE,
         E.STILL_RUNNING: LATE,
@@ -154,7 +154,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: Row(P.ROLLING_BACK, (), "the switchover failed"),
         E.SILENT: LATE,
         E.REACHABLE: _reachable,
-        E.DRAINED: LATE,
+        E.CAUGHT_UP: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
         E.REARMED: LATE,
@@ -174,7 +174,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: LATE,
         E.REACHABLE: _reachable,
-        E.DRAINED: LATE,
+        E.CAUGHT_UP: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
         E.REARMED: LATE,
@@ -194,7 +194,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: _unless_given_up(_silent),
         E.REACHABLE: LATE,
-        E.DRAINED: _drained,
+        E.CAUGHT_UP: _caught_up,
         E.RELEASE_DONE: _released,
         E.REARMED: Row(
             P.ARMED,
@@ -202,14 +202,14 @@ TABLE: dict[Phase, dict[E, Row]] = {
             "the journal is empty, the migration is not over: armed",
         ),
         E.RELEASE_FAILED: Row(
-            None, (A.SET_EDGE, A.WAIT_DRAINED), "a write came while releasing: draining again"
+            None, (A.SET_EDGE, A.WAIT_CAUGHT_UP), "not drained in time: replaying again"
         ),
         E.STILL_RUNNING: LATE,
-        E.COMPLETED: Row(None, (A.WAIT_DRAINED,), "Nova says completed"),
-        E.FAILED: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
-        E.ROLLED_BACK: Row(None, (A.WAIT_DRAINED,), "Nova rolled back"),
+        E.COMPLETED: Row(None, (A.WAIT_CAUGHT_UP,), "Nova says completed"),
+        E.FAILED: Row(None, (A.WAIT_CAUGHT_UP,), "Nova rolled back"),
+        E.ROLLED_BACK: Row(None, (A.WAIT_CAUGHT_UP,), "Nova rolled back"),
         E.DELETED: dataclasses.replace(_deleted, then=None),
-        E.REMOVED: Row(None, (A.WAIT_DRAINED,), "none of its services is left"),
+        E.REMOVED: Row(None, (A.WAIT_CAUGHT_UP,), "none of its services is left"),
         E.DEADLINE: Row(
             None,
             (A.RELEASE_ANYWAY,),
@@ -224,7 +224,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.SWITCHOVER_FAILED: LATE,
         E.SILENT: LATE,
         E.REACHABLE: LATE,
-        E.DRAINED: LATE,
+        E.CAUGHT_UP: LATE,
         E.RELEASE_DONE: LATE,
         E.RELEASE_FAILED: LATE,
         E.REARMED: LATE,

@@ -19,7 +19,7 @@ class EventKind(enum.StrEnum):
     SWITCHOVER_FAILED = "switchover_failed"  # libvirt: execution continues at the source
     SILENT = "silent"  # the prober
     REACHABLE = "reachable"  # the prober
-    DRAINED = "drained"  # the journal: nothing waits, nothing is in flight
+    CAUGHT_UP = "caught_up"  # the journal: only few, new writes wait
     RELEASE_DONE = "release_done"  # the manager: the services are in pass
     REARMED = "rearmed"  # the manager: the journal is empty, and the edge is armed again
     RELEASE_FAILED = "release_failed"  # the manager: a write came too late, drain again

@@ -35,8 +35,6 @@ def leave(s: State, token: Token) -> None:
 
 def _arrived(s: State, token: Token) -> None:
     del s.arriving[token]
-    if not s.arriving:
-        s.quiet_since = INFINITE
 
 
 def submit(s: State, token: Token, entry: Entry) -> None:

@@ -171,8 +171,8 @@ class Tell:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Drained:
-    """Nothing is left that a direct write could overtake. → release, shield or abandon."""
+class CaughtUp:
+    """Few writes are left, and all of them are new. → release, shield or abandon."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -182,7 +182,7 @@ class Released:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class NotReleased:
-    """A write came meanwhile. Drained follows again."""
+    """Writes were left when the time was over. CaughtUp follows again, after a pause."""
 
 
 Action = (
@@ -204,7 +204,7 @@ Action = (
     | Quarantine
     | Abandon
     | Tell
-    | Drained
+    | CaughtUp
     | Released
     | NotReleased
 )

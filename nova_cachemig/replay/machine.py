@@ -34,7 +34,7 @@ class Machine:
     def _go_on(self, now: float) -> Actions:
         s = self.state
         sending.advance(s, now)
-        phases.check_drained(s, now)
+        phases.check(s, now)
         return self._take()
 
     # --- clients
@@ -47,7 +47,7 @@ class Machine:
     def leave(self, token: Token, now: float) -> Actions:
         """The request has ended before its write was accepted: it was refused, or cut."""
         acceptance.leave(self.state, token)
-        phases.check_drained(self.state, now)
+        phases.check(self.state, now)
         return self._take()
 
     def submit(self, token: Token, entry: Entry) -> Actions:
@@ -63,7 +63,7 @@ class Machine:
     def reads_held(self, token: Token, now: float) -> Actions:
         """The edge holds the reads that must follow the write."""
         acceptance.reads_held(self.state, token)
-        phases.check_drained(self.state, now)
+        phases.check(self.state, now)
         return self._take()
 
     def reads_released(self, position: int) -> Actions:
@@ -241,9 +241,9 @@ class Machine:
         return self._take()
 
     def replay(self, target: Hashable, now: float) -> Actions:
-        """The guest is reachable: send what waits, and new writes as they come. → Drained"""
+        """The guest is reachable: send what waits, and new writes as they come. → CaughtUp"""
         phases.replay(self.state, target, now)
-        phases.check_drained(self.state, now)
+        phases.check(self.state, now)
         return self._take()
 
     def reach(self, target: Hashable, now: float) -> Actions:
@@ -251,9 +251,12 @@ class Machine:
         phases.reach(self.state, target, now)
         return self._take()
 
-    def release(self, now: float, *, arrivals: bool = True) -> Actions:
-        """The edge holds writes for a moment. → Released, or NotReleased and Drained later"""
-        phases.release(self.state, now, arrivals=arrivals)
+    def release(self, now: float, patience: float = 0.0) -> Actions:
+        """The edge holds new writes. → Released, or NotReleased and CaughtUp later
+
+        ``patience``: seconds for requests that arrive.
+        """
+        phases.release(self.state, now, patience)
         return self._take()
 
     def reclaim(self, now: float) -> Actions:
@@ -270,7 +273,7 @@ class Machine:
     def abandoned(self, now: float) -> Actions:
         """All that was left is quarantined, and durable."""
         phases.abandoned(self.state, now)
-        return self._take()
+        return self._go_on(now)
 
     def abandon_failed(self, now: float) -> Actions:
         """It is not durable, or it is unknown."""

@@ -8,14 +8,14 @@ from nova_cachemig.replay import connections, sending
 from nova_cachemig.replay.actions import (
     Abandon,
     Close,
-    Drained,
+    CaughtUp,
     NotReleased,
     Released,
     ResetReads,
     Tell,
     Told,
 )
-from nova_cachemig.replay.entry import GIVEN_UP
+from nova_cachemig.replay.entry import GIVEN_UP, Entry
 from nova_cachemig.replay.state import INFINITE, Phase, State, Timer
 
 ABANDONED = "it was not applied before the deadline of the migration"
@@ -31,7 +31,6 @@ def hold(s: State, now: float) -> None:
     """Send no further write."""
     s.resuming = None
     connections.stop_connecting(s)
-    s.quiet_since = INFINITE
     if s.gate_open:
         s.gate_open = False
         s.gate += 1
@@ -42,6 +41,8 @@ def hold(s: State, now: float) -> None:
 def replay(s: State, target: Hashable, now: float) -> None:
     """The guest is reachable at ``target``."""
     s.phase = Phase.REPLAYING
+    s.failed_drains = 0
+    _next_lap(s, now)
     reach(s, target, now)
 
 
@@ -95,7 +96,7 @@ def idle(s: State) -> bool:
         or s.abandoning
     ):
         return False
-    return all(entry.slow and not entry.resendable for entry in s.blocking.values())
+    return all(_may_go_on(entry) for entry in s.blocking.values())
 
 
 def quiet(s: State, now: float) -> bool:
@@ -104,44 +105,96 @@ def quiet(s: State, now: float) -> bool:
     Uploads that still arrive are waited for only a while: they become late writes, which are never
     told 202.
     """
-    if not idle(s):
-        s.quiet_since = INFINITE
-        return False
-    if not s.arriving:
-        return True
-    if s.quiet_since == INFINITE:
-        s.quiet_since = now
-        s.at(now + s.limits.arrivals_patience, Timer.ARRIVALS)
-    return now >= s.quiet_since + s.limits.arrivals_patience
+    return idle(s) and (not s.arriving or now >= s.arrivals_until)
 
 
-def check_drained(s: State, now: float) -> None:
-    """Say so once when nothing is left."""
-    if s.phase is Phase.REPLAYING and s.gate_open and quiet(s, now):
-        s.phase = Phase.DRAINED
-        s.out.append(Drained())
+def check(s: State, now: float) -> None:
+    """Take the next step to the release, if it is due.
 
-
-def release(s: State, now: float, *, arrivals: bool = True) -> None:
-    """The edge holds all writes: let the next ones go to the guest directly, if nothing came.
-
-    Without ``arrivals``, the caller has waited for uploads, and knows that the guest is reachable.
+    If writes arrive as fast as the guest takes them, the queue is never empty. So the edge holds
+    new writes as soon as the rest can be sent within the drain's time. That is measured in laps: a
+    lap is over when all writes are done that were left at its begin.
     """
-    ready = s.phase is not Phase.SHIELDED and quiet(s, now) if arrivals else idle(s)
-    if ready:
+    if s.phase is Phase.REPLAYING and s.gate_open and now >= s.lap_at:
+        if s.lap_began is None:
+            _begin_lap(s, now)
+        if _passed(s, s.lap_through):
+            if _expected(s, now) <= s.limits.drain_time:
+                s.phase = Phase.CAUGHT_UP
+                s.out.append(CaughtUp())
+            else:
+                _begin_lap(s, now)
+    elif s.phase is Phase.DRAINING and quiet(s, now):
         s.phase = Phase.ARMED
         s.out.append(Released())
-    elif s.phase is not Phase.SHIELDED:
-        s.phase = Phase.REPLAYING
+
+
+def _next_lap(s: State, at: float) -> None:
+    s.lap_at, s.lap_began = at, None
+
+
+def _begin_lap(s: State, now: float) -> None:
+    s.lap_began, s.lap_through, s.lap_writes = now, s.next - 1, _left(s)
+
+
+def _left(s: State) -> int:
+    return s.waiting + len(s.blocking) + len(s.recording) + len(s.quarantining)
+
+
+def _expected(s: State, now: float) -> float:
+    """Return the seconds that the rest takes at the lap's pace."""
+    began = now if s.lap_began is None else s.lap_began
+    return _left(s) * (now - began) / max(s.lap_writes, 1)
+
+
+def _passed(s: State, through: int) -> bool:
+    """Whether :func:`idle` is true of the positions up to this one."""
+    if s.abandoning or (s.ready and s.ready[0].position <= through):
+        return False
+    if s.on_disk and s.loaded < through:
+        return False
+    pools = (s.pending, s.unknown, s.confirmed, s.recording, s.quarantining, s.owed)
+    if any(position <= through for pool in pools for position in pool):
+        return False
+    return all(p > through or _may_go_on(entry) for p, entry in s.blocking.items())
+
+
+def _may_go_on(entry: Entry) -> bool:
+    return entry.slow and not entry.resendable
+
+
+def release(s: State, now: float, patience: float) -> None:
+    """The edge holds new writes: let the next ones go to the guest directly when nothing is left.
+
+    ``patience``: seconds for uploads.
+    """
+    if s.phase is Phase.SHIELDED:
         s.out.append(NotReleased())
-        check_drained(s, now)
+        return
+    if s.phase is not Phase.DRAINING:
+        s.phase = Phase.DRAINING
+        s.drain_until, s.arrivals_until = now + s.limits.drain_time, now + patience
+        s.at(s.drain_until, Timer.DRAIN)
+        s.at(s.arrivals_until, Timer.ARRIVALS)
+    check(s, now)
+
+
+def drain_over(s: State, now: float) -> None:
+    """The edge must not hold writes any longer."""
+    if s.phase is Phase.DRAINING and now >= s.drain_until:
+        reclaim(s, now)
+        s.out.append(NotReleased())
 
 
 def reclaim(s: State, now: float) -> None:
-    """The release failed: all writes go on coming to the journal."""
-    if s.phase in {Phase.ARMED, Phase.DRAINED}:
+    """The release failed: all writes go on coming to the journal. Pause before the next try."""
+    if s.phase in {Phase.ARMED, Phase.CAUGHT_UP, Phase.DRAINING}:
         s.phase = Phase.REPLAYING if s.gate_open else Phase.SHIELDED
-        check_drained(s, now)
+        longest = s.limits.drain_pause_max
+        pause = min(s.limits.drain_pause * 2.0 ** min(s.failed_drains, 16), longest)
+        s.failed_drains += 1
+        _next_lap(s, now + pause)
+        s.at(s.lap_at, Timer.LAP)
 
 
 def abandon(s: State) -> None:

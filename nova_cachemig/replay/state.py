@@ -21,7 +21,8 @@ class Phase(enum.Enum):
     ARMED = enum.auto()  # to the guest directly; the journal sees only those that come late
     SHIELDED = enum.auto()  # into the journal; the guest is silent
     REPLAYING = enum.auto()  # into the journal and from there to the guest
-    DRAINED = enum.auto()  # as REPLAYING, and nothing is left: the edge is about to switch
+    CAUGHT_UP = enum.auto()  # as REPLAYING; few are left: the edge is about to hold new ones
+    DRAINING = enum.auto()  # as REPLAYING, while the edge holds new ones
 
 
 class Timer(enum.Enum):
@@ -39,6 +40,8 @@ class Timer(enum.Enum):
     ABANDON = enum.auto()
     SEND = enum.auto()  # something may be sent now that had to wait
     WATCH = enum.auto()  # silent and slow responses
+    LAP = enum.auto()  # the replay may be measured again
+    DRAIN = enum.auto()  # the edge must not hold writes any longer
     ARRIVALS = enum.auto()  # uploads no longer hold up the drain
 
 
@@ -49,7 +52,9 @@ class Limits:
     hold_timeout: float = 120.0
     prompt_202: float = 1.0  # for the guest, before a client that prefers a 202 gets it
     keep_patience: float = 5.0  # for the database, before a client gets a status URL
-    arrivals_patience: float = 5.0  # for uploads, when nothing else holds up the drain
+    drain_time: float = 30.0  # for which the edge may hold writes
+    drain_pause: float = 1.0  # after a drain that took longer; doubles
+    drain_pause_max: float = 30.0
     send_window: int = 64  # writes for each step of the send limit
     pipeline: int = 16  # writes in flight on one connection
     parallel: int = 1  # writes in flight at all; 1: in the total order
@@ -93,7 +98,13 @@ class State:
     resuming: Hashable = None  # the target of a delayed opening
     resume_at: float = 0.0  # its time
     stopping: bool = False
-    quiet_since: float = INFINITE  # only uploads hold up the drain since then
+    lap_at: float = 0.0  # when the next lap may begin
+    lap_began: float | None = None
+    lap_through: int = 0  # the last position of this lap
+    lap_writes: int = 0  # that were left when it began
+    failed_drains: int = 0  # since the guest's return
+    drain_until: float = INFINITE
+    arrivals_until: float = 0.0  # uploads hold up the drain until then
     abandoned_through: int = 0
     abandoning: bool = False
     abandoned_sent: tuple[int, ...] = ()

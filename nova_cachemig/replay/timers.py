@@ -22,6 +22,8 @@ def _ring(s: State, timer: Timer, what: Any, now: float) -> None:
         outcomes.retry(s, what)
     elif timer is Timer.WATCH:
         outcomes.watch(s, now)
+    elif timer is Timer.DRAIN:
+        phases.drain_over(s, now)
     elif timer is Timer.RESUME:
         phases.resume(s, what, now)
     elif timer is Timer.KEEP:

@@ -138,7 +138,7 @@ def _released_early() -> Any:
         pass
 
     with (
-        mock.patch.object(Writes, "drained", at_once),
+        mock.patch.object(Writes, "caught_up", at_once),
         mock.patch.object(Writes, "seal", at_once),
         mock.patch.object(Writes, "close", at_once),
     ):

@@ -25,8 +25,8 @@ RESUME_DELAY = 1.0  # seconds; longer than the guest's GRACE
 class Service(ClientActions, JournalActions, GuestActions):
     """The agent's part for one service: one machine."""
 
-    def _Drained(self, _a: act.Drained) -> None:
-        self.on_drained()
+    def _CaughtUp(self, _a: act.CaughtUp) -> None:
+        self.on_caught_up()
 
     def _Released(self, _a: act.Released) -> None:
         self.on_release(True)

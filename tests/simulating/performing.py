@@ -42,7 +42,7 @@ class Performing:
         self.guest = guest
         self.machine = Machine(state)
         self.opened = False
-        self.on_drained: Callable[[], None] = lambda: None
+        self.on_caught_up: Callable[[], None] = lambda: None
         self.on_release: Callable[[bool], None] = lambda _done: None
         self.pipes: dict[int, Connection] = {}
         self.sent_at: dict[int, list[float]] = agent.history.sent_at[name]
@@ -73,7 +73,7 @@ class Performing:
                 "Quarantine",
                 "Abandon",
                 "Tell",
-                "Drained",
+                "CaughtUp",
                 "Released",
                 "NotReleased",
             ]

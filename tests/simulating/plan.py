@@ -40,6 +40,7 @@ class Plan:
     disconnects: float
     deadline: float  # seconds of a replay after which it is abandoned
     operator: float  # share of quarantined writes that are sent again
+    patience: float  # for uploads, at a release
     rest: float = 0.1  # most seconds between two migrations
     lives: tuple[int, ...] = (2, 10, 40, 200)  # mean numbers of the agent's actions until a crash
 
@@ -56,7 +57,9 @@ def plan(seed: int) -> Plan:
         limits[name] = Limits(
             hold_timeout=rng.choice((0.05, 0.5, 3.0, 30.0)),
             keep_patience=1.0,
-            arrivals_patience=rng.choice((0.05, 0.5)),
+            drain_time=rng.choice((0.1, 0.5, 3.0)),
+            drain_pause=0.1,
+            drain_pause_max=0.5,
             send_window=rng.choice((1, 4, 16, 64)),
             pipeline=rng.choice((1, 4, 16)),
             parallel=rng.choice((1, 1, 1, 4)),
@@ -99,6 +102,7 @@ def plan(seed: int) -> Plan:
         disconnects=_some(rng, 0.4, 0.04),
         deadline=rng.choice((0.8, 5.0, 1e9, 1e9, 1e9)),
         operator=_some(rng, 0.3, 0.5),
+        patience=rng.choice((0.0, 0.05, 0.5)),
     )
     if seed % 10 == 3:
         _late_writes(made)
@@ -113,8 +117,9 @@ def _late_writes(made: Plan) -> None:
     """Make uploads outlast the drain, and connections break, on one page."""
     made.slow_body, made.cuts, made.shared, made.pages = 0.4, 0.3, 0.95, 1
     made.crashes, made.deadline, made.power, made.rest = False, 1e9, 0.0, 1.5
+    made.patience = 0.05
     for name in SERVICES:
-        made.honours_keys[name], made.limits[name].arrivals_patience = False, 0.05
+        made.honours_keys[name], made.limits[name].drain_time = False, 3.0
         made.limits[name].resend_pause = 0.3
 
 

@@ -231,7 +231,7 @@ class Migration:
     def adopt(self, service: Service) -> None:
         """An agent has started: it shields what an earlier one left."""
         self.service = service
-        service.on_drained, service.on_release = self._drained, self._released
+        service.on_caught_up, service.on_release = self._caught_up, self._released
         self._next("armed")
         if self._edge.way in {Way.PASS, Way.ARMED} and not service.machine.state.waiting:
             return
@@ -269,7 +269,7 @@ class Migration:
             self._loop.later(0.1 * self._loop.random(), self._pause)
         self.service.perform(machine.replay(self._guest.location, self._loop.now))
 
-    def _drained(self) -> None:
+    def _caught_up(self) -> None:
         if self.service is None or self.step != "replaying":
             return
         self.step = "draining"
@@ -278,7 +278,8 @@ class Migration:
 
     def _release(self, number: int) -> None:
         if self.service is not None and number == self._number and self.step == "draining":
-            self.service.perform(self.service.machine.release(self._loop.now))
+            patience = self._world.plan.patience
+            self.service.perform(self.service.machine.release(self._loop.now, patience))
 
     def _released(self, done: bool) -> None:
         if done:

@@ -14,7 +14,6 @@ class Timeouts:
     warm: float  # how long warming may last
     ask_nova_after: float
     deadline: float
-    release: float = 0.5  # how long writes may be held at the edge while it is released
     poll_gap: float = 3.0  # a hook that polls for warm and then is silent this long gave up
 
 

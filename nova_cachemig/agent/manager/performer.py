@@ -95,7 +95,7 @@ class Performer:
             Action.WAIT_REACHABLE: self._wait_reachable,
             Action.STOP_PROBE: self._stop_probe,
             Action.RESEND_LOST: self._resend_lost,
-            Action.WAIT_DRAINED: self._wait_drained,
+            Action.WAIT_CAUGHT_UP: self._wait_caught_up,
             Action.RELEASE_ANYWAY: self._release_anyway,
             Action.RELEASE: self._release,
             Action.REARM: self._rearm,
@@ -194,16 +194,16 @@ class Performer:
             await self._components.writes.unseal(name)
             await self._components.writes.hold(name)
 
-    async def _wait_drained(self, phase: Phase) -> None:
-        self._spawn("drain", self._drained)
+    async def _wait_caught_up(self, phase: Phase) -> None:
+        self._spawn("drain", self._caught_up)
 
-    async def _drained(self) -> None:
+    async def _caught_up(self) -> None:
         sending = self._tasks.get("send")
         if sending is not None:
             await asyncio.wait({sending})
-        await asyncio.gather(*(self._components.writes.drained(name) for name in self.services))
+        await asyncio.gather(*(self._components.writes.caught_up(name) for name in self.services))
         await asyncio.gather(*(self._held_ended(name) for name in self.services))
-        self._event(EventKind.DRAINED)
+        self._event(EventKind.CAUGHT_UP)
 
     async def _held_ended(self, name: str) -> None:
         """Wait for the last held reads, which are many reads of few pages: the cache serves them.
@@ -239,17 +239,19 @@ class Performer:
         await self._open_edge(EdgeState.ARMED, EventKind.REARMED)
 
     async def _open_edge(self, state: EdgeState, done: EventKind) -> None:
-        """Empty the journal, then let writes pass to the guest: no write overtakes another."""
+        """Empty the journal, then let writes pass to the guest: no write overtakes another.
+
+        The edge holds new writes meanwhile.
+        """
         engine, writes = self._components.engine, self._components.writes
         try:
-            async with asyncio.timeout(self._components.timeouts.release):
-                for name in self.services:
-                    await engine.set_state(name, EdgeState.DRAIN)
-                    await writes.seal(name, ARRIVAL_TIMEOUT)
+            for name in self.services:
+                await engine.set_state(name, EdgeState.DRAIN)
+            await asyncio.gather(*(writes.seal(name, ARRIVAL_TIMEOUT) for name in self.services))
             for name in self.services:
                 await engine.set_state(name, state)
                 await writes.close(name)
-        except (TimeoutError, ComponentError) as exc:
+        except ComponentError as exc:
             for name in self.services:
                 await writes.unseal(name)
             self._event(EventKind.RELEASE_FAILED, str(exc))

@@ -79,7 +79,7 @@ class ServiceReplay:
         self.guest.links = Links(conf, journal, bodies, self.guest)
         self._performer.do |= {
             act.Tell: self._tell,
-            act.Drained: lambda _a: None,  # the waiters look at the machine's state
+            act.CaughtUp: lambda _a: None,  # the waiters look at the machine's state
             act.Released: lambda _a: self._report_release(True),
             act.NotReleased: lambda _a: self._report_release(False),
         }
@@ -150,23 +150,24 @@ class ServiceReplay:
         """The guest is silent: send no further write. Those in flight keep waiting."""
         self.perform(self.machine.shield(self._now()))
 
+    async def caught_up(self) -> None:
+        """Return when few writes are left, and all of them are new."""
+        waits = {Phase.SHIELDED, Phase.REPLAYING}
+        await self.wait_until(lambda: self.machine.state.phase not in waits)
+
     async def seal(self, patience: float) -> None:
-        """Other writes may pass by the journal soon. Return when nothing waits or is in flight.
+        """The edge holds new writes. Return when nothing waits or is in flight.
 
         For at most ``patience`` seconds, also wait for requests that are arriving. From the return
-        on, no client gets a 202 before the guest's response.
+        on, no client gets a 202 before the guest's response. Raises ComponentError if this takes
+        longer than the edge may hold writes.
         """
-        try:
-            async with asyncio.timeout(patience):
-                await self.wait_until(lambda: not self.machine.state.arriving)
-        except TimeoutError:
+        released = self._released = self._loop.create_future()
+        self.perform(self.machine.release(self._now(), patience))
+        if not await released:
+            raise ComponentError(f"{self.waiting} writes of {self.service.name} still wait")
+        if self.arriving:
             LOG.info("%s is released while requests arrive", self.service.name)
-        while True:
-            await self.drained()
-            self._released = self._loop.create_future()
-            self.perform(self.machine.release(self._now(), arrivals=False))
-            if await self._released:
-                return
 
     def _report_release(self, done: bool) -> None:
         if self._released is not None and not self._released.done():
@@ -175,6 +176,7 @@ class ServiceReplay:
     def unseal(self) -> None:
         """The release failed: all writes go through the journal again."""
         self.perform(self.machine.reclaim(self._now()))
+        self._report_release(False)
 
     async def give_up(self) -> None:
         """Quarantine all that is not applied, and release. Return when this is durable."""

@@ -48,6 +48,8 @@ def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
     watch = min(min(journal.response_timeout, journal.response_time) / 4, 0.5)
     return Limits(
         hold_timeout=journal.hold_timeout,
+        # Half of it: a write that the edge holds for a drain must not get 503.
+        drain_time=conf.engine.hold_timeout / 2,
         prompt_202=PROMPT_202,
         keep_patience=PROMPT_202,
         send_window=send_window,

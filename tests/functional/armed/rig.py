@@ -15,7 +15,7 @@ from tests.functional.engine.rig import INSTANCE, EngineCase
 from tests.functional.replay.path import conf_for
 
 _SHIELD = (Action.HOLD_WRITES, Action.SET_EDGE)
-_BACK = (Action.SEND_WRITES, Action.SET_EDGE, Action.RESEND_LOST, Action.WAIT_DRAINED)
+_BACK = (Action.SEND_WRITES, Action.SET_EDGE, Action.RESEND_LOST, Action.WAIT_CAUGHT_UP)
 
 
 class ArmedCase(EngineCase):

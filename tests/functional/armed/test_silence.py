@@ -48,7 +48,7 @@ class SilenceTest(ArmedCase):
         self.assertEqual({200}, {(await one).status for one in (first, second, other)})
         seen = [request.body for request in self.guest.seen]
         self.assertEqual([b"first", b"second", b"other"], seen)
-        await self.ended(EventKind.DRAINED)
+        await self.ended(EventKind.CAUGHT_UP)
 
     async def test_a_long_poll_delays_the_journal_shortly(self) -> None:
         self.guest.gates["/poll"] = asyncio.Event()
@@ -97,7 +97,7 @@ class SilenceTest(ArmedCase):
         first = self.put("/page", b"first")
         await self.stored(1)
         await self.back()
-        await self.ended(EventKind.DRAINED)
+        await self.ended(EventKind.CAUGHT_UP)
         await first
         self.guest.delays["/page"] = 0.1
         stop = asyncio.Event()

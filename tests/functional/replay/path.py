@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.conf import agent as agent_conf
+from nova_cachemig.conf import engine as engine_conf
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Service, WriteMode
 
@@ -19,6 +20,7 @@ def conf_for(directory: str | Path, **journal: Any) -> cfg.ConfigOpts:
     """Return an operator's options, with the state in ``directory``."""
     conf = cfg.ConfigOpts()
     agent_conf.register(conf)
+    engine_conf.register(conf)
     journal_conf.register(conf)
     conf([], default_config_files=[])
     conf.set_override("state_dir", str(directory), "agent")

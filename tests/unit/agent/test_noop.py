@@ -74,7 +74,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
         await writes.open(SERVICE)
         await writes.send_to("shop", TARGET)
         await writes.hold("shop")
-        await writes.drained("shop")
+        await writes.caught_up("shop")
         await writes.close("shop")
         self.assertEqual({}, await writes.unfinished())
         self.assertEqual(ports.WriteCounts(), await writes.counts("shop"))

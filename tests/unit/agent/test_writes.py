@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.ports import ComponentError, WriteCounts
 from nova_cachemig.agent.writes import Writes, intake_socket
-from nova_cachemig.conf import agent, journal
+from nova_cachemig.conf import agent, engine, journal
 from nova_cachemig.model.service import Service
 
 SHOP = Service("shop", "uuid", 80, ("192.0.2.1", 80))
@@ -31,6 +31,7 @@ class WritesTest(unittest.IsolatedAsyncioTestCase):
     def conf(self, **options: Any) -> cfg.ConfigOpts:
         conf = cfg.ConfigOpts()
         agent.register(conf)
+        engine.register(conf)
         journal.register(conf)
         conf([], default_config_files=[], default_config_dirs=[])
         conf.set_override("state_dir", self.directory, "agent")

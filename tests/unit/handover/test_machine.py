@@ -30,7 +30,7 @@ def play(*kinds, post_copy=False, state=None):
 class PlaybookTest(unittest.TestCase):
     def test_a_plain_migration(self):
         state, actions = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE, E.COMPLETED
+            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE, E.COMPLETED
         )
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
@@ -40,26 +40,26 @@ class PlaybookTest(unittest.TestCase):
 
     def test_completed_before_drained_finishes_with_the_release(self):
         _, actions = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.COMPLETED, E.DRAINED, E.RELEASE_DONE
+            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.COMPLETED, E.CAUGHT_UP, E.RELEASE_DONE
         )
         self.assertEqual(1, actions.count(A.FINISH))
 
     def test_resumed_overtakes_paused(self):
-        state, _ = play(E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE)
+        state, _ = play(E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE)
         self.assertIs(state.phase, Phase.RELEASED)
 
     def test_silence_without_an_event_shields_and_arms_again(self):
-        state, actions = play(E.BEGIN, E.ARM, E.SILENT, E.REACHABLE, E.DRAINED)
+        state, actions = play(E.BEGIN, E.ARM, E.SILENT, E.REACHABLE, E.CAUGHT_UP)
         self.assertEqual((Phase.REPLAYING, A.REARM), (state.phase, actions[-1]))
         state, _ = play(E.REARMED, state=state)
         self.assertIs(state.phase, Phase.ARMED)
         self.assertNotIn(A.RELEASE, actions)
 
     def test_post_copy_stays_armed_until_nova_reports_completion(self):
-        state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.DRAINED, post_copy=True)
+        state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, post_copy=True)
         state, _ = play(E.REARMED, state=state)
         self.assertIs(state.phase, Phase.ARMED)
-        state, actions = play(E.COMPLETED, E.DRAINED, E.RELEASE_DONE, state=state)
+        state, actions = play(E.COMPLETED, E.CAUGHT_UP, E.RELEASE_DONE, state=state)
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIn(A.FINISH, actions)
 
@@ -72,33 +72,33 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(again.phase, Phase.SHIELDED)
 
     def test_an_abort_during_memory_copy(self):
-        state, actions = play(E.BEGIN, E.ARM, E.ROLLED_BACK, E.REACHABLE, E.DRAINED, E.RELEASE_DONE)
+        state, actions = play(E.BEGIN, E.ARM, E.ROLLED_BACK, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE)
         self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
         self.assertEqual(A.FINISH, actions[-1])
 
     def test_a_failed_switchover_goes_back_to_the_source(self):
         state, _ = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.SWITCHOVER_FAILED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE
+            E.BEGIN, E.ARM, E.PAUSED, E.SWITCHOVER_FAILED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE
         )
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIsNone(state.outcome)
 
     def test_a_late_write_drains_again(self):
         _, actions = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.DRAINED, E.RELEASE_FAILED, E.DRAINED
+            E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_FAILED, E.CAUGHT_UP
         )
         self.assertEqual(2, actions.count(A.RELEASE))
 
     def test_an_abort_that_fails_counts_as_rolled_back(self):
         state, actions = play(
-            E.BEGIN, E.ARM, E.FAILED, E.ROLLED_BACK, E.REACHABLE, E.DRAINED, E.RELEASE_DONE
+            E.BEGIN, E.ARM, E.FAILED, E.ROLLED_BACK, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE
         )
         self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
         self.assertEqual(A.FINISH, actions[-1])
 
     def test_an_unannounced_pause(self):
         state, actions = play(
-            E.UNANNOUNCED, E.PAUSED, E.BEGIN, E.RESUMED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE
+            E.UNANNOUNCED, E.PAUSED, E.BEGIN, E.RESUMED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE
         )
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIsNone(state.outcome)
@@ -106,7 +106,7 @@ class PlaybookTest(unittest.TestCase):
         self.assertLess(actions.index(A.HOLD_WRITES), actions.index(A.SET_EDGE))
 
     def test_recovered_from_disk(self):
-        state, actions = play(E.RECOVER, E.COMPLETED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE)
+        state, actions = play(E.RECOVER, E.COMPLETED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE)
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
         self.assertIn(A.ASK_NOVA, actions)
 
@@ -116,7 +116,7 @@ class PlaybookTest(unittest.TestCase):
 
     def test_an_unknown_event_is_an_error(self):
         with self.assertRaises(machine.UnknownEventError):
-            play(E.DRAINED)
+            play(E.CAUGHT_UP)
 
     def test_a_guest_that_does_not_return_is_released_at_the_deadline(self):
         for kinds in ([E.PAUSED], [E.PAUSED, E.SWITCHOVER_FAILED], [E.FAILED], [E.DEADLINE]):
@@ -144,7 +144,7 @@ class PlaybookTest(unittest.TestCase):
         self.assertEqual(A.FINISH, actions[-1])
 
     def test_the_removal_of_the_services_drains_if_the_guest_is_reachable(self):
-        _, actions = play(E.BEGIN, E.ARM, E.REMOVED, E.DRAINED, E.RELEASE_DONE)
+        _, actions = play(E.BEGIN, E.ARM, E.REMOVED, E.CAUGHT_UP, E.RELEASE_DONE)
         self.assertIn(A.RELEASE, actions)
         self.assertEqual(A.FINISH, actions[-1])
 
@@ -169,7 +169,7 @@ class AnyOrderTest(unittest.TestCase):
         """However events are lost, doubled or reordered, no handover is stuck."""
         state = machine.step(machine.Handover(), Event(E.BEGIN, 0.0)).state
         done = False
-        tail = [E.COMPLETED, E.REACHABLE, E.DRAINED, E.RELEASE_DONE]
+        tail = [E.COMPLETED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE]
         for kind in [*kinds, *tail]:
             if kind in TABLE[state.phase]:
                 step = machine.step(state, Event(kind, 1.0))

@@ -67,11 +67,11 @@ class FakeComponents:
     async def hold(self, service):
         self.log.append("hold")
 
-    async def drained(self, service):
+    async def caught_up(self, service):
         await self.journal_empty.wait()
 
     async def seal(self, service, patience):
-        await self.drained(service)
+        await self.caught_up(service)
 
     async def give_up(self, service):
         self.log.append("give_up")

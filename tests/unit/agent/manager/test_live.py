@@ -33,7 +33,7 @@ class Writes(noop.NoWrites):
     error: ports.ComponentError | None = None
     stuck = False
 
-    async def drained(self, service: str) -> None:
+    async def caught_up(self, service: str) -> None:
         if self.stuck:
             await asyncio.Event().wait()
 

@@ -9,7 +9,7 @@ from unittest import mock
 from nova_cachemig.agent import ports
 from nova_cachemig.agent.manager import performer
 from nova_cachemig.agent.manager.manager import HandoverManager
-from nova_cachemig.agent.ports import MigrationState
+from nova_cachemig.agent.ports import ComponentError, MigrationState
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
@@ -401,20 +401,20 @@ class ManagerTest(unittest.IsolatedAsyncioTestCase):
         self.assertIn("service gone: 3 writes wait in the journal", logs.output[0])
 
     async def test_a_write_that_comes_while_releasing_drains_again(self):
-        manager = self.manager(release=0.05)
+        manager = self.manager()
         await self.begun(manager)
         await self.notify(manager, EventKind.PAUSED)
         self.fake.guest_up.set()
-        drained = self.fake_writes.drained
+        seal = self.fake_writes.seal
         calls = []
 
-        async def late_once(service):
+        async def late_once(service, patience):
             calls.append(service)
-            if len(calls) == 2:
-                await asyncio.Event().wait()
-            await drained(service)
+            if len(calls) == 1:
+                raise ComponentError("1 writes still wait")
+            await seal(service, patience)
 
-        self.fake_writes.drained = late_once
+        self.fake_writes.seal = late_once
         await self.until(lambda: "edge pass" in self.fake.log)
         self.assertEqual(2, self.fake.log.count("edge drain"))
         self.assertEqual(2, self.fake.log.count("edge replay"))

@@ -60,7 +60,7 @@ class Writes(noop.NoWrites):
     async def send_to(self, service: str, target: Target) -> None:
         self.sent.append(service)
 
-    async def drained(self, service: str) -> None:
+    async def caught_up(self, service: str) -> None:
         await self.empty.wait()
 
     async def seal(self, service: str, patience: float) -> None:
@@ -201,17 +201,18 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         await self.perform(Action.HOLD_WRITES, Phase.SHIELDED)
         blocked.set()
         await asyncio.sleep(0)
-        self.assertEqual([("shop", EdgeState.DRAIN)], self.engine.states)
+        both = [("shop", EdgeState.DRAIN), ("blog", EdgeState.DRAIN)]
+        self.assertEqual(both, self.engine.states)
         self.assertTrue(self.events.empty())
 
     async def test_the_journal_waits_for_a_write_that_passed_to_the_same_page(self) -> None:
         self.engine.in_flight = 1
         await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
-        await self.perform(Action.WAIT_DRAINED, Phase.REPLAYING)
+        await self.perform(Action.WAIT_CAUGHT_UP, Phase.REPLAYING)
         await asyncio.sleep(0)
         self.assertEqual(([], True), (self.writes.sent, self.events.empty()))
         self.engine.in_flight = 0
-        self.assertIs(EventKind.DRAINED, (await self.event()).kind)
+        self.assertIs(EventKind.CAUGHT_UP, (await self.event()).kind)
         self.assertEqual(["shop", "blog"], self.writes.sent)
 
     async def test_it_does_not_wait_for_ever(self) -> None:
@@ -307,8 +308,8 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(task.cancelled())
 
     async def test_a_drained_journal_is_an_event(self) -> None:
-        await self.perform(Action.WAIT_DRAINED)
-        self.assertIs(EventKind.DRAINED, (await self.event()).kind)
+        await self.perform(Action.WAIT_CAUGHT_UP)
+        self.assertIs(EventKind.CAUGHT_UP, (await self.event()).kind)
 
     async def test_a_release_drains_then_passes(self) -> None:
         await self.perform(Action.RELEASE)

@@ -52,7 +52,7 @@ class Queues(noop.NoWrites):
         if service.name in self.closed:
             raise ports.ComponentError("the disk is full")
 
-    async def drained(self, service: str) -> None:
+    async def caught_up(self, service: str) -> None:
         await self.empty[service].wait()
 
     async def give_up(self, service: str) -> None:
