@@ -122,8 +122,9 @@ _HANDOVER = [
         min=1,
         max=3600,
         help="Seconds for which a request is held while the guest is silent. After that the "
-        "client gets 503 with Retry-After. Related: retry_after; [journal] hold_timeout for "
-        "writes.",
+        "client gets 503 with Retry-After. For at most half of this time, new writes are held "
+        "while the journal is emptied for a release. Related: retry_after; [journal] hold_timeout "
+        "for writes.",
     ),
     cfg.IntOpt(
         "retry_after",

@@ -79,6 +79,17 @@ _caught_up = Row(
     Guard.MIGRATION_OVER,
     Row(None, (A.REARM,)),
 )
+_rearmed = Row(
+    None,
+    (A.SEND_WRITES, A.SET_EDGE, A.WAIT_CAUGHT_UP),
+    "the migration was over before the edge was armed: replaying again",
+    Guard.MIGRATION_OVER,
+    Row(
+        P.ARMED,
+        (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
+        "the journal is empty, the migration is not over: armed",
+    ),
+)
 _released = Row(
     P.RELEASED,
     (A.STOP_PROBE, A.STOP_WARM, A.FINISH),
@@ -196,11 +207,7 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.REACHABLE: LATE,
         E.CAUGHT_UP: _caught_up,
         E.RELEASE_DONE: _released,
-        E.REARMED: Row(
-            P.ARMED,
-            (A.SET_EDGE, A.KEEP_WARM, A.WATCH_SILENCE, A.ASK_NOVA),
-            "the journal is empty, the migration is not over: armed",
-        ),
+        E.REARMED: _rearmed,
         E.RELEASE_FAILED: Row(
             None, (A.SET_EDGE, A.WAIT_CAUGHT_UP), "not drained in time: replaying again"
         ),

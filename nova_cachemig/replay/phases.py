@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from nova_cachemig.replay import connections, sending
 from nova_cachemig.replay.actions import (
     Abandon,
-    Close,
     CaughtUp,
+    Close,
     NotReleased,
     Released,
     ResetReads,
@@ -16,7 +16,7 @@ from nova_cachemig.replay.actions import (
     Told,
 )
 from nova_cachemig.replay.entry import GIVEN_UP, Entry
-from nova_cachemig.replay.state import INFINITE, Phase, State, Timer
+from nova_cachemig.replay.state import Phase, State, Timer
 
 ABANDONED = "it was not applied before the deadline of the migration"
 

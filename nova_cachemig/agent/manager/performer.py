@@ -189,13 +189,15 @@ class Performer:
 
     async def _hold_writes(self, phase: Phase) -> None:
         self._cancel("send")
-        self._cancel("drain")  # a release that has begun would open the edge again
+        self._cancel("drain")
+        self._cancel("release")  # it would open the edge again
         for name in self.services:
             await self._components.writes.unseal(name)
             await self._components.writes.hold(name)
 
     async def _wait_caught_up(self, phase: Phase) -> None:
-        self._spawn("drain", self._caught_up)
+        if not self._is_releasing():  # its event follows
+            self._spawn("drain", self._caught_up)
 
     async def _caught_up(self) -> None:
         sending = self._tasks.get("send")
@@ -226,14 +228,21 @@ class Performer:
         for name in self.services:
             await self._components.engine.resend_lost(name)
 
+    def _is_releasing(self) -> bool:
+        """Whether the edge is about to open. To begin again would hold writes for longer."""
+        task = self._tasks.get("release")
+        return task is not None and not task.done()
+
     async def _release(self, phase: Phase) -> None:
-        self._spawn("drain", self._release_all)
+        if not self._is_releasing():
+            self._spawn("release", self._release_all)
 
     async def _release_all(self) -> None:
         await self._open_edge(EdgeState.PASS, EventKind.RELEASE_DONE)
 
     async def _rearm(self, phase: Phase) -> None:
-        self._spawn("drain", self._rearm_all)
+        if not self._is_releasing():
+            self._spawn("release", self._rearm_all)
 
     async def _rearm_all(self) -> None:
         await self._open_edge(EdgeState.ARMED, EventKind.REARMED)
@@ -259,7 +268,8 @@ class Performer:
             self._event(done)
 
     async def _release_anyway(self, phase: Phase) -> None:
-        self._spawn("drain", self._release_undrained)
+        self._cancel("drain")
+        self._spawn("release", self._release_undrained)
 
     async def _release_undrained(self) -> None:
         """Leave the writes that are not applied to the operator, and release the services.

@@ -30,7 +30,14 @@ def play(*kinds, post_copy=False, state=None):
 class PlaybookTest(unittest.TestCase):
     def test_a_plain_migration(self):
         state, actions = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE, E.COMPLETED
+            E.BEGIN,
+            E.ARM,
+            E.PAUSED,
+            E.RESUMED,
+            E.REACHABLE,
+            E.CAUGHT_UP,
+            E.RELEASE_DONE,
+            E.COMPLETED,
         )
         self.assertIs(state.phase, Phase.RELEASED)
         self.assertIs(state.outcome, OutcomeKind.COMPLETED)
@@ -40,12 +47,21 @@ class PlaybookTest(unittest.TestCase):
 
     def test_completed_before_drained_finishes_with_the_release(self):
         _, actions = play(
-            E.BEGIN, E.ARM, E.PAUSED, E.RESUMED, E.REACHABLE, E.COMPLETED, E.CAUGHT_UP, E.RELEASE_DONE
+            E.BEGIN,
+            E.ARM,
+            E.PAUSED,
+            E.RESUMED,
+            E.REACHABLE,
+            E.COMPLETED,
+            E.CAUGHT_UP,
+            E.RELEASE_DONE,
         )
         self.assertEqual(1, actions.count(A.FINISH))
 
     def test_resumed_overtakes_paused(self):
-        state, _ = play(E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE)
+        state, _ = play(
+            E.BEGIN, E.ARM, E.RESUMED, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE
+        )
         self.assertIs(state.phase, Phase.RELEASED)
 
     def test_silence_without_an_event_shields_and_arms_again(self):
@@ -54,6 +70,13 @@ class PlaybookTest(unittest.TestCase):
         state, _ = play(E.REARMED, state=state)
         self.assertIs(state.phase, Phase.ARMED)
         self.assertNotIn(A.RELEASE, actions)
+
+    def test_a_migration_that_ends_while_the_edge_is_armed_is_released(self):
+        state, _ = play(E.BEGIN, E.ARM, E.SILENT, E.REACHABLE, E.CAUGHT_UP, E.COMPLETED)
+        state, actions = play(E.REARMED, state=state)
+        self.assertEqual([A.SEND_WRITES, A.SET_EDGE, A.WAIT_CAUGHT_UP], list(actions))
+        state, actions = play(E.CAUGHT_UP, E.RELEASE_DONE, state=state)
+        self.assertEqual((Phase.RELEASED, A.FINISH), (state.phase, actions[-1]))
 
     def test_post_copy_stays_armed_until_nova_reports_completion(self):
         state, actions = play(E.BEGIN, E.ARM, E.PAUSED, E.REACHABLE, E.CAUGHT_UP, post_copy=True)
@@ -72,7 +95,9 @@ class PlaybookTest(unittest.TestCase):
         self.assertIs(again.phase, Phase.SHIELDED)
 
     def test_an_abort_during_memory_copy(self):
-        state, actions = play(E.BEGIN, E.ARM, E.ROLLED_BACK, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE)
+        state, actions = play(
+            E.BEGIN, E.ARM, E.ROLLED_BACK, E.REACHABLE, E.CAUGHT_UP, E.RELEASE_DONE
+        )
         self.assertIs(state.outcome, OutcomeKind.ROLLED_BACK)
         self.assertEqual(A.FINISH, actions[-1])
 

@@ -83,7 +83,7 @@ class PhasesTest(unittest.TestCase):
         self.assertEqual(1, len(bench.of(Released)))
 
     def test_the_release_ends_under_steady_writes_of_many_clients(self):
-        """Twenty clients write without a pause, as fast as the guest takes writes in their order."""
+        """Twenty clients write without a pause: the queue is never empty."""
         bench = Bench(pipeline=1)
         bench.do(bench.machine.shield(0.0))
         for number in range(20):

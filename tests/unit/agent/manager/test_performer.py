@@ -205,6 +205,22 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(both, self.engine.states)
         self.assertTrue(self.events.empty())
 
+    async def test_a_drain_does_not_begin_again_when_the_outcome_is_known(self) -> None:
+        blocked = asyncio.Event()
+        calls: list[str] = []
+
+        async def seal(service: str, patience: float) -> None:
+            calls.append(service)
+            await blocked.wait()
+
+        self.writes.seal = seal  # type: ignore[method-assign]
+        for action in (Action.RELEASE, Action.WAIT_CAUGHT_UP, Action.RELEASE, Action.REARM):
+            await self.perform(action, Phase.REPLAYING)
+            await asyncio.sleep(0)
+        blocked.set()
+        self.assertIs(EventKind.RELEASE_DONE, (await self.event()).kind)
+        self.assertEqual((["shop", "blog"], True), (calls, self.events.empty()))
+
     async def test_the_journal_waits_for_a_write_that_passed_to_the_same_page(self) -> None:
         self.engine.in_flight = 1
         await self.perform(Action.SEND_WRITES, Phase.REPLAYING)
