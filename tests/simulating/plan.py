@@ -117,7 +117,7 @@ def _late_writes(made: Plan) -> None:
     """Make uploads outlast the drain, and connections break, on one page."""
     made.slow_body, made.cuts, made.shared, made.pages = 0.4, 0.3, 0.95, 1
     made.crashes, made.deadline, made.power, made.rest = False, 1e9, 0.0, 1.5
-    made.patience = 0.05
+    made.patience = 0.0
     for name in SERVICES:
         made.honours_keys[name], made.limits[name].drain_time = False, 3.0
         made.limits[name].resend_pause = 0.3
