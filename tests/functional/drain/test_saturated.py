@@ -18,7 +18,7 @@ from tests.functional.drain.rig import INSTANCE, WholeAgent, until
 
 REQUEST = "req-saturated"
 CLIENTS = 20
-LATENCY = 0.1  # seconds for one write; the guest processes many at once
+LATENCY = 0.1  # seconds for one write; the guest processes many in parallel
 WITHIN = 30.0  # seconds; 2 s for the backlog, 2 s for the drain
 
 
