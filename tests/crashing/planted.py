@@ -6,7 +6,6 @@ the ports of engine and write path, the request handler.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Callable
@@ -22,8 +21,6 @@ from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.writes import Writes
-
-_MEETING = 0.1  # seconds for which a response waits for another one to be exchanged with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +58,11 @@ def _swapped(original: Any) -> Any:
 
 
 def _crossed(original: Any) -> Any:
-    waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+    earlier: list[Any] = []
 
     async def wait_for_response(self: RequestHandler, held: Any) -> Any:
-        mine = await original(self, held)
-        if waiting:
-            theirs, meeting = waiting.pop()
-            meeting.set_result(mine)
-            return theirs
-        meeting = asyncio.get_running_loop().create_future()
-        waiting.append((mine, meeting))
-        await asyncio.wait({meeting}, timeout=_MEETING)
-        if meeting.done():
-            return meeting.result()
-        waiting.remove((mine, meeting))
-        return mine
+        earlier.append(await original(self, held))
+        return earlier.pop(0) if len(earlier) > 1 else earlier[0]
 
     return wait_for_response
 
@@ -155,7 +142,7 @@ def _not_processed(original: Any) -> Any:
 PLANTED: dict[str, Plant] = {
     "unsynced": _instead(database, "_durable_sqlite", _unsynced, power=True),
     "adjacent writes swapped": _instead(GuestConnection, "flush", _swapped),
-    "responses crossed": _instead(RequestHandler, "wait_for_response", _crossed),
+    "responses crossed": _instead(RequestHandler, "wait_for_response", _crossed, honours_keys=True),
     "quarantined, not listed": _instead(Writes, "open_journal", _not_listed),
     "no resume delay": Plant(options={"resume_delay": 0.0}),
     "old read after a write": _instead(HaproxyVarnish, "update_barrier", _not_held, edge=True),
