@@ -1,10 +1,15 @@
-"""Runs wrk and parses its report."""
+"""Runs wrk and parses its report; describes the machine."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import platform
 import re
+import subprocess
+from pathlib import Path
+from typing import Any
 
 from benchmarks.edgelib.rig import cpu_seconds
 
@@ -49,12 +54,27 @@ def parse(report: str, cpu: float) -> Result:
     )
 
 
-async def wrk(url: str, *, connections: int, seconds: int, pids: list[int]) -> Result:
-    """Run a closed loop: each connection sends a request after each response."""
+async def wrk(
+    url: str, *, connections: int, seconds: int, pids: list[int], script: Path | None = None
+) -> Result:
+    """Run a closed loop: each connection sends a request after each response.
+
+    ``script`` is a Lua script of wrk that makes the requests; without it they are GETs.
+    """
     before = cpu_seconds(pids)
-    child = await asyncio.create_subprocess_exec(
-        *("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "20", url),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    argv = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "20"]
+    argv += [] if script is None else ["-s", str(script)]
+    child = await asyncio.create_subprocess_exec(*argv, url, stdout=asyncio.subprocess.PIPE)
     out, _ = await child.communicate()
     return parse(out.decode(), cpu_seconds(pids) - before)
+
+
+def machine() -> dict[str, Any]:
+    """Return the facts about this machine on which the figures depend."""
+    version = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, check=True).stdout
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "haproxy": version.split()[2],
+        "load": os.getloadavg()[0],
+    }

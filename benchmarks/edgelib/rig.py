@@ -11,7 +11,8 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from oslo_config import cfg
@@ -20,6 +21,9 @@ from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf import engine as options
 from nova_cachemig.model.service import Route, Service, Target
+
+StartGuest = Callable[[Path, int], Awaitable[Process]]
+"""Starts a guest that listens on a port of 127.0.0.1; the directory is for its files."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -96,9 +100,21 @@ async def _wait_ready(port: int) -> None:
             return
 
 
+def fixed_response(body: int) -> StartGuest:
+    """Return what starts a HAProxy that responds to all requests with ``body`` bytes."""
+
+    async def start(root: Path, port: int) -> Process:
+        response = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
+        (root / "guest.cfg").write_text(GUEST.format(port=port, response=response))
+        argv = ("haproxy", "-db", "-f", str(root / "guest.cfg"))
+        return await asyncio.create_subprocess_exec(*argv)
+
+    return start
+
+
 @contextlib.asynccontextmanager
-async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
-    """Run the edge and the guest: ``services`` in the maps, responses of ``body`` bytes."""
+async def rig(*, services: int, threads: int, guest: StartGuest) -> AsyncIterator[Rig]:
+    """Run the edge and the guest, with this number of services in the maps."""
     root = Path(tempfile.mkdtemp(prefix="edgebench"))
     conf = cfg.ConfigOpts()
     options.register(conf)
@@ -106,9 +122,7 @@ async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
     conf.set_override("runtime_dir", str(root / "run"), group="engine")
     conf.set_override("threads", threads, group="engine")
     guest_port, edge_port = free_port(), free_port()
-    response = f"hdr Cache-Control max-age=600 content-type text/plain string {'x' * body}"
-    (root / "guest.cfg").write_text(GUEST.format(port=guest_port, response=response))
-    guest = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(root / "guest.cfg"))
+    guest_process = await guest(root, guest_port)
     intake_socket = str(root / "intake.sock")
     intake = await asyncio.start_unix_server(_respond_alive, alive_socket(intake_socket))
     engine = HaproxyVarnish(conf, intake_socket=intake_socket)
@@ -123,14 +137,14 @@ async def rig(*, services: int, body: int, threads: int) -> AsyncIterator[Rig]:
             [Route(Service(n, "i", 80, listen, hosts=(host,)), target) for n, host in names]
         )
         urls = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{guest_port}"
-        yield Rig(engine, "bench", *urls, guest.pid)
+        yield Rig(engine, "bench", *urls, guest_process.pid)
     finally:
         pids = [pid for pid in engine.pids.values() if pid is not None]
         await engine.detach()
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        guest.terminate()
-        await guest.wait()
+        guest_process.terminate()
+        await guest_process.wait()
         intake.close()
         shutil.rmtree(root, ignore_errors=True)
