@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.intake.http import RETRY_AFTER, Response, problem_response
 from nova_cachemig.agent.intake.service import ServiceIntake
-from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.agent.journal.space import FreeSpace
 
 _FULL: Final = "Too many writes wait for the server. This write was not accepted."
 _NO_DISK: Final = "The disk is full. This write was not accepted."
@@ -23,8 +23,8 @@ _UNCHECKED: Final = 1 << 20  # bytes that may arrive between two looks at the di
 class Admission:
     """The limits of the intake."""
 
-    def __init__(self, journal: Journal, conf: cfg.ConfigOpts) -> None:
-        self._journal = journal
+    def __init__(self, space: FreeSpace, conf: cfg.ConfigOpts) -> None:
+        self._space = space
         self._max_waiting: int = conf.journal.max_waiting
         self._max_bytes: int = conf.journal.max_waiting_bytes
         self.max_body: int = min(conf.journal.max_body or self._max_bytes, self._max_bytes)
@@ -64,7 +64,7 @@ class Admission:
         look = self._unchecked + more > _UNCHECKED
         if look:
             self._unchecked = 0
-        return self._journal.has_room(self._expected + more, look=look)
+        return self._space.has_room(self._expected + more, look=look)
 
 
 class Arrival:

@@ -57,7 +57,7 @@ class RequestHandler:
         self._journal = journal
         self._conf = conf.journal
         self._intakes = intakes
-        self.admission = Admission(journal, conf)
+        self.admission = Admission(journal.space, conf)
         self.refused = 0
 
     def refuse(self, head: RequestHead) -> Response | None:

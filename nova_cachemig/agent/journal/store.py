@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 import logging
-import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-import tenacity
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 
-from nova_cachemig.agent.journal import database, keycheck, keyring, migrate, queries
+from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
 from nova_cachemig.agent.journal.kept import KeptResponses
 from nova_cachemig.agent.journal.lock import DirectoryLock
+from nova_cachemig.agent.journal.opening import Opened, open_database
 from nova_cachemig.agent.journal.owner import Owner
 from nova_cachemig.agent.journal.progress import ProgressLog
-from nova_cachemig.agent.journal.queries import QueueState, StoredWrite, UnreadableWrite, WriteRow
+from nova_cachemig.agent.journal.queries import QueueState
+from nova_cachemig.agent.journal.reader import DATABASE_ERRORS, Reader
 from nova_cachemig.agent.journal.record import micros, response_to_row, to_row
-from nova_cachemig.agent.journal.recovery import Recovered, recover
-from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.recovery import Recovered
+from nova_cachemig.agent.journal.space import FreeSpace
 from nova_cachemig.agent.journal.statements import (
     Append,
     Done,
@@ -39,36 +36,27 @@ from nova_cachemig.agent.journal.statements import (
     SetState,
 )
 from nova_cachemig.agent.journal.writer import GroupCommit
-from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
+from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
 LOG = logging.getLogger(__name__)
-T = TypeVar("T")
-
-_FREE_INTERVAL = 0.5  # seconds between checks of the disk's free space
-_GIVE_UP_READS = 5.0  # seconds for which a query waits for an unreachable database
-_ERRORS = (db_exc.DBError, sa.exc.SQLAlchemyError, sqlite3.Error)
 
 
-class Journal:
+class Journal(Reader):
     """One agent's journal. Call all methods in the event loop's thread."""
 
     def __init__(self, conf: cfg.ConfigOpts, failpoints: Failpoints | None = None) -> None:
         self._conf = conf
         self.state_dir = Path(conf.agent.state_dir)
+        super().__init__(self.state_dir)
         self.failpoints = failpoints or Failpoints()
+        self.space = FreeSpace(self.state_dir, conf.journal.min_free)
         self._kept = KeptResponses(conf.journal.max_kept)
-        self.spool = Spool(self.state_dir / "spool")
         self._progress = ProgressLog(self.state_dir / "progress.log")
         self._lock = DirectoryLock(self.state_dir)
-        self._owner: Owner | None = None
         self.lost = asyncio.Event()
         """Set when another agent has taken over the database: this one must end."""
-        self._reader = concurrent.futures.ThreadPoolExecutor(1, "journal-reader")
-        self._engine: sa.Engine | None = None
+        self._opened: Opened | None = None
         self._writer: GroupCommit | None = None
-        self._checked_at = 0.0  # monotonic time of the last check of the free space
-        self._has_room = True
-        self._free = 0  # bytes of the disk beyond [journal] min_free, at that time
 
     async def open(self) -> Recovered:
         """Lock the directory, upgrade the tables, sort the writes that a crash left.
@@ -77,15 +65,18 @@ class Journal:
         """
         self._lock.take()
         try:
-            recovered = await asyncio.to_thread(self._open)
+            self._opened = await asyncio.to_thread(
+                open_database, self._conf, self.spool, self._progress, self._kept
+            )
         except BaseException as exc:
-            await asyncio.to_thread(self._close_database)
             self._progress.close()
             self._lock.release()
-            if isinstance(exc, (OSError, *_ERRORS)):  # e.g. a full disk; the content stays
+            if isinstance(exc, (OSError, *DATABASE_ERRORS)):  # e.g. a full disk; the content stays
                 why = cause_of(exc)
                 raise JournalError(f"cannot open the journal in {self.state_dir}: {why}") from exc
             raise
+        self._engine = self._opened.engine
+        recovered = self._opened.recovered
         if recovered.waiting:
             LOG.info(
                 "Found %d writes without a response; %d of them may have been sent and are sent "
@@ -103,48 +94,11 @@ class Journal:
         self._writer.start()
         return recovered
 
-    def _open(self) -> Recovered:
-        self.spool.cipher = keyring.load(self._conf)
-        self.spool.prepare()
-        if not self._conf.journal.connection:
-            database.make_private(self.state_dir)
-        url = database.url_for(self._conf.journal.connection, self.state_dir)
-        self._engine = database.create_engine(url)
-        database.empty_log(self._engine)
-        migrate.upgrade(self._engine)
-        self._owner = owner = Owner(self._engine, self.state_dir)
-        previous = owner.lock()
-        elsewhere = self._progress.generation() != previous.generation
-        if elsewhere:
-            with self._engine.begin() as connection:
-                owner.claim(connection, previous)
-            owner.wait_for_predecessor(previous)
-        self._progress.allocate()
-        progress = self._progress.open(self.spool.cipher, previous.generation)
-        with self._engine.begin() as connection:
-            if not elsewhere:
-                owner.claim(connection, previous)
-            keycheck.check(connection, self._conf.journal.lost_keys, self.spool, progress)
-            recovered = recover(connection, progress, self.spool)
-            self._kept.load(connection)
-        self._progress.reset(owner.generation, recovered.sent_before(), recovered.ended_before())
-        with self._engine.connect() as connection:
-            orphans = self.spool.remove_orphans(queries.spool_names(connection))
-        if orphans:
-            LOG.info("Deleted %d spool files that belong to no accepted write", orphans)
-        return recovered
-
-    @property
-    def engine(self) -> sa.Engine:
-        """The database engine. Only while the journal is open."""
-        assert self._engine is not None, "the journal is not open"
-        return self._engine
-
     @property
     def owner(self) -> Owner:
         """The ownership of the database. Only while the journal is open."""
-        assert self._owner is not None, "the journal is not open"
-        return self._owner
+        assert self._opened is not None, "the journal is not open"
+        return self._opened.owner
 
     @property
     def writer(self) -> GroupCommit:
@@ -159,16 +113,10 @@ class Journal:
             self._writer = None
         await asyncio.to_thread(functools.partial(self._progress.close, sync=True))
         self._reader.shutdown()
-        await asyncio.to_thread(self._close_database)
+        if self._opened is not None:
+            await asyncio.to_thread(self._opened.close)
+            self._opened = self._engine = None
         self._lock.release()
-
-    def _close_database(self) -> None:
-        if self._owner is not None:
-            self._owner.release()
-            self._owner = None
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
 
     # --- changes
 
@@ -308,11 +256,6 @@ class Journal:
 
         self.writer.submit(SetState(service, position, state, micros(time.time()), note, recorded))
 
-    def remove_body(self, body: Body) -> None:
-        """Remove the spool file of a body that no record needs."""
-        if body.spool is not None:
-            self._reader.submit(self.spool.remove, body.spool)
-
     def move(self, old: int, write: AcceptedWrite, done: Done) -> None:
         """Accept a write that the operator wants sent again, at its new position."""
         row, at = to_row(write, self.spool.cipher), micros(time.time())
@@ -344,32 +287,6 @@ class Journal:
             await asyncio.to_thread(self.spool.remove, name)
         return len(names)
 
-    # --- reads
-
-    async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """Run a query in the reader thread. It sees what is committed.
-
-        Raises JournalError if the database is unreachable for 5 s.
-        """
-        # After a restart of the server the pooled connection is dead; the next try gets a new one.
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_delay(_GIVE_UP_READS),
-            wait=tenacity.wait_fixed(0.2),
-            retry=tenacity.retry_if_exception_type(_ERRORS),
-            reraise=True,
-        )
-        try:
-            return await retrying(self._read_once, query)
-        except _ERRORS as exc:
-            raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
-
-    async def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
-        def run() -> T:
-            with self.engine.connect() as connection:
-                return query(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
-
     async def queue_state(self, service: str) -> QueueState:
         """Return the state of a service. Inserts its row if there is none."""
         found: list[QueueState] = []
@@ -379,42 +296,3 @@ class Journal:
 
         await self.run(work)
         return found[0]
-
-    async def waiting(self, service: str, after: int, limit: int) -> Sequence[WriteRow]:
-        """Return the rows of accepted writes behind position ``after``, in order.
-
-        Raises JournalError immediately if the database is unreachable: the caller tries again.
-        """
-        try:
-            return await self._read_once(lambda c: queries.waiting(c, service, after, limit))
-        except _ERRORS as exc:
-            raise JournalError(f"cannot read the journal's database: {cause_of(exc)}") from exc
-
-    def write_from_row(self, row: WriteRow) -> AcceptedWrite | UnreadableWrite:
-        """Return the write of a row of :meth:`waiting`."""
-        return queries.write_from_row(row, self.spool.cipher)
-
-    async def find(self, service: str, position: int) -> StoredWrite | None:
-        """Return one write with its state and response; None if there is none."""
-        return await self.read(lambda c: queries.find(c, service, position, self.spool.cipher))
-
-    async def unfinished(self) -> dict[str, int]:
-        """Return service → number of writes that wait to be sent."""
-        return await self.read(queries.unfinished)
-
-    def has_room(self, more: int = 0, *, look: bool = False) -> bool:
-        """Whether the disk has [journal] min_free bytes left, besides ``more``.
-
-        Looks at the disk at most twice a second, unless ``look`` says that much has changed.
-        """
-        now = time.monotonic()
-        if look or now - self._checked_at > _FREE_INTERVAL:
-            self._checked_at = now
-            stat = os.statvfs(self.state_dir)
-            self._free = stat.f_bavail * stat.f_frsize - self._conf.journal.min_free
-            has_room = self._free >= 0
-            if has_room != self._has_room:
-                word = "has" if has_room else "has no"
-                LOG.warning("%s %s room for new writes", self.state_dir, word)
-            self._has_room = has_room
-        return self._free >= more

@@ -13,7 +13,7 @@ from unittest import mock
 
 import httpx
 
-from nova_cachemig.agent.journal import store
+from nova_cachemig.agent.journal import space
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target, WriteMode
@@ -43,7 +43,7 @@ class DiskFullTest(unittest.IsolatedAsyncioTestCase):
         self.guest = LoggingGuest()
         await self.guest.start()
         self.addAsyncCleanup(self.guest.stop)
-        quick = mock.patch.object(store, "_FREE_INTERVAL", 0.0)
+        quick = mock.patch.object(space, "_INTERVAL", 0.0)
         quick.start()
         self.addCleanup(quick.stop)
 

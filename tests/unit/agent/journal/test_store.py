@@ -9,8 +9,6 @@ import unittest
 from typing import Any
 from unittest import mock
 
-import sqlalchemy as sa
-
 from nova_cachemig.agent.journal import committer, store
 from nova_cachemig.agent.journal.errors import (
     AcceptanceUnknown,
@@ -211,31 +209,3 @@ class JournalTest(unittest.IsolatedAsyncioTestCase):
         ):
             self.assertFalse(self.journal.log_response(write(1), RESPONSE))
         self.assertIn("shop/1", logs.output[0])
-
-    async def test_reads_wait_for_the_database_and_give_up(self) -> None:
-        await self.opened()
-        refused = sa.exc.OperationalError("", {}, OSError("refused"))
-        tries = iter([refused, refused])
-
-        def query(_connection: sa.Connection) -> str:
-            for error in tries:
-                raise error
-            return "found"
-
-        self.assertEqual("found", await self.journal.read(query))
-        with (
-            mock.patch.object(store, "_GIVE_UP_READS", 0.0),
-            mock.patch.object(store.queries, "unfinished", side_effect=refused),
-            self.assertRaisesRegex(JournalError, "cannot read the journal's database"),
-        ):
-            await self.journal.unfinished()
-
-    async def test_space_on_the_disk(self) -> None:
-        await self.opened(min_free=1 << 62)
-        with self.assertLogs(store.LOG, "WARNING") as logs:
-            self.assertFalse(self.journal.has_room())
-            self.assertFalse(self.journal.has_room())
-        self.assertEqual(1, len(logs.output))
-        await self.journal.close()
-        await self.opened(min_free=1)
-        self.assertTrue(self.journal.has_room())
