@@ -91,5 +91,5 @@ class GuestActions(Performing):
             return  # the machine will know soon
         pipe.send(entry.write, position)
         if self._agent.faults and plan.cuts and self._loop.random() < plan.cuts:
-            pipe.mute = self._loop.random() < 0.5
+            pipe.mute |= self._loop.random() < 0.5  # for good: TCP skips no response
             self._loop.later(0.01 * self._loop.random(), pipe.break_off)
