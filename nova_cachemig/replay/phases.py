@@ -84,7 +84,8 @@ def idle(s: State) -> bool:
     """Whether direct writes could overtake nothing that was accepted.
 
     A write in flight for long may go on if its client still waits for it and it is never sent
-    twice: it is concurrent with all others.
+    twice: it is concurrent with all others. The client of a write from before a restart waits no
+    longer, and may have got a 202.
     """
     if (
         s.waiting
@@ -96,7 +97,7 @@ def idle(s: State) -> bool:
         or s.abandoning
     ):
         return False
-    return all(_may_go_on(entry) for entry in s.blocking.values())
+    return all(_may_go_on(s, entry) for entry in s.blocking.values())
 
 
 def quiet(s: State, now: float) -> bool:
@@ -156,11 +157,11 @@ def _passed(s: State, through: int) -> bool:
     pools = (s.pending, s.unknown, s.confirmed, s.recording, s.quarantining, s.owed)
     if any(position <= through for pool in pools for position in pool):
         return False
-    return all(p > through or _may_go_on(entry) for p, entry in s.blocking.items())
+    return all(p > through or _may_go_on(s, entry) for p, entry in s.blocking.items())
 
 
-def _may_go_on(entry: Entry) -> bool:
-    return entry.slow and not entry.resendable
+def _may_go_on(s: State, entry: Entry) -> bool:
+    return entry.slow and not entry.resendable and entry.position > s.serialized_through
 
 
 def release(s: State, now: float, patience: float) -> None:

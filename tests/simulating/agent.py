@@ -68,13 +68,14 @@ class Agent:
             self.alive = False
             self.loop.note("agent: dies")
             for service in self.services.values():
+                self.history.left_in_flight(service.name, service.in_flight(), self.loop.now)
                 service.cut_clients()
             self.on_death()
 
 
 def recover(plan: Plan, disk: Disk) -> dict[str, State]:
     """Sort what an earlier agent left, as the journal does when it opens."""
-    doubt: dict[str, bool] = {}
+    ended = {name for name, response in disk.log.items() if response is None}
     resent: list[tuple[str, int]] = []
     for (service, position), row in list(disk.tables.rows.items()):
         if row.state is not S.ACCEPTED:
@@ -96,17 +97,17 @@ def recover(plan: Plan, disk: Disk) -> dict[str, State]:
             )
         elif decided is Fate.IN_DOUBT:
             row.state = S.IN_DOUBT
+            ended.add(name)
         if decided is Fate.RESENT:
             resent.append(name)
-        doubt[service] = doubt.get(service, False) or decided in {Fate.IN_DOUBT, Fate.RESENT}
     disk.perform([])
-    # A second crash must still find that these may be in progress.
-    disk.log, disk.log_complete = dict.fromkeys(resent), True
+    # A second crash must still find that these may be in progress. Of those that are not sent again
+    # one of each service is enough, until the next send.
+    disk.ended = dict(sorted(ended.difference(resent)))
+    disk.log, disk.log_complete = dict.fromkeys([*resent, *disk.ended.items()]), True
+    doubt = {service for service, _ in disk.log}
     through = {name: max((p for s, p in resent if s == name), default=0) for name in plan.limits}
-    return {
-        name: _state(plan, disk, name, doubt.get(name, False), through[name])
-        for name in plan.limits
-    }
+    return {name: _state(plan, disk, name, name in doubt, through[name]) for name in plan.limits}
 
 
 def _ignore(_outcome: str) -> None:

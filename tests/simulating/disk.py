@@ -120,6 +120,7 @@ class Disk:
         self._durable: Tables | None = None  # where it differs: an fsync has failed
         self.log: dict[tuple[str, int], Any] = {}  # → the response, None: sent only
         self.log_complete = True
+        self.ended: dict[str, int] = {}  # service → an entry of the log until the next send
         self.down_until = 0.0
         self.faults = True
 

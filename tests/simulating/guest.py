@@ -9,7 +9,8 @@ from tests.simulating.loop import Loop
 from tests.simulating.plan import Plan
 
 LATENCY = 0.0002  # seconds, of the network, each way
-GRACE = 0.9  # seconds for which work goes on whose connection is gone
+GRACE = 0.9  # seconds, without pauses, for which work goes on whose connection is gone
+_ROUNDING = 1e-9  # seconds
 
 
 class Answer:
@@ -88,8 +89,16 @@ class Guest:
             call(*args)
 
     def later(self, delay: float, call: Callable[..., Any], *args: Any) -> None:
-        """Call after this time, if it is not paused then."""
-        self.loop.later(delay, self.do, call, *args)
+        """Call after this time, in which pauses do not count."""
+        self.loop.later(delay, self.do, self._due, self.ran() + delay, call, args)
+
+    def _due(self, at: float, call: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Call at this running time."""
+        left = at - self.ran()
+        if left > _ROUNDING:  # there was a pause
+            self.loop.later(left, self.do, self._due, at, call, args)
+        else:
+            call(*args)
 
     def poison(self, write: Write) -> bool:
         """Whether the guest always dies on this write."""
@@ -118,7 +127,10 @@ class Guest:
         draw = self.loop.random()
         if draw > self.plan.slow:
             return 0.001 + 0.003 * draw
-        return 0.05 + 0.8 * self.loop.random() ** 2 if draw > 0.01 else 0.5 + self.loop.random()
+        if draw <= 0.01:
+            return 0.5 + self.loop.random()
+        least = self.plan.slow_time
+        return least + (0.85 - least) * self.loop.random() ** 2
 
 
 class Connection:

@@ -12,6 +12,11 @@ from tests.simulating.performing import Performing
 class GuestActions(Performing):
     """The connections to the guest."""
 
+    def in_flight(self) -> list[str]:
+        """Return the ids of the writes that the guest may be processing."""
+        blocking = self.machine.state.blocking.values()
+        return [e.write.id for e in blocking if e.connection and e.connection.id in self.pipes]
+
     def _Connect(self, a: act.Connect) -> None:
         self._connecting += 1
         self._try_connect(self._connecting, a.target)
@@ -82,6 +87,7 @@ class GuestActions(Performing):
         if self._disk.faults and plan.log_faults and self._loop.random() < plan.log_faults:
             self.perform(self.machine.not_logged(a.connection, position, self._loop.now))
             return
+        self._disk.log.pop((self.name, self._disk.ended.pop(self.name, 0)), None)
         self._disk.log[self.name, position] = None
         self.sent_at.setdefault(position, []).append(self._loop.now)
         if self._loop.lines is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 from nova_cachemig.model.write import WriteState as S
@@ -33,6 +32,8 @@ class History:
         self.busy: set[str] = set()  # the guest still processed an earlier try
         self.resent: set[str] = set()  # by the operator
         self.doubted: set[str] = set()  # were in quarantine
+        # → when the agent died while the guest had the write
+        self.died_at: dict[str, dict[str, float]] = {name: {} for name in SERVICES}
         self.disk: Disk | None = None
 
     # --- what the agent tells
@@ -54,6 +55,11 @@ class History:
         row = self.disk.tables.rows.get((service, position))
         if row is None or row.state not in {*LISTED, S.DISCARDED}:
             self.faults.append(f"unlisted: {service}/{position} {write.id}")
+
+    def left_in_flight(self, service: str, writes: list[str], now: float) -> None:
+        """The agent has died; the guest may go on with these writes."""
+        for write_id in writes:
+            self.died_at[service].setdefault(write_id, now)
 
     # --- the verdict
 
@@ -120,14 +126,24 @@ class History:
         """Journalled writes are first applied in the order of their positions.
 
         While one is in progress for long, or with ``parallel``, writes of other clients and pages
-        may pass.
+        may pass. So may those that are in doubt; but after a crash, the agent sends nothing until
+        the guest is done with what was in flight.
         """
+        left = exempt.intersection(self.died_at[name]) - self.resent - guest.rejected
         log = [
             (write_id, position)
             for write_id, position in guest.log
-            if write_id not in exempt and write_id not in self.busy
+            if (write_id not in exempt or write_id in left) and write_id not in self.busy
         ]
-        for what in overtaken(log, functools.partial(self._may_pass, name)):
+
+        def may_pass(first: Place, second: Place) -> bool:
+            if first[0] in left:
+                return True
+            if second[0] in left:
+                return self.sent_at[name][first[1]][0] < self.died_at[name][second[0]]
+            return self._may_pass(name, first, second)
+
+        for what in overtaken(log, may_pass):
             self._fault("overtaken", name, what)
 
     def _may_pass(self, name: str, first: Place, second: Place) -> bool:

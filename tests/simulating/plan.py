@@ -42,6 +42,9 @@ class Plan:
     operator: float  # share of quarantined writes that are sent again
     patience: float  # for uploads, at a release
     rest: float = 0.1  # most seconds between two migrations
+    slow_time: float = 0.05  # least seconds for a write that the guest takes long for
+    pause: float = 0.25  # most seconds, without those for the switchover
+    pauses_again: float = 0.2  # how often a pause follows soon after the return
     lives: tuple[int, ...] = (2, 10, 40, 200)  # mean numbers of the agent's actions until a crash
 
 
@@ -124,10 +127,13 @@ def _late_writes(made: Plan) -> None:
 
 
 def _second_crashes(made: Plan) -> None:
-    """Let the guest take long, so that it still processes a write when the agent dies again."""
+    """Let the guest take long, so that it still processes a write when the agent dies again.
+
+    Or when a pause has used up the time for which the agent waits after a crash.
+    """
     made.crashes, made.power, made.slow, made.shared, made.pages = True, 0.0, 0.3, 0.95, 1
     made.cuts = made.db_down = made.dies = made.poison = 0.0
-    made.lives = (3, 30)
+    made.lives, made.slow_time, made.pause, made.pauses_again = (3, 30), 0.5, 1.5, 0.8
     for name in SERVICES:
         made.honours_keys[name], made.closes[name] = False, 0.0
         made.limits[name].parallel = 1

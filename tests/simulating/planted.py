@@ -220,6 +220,25 @@ def _twice_forgotten(original: Any) -> Any:
     return recover
 
 
+def _doubt_forgotten(original: Any) -> Any:
+    def recover(plan: Any, disk: Any) -> dict[str, State]:
+        states: dict[str, State] = original(plan, disk)
+        for name in disk.ended.items():
+            del disk.log[name]
+        disk.ended = {}
+        return states
+
+    return recover
+
+
+def _stale_timer(original: Any) -> Any:
+    def resume(s: State, target: Any, now: float) -> None:
+        s.resume_at = now
+        original(s, target, now)
+
+    return resume
+
+
 def _kept_late(_original: Any) -> Any:
     def kept(s: State, position: int) -> None:
         client: Client | None = s.departing.pop(position, None)
@@ -252,6 +271,8 @@ PLANTED: dict[str, Planted] = {
     "pipelined behind anything": _instead(connections, "may_pipeline", _same_page),
     "late write sent again": _late_again,
     "sent writes forgotten by a second crash": _instead(agent, "recover", _twice_forgotten),
+    "second crash forgets writes in doubt": _instead(agent, "recover", _doubt_forgotten),
+    "stale resume timer": _instead(phases, "resume", _stale_timer),
     "incomplete progress log believed": _instead(agent, "fate", _never_sent),
 }
 """Name → a context in which the fault is there."""

@@ -219,7 +219,7 @@ class Migration:
         self._loop.note(f"{self._name}: the guest pauses")
         self._guest.pause()
         self._loop.later(0.02 * self._loop.random(), self._shield)
-        self._loop.later(0.01 + 0.25 * self._loop.random() ** 2, self._resume)
+        self._loop.later(0.01 + self._world.plan.pause * self._loop.random() ** 2, self._resume)
 
     def _resume(self) -> None:
         if not self._guest.paused:
@@ -265,7 +265,7 @@ class Migration:
         self._edge.set(Way.REPLAY)
         machine = self.service.machine
         self._loop.later(self._world.plan.deadline, self._deadline, number)
-        if self._loop.random() < 0.2:
+        if self._loop.random() < self._world.plan.pauses_again:
             self._loop.later(0.1 * self._loop.random(), self._pause)
         self.service.perform(machine.replay(self._guest.location, self._loop.now))
 

@@ -105,6 +105,20 @@ class PhasesTest(unittest.TestCase):
         self.assertAlmostEqual(4.0, bench.now, delta=0.3)
         self.assertEqual(sorted(bench.sent()), bench.sent())
 
+    def test_no_direct_write_overtakes_a_slow_one_from_before_a_restart(self):
+        """Its client may have got a 202 from the former agent."""
+        found = State(Limits(), next=2, newest=1, on_disk=True, waiting=1, serialized_through=1)
+        bench = Bench(state=found)
+        bench.replay()
+        bench.do(bench.machine.loaded([write(method="POST")], bench.now))
+        bench.wait(2.0)
+        self.assertEqual([1], bench.sent())
+        self.assertEqual([], bench.of(CaughtUp))
+        bench.do(bench.machine.release(bench.now))
+        self.assertEqual([], bench.of(Released))
+        bench.respond()
+        self.assertEqual(1, len(bench.of(Released)))
+
     def test_a_silence_ends_the_drain_and_its_pauses(self):
         bench = Bench()
         bench.replay()
