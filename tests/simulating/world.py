@@ -65,15 +65,19 @@ class World:
         while loop.now < END and not all(client.done for client in self.clients):
             loop.run(loop.now + 0.25)
         self._end_faults()
-        deadline = loop.now + REST
-        while loop.now < deadline and not self._is_over():
-            loop.run(loop.now + 0.1)
+        self._rest()
+        loop.run(loop.now + 3.0)
+        self._rest()  # the operator's last decisions may have come since
         if not self._is_over():
             self.history.faults.append(f"it does not end: {self._open_ends()}")
-        loop.run(loop.now + 3.0)
         faults = self.history.judge(self.guests, self.disk)
         writes = sum(len(writes) for writes in self.history.writes.values())
         return Result(self.seed, writes, faults, loop.lines or [])
+
+    def _rest(self) -> None:
+        deadline = self.loop.now + REST
+        while self.loop.now < deadline and not self._is_over():
+            self.loop.run(self.loop.now + 0.1)
 
     def _end_faults(self) -> None:
         self.faults = self.disk.faults = False
