@@ -16,6 +16,8 @@ from tests.functional.engine import blackout
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import Response, exchange, until
 
+QUICK = 0.15
+"""Seconds within which a machine that is not busy responds to all that a silence has held."""
 PAGES = [f"/hot/{n}" for n in range(20)]
 
 
@@ -25,19 +27,35 @@ def p99(values: list[float]) -> float:
 
 
 class Lag:
-    """How late this machine runs tasks, in seconds: added to each limit on a busy machine."""
+    """How late this machine runs tasks, in seconds: added to each limit on a busy machine.
+
+    ``usual``: what requests take here without a silence. ``together``: what as many take that are
+    sent at once as a silence holds.
+    """
 
     def __init__(self) -> None:
         self.late: list[float] = []
+        self.usual = self.together = 0.0
 
-    async def watch(self) -> None:
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def watched(cls) -> AsyncIterator[Lag]:
+        """Measure during the body."""
+        lag = cls()
+        watching = asyncio.create_task(lag._watch())
+        try:
+            yield lag
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
         while True:
             due = time.monotonic() + 0.005
             await asyncio.sleep(0.005)
             self.late.append(time.monotonic() - due)
 
     def allowance(self) -> float:
-        return 2 * max(self.late)
+        return 2 * max(*self.late, self.usual, self.together - QUICK)
 
 
 class Load:
@@ -139,21 +157,22 @@ class Shielded(BlackoutCase):
         await self.flip(EdgeState.ARMED)
         for page in PAGES:
             await self.get(page)
-        load, end, lag = Load(self, 0.02), asyncio.Event(), Lag()
-        watching = asyncio.create_task(lag.watch())
-        running = asyncio.create_task(load.run(end))
-        await asyncio.sleep(0.5)
-        async with self.blackout(seconds) as span:
-            pass
-        await asyncio.sleep(0.5)
-        await self.flip(EdgeState.DRAIN)
-        await self.flip(EdgeState.PASS)
-        await asyncio.sleep(0.3)
-        end.set()
-        await running
-        watching.cancel()
+        load, end = Load(self, 0.02), asyncio.Event()
+        async with Lag.watched() as lag:
+            running = asyncio.create_task(load.run(end))
+            await asyncio.sleep(0.5)
+            async with self.blackout(seconds) as span:
+                pass
+            await asyncio.sleep(0.5)
+            await self.flip(EdgeState.DRAIN)
+            await self.flip(EdgeState.PASS)
+            await asyncio.sleep(0.3)
+            end.set()
+            await running
         self.assertEqual([], load.failures())
         began, ended = span
+        lag.together = await self.together(sum(began < d < ended for _, d, _, _ in load.done))
+        lag.usual = p99([e - d for _, d, e, _ in load.done if e < began])
         during = [(k, d, e) for k, d, e, _ in load.done if began < d < ended]
         hits = p99([e - d for k, d, e in during if k == "hit"])
         reads = p99([e - ended for k, _, e in during if k == "miss"])
@@ -167,11 +186,17 @@ class Shielded(BlackoutCase):
             f"in-flight reads {in_flight * 1e3:.0f} ms; allowance {lag.allowance() * 1e3:.0f} ms"
         )
         self.assertLess(hits, 0.05 + lag.allowance())
-        self.assertLess(reads, 0.15 + lag.allowance())
+        self.assertLess(reads, QUICK + lag.allowance())
         self.assertLess(writes, 0.3 + lag.allowance())  # mostly the intake of this test
         self.assertLess(in_flight, 0.3 + lag.allowance())
         bodies = [request.body for request in self.guest.seen if request.method == "POST"]
         self.assertEqual(len(bodies), len(set(bodies)))
+
+    async def together(self, number: int) -> float:
+        """Return the seconds for so many requests at once, which nothing holds."""
+        began = time.monotonic()
+        await asyncio.gather(*(self.get(f"/together/{n}") for n in range(number)))
+        return time.monotonic() - began
 
     async def test_one_second(self) -> None:
         await self.carried(1.0)
@@ -187,13 +212,14 @@ class Shielded(BlackoutCase):
         reads = [asyncio.create_task(self.get(f"/flight/{n}")) for n in range(8)]
         write = asyncio.create_task(self.get("/write", method="POST", body=b"1"))
         await until(self.stuck)
-        async with self.blackout(began + 1.5 - time.monotonic()) as span:
-            pass
-        responses = await asyncio.gather(*reads)
+        async with Lag.watched() as lag:
+            async with self.blackout(began + 1.5 - time.monotonic()) as span:
+                pass
+            responses = await asyncio.gather(*reads)
         overrun = time.monotonic() - span[1]
         self.assertEqual({200}, {response.status for response in responses})
         print(f"in-flight reads over a blackout of 1.5 s: overrun {overrun * 1e3:.0f} ms")
-        self.assertLess(overrun, 0.3)
+        self.assertLess(overrun, 0.3 + lag.allowance())
         self.assertEqual(200, (await write).status)
         self.assertEqual(1, self.guest.count("/write"))
 
@@ -235,11 +261,9 @@ class LostWrites(BlackoutCase):
     async def test_their_responses_come_soon_after_the_return(self) -> None:
         for seconds in (0.6, 2.2):
             with self.subTest(seconds=seconds):
-                lag = Lag()
-                watching = asyncio.create_task(lag.watch())
                 self.guest.seen.clear()
-                late = max(await self.overruns(seconds))
-                watching.cancel()
+                async with Lag.watched() as lag:
+                    late = max(await self.overruns(seconds))
                 print(f"lost writes, silence of {seconds} s: overrun {late * 1e3:.0f} ms")
                 self.assertLess(late, 0.15 + lag.allowance())
                 await self.flip(EdgeState.PASS)
@@ -278,16 +302,17 @@ class Unattended(BlackoutCase):
     """The edge receives no change of state."""
 
     async def test_new_connections_survive_the_blackout_also_for_writes(self) -> None:
-        async with self.blackout(1.5, shield=False) as span:
-            tasks = [asyncio.create_task(self.get(f"/r/{n}")) for n in range(10)]
-            tasks += [
-                asyncio.create_task(self.get(f"/w/{n}", method="POST", body=b"x"))
-                for n in range(10)
-            ]
-        responses = await asyncio.gather(*tasks)
+        async with Lag.watched() as lag:
+            async with self.blackout(1.5, shield=False) as span:
+                tasks = [asyncio.create_task(self.get(f"/r/{n}")) for n in range(10)]
+                tasks += [
+                    asyncio.create_task(self.get(f"/w/{n}", method="POST", body=b"x"))
+                    for n in range(10)
+                ]
+            responses = await asyncio.gather(*tasks)
         overrun = time.monotonic() - span[1]
         self.assertEqual({200}, {response.status for response in responses})
-        self.assertLess(overrun, 0.6)
+        self.assertLess(overrun, 0.6 + lag.allowance())
         self.assertEqual(20, len({request.url for request in self.guest.seen}))
         self.assertEqual(20, len(self.guest.seen))
 

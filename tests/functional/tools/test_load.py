@@ -19,6 +19,8 @@ from tools.measurement.analysis.late import cacheable_paths
 from tools.measurement.analysis.outcome import Audit, Run
 from tools.measurement.load import Manner
 
+LIMIT = 60.0  # seconds
+
 
 class LoadTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
@@ -40,6 +42,12 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
             "pages": 10,
         }
         return await session.run(session.Settings(**fields | more))  # type: ignore[arg-type]
+
+    async def seen(self, guest: FakeGuest, number: int) -> None:
+        """Wait until so many requests have reached the guest, however long a busy machine takes."""
+        async with asyncio.timeout(LIMIT):
+            while guest.seen < number:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def audit(self, faults: Faults) -> Audit:
         run = await self.measure(await self.guest(faults))
@@ -87,17 +95,18 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         seen: list[int] = []
 
         async def sleep_and_wake() -> None:
-            await asyncio.sleep(0.5)
+            await self.seen(guest, 80)
             guest.awake.clear()
             seen.append(guest.seen)
             await asyncio.sleep(0.5)
+            await self.seen(guest, seen[0] + 31)  # 100 are planned in that half second
             seen.append(guest.seen)
             guest.awake.set()
 
         silence = asyncio.create_task(sleep_and_wake())
-        run = await self.measure(guest, probe=f"{guest.url}/health")
+        run = await self.measure(guest, duration=3.0, probe=f"{guest.url}/health")
         await silence
-        self.assertGreater(seen[1] - seen[0], 30)  # 100 were planned in that half second
+        self.assertGreater(seen[1] - seen[0], 30)
         gap = longest(blackouts(run))
         assert gap is not None
         self.assertGreater(gap.seconds, 0.4)
@@ -108,6 +117,7 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
         guest = await self.guest()
 
         async def two_silences() -> None:
+            await self.seen(guest, 1)
             for _ in range(2):
                 await asyncio.sleep(0.5)
                 guest.awake.clear()
@@ -130,16 +140,25 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
             file = Path(folder, "applied.json")
             began = time.time()
 
-            def write_file() -> None:
-                times = {entry[3]: began + 60 for entry in guest.applied[1:]}
-                file.write_text(json.dumps(times))
+            async def write_file() -> None:
+                """Write down what was applied of the second to the fortieth write."""
+                async with asyncio.timeout(LIMIT):
+                    while len(names := of(guest)) < 39:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                text = json.dumps(dict.fromkeys(names, began + 60))
+                await asyncio.to_thread(file.write_text, text)
 
-            asyncio.get_running_loop().call_later(0.4, write_file)
+            def of(guest: FakeGuest) -> list[str]:
+                names = [entry[3] for entry in guest.applied]
+                return [name for name in names if 1 < int(name.rpartition("-")[2]) <= 40]
+
+            writing = asyncio.create_task(write_file())
             manner = Manner(respond_async=True)
             mix = plan.Mix(writes=1.0)
             run = await self.measure(guest, duration=0.8, manner=manner, mix=mix, applied=file)
+            await writing
         applied = [request.applied for request in run.requests]
-        # the file does not contain the first write, nor those after it was written
+        # the file contains neither the first write nor the last ones
         self.assertEqual([True, False, True], [applied[n] is None for n in (0, 1, -1)])
         self.assertAlmostEqual(60, applied[1] or 0, delta=0.5)
         self.assertEqual({202}, {request.status for request in run.requests})
@@ -175,10 +194,16 @@ class LoadTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_file_stops_it(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             stop = Path(folder, "stop")
-            asyncio.get_running_loop().call_later(0.3, stop.touch)
             guest = await self.guest()
-            run = await self.measure(guest, duration=30.0, stop_file=stop)
-        self.assertLess(run.duration, 10)
+
+            async def stop_soon() -> None:
+                await self.seen(guest, 30)
+                await asyncio.to_thread(stop.touch)
+
+            stopping = asyncio.create_task(stop_soon())
+            run = await self.measure(guest, duration=LIMIT, stop_file=stop)
+            await stopping
+        self.assertLess(run.duration, LIMIT / 3)
         self.assertGreater(len(run.requests), 20)
 
     async def test_without_the_log_the_run_is_kept(self) -> None:
