@@ -55,6 +55,7 @@ async def kills_until_found(name: str, seed: int = 1) -> tuple[int | None, Verdi
         seed=seed,
         edge=plant.edge,
         power=plant.power,
+        grace=plant.grace,
         planted=name,
     )
     directory = Path(tempfile.mkdtemp(prefix="crash-"))

@@ -49,8 +49,14 @@ class Guest:
     A random generator decides about all that may happen either way.
     """
 
-    def __init__(self, *, honours_keys: bool, seed: int, edge: bool = False) -> None:
-        """``edge``: the first port gets the requests of the edge, and the second the journal's."""
+    def __init__(
+        self, *, honours_keys: bool, seed: int, edge: bool = False, grace: float = GRACE
+    ) -> None:
+        """``edge``: the first port gets the requests of the edge, and the second the journal's.
+
+        ``grace``: seconds for which a worker goes on with requests whose connection has ended.
+        """
+        self._grace = grace
         self.honours_keys = honours_keys
         self.edge = edge
         self.received: set[str] = set()
@@ -104,7 +110,7 @@ class Guest:
     def add_orphan(self, connection: _Connection) -> None:
         """A connection has ended. Its worker goes on for a while."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self.random.random() * GRACE
+        due = loop.time() + self.random.random() * self._grace
         self._orphans.append(_Orphan(loop.time(), due, connection))
         loop.call_at(due + 0.001, self.end_orphans)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import sqlalchemy as sa
@@ -21,6 +21,9 @@ from nova_cachemig.agent.journal import database
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.writes import Writes
+from tests.crashing.guest import GRACE
+
+_LONG: Final = 3.0  # seconds; a busy machine takes as long to start the next agent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Plant:
     edge: bool = False
     honours_keys: bool = False
     power: bool = False  # it shows in power cuts only
+    grace: float = GRACE  # of the guest
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of [journal]
 
 
@@ -144,7 +148,7 @@ PLANTED: dict[str, Plant] = {
     "adjacent writes swapped": _instead(GuestConnection, "flush", _swapped),
     "responses crossed": _instead(RequestHandler, "wait_for_response", _crossed, honours_keys=True),
     "quarantined, not listed": _instead(Writes, "open_journal", _not_listed),
-    "no resume delay": Plant(options={"resume_delay": 0.0}),
+    "no resume delay": Plant(options={"resume_delay": 0.0}, grace=_LONG),
     "old read after a write": _instead(HaproxyVarnish, "update_barrier", _not_held, edge=True),
     "old page after a write": _instead(HaproxyVarnish, "update_barrier", _not_stale, edge=True),
     "write lost at the release": Plant(_lost_at_release, edge=True),

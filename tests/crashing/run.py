@@ -49,6 +49,7 @@ class Plan:
     connection: str | None = None
     power: bool = False  # cut the power instead: everything unsynced is lost
     edge: bool = False  # a whole agent behind HAProxy and Varnish, and migrations that end
+    grace: float = GRACE  # of the guest
     planted: str | None = None  # a fault that the judge must find: see planted.py
 
 
@@ -63,7 +64,9 @@ class Run:
         self._directory = directory if self._volume is None else self._volume.path
         self._socket = str(directory / "intake.sock")
         self._random = random.Random(plan.seed)
-        self._guest = Guest(honours_keys=plan.honours_keys, seed=plan.seed, edge=plan.edge)
+        self._guest = Guest(
+            honours_keys=plan.honours_keys, seed=plan.seed, edge=plan.edge, grace=plan.grace
+        )
         # The fork server of Python 3.11 does not inherit sys.path, and would preload nothing.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._context = multiprocessing.get_context("forkserver")
@@ -177,7 +180,7 @@ class Run:
         pipe.send(("stop",))
         await self._receive(pipe, process)
         await asyncio.to_thread(process.join)
-        await asyncio.sleep(GRACE)
+        await asyncio.sleep(self._plan.grace)
         self._guest.end_orphans()
 
     async def _look_at_outcomes(self) -> dict[str, str]:

@@ -127,7 +127,7 @@ class History:
 
         While one is in progress for long, or with ``parallel``, writes of other clients and pages
         may pass. So may those that are in doubt; but after a crash, the agent sends nothing until
-        the guest is done with what was in flight.
+        the guest is done with the writes in flight.
         """
         left = exempt.intersection(self.died_at[name]) - self.resent - guest.rejected
         log = [

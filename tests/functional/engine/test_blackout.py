@@ -29,8 +29,8 @@ def p99(values: list[float]) -> float:
 class Lag:
     """How late this machine runs tasks, in seconds: added to each limit on a busy machine.
 
-    ``usual``: what requests take here without a silence. ``together``: what as many take that are
-    sent at once as a silence holds.
+    ``usual``: the seconds of a request without a silence. ``together``: the seconds of as many
+    requests in parallel as a silence holds.
     """
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class Shielded(BlackoutCase):
         self.assertEqual(len(bodies), len(set(bodies)))
 
     async def together(self, number: int) -> float:
-        """Return the seconds for so many requests at once, which nothing holds."""
+        """Return the seconds for so many requests in parallel, which nothing holds."""
         began = time.monotonic()
         await asyncio.gather(*(self.get(f"/together/{n}") for n in range(number)))
         return time.monotonic() - began
