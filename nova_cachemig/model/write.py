@@ -13,12 +13,23 @@ Headers = tuple[tuple[str, str], ...]
 # RFC 9110, section 9.2.2. The edge sends no safe methods to the journal.
 IDEMPOTENT = frozenset({"PUT", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE"})
 
+# RFC 9110, section 13.1; ``If``: RFC 4918, section 10.4.
+_CONDITIONS: Final = frozenset({"if-match", "if-none-match", "if-unmodified-since", "if"})
+
 STATUS_PREFIX: Final = "/.well-known/cachemig/writes/"
 """The path of the status URLs, below which no service can have pages of its own."""
 
 # The methods for which a service that honours keys does so: nova_cachemig.guest's default. Others
 # (MOVE, COPY, LOCK) pass its middleware as if it were absent.
 KEYED_METHODS = frozenset({"POST", "PATCH"})
+
+
+def is_conditional(headers: Headers) -> bool:
+    """Whether the guest applies the request only under a condition.
+
+    Applied once, it may fail the same condition the next time.
+    """
+    return any(name in _CONDITIONS for name, _ in headers)
 
 
 class WriteState(enum.StrEnum):

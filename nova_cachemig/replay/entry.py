@@ -31,6 +31,7 @@ class Entry:
     large: bool = False  # the body is in a spool file
     early: bool = False  # the client gets 202 immediately: its service gives 202 to all
     prefers: bool = False  # the client prefers a 202, unless the guest responds promptly
+    conditional: bool = False  # applied once, it may fail its condition (412) the next time
     keep: bool = False  # the response may be asked for later: the client chose the key
     damaged: str | None = None  # why its record cannot be sent
 

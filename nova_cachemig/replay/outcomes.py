@@ -44,6 +44,10 @@ def response(
             why = "the guest has processed an earlier try for too long"
             quarantine(s, entry, WriteState.IN_DOUBT, why, GIVEN_UP)
         return None
+    if _fails_because_applied(s, entry, answer):
+        why = "its condition failed (412) after an earlier try, which may have been applied"
+        quarantine(s, entry, WriteState.IN_DOUBT, why, CONNECTION_LOST)
+        return None
     entry.response = answer
     del s.blocking[entry.position]
     s.recording[entry.position] = entry
@@ -70,6 +74,16 @@ def _retry_after(s: State, entry: Entry, answer: Any) -> float | None:
         return None
     after = answer.header("retry-after") or ""
     return min(max(float(after), 0.1), 5.0) if after.isdecimal() else None
+
+
+def _fails_because_applied(s: State, entry: Entry, answer: Any) -> bool:
+    """Whether the earlier try of a write may be why the guest refuses it now.
+
+    The client must not hear a "no" for a write that was applied. If the guest honours keys, its
+    response is that to the first try.
+    """
+    again = ordering.may_be_in_progress(s, entry)
+    return bool(answer.status == 412 and entry.conditional and again and not entry.keyed)
 
 
 def lost(

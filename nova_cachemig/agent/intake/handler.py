@@ -37,6 +37,7 @@ from nova_cachemig.model.write import (
     AcceptedWrite,
     Body,
     WriteState,
+    is_conditional,
 )
 from nova_cachemig.replay.actions import Tell, Told
 from nova_cachemig.replay.entry import Entry
@@ -270,6 +271,7 @@ class RequestHandler:
             large=body.spool is not None,
             early=accept,
             prefers=respond_async,
+            conditional=is_conditional(headers),
             keep=client_key is not None,
         )
 

@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
 from nova_cachemig.model.service import Service, WriteMode
-from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite
+from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite, is_conditional
 from nova_cachemig.replay.actions import Tell
 from nova_cachemig.replay.entry import Entry
 from nova_cachemig.replay.state import Limits, State
@@ -100,6 +100,7 @@ def entry_of(write: AcceptedWrite | UnreadableWrite, service: Service) -> Entry:
         length=write.body.length,
         large=write.body.spool is not None,
         early=service.writes is WriteMode.ACCEPT or write.has_status_url,
+        conditional=is_conditional(write.headers),
         keep=write.client_key,
     )
     entry.position, entry.late = write.position, write.late

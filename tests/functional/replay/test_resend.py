@@ -154,6 +154,27 @@ class ResendTest(unittest.IsolatedAsyncioTestCase):
                 )
                 self.assertEqual(3, len(self.guest.heads))
 
+    async def test_a_condition_that_fails_because_the_first_try_was_applied(self) -> None:
+        """As when a client takes a lock by ``If-None-Match: *``: "no" would be wrong."""
+        applied: list[bytes] = []
+
+        async def respond(request: Connection) -> bool:
+            body = await request.body()
+            if applied:
+                await request.send(b"HTTP/1.1 412 No\r\ncontent-length: 0\r\n\r\n")
+                return True
+            applied.append(body)
+            return False  # its response is lost
+
+        writes = await self.begin(respond)
+        async with client(writes.intake_socket) as http, asyncio.timeout(20):
+            got = await http.put("/lock", content=b"mine", headers={"if-none-match": "*"})
+            self.assertEqual(502, got.status_code)
+            self.assertEqual("in_doubt", (await http.get(got.headers["location"])).json()["state"])
+            got = await http.put("/lock", content=b"mine", headers={"if-none-match": "*"})
+            self.assertEqual(412, got.status_code)
+        self.assertEqual([b"mine"], applied)
+
     async def test_a_guest_that_is_never_done_with_the_first_try(self) -> None:
         """The first try may be applied or not, and the other clients' writes wait no longer."""
 

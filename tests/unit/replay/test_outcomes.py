@@ -90,6 +90,26 @@ class OutcomesTest(unittest.TestCase):
         self.bench.respond(BUSY)
         self.assertIs(Told.RESPONSE, self.bench.told[token])
 
+    def test_a_condition_that_fails_after_an_earlier_try_is_in_doubt(self):
+        for facts, told in (
+            ({"conditional": True}, Told.IN_DOUBT),
+            ({"conditional": True, "method": "POST", "keyed": True}, Told.RESPONSE),
+            ({}, Told.RESPONSE),
+        ):
+            with self.subTest(facts):
+                bench = Bench()
+                bench.replay()
+                token = bench.accept(write(**facts))
+                bench.lose()
+                bench.wait(1.0)
+                bench.respond(GuestResponse(412))
+                self.assertIs(told, bench.told[token])
+
+    def test_a_condition_that_fails_at_once_is_a_response(self):
+        token = self.bench.accept(write(conditional=True))
+        self.bench.respond(GuestResponse(412))
+        self.assertIs(Told.RESPONSE, self.bench.told[token])
+
     def test_a_late_write_is_not_sent_again(self):
         bench = self.bench
         bench.do(bench.machine.release(0.0))

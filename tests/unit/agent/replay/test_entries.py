@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unittest
 
 from nova_cachemig.agent.replay.entries import entry_of
@@ -21,3 +22,8 @@ class EntryTest(unittest.TestCase):
         pages = {entry_of(write("/p?x=1", host), SERVICE).page for host in hosts}
         self.assertEqual(1, len(pages))
         self.assertNotIn(entry_of(write("/p?x=2", ""), SERVICE).page, pages)
+
+    def test_conditions(self) -> None:
+        for name, expected in (("if-match", True), ("if", True), ("if-range", False)):
+            one = dataclasses.replace(write("/p", ""), headers=(("accept", "*/*"), (name, "x")))
+            self.assertIs(expected, entry_of(one, SERVICE).conditional)
