@@ -228,9 +228,11 @@ _REPLAY = [
         "reuse_idle",
         default=1.0,
         min=0.0,
-        help="Seconds for which an idle connection to a guest may be reused. With a longer time, "
-        "the guest is more likely to close it just when a write is sent. A write that must not be "
-        "sent twice is then in doubt. 0: a new connection for each write.",
+        help="Most seconds for which an idle connection to a guest may be reused. The agent reuses "
+        "one for half of the time that the guest announces in Keep-Alive, or was seen to keep an "
+        "idle connection open. Otherwise the guest could close it just when a write is sent, and "
+        "a write that must not be sent twice would be in doubt. 0: a new connection for each "
+        "write.",
     ),
 ]
 

@@ -1,13 +1,26 @@
-"""Which connection a write goes on."""
+"""Which connection a write goes on.
+
+A guest may close an idle connection unannounced, some guests after each response. A write that
+is sent at the same time may be lost, and must perhaps not be sent twice. So a connection is used
+again only if the guest has announced for how long it keeps it, or was seen to keep one open for
+twice as long. Until then each write gets a new connection, and one idle connection is observed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any, Final
 
 from nova_cachemig.replay.actions import Close, Connect, StopConnecting
 from nova_cachemig.replay.entry import Connection, Entry
 from nova_cachemig.replay.ordering import holding_up, may_pipeline
 from nova_cachemig.replay.state import State, Timer
+
+_ROUNDS: Final = 3  # turns of the event loop in which the end of a connection would be reported
+_ROUND: Final = 0.001  # seconds
+_MAX_EARLY: Final = 2  # connections closed early; then none is used twice
+# Servers often close the connection after such a response, announced or not.
+_FAILED: Final = frozenset({400, 408, 413, 414, 417, 431})
 
 
 def connected(s: State, name: Hashable, target: Hashable, now: float) -> None:
@@ -44,21 +57,80 @@ def ensure(s: State, now: float) -> None:
 
 
 def _idle(s: State, now: float) -> Connection | None:
-    while s.idle:
-        connection = s.idle[-1]
+    for connection in reversed(tuple(s.idle)):
         if _usable(s, connection, now):
             return connection
-        s.idle.pop()
-        del s.connections[connection.id]
-        s.out.append(Close(connection.id, "it was idle for too long"))
+        if connection is not s.observed or s.kept_idle:
+            _close(s, connection, "it was idle for too long")
     return None
 
 
+def _close(s: State, connection: Connection, why: str) -> None:
+    forget(s, connection.id)
+    s.out.append(Close(connection.id, why))
+
+
 def _usable(s: State, connection: Connection, now: float) -> bool:
+    if not (connection.open and connection.target == s.target):
+        return False
     most = s.limits.reuse_idle
-    if connection.idle_timeout is not None:  # half of it: the guest's timer started earlier
-        most = min(most, connection.idle_timeout / 2)
-    return connection.open and connection.target == s.target and now - connection.last_byte <= most
+    if connection.served:
+        # Half of it: the guest's timer started earlier.
+        kept = s.kept_idle if connection.idle_timeout is None else connection.idle_timeout
+        if not kept or s.closed_early >= _MAX_EARLY:
+            return False
+        most = min(most, kept / 2)
+    return now - connection.last_byte <= most
+
+
+# --- whether the guest keeps idle connections open
+
+
+def _observe(s: State, connection: Connection, now: float) -> None:
+    """Look later whether the guest has closed an idle connection."""
+    wanted = s.kept_idle < 2 * s.limits.reuse_idle and s.closed_early < _MAX_EARLY
+    if s.observed is None and connection.idle_timeout is None and wanted:
+        s.observed = connection
+        s.at(now + s.limits.proof, Timer.PROOF, (connection, connection.last_byte, _ROUNDS))
+
+
+def look(s: State, what: tuple[Connection, float, int], now: float) -> None:
+    """The connection has been idle for a while: does the guest still keep it open?
+
+    After a busy time of the event loop, the end of a connection is reported behind a timer. So the
+    first look decides nothing. ``what``: the connection, the time of its last byte, and the looks
+    that decide nothing.
+    """
+    connection, since, rounds = what
+    if s.observed is not connection or connection.last_byte != since:
+        return
+    if rounds:
+        s.at(now + _ROUND, Timer.PROOF, (connection, since, rounds - 1))
+        return
+    idle = now - since
+    s.kept_idle = max(s.kept_idle, idle)
+    if s.blocking:  # a guest that serves one connection at a time waits for its end
+        _close(s, connection, "the guest keeps it open")
+    elif s.kept_idle < 2 * s.limits.reuse_idle:
+        s.at(since + 2 * idle, Timer.PROOF, (connection, since, _ROUNDS))
+    else:
+        s.observed = None
+
+
+def _closed_early(s: State, connection: Connection, now: float) -> None:
+    """The guest has closed a connection on which it had responded, and announced nothing."""
+    if connection.in_flight:
+        if s.gate_open and not connection.began_at:  # perhaps closed before the write came
+            s.closed_early, s.kept_idle = s.closed_early + 1, 0.0
+    elif now - connection.last_byte < s.limits.proof:
+        s.closed_early, s.kept_idle = _MAX_EARLY, 0.0
+    else:
+        s.kept_idle = min(s.kept_idle, now - connection.last_byte)
+
+
+def forget_guest(s: State) -> None:
+    """The service has another guest."""
+    s.observed, s.kept_idle, s.closed_early = None, 0.0, 0
 
 
 def _pipelined(s: State, entry: Entry, exactly: int | None) -> Connection | None:
@@ -90,16 +162,23 @@ def assign(s: State, connection: Connection, entry: Entry, now: float) -> None:
     if not connection.in_flight:
         s.idle.remove(connection)
         connection.waiting_since = now
+        if s.observed is connection:
+            s.observed = None
     connection.in_flight.append(entry)
     entry.connection = connection
 
 
 def took_response(
-    s: State, connection: Connection, now: float, keep_alive: bool, idle_timeout: float | None
+    s: State,
+    connection: Connection,
+    answer: Any,
+    now: float,
+    keep_alive: bool,
+    idle_timeout: float | None,
 ) -> Entry:
     """Return the write whose response has arrived: the oldest on the connection."""
     entry = connection.in_flight.pop(0)
-    entry.connection = None
+    entry.connection, connection.served = None, True
     connection.open = connection.open and keep_alive
     if connection.paused:
         connection.paused -= 1
@@ -112,8 +191,9 @@ def took_response(
     if idle_timeout is not None:
         connection.idle_timeout = idle_timeout
     if not connection.in_flight:
-        if connection.open:
+        if connection.open and answer.status < 500 and answer.status not in _FAILED:
             s.idle.append(connection)
+            _observe(s, connection, now)
         else:
             del s.connections[connection.id]
             s.out.append(Close(connection.id, "the guest ended it"))
@@ -125,6 +205,17 @@ def forget(s: State, name: Hashable) -> Connection | None:
     connection = s.connections.pop(name, None)
     if connection is not None and connection in s.idle:
         s.idle.remove(connection)
+    if connection is not None and s.observed is connection:
+        s.observed = None
+    return connection
+
+
+def lost(s: State, name: Hashable, now: float) -> Connection | None:
+    """The guest, or the network, has ended the connection. Return it if it was in use."""
+    connection = forget(s, name)
+    announced = connection is None or not connection.open or connection.idle_timeout is not None
+    if connection is not None and connection.served and not announced:
+        _closed_early(s, connection, now)
     return connection
 
 

@@ -86,6 +86,7 @@ class Connection:
     waiting_since: float = 0.0  # the first response is due since then
     began_at: float = 0.0  # when the first byte of an incomplete response came; 0: none did
     open: bool = True  # the guest keeps it open, and the agent too
+    served: bool = False  # the guest has responded on it
     prompt: bool = False  # the last response was quick
     paused: int = 0  # writes that were in flight at the guest's last pause
     idle_timeout: float | None = None  # seconds, as the guest announced

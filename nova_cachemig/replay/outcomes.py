@@ -33,7 +33,7 @@ def response(
     connection = s.connections.get(name)
     if connection is None or not connection.in_flight:
         return None
-    entry = connections.took_response(s, connection, now, keep_alive, idle_timeout)
+    entry = connections.took_response(s, connection, answer, now, keep_alive, idle_timeout)
     pause = _retry_after(s, entry, answer)
     if pause is not None:
         entry.busy_until = entry.busy_until or now + s.limits.busy_time
@@ -96,7 +96,7 @@ def lost(
     guest has handled none of those in flight: it announced the end of the connection before.
     Without ``blame``, the oldest write is not why it broke.
     """
-    connection = connections.forget(s, name)
+    connection = connections.lost(s, name, now)
     if connection is None:
         return
     entries = connection.in_flight

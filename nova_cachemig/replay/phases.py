@@ -69,10 +69,13 @@ def resume(s: State, target: Hashable, now: float) -> None:
 def _open(s: State, target: Hashable, now: float) -> None:
     if not s.gate_open:
         s.pipelining = True  # a new chance after the guest has moved
+        s.closed_early = 0
         s.gate_open = True
         s.gate += 1
     if target != s.target:
         connections.stop_connecting(s)
+        if s.target is not None:
+            connections.forget_guest(s)
     s.target, s.opened_at = target, now
     sending.advance(s, now)
 

@@ -41,6 +41,7 @@ class Timer(enum.Enum):
     SEND = enum.auto()  # something may be sent now that had to wait
     WATCH = enum.auto()  # silent and slow responses
     LAP = enum.auto()  # the replay may be measured again
+    PROOF = enum.auto()  # whether the guest keeps an idle connection open
     DRAIN = enum.auto()  # the edge must not hold writes any longer
     ARRIVALS = enum.auto()  # uploads no longer hold up the drain
 
@@ -62,6 +63,7 @@ class Limits:
     slow: float = 1.0  # a response that takes longer holds up only what order ties to it
     max_slow: int = 8
     reuse_idle: float = 1.0
+    proof: float = 0.05  # a guest that keeps an idle connection for so long did not close it
     response_timeout: float = 600.0  # without a byte from a reachable guest
     response_time: float = 300.0  # for a whole response, from a reachable guest
     resend_tries: int = 5
@@ -131,6 +133,9 @@ class State:
     connections: dict[Hashable, Connection] = dataclasses.field(default_factory=dict)
     idle: list[Connection] = dataclasses.field(default_factory=list)
     connecting: bool = False
+    observed: Connection | None = None  # is left idle, to see whether the guest closes it
+    kept_idle: float = 0.0  # for so long the guest was seen to keep an idle connection open
+    closed_early: int = 0  # connections that it closed sooner, unannounced
     pipelining: bool = True
     pause_until: float = 0.0
     last_sent: int = 0

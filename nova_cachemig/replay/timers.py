@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop
 from typing import Any
 
-from nova_cachemig.replay import acceptance, outcomes, phases
+from nova_cachemig.replay import acceptance, connections, outcomes, phases
 from nova_cachemig.replay.actions import Abandon
 from nova_cachemig.replay.state import State, Timer
 
@@ -24,6 +24,8 @@ def _ring(s: State, timer: Timer, what: Any, now: float) -> None:
         outcomes.watch(s, now)
     elif timer is Timer.DRAIN:
         phases.drain_over(s, now)
+    elif timer is Timer.PROOF:
+        connections.look(s, what, now)
     elif timer is Timer.RESUME:
         phases.resume(s, what, now)
     elif timer is Timer.KEEP:

@@ -131,4 +131,5 @@ def _state(plan: Plan, disk: Disk, name: str, doubt: bool, resent: int) -> State
         resent_through=resent,
         on_disk=newest > 0,
         waiting=len(waiting),
+        kept_idle=plan.kept_idle,
     )

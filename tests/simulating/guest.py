@@ -247,7 +247,10 @@ class Connection:
             self._queue.clear()
             self.cut = self.dead = True
         if not self.mute:
-            guest.loop.later(LATENCY, self._report, "last" if closes else "response", answer)
+            announces = closes and not guest.plan.silent
+            guest.loop.later(LATENCY, self._report, "last" if announces else "response", answer)
+            if closes and not announces:
+                guest.loop.later(LATENCY, self._report, "end", None)
         self._work()
 
     def _strange(self, time: float) -> bool:

@@ -20,6 +20,8 @@ class Plan:
     limits: dict[str, Limits]
     accept: dict[str, bool]  # the service gives 202 to all
     closes: dict[str, float]  # how often the guest ends a connection behind a response
+    silent: bool  # it does so without announcing it
+    kept_idle: float  # for so long it was seen to keep an idle connection open
     pipelines: dict[str, bool]
     dies: float
     poison: float  # share of writes on which the guest always dies
@@ -77,6 +79,7 @@ def plan(seed: int) -> Plan:
             low=rng.choice((0, 2)),
             error_pause=0.05,
             watch=0.1,
+            proof=0.001,
         )
     made = Plan(
         clients=rng.choice((4, 6, 8)),
@@ -85,6 +88,8 @@ def plan(seed: int) -> Plan:
         limits=limits,
         accept={name: rng.random() < 0.2 for name in SERVICES},
         closes={name: rng.choice((0.0, 0.0, 0.05, 1.0)) for name in SERVICES},
+        silent=seed % 4 == 0,
+        kept_idle=60.0 if seed % 4 else 0.0,
         pipelines={name: rng.random() < 0.8 for name in SERVICES},
         dies=_some(rng, 0.4, 0.03),
         poison=_some(rng, 0.3, 0.02),
@@ -113,6 +118,8 @@ def plan(seed: int) -> Plan:
         _second_crashes(made)
     elif seed % 10 == 7:
         _outages(made)
+    elif seed % 10 == 9:
+        _broken_pipelines(made)
     return made
 
 
@@ -137,6 +144,16 @@ def _second_crashes(made: Plan) -> None:
     for name in SERVICES:
         made.honours_keys[name], made.closes[name] = False, 0.0
         made.limits[name].parallel = 1
+
+
+def _broken_pipelines(made: Plan) -> None:
+    """Cut connections on which a quick guest has several writes to one page."""
+    made.cuts, made.shared, made.pages, made.clients = 0.15, 0.95, 1, 8
+    made.crashes, made.slow, made.errors, made.deadline = False, 0.0, 0.0, 1e9
+    made.silent, made.kept_idle = False, 60.0
+    for name in SERVICES:
+        made.honours_keys[name], made.closes[name], made.pipelines[name] = False, 0.0, True
+        made.limits[name].parallel, made.limits[name].pipeline = 1, 16
 
 
 def _outages(made: Plan) -> None:

@@ -51,6 +51,11 @@ def client(socket: str, name: str = "shop", who: str = "10.0.0.1") -> httpx.Asyn
     )
 
 
+def keeps_connections(writes: Writes, name: str = "shop") -> None:
+    """Make the agent believe that the guest was seen to keep idle connections open."""
+    writes._replay(name).machine.state.kept_idle = 60.0
+
+
 async def reached(writes: Writes, count: str, number: int, name: str = "shop") -> None:
     """Return once a service's count is at least ``number``; fail after 20 s."""
     async with asyncio.timeout(20):

@@ -13,6 +13,7 @@ from tests.functional.replay.path import client, conf_for, service
 from tests.functional.replay.raw import Connection, RawGuest
 
 SIZES = (10, 100_000, 3_000_000)  # bytes; above [journal] spool_threshold a body is in a file
+SILENT_CLOSE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 CLOSING = {
     "length and close": b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi",
     "close without a length": b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhi",
@@ -58,6 +59,22 @@ class ClosingGuestTest(unittest.IsolatedAsyncioTestCase):
 
             with self.subTest(name):
                 await self.post_all(respond, 10)
+
+    async def test_a_guest_that_closes_unannounced(self) -> None:
+        """As uvicorn with ``--timeout-keep-alive 0``. No write may be in flight to it then."""
+
+        async def respond(request: Connection) -> bool:
+            await request.body()
+            await request.send(SILENT_CLOSE)
+            return False
+
+        writes = await self.begin(respond)
+        async with client(writes.intake_socket) as http:
+            got = await asyncio.gather(*(http.post("/a", content=b"x") for _ in range(30)))
+            later = [await http.post("/a", content=b"x") for _ in range(30)]
+        self.assertEqual([200] * 60, [response.status_code for response in (*got, *later)])
+        self.assertEqual(60, self.guest.count("POST"))
+        self.assertEqual(0, (await writes.counts("shop")).in_doubt)
 
     async def test_a_guest_that_responds_before_it_has_read_the_body(self) -> None:
         for name, data in CLOSING.items():

@@ -7,7 +7,7 @@ from unittest import mock
 from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.writes import Writes
 from tests.functional.probe.paused import PausedGuest
-from tests.functional.replay.path import client, conf_for, service
+from tests.functional.replay.path import client, conf_for, keeps_connections, service
 
 _SERVER = """
 import asyncio
@@ -45,6 +45,7 @@ class LostInFlightTest(PausedGuest):
         self.addAsyncCleanup(self.writes.stop)
         await self.writes.open(service())
         await self.writes.send_to("shop", self.target)
+        keeps_connections(self.writes)
 
     async def after_a_pause(self):
         """Return the seconds from the guest's return to the response to a write that was lost."""

@@ -14,7 +14,7 @@ import httpx
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
 from tests.functional.replay.guest import LoggingGuest
-from tests.functional.replay.path import client, conf_for, reached, service
+from tests.functional.replay.path import client, conf_for, keeps_connections, reached, service
 
 Ask = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
@@ -36,6 +36,7 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
         await writes.start()
         await writes.open(service())
         await writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+        keeps_connections(writes)
         try:
             async with client(writes.intake_socket) as http:
 

@@ -24,9 +24,13 @@ def write(client: str = "ann", page: str = "/", method: str = "PUT", **facts: An
 class Bench:
     """Performs actions. ``open`` are those of the kinds in ``manual``, which wait for the test."""
 
-    def __init__(self, *manual: type, state: State | None = None, **limits: Any) -> None:
+    def __init__(
+        self, *manual: type, state: State | None = None, kept_idle: float = 60.0, **limits: Any
+    ) -> None:
+        """``kept_idle``: seconds for which the guest was seen to keep a connection open."""
         self.machine = Machine(state or State(Limits(**limits)))
         self.state = self.machine.state
+        self.state.kept_idle = kept_idle
         self.now = 0.0
         self.manual = manual
         self.open: list[Any] = []

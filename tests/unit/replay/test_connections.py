@@ -2,6 +2,7 @@
 
 import unittest
 
+from nova_cachemig.model.write import GuestResponse
 from nova_cachemig.replay.actions import Close, Connect, Send, StopConnecting
 from tests.unit.replay.bench import Bench, write
 
@@ -36,6 +37,73 @@ class ConnectionsTest(unittest.TestCase):
         bench.wait(1.5)
         bench.accept()
         self.assertEqual([1, 2], self.connections(bench))
+
+    def test_no_connection_is_used_again_before_the_guest_was_seen_to_keep_one_open(self):
+        bench = Bench(kept_idle=0.0)
+        bench.replay()
+        for _ in range(3):
+            bench.accept()
+            bench.respond()
+            bench.wait(0.01)
+        self.assertEqual([1, 2, 3], self.connections(bench))
+        self.assertEqual([2], [action.connection for action in bench.of(Close)])  # not 1
+        bench.wait(0.05)
+        for _ in range(2):
+            bench.accept()
+            bench.respond()
+        self.assertEqual([1, 2, 3, 4, 4], self.connections(bench))
+        bench.wait(0.04)  # the guest was seen to keep one open for 0.05 s only
+        bench.accept()
+        self.assertEqual(5, self.connections(bench)[-1])
+
+    def test_a_guest_that_closes_unannounced_gets_a_connection_for_each_write(self):
+        bench = Bench(kept_idle=0.0)
+        bench.replay()
+        for number in range(1, 4):
+            bench.accept()
+            bench.respond()
+            bench.wait(0.001)
+            bench.do(bench.machine.lost(number, bench.now, "closed by the guest"))
+            bench.wait(5.0)
+        self.assertEqual([1, 2, 3], self.connections(bench))
+        self.assertFalse(bench.of(Close))
+
+    def test_a_guest_that_closes_some_connections_unannounced(self):
+        bench = Bench()
+        bench.replay()
+        for _ in range(2):
+            bench.accept()
+            bench.respond()
+            bench.accept()
+            bench.lose()  # it had closed it after the first response
+            bench.wait(5.0)
+            bench.respond()
+            bench.wait(5.0)
+        before = len(bench.of(Send))
+        for _ in range(3):
+            bench.accept()
+            bench.respond()
+        used = self.connections(bench)[before:]
+        self.assertEqual(3, len(set(used)))
+
+    def test_a_guest_that_serves_one_connection_at_a_time_does_not_wait_for_an_idle_one(self):
+        bench = Bench(kept_idle=0.0)
+        bench.replay()
+        bench.accept()
+        bench.respond()
+        bench.accept()  # on another connection, which this guest does not serve yet
+        bench.wait(0.1)
+        self.assertEqual([1], [action.connection for action in bench.of(Close)])
+
+    def test_after_a_failure_the_guest_may_close_the_connection(self):
+        for status, expected in ((500, 2), (413, 2), (404, 1)):
+            with self.subTest(status):
+                bench = Bench()
+                bench.replay()
+                bench.accept()
+                bench.respond(GuestResponse(status))
+                bench.accept()
+                self.assertEqual([1, expected], self.connections(bench))
 
     def test_a_guest_that_closes_gets_a_connection_for_each_write(self):
         bench = Bench()

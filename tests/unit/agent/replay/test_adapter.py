@@ -70,6 +70,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         )
         self.links = mock.Mock()
         self.replay.guest.links = cast(Any, self.links)
+        self.replay.machine.state.kept_idle = 60.0  # the guest was seen to keep connections open
         self.replay.hold()
 
     def submit(self, method: str = "PUT", url: str = "/", client: str = "me") -> Request:
