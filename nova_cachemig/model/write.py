@@ -40,7 +40,9 @@ class WriteState(enum.StrEnum):
     IN_DOUBT = "in_doubt"  # sent, response unknown, must not be sent twice: the operator decides
     DAMAGED = "damaged"  # wrong checksum, never sent: the operator decides
     RESEND = "resend"  # was in doubt; the operator wants it sent again
-    DISCARDED = "discarded"  # the operator discarded it, or it was sent again at another position
+    DISCARDED = (
+        "discarded"  # the operator discarded it, or let it be sent again at another position
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ SUMMARY_COLUMNS = (
 )
 
 
-def _utc(at: float) -> str:
+def utc(at: float) -> str:
+    """Return UNIX seconds as date and time in UTC."""
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -31,7 +32,7 @@ def summary_row(record: HandoverRecord) -> tuple[str, ...]:
     return (
         record.id.instance,
         record.id.request,
-        _utc(record.started),
+        utc(record.started),
         record.source or "-",
         record.destination or "-",
         record.phase.value,

@@ -29,6 +29,7 @@ from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
+from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import (
@@ -186,7 +187,7 @@ class RequestHandler:
 
     async def _repeated_response(self, intake: ServiceIntake, position: int) -> Response | None:
         """Return the response for a repeated request; None if it may be accepted again."""
-        found = await self._journal.find(intake.replay.service.name, position)
+        found = await self._find(intake.replay.service.name, position)
         if found is None or found.state is WriteState.DISCARDED:
             return None
         if found.response is not None:
@@ -300,7 +301,7 @@ class RequestHandler:
             return problem_response(405, "A status is read-only.", ("allow", "GET, HEAD"))
         secret = await self._secret(service)
         position = None if secret is None else status.position_of(secret, head.url)
-        found = None if position is None else await self._journal.find(service, position)
+        found = None if position is None else await self._find(service, position)
         if found is None:
             detail = "There is no such write, or it is no longer kept."
             return problem_response(404, detail)
@@ -311,6 +312,13 @@ class RequestHandler:
         if found.state is WriteState.ACCEPTED:
             return json_response(202, facts, RETRY_AFTER)
         return json_response(200, facts)
+
+    async def _find(self, service: str, position: int) -> StoredWrite | None:
+        """Return a write as it was sent last: the operator may have let it be sent again."""
+        found = await self._journal.find(service, position)
+        while found is not None and found.moved_to is not None:
+            found = await self._journal.find(service, found.moved_to)
+        return found
 
     async def _secret(self, service: str) -> bytes | None:
         intake = self._intakes.get(service)

@@ -15,7 +15,7 @@ from oslo_db import exception as db_exc
 from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision in ``migrations/versions``."""
 
 

@@ -106,6 +106,8 @@ def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
         "ended_at": stored.ended_at,
         "note": stored.note,
     }
+    if stored.moved_to is not None:
+        shown["sent_again_as"] = f"{stored.service}/{stored.moved_to}"
     if stored.unreadable is not None:
         shown["unreadable"] = stored.unreadable
     write = stored.write

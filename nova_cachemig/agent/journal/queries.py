@@ -53,6 +53,7 @@ class StoredWrite:
     write: AcceptedWrite | None  # None if it is damaged, or the guest has responded
     response: GuestResponse | None
     unreadable: str | None = None  # why the write or the response is missing
+    moved_to: int | None = None  # the position at which it was sent again
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
         write=write if isinstance(write, AcceptedWrite) else None,
         response=response,
         unreadable=why,
+        moved_to=row["moved_to"],
     )
 
 
@@ -211,12 +213,20 @@ def spool_names(connection: sa.Connection) -> set[str]:
 
 
 def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
-    """Delete writes that ended before ``before_us`` (µs); return the names of their spool files."""
+    """Delete writes that ended before ``before_us`` (µs); return the names of their spool files.
+
+    A write that was sent again stays as long as its successor, to which its status URL leads.
+    """
+    successor = WRITES.alias()
     rows = connection.execute(
         sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.response_spool)
         .where(
             WRITES.c.state.in_([WriteState.RESPONDED.value, WriteState.DISCARDED.value]),
             WRITES.c.ended_us < before_us,
+            ~sa.exists().where(
+                successor.c.service == WRITES.c.service,
+                successor.c.position == WRITES.c.moved_to,
+            ),
         )
         .limit(_DELETE_CHUNK)
     ).all()
@@ -287,11 +297,17 @@ def waiting_barrier_keys(
 def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -> None:
     """Insert a write to be sent again at its new position. A second call changes nothing."""
     old_write = (WRITES.c.service == row["service"], WRITES.c.position == old)
-    note = f"sent again as {row['service']}/{row['position']}"
+    note = f"; sent again as {row['service']}/{row['position']}"
     changed = connection.execute(
         sa.update(WRITES)
         .where(*old_write, WRITES.c.state == WriteState.RESEND.value)
-        .values(state=WriteState.DISCARDED.value, note=note, spool=None, ended_us=at_us)
+        .values(
+            state=WriteState.DISCARDED.value,
+            note=sa.func.coalesce(WRITES.c.note, "") + note,
+            spool=None,
+            ended_us=at_us,
+            moved_to=row["position"],
+        )
     )
     if changed.rowcount:
         connection.execute(sa.insert(WRITES), [row])

@@ -53,6 +53,7 @@ WRITES: Final = sa.Table(
     sa.Column("response_spool", sa.String(64)),
     sa.Column("response_length", sa.BigInteger),
     sa.Column("response_key_id", sa.String(64)),  # like key_id, for the response
+    sa.Column("moved_to", sa.BigInteger),  # the position at which the operator let it be sent again
     sa.Index("ix_writes_state", "state", "service", "position"),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",

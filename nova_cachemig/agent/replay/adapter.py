@@ -122,11 +122,15 @@ class ServiceReplay:
     # --- writes of the operator
 
     def resend(self, write: AcceptedWrite) -> None:
-        """Send a quarantined write again, as the operator wants: it becomes the newest one."""
+        """Send a quarantined write again, as the operator wants: it becomes the newest one.
+
+        Its response is kept: the client was given a status URL instead.
+        """
         if write.position in self.machine.state.moving.values():
             return
         entry = entry_of(write, self.service)
-        entry.position = 0
+        entry.write = dataclasses.replace(write, has_status_url=True)
+        entry.position, entry.keep = 0, True
         self.perform(self.machine.resend(object(), write.position, entry))
 
     # --- the migration

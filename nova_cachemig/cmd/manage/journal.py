@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from cliff.columns import FormattableColumn
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
@@ -16,11 +17,24 @@ from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import PlainErrors, agent_of, operator
 from nova_cachemig.cmd.manage.online import Agent
 from nova_cachemig.model.write import WriteState
+from nova_cachemig.report.handover import utc
 
 QUARANTINED: Final = (WriteState.IN_DOUBT, WriteState.DAMAGED)
 _LISTED: Final = (*QUARANTINED, WriteState.RESEND)  # the last: decided, but not yet sent again
 _COLUMNS = ("write", "state", "method", "url", "accepted_at", "note")
 _NAME_HELP = "name of the write, as 'journal list' shows it, for instance shop/12"
+
+
+class _Time(FormattableColumn[float]):
+    """UNIX seconds, for people in UTC."""
+
+    def human_readable(self) -> str:
+        return utc(self._value)
+
+
+def _value(name: str, facts: dict[str, Any]) -> Any:
+    value = facts.get(name)
+    return _Time(value) if name.endswith("_at") and value is not None else value
 
 
 class List(PlainErrors, Lister):
@@ -48,7 +62,7 @@ class List(PlainErrors, Lister):
             found = list(agent.writes(states, parsed_args.service))
             if not found and parsed_args.service is not None:
                 _check_service(agent, parsed_args.service)
-        return _COLUMNS, [tuple(facts.get(name) for name in _COLUMNS) for facts in found]
+        return _COLUMNS, [tuple(_value(name, facts) for name in _COLUMNS) for facts in found]
 
 
 class Show(PlainErrors, ShowOne):
@@ -80,7 +94,7 @@ class Show(PlainErrors, ShowOne):
                 _save_body(agent, parsed_args.name, Path(parsed_args.body))
                 facts.pop("headers", None)
                 facts.pop("body", None)
-        return tuple(facts), tuple(facts.values())
+        return tuple(facts), tuple(_value(name, facts) for name in facts)
 
 
 class _Decision(PlainErrors):

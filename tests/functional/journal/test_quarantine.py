@@ -37,7 +37,7 @@ class QuarantineTest(unittest.IsolatedAsyncioTestCase):
         async with client(self.writes.intake_socket) as http:
             self.guest.drop_after_apply = 2
             for body in (b"1", b"2" * 100_000):
-                await http.post("/a", content=body)
+                self.unknown = await http.post("/a", content=body)
             await http.post("/b", content=b"later")
 
     def names(self) -> list[str]:
@@ -66,7 +66,19 @@ class QuarantineTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(0, (await self.writes.counts("shop")).in_doubt)
         old = quarantine.show(self.engine, "shop/1")
         self.assertEqual(WriteState.DISCARDED, old.state)
-        self.assertIn("sent again as shop/", old.note or "")
+        for words in ("the customer says it is missing", "sent again as shop/"):
+            self.assertIn(words, old.note or "")
+        self.assertRegex(quarantine.facts(old)["sent_again_as"], "^shop/[0-9]+$")
+
+    async def test_the_status_url_of_a_write_that_is_sent_again_tells_its_outcome(self) -> None:
+        self.assertEqual(502, self.unknown.status_code)
+        url = self.unknown.headers["location"]
+        quarantine.resend(self.engine, "shop/2", "the customer says it is missing", "root@cache1")
+        await self.guest.took(4)
+        await self.writes.drained("shop")
+        async with client(self.writes.intake_socket) as http:
+            status = await http.get(url)
+        self.assertEqual("responded", status.headers.get("cachemig-write"), status.text)
 
     async def test_discard(self) -> None:
         quarantine.discard(self.engine, "shop/1", "seen in the shop's own log", "root@cache1")

@@ -108,6 +108,7 @@ class MoveTest(QueriesCase):
     def test_once(self) -> None:
         self.append(write(1), key=("digest", "fingerprint"))
         self.set_state(1, WriteState.RESEND)
+        self.connection.execute(sa.update(WRITES).values(note="it is missing"))
         (found,) = queries.to_resend(self.connection, "shop")
         self.assertEqual(write(1), found)
         moved = to_row(write(2))
@@ -117,7 +118,8 @@ class MoveTest(QueriesCase):
         self.assertEqual([], queries.to_resend(self.connection, "shop"))
         old = queries.find(self.connection, "shop", 1)
         assert old is not None
-        self.assertEqual((WriteState.DISCARDED, "sent again as shop/2"), (old.state, old.note))
+        self.assertEqual((WriteState.DISCARDED, 2), (old.state, old.moved_to))
+        self.assertEqual("it is missing; sent again as shop/2", old.note)
         self.assertEqual(("fingerprint", 2), queries.find_key(self.connection, "shop", "digest"))
 
 
@@ -132,6 +134,18 @@ class DeleteExpiredTest(QueriesCase):
         self.assertEqual([], queries.delete_expired(self.connection, 10))
         left = self.connection.execute(sa.select(WRITES.c.position)).scalars()
         self.assertEqual([2, 3, 4], sorted(left))
+
+    def test_a_write_that_was_sent_again_stays_with_its_successor(self) -> None:
+        self.append(write(1))
+        self.set_state(1, WriteState.RESEND)
+        queries.move(self.connection, 1, to_row(write(2)), 5)
+        for end_us, left in ((50, [1, 2]), (5, [])):
+            row = response_to_row(GuestResponse(200), "shop", 2, end_us)
+            self.perform(RecordResponse("shop", 2, row))
+            queries.delete_expired(self.connection, 10)
+            queries.delete_expired(self.connection, 10)
+            found = self.connection.execute(sa.select(WRITES.c.position)).scalars()
+            self.assertEqual(left, sorted(found))
 
     def test_a_key_lasts_as_long_as_its_write(self) -> None:
         late = 10_000_000

@@ -46,6 +46,10 @@ class JournalTest(ManageCase):
         shown = json.loads(self.succeeds("journal", "show", "shop/1", "-f", "json"))
         self.assertEqual(FACTS, shown)
 
+    def test_people_get_dates(self) -> None:
+        for words in (("journal", "list"), ("journal", "show", "shop/1")):
+            self.assertIn("| 1970-01-01 00:00:01 |", self.succeeds(*words).replace("  ", ""))
+
     def test_a_body_is_saved_for_the_caller_alone(self) -> None:
         path = self.root / "body.bin"
         out = self.succeeds("journal", "show", "shop/2", "--body", str(path), "-f", "json")
