@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.crashing.whole import Where, engine_for
-from tests.functional.engine.servers import free_port
+from tests.functional.ports import free_port
 from tests.functional.replay.path import conf_for
 
 _END: Final = 10.0  # seconds for the engines to end

@@ -1,10 +1,13 @@
 """The tests of this project keep to its conventions."""
 
 import ast
+import re
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
+
+import yaml
 
 from tests import conventions, names
 from tools.results import allowed_skips
@@ -46,6 +49,15 @@ class ThisProject(unittest.TestCase):
         for entry in conventions.elsewhere():
             with self.subTest(entry.pattern):
                 self.assertEqual([], entry.faults())
+
+    def test_one_process_runs_each_functional_test(self) -> None:
+        functional = TESTS / "functional"
+        workers = yaml.safe_load((functional / "workers.yaml").read_text())
+        patterns = [pattern for one in workers for pattern in one["worker"]]
+        for path in functional.glob("*/__init__.py"):
+            name = f"tests.functional.{path.parent.name}.test_it"
+            with self.subTest(name):
+                self.assertEqual(1, sum(bool(re.search(p, name)) for p in patterns))
 
     def test_no_error_begins_with_a_capital(self) -> None:
         paths = conventions.SOURCE.rglob("*.py")

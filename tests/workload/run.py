@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.functional.rpc.broker import free_port
+from tests.functional.ports import free_port
 from tests.workload.client import HttpClient
 from tests.workload.freshness import Freshness
 from tests.workload.instance import PORT, Instance

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nova_cachemig.model.service import Route, Target
 from tests.functional.armed.rig import ArmedCase
-from tests.functional.engine.servers import fetch, free_port
+from tests.functional.engine.servers import fetch
+from tests.functional.ports import free_port
 
 MIB = 1 << 20
 FILES, FILE_SIZE = 12, 8 * MIB  # random bytes: Git cannot compress them

@@ -137,7 +137,7 @@ server.serve_forever()
         self.agent.stop()
         err = self.fails("--timeout", "1", "handover", "list")
         self.assertEqual(1, len(err.splitlines()), err)
-        for part in ("does not respond on topic nova-cachemig-agent", "--offline"):
+        for part in (f"does not respond on topic {self.agent.topic}", "--offline"):
             self.assertIn(part, err)
         [kept] = self.shown("--offline", "handover", "list")
         self.assertEqual("completed", kept["Outcome"])

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.functional.rpc.broker import free_port
+from tests.functional.ports import free_port
 
 USER, PASSWORD = "nova", "right"
 

@@ -23,7 +23,8 @@ from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc import bus, rabbit
 from nova_cachemig.rpc import connection as link
 from nova_cachemig.rpc.server import RpcServer
-from tests.functional.rpc.broker import Broker, free_port
+from tests.functional.ports import free_port
+from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,8 @@ from pathlib import Path
 from nova_cachemig.doctor import broker
 from nova_cachemig.doctor.verdicts.bus import Fault
 from nova_cachemig.rpc import connection as link
-from tests.functional.rpc.broker import Broker, free_port, make_certificate
+from tests.functional.ports import free_port
+from tests.functional.rpc.broker import Broker, make_certificate
 from tests.unit.rpc.endpoints import new_conf
 
 

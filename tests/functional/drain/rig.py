@@ -13,6 +13,7 @@ import tempfile
 import time
 import unittest
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from nova_cachemig.agent.journal.offline import engine_of
 from nova_cachemig.agent.journal.queries import unfinished
 from nova_cachemig.conf import setup
 from nova_cachemig.rpc.agent import AgentClient
-from tests.functional.rpc.broker import Broker, free_port
+from tests.functional.ports import free_port
+from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import new_conf
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,6 +37,7 @@ _CONF = """
 [DEFAULT]
 transport_url = {bus}
 [agent]
+topic = {topic}
 state_dir = {here}/state
 services_dir = {here}/services.d
 {options}
@@ -80,8 +83,7 @@ class WholeAgent:
         # Nova is away; the agent knows the guest's address from before
         book = {SERVICE: {"instance": INSTANCE, "address": guest}}
         (self.here / "state" / "addresses.json").write_text(json.dumps(book))
-        self._broker = Broker()
-        case.addCleanup(self._broker.close)
+        self.topic = f"agent-{uuid.uuid4()}"  # the broker has queues of other tests
         self.config = self.here / "agent.conf"
 
     def _services(self, port: int, guest_port: int) -> None:
@@ -96,14 +98,12 @@ class WholeAgent:
 
     def start(self) -> AgentClient:
         """Back when users are served; the client speaks as nova-compute's hook does."""
-        self._broker.start()
+        bus = Broker.shared().url
         options = "\n".join(self.agent_options)
-        values = {"bus": self._broker.url, "here": self.here, "nova": self._nova}
+        values = {"bus": bus, "topic": self.topic, "here": self.here, "nova": self._nova}
         self.config.write_text(_CONF.format(options=options, **values))
         self.run()
-        client = AgentClient(
-            new_conf(), "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=10.0
-        )
+        client = AgentClient(new_conf(), self.topic, transport_url=bus, rpc_timeout=10.0)
         self._case.addCleanup(client.close)
         until(self._served, "the agent serves its users")
         return client

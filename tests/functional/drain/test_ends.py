@@ -19,7 +19,7 @@ from nova_cachemig.rpc.agent import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until
 from tests.functional.drain.test_agent_away import WritesGuest
-from tests.functional.rpc.broker import free_port
+from tests.functional.ports import free_port
 
 REQUEST = "req-ends"
 OTHER = "6f70656e-7374-4163-8b21-00000000d7a2"

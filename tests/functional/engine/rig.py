@@ -23,10 +23,10 @@ from tests.functional.engine.servers import (
     Intake,
     Response,
     fetch,
-    free_port,
     loopback,
     until,
 )
+from tests.functional.ports import free_port
 
 SERVICE = "shop / één"  # names are free text
 INSTANCE = "6f70656e-7374-4163-8b21-000000000001"

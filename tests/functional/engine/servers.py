@@ -271,12 +271,6 @@ async def fetch(
             writer.close()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def loopback() -> socket.socket:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))

@@ -10,7 +10,8 @@ from nova_cachemig.agent.engine import reload
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
 from tests.functional.engine.rig import EngineCase
-from tests.functional.engine.servers import fetch, free_port, read_head, until
+from tests.functional.engine.servers import fetch, read_head, until
+from tests.functional.ports import free_port
 
 
 class Routes(EngineCase):

@@ -23,15 +23,16 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
         tag = f"{os.getpid():x}"[-6:]
         self.space, near, far = f"cmgp{tag}", f"cmgpa{tag}", f"cmgpb{tag}"
-        net = 200 + os.getpid() % 50
+        high, low = divmod(os.getpid() % 0x4000, 64)  # a subnet of 198.19.0.0/16
+        net, first = f"198.19.{high}", low * 4
         run("ip", "netns", "add", self.space)
         self.addCleanup(run, "ip", "netns", "del", self.space)
         run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", self.space)
         # The namespace still exists when "del" returns: without this the next test finds its link.
         self.addCleanup(run, "ip", "link", "del", near)
-        run("ip", "addr", "add", f"198.18.{net}.1/30", "dev", near)
+        run("ip", "addr", "add", f"{net}.{first + 1}/30", "dev", near)
         run("ip", "link", "set", near, "up")
-        self.inside("ip", "addr", "add", f"198.18.{net}.2/30", "dev", far)
+        self.inside("ip", "addr", "add", f"{net}.{first + 2}/30", "dev", far)
         self.inside("ip", "link", "set", far, "up")
         self.inside("nft", "add", "table", "inet", "pause")
         self.process = server = subprocess.Popen(
@@ -42,7 +43,7 @@ class PausedGuest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(server.terminate)
         self.addCleanup(server.stdout.close)
         self.assertEqual(b"up\n", server.stdout.readline())
-        self.target = Target(f"198.18.{net}.2", 80)
+        self.target = Target(f"{net}.{first + 2}", 80)
 
     def inside(self, *command):
         return run("ip", "netns", "exec", self.space, *command)

@@ -11,8 +11,8 @@ import yaml
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from tests.functional.drain.rig import SERVICE, WholeAgent, until
+from tests.functional.ports import free_port
 from tests.functional.probe.paused import PausedGuest
-from tests.functional.rpc.broker import free_port
 
 DARK = "6f70656e-7374-4163-8b21-00000000d7a2"
 
@@ -61,11 +61,12 @@ server.serve_forever()
 
     def test_its_migration_is_not_protected_until_it_was_reached(self) -> None:
         self.assertEqual("yes", self.shown(SERVICE)["reached"])
+        until(lambda: self.shown("dark")["reached"] != "unknown", "the agent has tried", 60)
         shown = self.shown("dark")
         self.assertEqual(("no", "idle"), (shown["reached"], shown["phase"]))
         where = f"never reached the guest at {self.target.address}:81: it does not respond"
         self.assertIn(where, shown["error"])
-        self.assertIn("--protocol tcp --dst-port 81 --remote-ip 198.18.", shown["error"])
+        self.assertIn("--protocol tcp --dst-port 81 --remote-ip 198.19.", shown["error"])
         self.assertEqual(["dark"], self.hook.ping({})["unreachable"])
         self.assertIn("not protected: service dark", self.begin("req-1"))
         event = GuestEvent(DARK, EventKind.PAUSED, time.time(), "a", "req-1")

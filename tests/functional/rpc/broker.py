@@ -6,11 +6,12 @@ RabbitMQ in it. ``CACHEMIG_BUS=kolla`` makes all programs use it as in a cloud o
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,8 @@ import urllib.parse
 from pathlib import Path
 
 import amqp
+
+from tests.functional.ports import free_port
 
 START_LIMIT = 90.0
 DEPRECATED = ("transient_nonexcl_queues", "global_qos", "queue_master_locator")
@@ -55,14 +58,6 @@ def _program() -> str | None:
 
 def _is_3(program: str) -> bool:
     return "rabbitmq_server-3." in program
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that no program uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 def make_certificate(certificate: Path, key: Path) -> None:
@@ -192,6 +187,18 @@ class Broker:
             self._mapper.kill()
             self._mapper.wait(10)
         shutil.rmtree(self._home, ignore_errors=True)
+
+    @classmethod
+    @functools.cache
+    def shared(cls) -> Broker:
+        """Return a running node for those tests of this process that use unique topics.
+
+        They must not stop it.
+        """
+        broker = cls()
+        broker.start()
+        atexit.register(broker.close)
+        return broker
 
     def _environment(self) -> dict[str, str]:
         home = str(self._home)

@@ -19,7 +19,8 @@ from pathlib import Path
 import httpx
 
 from tests.functional.journal.servers import MariaDB
-from tests.functional.rpc.broker import Broker, free_port
+from tests.functional.ports import free_port
+from tests.functional.rpc.broker import Broker
 
 ROOT = Path(__file__).parents[3]
 CLIENT = Path(__file__).with_name("nova_client.py")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.functional.journal.servers import PostgreSQL
-from tests.functional.rpc.broker import free_port
+from tests.functional.ports import free_port
 
 START_LIMIT = 60.0
 GRANULARITY = 300

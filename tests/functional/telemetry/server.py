@@ -18,7 +18,7 @@ import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from tests.functional.rpc.broker import free_port
+from tests.functional.ports import free_port
 
 START_LIMIT = 30.0
 SCRAPE = 0.2  # seconds
@@ -162,14 +162,15 @@ class Prometheus:
     def wait(self, path: str, good: Any, **request: Any) -> None:
         """Poll until ``good`` accepts a response."""
         deadline = time.monotonic() + START_LIMIT
-        request = {"timeout": 2.0, "trust_env": False} | self.client | request
-        while time.monotonic() < deadline:
-            try:
-                if good(httpx.get(self.url + path, **request)):
-                    return
-            except (httpx.HTTPError, ValueError, KeyError):
-                pass  # it is not there yet
-            time.sleep(0.05)  # an external process: poll it
+        options = {"timeout": 2.0, "trust_env": False} | self.client
+        with httpx.Client(**options) as client:  # one, because it loads the system's certificates
+            while time.monotonic() < deadline:
+                try:
+                    if good(client.get(self.url + path, **request)):
+                        return
+                except (httpx.HTTPError, ValueError, KeyError):
+                    pass  # it is not there yet
+                time.sleep(0.05)  # an external process: poll it
         raise RuntimeError(f"not good in time: {path}: {(self.home / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:

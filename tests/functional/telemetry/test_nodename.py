@@ -34,7 +34,8 @@ class NodenameTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         path = Path(directory.name, "nova-cachemig.conf")
         path.write_text(
-            f"[telemetry]\nsources = prometheus\nresolution = 1\nprometheus_url = {url}\n"
+            f"[telemetry]\nsources = prometheus\nresolution = 1\nkeep = 3600\n"
+            f"prometheus_url = {url}\n"
             f"history_file = {directory.name}/history.npz\n{documented()}\n"
             f"[forecaster]\nstep = 1\nhorizon = 60\ntransport_url = fake:/\ntopic = {self.id()}\n"
         )

@@ -20,6 +20,9 @@ CPUS = 'cpus = count by (host) (node_cpu_seconds_total{mode="idle"})'
 USED = "domain_cpu_seconds_total"
 INSTANCE = f"cpu = 100 * sum by (host, instance_id) (rate({USED}[2s]) and {USED} offset 2s)"
 
+KEEP = 3600
+"""Seconds, the least. A new forecaster asks for all of it: by default in thousands of queries."""
+
 
 class RealServer(unittest.TestCase):
     def setUp(self) -> None:
@@ -39,6 +42,7 @@ class RealServer(unittest.TestCase):
             "sources": ["prometheus"],
             "history_file": f"{directory.name}/history.npz",
             "resolution": 1,
+            "keep": KEEP,
             "prometheus_url": self.server.url,
             "prometheus_host_query": [HOST, CPUS],
             "prometheus_instance_query": [INSTANCE],
