@@ -59,6 +59,26 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> 
         time.sleep(0.05)
 
 
+def while_it_goes_on(
+    condition: Callable[[], object],
+    progress: Callable[[], object],
+    what: str,
+    seconds: float = 30.0,
+) -> None:
+    """As :func:`until`, but each change of ``progress`` starts the time again.
+
+    A busy machine makes slow progress, a fault makes none.
+    """
+    end, before = time.monotonic() + seconds, progress()
+    while not condition():
+        now, found = time.monotonic(), progress()
+        if found != before:
+            end, before = now + seconds, found
+        if now > end:
+            raise AssertionError(f"no progress for {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
 class WholeAgent:
     """``front`` is the users' address. Ends all processes that it started, and the engines."""
 
@@ -105,7 +125,7 @@ class WholeAgent:
         self.run()
         client = AgentClient(new_conf(), self.topic, transport_url=bus, rpc_timeout=10.0)
         self._case.addCleanup(client.close)
-        until(self._served, "the agent serves its users")
+        until(self._served, "the agent serves its users", 90)
         return client
 
     def run(self) -> None:

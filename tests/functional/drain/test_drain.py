@@ -13,16 +13,17 @@ from typing import Any
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc.agent import AgentClient
-from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until
+from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until, while_it_goes_on
 from tests.functional.probe.paused import PausedGuest
 from tools.measurement.command import read_run, write_report
 
 REQUEST = "req-drain"
 LEAST = 10_000
+RATE = 150  # requests/s, of users who go on
 LOAD = (
-    *("--rate", "150", "--writes", "0.75", "--item-reads", "0.02", "--items", "500"),
+    *("--rate", str(RATE), "--writes", "0.75", "--item-reads", "0.02", "--items", "500"),
     *("--clients", "600", "--writers", "400", "--source-addresses", "127.1.0.1-127.1.2.88"),
-    *("--respond-async", "--surge", "11000", "--surge-rate", "1800", "--duration", "120"),
+    *("--respond-async", "--surge", "11000", "--surge-rate", "1800", "--duration", "900"),
 )
 
 
@@ -72,15 +73,18 @@ asyncio.run(main())
         self.pause()
         self.process.send_signal(signal.SIGSTOP)
         notify(EventKind.PAUSED)
-        until(lambda: self.agent.waiting() >= LEAST + 500, "enough writes are on disk")
+        depth = self.agent.waiting
+        while_it_goes_on(lambda: depth() >= LEAST + 500, depth, "enough writes are on disk")
         waiting = self.agent.waiting()
         self.process.send_signal(signal.SIGCONT)
         self.resume()
         notify(EventKind.RESUMED)
         notify(EventKind.COMPLETED)
-        until(lambda: hook.handovers({}, 1)[0].outcome is not None, "the handover ends", 60)
-        applied = self.log_lines()
-        until(lambda: self.log_lines() > applied + 100, "users write on")
+        while_it_goes_on(
+            lambda: hook.handovers({}, 1)[0].outcome is not None, depth, "the handover ends", 60
+        )
+        applied, lines = self.log_lines(), self.log_lines
+        while_it_goes_on(lambda: lines() > applied + 100, lines, "users write on")
         return waiting
 
     def end(self, hook: AgentClient, load: subprocess.Popen[str]) -> dict[str, Any]:
@@ -98,7 +102,7 @@ asyncio.run(main())
     def test_ten_thousand_writes(self) -> None:
         hook = self.agent.start()
         load = self.load()
-        until(lambda: self.log_lines() > 300, "users write")
+        while_it_goes_on(lambda: self.log_lines() > 300, self.log_lines, "users write")
         waiting = self.migrate(hook)
         self.assertEqual("completed", hook.handovers({}, 1)[0].outcome, self.agent.log())
         result = self.end(hook, load)
@@ -130,12 +134,13 @@ asyncio.run(main())
         ((paused, back),) = figures["blackouts"]
         most = max(figures["depth"], key=lambda point: point[1])
         self.assertLess(paused, most[0])
-        self.assertLess(most[0], back + 1.0)
+        phases = figures["phases"]
+        lag = figures["generator_lag_p99_ms"] / 1000  # a busy machine's
+        self.assertLess(most[0], max(back, phases["replaying"]) + 1.0 + lag)
         drained = back + figures["drained_s"]
         after = [depth for at, depth in figures["depth"] if at > drained]
-        self.assertLess(max(after), LEAST / 100)
+        self.assertLess(max(after), LEAST / 100 + RATE * lag)
         self.assertLess(min(after), 5)
-        phases = figures["phases"]
         self.assertLess(paused - 0.5, phases["shielded"])
         self.assertLess(phases["shielded"], phases["replaying"])
         self.assertLess(phases["replaying"], phases["released"])
