@@ -52,7 +52,8 @@ class GitTest(ArmedCase):
         await asyncio.to_thread(self.create)
         target = Target("127.0.0.1", free_port())
         self.serve(target.port)
-        await self.engine.apply([Route(self.service, target)])
+        self.performer._routes = (Route(self.service, target),)
+        await self.engine.apply(self.performer._routes)
         refs = "/git/big.git/info/refs?service=git-upload-pack"
         async with asyncio.timeout(10):
             while (await fetch(self.edge, refs)).status != 200:  # noqa: ASYNC110
@@ -76,6 +77,15 @@ class GitTest(ArmedCase):
         git("commit", "-q", "-m", "big", here=self.work)
         git("clone", "-q", "--bare", str(self.work), "big.git", here=self.root)
         git("config", "http.receivepack", "true", here=self.root / "big.git")
+
+    async def test_a_large_clone_while_the_journal_is_replayed(self) -> None:
+        url = f"http://127.0.0.1:{self.edge[1]}/git/big.git"
+        await self.shield()
+        await self.back()
+        self.performer._cancel("drain")
+        await asyncio.to_thread(git, "clone", "-q", url, "clone", here=self.root)
+        self.assertEqual(head(self.work), head(self.root / "clone"))
+        self.assertEqual(0, (await self.writes.counts("shop")).accepted)
 
     async def test_a_large_clone_and_a_push_work_as_without_a_cache_node(self) -> None:
         url = f"http://127.0.0.1:{self.edge[1]}/git/big.git"
