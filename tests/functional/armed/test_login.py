@@ -1,4 +1,4 @@
-"""A guest whose users log in on a connection, with NTLM: no one else may use it."""
+"""A guest whose users log in on a connection, with NTLM: other clients must not use it."""
 
 from __future__ import annotations
 
