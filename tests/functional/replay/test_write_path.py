@@ -283,7 +283,7 @@ class EdgeUpdatesTest(WritePathTest):
             task = asyncio.create_task(http.post("/cart", content=b"x"))
             await reached(writes, "accepted", 1)
             before = [
-                ("invalidate", "shop.example", "/cart"),
+                ("invalidate", "", "/cart"),
                 ("url:/cart", True),
                 ("client:10.0.0.1", True),
             ]
