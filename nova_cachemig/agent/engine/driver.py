@@ -44,7 +44,6 @@ class HaproxyVarnish:
     """Implements :class:`nova_cachemig.agent.ports.Engine`."""
 
     def __init__(self, conf: cfg.ConfigOpts, *, intake_socket: str) -> None:
-        """``on_write`` is called with service and URL after each write that passed in ``armed``."""
         self._conf = conf
         self._paths = render.Paths(Path(conf.engine.runtime_dir))
         self._edge = Edge(conf, self._paths, intake_socket)
@@ -61,6 +60,7 @@ class HaproxyVarnish:
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters = ServiceCounters()
         self.on_write: Callable[[str, str], None] = lambda _service, _url: None
+        """Called with service and URL after each write that passed in ``armed``."""
         self._access_log = AccessLog()
         admin = self._paths.socket("admin")
         self._rings = (
