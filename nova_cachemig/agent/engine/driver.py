@@ -17,6 +17,7 @@ from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
+from nova_cachemig.agent.engine.idle import IdleConnections
 from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
@@ -48,6 +49,7 @@ class HaproxyVarnish:
         self._paths = render.Paths(Path(conf.engine.runtime_dir))
         self._edge = Edge(conf, self._paths, intake_socket)
         self._lost = LostWrites(self._edge)
+        self._idle = IdleConnections(self._edge)
         self._cache = Cache(conf, self._paths)
         maps = self._edge.maps
         self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
@@ -122,6 +124,7 @@ class HaproxyVarnish:
         if self._reload_timer is not None:
             self._reload_timer.cancel()
         await self._lost.stop()
+        await self._idle.stop()
         for ring in self._rings:
             await ring.stop()
         tasks = list(self._tasks)
@@ -264,6 +267,8 @@ class HaproxyVarnish:
             self._lost.watch(service, target)
         else:
             self._lost.end(service)
+            if self.state(service) is EdgeState.SHIELDED:
+                await self._idle.closed(service, target)
         if state is EdgeState.PASS:
             await states.remove(encoded)
             await self._barrier.end(service)
@@ -281,6 +286,8 @@ class HaproxyVarnish:
         if not generation or mode == OPEN:
             generation = names.new_token()
         await states.set(encoded, f"{state.value}:{generation}")
+        if state is EdgeState.SHIELDED and target is not None:
+            self._idle.close(service, target)
         if state is EdgeState.REPLAY:
             # All held requests end now. Counting them costs a third of the agent's time.
             for ring in self._rings:

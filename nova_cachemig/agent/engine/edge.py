@@ -28,6 +28,10 @@ REPEAT_RELOAD = 2 * REPEAT_SIGNAL
 
 _FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
 _OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
+_IDLE_PORT = re.compile(
+    r" back=1(?!.* h1s=)(?!.* \.nbst=[1-9]).*? lport=(\d+) .*? "
+    r"sv=(?:fetch|guest|guest_write|guest_stream)/guest mux="
+)
 
 
 def _try_bind(bind: str) -> None:
@@ -208,6 +212,11 @@ class Edge:
         """Return the file descriptors of the other connections to guests, by their local port."""
         output = await self.admin.run(command("show", "fd"))
         return {int(port): int(fd) for fd, port in _OTHER_FD.findall(output)}
+
+    async def idle_ports(self) -> set[int]:
+        """Return the local ports of idle connections to guests, without those of a login."""
+        output = await self.admin.run(command("show", "fd"))
+        return {int(port) for port in _IDLE_PORT.findall(output)}
 
     async def unanswered_writes(self) -> set[str]:
         """Return the keys of the pages that a write in flight to a guest is to change."""

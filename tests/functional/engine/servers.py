@@ -81,9 +81,15 @@ class Server:
         self.responding = 0  # requests in progress
         self.most = 0  # requests in progress at the same time, so far
         self.closes_idle = False  # when the next request arrives
+        self.keep_alive: float | None = None  # seconds until it closes an idle connection
         self.running = asyncio.Event()  # cleared: the process is paused
         self.running.set()
         self.gates: dict[str, asyncio.Event] = {}
+
+    @property
+    def open(self) -> int:
+        """The connections that this server has not closed."""
+        return len(self._writers)
 
     async def start(self, sock: socket.socket) -> None:
         self._servers.append(await asyncio.start_server(self._serve, sock=sock))
@@ -100,7 +106,8 @@ class Server:
         reused = False
         try:
             while True:
-                first, headers = await read_head(reader)
+                async with asyncio.timeout(self.keep_alive if reused else None):
+                    first, headers = await read_head(reader)
                 method, url, _ = first.split(" ", 2)
                 request = Request(method, url, headers, await read_body(reader, headers))
                 if url == ALIVE and SERVICE_HEADER not in headers:
@@ -126,7 +133,7 @@ class Server:
                     whole = whole[-1:]
                 writer.write(whole)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, OSError):
+        except (asyncio.IncompleteReadError, OSError):  # TimeoutError is an OSError
             pass
         finally:
             self._writers.discard(writer)

@@ -22,6 +22,16 @@ DESCRIPTORS = """\
  14 : st=0x21 cl back=1 lport=41002 rport=8080 px=guest_write sv=guest_write/guest sc=1
  15 : st=0x21 cl back=1 lport=41003 rport=8080 px=fetch sv=fetch/guest sc=1"""
 
+IDLE = """\
+ 12 : st=0x20 cl back=0 lport=80 rport=5000 fe=edge mux=H1 ctx=0x1 h1c.flg=0x40400 xprt=RAW
+ 13 : st=0x21 cl back=1 lport=41001 rport=80 sv=guest/guest mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
+ 14 : st=0x21 cl back=1 lport=41002 rport=80 sv=guest/guest mux=H1 ctx=0x1 h1s=0x2 xprt=RAW
+ 15 : st=0x21 cl back=1 lport=41003 rport=80 sv=fetch/guest mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
+ 16 : st=0x21 cl back=1 lport=41004 rport=80 sv=guest_personal/guest mux=H1 ctx=0x1 xprt=RAW
+ 17 : st=0x21 cl back=1 lport=41005 rport=80 sv=guest_stream/guest mux=H2 .nbst=0 .nbsc=0 xprt=RAW
+ 18 : st=0x21 cl back=1 lport=41006 rport=80 sv=guest_stream/guest mux=H2 .nbst=2 .nbsc=2 xprt=RAW
+ 19 : st=0x21 cl back=1 sv=cache/varnish mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
+ 20 : st=0x21 cl back=1 lport=41007 rport=80 sv=guest_write/guest mux=H1 ctx=0x1 xprt=RAW"""
 
 WRITING = """\
 # table: writing, type: string, size:102400, used:2
@@ -64,6 +74,10 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_descriptors_of_other_connections_to_guests(self) -> None:
         self.script("show fd", DESCRIPTORS)
         self.assertEqual({41002: 14}, await self.edge.other_fds())
+
+    async def test_idle_ports_are_those_without_a_request(self) -> None:
+        self.script("show fd", IDLE)
+        self.assertEqual({41001, 41003, 41005, 41007}, await self.edge.idle_ports())
 
     async def test_the_pages_of_writes_in_flight(self) -> None:
         self.script("show table writing data.conn_cur gt 0", WRITING)
