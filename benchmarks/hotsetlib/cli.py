@@ -66,7 +66,7 @@ def _flood(each: int, seed: int) -> Callable[[AccessRecord], Sequence[AccessReco
             dataclasses.replace(
                 real,
                 client=f"scanner-{(made + i) // 50}",
-                url=f"/find?q={draw.getrandbits(64):x}",
+                url=f"/find?q={draw.getrandbits(40)}",
                 method="GET",
                 status=200,
             )

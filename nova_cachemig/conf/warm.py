@@ -191,8 +191,9 @@ _DISCOVERY = [
     cfg.BoolOpt(
         "discover_queries",
         default=False,
-        help="Whether to discover URLs with a query string too. This applies to embedded "
-        "resources and to linked pages (discover_links).",
+        help="Whether to fetch embedded resources with any query string, unless it may act or has "
+        "a secret. Otherwise only static files (style sheets, scripts, images, fonts) with a query "
+        "are fetched. Linked pages with a query are never fetched.",
     ),
     cfg.IntOpt(
         "discover_limit",
@@ -216,12 +217,12 @@ _LINKS = [
         help="Whether to fetch, after the known pages and their embedded resources, the pages that "
         "they link to on the same host and port and that had no request yet. Pages that the "
         "most needed pages link to come first. The agent uses GET only, without cookies, "
-        "credentials or (unless discover_queries is set) query strings, and does not follow the "
+        "credentials or query strings, and does not follow the "
         "links of linked pages. In an application that violates HTTP (RFC 9110, section 9.2.1), "
         "such a GET can have an effect. Set this to false if you cannot rule that out for your "
         "tenants' applications. A service's own follow_links overrides this option. A page can "
         "exclude its links with rel=nofollow, <meta name=robots content=nofollow> or "
-        "X-Robots-Tag: nofollow.",
+        "X-Robots-Tag: nofollow, a site with Disallow in its robots.txt.",
     ),
     cfg.IntOpt(
         "discover_links_limit",
@@ -241,8 +242,9 @@ _LINKS = [
         "discover_links_never",
         type=_Expression(),
         default=_NEVER_FOLLOWED,
-        help="Python regular expression of links that are not followed. It is searched in the "
-        "percent-decoded path and query. The default excludes actions (logout, delete, "
+        help="Python regular expression of links that are not followed, besides those that the "
+        "agent never fetches because they may act or have a secret. It is searched in the "
+        "percent-decoded path. The default excludes actions (logout, delete, "
         "unsubscribe, ...), archives and films. (?!) excludes nothing.",
     ),
 ]

@@ -6,8 +6,10 @@ import collections
 import dataclasses
 import math
 import random
+from collections.abc import Mapping
 
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.popularity import askable
 from nova_cachemig.popularity.page import Page
 from nova_cachemig.popularity.rates import Rates
 from nova_cachemig.popularity.sessions import Session, Sessions
@@ -32,6 +34,7 @@ class HotSetLimits:
     novel_pages: int = 200  # unknown pages of one client per session_idle; above, it is a scanner
     refused_for: float = 3_600.0  # for which an uncacheable page is not tried again
     refused: int = 5_000  # uncacheable pages of one service that are remembered
+    unfit: int = 10_000  # hashes of URLs of one service that act or have secrets
 
 
 class _ServicePages:
@@ -44,6 +47,7 @@ class _ServicePages:
             limits.clients, limits.session_idle, limits.session_half_life, start
         )
         self.refused_until: collections.OrderedDict[PageKey, float] = collections.OrderedDict()
+        self.unfit: collections.OrderedDict[int, None] = collections.OrderedDict()
 
     def rescale(self, now: float) -> None:
         pages = self.table.pages
@@ -63,6 +67,7 @@ class HotSet:
         self._services: collections.OrderedDict[str, _ServicePages] = collections.OrderedDict()
         self._rng = random.Random(seed)
         self._total = 0  # pages of all services
+        self._rules: dict[str, askable.Rules] = {}
 
     def __len__(self) -> int:
         """Return the number of known pages of all services."""
@@ -75,6 +80,8 @@ class HotSet:
         counts, because the next client may not have the page; a 206 is a part of a page in demand.
         Errors do not count: the guest may be failing, or one client may lack permission. A page
         that no longer exists costs the warmer one request, which it reports by :meth:`refuse`.
+
+        A URL that may act or has a secret is not stored, see :mod:`.askable`.
         """
         if record.method not in _READS or record.has_cookie or not math.isfinite(record.at):
             return
@@ -86,10 +93,41 @@ class HotSet:
     def _count(self, key: PageKey, record: AccessRecord) -> None:
         now = record.at
         known = self._pages_of(key.service, now)
+        verdict = askable.Verdict.ASK if key in known.table else self._judge(known, key)
+        if verdict not in {askable.Verdict.ASK, askable.Verdict.QUERY}:
+            return
         session = known.sessions.get(record.client, now)
         page = self._admit(known, key, session, now)
-        if page is not None:
-            known.sessions.record(session, page, now)
+        if page is None:
+            return
+        if verdict is askable.Verdict.QUERY:
+            page.only_client = record.client
+        elif page.only_client != record.client:
+            page.only_client = None
+        known.sessions.record(session, page, now)
+
+    def _judge(self, known: _ServicePages, key: PageKey) -> askable.Verdict:
+        """Judge a new page. Of one that may not be stored, only a hash is."""
+        digest = hash(key)
+        if digest in known.unfit:
+            return askable.Verdict.NEVER
+        verdict = askable.judge(key.url, rules=self.rules(key.service))
+        if verdict not in {askable.Verdict.ASK, askable.Verdict.QUERY}:
+            known.unfit[digest] = None
+            if len(known.unfit) > self._limits.unfit:
+                known.unfit.popitem(last=False)
+        return verdict
+
+    def rules(self, service: str) -> askable.Rules:
+        """Return the service's own rules for URLs."""
+        return self._rules.get(service, askable.NO_RULES)
+
+    def set_rules(self, rules: Mapping[str, askable.Rules]) -> None:
+        """Set the rules of the services that have some; pages of changed services are forgotten."""
+        for service in rules.keys() | self._rules.keys():
+            if rules.get(service, askable.NO_RULES) != self.rules(service):
+                self.forget(service)
+        self._rules = dict(rules)
 
     def _pages_of(self, service: str, now: float) -> _ServicePages:
         known = self._services.get(service)
@@ -141,9 +179,10 @@ class HotSet:
         return known is not None and known.refused_until.get(page, -math.inf) > now
 
     def knows(self, page: PageKey) -> bool:
-        """Return whether clients requested the page and it was not evicted since."""
+        """Return whether clients requested the page, enough of them, and it was not evicted."""
         known = self._services.get(page.service)
-        return known is not None and page in known.table
+        found = known.table.get(page) if known is not None else None
+        return found is not None and found.only_client is None
 
     def rank(
         self, service: str, now: float, limit: int, horizon: float | None = None
@@ -151,7 +190,8 @@ class HotSet:
         """Return the pages that users need in the next ``horizon`` seconds, the most needed first.
 
         A page's need is the expected number of requests: those of its rate, and those of clients
-        whose present session leads to it. Refused pages are left out.
+        whose present session leads to it. Left out are refused pages, and URLs with a query that
+        only one client has sent.
         """
         known = self._services.get(service)
         if known is None or limit <= 0:
@@ -160,7 +200,7 @@ class HotSet:
         factors = known.rates.factors(now, horizon)
         decay = known.sessions.decay
         soon = (1.0 - 2.0 ** (-horizon / decay.half_life)) / decay.weight(now)
-        pages = known.table.pages()
+        pages = [page for page in known.table.pages() if page.only_client is None]
         if known.refused_until:
             refused_until = known.refused_until
             pages = [page for page in pages if refused_until.get(page.key, -math.inf) <= now]

@@ -11,10 +11,13 @@ class Page:
     ``counts`` has one number for each half-life, and ``expected`` is the number of clients that
     should request the page soon. Both are in units that grow with time (see :mod:`.rates`).
     ``followers`` counts the pages that the same client requested after this one. ``visits`` counts
-    the visits of clients in which a page could have followed.
+    the visits of clients in which a page could have followed. ``only_client`` is the only client
+    that has requested a URL with a query so far; None: there are several, or it is not counted.
     """
 
-    __slots__ = ("counts", "expected", "followers", "kept", "key", "slot", "visits")
+    __slots__ = (
+        "counts", "expected", "followers", "kept", "key", "only_client", "slot", "visits",
+    )  # fmt: skip
 
     def __init__(self, key: PageKey, experts: int) -> None:
         self.key = key
@@ -22,5 +25,6 @@ class Page:
         self.expected = 0.0
         self.followers: dict[Page, int] = {}
         self.visits = 0
+        self.only_client: str | None = None
         self.kept = True  # False after its eviction from the table
         self.slot = -1  # index in the main part of the table; -1: it is in the window

@@ -5,5 +5,6 @@
 * ``fetcher``: fetches one page and records the result; ``client``: the HTTP client;
   ``response``: the result of a fetch;
 * ``discover``: finds the pages that a page embeds and links to; ``links``: the queue of the latter;
+  ``robots``: which of them a site allows to follow;
 * ``refresh``: the stored pages and the times of their refresh.
 """

@@ -16,6 +16,7 @@ from typing import Final, cast
 import httptools
 
 from nova_cachemig.agent.warm.response import FetchedResponse, FetchError
+from nova_cachemig.model.secret import redact
 
 _HEAD_LIMIT: Final = 64 * 1024  # bytes of status line and headers
 _IDLE_TIMEOUT: Final = 4.0  # seconds of idle time before a connection is closed; Varnish's: 5
@@ -116,7 +117,7 @@ class _ConnectionClosedError(Exception):
 def _request(url: str, headers: Mapping[str, str]) -> bytes:
     """Return the bytes of a request. Raises FetchError for input that would be another request."""
     if not _URL.fullmatch(url):
-        raise FetchError(f"malformed URL: {url!r:.100}", permanent=True)
+        raise FetchError(f"malformed URL: {redact(url)!r:.100}", permanent=True)
     lines = [f"GET {url} HTTP/1.1"]
     for name, value in headers.items():
         if name.lower() in _NEVER_SENT:

@@ -8,6 +8,9 @@ action that no user wanted. Therefore these links are left out:
 * those that do not lead to a plain page, and those that a pattern recognizes as an action;
 * those in comments and scripts.
 
+References of either kind that may act or have a secret are left out, see
+:mod:`nova_cachemig.popularity.askable`. A site can embed an image to run a job (``cron.php``).
+
 Regular expressions instead of a parser: they accept any malformed HTML, and their cost is linear. A
 wrong match costs one request for a missing page.
 """
@@ -21,6 +24,8 @@ import urllib.parse
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
+
+from nova_cachemig.popularity.askable import MIN_CLIENTS, NO_RULES, Origin, Rules, Verdict, judge
 
 _TAG: Final = re.compile(
     r"<(?:!--|(img|script|link|source|input|video|body|area|a|base|meta)\b([^<>]{0,4000}))",
@@ -84,26 +89,34 @@ def find_references(
     limit: int,
     excluded: re.Pattern[str] | None = None,
     queries: bool = False,
+    rules: Rules = NO_RULES,
 ) -> References:
     """Return the references of the page at URL ``base``.
 
     ``limit`` bounds the decompressed bytes that are searched. ``excluded`` matches the URLs of
-    links to leave out; None leaves out all links. ``queries``: include URLs with a query.
+    links to leave out; None leaves out all links. ``queries``: include embedded URLs with any
+    query, not only those of static files. ``rules`` are the service's own.
     """
-    text = _text(headers, body, limit)
+    text = decoded(headers, body, limit)
     kind = _kind(headers)
     embedded, links = _in_html(text) if kind == "html" else ([], [])
     if kind == "css":
         embedded = list(itertools.islice(_in_css(text), _MAX_REFERENCES))
     if excluded is None or _forbids(headers.get("x-robots-tag", "")):
         links = []
+    clients = MIN_CLIENTS if queries else 0  # any query counts as one that users have sent
     return References(
-        [url for url in _resolved(base, host, embedded) if queries or "?" not in url],
+        [
+            url
+            for url in _resolved(base, host, embedded)
+            if judge(url, Origin.EMBEDDED, clients=clients, rules=rules) is Verdict.ASK
+        ],
         [
             url
             for url in _resolved(base, host, links)
-            # A parameter of a path (;jsessionid=) counts as a query.
-            if excluded and (queries or not {"?", ";"} & set(url)) and not _matches(excluded, url)
+            if excluded
+            and not _matches(excluded, url)
+            and judge(url, Origin.LINKED, rules=rules) is Verdict.ASK
         ],
     )
 
@@ -121,7 +134,8 @@ def _resolved(base: str, host: str, references: Iterable[str]) -> Iterator[str]:
     return iter(urls)
 
 
-def _text(headers: Mapping[str, str], body: bytes, limit: int) -> str:
+def decoded(headers: Mapping[str, str], body: bytes, limit: int) -> str:
+    """Return the first ``limit`` bytes of a body as text; "" if it is compressed otherwise."""
     if headers.get("content-encoding", "").strip().lower() == "gzip":
         try:  # up to the limit: the complete body may be huge
             body = zlib.decompressobj(wbits=31).decompress(body, limit)

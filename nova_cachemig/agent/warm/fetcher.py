@@ -6,12 +6,15 @@ import asyncio
 import dataclasses
 import functools
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from nova_cachemig.agent.warm import discover
+from oslo_log import log
+
+from nova_cachemig.agent.warm import discover, robots
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.links import LinkQueue
 from nova_cachemig.agent.warm.refresh import RefreshQueue
@@ -19,13 +22,17 @@ from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outco
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.popularity.hotset import HotSet
 
+LOG = log.getLogger(__name__)
+
 HeadersFor = Callable[[str, str], Mapping[str, str]]
 """(service, host) -> the headers by which the engine recognizes a request of the warmer."""
 
 _RETRYABLE = frozenset({408, 425, 429})  # 4xx responses that a later request may not get
 _RETRY_AFTER = 15.0  # seconds before a failed page is fetched again
 _INLINE_SEARCH = 8 * 1024  # bytes of a body, perhaps compressed, whose search takes a few ms
-_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "nova-cachemig-warmer"}
+_ROBOTS_BYTES = 128 * 1024  # of a robots.txt that are read
+_MAX_HOSTS = 100  # of one service, whose robots.txt are kept
+_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": robots.AGENT}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,10 +68,12 @@ class Fetcher:
         self.links = LinkQueue(conf.discover_links_limit, conf.discover_links_size)
         self._excluded = re.compile(conf.discover_links_never) if follow_links else None
         self._retry_at: dict[PageKey, float] = {}  # failed page -> loop time of the next attempt
+        self._robots: dict[str, tuple[robots.Robots, float]] = {}  # host -> rules, end of their use
+        self._robots_lock = asyncio.Lock()
 
     async def fetch(self, page: PageKey) -> FetchResult:
         """Fetch a page, whether it is stored or not. Raises FetchError."""
-        headers = {"Host": page.host, **_HEADERS, **self._headers_for(page.service, page.host)}
+        headers = self._headers(page)
         if page in self.stored:
             headers["Cache-Control"] = "no-cache"  # a hit would not extend its lifetime
         began = asyncio.get_running_loop().time()
@@ -84,6 +93,9 @@ class Fetcher:
         self._record(page, response, began)
         embedded = await self._discover(page, response)
         return FetchResult(response.outcome, response.status, response.first_byte, embedded)
+
+    def _headers(self, page: PageKey) -> dict[str, str]:
+        return {"Host": page.host, **_HEADERS, **self._headers_for(page.service, page.host)}
 
     def _body_limit(self, headers: Mapping[str, str]) -> int:
         if not self._conf.discover and self._excluded is None:
@@ -140,12 +152,49 @@ class Fetcher:
             limit=self._conf.discover_bytes,
             excluded=self._excluded if self._hotset.knows(page) else None,
             queries=self._conf.discover_queries,
+            rules=self._hotset.rules(page.service),
         )
         # Some pages take 20 ms, too long for the loop that changes the edge's states.
         inline = len(response.body) <= _INLINE_SEARCH
         embedded, links = search() if inline else await asyncio.to_thread(search)
+        if links:
+            site = await self._robots_of(page)
+            links = [url for url in links if site.allows(url)]
         self.links.add(page, self._new_pages(page, links))
         return self._new_pages(page, embedded)
+
+    async def _robots_of(self, page: PageKey) -> robots.Robots:
+        """Return the rules of the page's host; none is allowed while they are unknown."""
+        loop = asyncio.get_running_loop()
+        async with self._robots_lock:
+            rules, until = self._robots.get(page.host, (robots.NONE_ALLOWED, -math.inf))
+            if until > loop.time():
+                return rules
+            found = await self._fetch_robots(page)
+            if len(self._robots) >= _MAX_HOSTS:
+                self._robots.clear()
+            until = math.inf if found is not None else loop.time() + _RETRY_AFTER
+            rules = found if found is not None else robots.NONE_ALLOWED
+            self._robots[page.host] = rules, until
+            return rules
+
+    async def _fetch_robots(self, page: PageKey) -> robots.Robots | None:
+        """Return the rules in a robots.txt; None if the guest has not responded properly."""
+        try:
+            response = await self._client.get(
+                robots.URL,
+                self._headers(page),
+                timeout=self._conf.fetch_timeout,
+                body_limit=lambda headers: _ROBOTS_BYTES,
+            )
+        except FetchError as exc:
+            LOG.debug("the robots.txt of %s is unknown: %s", page.host, exc)
+            return None
+        if response.refused or not (200 <= response.status < 300 or 400 <= response.status < 500):
+            return None
+        if response.status >= 400:  # without rules, all is allowed (RFC 9309, section 2.3.1.3)
+            return robots.ALL_ALLOWED
+        return robots.parse(discover.decoded(response.headers, response.body, _ROBOTS_BYTES))
 
     def _new_pages(self, page: PageKey, urls: Iterable[str]) -> tuple[PageKey, ...]:
         pages = (PageKey(page.service, page.host, url) for url in urls)

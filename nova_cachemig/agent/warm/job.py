@@ -13,6 +13,7 @@ from nova_cachemig.agent.warm.fetcher import Fetcher, FetchResult
 from nova_cachemig.agent.warm.rate import RateLimiter
 from nova_cachemig.agent.warm.response import FetchError, Outcome
 from nova_cachemig.model.access import PageKey
+from nova_cachemig.model.secret import redact
 
 LOG = log.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class FetchJob:
         try:
             result = await self._fetcher.fetch(page)
         except FetchError as exc:
-            LOG.debug("fetching %s%s failed: %s", page.host, page.url, exc)
+            LOG.debug("fetching %s%s failed: %s", page.host, redact(page.url), exc)
             self._failed += 1
             self._unreachable = self._unreachable + 1 if exc.unreachable else 0
             self._last_error = str(exc)
@@ -140,7 +141,7 @@ class FetchJob:
                 self.rate_limiter.record_failure()
             return
         except Exception:
-            LOG.exception("fetching %s%s failed", page.host, page.url)
+            LOG.exception("fetching %s%s failed", page.host, redact(page.url))
             self._failed += 1
             return
         finally:

@@ -68,7 +68,7 @@ class WarmCase(EngineCase):
 class WarmTest(WarmCase):
     async def test_every_known_page_is_served_without_the_guest(self) -> None:
         urls = [f"/page/{i}?q={i}" for i in range(300)]
-        self.record_access(*urls)
+        self.record_access(*urls, *urls)  # each from two clients
         await self.flip(EdgeState.ARMED)
         began = time.monotonic()
         counts = await self.warm()

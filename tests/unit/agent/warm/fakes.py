@@ -41,11 +41,15 @@ Handler = Callable[[Request], Awaitable[Reply] | Reply]
 
 
 class FakeCache:
-    """``respond`` may be replaced; ``requests`` has all received requests."""
+    """``respond`` may be replaced; ``requests`` has all received requests.
+
+    Requests for ``/robots.txt`` get ``robots`` and are only counted.
+    """
 
     def __init__(self, respond: Handler) -> None:
         self.respond = respond
         self.requests: list[Request] = []
+        self.robots, self.robots_requests = Reply(b"", 404), 0
         self.opens: list[int] = []  # open requests at the arrival of each request
         self.open = self.most_open = self.connections = 0
         self._dir = tempfile.TemporaryDirectory(prefix="warm-")
@@ -79,6 +83,11 @@ class FakeCache:
                 first, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
                 headers = dict(line.lower().split(": ", 1) for line in rest)
                 request = Request(first.split(" ")[1], headers, number)
+                if request.url == "/robots.txt":
+                    self.robots_requests += 1
+                    writer.write(self.robots.encode())
+                    await writer.drain()
+                    continue
                 self.requests.append(request)
                 self.open += 1
                 self.opens.append(self.open)

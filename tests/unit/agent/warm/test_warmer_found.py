@@ -19,7 +19,7 @@ class DiscoveryTest(WarmerTest):
         html = {"Content-Type": "text/html"}
         return {
             "/": Reply(b"<img src=/a.png><link rel=stylesheet href=/s.css><img src=/known.png>"
-                       b"<img src=/x.png?q=1><a href=/next>", headers=html),
+                       b"<img src=/x?q=1><a href=/next>", headers=html),
             "/s.css": Reply(b"x{background:url(deep.png)}", headers={"Content-Type": "text/css"}),
             "/private": Reply(b"<img src=/secret.png>", headers=html, served="pass"),
             "/error": Reply(b"<img src=/e.png>", headers=html, status=500, served="pass"),
@@ -151,12 +151,32 @@ class LinksTest(WarmerTest):
         await self.warm()
         self.assertEqual(["/a", "/a1", "/b", "/a2"], self.cache.urls)
 
+    async def test_the_site_says_in_its_robots_txt_what_not_to_follow(self):
+        self.cache.robots = Reply(b"User-agent: *\nDisallow: /a2\nDisallow: /b\n")
+        self.popular("/a", "/b")
+        await self.warm()
+        self.assertEqual(["/a", "/b", "/a.png", "/a1", "/a1.png"], self.cache.urls)
+        self.assertEqual(1, self.cache.robots_requests)
+
+    async def test_no_link_is_followed_while_the_robots_txt_is_unknown(self):
+        for reply in (
+            Reply(status=500), Reply(status=301), Reply(status=409, served="refused"),
+            Reply(raw=b"x\r\n\r\n"),
+        ):  # fmt: skip
+            self.cache.robots = reply
+            self.cache.requests.clear()
+            self.make()
+            self.popular("/a")
+            await self.warm()
+            self.assertEqual(["/a", "/a.png"], self.cache.urls, reply)
+
     async def test_another_pattern(self):
         self.set(discover_links_never="^/a[0-9]")
         self.make()
+        self.pages["/b"] += b"<a href=/api>"
         self.popular("/a", "/b")
         await self.warm()
-        self.assertEqual(["/a", "/b", "/a.png", "/b1", "/logout"], self.cache.urls)
+        self.assertEqual(["/a", "/b", "/a.png", "/b1", "/api"], self.cache.urls)
         with self.assertRaisesRegex(ValueError, "regular expression"):
             self.conf.set_override("discover_links_never", "(", "warm")
 
