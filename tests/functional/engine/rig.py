@@ -53,7 +53,7 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         self.conf = config(self.root, **self.options)
         self.intake_socket = str(self.root / "intake.sock")
-        self.guest = Guest()
+        self.guest = self.new_guest()
         await self.guest.start(self.listening())
         self.addAsyncCleanup(self.guest.stop)
         self.intake = Intake(self.guest)
@@ -69,6 +69,9 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
 
     def listening(self) -> socket.socket:
         return loopback()
+
+    def new_guest(self) -> Guest:
+        return Guest()
 
     def new_engine(self) -> HaproxyVarnish:
         return HaproxyVarnish(self.conf, intake_socket=self.intake_socket)
