@@ -25,7 +25,12 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
+from nova_cachemig.agent.ports import (
+    ComponentError,
+    GoneError,
+    MigrationState,
+    NovaUnreachableError,
+)
 from nova_cachemig.conf.nova import GROUP
 from nova_cachemig.model import naming
 from nova_cachemig.model.causes import cause_of
@@ -69,6 +74,9 @@ _RUNNING = frozenset(
 _FAILED = frozenset({"error", "failed", "cancelled"})
 _DELETED = frozenset({"DELETED", "SOFT_DELETED"})
 """Statuses of an instance that is gone, or is purged later. It may be restored until then."""
+
+_DELETING = frozenset({"deleting", "soft-deleting"})
+"""Task states of an instance that loses its ports before its record is gone."""
 
 
 def require_auth(conf: cfg.ConfigOpts) -> Any:
@@ -138,11 +146,15 @@ class UnknownInstanceError(ComponentError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
-    """``addresses``: network name → fixed addresses, IPv4 first; ``floating``: the others."""
+    """``addresses``: network name → fixed addresses, IPv4 first; ``floating``: the others.
+
+    ``macs``: address → MAC address of its port.
+    """
 
     uuid: str
     addresses: dict[str, tuple[str, ...]]
     floating: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    macs: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def address(self, network: str | None) -> str:
         """The address on ``network``, or the first of all; ComponentError if there is none."""
@@ -178,6 +190,10 @@ class Instance:
         known = {one for addresses in found for one in addresses}
         return not known or address in known
 
+    def mac_of(self, address: str) -> str:
+        """The MAC address of the port with this address; empty if Nova reports none."""
+        return self.macs.get(address, "")
+
 
 class NovaApi:
     """Calls Nova in threads, so that the event loop never waits for it."""
@@ -188,7 +204,7 @@ class NovaApi:
         self._seen: set[str] = set()  # instances that Nova has shown to this account
 
     async def instance(self, uuid: str) -> Instance:
-        """The instance; raises UnknownInstanceError or NovaUnreachableError."""
+        """The instance; raises UnknownInstanceError, GoneError or NovaUnreachableError."""
         return await _in_thread(functools.partial(self._instance, uuid))
 
     async def migration_state(self, instance: str, lasts: float) -> MigrationState:
@@ -241,10 +257,14 @@ class NovaApi:
         try:
             server = self._ask(lambda: self.client().servers.get(uuid))
         except novaclient.exceptions.NotFound as exc:
+            if uuid in self._seen:
+                raise GoneError(f"Nova has instance {uuid} no more") from exc
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
         self._seen.add(uuid)
+        if (state := _end_of(server)) is not None:
+            raise GoneError(f"instance {uuid} is {state} in Nova")
         fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
-        return Instance(server.id, fixed, floating)
+        return Instance(server.id, fixed, floating, _macs(server))
 
     def _migration_state(self, uuid: str, lasts: float) -> MigrationState:
         query = urllib.parse.urlencode({"instance_uuid": uuid, "migration_type": "live-migration"})
@@ -287,6 +307,13 @@ class NovaApi:
         return getattr(server, "status", None) in _DELETED
 
 
+def _end_of(server: Any) -> str | None:
+    """Return the state in which an instance is or becomes deleted, in Nova's words."""
+    status = str(getattr(server, "status", None))
+    task = str(getattr(server, "OS-EXT-STS:task_state", None))
+    return status if status in _DELETED else task if task in _DELETING else None
+
+
 def _canonical(address: str) -> str:
     try:
         return str(naming.ip_address(address))
@@ -303,6 +330,16 @@ def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:
             if entry.get("OS-EXT-IPS:type", "fixed") == kind
         )
         for network, entries in server.addresses.items()
+    }
+
+
+def _macs(server: Any) -> dict[str, str]:
+    """Return the MAC address of each address's port."""
+    return {
+        _canonical(entry["addr"]): str(entry["OS-EXT-IPS-MAC:mac_addr"])
+        for entries in server.addresses.values()
+        for entry in entries
+        if entry.get("OS-EXT-IPS-MAC:mac_addr")
     }
 
 

@@ -33,6 +33,10 @@ class NovaUnreachableError(ComponentError):
     """Nova or Keystone does not respond, or refuses the agent's account."""
 
 
+class GoneError(ComponentError):
+    """Nova has deleted the instance, or is deleting it: its addresses may be another's by now."""
+
+
 # --- what the manager uses --------------------------------------------------------------------
 
 
@@ -224,12 +228,18 @@ class InstanceAddresses(Protocol):
     def may_have(self, address: str) -> bool:
         """Whether Nova reports this address, or none at all: its cache can be empty for a while."""
 
+    def mac_of(self, address: str) -> str:
+        """The MAC address of the port with this address; empty if Nova reports none."""
+
 
 class Instances(Protocol):
     """Instances as Nova's API shows them (``agent/nova``)."""
 
     async def instance(self, uuid: str) -> InstanceAddresses:
-        """The instance. Raises NovaUnreachableError, or ComponentError for an unknown one."""
+        """The instance.
+
+        Raises NovaUnreachableError, GoneError, or ComponentError for one that Nova never showed.
+        """
 
 
 def alive_socket(intake_socket: str) -> str:

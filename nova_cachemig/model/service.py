@@ -46,7 +46,11 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """A service and its guest's address; None until Nova has provided it."""
+    """A service and its guest's address; None while Nova has not confirmed it.
+
+    ``mac``: of the port with this address; empty if it is not known.
+    """
 
     service: Service
     target: Target | None
+    mac: str = ""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
 
 from oslo_log import log
 
-from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
+from nova_cachemig.agent.ports import (
+    ComponentError,
+    GoneError,
+    InstanceAddresses,
+    Instances,
+    NovaUnreachableError,
+)
 from nova_cachemig.agent.services import resolve
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Service, Target
@@ -29,6 +36,7 @@ class GuestLookup:
         self._round = 0  # number of the last look-up
         self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
         self._unreachable = ""  # why Nova does not respond, in this round
+        self._in_doubt: set[str] = set()  # services with a given address that Nova must confirm
 
     async def moved(self, routes: Mapping[str, Route], now: float) -> list[str]:
         """Return services whose guest no longer has its address in Nova. ``now``: seconds.
@@ -50,27 +58,68 @@ class GuestLookup:
                 LOG.debug("service %s: its address is not confirmed: %s", name, exc)
                 self._asked = dict.fromkeys(asked, now)  # the others would wait as long
                 break
-            except ComponentError as exc:  # Nova has, or shows, no such instance
+            except GoneError as exc:
+                LOG.warning("service %s: nothing is sent to its guest: %s", name, exc)
+                moved.append(name)
+                continue
+            except ComponentError as exc:  # Nova has never shown the instance to this account
                 LOG.warning("service %s: its address is not confirmed: %s", name, exc)
                 continue
-            if not instance.may_have(route.target.address):
-                LOG.warning(
-                    "service %s: instance %s no longer has the address %s",
-                    name,
-                    route.service.instance,
-                    route.target.address,
-                )
+            if resolve.contradicts(route, instance):
+                _warn_of_move(route)
                 moved.append(name)
         return moved
+
+    def doubt(self, services: Iterable[str]) -> None:
+        """Take not even a given address of these services before Nova has confirmed it."""
+        self._in_doubt.update(services)
+
+    def forget_doubts(self, kept: Collection[str]) -> None:
+        """Forget the doubts about all services but ``kept``."""
+        self._in_doubt.intersection_update(kept)
+
+    def save(self, routes: Iterable[Route]) -> None:
+        """Write the addresses and the doubts into the address book."""
+        self._address_book.save(routes, self._in_doubt)
+
+    async def check(self, instance: str, routes: Mapping[str, Route]) -> dict[str, Route]:
+        """Ask Nova about one instance now; return its routes that Nova says are others.
+
+        Raises NovaUnreachableError: nothing is known then, and nothing changes.
+        """
+        own = {name: r for name, r in routes.items() if r.service.instance == instance}
+        try:
+            shown = await self._nova.instance(instance)
+        except NovaUnreachableError:
+            raise
+        except GoneError as exc:
+            LOG.warning("instance %s: nothing is sent to its guest: %s", instance, exc)
+            known = [name for name, route in own.items() if route.target is not None]
+            self.doubt(known)
+            return {name: Route(own[name].service, None) for name in known}
+        except ComponentError as exc:
+            LOG.debug("instance %s: its addresses are not confirmed: %s", instance, exc)
+            return {}
+        changed = {name: new for name, r in own.items() if (new := _checked(r, shown)) != r}
+        known_others = [r for name, r in routes.items() if name not in changed and r.target]
+        found = {name: route for name, route in changed.items() if route.target is not None}
+        for name in resolve.equal_addresses(known_others, found, self._address_book.find):
+            changed[name] = Route(changed[name].service, None)
+        self._in_doubt.difference_update(n for n, route in changed.items() if route.target)
+        return changed
 
     def recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
         """Return the routes with the guests that are known without Nova."""
         found: dict[str, Route] = {}
         for name, route in routes.items():
             service = route.service
+            if self._address_book.in_doubt(service):
+                self._in_doubt.add(name)
+                continue
             address = service.address or self._address_book.find(service)
             if address is not None:
-                found[name] = Route(service, Target(address, service.port))
+                mac = self._address_book.mac(service)
+                found[name] = Route(service, Target(address, service.port), mac)
         for name in resolve.equal_addresses([], found, self._address_book.find):
             del found[name]
         return found
@@ -90,13 +139,14 @@ class GuestLookup:
         self._unreachable = ""
         for service in self._unknown(routes.values()):
             try:
-                found[service.name] = Route(service, Target(await self._ask(service), service.port))
+                found[service.name] = await self._ask(service)
             except ComponentError as exc:
                 errors[service.name] = exc
         known = [route for route in routes.values() if route.target is not None]
         refused = resolve.equal_addresses(known, found, self._address_book.find)
         for name in refused:
             del found[name]
+        self._in_doubt.difference_update(found)
         return found, {**errors, **refused}
 
     def _unknown(self, routes: Iterable[Route]) -> list[Service]:
@@ -106,14 +156,14 @@ class GuestLookup:
         self._failed_in = {n: self._failed_in[n] for n in names if n in self._failed_in}
         return sorted(unknown, key=lambda service: self._failed_in.get(service.name, 0))
 
-    async def _ask(self, service: Service) -> str:
-        """Return the guest's address. Raises ComponentError."""
-        if service.address is not None:
-            return service.address
+    async def _ask(self, service: Service) -> Route:
+        """Return the way to the guest. Raises ComponentError."""
+        if service.address is not None and service.name not in self._in_doubt:
+            return Route(service, Target(service.address, service.port))
         try:
             if self._unreachable:
                 raise NovaUnreachableError(self._unreachable)
-            return resolve.address_in(service, await self._nova.instance(service.instance))
+            return _route_in(service, await self._nova.instance(service.instance))
         except NovaUnreachableError as exc:
             if not self._unreachable:
                 self._unreachable, self._failed_in[service.name] = str(exc), self._round
@@ -126,7 +176,37 @@ class GuestLookup:
                 exc,
                 address,
             )
-            return address
+            mac = self._address_book.mac(service)
+            return Route(service, Target(address, service.port), mac)
+
+
+def _route_in(service: Service, instance: InstanceAddresses) -> Route:
+    """Return the way to the guest of an instance that Nova shows. Raises ComponentError."""
+    address = service.address or resolve.address_in(service, instance)
+    return Route(service, Target(address, service.port), instance.mac_of(address))
+
+
+def _checked(route: Route, instance: InstanceAddresses) -> Route:
+    """Return the route as it is after Nova has shown the instance."""
+    if route.target is not None and not resolve.contradicts(route, instance):
+        return dataclasses.replace(route, mac=instance.mac_of(route.target.address) or route.mac)
+    if route.target is not None:
+        _warn_of_move(route)
+    try:
+        return _route_in(route.service, instance)
+    except ComponentError as exc:
+        LOG.warning("service %s: %s", route.service.name, exc)
+        return Route(route.service, None)
+
+
+def _warn_of_move(route: Route) -> None:
+    assert route.target is not None, "only known guests are asked for"
+    LOG.warning(
+        "service %s: instance %s no longer has the address %s, or has it on another port",
+        route.service.name,
+        route.service.instance,
+        route.target.address,
+    )
 
 
 def _from_nova(route: Route) -> bool:

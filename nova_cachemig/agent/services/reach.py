@@ -40,6 +40,11 @@ class ReachTable:
         """An earlier agent has reached these guests: it began their handovers."""
         self._attempts |= {g: None for route in routes if (g := _guest(route)) is not None}
 
+    def forget(self, route: Route) -> None:
+        """The address is on another network port: whether the guest is reached is unknown."""
+        if (guest := _guest(route)) is not None:
+            self._attempts.pop(guest, None)
+
     def to_try(self, routes: Iterable[Route]) -> list[Route]:
         """Return the routes whose guest was not reached yet, one for each guest."""
         found = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from oslo_log import log
 
-from nova_cachemig.agent.ports import ComponentError, Instances
-from nova_cachemig.agent.services import files, resolve, schema
+from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
+from nova_cachemig.agent.services import changes, files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.lookup import GuestLookup
 from nova_cachemig.agent.services.reach import ReachTable
@@ -37,19 +37,23 @@ class ServiceRegistry:
         """``address_book``: addresses from before a restart, in case Nova is unreachable.
 
         ``address_interval``: seconds between two questions to Nova for the same guest's address.
+        ``watcher``, an attribute, learns which guests are lost and found after :meth:`load`.
         """
         self._directory = directory
-        self._address_book = address_book
+        self.watcher: changes.TargetWatcher | None = None
         self.reach = ReachTable()
         self._lookup = GuestLookup(nova, address_book, address_interval)
         self._apply = apply
         self._fingerprint: files.Fingerprint | None = None
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
+        self._published: Mapping[str, Route] = {}  # the routes that the watcher knows
         self._recalled: set[str] = set()  # services whose guest's address Nova has not confirmed
+        self._notices: dict[str, int] = {}  # instance → number of Nova's notices of a change
         self._errors: dict[str, str] = {}
         self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
+        self._applying = asyncio.Lock()
         self._applied = True
         self._apply_error = ""
         self.file_errors: list[str] = []
@@ -95,6 +99,7 @@ class ServiceRegistry:
             recalled = self._lookup.recall(self._routes)
             self._routes |= recalled
             self._recalled = set(recalled)
+            self._published = dict(self._routes)
             await self._apply_routes()
 
     async def watch(self, interval: float) -> None:
@@ -110,15 +115,80 @@ class ServiceRegistry:
         """
         async with self._lock:
             changed = await self._read(force)
-            moved = await self._forget_moved_guests()
-            found = await self._look_up_guests()
-            if changed or moved or found or not self._applied:
-                await self._apply_routes()
+            await self._forget_moved_guests()
+            await self._look_up_guests()
+            await self._publish(force=changed or not self._applied)
             applying = [self._apply_error] if self._apply_error else []
             own = [*self._errors.values(), *self._refused.values()]
             return [*self.file_errors, *own, *applying]
 
+    async def instance_changed(self, instance: str, *, deleted: bool, doubt: bool) -> None:
+        """Nova says that the instance is ``deleted``, or that its ports have changed.
+
+        ``doubt``: it may have lost its address. Then nothing is sent to its guests from now on,
+        until Nova has confirmed the address. Nova is asked at once, and then at each refresh.
+        """
+        own = {name: r for name, r in self._routes.items() if r.service.instance == instance}
+        if not own:
+            return
+        self._notices[instance] = self._notices.get(instance, 0) + 1
+        if deleted:
+            self._lookup.doubt(own)
+        if doubt:
+            lost = [name for name, r in own.items() if deleted or r.service.address is None]
+            self._forget(lost)
+            for name in lost:
+                self._report(name, changes.DoubtError(instance))
+            await self._publish()
+        await self.confirm(instance)
+
+    async def confirm(self, instance: str) -> None:
+        """Ask Nova now whether the guests of this instance have their addresses.
+
+        If Nova does not respond, an address that it had confirmed stays.
+        """
+        notices = self._notices.get(instance, 0)
+        try:
+            found = await self._lookup.check(instance, self._routes)
+        except NovaUnreachableError as exc:
+            LOG.warning("instance %s: its addresses are not confirmed: %s", instance, exc)
+            return
+        if notices != self._notices.get(instance, 0):
+            return  # Nova's response may be older than the last notice, which asks by itself
+        for name, route in found.items():
+            present = self._routes.get(name)
+            if present is not None and present.service == route.service:
+                self._routes[name] = route
+                self._recalled.discard(name)
+                if route.target is not None:
+                    self._errors.pop(name, None)
+        if found:
+            self._lookup.save(self.routes())
+            await self._publish()
+
+    async def _publish(self, *, force: bool = False) -> None:
+        """Serve the present routes if they, or anything else (``force``), have changed."""
+        before, now = self._published, dict(self._routes)
+        self._published = now
+        lost, found = changes.lost(before, now), changes.found(before, now)
+        for route in lost:
+            if changes.is_other_port(route, now[route.service.name]):
+                self.reach.forget(route)
+        watcher = self.watcher
+        if watcher is not None and lost:
+            watcher.targets_lost(lost)
+        if watcher is not None and found:
+            await watcher.prepare(found)
+        if force or before != now:
+            await self._apply_routes()
+        if watcher is not None and found:
+            watcher.targets_found(found)
+
     async def _apply_routes(self) -> None:
+        async with self._applying:
+            await self._apply_now()
+
+    async def _apply_now(self) -> None:
         try:
             refused = await self._apply(self.routes())
         except ComponentError as exc:
@@ -155,7 +225,10 @@ class ServiceRegistry:
         before = {r.service.name: r for r in self._routes.values()}
         self._services = services
         self._errors = {}
-        self._routes = {s.name: self._updated_route(s, before.get(s.name)) for s in services}
+        self._routes = {s.name: changes.updated(s, before.get(s.name)) for s in services}
+        self._lookup.forget_doubts(self._routes)
+        instances = {service.instance for service in services}
+        self._notices = {i: number for i, number in self._notices.items() if i in instances}
         return True
 
     def _report_files(self, errors: list[str]) -> None:
@@ -183,45 +256,39 @@ class ServiceRegistry:
             self._directory,
         )
 
-    @staticmethod
-    def _updated_route(service: Service, before: Route | None) -> Route:
-        """Keep the known address unless the instance changed, or where its address comes from."""
-        if before is None or before.target is None:
-            return Route(service, None)
-        old = before.service
-        same = (old.instance, old.port, old.address, resolve.way(old)) == (
-            service.instance,
-            service.port,
-            service.address,
-            resolve.way(service),
-        )
-        return Route(service, before.target if same else None)
-
-    async def _forget_moved_guests(self) -> bool:
+    async def _forget_moved_guests(self) -> None:
         """Drop addresses that are no longer the guest's: another guest may have them by now."""
-        moved = await self._lookup.moved(self._routes, asyncio.get_running_loop().time())
-        self._routes |= {name: Route(self._routes[name].service, None) for name in moved}
-        if moved:
-            self._address_book.save(self.routes())
-        return bool(moved)
+        self._forget(await self._lookup.moved(self._routes, asyncio.get_running_loop().time()))
 
-    async def _look_up_guests(self) -> bool:
-        """Look up each guest that is unknown or only recalled; whether a route changed."""
+    def _forget(self, names: Collection[str]) -> None:
+        """Drop the addresses of these services' guests, also on disk."""
+        if names:
+            self._routes |= {name: Route(self._routes[name].service, None) for name in names}
+            self._recalled -= set(names)
+            self._lookup.save(self.routes())
+
+    async def _look_up_guests(self) -> None:
+        """Look up each guest that is unknown or only recalled."""
         asked = {
             name: Route(route.service, None) if name in self._recalled else route
             for name, route in self._routes.items()
         }
+        notices = dict(self._notices)
         found, errors = await self._lookup.find(asked)
         for name, error in errors.items():
             self._report(name, error)
-        for name in found:
-            self._errors.pop(name, None)
-        before = self._routes
-        self._routes = asked | found
+        for name, route in asked.items():
+            instance = route.service.instance
+            if notices.get(instance, 0) != self._notices.get(instance, 0):
+                continue  # what Nova has said may be older than its notice
+            if name in found:
+                self._errors.pop(name, None)
+                self._routes[name] = found[name]
+            elif name in self._recalled:
+                self._routes[name] = route
         self._recalled = set()
         if found:
-            self._address_book.save(self.routes())
-        return self._routes != before
+            self._lookup.save(self.routes())
 
     def _report(self, name: str, exc: ComponentError) -> None:
         if self._errors.get(name) != str(exc):

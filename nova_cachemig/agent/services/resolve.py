@@ -37,6 +37,19 @@ def address_in(service: Service, instance: InstanceAddresses) -> str:
         raise ComponentError(f"Nova's address of instance {service.instance}: {exc}") from exc
 
 
+def contradicts(route: Route, instance: InstanceAddresses) -> bool:
+    """Whether Nova says that the route's address, or its port, is no longer the instance's.
+
+    An address that the operator has given is not Nova's to say.
+    """
+    if route.target is None or route.service.address is not None:
+        return False
+    if not instance.may_have(route.target.address):
+        return True
+    mac = instance.mac_of(route.target.address)
+    return bool(mac and route.mac and mac != route.mac)
+
+
 def equal_addresses(
     known: Iterable[Route], found: Mapping[str, Route], held: Callable[[Service], str | None]
 ) -> dict[str, EqualAddressError]:
@@ -80,7 +93,8 @@ def _collide(one: Route, other: Route) -> bool:
 def _sentence(route: Route, other: Route) -> str:
     assert route.target is not None, "without an address nothing collides"
     return (
-        f"instance {route.service.instance} has the address {route.target.address}, as instance "
-        f"{other.service.instance} of service {other.service.name} has, and this node reaches only "
-        "one of them there: set 'floating: true' or 'address: ADDRESS' in one of the two services"
+        f"instance {route.service.instance} of service {route.service.name} has the address "
+        f"{route.target.address}, as instance {other.service.instance} of service "
+        f"{other.service.name} has, and this node reaches only one of them there: set "
+        "'floating: true' or 'address: ADDRESS' in one of the two services"
     )

@@ -6,13 +6,25 @@ import unittest
 import novaclient.exceptions
 
 from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
-from nova_cachemig.agent.ports import ComponentError, MigrationState, NovaUnreachableError
+from nova_cachemig.agent.ports import (
+    ComponentError,
+    GoneError,
+    MigrationState,
+    NovaUnreachableError,
+)
 
 
 class Server:
     id = "uuid"
     addresses = {
-        "b": [{"addr": "10.0.1.9", "version": 4, "OS-EXT-IPS:type": "fixed"}],
+        "b": [
+            {
+                "addr": "10.0.1.9",
+                "version": 4,
+                "OS-EXT-IPS:type": "fixed",
+                "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01",
+            }
+        ],
         "a": [
             {"addr": "2001:DB8::05", "version": 6, "OS-EXT-IPS:type": "fixed"},
             {"addr": "203.0.113.5", "version": 4, "OS-EXT-IPS:type": "floating"},
@@ -39,6 +51,7 @@ class Client:
         self.error = None
         self.missing = None  # the error for an instance
         self.status = "ACTIVE"
+        self.task = None
         self.servers = self.client = self
 
     def get(self, what):
@@ -51,6 +64,7 @@ class Client:
             raise self.missing
         server = Server()
         server.status = self.status
+        setattr(server, "OS-EXT-STS:task_state", self.task)
         return server
 
 
@@ -96,6 +110,32 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         self.client.error = novaclient.exceptions.NotFound(404)
         with self.assertRaises(UnknownInstanceError):
             await self.nova.instance("uuid")
+
+    async def test_an_instance_that_is_or_becomes_deleted_is_gone(self):
+        for status, task in (
+            ("DELETED", None),
+            ("SOFT_DELETED", None),
+            ("ACTIVE", "deleting"),
+            ("ACTIVE", "soft-deleting"),
+        ):
+            self.client.status, self.client.task = status, task
+            with self.subTest(status=status, task=task), self.assertRaises(GoneError):
+                await self.nova.instance("uuid")
+        self.client.status, self.client.task = "ACTIVE", "migrating"
+        await self.nova.instance("uuid")
+
+    async def test_an_instance_that_nova_has_shown_and_has_no_more_is_gone(self):
+        await self.nova.instance("uuid")
+        self.client.error = novaclient.exceptions.NotFound(404)
+        with self.assertRaisesRegex(GoneError, "Nova has instance uuid no more"):
+            await self.nova.instance("uuid")
+        with self.assertRaises(UnknownInstanceError):
+            await self.nova.instance("other")
+
+    async def test_the_port_of_an_address(self):
+        instance = await self.nova.instance("uuid")
+        self.assertEqual("fa:16:3e:00:00:01", instance.mac_of("10.0.1.9"))
+        self.assertEqual("", instance.mac_of("10.0.0.5"))
 
     async def test_a_refused_account(self):
         self.client.error = novaclient.exceptions.Forbidden(403)

@@ -1,8 +1,10 @@
 """The address book on disk."""
 
+import json
 import pathlib
 import tempfile
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.service import Route, Target
@@ -30,6 +32,28 @@ class AddressBookTest(unittest.TestCase):
         self.book.save([Route(service(), Target("10.0.0.5", 80))])
         self.assertIsNone(self.book.find(service(floating=True)))
         self.assertIsNone(self.book.find(service(network="n")))
+
+    def test_the_port_and_a_doubt_are_kept(self):
+        self.book.save([Route(service(), Target("10.0.0.5", 80), "fa:16:3e:00:00:01")], {"shop"})
+        self.assertEqual("fa:16:3e:00:00:01", AddressBook(self.path).mac(service()))
+        self.assertFalse(self.book.in_doubt(service()))
+        self.book.save([Route(service(), None), Route(service(name="b"), None)], {"shop"})
+        again = AddressBook(self.path)
+        self.assertEqual(
+            (True, False), (again.in_doubt(service()), again.in_doubt(service(name="b")))
+        )
+        self.assertIsNone(again.find(service()))
+        other = service(instance="00000000-0000-4000-8000-000000000000")
+        self.assertFalse(again.in_doubt(other))
+
+    def test_the_file_is_parsed_once_after_each_change(self):
+        self.book.save([Route(service(), Target("10.0.0.5", 80))])
+        with mock.patch.object(json, "loads", wraps=json.loads) as loads:
+            for _ in range(3):
+                self.assertEqual("10.0.0.5", self.book.find(service()))
+            self.assertEqual(1, loads.call_count)
+            self.book.save([Route(service(), Target("10.0.0.66", 80))])
+            self.assertEqual("10.0.0.66", self.book.find(service()))
 
     def test_an_entry_of_an_earlier_version_is_used(self):
         self.path.write_text(f'{{"shop": {{"instance": "{UUID}", "address": "10.0.0.5"}}}}')

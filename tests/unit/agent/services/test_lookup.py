@@ -16,6 +16,10 @@ KNOWN = Route(Service("known", "u1", 80, ("192.0.2.1", 80)), Target("10.0.0.1", 
 
 class Instance:
     has = True
+    mac = "fa:16:3e:00:00:01"
+
+    def mac_of(self, address: str) -> str:
+        return self.mac
 
     def may_have(self, address: str) -> bool:
         return self.has
@@ -97,6 +101,19 @@ class MovedTest(Case):
             self.assertEqual([], await self.moved(at, given, Route(given.service, None)))
         self.assertEqual(0, self.nova.asked)
 
+    async def test_a_guest_on_another_port_has_moved(self) -> None:
+        known = Route(KNOWN.service, KNOWN.target, "fa:16:3e:00:00:02")
+        await self.moved(0.0, known)
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING"):
+            self.assertEqual(["known"], await self.moved(300.0, known))
+
+    async def test_a_deleted_instance_has_lost_its_address(self) -> None:
+        await self.moved(0.0)
+        self.nova.error = ports.GoneError("instance u1 is DELETED in Nova")
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING") as logs:
+            self.assertEqual(["known"], await self.moved(300.0))
+        self.assertIn("nothing is sent to its guest: instance u1 is DELETED", logs.output[0])
+
     async def test_without_a_response_the_address_stays(self) -> None:
         many = [
             Route(Service(name, name, 80, ("192.0.2.1", 80)), KNOWN.target) for name in "abcdefgh"
@@ -111,3 +128,64 @@ class MovedTest(Case):
         self.assertEqual(1 + 5, self.nova.asked)  # a few in a round
         self.assertEqual([], await self.moved(601.0, *many))
         self.assertEqual(1 + len(many), self.nova.asked)
+
+
+class CheckTest(Case):
+    """One instance, now."""
+
+    given = Route(
+        Service("given", "u1", 81, ("192.0.2.1", 81), address="198.51.100.7"),
+        Target("198.51.100.7", 81),
+    )
+
+    async def check(self, *routes: Route) -> dict[str, Route]:
+        named = {route.service.name: route for route in routes or (KNOWN,)}
+        return await self.lookup.check("u1", named)
+
+    async def test_an_address_that_is_confirmed_stays_and_its_port_is_noted(self) -> None:
+        noted = Route(KNOWN.service, KNOWN.target, Instance.mac)
+        self.assertEqual({"known": noted}, await self.check())
+        self.assertEqual({}, await self.check(noted))
+
+    async def test_an_unknown_guest_is_found(self) -> None:
+        found = await self.check(Route(KNOWN.service, None))
+        self.assertEqual(Target("10.0.0.5", 80), found["known"].target)
+
+    async def test_a_guest_that_has_moved_is_found_elsewhere(self) -> None:
+        self.nova.known.has = False
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING"):
+            found = await self.check()
+        self.assertEqual(Target("10.0.0.5", 80), found["known"].target)
+
+    async def test_the_address_of_another_guest_is_not_taken(self) -> None:
+        other = Route(Service("other", "u2", 80, ("192.0.2.1", 82)), Target("10.0.0.5", 80))
+        found = await self.check(Route(KNOWN.service, None), other)
+        self.assertIsNone(found["known"].target)
+
+    async def test_a_deleted_instance_loses_also_a_given_address(self) -> None:
+        self.nova.error = ports.GoneError("instance u1 is DELETED in Nova")
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING"):
+            lost = await self.check(KNOWN, self.given)
+        self.assertEqual([None, None], [route.target for route in lost.values()])
+        none = {"given": Route(self.given.service, None)}
+        self.assertEqual({}, (await self.lookup.find(none))[0])
+        self.nova.error = None  # restored
+        self.assertEqual({"given"}, set((await self.lookup.find(none))[0]))
+
+    async def test_a_doubt_survives_a_restart(self) -> None:
+        self.lookup.doubt(["given"])
+        self.lookup.save([Route(self.given.service, None), Route(KNOWN.service, None)])
+        again = GuestLookup(self.nova, self.lookup._address_book)
+        none = {"given": Route(self.given.service, None)}
+        self.assertEqual({}, again.recall(none))
+        self.nova.error = ports.NovaUnreachableError("Nova could not be asked")
+        self.assertEqual({}, (await again.find(none))[0])
+
+    async def test_without_a_response_nothing_is_known(self) -> None:
+        self.nova.error = ports.NovaUnreachableError("Nova could not be asked")
+        with self.assertRaises(ports.NovaUnreachableError):
+            await self.check()
+
+    async def test_an_instance_that_was_never_shown_changes_nothing(self) -> None:
+        self.nova.error = ports.ComponentError("Nova knows no instance u1")
+        self.assertEqual({}, await self.check(KNOWN, self.given))

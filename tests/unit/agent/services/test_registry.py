@@ -1,11 +1,12 @@
 """The active services: the last valid set stays, and Nova has the guests' addresses."""
 
+import asyncio
 import pathlib
 import tempfile
 import unittest
 from unittest import mock
 
-from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
+from nova_cachemig.agent.ports import ComponentError, GoneError, NovaUnreachableError
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
@@ -20,10 +21,14 @@ OTHER = "0b8c2f16-9d0e-4d2e-8a65-3f4f1d9c7a21"
 class FakeNova:
     def __init__(self):
         self.known = {UUID: "10.0.0.5"}
+        self.mac = "fa:16:3e:00:00:01"
+        self.gone = set()
 
     async def instance(self, uuid):
         if self.known is None:
             raise NovaUnreachableError("Nova could not be asked")
+        if uuid in self.gone:
+            raise GoneError(f"Nova has instance {uuid} no more")
         if uuid not in self.known:
             raise ComponentError(f"Nova knows no instance {uuid}")
         return self
@@ -38,6 +43,9 @@ class FakeNova:
 
     def may_have(self, address):
         return address in self.known.values()
+
+    def mac_of(self, address):
+        return self.mac
 
 
 class RegistryTest(unittest.IsolatedAsyncioTestCase):
@@ -299,3 +307,180 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([], await self.registry.refresh())
         self.assertEqual([], await self.registry.refresh())
         self.assertEqual(3, len(self.applied))
+
+
+class Watcher:
+    """Records what it learns, and the routes that are served at that time."""
+
+    def __init__(self, applied):
+        self.log, self._applied = [], applied
+
+    def targets_lost(self, routes):
+        self._note("lost", routes)
+
+    async def prepare(self, routes):
+        self._note("prepare", routes)
+
+    def targets_found(self, routes):
+        self._note("found", routes)
+
+    def _note(self, what, routes):
+        served = self._applied[-1][0].target if self._applied else None
+        self.log.append((what, [r.target.address for r in routes], served and served.address))
+
+
+class NoticeTest(unittest.IsolatedAsyncioTestCase):
+    """Nova's notices: an address is used until one of them contradicts, and then not."""
+
+    async def asyncSetUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.directory = pathlib.Path(folder.name)
+        self.nova = FakeNova()
+        self.applied = []
+        self.registry = self.new_registry()
+
+    def new_registry(self):
+        book = AddressBook(self.directory / "addresses.json")
+        registry = ServiceRegistry(self.directory, self.nova, self.apply, book)
+        registry.watcher = self.watcher = Watcher(self.applied)
+        return registry
+
+    async def apply(self, routes):
+        self.applied.append(routes)
+        return {}
+
+    async def served(self, **fields):
+        files.add(self.directory, service(**fields))
+        await self.registry.refresh()
+        self.watcher.log.clear()
+
+    async def notice(self, *, deleted=False, doubt=True):
+        await self.registry.instance_changed(UUID, deleted=deleted, doubt=doubt)
+
+    def target(self, registry=None):
+        (route,) = (registry or self.registry).routes()
+        return route.target and route.target.address
+
+    async def test_the_address_is_unknown_until_nova_confirms_it(self):
+        await self.served()
+        await self.notice()
+        self.assertEqual([None, "10.0.0.5"], self.addresses(-2))
+        self.assertEqual(
+            [
+                ("lost", ["10.0.0.5"], "10.0.0.5"),
+                ("prepare", ["10.0.0.5"], None),
+                ("found", ["10.0.0.5"], "10.0.0.5"),
+            ],
+            self.watcher.log,
+        )
+        (shown,) = self.registry.describe(lambda name: "idle")
+        self.assertIsNone(shown["error"])
+
+    def addresses(self, start):
+        return [r[0].target and r[0].target.address for r in self.applied[start:]]
+
+    async def test_while_nova_is_away_nothing_is_sent_also_after_a_restart(self):
+        await self.served()
+        known, self.nova.known = self.nova.known, None
+        await self.notice()
+        self.assertIsNone(self.target())
+        (shown,) = self.registry.describe(lambda name: "idle")
+        self.assertIn("nothing is sent to the guest until Nova confirms", shown["error"])
+        await self.registry.refresh()
+        self.assertIsNone(self.target())
+        again = self.new_registry()
+        await again.load()
+        await again.refresh()
+        self.assertIsNone(self.target(again))
+        self.nova.known = known
+        await again.refresh()
+        self.assertEqual("10.0.0.5", self.target(again))
+
+    async def test_a_deleted_instance_is_not_found_again(self):
+        await self.served()
+        self.nova.gone = {UUID}
+        await self.notice(deleted=True)
+        await self.registry.refresh()
+        self.assertIsNone(self.target())
+
+    async def test_a_deletion_concerns_a_given_address_too(self):
+        await self.served(address="198.51.100.7")
+        await self.notice()
+        self.assertEqual("198.51.100.7", self.target())
+        self.nova.gone = {UUID}
+        await self.notice(deleted=True)
+        await self.registry.refresh()
+        self.assertIsNone(self.target())
+        again = self.new_registry()
+        await again.load()
+        self.assertIsNone(self.target(again))
+
+    async def test_a_change_that_takes_nothing_away_leaves_no_gap(self):
+        await self.served()
+        applied = len(self.applied)
+        await self.notice(doubt=False)
+        self.assertEqual((applied, []), (len(self.applied), self.watcher.log))
+        self.nova.known[UUID] = "10.0.0.6"
+        await self.notice(doubt=False)
+        self.assertEqual("10.0.0.6", self.target())
+        what = [(entry, addresses) for entry, addresses, _ in self.watcher.log]
+        self.assertEqual(
+            [("lost", ["10.0.0.5"]), ("prepare", ["10.0.0.6"]), ("found", ["10.0.0.6"])], what
+        )
+
+    async def test_a_port_that_was_replaced_has_not_been_reached(self):
+        await self.served()
+        (route,) = self.registry.routes()
+        self.registry.reach.record(route, Attempt(Reach.REACHABLE, "192.0.2.9"))
+        await self.notice(doubt=False)
+        self.assertTrue(self.registry.reach.reached(route))
+        self.nova.mac = "fa:16:3e:00:00:02"
+        await self.notice(doubt=False)
+        self.assertFalse(self.registry.reach.reached(route))
+        self.assertEqual(["lost", "prepare", "found"], [what for what, *_ in self.watcher.log])
+
+    async def test_an_answer_that_is_older_than_a_notice_does_not_count(self):
+        for ask in ("confirm", "refresh"):
+            with self.subTest(ask):
+                await self.asyncSetUp()
+                await self.served()
+                await self._notice_while_asked(ask)
+                self.assertIsNone(self.target())
+                self.nova.known = {UUID: "10.0.0.5"}
+                await self.registry.refresh()
+                self.assertEqual("10.0.0.5", self.target())
+
+    async def _notice_while_asked(self, ask):
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def slow(uuid):
+            asked.set()
+            await answer.wait()
+            return self.nova
+
+        with mock.patch.object(self.nova, "instance", slow):
+            if ask == "confirm":
+                task = asyncio.create_task(self.registry.confirm(UUID))
+            else:
+                self.registry._forget(["shop"])
+                task = asyncio.create_task(self.registry.refresh())
+            await asked.wait()
+        known, self.nova.known = self.nova.known, None
+        await self.notice()
+        self.nova.known = known
+        answer.set()
+        await task
+
+    async def test_an_instance_without_a_service_costs_nothing(self):
+        await self.served()
+        await self.registry.instance_changed(OTHER, deleted=True, doubt=True)
+        self.assertEqual({}, self.registry._notices)
+
+    async def test_a_removed_service_leaves_nothing(self):
+        await self.served()
+        await self.notice()
+        files.remove(self.directory, "shop")
+        self.watcher.log.clear()
+        await self.registry.refresh()
+        self.assertEqual(({}, []), (self.registry._notices, self.watcher.log))

@@ -41,6 +41,30 @@ class AddressTest(unittest.TestCase):
         self.assertEqual(["fixed", "fixed on n", "floating", "floating on n", "service file"], ways)
 
 
+class ContradictsTest(unittest.TestCase):
+    def test_another_address_or_another_port_contradicts(self) -> None:
+        known = Route(route("a").service, Target("10.0.0.5", 80), "fa:16:3e:00:00:01")
+        for addresses, mac, expected in (
+            ({"n": ("10.0.0.5",)}, "fa:16:3e:00:00:01", False),
+            ({"n": ("10.0.0.5",)}, "fa:16:3e:00:00:02", True),
+            ({"n": ("10.0.0.5",)}, "", False),
+            ({"n": ("10.0.0.6",)}, "", True),
+            ({}, "", False),  # Nova's cache can be empty for a while
+        ):
+            with self.subTest(addresses=addresses, mac=mac):
+                instance = Instance("a", addresses, {}, {"10.0.0.5": mac})
+                self.assertEqual(expected, resolve.contradicts(known, instance))
+
+    def test_what_was_not_noted_contradicts_nothing(self) -> None:
+        instance = Instance("a", {"n": ("10.0.0.5",)}, {}, {"10.0.0.5": "fa:16:3e:00:00:02"})
+        self.assertFalse(resolve.contradicts(route("a"), instance))
+        self.assertFalse(resolve.contradicts(Route(route("a").service, None), instance))
+
+    def test_a_given_address_is_the_operators_word(self) -> None:
+        given = Route(Service("a", "a", 80, ("192.0.2.1", 80), address="10.0.0.5"), Target("x", 80))
+        self.assertFalse(resolve.contradicts(given, Instance("a", {"n": ("10.0.0.6",)})))
+
+
 class EqualAddressesTest(unittest.TestCase):
     def refused(self, *found: Route, known: tuple[Route, ...] = (), **held: str) -> list[str]:
         refused = resolve.equal_addresses(
@@ -79,8 +103,8 @@ class EqualAddressesTest(unittest.TestCase):
         found = {"a": route("a"), "b": route("b")}
         error = resolve.equal_addresses((), found, lambda s: None)["a"]
         self.assertEqual(
-            "instance a has the address 10.0.0.5, as instance b of service b has, and this node "
-            "reaches only one of them there: set 'floating: true' or 'address: ADDRESS' in one of "
-            "the two services",
+            "instance a of service a has the address 10.0.0.5, as instance b of service b has, and "
+            "this node reaches only one of them there: set 'floating: true' or 'address: ADDRESS' "
+            "in one of the two services",
             str(error),
         )
