@@ -11,6 +11,7 @@ from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.ports import ComponentError, HandoverReader
 from nova_cachemig.agent.services.registry import ServiceRegistry
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
@@ -97,6 +98,10 @@ class Endpoint(_OnLoop):
     def guest_event(self, ctxt: Context, event: GuestEvent) -> None:
         """An event of a live migration."""
         self._run(self._manager.guest_event(event))
+
+    def instance_changed(self, ctxt: Context, instance: str, change: InstanceChange) -> None:
+        """The addresses of an instance may have changed, outside of a migration."""
+        self._run(self._registry.instance_changed(instance, change))
 
     def handovers(self, ctxt: Context, limit: int, offset: int) -> list[HandoverRecord]:
         """The newest first; those in progress in their present state."""

@@ -1,4 +1,4 @@
-"""The hook and the pings of one process: both use one connection to the agent."""
+"""The hook, the pings and the notices of one process: all use one connection to the agent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_cachemig.compute.agent_ping import AgentPing
+from nova_cachemig.compute.change import ChangeNotice
 from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent import AgentClient, takes_changes
 from nova_cachemig.rpc.faults import Faults
 
 
@@ -27,8 +28,16 @@ class AgentLink:
             faults=faults,
         )
         timeouts = HookTimeouts(ours.warm_timeout, ours.rpc_timeout, ours.agent_retry_after)
+        self._client = client
         self.hook = MigrationHook(client, timeouts, faults, on_failure=self._check_soon)
         self.pings = AgentPing(lambda: client.ping({}), self.hook.agent_responds)
+
+    def report(self, notice: ChangeNotice) -> None:
+        """Report a change of an instance to the agent. Never waits."""
+        ping = self.pings.response
+        if ping is None or takes_changes(ping):
+            ctxt = {"request_id": notice.request} if notice.request else {}
+            self._client.instance_changed(ctxt, notice.instance, notice.change)
 
     def _check_soon(self) -> None:
         self.pings.check_soon()

@@ -49,6 +49,7 @@ class AgentPing:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._listening: bool | None = None  # None: not known yet
+        self.response: Mapping[str, Any] | None = None  # the last one
 
     def start(self) -> None:
         """Begin, unless the thread runs. Does not wait."""
@@ -85,6 +86,7 @@ class AgentPing:
             self._failed(exc, remedies.remedy(exc))
         else:
             self._failures = 0
+            self.response = response
             self._on_response()
             if self._listening is not True:
                 self._listening = True

@@ -1,4 +1,4 @@
-"""The notification driver: receives Nova's notifications of live migrations and load.
+"""The notification driver: receives Nova's notifications of migrations, changes and load.
 
 Switched on by one more line ``driver = cachemig`` in ``[oslo_messaging_notifications]`` of
 nova.conf. Nova calls it in the thread that does the migration. It fails open: every error is
@@ -15,7 +15,7 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_messaging.notify import notifier
 
-from nova_cachemig.compute import agent_link, metrics, notification, watcher
+from nova_cachemig.compute import agent_link, change, metrics, notification, watcher
 from nova_cachemig.compute.hook import MigrationHook
 from nova_cachemig.conf import compute as options
 from nova_cachemig.conf import values
@@ -60,6 +60,9 @@ class CachemigDriver(notifier.Driver):
             if notification.is_relevant(event_type, versioned=versioned):
                 context = ctxt if isinstance(ctxt, Mapping) else {}
                 self._the_hook().handle(notification.read(context, message))
+            elif change.is_relevant(event_type, versioned=versioned):
+                context = ctxt if isinstance(ctxt, Mapping) else {}
+                self._link().report(change.read(context, message))
             elif metrics.is_relevant(event_type, versioned=versioned):
                 self._report(message["payload"])
         except Exception as exc:

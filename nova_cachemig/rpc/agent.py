@@ -18,6 +18,8 @@ Version history:
   computes the time of an event from it, by its own clock. An agent of 1.1 ignores it. If an older
   sender has none, the agent takes the time of receipt. ``at`` of ``begin`` only shows that the
   message may be old.
+* 1.3 - instance_changed, a cast. An older agent has no such method. So nova-compute does not send
+  it to an agent whose ping says an older version. An agent of 1.3 asks Nova also without it.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import oslo_messaging
 from oslo_config import cfg
 
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.rpc import bus, checks, journal
@@ -38,7 +42,7 @@ from nova_cachemig.rpc.client import OlderError, RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import Ownership, RpcServer
 
-VERSION: Final = "1.2"
+VERSION: Final = "1.3"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
 HANDOVERS_LIMIT: Final = 1000
@@ -85,6 +89,9 @@ class AgentEndpoint(Protocol):
 
     def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> None:
         """An event of a live migration; its time is by this host's clock."""
+
+    def instance_changed(self, ctxt: bus.Context, instance: str, change: InstanceChange) -> None:
+        """The addresses of an instance may have changed, outside of a migration."""
 
     def handovers(self, ctxt: bus.Context, limit: int, offset: int) -> list[HandoverRecord]:
         """At most ``limit`` handovers, the newest first, without the first ``offset``."""
@@ -162,6 +169,13 @@ class AgentClient:
     def guest_event(self, ctxt: bus.Context, event: GuestEvent) -> QueuedCast:
         """An event of a live migration. Since 1.0."""
         return self._rpc.cast("guest_event", {"event": event.to_wire()}, ctxt)
+
+    def instance_changed(
+        self, ctxt: bus.Context, instance: str, change: InstanceChange
+    ) -> QueuedCast:
+        """The addresses of an instance may have changed. Since 1.3: see :func:`takes_changes`."""
+        arguments = {"instance": instance, "change": change.value}
+        return self._rpc.cast("instance_changed", arguments, ctxt)
 
     def warm_up(self) -> QueuedCast:
         """Open the connection, so that the next cast need not."""
@@ -299,6 +313,11 @@ class Dispatch:
         self._endpoint.guest_event(ctxt, dataclasses.replace(parsed, at=_time_of(ctxt)))
 
     @oslo_messaging.expected_exceptions(ValueError)
+    def instance_changed(self, ctxt: bus.Context, instance: Any, change: Any) -> None:
+        kind = InstanceChange(checks.text(change, "change", checks.NAME_LIMIT))
+        self._endpoint.instance_changed(ctxt, checks.name(instance, "instance"), kind)
+
+    @oslo_messaging.expected_exceptions(ValueError)
     def handovers(self, ctxt: bus.Context, limit: Any, offset: Any = 0) -> list[dict[str, Any]]:
         most = int(checks.between(limit, "limit", 0, HANDOVERS_LIMIT))
         skipped = int(checks.between(offset, "offset", 0, HANDOVERS_LIMIT))
@@ -326,6 +345,12 @@ class Dispatch:
     @oslo_messaging.expected_exceptions(ValueError)
     def ping(self, ctxt: bus.Context) -> dict[str, Any]:
         return self._endpoint.ping(ctxt)
+
+
+def takes_changes(ping: Mapping[str, Any]) -> bool:
+    """Whether the agent that has responded so to a ping has the method ``instance_changed``."""
+    major, _, minor = str(ping.get("rpc_version", "1.0")).partition(".")
+    return major == "1" and minor.isdecimal() and int(minor) >= 3
 
 
 def server(

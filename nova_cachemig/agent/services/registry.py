@@ -14,10 +14,13 @@ from nova_cachemig.agent.services import changes, files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.lookup import GuestLookup
 from nova_cachemig.agent.services.reach import ReachTable
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.service import Route, Service
 
 LOG = log.getLogger(__name__)
 
+_QUESTIONS = 8
+"""Instances, at most, for which Nova is asked at the same time, beside the rounds."""
 
 Apply = Callable[[tuple[Route, ...]], Awaitable[Mapping[str, str]]]
 """Serves just these routes; returns the services that are refused, each with the reason."""
@@ -50,6 +53,8 @@ class ServiceRegistry:
         self._published: Mapping[str, Route] = {}  # the routes that the watcher knows
         self._recalled: set[str] = set()  # services whose guest's address Nova has not confirmed
         self._notices: dict[str, int] = {}  # instance → number of Nova's notices of a change
+        self._confirming: dict[str, asyncio.Task[None]] = {}
+        self._questions = asyncio.Semaphore(_QUESTIONS)
         self._errors: dict[str, str] = {}
         self._refused: Mapping[str, str] = {}
         self._lock = asyncio.Lock()
@@ -122,31 +127,49 @@ class ServiceRegistry:
             own = [*self._errors.values(), *self._refused.values()]
             return [*self.file_errors, *own, *applying]
 
-    async def instance_changed(self, instance: str, *, deleted: bool, doubt: bool) -> None:
-        """Nova says that the instance is ``deleted``, or that its ports have changed.
+    async def instance_changed(self, instance: str, change: InstanceChange) -> None:
+        """Nova has changed the instance: look its addresses up again, first now.
 
-        ``doubt``: it may have lost its address. Then nothing is sent to its guests from now on,
-        until Nova has confirmed the address. Nova is asked at once, and then at each refresh.
+        If it may have lost them, nothing is sent to its guests until Nova has confirmed them.
         """
         own = {name: r for name, r in self._routes.items() if r.service.instance == instance}
         if not own:
             return
         self._notices[instance] = self._notices.get(instance, 0) + 1
+        deleted = change is InstanceChange.DELETED
         if deleted:
             self._lookup.doubt(own)
-        if doubt:
+        if change is not InstanceChange.CHANGED:
             lost = [name for name, r in own.items() if deleted or r.service.address is None]
             self._forget(lost)
             for name in lost:
                 self._report(name, changes.DoubtError(instance))
             await self._publish()
-        await self.confirm(instance)
+        self.confirm(instance)
 
-    async def confirm(self, instance: str) -> None:
+    def confirm(self, instance: str) -> asyncio.Task[None]:
         """Ask Nova now whether the guests of this instance have their addresses.
 
-        If Nova does not respond, an address that it had confirmed stays.
+        If Nova does not respond, an address that it had confirmed stays. The task never raises.
         """
+        task = self._confirming.get(instance)
+        if task is None:
+            task = asyncio.create_task(self._confirm(instance), name=f"confirm {instance}")
+            self._confirming[instance] = task
+            task.add_done_callback(lambda _task: self._confirming.pop(instance, None))
+        return task
+
+    async def _confirm(self, instance: str) -> None:
+        notices = -1
+        while notices != self._notices.get(instance, 0):
+            notices = self._notices.get(instance, 0)
+            try:
+                async with self._questions:
+                    await self._ask_for(instance)
+            except Exception:
+                LOG.exception("instance %s: its addresses are not confirmed", instance)
+
+    async def _ask_for(self, instance: str) -> None:
         notices = self._notices.get(instance, 0)
         try:
             found = await self._lookup.check(instance, self._routes)
@@ -154,7 +177,7 @@ class ServiceRegistry:
             LOG.warning("instance %s: its addresses are not confirmed: %s", instance, exc)
             return
         if notices != self._notices.get(instance, 0):
-            return  # Nova's response may be older than the last notice, which asks by itself
+            return  # Nova's response may be older than its last notice
         for name, route in found.items():
             present = self._routes.get(name)
             if present is not None and present.service == route.service:

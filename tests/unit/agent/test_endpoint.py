@@ -12,11 +12,13 @@ from unittest import mock
 from nova_cachemig.agent import endpoint
 from nova_cachemig.agent.endpoint import Endpoint, ReviewEndpoint
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.write import WriteState
+from nova_cachemig.rpc.agent import VERSION
 
 
 def record(request: str, started: float, instance: str = "u1") -> HandoverRecord:
@@ -44,6 +46,9 @@ class FakeAgent:
 
     async def guest_event(self, event: GuestEvent) -> None:
         await self._note("guest_event", event)
+
+    async def instance_changed(self, instance: str, change: InstanceChange) -> None:
+        await self._note("instance_changed", instance, change)
 
     async def wait_warm(self, handover: HandoverId, wait: float) -> dict[str, Any]:
         await self._note("wait_warm", handover, wait)
@@ -93,9 +98,11 @@ class EndpointTest(LoopCase):
         self.endpoint.begin({}, HandoverId("u1", "r"), "a", "b", 1.0, 0.0)
         self.endpoint.guest_event({}, event)
         self.assertEqual({"ready": True}, self.endpoint.wait_warm({}, HandoverId("u1", "r"), 0.0))
+        self.endpoint.instance_changed({}, "u1", InstanceChange.DELETED)
         self.assertEqual(["no address"], self.endpoint.reload({}))
         self.assertEqual(
-            ["begin", "guest_event", "wait_warm", "refresh"], [c[0] for c in self.agent.calls]
+            ["begin", "guest_event", "wait_warm", "instance_changed", "refresh"],
+            [c[0] for c in self.agent.calls],
         )
 
     def test_an_error_of_a_component_is_a_sentence_for_the_caller(self) -> None:
@@ -136,7 +143,7 @@ class EndpointTest(LoopCase):
         self.endpoint.server.faults.counts.return_value = {"cannot listen": 2}
         found = self.endpoint.ping({})
         self.assertEqual(["b.yaml: not YAML"], found["service_errors"])
-        self.assertEqual(("cache1", "1.2", True, {"cannot listen": 2}),
+        self.assertEqual(("cache1", VERSION, True, {"cannot listen": 2}),
                          (found["host"], found["rpc_version"], found["listening"],
                           found["faults"]))  # fmt: skip
         self.assertEqual(["shop"], found["unreachable"])

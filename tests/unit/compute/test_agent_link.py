@@ -2,7 +2,9 @@ import unittest
 from unittest import mock
 
 from nova_cachemig.compute import agent_link
+from nova_cachemig.compute.change import ChangeNotice
 from nova_cachemig.compute.notification import MigrationEvent
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.faults import Faults
@@ -43,3 +45,26 @@ class AgentLinkTest(unittest.TestCase):
             link.pings.step()
             link.hook.handle(PREPARED)
         self.assertEqual(2, self.client.wait_warm.call_count)
+
+    def test_a_change_goes_to_an_agent_that_is_not_known_to_be_older(self) -> None:
+        link = agent_link.AgentLink(nova_conf(), Faults())
+        notice = ChangeNotice(InstanceChange.DELETED, "uuid-1", "req-1")
+        with self.assertLogs("nova_cachemig", "INFO"):
+            for ping, sent in (
+                (None, 1),
+                ({"host": "cache1"}, 1),  # of 1.0
+                ({"rpc_version": "1.2"}, 1),
+                ({"rpc_version": "1.3"}, 2),
+                ({"rpc_version": "1.10"}, 3),
+                ({"rpc_version": "2.3"}, 3),
+                ({"rpc_version": "new"}, 3),
+            ):
+                if ping is not None:
+                    self.client.ping.return_value = ping
+                    link.pings.step()
+                link.report(notice)
+                with self.subTest(ping):
+                    self.assertEqual(sent, self.client.instance_changed.call_count)
+        self.client.instance_changed.assert_called_with(
+            {"request_id": "req-1"}, "uuid-1", InstanceChange.DELETED
+        )

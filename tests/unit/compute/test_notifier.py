@@ -95,6 +95,18 @@ class NotifierTest(unittest.TestCase):
         self.assertIsNone(made._hook)
         self.assertEqual({}, made._faults.counts())
 
+    def test_a_change_of_an_instance_reaches_the_agent_and_opens_no_hook(self) -> None:
+        made = notifier.CachemigDriver(nova_conf(), ["notifications"], None)
+        with mock.patch.object(agent_link, "of") as link:
+            made.notify({}, versioned("instance.delete.end"), "INFO", -1)
+            made.notify({}, unversioned("compute.instance.delete.end"), "INFO", -1)
+            link.return_value.report.side_effect = RuntimeError("x")
+            made.notify({}, versioned("instance.interface_detach.end"), "INFO", -1)
+        notices = [call.args[0] for call in link.return_value.report.call_args_list]
+        self.assertEqual(["deleted", "detached"], [notice.change for notice in notices])
+        self.assertEqual(1, sum(made._faults.counts().values()))
+        self.assertIsNone(made._hook)
+
     def test_the_load_of_the_host_is_reported(self) -> None:
         payload = metrics_payload("cmp1", "2026-03-01T12:00:00Z", 37)
         message = {"event_type": "metrics.update", "payload": payload}

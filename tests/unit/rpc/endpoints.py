@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
@@ -79,6 +80,9 @@ class RecordingEndpoint:
 
     def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
         self._record("guest_event", event)
+
+    def instance_changed(self, ctxt: Any, instance: str, change: InstanceChange) -> None:
+        self._record("instance_changed", instance, change)
 
     def handovers(self, ctxt: Any, limit: int, offset: int) -> list[HandoverRecord]:
         self._record("handovers", limit, offset)

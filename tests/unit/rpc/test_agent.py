@@ -12,6 +12,7 @@ import oslo_messaging
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
@@ -46,6 +47,28 @@ class Casts(OnFakeBus):
         self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
         [(method, event)] = self.endpoint.received
         self.assertEqual(("guest_event", EVENT), (method, dataclasses.replace(event, at=EVENT.at)))
+
+    def test_a_change_of_an_instance_arrives_as_it_was_sent(self) -> None:
+        self.serve()
+        self.client().instance_changed({}, "uuid-1", InstanceChange.DETACHED)
+        self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
+        expected = ("instance_changed", "uuid-1", InstanceChange.DETACHED)
+        self.assertEqual([expected], self.endpoint.received)
+
+    def test_a_change_does_not_break_an_agent_of_1_2(self) -> None:
+        class Dispatch12(agent.Dispatch):
+            target = oslo_messaging.Target(version="1.2")
+            instance_changed = None  # type: ignore[assignment]
+
+        with mock.patch.object(agent, "Dispatch", Dispatch12):
+            self.serve()
+        client = self.client()
+        with self.assertLogs("oslo_messaging.rpc.server", "ERROR"):
+            client.instance_changed({}, "uuid-1", InstanceChange.DELETED)
+            client.guest_event({}, EVENT)
+            self.assertTrue(self.endpoint.await_that(lambda: bool(self.endpoint.received)))
+            self.assertEqual("cache1", client.ping({})["host"])
+        self.assertEqual("guest_event", self.endpoint.received[0][0])
 
     def test_what_is_no_primitive_is_the_callers_fault(self) -> None:
         with self.assertRaises(bus.NotPrimitiveError):
@@ -131,6 +154,17 @@ class WhatComesOverTheWire(unittest.TestCase):
             self.assertIs(ValueError, exc.exc_info[0])
         else:
             self.assertIsInstance(self.endpoint.received[-1][1], GuestEvent)
+
+    @given(JUNK | NAMES, JUNK | st.sampled_from(["deleted", "changed", "new"]))
+    def test_a_change_is_either_understood_or_a_value_error(
+        self, instance: Any, change: Any
+    ) -> None:
+        try:
+            self.dispatch.instance_changed({}, instance, change)
+        except oslo_messaging.ExpectedException as exc:
+            self.assertIs(ValueError, exc.exc_info[0])
+        else:
+            self.assertEqual(("instance_changed", instance, change), self.endpoint.received[-1])
 
     def test_rounds_of_memory_copy_of_1_0_are_ignored_without_an_error(self) -> None:
         wire = {"instance": "uuid-1", "kind": "iteration", "at": 1.0, "detail": "3"}

@@ -10,6 +10,7 @@ from nova_cachemig.agent.ports import ComponentError, GoneError, NovaUnreachable
 from nova_cachemig.agent.services import files
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Target
 from tests.unit.agent.services.test_files import service
@@ -355,8 +356,9 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
         await self.registry.refresh()
         self.watcher.log.clear()
 
-    async def notice(self, *, deleted=False, doubt=True):
-        await self.registry.instance_changed(UUID, deleted=deleted, doubt=doubt)
+    async def notice(self, change=InstanceChange.DETACHED):
+        await self.registry.instance_changed(UUID, change)
+        await self.registry.confirm(UUID)
 
     def target(self, registry=None):
         (route,) = (registry or self.registry).routes()
@@ -400,7 +402,7 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_deleted_instance_is_not_found_again(self):
         await self.served()
         self.nova.gone = {UUID}
-        await self.notice(deleted=True)
+        await self.notice(InstanceChange.DELETED)
         await self.registry.refresh()
         self.assertIsNone(self.target())
 
@@ -409,7 +411,7 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
         await self.notice()
         self.assertEqual("198.51.100.7", self.target())
         self.nova.gone = {UUID}
-        await self.notice(deleted=True)
+        await self.notice(InstanceChange.DELETED)
         await self.registry.refresh()
         self.assertIsNone(self.target())
         again = self.new_registry()
@@ -419,10 +421,10 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_change_that_takes_nothing_away_leaves_no_gap(self):
         await self.served()
         applied = len(self.applied)
-        await self.notice(doubt=False)
+        await self.notice(InstanceChange.CHANGED)
         self.assertEqual((applied, []), (len(self.applied), self.watcher.log))
         self.nova.known[UUID] = "10.0.0.6"
-        await self.notice(doubt=False)
+        await self.notice(InstanceChange.CHANGED)
         self.assertEqual("10.0.0.6", self.target())
         what = [(entry, addresses) for entry, addresses, _ in self.watcher.log]
         self.assertEqual(
@@ -433,10 +435,10 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
         await self.served()
         (route,) = self.registry.routes()
         self.registry.reach.record(route, Attempt(Reach.REACHABLE, "192.0.2.9"))
-        await self.notice(doubt=False)
+        await self.notice(InstanceChange.CHANGED)
         self.assertTrue(self.registry.reach.reached(route))
         self.nova.mac = "fa:16:3e:00:00:02"
-        await self.notice(doubt=False)
+        await self.notice(InstanceChange.CHANGED)
         self.assertFalse(self.registry.reach.reached(route))
         self.assertEqual(["lost", "prepare", "found"], [what for what, *_ in self.watcher.log])
 
@@ -461,20 +463,23 @@ class NoticeTest(unittest.IsolatedAsyncioTestCase):
 
         with mock.patch.object(self.nova, "instance", slow):
             if ask == "confirm":
-                task = asyncio.create_task(self.registry.confirm(UUID))
+                task = self.registry.confirm(UUID)
             else:
                 self.registry._forget(["shop"])
                 task = asyncio.create_task(self.registry.refresh())
             await asked.wait()
         known, self.nova.known = self.nova.known, None
-        await self.notice()
-        self.nova.known = known
+        await self.registry.instance_changed(UUID, InstanceChange.DETACHED)
+        self.assertIsNone(self.target())
+        if ask == "refresh":
+            await self.registry.confirm(UUID)
+            self.nova.known = known
         answer.set()
         await task
 
     async def test_an_instance_without_a_service_costs_nothing(self):
         await self.served()
-        await self.registry.instance_changed(OTHER, deleted=True, doubt=True)
+        await self.registry.instance_changed(OTHER, InstanceChange.DELETED)
         self.assertEqual({}, self.registry._notices)
 
     async def test_a_removed_service_leaves_nothing(self):
