@@ -28,6 +28,7 @@ from nova.tests import fixtures as nova_fixtures
 from nova.tests.functional.libvirt import base as libvirt_base
 from oslo_messaging.notify import notifier as oslo_notifier
 
+from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
@@ -71,6 +72,9 @@ class RecordingAgent:
 
     def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
         self._record("guest_event", event)
+
+    def instance_changed(self, ctxt: Any, instance: str, change: InstanceChange) -> None:
+        self._record("instance_changed", (instance, change))
 
     def handovers(self, ctxt: Any, limit: int) -> list[HandoverRecord]:
         return []
@@ -239,6 +243,23 @@ class WithAgent(MigrationScenarios):
             self.assertEqual(1, len(agent.of("wait_warm")))
 
 
+class Changed(MigrationScenarios):
+    def test_changes_of_an_address_are_reported_once(self) -> None:
+        instance, changes = self.server["id"], InstanceChange
+        with self.agent() as agent:
+            port = self.neutron.port_1["id"]
+            attached = {"interfaceAttachment": {"port_id": port}}
+            self.api.attach_interface(instance, attached)
+            self.api.detach_interface(instance, port)
+            self.assertTrue(agent.await_that(lambda: len(_changes(agent)) >= 2))
+            self.api.delete_server(instance)
+            self.assertTrue(agent.await_that(lambda: len(_changes(agent)) >= 4))
+            found = agent.of("instance_changed")
+        # notification_format is "both" here: Nova publishes twice, the driver reports once.
+        expected = [changes.CHANGED, changes.DETACHED, changes.DELETED, changes.DELETED]
+        self.assertEqual([(instance, change) for change in expected], found)
+
+
 class NeverWarm(MigrationScenarios):
     def cachemig_options(self) -> dict[str, Any]:
         return {"warm_timeout": 3, "rpc_timeout": 1.0}
@@ -279,6 +300,10 @@ class WithoutBus(MigrationScenarios):
 def _of(agent: RecordingAgent, method: str) -> list[Any]:
     # Predicates run under the condition's lock, which a thread cannot acquire twice.
     return [detail for called, detail in agent.calls if called == method]
+
+
+def _changes(agent: RecordingAgent) -> list[Any]:
+    return _of(agent, "instance_changed")
 
 
 def _kinds(agent: RecordingAgent) -> list[EventKind]:
