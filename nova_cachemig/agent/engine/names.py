@@ -111,6 +111,11 @@ def route_keys(service: Service) -> list[str]:
     return [f"{bind}|{host}" for host in hosts]
 
 
+def nameless_key(service: Service) -> str:
+    """Return the key in the map of routes for requests to the service's bind without a host."""
+    return f"{bind_address(service.listen)}|"
+
+
 def new_token() -> str:
     """Return a word that was never used before, also across restarts.
 

@@ -62,7 +62,18 @@ def routing(
             continue
         with contextlib.suppress(ComponentError):  # another service has taken its place
             _add(found, old, unusable or {})
+    _add_nameless(found)
     return found
+
+
+def _add_nameless(found: Routing) -> None:
+    """Let a service that owns its address alone take requests without a host (HTTP/1.0)."""
+    services: dict[str, list[Service]] = {}
+    for route in found.served.values():
+        services.setdefault(names.bind_address(route.service.listen), []).append(route.service)
+    for sharing in services.values():
+        if len(sharing) == 1 and sharing[0].hosts:
+            found.routes[names.nameless_key(sharing[0])] = names.encode_service(sharing[0].name)
 
 
 def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:

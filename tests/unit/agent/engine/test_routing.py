@@ -32,6 +32,11 @@ class RoutingTest(unittest.TestCase):
         self.assertEqual({"a%20b": "10.1.0.5|8080", "d": "10.1.0.5|8080"}, found.targets)
         self.assertEqual({"a%20b": "sid"}, found.cookies)
 
+    def test_only_the_owner_of_an_address_needs_no_host(self) -> None:
+        one, two = route("a", hosts=("a.example",)), route("b", hosts=("b.example",))
+        self.assertEqual("a", routing([one]).routes["10.0.0.1:80|"])
+        self.assertNotIn("10.0.0.1:80|", routing([one, two]).routes)
+
     def test_a_service_may_choose_whether_the_clients_address_is_sent(self) -> None:
         found = routing([route("a", forwarded_for=False)])
         self.assertEqual({"a": "10.1.0.5|8080|no-xff"}, found.targets)
