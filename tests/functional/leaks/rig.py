@@ -1,0 +1,147 @@
+"""Two users ask for one page: the first while armed, the second while armed or shielded."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from nova_cachemig.model.phase import EdgeState
+from tests.functional.engine.rig import EngineCase
+from tests.functional.engine.servers import Guest, Request
+from tests.functional.leaks.known import KNOWN_LEAKS
+from tests.functional.leaks.way import TOKEN, User, Way
+from tests.functional.twin import wire
+
+_SILENCE = 0.4  # s, in which the edge answers from the cache or not at all
+_AT_A_TIME = 50
+
+
+class PersonalGuest(Guest):
+    """Repeats each token of a request in its response."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways: dict[str, Way] = {}
+        self._numbers = itertools.count()
+
+    async def _respond(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        tokens = TOKEN.findall(" ".join((request.url, *request.headers.values())))
+        page = next((page for page in self.ways if page in request.url), None)
+        if page is None:
+            return 404, {}, b""
+        reply = dict(self.ways[page].reply)
+        if self.ways[page].unique:
+            tokens.append(f"secret-{next(self._numbers)}n")
+            reply = {
+                name: value.replace("secret-cookie", tokens[-1]) for name, value in reply.items()
+            }
+        return 200, reply, " ".join(tokens).encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """An answer of the edge."""
+
+    status: int
+    tokens: frozenset[str]
+
+
+class LeakCase(EngineCase):
+    """``judge`` fails with the ways in which the second user sees what is the first one's."""
+
+    guest: PersonalGuest
+
+    def new_guest(self) -> PersonalGuest:
+        return PersonalGuest()
+
+    async def judge(self, ways: Sequence[Way]) -> None:
+        """Try all ways in each phase."""
+        self.guest.ways = {way.page: way for way in ways}
+        await self.mean_something(ways)
+        await self.flip(EdgeState.ARMED)
+        first = {way: await page for way, page in self.asking(ways, "first")}
+        again = {way: await page for way, page in self.asking(ways, "first", "/armed")}
+        found = {
+            (way.name, "armed"): problem
+            for way, page in self.asking(ways, "second", "/armed")
+            if (problem := _problem(way, await page, again[way]))
+        }
+        self.guest.running.clear()
+        await self.flip(EdgeState.SHIELDED)
+        asking = dict(self.asking(ways, "second"))
+        await asyncio.wait(asking.values(), timeout=_SILENCE)
+        early = {way for way, page in asking.items() if page.done()}
+        self.guest.running.set()
+        await self.flip(EdgeState.REPLAY)
+        for way, page in asking.items():
+            phase = "shielded" if way in early else "replay"
+            if problem := _problem(way, await page, first[way]):
+                found[way.name, phase] = problem
+        self.report(ways, found)
+
+    async def mean_something(self, ways: Sequence[Way]) -> None:
+        """Check that the guest does tell the users apart, or that nothing reaches it."""
+        await self.flip(EdgeState.PASS)
+        first = {way: await page for way, page in self.asking(ways, "first")}
+        second = {way: await page for way, page in self.asking(ways, "second")}
+        same = [
+            way.name
+            for way in ways
+            if first[way].status == 200 and first[way].tokens == second[way].tokens
+        ]
+        self.assertEqual([], same, "the guest sees no difference between the users")
+
+    def asking(
+        self, ways: Sequence[Way], who: str, path: str = ""
+    ) -> list[tuple[Way, asyncio.Task[Page]]]:
+        """Begin a request of each way's first or second user."""
+        slots = asyncio.Semaphore(_AT_A_TIME if self.guest.running.is_set() else len(ways))
+        return [
+            (way, asyncio.create_task(self.ask(getattr(way, who), way.page + path, slots)))
+            for way in ways
+        ]
+
+    async def ask(self, user: User, page: str, slots: asyncio.Semaphore) -> Page:
+        """Send one request and read the response."""
+        async with slots, asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(*self.edge, local_addr=(user.address, 0))
+            writer.write(user.request(page).encode())
+            start, fields = await wire.read_head(reader)
+            message = await wire.read_body(reader, wire.Message(start, fields), to_the_end=True)
+            writer.close()
+        text = " ".join((start, *(value for _, value in fields), message.body.decode()))
+        return Page(message.status, frozenset(TOKEN.findall(text)))
+
+    def report(self, ways: Sequence[Way], found: Mapping[tuple[str, str], str]) -> None:
+        """Fail for each leak that is not known, and for each known one that is none."""
+        lines = [
+            f"{name}, {phase}: {problem}"
+            for (name, phase), problem in found.items()
+            if not _known(name, phase)
+        ]
+        lines += [
+            f"{way.name}, {phase}: leaks no more, so remove it from known.py"
+            for way, phase in itertools.product(ways, ("armed", "shielded"))
+            if _known(way.name, phase) and (way.name, phase) not in found
+        ]
+        if lines:
+            self.fail("\n".join(lines))
+
+
+def _known(name: str, phase: str) -> bool:
+    return any(
+        fnmatchcase(name, one) and fnmatchcase(phase, phases) for one, phases, _ in KNOWN_LEAKS
+    )
+
+
+def _problem(way: Way, page: Page, other: Page) -> str:
+    """Return the fault of a page for the second user, given one of the first; or nothing."""
+    own = way.second.own()
+    if foreign := page.tokens & other.tokens - own:
+        return f"shows {', '.join(foreign)}"
+    if page.status == 200 and not page.tokens >= {token for token in own if "secret" in token}:
+        return "not his page"
+    return "" if page.status == 200 or other.status != 200 else f"status {page.status}"

@@ -1,0 +1,23 @@
+"""No user sees what is another's, whatever tells an application who asks."""
+
+from __future__ import annotations
+
+from tests.functional.leaks import ways
+from tests.functional.leaks.rig import LeakCase
+
+
+class LeakTest(LeakCase):
+    async def test_logins(self) -> None:
+        await self.judge(list(ways.logins()))
+
+    async def test_dimensions(self) -> None:
+        await self.judge(list(ways.dimensions()))
+
+    async def test_cookies(self) -> None:
+        await self.judge(list(ways.cookies()))
+
+    async def test_responses(self) -> None:
+        await self.judge(list(ways.responses()))
+
+    async def test_addresses(self) -> None:
+        await self.judge(list(ways.addresses()))
