@@ -18,6 +18,7 @@ class AccessRecord:
     at: float
     seconds: float
     has_cookie: bool = False  # then only this client's requests can hit its cache entry
+    forwarded: str = ""  # headers of a TLS terminator, see model/terminator.py
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

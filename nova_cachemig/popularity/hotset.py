@@ -8,7 +8,9 @@ import math
 import random
 from collections.abc import Mapping
 
+from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.terminator import Terminator
 from nova_cachemig.popularity import askable
 from nova_cachemig.popularity.page import Page
 from nova_cachemig.popularity.rates import Rates
@@ -34,6 +36,7 @@ class HotSetLimits:
     novel_pages: int = 200  # unknown pages of one client per session_idle; above, it is a scanner
     refused_for: float = 3_600.0  # for which an uncacheable page is not tried again
     refused: int = 5_000  # uncacheable pages of one service that are remembered
+    hosts: int = 100  # of one service, for which the headers of a TLS terminator are remembered
     unfit: int = 10_000  # hashes of URLs of one service that act or have secrets
 
 
@@ -48,6 +51,7 @@ class _ServicePages:
         )
         self.refused_until: collections.OrderedDict[PageKey, float] = collections.OrderedDict()
         self.unfit: collections.OrderedDict[int, None] = collections.OrderedDict()
+        self.terminators: dict[str, terminator.Majority] = {}  # by host
 
     def rescale(self, now: float) -> None:
         pages = self.table.pages
@@ -73,8 +77,8 @@ class HotSet:
         """Return the number of known pages of all services."""
         return self._total
 
-    def record(self, record: AccessRecord) -> None:
-        """Learn from one request.
+    def record(self, record: AccessRecord, said: Terminator = terminator.NONE) -> None:
+        """Learn from one request, which bore the headers ``said`` of a TLS terminator.
 
         Counted are GET and HEAD requests without a cookie that got a 2xx or 3xx response. A 304
         counts, because the next client may not have the page; a 206 is a part of a page in demand.
@@ -88,9 +92,9 @@ class HotSet:
         if len(record.url) > self._limits.url_length or not record.url.startswith("/"):
             return
         if 200 <= record.status < 400:
-            self._count(PageKey(record.service, record.host, record.url), record)
+            self._count(PageKey(record.service, record.host, record.url), record, said)
 
-    def _count(self, key: PageKey, record: AccessRecord) -> None:
+    def _count(self, key: PageKey, record: AccessRecord, said: Terminator) -> None:
         now = record.at
         known = self._pages_of(key.service, now)
         verdict = askable.Verdict.ASK if key in known.table else self._judge(known, key)
@@ -104,7 +108,32 @@ class HotSet:
             page.only_client = record.client
         elif page.only_client != record.client:
             page.only_client = None
+        self._vote(known, page, said)
         known.sessions.record(session, page, now)
+
+    def _vote(self, known: _ServicePages, page: Page, said: Terminator) -> None:
+        if page.terminator is None and said != terminator.NONE:
+            page.terminator = terminator.Majority()
+        if page.terminator is not None:
+            page.terminator.add(said)
+        host = known.terminators.get(page.key.host)
+        if host is None:
+            if said == terminator.NONE or len(known.terminators) >= self._limits.hosts:
+                return
+            host = known.terminators[page.key.host] = terminator.Majority()
+        host.add(said)
+
+    def terminator(self, page: PageKey) -> Terminator:
+        """Return the headers of a TLS terminator that most requests for the page bear.
+
+        Those for its host count if no user has requested the page.
+        """
+        known = self._services.get(page.service)
+        if known is None:
+            return terminator.NONE
+        found = known.table.get(page)
+        votes = found.terminator if found is not None else known.terminators.get(page.host)
+        return votes.value if votes is not None else terminator.NONE
 
     def _judge(self, known: _ServicePages, key: PageKey) -> askable.Verdict:
         """Judge a new page. Of one that may not be stored, only a hash is."""

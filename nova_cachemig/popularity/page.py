@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nova_cachemig.model.access import PageKey
+from nova_cachemig.model.terminator import Majority
 
 
 class Page:
@@ -13,10 +14,12 @@ class Page:
     ``followers`` counts the pages that the same client requested after this one. ``visits`` counts
     the visits of clients in which a page could have followed. ``only_client`` is the only client
     that has requested a URL with a query so far; None: there are several, or it is not counted.
+    ``terminator``: the headers of a TLS terminator in most requests; None: there were none.
     """
 
     __slots__ = (
-        "counts", "expected", "followers", "kept", "key", "only_client", "slot", "visits",
+        "counts", "expected", "followers", "kept", "key", "only_client", "slot", "terminator",
+        "visits",
     )  # fmt: skip
 
     def __init__(self, key: PageKey, experts: int) -> None:
@@ -26,5 +29,6 @@ class Page:
         self.followers: dict[Page, int] = {}
         self.visits = 0
         self.only_client: str | None = None
+        self.terminator: Majority | None = None
         self.kept = True  # False after its eviction from the table
         self.slot = -1  # index in the main part of the table; -1: it is in the window

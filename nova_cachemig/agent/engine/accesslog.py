@@ -13,13 +13,14 @@ import dataclasses
 
 from nova_cachemig.agent.engine import names
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.terminator import MAX_LENGTH
 
 MAX_LINE_LENGTH = 16384
 """Bytes. HAProxy truncates longer lines (URLs above about 10 kB), and the agent skips them."""
 
 LOG_FORMAT = " ".join(
     [
-        "v1",
+        "v2",
         "%[var(txn.svc)]",
         "%[src]",
         "%ST",
@@ -36,6 +37,7 @@ LOG_FORMAT = " ".join(
         "%[var(txn.method),base64]",
         "%[var(txn.host),base64]",
         "%[var(txn.url),base64]",
+        f"%[var(txn.forwarded),bytes(0,{MAX_LENGTH}),base64]",
         "end",
     ]
 )
@@ -82,7 +84,7 @@ def _plain(field: bytes) -> str:
 def parse(line: bytes) -> EdgeRecord | None:
     """Return the record of a line; None if no service matched (421). Raises LogLineError."""
     fields = line.split(b" ")
-    if len(fields) != _FIELDS or fields[0] != b"v1" or fields[-1] != b"end":
+    if len(fields) != _FIELDS or fields[0] != b"v2" or fields[-1] != b"end":
         raise LogLineError(f"{len(fields)} fields: {line!r:.80}")
     if fields[1] == b"-":
         return None
@@ -97,6 +99,7 @@ def parse(line: bytes) -> EdgeRecord | None:
             status=int(fields[3]),
             at=int(fields[4]) / 1e6,
             seconds=total / 1e3,
+            forwarded=_decode(fields[17]),
             has_cookie=fields[13] not in (b"-", b"0"),
         )
     except ValueError as exc:

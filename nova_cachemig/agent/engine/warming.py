@@ -13,6 +13,7 @@ from nova_cachemig.agent.engine import names
 def warm_headers(service: str, host: str) -> dict[str, str]:
     """Return the headers of a fetch of ``host`` (see ``PageKey.host``).
 
-    Add no other header than Accept-Encoding, and Cache-Control to renew a page.
+    Add no other header than Accept-Encoding, Cache-Control to renew a page, and those of a TLS
+    terminator.
     """
     return {"Host": host, "X-Cachemig-Service": names.encode_service(service)}

@@ -22,6 +22,7 @@ from nova_cachemig.agent.intake.http import (
 from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.upload import Upload
 from nova_cachemig.model.headers import is_token
+from nova_cachemig.model.secret import redact
 from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
@@ -265,9 +266,9 @@ class IntakeProtocol(asyncio.Protocol):
                 response, head, keep_alive and not response.close and not self._is_last
             )
         except (asyncio.CancelledError, ConnectionAbortedError):
-            LOG.debug("The client of %s %s has disconnected", head.method, head.url)
+            LOG.debug("The client of %s %s has disconnected", head.method, redact(head.url))
         except Exception:
-            LOG.exception("Cannot handle %s %s", head.method, head.url)
+            LOG.exception("Cannot handle %s %s", head.method, redact(head.url))
             await self._send(problem_response(500, "The agent failed; see its log."), head, False)
         finally:
             self._end_arrival()

@@ -95,7 +95,12 @@ class Fetcher:
         return FetchResult(response.outcome, response.status, response.first_byte, embedded)
 
     def _headers(self, page: PageKey) -> dict[str, str]:
-        return {"Host": page.host, **_HEADERS, **self._headers_for(page.service, page.host)}
+        return {
+            "Host": page.host,
+            **_HEADERS,
+            **self._hotset.terminator(page).headers(),
+            **self._headers_for(page.service, page.host),
+        }
 
     def _body_limit(self, headers: Mapping[str, str]) -> int:
         if not self._conf.discover and self._excluded is None:
@@ -110,7 +115,9 @@ class Fetcher:
             self.links.record_size(page, response.size)
             return
         self.stored.remove(page)
-        if outcome is Outcome.UNCACHEABLE or (
+        if response.redirects_to(page.host, page.url):  # perhaps not with other headers
+            self._defer(page, began)
+        elif outcome is Outcome.UNCACHEABLE or (
             400 <= response.status < 500 and response.status not in _RETRYABLE
         ):
             self._hotset.refuse(page, time.time())
@@ -183,7 +190,7 @@ class Fetcher:
         try:
             response = await self._client.get(
                 robots.URL,
-                self._headers(page),
+                self._headers(dataclasses.replace(page, url=robots.URL)),
                 timeout=self._conf.fetch_timeout,
                 body_limit=lambda headers: _ROBOTS_BYTES,
             )

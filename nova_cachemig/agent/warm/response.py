@@ -7,6 +7,7 @@ import email.utils
 import enum
 import math
 import re
+import urllib.parse
 from collections.abc import Mapping
 from typing import Final
 
@@ -68,6 +69,22 @@ class FetchedResponse:
         if served == "stored":
             return Outcome.STORED
         return Outcome.UNCACHEABLE if served == "pass" else Outcome.FAILED
+
+    def redirects_to(self, host: str, url: str) -> bool:
+        """Return whether this redirects to the page itself, with another scheme or port.
+
+        A site behind a TLS terminator does so if the request lacks the terminator's headers.
+        """
+        location = self.headers.get("location", "")
+        if not 300 <= self.status < 400 or not location:
+            return False
+        try:
+            target = urllib.parse.urlsplit(urllib.parse.urljoin(f"http://{host}{url}", location))
+            name = target.hostname
+        except ValueError:
+            return False
+        path = f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
+        return path == url and name == host.lower().partition(":")[0]
 
     def lifetime(self, stale_max: float) -> float:
         """Return the seconds for which the cache may use this: freshness (RFC 9111, 4.2) and grace.

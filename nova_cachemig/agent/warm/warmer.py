@@ -16,8 +16,10 @@ from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
 from nova_cachemig.agent.warm.job import FetchJob
 from nova_cachemig.agent.warm.rate import RateLimiter, UserLatency
+from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.service import Service
+from nova_cachemig.model.terminator import Terminator
 from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
 LOG = log.getLogger(__name__)
@@ -74,9 +76,12 @@ class CacheWarmer:
         )
         self._states: dict[str, _WarmState] = {}
         self._follow_links: dict[str, bool] = {}
+        self._hosts: dict[str, tuple[str, ...]] = {}
 
     def set_services(self, services: Iterable[Service]) -> None:
         """Set the active services, of which some override ``[warm] discover_links``."""
+        services = tuple(services)
+        self._hosts = {s.name: tuple(host.lower() for host in s.hosts) for s in services}
         self._follow_links = {
             s.name: s.follow_links for s in services if s.follow_links is not None
         }
@@ -89,7 +94,7 @@ class CacheWarmer:
 
     def record_access(self, record: AccessRecord) -> None:
         """Learn from one access: the need of its page, and the guest's response time."""
-        self._hotset.record(record)
+        self._hotset.record(record, self._terminator(record))
         if record.method != "GET" or not 200 <= record.status < 400:
             return
         state = self._state(record.service)
@@ -97,6 +102,12 @@ class CacheWarmer:
             state.user_latency.add(record.seconds)
         else:
             state.warm_job.rate_limiter.record_user(record.seconds)
+
+    def _terminator(self, record: AccessRecord) -> Terminator:
+        if not record.forwarded:
+            return terminator.NONE
+        own = record.host.lower().partition(":")[0]
+        return terminator.parse(record.forwarded, (own, *self._hosts.get(record.service, ())))
 
     def pages(self, service: str, limit: int) -> list[PageKey]:
         """Return the pages that would be fetched now, the most needed first."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.terminator import NONE, Terminator
 from nova_cachemig.popularity.askable import Rules
 from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
@@ -215,3 +216,24 @@ class HotSetTest(unittest.TestCase):
         for pages in ranked:
             self.assertLessEqual(len(pages), 5)
             self.assertEqual(len(pages), len(set(pages)))
+
+
+class TerminatorTest(unittest.TestCase):
+    def test_the_most_common_headers_of_a_page_or_of_its_host(self):
+        hotset = HotSet(HotSetLimits(hosts=1))
+        https, http = Terminator("https"), Terminator("http")
+        for at in range(3):
+            hotset.record(record("/a", at), https)
+            hotset.record(record("/b", at), http)
+            hotset.record(record("/plain", at))
+            hotset.record(record("/c", at, host="second.example"), https)
+        hotset.record(record("/a", 9), http)
+        hotset.record(record("/a2", 9), https)
+        for url, value in (("/a", https), ("/b", http), ("/plain", NONE)):
+            self.assertEqual(value, hotset.terminator(PageKey(SERVICE, "shop.example", url)), url)
+        unknown = PageKey(SERVICE, "shop.example", "/new")
+        self.assertEqual(https, hotset.terminator(unknown))
+        self.assertEqual(NONE, hotset.terminator(PageKey(SERVICE, "second.example", "/new")))
+        self.assertEqual(NONE, hotset.terminator(PageKey("other", "shop.example", "/a")))
+        hotset.forget(SERVICE)
+        self.assertEqual(NONE, hotset.terminator(unknown))

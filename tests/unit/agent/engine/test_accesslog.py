@@ -30,13 +30,14 @@ def line(**fields: object) -> bytes:
         "method": b"GET",
         "host": b"shop.example",
         "url": b"/a?b=c",
+        "forwarded": "-",
         **fields,
     }
     fields_ = [
         (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
         for v in values.values()
     ]
-    return f"v1 {' '.join(fields_)} end".encode()
+    return f"v2 {' '.join(fields_)} end".encode()
 
 
 class Parse(unittest.TestCase):
@@ -52,8 +53,14 @@ class Parse(unittest.TestCase):
         )
         self.assertEqual((200, 1700000000.123456, 1.5), (access.status, access.at, access.seconds))
         self.assertTrue(access.has_cookie)
+        self.assertEqual("", access.forwarded)
         self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
         self.assertAlmostEqual(0.045, record.wait)
+
+    def test_the_headers_of_a_terminator(self) -> None:
+        record = accesslog.parse(line(forwarded=b"https|a.example|443|proto=https"))
+        assert record is not None
+        self.assertEqual("https|a.example|443|proto=https", record.access.forwarded)
 
     def test_the_wait_of_a_response_of_the_edge(self) -> None:
         record = accesslog.parse(line(queued=-1, connected=-1, responded=-1, error="hold", wait=1))
@@ -71,7 +78,7 @@ class Parse(unittest.TestCase):
             whole[:-4],
             whole[3:],
             whole + b" x",
-            b"v1 x end",
+            b"v2 x end",
             line(status="x"),
             line(url="%%%"),
         ):

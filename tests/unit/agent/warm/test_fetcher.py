@@ -1,11 +1,13 @@
 """One fetch and its records, with a cache on a real socket."""
 
 import asyncio
+import dataclasses
 
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher
 from nova_cachemig.agent.warm.response import FetchError, Outcome
 from nova_cachemig.model.access import PageKey
+from nova_cachemig.model.service import Service
 from tests.unit.agent.warm.case import SERVICE, WarmerTest, access, headers_for
 from tests.unit.agent.warm.fakes import Reply
 
@@ -63,6 +65,30 @@ class FetcherTest(WarmerTest):
             await asyncio.gather(fetcher.fetch(page("/a")), return_exceptions=True)
             self.assertFalse(fetcher.needs(page("/a"), self.now()), reply)
             self.assertTrue(fetcher.needs(page("/a"), self.now() + 15.1), reply)
+
+    async def test_a_redirect_to_the_same_page_is_tried_again_later(self):
+        self.hotset.record(access("/a"))
+        self.cache.respond = lambda request: Reply(
+            status=301, served="pass", headers={"Location": "https://shop.example/a"}
+        )
+        await self.fetcher.fetch(page("/a"))
+        self.assertEqual(1, len(self.warmer.pages(SERVICE, 9)))
+        self.assertFalse(self.fetcher.needs(page("/a"), self.now()))
+        self.assertTrue(self.fetcher.needs(page("/a"), self.now() + 15.1))
+
+    async def test_the_headers_of_a_terminator(self):
+        self.warmer.set_services([Service(SERVICE, "i", 80, ("192.0.2.1", 80), ("Www.example",))])
+        text = "https|www.example|443|for=192.0.2.9;proto=https;host=evil.example"
+        self.warmer.record_access(dataclasses.replace(access("/a"), forwarded=text))
+        self.warmer.record_access(access("/b"))
+        for url in ("/a", "/b", "/new"):
+            await self.fetcher.fetch(page(url))
+        a, b, new = (request.headers for request in self.cache.requests)
+        said = {"x-forwarded-proto": "https", "x-forwarded-host": "www.example",
+                "x-forwarded-port": "443", "forwarded": "proto=https"}  # fmt: skip
+        self.assertEqual(a, b | said)
+        self.assertEqual(a, new | said)
+        self.assertFalse(said.keys() & b.keys())
 
     async def test_a_refusal_of_the_engine_blames_no_page(self):
         self.cache.respond = lambda request: Reply(status=409, served="refused")

@@ -34,6 +34,21 @@ class OutcomeTest(unittest.TestCase):
         self.assertFalse(response(409, x_cachemig_served="stored").refused)
 
 
+class RedirectTest(unittest.TestCase):
+    def test_to_the_same_page(self):
+        for location, back in (
+            ("https://shop.example/a?b=1", True), ("https://SHOP.example:8443/a?b=1#c", True),
+            ("/a?b=1", True), ("//shop.example/a?b=1", True), ("https://shop.example/a", False),
+            ("https://www.shop.example/a?b=1", False), ("http://[", False), ("", False),
+        ):  # fmt: skip
+            with self.subTest(location):
+                found = response(301, location=location)
+                self.assertIs(back, found.redirects_to("shop.example:80", "/a?b=1"))
+        self.assertFalse(response(200, location="/a").redirects_to("shop.example", "/a"))
+        home = response(308, location="https://shop.example")
+        self.assertTrue(home.redirects_to("Shop.example", "/"))
+
+
 class LifetimeTest(unittest.TestCase):
     def check(self, seconds, **headers):
         self.assertEqual(seconds, response(**headers).lifetime(300.0))
