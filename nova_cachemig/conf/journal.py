@@ -145,10 +145,10 @@ _REPLAY = [
         "response_time",
         default=300.0,
         min=0.1,
-        help="Seconds from the first to the last byte of a reachable guest's response. After that "
-        "the agent closes the connection. The client gets the status and the headers, or 502 if "
-        "the guest has not completed them. Later writes of the service wait meanwhile. Related: "
-        "response_timeout.",
+        help="Seconds from the first to the last byte of a reachable guest's response for which "
+        "later writes of the service wait. After that only the status and the headers are kept, "
+        "and a client that waits gets the rest as it arrives. If the guest has not completed the "
+        "headers, the client gets 502. Related: response_timeout.",
     ),
     cfg.IntOpt(
         "resend_tries",
@@ -173,9 +173,9 @@ _REPLAY = [
         deprecated_name="max_answer",
         type=Size(),
         default="64m",
-        help="Size of the largest response of a guest that the client gets completely, in bytes, "
-        "or with k, m or g. Of a larger response, only the status and the headers are kept. 0: no "
-        "response has a body.",
+        help="Size of the largest body of a guest's response that is kept, in bytes, or with k, m "
+        "or g. Of a larger response, only the status and the headers are kept. A client that waits "
+        "gets its body as it arrives. 0: no body is kept.",
     ),
     cfg.IntOpt(
         "send_window",

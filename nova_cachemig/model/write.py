@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 Headers = tuple[tuple[str, str], ...]
 """Names in lower case, values as latin-1 text, in the order of arrival."""
@@ -66,6 +66,25 @@ class Body:
 NO_BODY: Final = Body()
 
 
+NOTE: Final = "cachemig-write"
+"""The header field that says what became of a write, or of its response."""
+_LOST: Final = "responded; "  # the note of a response begins so if its body is lost
+
+
+class Tail(Protocol):
+    """A body of which a part, or all, is still to come from the guest."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole body; None if the guest did not say."""
+
+    async def read(self) -> bytes:
+        """Return the next bytes, none at the end. Raises EOFError or OSError if it breaks off."""
+
+    def close(self) -> None:
+        """The reader has left."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestResponse:
     """The guest's response, without hop-by-hop header fields."""
@@ -73,6 +92,19 @@ class GuestResponse:
     status: int
     headers: Headers = ()
     body: Body = NO_BODY
+    # The whole body, for the client that waits. The journal has no body then, and a note instead.
+    tail: Tail | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def body_is_lost(self) -> bool:
+        """Whether the guest's response had a body that is not kept."""
+        return not self.body.length and (self.header(NOTE) or "").startswith(_LOST)
+
+    def without_note(self) -> Headers:
+        """Return the header fields without the note that the body is lost."""
+        return tuple(
+            pair for pair in self.headers if pair[0] != NOTE or not pair[1].startswith(_LOST)
+        )
 
     def header(self, name: str) -> str | None:
         """Return the first value of the header field ``name`` (lower case)."""

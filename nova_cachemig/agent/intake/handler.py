@@ -37,6 +37,7 @@ from nova_cachemig.model.write import (
     KEYED_METHODS,
     AcceptedWrite,
     Body,
+    GuestResponse,
     WriteState,
     is_conditional,
 )
@@ -191,7 +192,8 @@ class RequestHandler:
         if found is None or found.state is WriteState.DISCARDED:
             return None
         if found.response is not None:
-            return guest_response(found.response)
+            first = found.response
+            return _lost_response(first) if first.body_is_lost else guest_response(first)
         location = ("location", status.url_of(intake.secret, position))
         if found.state is WriteState.ACCEPTED:
             detail = "The first request with this Idempotency-Key is in progress."
@@ -362,6 +364,20 @@ def _key_conflict(difference: str) -> Response:
     if difference:
         return problem_response(422, difference)
     return problem_response(409, "The first request with this Idempotency-Key is in progress.")
+
+
+def _lost_response(first: GuestResponse) -> Response:
+    """Respond to a repetition if the body of the first response is not kept.
+
+    With the status of the first one, a client would take the missing body for an empty one.
+    """
+    detail = (
+        f"The server responded to the first request with this Idempotency-Key with {first.status}, "
+        "but the body of its response is not kept. This request was not accepted."
+    )
+    location = first.header("location")
+    extra = () if location is None else (("location", location),)
+    return problem_response(409, detail, *extra)
 
 
 def _renewed_login(first: str, second: str) -> Response:

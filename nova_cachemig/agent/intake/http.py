@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from nova_cachemig.agent.intake import keys
 from nova_cachemig.model.headers import end_to_end
-from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers
+from nova_cachemig.model.write import NO_BODY, Body, GuestResponse, Headers, Tail
 
 SERVICE = "x-cachemig-service"
 CLIENT = "x-cachemig-client"
@@ -85,12 +85,21 @@ def _without_async(value: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Response:
-    """A response to the edge. ``close``: close the connection after it."""
+    """A response to the edge. ``close``: close the connection after it.
+
+    ``tail``: the body, if the guest has not sent all of it.
+    """
 
     status: int
     headers: Headers = ()
     body: Body = NO_BODY
     close: bool = False
+    tail: Tail | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def chunked(self) -> bool:
+        """Whether only the end of the body shows its length."""
+        return self.tail is not None and self.tail.length is None
 
     def head(self, *, keep_alive: bool, bodiless: bool = False) -> bytes:
         """Return the encoded head."""
@@ -100,8 +109,11 @@ class Response:
             reason = "Unknown"
         lines = [f"HTTP/1.1 {self.status} {reason}"]
         lines += [f"{name}: {value}" for name, value in self.headers if name != "content-length"]
-        if not bodiless and self.status not in {204, 304}:
-            lines.append(f"content-length: {self.body.length}")
+        if self.chunked:
+            lines.append("transfer-encoding: chunked")
+        elif not bodiless and self.status not in {204, 304}:
+            length = self.body.length if self.tail is None else self.tail.length
+            lines.append(f"content-length: {length}")
         if not keep_alive:
             lines.append("connection: close")
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -109,6 +121,8 @@ class Response:
 
 def guest_response(response: GuestResponse, *extra: tuple[str, str]) -> Response:
     """Return the guest's own response."""
+    if response.tail is not None:
+        return Response(response.status, response.without_note() + extra, tail=response.tail)
     return Response(response.status, response.headers + extra, response.body)
 
 

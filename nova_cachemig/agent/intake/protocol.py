@@ -23,7 +23,7 @@ from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.upload import Upload
 from nova_cachemig.model.headers import is_token
 from nova_cachemig.model.secret import redact
-from nova_cachemig.model.write import Body
+from nova_cachemig.model.write import Body, Tail
 
 LOG = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class IntakeProtocol(asyncio.Protocol):
         self._writable.set()
         self._lingering = False  # refused: the rest of the input is discarded
         self._holding = False  # the write is accepted, the response not yet there
+        self._tail: Tail | None = None  # is being sent
         self._arrival: Arrival | None = None
         self._starting = True  # the next byte is a method's
         self._start = b""  # the bytes of an incomplete method
@@ -127,6 +128,8 @@ class IntakeProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
         self._writable.set()
+        if self._tail is not None:
+            self._tail.close()
         if self.task is not None:
             if self._holding:
                 self.task.cancel()  # the write stays accepted, without a client
@@ -308,7 +311,9 @@ class IntakeProtocol(asyncio.Protocol):
         data = b"" if bodiless else response.body.data
         self._transport.write(response.head(keep_alive=keep_alive, bodiless=bodiless) + data)
         await self._writable.wait()
-        if not bodiless and response.body.spool is not None:
+        if response.tail is not None:
+            keep_alive = await self._send_tail(response.tail) and keep_alive
+        elif not bodiless and response.body.spool is not None:
             await self._send_file(response.body)
         if not keep_alive and self._transport is not None:
             self._transport.close()
@@ -330,6 +335,28 @@ class IntakeProtocol(asyncio.Protocol):
             self._server.release(chunks)
         if left and self._transport is not None:
             self._transport.abort()
+
+    async def _send_tail(self, tail: Tail) -> bool:
+        """Send a body as it comes from the guest. Returns False if it breaks off.
+
+        Then the end of the connection shows the client that the body is not complete.
+        """
+        chunked, self._tail = tail.length is None, tail
+        try:
+            while data := await tail.read():
+                if self._transport is None:
+                    return False
+                self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+                await self._writable.wait()
+        except (EOFError, OSError, DecryptionError) as exc:
+            LOG.info("A response is not complete: %s", exc)
+            return False
+        finally:
+            self._tail = None
+            tail.close()
+        if chunked and self._transport is not None:
+            self._transport.write(b"0\r\n\r\n")
+        return True
 
     def _refuse(self, refusal: Response) -> None:
         """Respond immediately, and discard the rest of the connection's input."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
@@ -31,16 +32,20 @@ class SpoolFile:
         self._path.open("xb").close()
         self._digest = hashlib.blake2b(digest_size=16)
         self._length = 0
+        self._cipher = cipher
+        self._torn = False  # a part is not on disk
         if cipher.key_id is not None:
             self._encryptor = frames.Encryptor(cipher, self.name)
 
     def write(self, data: bytes) -> None:
         """Append. Raises OSError, e.g. if the disk is full."""
+        self._torn = True
         with self._path.open("ab", buffering=0) as file:
             for part in [data] if self._encryptor is None else self._encryptor.add(data):
                 _write_all(file, part)
         self._digest.update(data)
         self._length += len(data)
+        self._torn = False
 
     def seal(self) -> Body:
         """Sync the file and its directory. The body is durable when this returns."""
@@ -50,6 +55,29 @@ class SpoolFile:
             os.fsync(file.fileno())
         sync_directory(self._path.parent)
         return Body(spool=self.name, length=self._length, digest=self._digest.digest())
+
+    def take(self) -> Iterator[bytes]:
+        """Return what was written, and delete the file. Raises OSError. The iterator blocks."""
+        try:
+            if self._encryptor is not None:
+                if self._torn:
+                    raise OSError(errno.EIO, "an encrypted file is not complete", str(self._path))
+                with self._path.open("ab", buffering=0) as end:
+                    _write_all(end, self._encryptor.end())
+            file = self._path.open("rb")
+        finally:
+            self.delete()
+        return self._read(file)
+
+    def _read(self, file: BinaryIO) -> Iterator[bytes]:
+        with file:
+            if self._encryptor is not None:
+                yield from frames.decrypted(self._cipher, self.name, file, 0)
+                return
+            left = self._length
+            while left and (chunk := file.read(min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
 
     def delete(self) -> None:
         """Delete the file: the write was not accepted."""

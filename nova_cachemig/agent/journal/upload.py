@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterator
 from typing import Final
 
 from nova_cachemig.agent.journal.spool import Spool, SpoolFile
@@ -59,11 +62,14 @@ class Upload:
         self._chunks, self._pending = [], 0
         try:
             await asyncio.to_thread(self._write, b"".join(chunks))
-        finally:
-            self._budget.add(-size)
+        except OSError:
+            self._chunks[:0] = chunks  # they stay in memory
+            self._pending += size
+            raise
+        self._budget.add(-size)
 
     async def seal(self) -> Body:
-        """Return the complete body. A spool file is synced. Raises OSError."""
+        """Return the complete body. A spool file is synced. Raises OSError: call :meth:`cancel`."""
         if self._file is None and self._pending <= self._threshold:
             chunks, self._chunks = self._chunks, []
             self._budget.add(-self._pending)
@@ -75,8 +81,23 @@ class Upload:
         try:
             return await asyncio.to_thread(file.seal)
         except OSError:
-            await asyncio.to_thread(file.delete)
+            self._file = file
             raise
+
+    async def take(self) -> Iterator[bytes]:
+        """Return what was added, for one reader. Nothing of it stays on disk.
+
+        The iterator blocks. Raises OSError; then all of it is lost. Also after a failed
+        :meth:`flush` or :meth:`seal`.
+        """
+        with contextlib.suppress(OSError):
+            await self.flush()
+        file, self._file = self._file, None
+        chunks, self._chunks = self._chunks, []
+        self._budget.add(-self._pending)
+        self._pending = 0
+        written = iter(()) if file is None else await asyncio.to_thread(file.take)
+        return itertools.chain(written, chunks)
 
     async def cancel(self) -> None:
         """Drop the body: the write is not accepted."""

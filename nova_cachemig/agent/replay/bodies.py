@@ -31,18 +31,18 @@ class ResponseBodies:
         """``threshold``: bytes above which a body is in a spool file."""
         self._spool = spool
         self._threshold = threshold
-        self._budget = budget
+        self.budget = budget
 
     @property
     def limit(self) -> int:
         """Bytes of a body that may be in memory now."""
-        return min(self._threshold, _LEAST) if self._budget.exceeded else self._threshold
+        return min(self._threshold, _LEAST) if self.budget.exceeded else self._threshold
 
     def in_memory(self, data: bytes) -> Body:
         """Return a body that counts until nothing refers to it."""
-        lease = _Lease(self._budget, len(data)) if len(data) > _LEAST else None
+        lease = _Lease(self.budget, len(data)) if len(data) > _LEAST else None
         return Body(data=data, length=len(data), lease=lease)
 
     def upload(self) -> Upload:
         """Begin a body that does not fit into the memory."""
-        return Upload(self._spool, _FLUSH, self._budget)
+        return Upload(self._spool, _FLUSH, self.budget)

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, cast
 
 from nova_cachemig.agent import retransmit
-from nova_cachemig.agent.journal.upload import Upload
+from nova_cachemig.agent.journal.upload import MemoryBudget, Upload
 from nova_cachemig.agent.replay.bodies import ResponseBodies
+from nova_cachemig.agent.replay.live import LiveBody, Tail
 from nova_cachemig.agent.replay.response import (
     NotHttp,
     Parsed,
@@ -30,6 +31,8 @@ LOG = logging.getLogger(__name__)
 # tcp_info.
 _TCP_INFO_RETRANSMITS: Final = 2
 _TCP_INFO_UNACKED: Final = 24
+
+_UNLIMITED: Final = 1 << 62  # bytes
 
 OnResponse = Callable[[GuestResponse], None]
 
@@ -78,7 +81,12 @@ class GuestConnection(asyncio.Protocol):
         self.served = False  # the guest has responded on it
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader = ResponseReader(max_response, self._on_begin, self._on_response, bodies)
+        self._reader = ResponseReader(
+            max_response, self._on_begin, self._on_response, bodies, self._on_large
+        )
+        self._memory = MemoryBudget(_UNLIMITED) if bodies is None else bodies.budget
+        self._paused = False  # the guest's bytes are not read
+        self._live: LiveBody | None = None  # the body of the last response, for its client only
         self._flushing: asyncio.Task[None] | None = None  # reading is paused meanwhile
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: collections.deque[OnResponse] = collections.deque()
@@ -103,9 +111,16 @@ class GuestConnection(asyncio.Protocol):
             self._loop.call_soon(self._report_end)
 
     def cut_response(self) -> None:
-        """End a response that takes too long. Its request counts as responded."""
-        self._end_with(self._reader.cut("its body took too long"))
+        """Wait no longer for a response. Its request counts as responded."""
+        why = "its body took too long"
+        if not self._hand_over(why):
+            self._end_with(self._reader.cut(why))
         self._run_callbacks()
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a client still gets the body of the last response as it arrives."""
+        return self._live is not None and not self._live.ended
 
     @property
     def open(self) -> bool:
@@ -202,7 +217,7 @@ class GuestConnection(asyncio.Protocol):
 
         def responding(response: GuestResponse) -> None:
             nonlocal responded
-            responded = True
+            responded = not self.streaming
             self._keep_alive = self._keep_alive and complete
             self._writable.set()
             on_response(response)
@@ -219,14 +234,21 @@ class GuestConnection(asyncio.Protocol):
         self._limit_write_buffer(0)
 
     def close(self, why: str = "closed by the agent") -> None:
-        """Close the connection. Requests in flight fail; the kernel stops sending their bytes."""
+        """Close the connection. Requests in flight fail; the kernel stops sending their bytes.
+
+        A connection that is :attr:`streaming` closes when its client has the body, or leaves.
+        """
+        if not self.streaming:
+            self._abort()
+        self._fail_requests(why)
+
+    def _abort(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             # Without a reset, the kernel would go on retransmitting the requests, even after they
             # were sent again on another connection.
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
-        self._fail_requests(why)
 
     # --- asyncio.Protocol
 
@@ -253,7 +275,7 @@ class GuestConnection(asyncio.Protocol):
             self._end_with(self._reader.cut("its body was too large to keep"))
         transport = self._transport
         if self._reader.flush_due and transport is not None and not transport.is_closing():
-            transport.pause_reading()
+            self._read_on(False)
             self._flushing = self._spawn(self._flush())
         self._run_callbacks()
         if self._reader.in_response:
@@ -270,11 +292,12 @@ class GuestConnection(asyncio.Protocol):
                 await upload.flush()
         except OSError as exc:
             LOG.error("Cannot keep the body of a response: %s", exc)
-            self._end_with(self._reader.cut("its body could not be kept"))
+            why = "its body could not be kept"
+            if upload is self._reader.upload and not self._hand_over(why):
+                self._end_with(self._reader.cut(why))
             self._run_callbacks()
         finally:
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._read_on(True)
 
     async def _seal(self, complete: _Complete, upload: Upload) -> None:
         """Complete a response whose body is in a spool file."""
@@ -283,13 +306,78 @@ class GuestConnection(asyncio.Protocol):
         headers = complete.response.headers
         try:
             await upload.flush()
-            body = await upload.seal()
+            body, tail = await upload.seal(), None
         except OSError as exc:
             LOG.error("Cannot keep the body of a response: %s", exc)
             body, headers = NO_BODY, (*headers, _BODY_LOST)
-        complete.response = GuestResponse(complete.response.status, headers, body)
+            tail = await self._rest_of(upload)
+        complete.response = GuestResponse(complete.response.status, headers, body, tail)
         complete.sealed = True
         self._run_callbacks()
+
+    # --- a response whose client gets it before it is complete
+
+    def _on_large(self) -> bool:
+        return self._hand_over("its body was too large to keep")
+
+    def _hand_over(self, why: str, *, ended: bool = False) -> bool:
+        """Report the present response without its body, which its client gets as it arrives.
+
+        ``why`` it is not kept. ``ended``: nothing more of it arrives. Returns False if the head is
+        not complete, or if the guest would process other requests behind this one.
+        """
+        if not self._reader.in_body or self._reader.live is not None:
+            return False
+        if not self._waiting or (len(self._waiting) > 1 and not ended):
+            return False
+        live = self._live = LiveBody(self._read_on, self._abort, self._memory)
+        tail = Tail(live, self._reader.length)
+        response = dataclasses.replace(self._reader.cut(why), tail=tail)
+        upload, data = self._reader.hand_over(live)
+        live.before = iter((data,) if data else ())
+        self.served = True
+        complete = _Complete(self._waiting.popleft(), response, sealed=upload is None)
+        self._complete.append(complete)
+        if upload is not None:
+            self._read_on(False)
+            self._spawn(self._take_part(complete, upload, live))
+        self._fail_requests("the guest's response was cut", blame=False)
+        return True
+
+    async def _rest_of(self, upload: Upload) -> Tail | None:
+        """Return a body that has arrived and cannot be kept, for its client only."""
+        live = LiveBody(self._read_on, lambda: None, self._memory)
+        live.end(whole=True)
+        length = upload.length
+        try:
+            live.before = await upload.take()
+        except OSError as exc:
+            LOG.error("The body of a response is lost: %s", exc)
+            return None
+        return Tail(live, length)
+
+    async def _take_part(self, complete: _Complete, upload: Upload, live: LiveBody) -> None:
+        """Get the part of the body that is in a spool file, which is deleted."""
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing})
+        try:
+            live.before = await upload.take()
+        except OSError as exc:
+            LOG.error("The body of a response is lost: %s", exc)
+            complete.response = dataclasses.replace(complete.response, tail=None)
+            live.abandon()
+        complete.sealed = True
+        self._run_callbacks()
+
+    def _read_on(self, wanted: bool) -> None:
+        """Read from the guest, or let it wait."""
+        if self._transport is None or self._transport.is_closing() or wanted is not self._paused:
+            return
+        self._paused = not wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     async def _cancel_upload(self, upload: Upload) -> None:
         if self._flushing is not None:
@@ -307,6 +395,8 @@ class GuestConnection(asyncio.Protocol):
 
         The requests behind it are not to blame.
         """
+        if self._live is not None:
+            self._live.end(whole=False)
         has_response = bool(self._waiting)
         if has_response:
             self._complete.append(_Complete(self._waiting.popleft(), response))
@@ -339,7 +429,10 @@ class GuestConnection(asyncio.Protocol):
         self._writable.set()
         if isinstance(exc, ConnectionResetError):  # it closed with bytes of a body unread
             self._reader.end()
-            self._run_callbacks()
+        self._hand_over("its body broke off", ended=True)  # its status is known
+        self._run_callbacks()
+        if self._live is not None:
+            self._live.end(whole=False)
         self._fail_requests(f"connection lost: {exc or 'closed by the guest'}")
 
     def pause_writing(self) -> None:

@@ -144,6 +144,8 @@ class JournalSteps:
             state = self._machine.state
             if position in state.clients or position in state.departing:
                 entry.response = self._opened(entry.response)
+            elif (tail := entry.response.tail) is not None:
+                tail.close()
             self._performer.perform(self._machine.recorded(position, self._performer.now()))
 
         self._journal.record_response(

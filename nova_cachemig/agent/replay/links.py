@@ -107,10 +107,11 @@ class Links:
             self._events.on_end(name, end)
 
     def _forget(self, name: int) -> GuestConnection | None:
-        upload = self._uploads.pop(name, None)
-        if upload is not None:
+        connection, upload = self._open.pop(name, None), self._uploads.pop(name, None)
+        # A guest may need the whole request for the rest of its response.
+        if upload is not None and not (connection is not None and connection.streaming):
             upload.cancel()
-        return self._open.pop(name, None)
+        return connection
 
     # --- requests
 

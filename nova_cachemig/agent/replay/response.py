@@ -12,6 +12,7 @@ import httptools
 
 from nova_cachemig.agent.journal.upload import Upload
 from nova_cachemig.agent.replay.bodies import ResponseBodies
+from nova_cachemig.agent.replay.live import LiveBody
 from nova_cachemig.model.headers import end_to_end
 from nova_cachemig.model.write import Body, GuestResponse
 
@@ -64,16 +65,22 @@ class ResponseReader:
         on_begin: Callable[[], None],
         on_response: Callable[[Parsed], None],
         bodies: ResponseBodies | None = None,
+        on_large: Callable[[], bool] = lambda: False,
     ) -> None:
         """``max_response``: bytes of a response's body that are kept.
 
-        ``bodies`` decides which bodies are kept in memory; without it, all are.
+        ``bodies`` decides which bodies are kept in memory; without it, all are. ``on_large`` is
+        called when a body exceeds the limit. It may call :meth:`hand_over`, and then returns True.
         ``on_begin`` is called at a response's first byte, ``on_response`` at its end.
         """
         self._max_response = max_response
         self._on_response = on_response
         self._on_begin = on_begin
         self._bodies = bodies
+        self._on_large = on_large
+        self.upload: Upload | None = None  # the body, if it is not in memory
+        self.flush_due = False  # flush the upload before the next bytes are fed
+        self.live: LiveBody | None = None  # takes the present response's body
         self._parser = httptools.HttpResponseParser(self)
         if hasattr(self._parser, "set_dangerous_leniencies"):  # since httptools 0.7
             # Folded fields, Content-Length beside chunks, and LF without CR: proxies pass them.
@@ -109,6 +116,25 @@ class ResponseReader:
         except httptools.HttpParserError as exc:
             raise NotHttp(f"its response is not HTTP: {exc}") from exc
 
+    @property
+    def in_body(self) -> bool:
+        """Whether the head of a final response has arrived, but not all of its body."""
+        return self._head_complete and self._parser.get_status_code() >= 200
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the present response's body; None if only its end shows them."""
+        fields = dict(self._headers)
+        value = fields.get("content-length", "")
+        return int(value) if value.isdecimal() and "transfer-encoding" not in fields else None
+
+    def hand_over(self, live: LiveBody) -> tuple[Upload | None, bytes]:
+        """Let ``live`` take the rest of the body. Return what has arrived of it."""
+        upload, data = self.upload, b"".join(self._body)
+        self.upload, self.flush_due, self.live = None, False, live
+        self._body.clear()
+        return upload, data
+
     def end(self) -> None:
         """The connection has ended, and with it a response without a length."""
         framed = any(name in {"content-length", "transfer-encoding"} for name, _ in self._headers)
@@ -127,8 +153,7 @@ class ResponseReader:
         self._overhead = 0  # bytes since the last part of a body, or since the response began
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
-        self.upload: Upload | None = None  # the body, if it is not in memory
-        self.flush_due = False  # flush the upload before the next bytes are fed
+        self.upload, self.flush_due = None, False
         self._length = 0
         self._fields = 0  # of the head, then of the trailers
         self._head_complete = False
@@ -155,8 +180,11 @@ class ResponseReader:
     def on_body(self, data: bytes) -> None:
         self._overhead = 0
         self._length += len(data)
-        if self._length > self._max_response:
+        if self.live is None and self._length > self._max_response and not self._on_large():
             raise TooLarge
+        if self.live is not None:
+            self.live.feed(data)
+            return
         if self.upload is not None:
             self.flush_due |= self.upload.add(data)
             return
@@ -180,6 +208,11 @@ class ResponseReader:
             self._reset()
             return
         self._interim = 0
+        if self.live is not None:
+            live, self.live = self.live, None
+            self._reset()
+            live.end(whole=True)
+            return
         data = b"".join(self._body)
         body = Body.of(data) if self._bodies is None else self._bodies.in_memory(data)
         parsed = Parsed(

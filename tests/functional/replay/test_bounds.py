@@ -85,14 +85,16 @@ class BoundsTest(unittest.IsolatedAsyncioTestCase):
         """The PUT gets ``status``, is not sent again, and the next write follows."""
         writes = await self.begin(pieces, pause, **journal)
         async with client(writes.intake_socket) as http, asyncio.timeout(20):
-            first = asyncio.create_task(http.put("/a"))
+            # A client that waits gets a body without an end, as it would from the guest.
+            request = http.build_request("PUT", "/a")
+            first = asyncio.create_task(http.send(request, stream=True))
             await self.guest.arrived(1)
             self.assertEqual(200, (await http.post("/b", content=b"x")).status_code)
             got = await first
             await writes.drained("shop")
+            await got.aclose()
         self.assertEqual(status, got.status_code)
-        self.assertIn("responded; ", got.headers["cachemig-write"])
-        self.assertEqual(b"", got.content if status == 200 else b"")
+        self.assertEqual(status == 502, "responded; " in got.headers.get("cachemig-write", ""))
         self.assertEqual((1, 0), (self.guest.count("PUT"), (await writes.counts("shop")).in_doubt))
 
     async def test_endless(self) -> None:

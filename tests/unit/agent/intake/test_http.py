@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unittest
+from unittest import mock
 
 from nova_cachemig.agent.intake.http import (
     RequestHead,
@@ -73,6 +74,19 @@ class ResponseTest(unittest.TestCase):
         self.assertNotIn(b"99", head)
         self.assertIn(b"a: 1\r\nb: 2\r\n", head)
         self.assertNotIn(b"content-length", relayed.head(keep_alive=True, bodiless=True))
+
+    def test_a_body_that_is_still_to_come(self) -> None:
+        """It has the guest's framing, and no note that the journal does not keep it."""
+        note = ("cachemig-write", "responded; its body was too large to keep")
+        headers = (("content-length", "7"), ("a", "1"), note)
+        for length, line in ((7, b"content-length: 7"), (None, b"transfer-encoding: chunked")):
+            tail = mock.Mock(length=length)
+            response = guest_response(GuestResponse(200, headers, tail=tail), ("b", "2"))
+            self.assertIs(tail, response.tail)
+            self.assertEqual(
+                [b"HTTP/1.1 200 OK", b"a: 1", b"b: 2", line, b"", b""],
+                response.head(keep_alive=True).split(b"\r\n"),
+            )
 
     def test_problems_and_facts_are_json_that_no_cache_stores(self) -> None:
         problem = problem_response(503, "full", ("retry-after", "1"))

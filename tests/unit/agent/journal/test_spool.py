@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import tempfile
 import unittest
 from pathlib import Path
+from typing import IO
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.journal.cipher import Cipher, DecryptionError
-from nova_cachemig.agent.journal.spool import Spool
+from nova_cachemig.agent.journal.spool import CHUNK, Spool
 from nova_cachemig.model.write import Body
 
 KEYS = {"k": b"\1" * 32}
 CIPHERS = st.sampled_from([Cipher(), Cipher(KEYS, "k")])
+
+
+def torn(file: IO[bytes], data: bytes) -> None:
+    file.write(data[:10])
+    raise OSError(28, "full")
 
 
 class SpoolTest(unittest.TestCase):
@@ -46,6 +54,32 @@ class SpoolTest(unittest.TestCase):
         self.assertEqual(len(whole), body.length)
         self.assertEqual(whole, b"".join(self.spool.read(str(body.spool))))
         self.assertTrue(self.spool.intact(body))
+
+    def test_what_was_written_so_far_can_be_read_once(self) -> None:
+        for cipher in (Cipher(), Cipher(KEYS, "k")):
+            self.spool.cipher = cipher
+            file = self.spool.create()
+            file.write(b"a" * 100_000)
+            taken = file.take()
+            self.assertEqual([], list(self.spool.directory.iterdir()))
+            self.assertEqual(b"a" * 100_000, b"".join(taken))
+
+    def test_what_was_written_before_the_disk_was_full(self) -> None:
+        """The last part of an encrypted file cannot be checked."""
+        for cipher, readable in ((Cipher(), True), (Cipher(KEYS, "k"), False)):
+            self.spool.cipher = cipher
+            file = self.spool.create()
+            file.write(b"a" * 100)
+            with (
+                mock.patch("nova_cachemig.agent.journal.spool._write_all", side_effect=torn),
+                self.assertRaises(OSError),
+            ):
+                file.write(b"b" * (2 * CHUNK))
+            with self.subTest(readable=readable), contextlib.ExitStack() as stack:
+                if not readable:
+                    stack.enter_context(self.assertRaisesRegex(OSError, "not complete"))
+                self.assertEqual(b"a" * 100, b"".join(file.take()))
+            self.assertEqual([], list(self.spool.directory.iterdir()))
 
     @settings(deadline=None, max_examples=50)
     @given(st.binary(min_size=1, max_size=50), CIPHERS, st.data())

@@ -88,10 +88,33 @@ class UploadTest(unittest.TestCase):
         agent.add(900)
         self.assertTrue(other.exceeded)
 
-    def test_a_file_that_cannot_be_synced_is_deleted(self) -> None:
-        with (
-            mock.patch.object(SpoolFile, "seal", side_effect=OSError("full")),
-            self.assertRaisesRegex(OSError, "full"),
-        ):
-            asyncio.run(self.receive([b"x" * 30]))
-        self.assertEqual([], self.files())
+    def test_a_file_that_cannot_be_synced_is_deleted_with_the_body(self) -> None:
+        async def run() -> None:
+            upload = Upload(self.spool, THRESHOLD, self.budget)
+            upload.add(b"x" * 30)
+            with self.assertRaisesRegex(OSError, "full"):
+                await upload.seal()
+            await upload.cancel()
+
+        with mock.patch.object(SpoolFile, "seal", side_effect=OSError("full")):
+            asyncio.run(run())
+        self.assertEqual(([], 0), (self.files(), self.budget.used))
+
+    def test_what_cannot_be_kept_can_be_read_once(self) -> None:
+        """The disk is full at the second flush. Nothing of it stays there."""
+
+        async def run() -> bytes:
+            upload = Upload(self.spool, 10, self.budget)
+            upload.add(b"a" * 30)
+            await upload.flush()
+            upload.add(b"b" * 40)
+            with mock.patch.object(SpoolFile, "write", side_effect=OSError("full")) as full:
+                with self.assertRaises(OSError):
+                    await upload.flush()
+                taken = await upload.take()
+                self.assertEqual(2, full.call_count)
+            self.assertEqual([], self.files())
+            return b"".join(taken)
+
+        self.assertEqual(b"a" * 30 + b"b" * 40, asyncio.run(run()))
+        self.assertEqual(0, self.budget.used)

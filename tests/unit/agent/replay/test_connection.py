@@ -26,6 +26,7 @@ class Wire(asyncio.Transport):
         self.packets: list[bytes] = []
         self.closed = False
         self.buffered = 0
+        self.reading = True
         self.socket = mock.Mock()
 
     def write(self, data: Any) -> None:
@@ -39,6 +40,12 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -116,13 +123,57 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([(1, b"ok")], self.bodies())
         self.assertIsNone(self.outcomes[0][1].header("link"))
 
-    async def test_a_body_over_the_limit_is_dropped_and_marked(self) -> None:
+    async def test_a_body_over_the_limit_is_for_the_client_only(self) -> None:
         made = self.make()
         self.send(made, 1)
-        made.data_received(response(b"x" * (LIMIT + 1)))
+        await self.turn()
+        data = response(b"x" * LIMIT + b"yz")
+        made.data_received(data[:-1])
         found = self.outcomes[0][1]
-        self.assertEqual((200, 0), (found.status, found.body.length))
-        self.assertIn("too large", found.header("cachemig-write") or "")
+        self.assertEqual((200, 0, True), (found.status, found.body.length, found.body_is_lost))
+        made.close()
+        self.assertEqual((True, False), (made.streaming, self.wire.closed))
+        made.data_received(data[-1:])
+        self.assertEqual((False, True), (made.streaming, self.wire.closed))
+        assert found.tail is not None
+        got = [await found.tail.read() for _ in range(3)]
+        self.assertEqual((LIMIT + 2, b"x" * LIMIT + b"yz"), (found.tail.length, b"".join(got)))
+        self.assertEqual(b"", await found.tail.read())
+
+    async def test_a_body_over_the_limit_is_lost_if_requests_follow(self) -> None:
+        """Else the guest could process them at any later time."""
+        made = self.make()
+        self.send(made, 1, 2)
+        await self.turn()
+        made.data_received(response(b"x" * (LIMIT + 1)))
+        await self.turn()
+        ((number, found),) = self.outcomes
+        self.assertEqual((1, True, None), (number, found.body_is_lost, found.tail))
+        self.assertEqual((True, 1), (self.wire.closed, self.ends[0].unanswered))
+
+    async def test_a_body_that_breaks_off(self) -> None:
+        made = self.make()
+        self.send(made, 1, 2)
+        await self.turn()
+        made.data_received(response(b"all")[:-1])
+        made.connection_lost(None)
+        await self.turn()
+        ((number, found),) = self.outcomes
+        self.assertEqual((1, 200, True), (number, found.status, found.body_is_lost))
+        self.assertEqual((1, False), (self.ends[0].unanswered, self.ends[0].blame))
+        assert found.tail is not None
+        self.assertEqual(b"al", await found.tail.read())
+        with self.assertRaises(EOFError):
+            await found.tail.read()
+
+    async def test_an_interim_response_that_breaks_off(self) -> None:
+        made = self.make()
+        self.send(made, 1)
+        await self.turn()
+        made.data_received(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n")
+        made.connection_lost(None)
+        await self.turn()
+        self.assertEqual(([], 1), (self.outcomes, self.ends[0].unanswered))
 
     async def test_a_response_that_ends_with_the_connection(self) -> None:
         made = self.make()

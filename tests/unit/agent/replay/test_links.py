@@ -29,7 +29,7 @@ class Connection:
     """Remembers what it is asked to do."""
 
     open, idle_timeout, in_response, has_lost_segments, served = True, None, False, False, True
-    target = HERE
+    streaming, target = False, HERE
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
