@@ -29,7 +29,7 @@ def is_conditional(headers: Headers) -> bool:
 
     Applied once, it may fail the same condition the next time.
     """
-    return any(name in _CONDITIONS for name, _ in headers)
+    return not _CONDITIONS.isdisjoint([name for name, _ in headers])
 
 
 class WriteState(enum.StrEnum):
@@ -108,7 +108,10 @@ class GuestResponse:
 
     def header(self, name: str) -> str | None:
         """Return the first value of the header field ``name`` (lower case)."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from nova_cachemig.agent.intake.http import (
 )
 from nova_cachemig.agent.intake.identity import Identity
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
+from nova_cachemig.agent.intake.timeouts import AcceptanceTimeouts
 from nova_cachemig.agent.journal import queries
 from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
@@ -61,6 +62,7 @@ class RequestHandler:
         self._conf = conf.journal
         self._intakes = intakes
         self.admission = Admission(journal.space, conf)
+        self._timeouts = AcceptanceTimeouts()
         self.refused = 0
 
     def refuse(self, head: RequestHead) -> Response | None:
@@ -217,15 +219,14 @@ class RequestHandler:
         self._journal.failpoints.hit("received")
         respond_async = head.respond_async
         replay.submit(request, self._entry(replay.service, head, body, respond_async))
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(_ACCEPTANCE_TIMEOUT, request.resolve, False)
+        self._timeouts.start(request, _ACCEPTANCE_TIMEOUT)
         try:
             known = await request.accepted
         except asyncio.CancelledError:
             replay.client_left(request)
             raise
         finally:
-            timer.cancel()
+            self._timeouts.stop(request)
         if not known:  # the database does not respond at all
             replay.client_left(request)
             return _unknown_response(intake, request.position)

@@ -21,6 +21,7 @@ RETRY_AFTER: Final = ("retry-after", "1")
 MAX_METHOD: Final = 32
 MAX_HOST: Final = 512
 _ASYNC: Final = "respond-async"
+_REASONS: Final = {status.value: status.phrase for status in http.HTTPStatus}
 _NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
 
 
@@ -33,13 +34,15 @@ class RequestHead:
     headers: Headers
     connected: Callable[[], bool] = dataclasses.field(default=lambda: True, compare=False)
     """Whether the edge still waits for the response."""
+    _first: dict[str, str] = dataclasses.field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the header fields: a write looks up a dozen of them."""
+        object.__setattr__(self, "_first", dict(reversed(self.headers)))
 
     def get(self, name: str) -> str | None:
         """Return the first value of a header field: the edge puts its own before all others."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self._first.get(name)
 
     @property
     def length(self) -> int | None:
@@ -50,7 +53,7 @@ class RequestHead:
     @property
     def framed(self) -> bool:
         """Whether the request has a body, possibly empty."""
-        return any(name in {"content-length", "transfer-encoding"} for name, _ in self.headers)
+        return "content-length" in self._first or "transfer-encoding" in self._first
 
     @property
     def respond_async(self) -> bool:
@@ -65,13 +68,13 @@ class RequestHead:
 
         The intake has met it then, and the status URL must lead to the guest's final response.
         """
-        kept = tuple(
+        kept = [
             (name, value)
             for name, value in end_to_end(self.headers)
             if name not in _NOT_FOR_GUEST and not name.startswith(OURS)
-        )
+        ]
         if respond_async or not self.respond_async:
-            return kept
+            return tuple(kept)
         left = (
             (name, _without_async(value) if name == "prefer" else value) for name, value in kept
         )
@@ -103,11 +106,7 @@ class Response:
 
     def head(self, *, keep_alive: bool, bodiless: bool = False) -> bytes:
         """Return the encoded head."""
-        try:
-            reason = http.HTTPStatus(self.status).phrase
-        except ValueError:
-            reason = "Unknown"
-        lines = [f"HTTP/1.1 {self.status} {reason}"]
+        lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in self.headers if name != "content-length"]
         if self.chunked:
             lines.append("transfer-encoding: chunked")

@@ -31,6 +31,7 @@ _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers
 _PARSED: Final = frozenset(
     {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT"}
 )
+_PARSED_STARTS: Final = tuple(method + b" " for method in sorted(_PARSED))
 _ALIVE: Final = "/alive"  # the check of an edge that an older agent started
 _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
@@ -61,6 +62,7 @@ class IntakeProtocol(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None  # for the end of the connection
         self._parser = httptools.HttpRequestParser(self)
         self.task: asyncio.Task[None] | None = None  # handles the current request
         self._writable = asyncio.Event()
@@ -114,6 +116,9 @@ class IntakeProtocol(asyncio.Protocol):
         llhttp knows a list of methods and refuses all others, but a guest may have its own. The
         parser gets POST in their place, because the method does not change how a request ends.
         """
+        if not self._start and data.startswith(_PARSED_STARTS):
+            self._starting, self._method = False, None
+            return data
         self._start = (self._start + data).lstrip(b"\r\n")
         word, space, rest = self._start.partition(b" ")
         if not space and len(word) <= MAX_METHOD and b"\n" not in word:
@@ -153,10 +158,14 @@ class IntakeProtocol(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._grow(len(url))
+        self._size += len(url)
+        if self._size > _MAX_HEAD:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value))
+        self._size += len(name) + len(value)
+        if self._size > _MAX_HEAD:
+            self._refuse_head()
         if self._head is None:  # else a trailer, which may be discarded (RFC 9110, section 6.5.1)
             self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
@@ -209,9 +218,8 @@ class IntakeProtocol(asyncio.Protocol):
         upload, self._upload = self._upload, None
         self.task = self._loop.create_task(self._respond(self._head, upload, keep_alive))
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > _MAX_HEAD and not self._lingering:
+    def _refuse_head(self) -> None:
+        if not self._lingering:
             self._refuse(problem_response(431, f"The head exceeds {_MAX_HEAD} bytes.", close=True))
             raise httptools.HttpParserError("head too large")
 
@@ -298,11 +306,12 @@ class IntakeProtocol(asyncio.Protocol):
         After a pause of this process, the loop finds a request and the end of its connection
         together. The edge has long sent the request elsewhere, or told its client that it failed.
         """
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             return False
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return not self._poll.poll(0)
 
     async def _send(self, response: Response, head: RequestHead, keep_alive: bool) -> None:
         if self._transport is None:

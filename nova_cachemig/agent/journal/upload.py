@@ -41,6 +41,7 @@ class Upload:
     def __init__(self, spool: Spool, threshold: int, budget: MemoryBudget) -> None:
         self._spool = spool
         self._threshold = threshold
+        self._least = min(threshold, _LEAST)
         self._budget = budget
         self._chunks: list[bytes] = []
         self._pending = 0  # bytes in memory
@@ -53,8 +54,9 @@ class Upload:
         self._pending += len(data)
         self.length += len(data)
         self._budget.add(len(data))
-        least = min(self._threshold, _LEAST)
-        return self._pending > (least if self._budget.exceeded else self._threshold)
+        if self._pending <= self._least:
+            return False
+        return self._pending > self._threshold or self._budget.exceeded
 
     async def flush(self) -> None:
         """Move the bytes in memory to the spool file. Raises OSError."""
