@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from nova_cachemig.model.policy import NO_POLICY, Policy
+
 
 class WriteMode(enum.StrEnum):
     """The response to a write that the guest cannot accept yet."""
@@ -34,6 +36,7 @@ class Service:
     client_cookie: str | None = None  # identifies the client; None: its address does
     forwarded_for: bool | None = None  # send X-Forwarded-For; None: [engine] forwarded_for
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
+    policy: Policy = NO_POLICY  # what the cache may do with its pages
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

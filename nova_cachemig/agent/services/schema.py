@@ -10,6 +10,7 @@ from typing import Any
 import idna
 import jsonschema
 
+from nova_cachemig.agent.services import policy, presets
 from nova_cachemig.model import naming
 from nova_cachemig.model.headers import TOKEN
 from nova_cachemig.model.service import Service, WriteMode
@@ -45,6 +46,7 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
         },
         "forwarded_for": {"type": "boolean"},
         "follow_links": {"type": "boolean"},
+        "policy": policy.POLICY_SCHEMA,
     },
 }
 
@@ -69,6 +71,7 @@ EXPECTED: Mapping[str, str] = {
     "client_cookie": "the name of a cookie, for instance session",
     "forwarded_for": "true or false",
     "follow_links": "true or false",
+    **policy.EXPECTED,
 }
 """A valid value of each field, for the operator."""
 
@@ -195,6 +198,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         client_cookie=entry.get("client_cookie"),
         forwarded_for=entry.get("forwarded_for"),
         follow_links=entry.get("follow_links"),
+        policy=policy.policy(entry.get("policy", {}), presets.load()),
     )
 
 
@@ -236,6 +240,8 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["forwarded_for"] = service.forwarded_for
     if service.follow_links is not None:
         entry["follow_links"] = service.follow_links
+    if rules := policy.to_entry(service.policy):
+        entry["policy"] = rules
     return entry
 
 
@@ -254,10 +260,11 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         required: Any = error.validator_value
         missing = [name for name in required if name not in instance]
         return f"{where or 'file'}: {', '.join(missing)} missing"
+    if error.validator == "additionalProperties" and field is not None:
+        known: Any = error.schema["properties"]  # type: ignore[index]
+        unknown = sorted(str(name) for name in set(instance) - set(known))
+        named = ", ".join(f"{name:.100}" for name in unknown[:5]) + ", …" * (len(unknown) > 5)
+        return f"{where}: unknown field {named}; the fields: {', '.join(known)}"
     if field is not None and field in EXPECTED:
         return f"{where}: {instance!r:.100} is not valid; expected: {EXPECTED[field]}"
-    if error.validator == "additionalProperties" and field == "services":
-        unknown = sorted(str(name) for name in set(instance) - set(EXPECTED))
-        named = ", ".join(f"{name:.100}" for name in unknown[:5]) + ", …" * (len(unknown) > 5)
-        return f"{where}: unknown field {named}; the fields: {', '.join(EXPECTED)}"
     return f"{where or 'file'}: {error.message[:200]}"
