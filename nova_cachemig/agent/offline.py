@@ -28,7 +28,7 @@ from nova_cachemig.agent.journal.offline import (
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
-from nova_cachemig.agent.services import files, resolve, schema
+from nova_cachemig.agent.services import files, policy, presets, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.reach import Attempt
@@ -45,6 +45,26 @@ class Added:
 
     path: Path
     guest: tuple[Target, Attempt] | None = None
+
+
+def policy_rules(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules of a policy in a services file, in the order in which they apply.
+
+    Each has its fields, its ``origin``, and in ``needs`` the consents that the policy lacks. Raises
+    ComponentError if the policy is not valid here: the agent may have another version.
+    """
+    try:
+        found = policy.policy(entry, presets.load())
+    except ValueError as exc:
+        raise ComponentError(f"the agent's policy is not valid in this version: {exc}") from exc
+    return [
+        {
+            "origin": rule.origin,
+            **policy.rule_entry(rule),
+            "needs": sorted(rule.needs() - set(found.consent)),
+        }
+        for rule in found.rules()
+    ]
 
 
 class OfflineAgent:

@@ -1,12 +1,11 @@
-"""The policy of a service: what the cache may do with its pages, by path.
+"""The policy of a service: rules for the use of its pages by the cache, by path.
 
 A policy is a list of rules in order. A rule applies to the paths that its globs match. For each
-yes-or-no field, the first rule that applies and has the field decides. Lists add up: what any rule
-that applies names is part of the list. A service's own rules come first, then those of its presets,
-then the default.
+yes-or-no field, the first rule that applies and has the field decides. Lists add up over all rules
+that apply. A service's own rules come first, then those of its presets, then the default.
 
-What could show a user an older or another page than the guest would needs the *consent* of the
-service's owner: :class:`Consent`. Without it, these parts of a preset have no effect.
+A rule that could show a user an older or another page than the guest would needs the *consent* of
+the service's owner: :class:`Consent`. Without it, such a part of a preset has no effect.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ OWN: Final = "service"
 
 
 class Consent(enum.StrEnum):
-    """What only the owner of a service can allow."""
+    """The permissions that only the owner of a service can give."""
 
     STALE = "stale"  # use pages in the silence that say no-cache, max-age=0 or must-revalidate
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """What applies to some paths. None and an empty list: this rule says nothing about it.
+    """A rule for some paths. None and an empty list: this rule says nothing about it.
 
     Paths, cookies and parameters are globs: ``*`` stands for any characters. A path with ``?`` is
     compared with path and query, another one with the path.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
 from oslo_log import log
 
@@ -30,11 +30,20 @@ thread that serves all clients. Further keys share :data:`names.BUCKETS` entries
 reads of other keys."""
 
 
+KeyUrl = Callable[[str, str], str]
+"""(service, URL) -> the URL by which the edge knows the page: see :meth:`Policy.key_url`."""
+
+
+def _as_sent(_service: str, url: str) -> str:
+    return url
+
+
 class PendingKeys:
     """The entries of one service in the map of pending keys. No I/O."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, key_url: KeyUrl = _as_sent) -> None:
         self._service = service
+        self._key_url = key_url
         self._entries: dict[str, str] = {}  # pending key -> its entry
         self._users: collections.Counter[str] = collections.Counter()  # keys by entry
 
@@ -45,7 +54,8 @@ class PendingKeys:
         """Set or remove a key; return the entry that may have changed."""
         if on and key not in self._entries:
             exact = len(self._users) < MAX_EXACT
-            entry = (names.pending_key if exact else names.pending_bucket)(self._service, key)
+            name = names.pending_key if exact else names.pending_bucket
+            entry = name(self._service, self._known(key))
             self._entries[key] = entry
             self._users[entry] += 1
             return entry
@@ -55,7 +65,11 @@ class PendingKeys:
             if not self._users[entry]:
                 del self._users[entry]
             return entry
-        return self._entries.get(key) or names.pending_key(self._service, key)
+        return self._entries.get(key) or names.pending_key(self._service, self._known(key))
+
+    def _known(self, key: str) -> str:
+        kind, _, value = key.partition(":")
+        return f"url:{self._key_url(self._service, value)}" if kind == "url" else key
 
     def has(self, entry: str) -> bool:
         """Whether a key uses this entry."""
@@ -74,7 +88,10 @@ class PendingKeys:
 class BarrierMaps:
     """The maps ``epochs`` and ``pending`` of all services in a handover."""
 
-    def __init__(self, states: EdgeMap, pending: EdgeMap, epochs: EdgeMap) -> None:
+    def __init__(
+        self, states: EdgeMap, pending: EdgeMap, epochs: EdgeMap, key_url: KeyUrl = _as_sent
+    ) -> None:
+        self._key_url = key_url
         self._states = states
         self._pending = pending
         self._epochs = epochs
@@ -87,7 +104,7 @@ class BarrierMaps:
         """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
         async with self._lock:
             await self._renew_epochs(service, stale)
-            keys = self._keys.setdefault(service, PendingKeys(service))
+            keys = self._keys.setdefault(service, PendingKeys(service, self._key_url))
             touched = {keys.mark(key, on=on) for key, on in pending.items()}
             edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
             # While this key is set, the edge lets no write overtake the journal.
@@ -110,11 +127,11 @@ class BarrierMaps:
                 await self._renew_epochs(write.service, {write.host: write.urls})
             self._keys = {}
             for service, keys in pending.items():
-                self._keys[service] = PendingKeys(service)
+                self._keys[service] = PendingKeys(service, self._key_url)
                 for key in keys:
                     self._keys[service].mark(key, on=True)
             wanted = {entry for keys in self._keys.values() for entry in keys.entries()}
-            explained = {entry for write in ended for entry in _entries(write)}
+            explained = {entry for write in ended for entry in self._entries(write)}
             if not self._pending.entries.keys() <= wanted | explained:
                 # The earlier agent died between two steps of a write, and its pages are not known.
                 LOG.info("the edge held reads of unknown writes: clearing the cache")
@@ -129,7 +146,7 @@ class BarrierMaps:
 
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         pages = {
-            names.page_key(service, url): names.new_token()
+            names.page_key(service, self._key_url(service, url)): names.new_token()
             for urls in stale.values()
             for url in urls
         }
@@ -157,9 +174,8 @@ class BarrierMaps:
                 await self._pending.clear()
                 await self._epochs.clear()
 
-
-def _entries(write: EndedWrite) -> set[str]:
-    keys = PendingKeys(write.service)
-    for key in held_reads(write.urls[0], write.client):
-        keys.mark(key, on=True)
-    return keys.entries()
+    def _entries(self, write: EndedWrite) -> set[str]:
+        keys = PendingKeys(write.service, self._key_url)
+        for key in held_reads(write.urls[0], write.client):
+            keys.mark(key, on=True)
+        return keys.entries()

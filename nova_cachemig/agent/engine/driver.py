@@ -10,7 +10,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import names, process, render, sockdiag
+from nova_cachemig.agent.engine import names, policies, process, render, sockdiag
 from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
@@ -52,7 +52,7 @@ class HaproxyVarnish:
         self._idle = IdleConnections(self._edge)
         self._cache = Cache(conf, self._paths)
         maps = self._edge.maps
-        self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
+        self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"], self._key_url)
         self._wanted_binds: frozenset[str] = frozenset()
         self._served: dict[str, Route] = {}
         self._reload_needed = False
@@ -146,6 +146,7 @@ class HaproxyVarnish:
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
         await maps["cookies"].replace(wanted.cookies)
+        await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served
         self._wanted_binds = frozenset(wanted.binds)
@@ -304,6 +305,10 @@ class HaproxyVarnish:
     ) -> None:
         """Hold exactly these reads, after a restart: see :class:`ports.Engine`."""
         await self._barrier.replace(pending, ended)
+
+    def _key_url(self, service: str, url: str) -> str:
+        route = self._served.get(service)
+        return url if route is None else route.service.policy.key_url(url)
 
     # -- guests ----------------------------------------------------------------------------
 

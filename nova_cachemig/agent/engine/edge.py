@@ -98,6 +98,8 @@ class Edge:
             self.binds = set(json.loads(self._binds_file.read_text()))
         for one in self.maps.values():
             await one.load()
+            if one.absent:
+                one.save()  # the configuration that is installed next refers to it
 
     def _prepare_restart(self) -> None:
         """HAProxy loses the epochs that it has set itself: no stored page may be found again."""
@@ -150,6 +152,8 @@ class Edge:
         except ComponentError:
             files.write(self._paths.haproxy_cfg, before)
             raise
+        for one in self.maps.values():
+            one.absent = False
         self.binds = set(binds)
         self._binds_file.write_text(json.dumps(sorted(binds)))
         return int(old)

@@ -22,6 +22,7 @@ class EdgeMap:
         self._admin = admin
         self.entries: dict[str, str] = {}
         self._out_of_sync = False
+        self.absent = False  # a running HAProxy of an earlier version does not know the map
 
     def save(self) -> None:
         """Write the entries to the map's file, atomically."""
@@ -30,6 +31,7 @@ class EdgeMap:
     async def load(self) -> None:
         """Replace the entries in memory with those of HAProxy, after a restart of the agent."""
         output = await self._admin.run(command("show", "map", str(self._path)))
+        self.absent = output.startswith("Unknown map")
         rows = (line.split(" ") for line in output.splitlines())
         self.entries = {row[1]: row[2] for row in rows if len(row) == 3}
 
@@ -93,10 +95,15 @@ class EdgeMap:
         await self._admin.apply([command("clear", "map", str(self._path))])
 
     async def replace(self, wanted: Mapping[str, str]) -> None:
-        """Make ``wanted`` the entries: write the file, and edit in HAProxy only the differences."""
+        """Make ``wanted`` the entries: write the file, and edit in HAProxy only the differences.
+
+        A HAProxy without the map reads it after its next reload.
+        """
         path = str(self._path)
         before, self.entries = self.entries, dict(wanted)
         self.save()
+        if self.absent:
+            return
         edits = [command("del", "map", path, key) for key in before if key not in wanted]
         for key, value in wanted.items():
             if key not in before:

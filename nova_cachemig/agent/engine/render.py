@@ -27,7 +27,7 @@ MAX_HEAD = 24000
 MAX_HEADERS = 256
 """Header fields of a request."""
 
-MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs")
+MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs", "policies")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,12 +116,13 @@ def varnish(conf: cfg.ConfigOpts, paths: Paths) -> str:
 
 
 def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
-    """Return the Lua script that holds requests."""
+    """Return the Lua script that holds requests and reads policies."""
     paths_of_maps = {
         "STATE_MAP": paths.map("state"),
         "PENDING_MAP": paths.map("pending"),
         "COOKIES_MAP": paths.map("cookies"),
         "EPOCHS_MAP": paths.map("epochs"),
+        "POLICIES_MAP": paths.map("policies"),
     }
     lines = [f'local {name} = "{path}"' for name, path in paths_of_maps.items()]
     lines += [
@@ -129,7 +130,8 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
     ]
-    return "\n".join([*lines, "", (TEMPLATES / "edge.lua").read_text()])
+    scripts = [(TEMPLATES / name).read_text() for name in ("edge.lua", "policy.lua")]
+    return "\n".join([*lines, "", *scripts])
 
 
 def map_text(entries: Mapping[str, str]) -> str:

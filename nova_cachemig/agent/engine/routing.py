@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.naming import is_cookie_name
+from nova_cachemig.model.policy import Policy
 from nova_cachemig.model.service import Route, Service
 
 
@@ -26,6 +27,7 @@ class Routing:
     routes: dict[str, str] = dataclasses.field(default_factory=dict)
     targets: dict[str, str] = dataclasses.field(default_factory=dict)
     cookies: dict[str, str] = dataclasses.field(default_factory=dict)
+    policies: dict[str, Policy] = dataclasses.field(default_factory=dict)
     served: dict[str, Route] = dataclasses.field(default_factory=dict)
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -99,6 +101,7 @@ def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
         found.targets[encoded] = target
     if cookie is not None:
         found.cookies[encoded] = cookie
+    found.policies[encoded] = service.policy
     found.served[service.name] = route
 
 

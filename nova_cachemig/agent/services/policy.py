@@ -11,8 +11,8 @@ from nova_cachemig.model.policy import OWN, Consent, Policy, Rule
 MAX_RULES: Final = 64
 MAX_GLOBS: Final = 64  # of one list
 MAX_GLOB: Final = 256  # characters
-MAX_SIZE: Final = 64 << 10
-"""Characters of all globs of a policy together: the edge keeps them in memory, in each thread."""
+MAX_SIZE: Final = 16 << 10
+"""Characters of all globs of a policy together: the edge compares each request with them."""
 
 _FLAGS: Final = ("never", "static", "stale")
 _LISTS: Final = ("script_cookies", "ignore_query")
@@ -92,7 +92,7 @@ def rule(entry: Mapping[str, Any], origin: str = OWN) -> Rule:
 def policy(entry: Mapping[str, Any], presets: Presets) -> Policy:
     """Return the policy of an entry that is valid by :data:`POLICY_SCHEMA`.
 
-    Raises ValueError, which names the field and what would be right.
+    Raises ValueError, which names the field and a valid value.
     """
     names = tuple(entry.get("presets", ()))
     known = sorted(presets.keys() - {DEFAULT})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from cliff.columns import FormattableColumn
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
@@ -121,6 +122,15 @@ class Add(PlainErrors):
             "[warm] discover_links).",
         )
         add(
+            "--preset",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="Policy for a common application, for instance wordpress; a wrong name prints "
+            "all. Repeat the option for several. 'service policy' shows the rules (default: only "
+            "the rules that suit every site).",
+        )
+        add(
             "--no-check",
             action="store_true",
             help="Do not ask Nova whether the instance exists and has an address, and do not try "
@@ -148,6 +158,7 @@ class Add(PlainErrors):
         if args.forwarded_for is not None:
             entry["forwarded_for"] = args.forwarded_for
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
+        entry |= {"policy": {"presets": args.preset}} if args.preset else {}
         _check_own_node(self)
         added = files_of(self).add_service(entry, check=not args.no_check)
         self.app.stdout.write(f"{added.path}\n")
@@ -197,7 +208,25 @@ class Show(PlainErrors, ShowOne):
             known = ", ".join(sorted(services)) or "none"
             raise ComponentError(f"no service is named {parsed_args.name}; the services: {known}")
         entry = services[parsed_args.name]
+        if "policy" in entry:
+            entry["policy"] = PolicyColumn(entry["policy"])
         return tuple(entry), tuple(entry.values())
+
+
+class PolicyColumn(FormattableColumn[dict[str, Any]]):
+    """A policy: a mapping for programs, one line for people."""
+
+    def human_readable(self) -> str:
+        """Presets, consents, and the number of own rules."""
+        policy = self._value
+        parts = [
+            f"{name}: {', '.join(policy[name])}"
+            for name in ("presets", "consent")
+            if name in policy
+        ]
+        parts += ["without the default rules"] if policy.get("defaults") is False else []
+        parts += [f"{len(policy['rules'])} own rules"] if "rules" in policy else []
+        return "; ".join(parts)
 
 
 class Remove(PlainErrors):

@@ -1,4 +1,4 @@
-"""Which rules apply to a URL, and what they say together."""
+"""The rules that apply to a URL, and their sum."""
 
 import fnmatch
 import re

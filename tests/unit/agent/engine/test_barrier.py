@@ -128,3 +128,17 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         self.assertIn(last, self.pending())
         await self.barrier.update("s", {}, {keys[-1]: False})
         self.assertNotIn(last, self.pending())
+
+    async def test_all_urls_of_a_page_are_one(self) -> None:
+        self.barrier = BarrierMaps(*self.maps.values(), lambda _service, url: url.partition("?")[0])
+        await self.maps["state"].set("s", "shielded:1")
+        await self.barrier.update("s", {"h": ["/a?ref=1"]}, {"url:/a?ref=1": True})
+        await self.barrier.update("s", {}, {"url:/a?ref=2": True, "client:?x": True})
+        self.assertEqual({names.page_key("s", "/a")}, {k for k, _ in self.admins["epochs"].rows})
+        page = names.pending_key("s", "url:/a")
+        await self.barrier.update("s", {}, {"url:/a?ref=1": False})
+        self.assertIn(page, self.pending())
+        await self.barrier.update("s", {}, {"url:/a?ref=2": False})
+        self.assertEqual(
+            {names.pending_key("s", "client:?x"), names.journal_key("s")}, self.pending()
+        )

@@ -48,6 +48,27 @@ class FakeAdmin(Admin):
         return ""
 
 
+class FormerAdmin(FakeAdmin):
+    """A HAProxy whose configuration does not have the map."""
+
+    def _one(self, words: list[str]) -> str:
+        return "Unknown map identifier. Please use #<id> or <file>."
+
+
+class FormerHaproxy(unittest.IsolatedAsyncioTestCase):
+    async def test_it_reads_the_map_after_its_reload(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.map"
+            one = EdgeMap(path, FormerAdmin())
+            await one.load()
+            self.assertTrue(one.absent)
+            await one.replace({"a": "1"})
+            self.assertEqual("a 1\n", path.read_text())
+            one.absent = False
+            with self.assertRaisesRegex(AdminError, "Unknown map"):
+                await one.replace({"b": "1"})
+
+
 class Edits(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()

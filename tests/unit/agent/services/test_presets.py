@@ -1,4 +1,4 @@
-"""What the presets say about URLs of the applications."""
+"""The presets' rules for URLs of the applications."""
 
 import unittest
 

@@ -7,7 +7,7 @@ from nova_cachemig.cmd.manage import app
 from tests.unit.cmd.manage.case import ManageCase
 
 COMMANDS = (
-    *("service add", "service list", "service show", "service remove"),
+    *("service add", "service list", "service show", "service remove", "service policy"),
     *("handover list", "handover show"),
     *("journal list", "journal show", "journal resend", "journal discard", "journal export"),
     *("forecast show", "forecast explain", "rank"),

@@ -1,0 +1,58 @@
+"""The services' policies in the form in which the edge reads them from its map (``policy.lua``).
+
+The entry of a service is ``NAME:CHUNKS``, and ``NAME:1`` and so on are the parts of the policy that
+has this name. Services with equal policies share one, and a changed policy has another name. So the
+edge reads each policy once and never half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from nova_cachemig.model.policy import Policy, Rule
+
+CHUNK: Final = 4096
+"""Characters of a part: far less than HAProxy takes in one command."""
+
+_FLAGS: Final = {None: "", True: "1", False: "0"}
+
+
+def entries(policies: Mapping[str, Policy]) -> dict[str, str]:
+    """Return the map's entries; the keys are encoded names of services.
+
+    A service without rules has none. The parts come before the services that use them.
+    """
+    texts: dict[tuple[Rule, ...], list[str]] = {}
+    heads = {}
+    parts: dict[str, str] = {}
+    for service, policy in policies.items():
+        rules = policy.effective()
+        if not rules:
+            continue
+        if rules not in texts:
+            texts[rules] = _chunks(rules)
+        chunks = texts[rules]
+        name = hashlib.sha256("".join(chunks).encode()).hexdigest()[:32]
+        parts |= {f"{name}:{number}": chunk for number, chunk in enumerate(chunks, start=1)}
+        heads[service] = f"{name}:{len(chunks)}"
+    return parts | heads
+
+
+def _chunks(rules: tuple[Rule, ...]) -> list[str]:
+    text = quote("\n".join(_line(rule) for rule in rules), safe="/*=&:")
+    return [text[at : at + CHUNK] for at in range(0, len(text), CHUNK)]
+
+
+def _line(rule: Rule) -> str:
+    flags = (rule.never, rule.static, rule.stale)
+    return "\t".join(
+        [
+            " ".join(rule.paths),
+            *(_FLAGS[flag] for flag in flags),
+            " ".join(rule.script_cookies),
+            " ".join(rule.ignore_query),
+        ]
+    )

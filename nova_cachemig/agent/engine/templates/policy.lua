@@ -1,0 +1,249 @@
+
+-- Finds what the policy of a service says about a request: nova_cachemig/model/policy.py.
+-- The agent renders the first line, which defines the path of the map.
+
+local policies = Map.new(POLICIES_MAP, Map._str)
+local by_service = {}  -- service -> the entry of the map, and its policy
+local by_name = setmetatable({}, {__mode = "v"})  -- many services have the same policy
+
+-- Request headers that can tell who the client is. A page for one of them is not used for another.
+local IDENTIFYING = {"token", "auth", "key", "user", "session", "csrf", "xsrf", "cert", "tenant", "signature"}
+
+local function unquote(text)
+    return (text:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
+end
+
+-- A glob: its first and last part, and those between.
+local function compile_glob(text)
+    local parts = {}
+    for part in (text .. "*"):gmatch("([^*]*)%*") do
+        parts[#parts + 1] = part
+    end
+    local glob = {query = text:find("?", 1, true) ~= nil, first = table.remove(parts, 1)}
+    glob.last = table.remove(parts)
+    glob.middle = parts
+    return glob
+end
+
+local function matches(glob, text)
+    local first, last = glob.first, glob.last
+    if last == nil then
+        return text == first
+    end
+    local at, stop = #first + 1, #text - #last
+    if stop < #first or text:sub(1, #first) ~= first then
+        return false
+    end
+    if text:sub(stop + 1) ~= last then
+        return false
+    end
+    for _, part in ipairs(glob.middle) do
+        local from, to = text:find(part, at, true)
+        if from == nil or to > stop then
+            return false
+        end
+        at = to + 1
+    end
+    return true
+end
+
+local function any(globs, text)
+    for _, glob in ipairs(globs) do
+        if matches(glob, text) then
+            return true
+        end
+    end
+    return false
+end
+
+local function globs_of(field)
+    local globs = {}
+    for text in field:gmatch("%S+") do
+        globs[#globs + 1] = compile_glob(text)
+    end
+    return globs
+end
+
+local FLAGS = {["1"] = true, ["0"] = false}
+
+local function compile(text)
+    local policy = {}
+    for line in text:gmatch("[^\n]+") do
+        local fields = {}
+        for field in (line .. "\t"):gmatch("([^\t]*)\t") do
+            fields[#fields + 1] = field
+        end
+        policy[#policy + 1] = {
+            paths = globs_of(fields[1]),
+            never = FLAGS[fields[2]], static = FLAGS[fields[3]], stale = FLAGS[fields[4]],
+            scripts = globs_of(fields[5]), ignored = globs_of(fields[6]),
+        }
+    end
+    return policy
+end
+
+local function read(entry)
+    local name, chunks = entry:match("^(%x+):(%d+)$")
+    local policy = by_name[name]
+    if policy == nil then
+        local text = {}
+        for number = 1, tonumber(chunks) do
+            text[number] = policies:lookup(name .. ":" .. number)
+            if text[number] == nil then  -- the agent is replacing it
+                return nil
+            end
+        end
+        policy = compile(unquote(table.concat(text)))
+        by_name[name] = policy
+    end
+    return policy
+end
+
+-- Until a policy can be read, nothing is stored.
+local UNKNOWN = compile("\t1\t\t\t\t")
+
+local function policy_of(service)
+    local entry = policies:lookup(service)
+    if entry == nil then
+        return nil
+    end
+    local known = by_service[service]
+    if known == nil or known.entry ~= entry then
+        local policy = read(entry)
+        if policy == nil then
+            return UNKNOWN
+        end
+        known = {entry = entry, policy = policy}
+        by_service[service] = known
+    end
+    return known.policy
+end
+
+local function applies(rule, url, path)
+    if #rule.paths == 0 then
+        return true
+    end
+    for _, glob in ipairs(rule.paths) do
+        if matches(glob, glob.query and url or path) then
+            return true
+        end
+    end
+    return false
+end
+
+-- The sum of the rules that apply to a URL.
+local function decide(policy, url)
+    local path = url:match("^[^?]*")
+    local found = {scripts = {}, ignored = {}}
+    for _, rule in ipairs(policy) do
+        if applies(rule, url, path) then
+            for _, name in ipairs({"never", "static", "stale"}) do
+                if found[name] == nil then
+                    found[name] = rule[name]
+                end
+            end
+            for _, name in ipairs({"scripts", "ignored"}) do
+                if #rule[name] > 0 then
+                    table.insert(found[name], rule[name])
+                end
+            end
+        end
+    end
+    return found
+end
+
+local function in_lists(lists, text)
+    for _, globs in ipairs(lists) do
+        if any(globs, text) then
+            return true
+        end
+    end
+    return false
+end
+
+local function without_ignored(url, ignored)
+    local path, query = url:match("^([^?]*)%?(.*)$")
+    if path == nil or #ignored == 0 then
+        return url
+    end
+    local kept, removed = {}, false
+    for part in (query .. "&"):gmatch("([^&]*)&") do
+        if in_lists(ignored, part:match("^[^=]*")) then
+            removed = true
+        else
+            kept[#kept + 1] = part
+        end
+    end
+    if not removed then
+        return url
+    end
+    return #kept == 0 and path or path .. "?" .. table.concat(kept, "&")
+end
+
+-- The cookies on which the page may depend, and the others.
+local function split_cookies(lines, found)
+    local kept, others = {}, {}
+    for index = 0, #lines do
+        for cookie in (lines[index] or ""):gmatch("[^;]+") do
+            cookie = cookie:match("^%s*(.-)%s*$")
+            if found.static or in_lists(found.scripts, cookie:match("^[^=]*")) then
+                others[#others + 1] = cookie
+            elseif cookie ~= "" then
+                kept[#kept + 1] = cookie
+            end
+        end
+    end
+    return table.concat(kept, "; "), table.concat(others, "; ")
+end
+
+local function is_identified(headers)
+    for name in pairs(headers) do
+        for _, word in ipairs(IDENTIFYING) do
+            if name:find(word, 1, true) then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+local function apply(txn)
+    local policy = policy_of(txn:get_var("txn.svc"))
+    if policy == nil then
+        return
+    end
+    local url = txn:get_var("txn.url")
+    local found = decide(policy, url)
+    local never = found.never
+    if not never and url:find("%", 1, true) then
+        never = decide(policy, unquote(url)).never
+    end
+    if never then
+        txn:set_var("txn.never", true)
+    end
+    txn:set_var("txn.url", without_ignored(url, found.ignored))
+    local headers = (txn.f:req_hdr_cnt("cookie") > 0 or found.stale) and txn.http:req_get_headers() or {}
+    if headers.cookie then
+        local kept, others = split_cookies(headers.cookie, found)
+        if others ~= "" then
+            txn:set_var("txn.split", true)
+            txn:set_var("txn.scripts", others)
+            if kept ~= "" then
+                txn:set_var("txn.kept", kept)
+            end
+        end
+    end
+    if found.static then
+        txn:set_var("txn.rule", "static")
+    elseif found.stale and not is_identified(headers) then
+        txn:set_var("txn.rule", "stale")
+    end
+end
+
+core.register_action("cachemig_policy", {"http-req"}, function(txn)
+    local ok, problem = pcall(apply, txn)
+    if not ok then
+        core.Alert("cachemig_policy: " .. tostring(problem))
+        txn:set_var("txn.never", true)
+    end
+end, 0)

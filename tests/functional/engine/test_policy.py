@@ -1,0 +1,259 @@
+"""The effect of a service's policy at the edge and in the cache, with real engines."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nova_cachemig.agent.engine.warming import warm_headers
+from nova_cachemig.agent.services import presets
+from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.policy import Consent, Policy, Rule
+from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.engine.servers import Response, fetch
+
+FRESH = {"Cache-Control": "public, max-age=600"}
+DEFAULT = presets.load()["default"]
+
+
+class PolicyCase(EngineCase):
+    """``self.policy`` is the policy of the service."""
+
+    policy = Policy(inherited=DEFAULT)
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.set_policy(self.policy)
+
+    async def set_policy(self, policy: Policy) -> None:
+        self.service = self.a_service(policy=policy)
+        await self.engine.apply([self.route(self.service)])
+
+    async def asks(self, url: str, cookie: str = "") -> Response:
+        return await self.get(url, headers={"Cookie": cookie})
+
+    async def assert_held(self, url: str, cookie: str = "") -> None:
+        """Check that the silence has no page for this request, which the guest gets later."""
+        waiting = asyncio.create_task(self.asks(url, cookie))
+        await self.holding(1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await self.holding(0)
+
+
+class Cookies(PolicyCase):
+    async def test_cookies_that_only_scripts_read_are_not_in_the_key(self) -> None:
+        self.guest.rules["/a"] = FRESH | {"Vary": "Cookie"}
+        await self.flip(EdgeState.ARMED)
+        first = await self.asks("/a", "_ga=GA1.2.3; sid=7; _gid=x")
+        self.assertEqual("sid=7; _ga=GA1.2.3; _gid=x", self.guest.seen[-1].headers["cookie"])
+        await self.flip(EdgeState.SHIELDED)
+        for cookie in ("sid=7", "sid=7; _pk_id.1.2=z", "_ga_ABC=1;sid=7"):
+            self.assertEqual(first.body, (await self.asks("/a", cookie)).body, cookie)
+        for cookie in ("", "_ga=1", "sid=8", "sid=7; gax=1"):
+            await self.assert_held("/a", cookie)
+
+    async def test_a_request_with_only_such_cookies_is_as_one_without(self) -> None:
+        self.guest.rules["/a"] = FRESH | {"Vary": "Cookie"}
+        await self.flip(EdgeState.ARMED)
+        first = await self.asks("/a", "_ga=GA1.2.3")
+        self.assertEqual("_ga=GA1.2.3", self.guest.seen[-1].headers["cookie"])
+        await self.flip(EdgeState.SHIELDED)
+        self.assertEqual(first.body, (await self.asks("/a")).body)
+        self.assertEqual(first.body, (await self.asks("/a", "__utmz=1; _fbp=2")).body)
+
+    async def test_a_held_request_arrives_with_all_its_cookies(self) -> None:
+        await self.flip(EdgeState.SHIELDED)
+        waiting = [
+            asyncio.create_task(self.asks(f"/held{n}", cookie))
+            for n, cookie in enumerate(("_ga=1; sid=7", "_ga=1", "sid=7"))
+        ]
+        await self.holding(3)
+        await self.flip(EdgeState.REPLAY)
+        await asyncio.gather(*waiting)
+        got = {request.url: request.headers["cookie"] for request in self.guest.seen}
+        self.assertEqual(
+            {"/held0": "sid=7; _ga=1", "/held1": "_ga=1", "/held2": "sid=7"},
+            {url: cookie for url, cookie in got.items() if url.startswith("/held")},
+        )
+
+    async def test_clients_cannot_set_the_headers_of_the_policy(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "no-cache"}
+        await self.flip(EdgeState.ARMED)
+        forged = {"X-Cachemig-Scripts": "sid=9", "X-Cachemig-Rule": "stale"}
+        await self.get("/a", headers=forged)
+        self.assertNotIn("cookie", self.guest.seen[-1].headers)
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/a")
+
+
+class Queries(PolicyCase):
+    async def test_ignored_parameters_are_not_in_the_key(self) -> None:
+        self.guest.rules["/a"] = FRESH
+        await self.flip(EdgeState.ARMED)
+        first = await self.asks("/a?utm_source=mail&p=1&gclid=2")
+        self.assertEqual("/a?utm_source=mail&p=1&gclid=2", self.guest.seen[-1].url)
+        await self.flip(EdgeState.SHIELDED)
+        for url in ("/a?p=1", "/a?p=1&utm_medium=x", "/a?fbclid=3&p=1"):
+            self.assertEqual(first.body, (await self.asks(url)).body, url)
+        for url in ("/a", "/a?p=2", "/a?p=1&utm=1"):
+            await self.assert_held(url)
+
+    async def test_a_write_makes_all_of_them_stale(self) -> None:
+        self.guest.rules["/a"] = FRESH
+        for written in ("/a", "/a?utm_source=form"):
+            for url in ("/a", "/a?utm_source=mail"):
+                with self.subTest(written=written, url=url):
+                    await self.flip(EdgeState.ARMED)
+                    old = await self.asks(url)
+                    self.assertEqual(200, (await self.get(written, method="POST")).status)
+                    self.assertNotEqual(old.body, (await self.asks(url)).body)
+                    await self.flip(EdgeState.PASS)
+
+    async def test_a_journalled_write_makes_all_of_them_stale(self) -> None:
+        self.guest.rules["/a"] = FRESH
+        await self.flip(EdgeState.ARMED)
+        await self.asks("/a?utm_source=mail")
+        await self.flip(EdgeState.SHIELDED)
+        await self.invalidate("shop.example", ["/a?utm_source=form"])
+        await self.assert_held("/a")
+
+    async def test_reads_wait_for_a_journalled_write_to_any_of_them(self) -> None:
+        await self.flip(EdgeState.REPLAY)
+        keys = ("url:/a", "url:/a?gclid=1")
+        for key in keys:
+            await self.set_pending(key, True)
+        await self.assert_held("/a?utm_source=mail")
+        await self.set_pending(keys[0], False)
+        await self.assert_held("/a?utm_source=mail")  # the other write still waits
+        await self.set_pending(keys[1], False)
+        self.assertEqual(200, (await self.asks("/a?utm_source=mail")).status)
+
+
+class Never(PolicyCase):
+    policy = Policy(own=(Rule(paths=("/admin/*", "*?*do=edit*"), never=True),), inherited=DEFAULT)
+
+    async def test_it_is_not_stored(self) -> None:
+        urls = ("/admin/x", "/%61dmin/x", "/page?do=edit&x=1")
+        for url in urls:
+            self.guest.rules[url.partition("?")[0]] = FRESH
+        await self.flip(EdgeState.ARMED)
+        for url in urls:
+            first, second = await self.asks(url), await self.asks(url)
+            self.assertNotEqual(first.body, second.body)
+            self.assertNotIn("cache-status", second.headers)
+        stored = await self.asks("/page")
+        await self.flip(EdgeState.SHIELDED)
+        for url in urls:
+            await self.assert_held(url)
+        self.assertEqual(stored.body, (await self.asks("/page")).body)
+
+    async def test_the_warmer_does_not_get_it(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        headers = dict(warm_headers(SERVICE, "shop.example"))
+        refused = await fetch(self.engine.cache_socket, "/admin/x", headers=headers)
+        self.assertEqual((204, "pass"), (refused.status, refused.headers["x-cachemig-served"]))
+        self.assertEqual([], self.guest.seen)
+
+    async def test_a_changed_policy_applies_at_once(self) -> None:
+        self.guest.rules["/admin/x"] = self.guest.rules["/new"] = FRESH
+        await self.set_policy(Policy(own=(Rule(paths=("/new",), never=True),)))
+        await self.flip(EdgeState.ARMED)
+        stored = await self.asks("/admin/x")
+        await self.asks("/new")
+        await self.flip(EdgeState.SHIELDED)
+        self.assertEqual(stored.body, (await self.asks("/admin/x")).body)
+        await self.assert_held("/new")
+
+    async def test_a_policy_of_the_largest_size(self) -> None:
+        globs = tuple(f"/{number}/" + "x%41*" * 50 for number in range(64))
+        rules = tuple(Rule(paths=globs, never=True) for _ in range(3))
+        await self.set_policy(Policy(own=(*rules, Rule(paths=("/end",), never=True))))
+        self.guest.rules["/end"] = self.guest.rules["/"] = FRESH
+        await self.flip(EdgeState.ARMED)
+        await self.asks("/end")
+        stored = await self.asks("/")
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/end")
+        self.assertEqual(stored.body, (await self.asks("/")).body)
+
+
+class Static(PolicyCase):
+    policy = Policy(own=(Rule(paths=("/static/*",), static=True),), inherited=DEFAULT)
+
+    async def test_it_is_the_same_whatever_the_cookies(self) -> None:
+        self.guest.rules["/static/a.css"] = FRESH | {"Vary": "Cookie"}
+        await self.flip(EdgeState.ARMED)
+        first = await self.asks("/static/a.css?v=1", "sid=7; _ga=1")
+        self.assertEqual("sid=7; _ga=1", self.guest.seen[-1].headers["cookie"])
+        await self.flip(EdgeState.SHIELDED)
+        for cookie in ("", "sid=8", "x=1; y=2"):
+            self.assertEqual(first.body, (await self.asks("/static/a.css?v=1", cookie)).body)
+        await self.assert_held("/static/a.css?v=2")
+
+    async def test_only_a_file_that_exists_is_shared(self) -> None:
+        for status in (404, 301):
+            self.guest.statuses["/static/a.css"] = status
+            self.guest.rules["/static/a.css"] = FRESH
+            await self.flip(EdgeState.ARMED)
+            await self.asks("/static/a.css", "sid=7")
+            await self.flip(EdgeState.SHIELDED)
+            await self.assert_held("/static/a.css", "sid=8")
+            await self.flip(EdgeState.PASS)
+
+    async def test_what_is_private_stays_private(self) -> None:
+        for control in ({"Cache-Control": "private, max-age=60"}, FRESH | {"Set-Cookie": "a=b"}):
+            self.guest.rules["/static/a.css"] = control
+            await self.flip(EdgeState.ARMED)
+            await self.asks("/static/a.css", "sid=7")
+            await self.flip(EdgeState.SHIELDED)
+            await self.assert_held("/static/a.css", "sid=7")
+            await self.flip(EdgeState.PASS)
+
+
+class Stale(PolicyCase):
+    policy = Policy(
+        consent=(Consent.STALE,),
+        own=(Rule(paths=("/api/*",), stale=True),),
+        inherited=DEFAULT,
+    )
+
+    RULES = (
+        {"Cache-Control": "no-cache"},
+        {"Cache-Control": "max-age=0, must-revalidate"},
+        {"Cache-Control": "s-maxage=0"},
+        {"Pragma": "no-cache"},
+    )
+
+    async def test_it_is_used_in_the_silence_only(self) -> None:
+        for rule in self.RULES:
+            with self.subTest(rule):
+                self.guest.rules["/api/a"] = self.guest.rules["/b"] = rule
+                await self.flip(EdgeState.ARMED)
+                first, second = await self.asks("/api/a"), await self.asks("/api/a")
+                self.assertNotEqual(first.body, second.body)
+                await self.asks("/b")
+                await self.flip(EdgeState.SHIELDED)
+                answers = [await self.asks("/api/a") for _ in range(2)]
+                self.assertEqual({second.body}, {answer.body for answer in answers})
+                self.assertNotIn("x-cachemig-only", answers[0].headers)
+                await self.assert_held("/b")
+                await self.flip(EdgeState.REPLAY)
+                self.assertNotEqual(second.body, (await self.asks("/api/a")).body)
+                await self.flip(EdgeState.PASS)
+
+    async def test_no_store_and_private_stay(self) -> None:
+        for control in ("no-store", "private, no-cache", "no-cache, no-store"):
+            self.guest.rules["/api/a"] = {"Cache-Control": control}
+            await self.flip(EdgeState.ARMED)
+            await self.asks("/api/a")
+            await self.flip(EdgeState.SHIELDED)
+            await self.assert_held("/api/a")
+            await self.flip(EdgeState.PASS)
+
+    async def test_a_request_that_may_name_its_user_gets_no_stale_page(self) -> None:
+        self.guest.rules["/api/a"] = {"Cache-Control": "no-cache"}
+        await self.flip(EdgeState.ARMED)
+        for name in ("X-Auth-Token", "X-Api-Key", "X-Forwarded-User", "X-Tenant-Id"):
+            await self.get("/api/a", headers={name: "alice"})
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/api/a")
