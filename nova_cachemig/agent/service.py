@@ -16,7 +16,7 @@ from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.agent.freshness import Freshness
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.journal.review import Review
-from nova_cachemig.agent.manager.components import Components, Timeouts
+from nova_cachemig.agent.manager.components import Components, Guests, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.monitor import ReachMonitor
 from nova_cachemig.agent.noop import NoWarmer
@@ -62,6 +62,13 @@ class Agent:
             deadline=conf.agent.handover_deadline,
         )
         prober = TcpProber(conf)
+        registry = self._registry = ServiceRegistry(
+            Path(conf.agent.services_dir),
+            self._nova,
+            self._apply,
+            AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
+            conf.agent.address_interval,
+        )
         components = Components(
             self._engine,
             self._writes,
@@ -70,19 +77,13 @@ class Agent:
             self._store,
             self._nova,
             bounds,
+            Guests(self._route_of, registry.confirm, registry.reach.assume_reached),
         )
-        self._registry = ServiceRegistry(
-            Path(conf.agent.services_dir),
-            self._nova,
-            self._apply,
-            AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
-            conf.agent.address_interval,
-        )
-        registry = self._registry
         self._monitor = ReachMonitor(registry.routes, prober, registry.reach)
         self._manager = HandoverManager(
             components, registry.protected_routes, registry.why_unprotected, self._instance_of
         )
+        registry.watcher = self._manager
 
     def _route_of(self, service: str) -> Route | None:
         return self._registry.route(service)

@@ -247,13 +247,18 @@ class Writes:
                 intake.replay.resend(write)
 
     async def _intake_for_resend(self, name: str) -> ServiceIntake | None:
-        """Open the service if it is in no handover, and send its writes to the guest."""
+        """Open the service if it is in no handover, and send its writes to the guest.
+
+        None if they have to wait, because the address of the guest is not known.
+        """
         route = self._route_of(name)
         async with self._opening:
             if name not in self._intakes and route is not None:
                 await self._new_intake(route.service)
         intake = self._intakes.get(name)
-        if intake is not None and intake.replay.sealed and route and route.target:
+        if intake is not None and intake.replay.sealed:
+            if route is None or route.target is None:
+                return None  # its last address may be another guest's by now
             intake.replay.send_also_to(route.target)  # it may have moved since its handover
         return intake
 

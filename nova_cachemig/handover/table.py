@@ -67,6 +67,18 @@ _removed_unreachable = Row(
     P.REPLAYING, _GONE, "none of its services is left: releasing; its writes are quarantined"
 )
 
+# An address that Nova has not confirmed may be another instance's.
+_IN_DOUBT = "the guest's address is not known: nothing is sent until Nova confirms it"
+_lost_shielded = Row(None, (A.STOP_PROBE, A.ASK_NOVA), _IN_DOUBT)
+_found_shielded = Row(None, (A.WAIT_REACHABLE,), "Nova has confirmed the guest's address")
+_lost_replaying = Row(
+    None,
+    (A.HOLD_WRITES, A.RELEASE_ANYWAY),
+    _IN_DOUBT,
+    Guard.GIVEN_UP,
+    Row(P.SHIELDED, (*_SHIELD, A.ASK_NOVA), _IN_DOUBT),
+)
+
 
 def _unless_given_up(row: Row) -> Row:
     return Row(guard=Guard.GIVEN_UP, other=row)
@@ -135,6 +147,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
         E.DELETED: _deleted,
+        E.TARGET_LOST: Row(None, (A.HOLD_WRITES, A.ASK_NOVA), _IN_DOUBT),
+        E.TARGET_FOUND: Row(None, (A.SEND_WRITES,), "Nova has confirmed the guest's address"),
         E.REMOVED: _removed,
         E.DEADLINE: _gave_up,
     },
@@ -154,6 +168,10 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: _rolled_back,
         E.ROLLED_BACK: _rolled_back,
         E.DELETED: _deleted,
+        E.TARGET_LOST: Row(None, (A.HOLD_WRITES, A.STOP_PROBE, A.ASK_NOVA), _IN_DOUBT),
+        E.TARGET_FOUND: Row(
+            None, (A.SEND_WRITES, A.WATCH_SILENCE), "Nova has confirmed the guest's address"
+        ),
         E.REMOVED: _removed,
         E.DEADLINE: _gave_up,
     },
@@ -174,6 +192,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: Row(P.ROLLING_BACK, (), "Nova rolled back"),
         E.ROLLED_BACK: Row(P.ROLLING_BACK, (), "Nova rolled back"),
         E.DELETED: _deleted,
+        E.TARGET_LOST: _lost_shielded,
+        E.TARGET_FOUND: _found_shielded,
         E.REMOVED: _removed_unreachable,
         E.DEADLINE: _released_unreachable,
     },
@@ -194,6 +214,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: _outcome_known,
         E.ROLLED_BACK: _outcome_known,
         E.DELETED: _deleted,
+        E.TARGET_LOST: _lost_shielded,
+        E.TARGET_FOUND: _found_shielded,
         E.REMOVED: _removed_unreachable,
         E.DEADLINE: _released_unreachable,
     },
@@ -216,6 +238,10 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: Row(None, (A.WAIT_CAUGHT_UP,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.WAIT_CAUGHT_UP,), "Nova rolled back"),
         E.DELETED: dataclasses.replace(_deleted, then=None),
+        E.TARGET_LOST: _lost_replaying,
+        E.TARGET_FOUND: _unless_given_up(
+            Row(P.SHIELDED, _SHIELD, "Nova has confirmed the guest's address")
+        ),
         E.REMOVED: Row(None, (A.WAIT_CAUGHT_UP,), "none of its services is left"),
         E.DEADLINE: Row(
             None,
@@ -240,6 +266,8 @@ TABLE: dict[Phase, dict[E, Row]] = {
         E.FAILED: Row(None, (A.FINISH,), "Nova rolled back"),
         E.ROLLED_BACK: Row(None, (A.FINISH,), "Nova rolled back"),
         E.DELETED: Row(None, (A.FINISH,), "the instance is deleted"),
+        E.TARGET_LOST: LATE,
+        E.TARGET_FOUND: LATE,
         E.REMOVED: Row(None, (A.FINISH,), "none of its services is left"),
         E.DEADLINE: Row(None, (A.FINISH,), "deadline: nobody says how it ended"),
     },

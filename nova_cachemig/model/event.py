@@ -28,6 +28,8 @@ class EventKind(enum.StrEnum):
     FAILED = "failed"  # Nova: an error or an abort; the rollback begins
     ROLLED_BACK = "rolled_back"  # Nova: the rollback is done, or its API
     DELETED = "deleted"  # Nova's API: the instance no longer exists
+    TARGET_LOST = "target_lost"  # the services: Nova has to confirm the guest's address first
+    TARGET_FOUND = "target_found"  # the services: Nova has confirmed an address of the guest
     REMOVED = "removed"  # the manager: the operator has removed all services of the handover
     DEADLINE = "deadline"  # the watchdog: no source knows how the migration stands
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from oslo_log import log
 
@@ -102,6 +102,12 @@ class LiveHandover:
     def post(self, event: Event) -> None:
         """Queue an event of the migration. Events are handled in the order of arrival."""
         self._events.put_nowait((None, event))
+
+    def post_to(self, services: Collection[str], event: Event) -> None:
+        """Queue an event that concerns only the targets of these services."""
+        for target in self._targets:
+            if not target.finished and not set(services).isdisjoint(target.performer.services):
+                self._events.put_nowait((target, event))
 
     def _post_of(self, target: TargetHandover, event: Event) -> None:
         self._events.put_nowait((target, event))

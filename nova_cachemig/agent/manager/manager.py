@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine, Sequence
 
 from oslo_log import log
 
 from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.live import LiveHandover
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.handover.events import Event
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
-from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.phase import EdgeState, Phase
 from nova_cachemig.model.service import Route
 
 LOG = log.getLogger(__name__)
@@ -26,6 +28,7 @@ TRANSIT = 5.0
 """Seconds that an event may have spent on the way to this agent, beside those in its age."""
 
 _USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
+_NEXT = "Nova began another migration of the instance"
 _NOT_OURS: dict[str, str | bool] = {
     "ready": True,
     "phase": Phase.IDLE.value,
@@ -56,6 +59,8 @@ class HandoverManager:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._arming: dict[str, asyncio.Task[None]] = {}
         self._polled: dict[str, float] = {}
+        self._left: dict[str, Route] = {}  # shielded services with writes of an earlier agent
+        self._work: set[asyncio.Task[None]] = set()
 
     def live(self) -> list[HandoverRecord]:
         """Records of the live handovers."""
@@ -97,7 +102,7 @@ class HandoverManager:
 
     async def stop(self) -> None:
         """End all tasks; the next start continues the live handovers."""
-        tasks = [*self._tasks.values(), *self._arming.values()]
+        tasks = [*self._tasks.values(), *self._arming.values(), *self._work]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -176,6 +181,64 @@ class HandoverManager:
             await live.announce(HandoverId(event.instance, event.request))
         live.post(Event(event.kind, event.at, event.host or "", event.post_copy))
 
+    # -- addresses: implements services.changes.TargetWatcher ----------------------------------
+
+    def targets_lost(self, routes: Sequence[Route]) -> None:
+        """Nothing is sent to these guests until Nova confirms their addresses."""
+        self._post_by_instance(routes, EventKind.TARGET_LOST)
+        idle = {route.service.name for route in routes} - self.migrating()
+        if idle:  # of a write whose upload began in a handover
+            self._spawn(self._hold(idle))
+
+    async def prepare(self, routes: Sequence[Route]) -> None:
+        """Shield the services with writes on disk, before the edge knows their guests' addresses.
+
+        Nothing may overtake these writes.
+        """
+        found = {r.service.name: r for r in routes if r.service.name not in self.migrating()}
+        try:
+            waiting = await self._components.writes.unfinished() if found else {}
+            for name in sorted(waiting.keys() & found.keys()):
+                await self._components.writes.open(found[name].service)
+                await self._components.engine.set_state(name, EdgeState.SHIELDED)
+                self._left[name] = found[name]
+        except ComponentError as exc:
+            LOG.error("writes on disk may be overtaken: %s", exc)
+
+    def targets_found(self, routes: Sequence[Route]) -> None:
+        """Go on with these guests, at their present addresses."""
+        self._post_by_instance(routes, EventKind.TARGET_FOUND)
+        left, self._left = self._left, {}
+        if left:
+            self._components.guests.assume_reached(left.values())
+            self._spawn(self._send_left({route.service.instance for route in left.values()}))
+
+    def _post_by_instance(self, routes: Sequence[Route], kind: EventKind) -> None:
+        by_instance: dict[str, set[str]] = {}
+        for route in routes:
+            by_instance.setdefault(route.service.instance, set()).add(route.service.name)
+        for instance, names in by_instance.items():
+            if (live := self._live.get(instance)) is not None:
+                live.post_to(names, Event(kind, time.time()))
+
+    async def _hold(self, names: Collection[str]) -> None:
+        for name in names:
+            with contextlib.suppress(ComponentError):  # it was in no handover yet
+                await self._components.writes.hold(name)
+
+    async def _send_left(self, instances: Collection[str]) -> None:
+        for instance in instances:
+            live = self._live.get(instance)
+            if live is not None and not live.record.services:
+                await self._supersede(live, "the address of its guest was not known")
+            if instance not in self._live:
+                self._start_found(instance)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
     # ------------------------------------------------------------------------------------
 
     def _warn_of_unprotected(self, handover: HandoverId) -> None:
@@ -237,15 +300,15 @@ class HandoverManager:
                 self._tasks.pop(live.id.instance, None)
                 self._disarm(live.id.instance)
 
-    async def _supersede(self, known: LiveHandover) -> None:
-        """Nova begins another migration of the instance, so the former one has ended."""
+    async def _supersede(self, known: LiveHandover, why: str = _NEXT) -> None:
+        """Another handover of the instance begins, so the former one has ended."""
         instance = known.id.instance
         task = self._tasks.pop(instance)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         self._live.pop(instance, None)
         self._disarm(instance)
-        await known.abandon("Nova began another migration of the instance")
+        await known.abandon(why)
 
     def _disarm(self, instance: str) -> None:
         self._polled.pop(instance, None)

@@ -17,7 +17,7 @@ from nova_cachemig.handover.table import EDGE_OF
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.model.phase import EdgeState, Phase
-from nova_cachemig.model.service import Route
+from nova_cachemig.model.service import Route, Target
 
 LOG = log.getLogger(__name__)
 
@@ -44,6 +44,10 @@ PASSED_POLL = 0.01
 ARRIVAL_TIMEOUT = 0.2
 """Seconds for which a release waits for requests whose head has arrived and whose body has not.
 Further writes are held at the edge meanwhile."""
+
+CONFIRM_TIMEOUT = 2.0
+"""Seconds from the guest's return for which the journal waits for Nova to confirm its address. Only
+after a restart does Nova's response come so late, and a slow Nova is no reason for doubt."""
 
 GIVE_UP_TIMEOUT = 10.0
 """Seconds for which a release past the deadline waits until the writes' quarantine is durable."""
@@ -76,7 +80,7 @@ class Performer:
         self._components = components
         self.handover = handover
         self._routes = tuple(r for r in routes if r.target is not None)
-        self._target = next((route.target for route in self._routes), None)
+        self._confirming: asyncio.Task[None] | None = None
         self._began = began
         self._post = post
         self._note = note
@@ -106,6 +110,12 @@ class Performer:
     def services(self) -> tuple[str, ...]:
         """Names of the services on this target."""
         return tuple(route.service.name for route in self._routes)
+
+    def _target(self) -> Target | None:
+        """Return the guest's present address; None if Nova has to confirm it first."""
+        self._routes = tuple(self._components.guests.present(route) for route in self._routes)
+        targets = {route.target for route in self._routes}
+        return None if None in targets else next(iter(targets), None)
 
     async def perform(self, action: Action, phase: Phase) -> None:
         """Perform one action. A failure is noted and the handover continues; OPEN_WRITES raises."""
@@ -153,11 +163,15 @@ class Performer:
     # -- writes --------------------------------------------------------------------------
 
     async def _open_writes(self, phase: Phase) -> None:
+        self._confirming = self._components.guests.confirm(self.handover.instance)
         for route in self._routes:
             await self._components.writes.open(route.service)
 
+    def _is_confirming(self) -> bool:
+        return self._confirming is not None and not self._confirming.done()
+
     async def _send_writes(self, phase: Phase) -> None:
-        if phase is Phase.REPLAYING and await self._overtaken():
+        if phase is Phase.REPLAYING and (self._is_confirming() or await self._overtaken()):
             self._spawn("send", self._send_later)
         else:
             self._cancel("send")
@@ -167,8 +181,11 @@ class Performer:
         """Let writes that passed before the silence end first, if the journal has a later one.
 
         The client of such a write has had no response, so no order is due. But a client that gave
-        up and tried again expects that the later one wins.
+        up and tried again expects that the later one wins. And after a restart, let Nova confirm
+        the guest's last known address.
         """
+        if self._confirming is not None:
+            await asyncio.wait({self._confirming}, timeout=CONFIRM_TIMEOUT)
         loop = asyncio.get_running_loop()
         end = loop.time() + PASSED_TIMEOUT
         while loop.time() < end and await self._overtaken():  # noqa: ASYNC110
@@ -183,6 +200,10 @@ class Performer:
         return total
 
     async def _send_all(self) -> None:
+        if self._target() is None:
+            for name in self.services:
+                await self._components.writes.hold(name)
+            return
         for route in self._routes:
             if route.target is not None:
                 await self._components.writes.send_to(route.service.name, route.target)
@@ -332,18 +353,19 @@ class Performer:
         self._spawn("probe", self._silence)
 
     async def _silence(self) -> None:
-        if self._target is not None:
-            prober = self._components.prober
-            await prober.wait_silent(self._target, interval=SILENCE_INTERVAL)
+        if (target := self._target()) is not None:
+            await self._components.prober.wait_silent(target, interval=SILENCE_INTERVAL)
             self._event(EventKind.SILENT)
 
     async def _wait_reachable(self, phase: Phase) -> None:
         self._spawn("probe", self._reachable)
 
     async def _reachable(self) -> None:
-        if self._target is not None:
-            prober = self._components.prober
-            await prober.wait_reachable(self._target, interval=RETURN_INTERVAL)
+        target = self._target()
+        if target is not None:
+            await self._components.prober.wait_reachable(target, interval=RETURN_INTERVAL)
+        elif self._routes:
+            return  # TARGET_FOUND begins again
         self._event(EventKind.REACHABLE)
 
     async def _stop_probe(self, phase: Phase) -> None:

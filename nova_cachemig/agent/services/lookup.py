@@ -92,14 +92,14 @@ class GuestLookup:
             shown = await self._nova.instance(instance)
         except NovaUnreachableError:
             raise
-        except GoneError as exc:
-            LOG.warning("instance %s: nothing is sent to its guest: %s", instance, exc)
-            known = [name for name, route in own.items() if route.target is not None]
-            self.doubt(known)
-            return {name: Route(own[name].service, None) for name in known}
         except ComponentError as exc:
-            LOG.debug("instance %s: its addresses are not confirmed: %s", instance, exc)
-            return {}
+            # Nova has shown the instance to an agent, unless the operator has given the address.
+            gone = isinstance(exc, GoneError)
+            lost = [name for name, r in own.items() if r.target and (gone or _from_nova(r))]
+            if lost:
+                LOG.warning("instance %s: nothing is sent to its guest: %s", instance, exc)
+                self.doubt(lost)
+            return {name: Route(own[name].service, None) for name in lost}
         changed = {name: new for name, r in own.items() if (new := _checked(r, shown)) != r}
         known_others = [r for name, r in routes.items() if name not in changed and r.target]
         found = {name: route for name, route in changed.items() if route.target is not None}

@@ -31,9 +31,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: WritesGuest
 
     def do_GET(self) -> None:
+        self.server.seen.append(f"GET {self.path}")
         self._respond(b"page")
 
     def do_POST(self) -> None:
+        self.server.seen.append(f"POST {self.path}")
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body.startswith(b"slow"):
             self.server.slow.set()
@@ -57,9 +59,10 @@ class WritesGuest(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: str = "127.0.0.1") -> None:
-        super().__init__((address, 0), _Handler)
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((address, port), _Handler)
         self.applied: list[bytes] = []
+        self.seen: list[str] = []  # methods and URLs of all requests
         self.slow, self.go_on = threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

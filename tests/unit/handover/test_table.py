@@ -31,6 +31,8 @@ class TableTest(unittest.TestCase):
             EventKind.FAILED,
             EventKind.ROLLED_BACK,
             EventKind.DELETED,
+            EventKind.TARGET_LOST,
+            EventKind.TARGET_FOUND,
             EventKind.REMOVED,
             EventKind.DEADLINE,
         }
@@ -48,6 +50,25 @@ class TableTest(unittest.TestCase):
                             order.index(Action.HOLD_WRITES), order.index(Action.SET_EDGE)
                         )
                         self.assertIn(Action.WAIT_REACHABLE, order)
+
+    def test_nothing_is_sent_to_an_address_in_doubt(self):
+        for phase, rows in TABLE.items():
+            row = rows.get(EventKind.TARGET_LOST)
+            while row is not None:
+                with self.subTest(phase=phase, actions=row.actions):
+                    self.assertNotIn(Action.SEND_WRITES, row.actions)
+                    self.assertNotIn(Action.WATCH_SILENCE, row.actions)
+                    if row.actions and phase not in {Phase.SHIELDED, Phase.ROLLING_BACK}:
+                        self.assertIn(Action.HOLD_WRITES, row.actions)
+                row = row.other
+
+    def test_a_found_guest_gets_writes_only_while_it_is_known_to_run(self):
+        for phase, rows in TABLE.items():
+            if phase in {Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING}:
+                row = rows[EventKind.TARGET_FOUND]
+                row = row.other or row
+                self.assertIn(Action.WAIT_REACHABLE, row.actions, phase)
+                self.assertNotIn(Action.SEND_WRITES, row.actions, phase)
 
     def test_nothing_is_sent_to_an_instance_that_is_deleted(self):
         for phase, rows in TABLE.items():

@@ -186,6 +186,8 @@ class CheckTest(Case):
         with self.assertRaises(ports.NovaUnreachableError):
             await self.check()
 
-    async def test_an_instance_that_was_never_shown_changes_nothing(self) -> None:
+    async def test_an_instance_that_is_not_shown_loses_what_nova_had_said(self) -> None:
         self.nova.error = ports.ComponentError("Nova knows no instance u1")
-        self.assertEqual({}, await self.check(KNOWN, self.given))
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING"):
+            lost = await self.check(KNOWN, self.given)
+        self.assertEqual({"known": Route(KNOWN.service, None)}, lost)
