@@ -87,7 +87,6 @@ class Links:
             sockets.connect,
             target,
             source=self._conf.replay_source,
-            user_timeout=self._conf.response_timeout,
             max_response=self._conf.max_response,
             bodies=self._bodies,
         )

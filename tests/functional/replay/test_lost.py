@@ -7,7 +7,7 @@ from unittest import mock
 from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.writes import Writes
 from tests.functional.probe.paused import PausedGuest
-from tests.functional.replay.path import client, conf_for, keeps_connections, service
+from tests.functional.replay.path import client, conf_for, keeps_connections, reached, service
 
 _SERVER = """
 import asyncio
@@ -124,6 +124,30 @@ class LostInFlightTest(PausedGuest):
             await asyncio.sleep(1.5)  # no segment arrives late
         self.assertEqual(b"first first had lost later", await self.applied())
         self.assertLess(took, 0.4)
+
+    async def test_a_pause_that_outlasts_response_timeout(self):
+        """Only a reachable guest that does not respond puts a write in doubt."""
+        await self.writes.stop()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.writes = Writes(conf_for(directory.name, response_timeout=1.0))
+        await self.writes.start()
+        self.addAsyncCleanup(self.writes.stop)
+        await self.writes.open(service())
+        await self.writes.send_to("shop", self.target)
+        keeps_connections(self.writes)
+        async with client(self.writes.intake_socket) as http:
+            await http.put("/", content=b"first")
+            self.pause()
+            lost = asyncio.create_task(http.post("/", content=b"lost"))
+            await reached(self.writes, "in_flight", 1)
+            await self.writes.hold("shop")
+            await asyncio.sleep(3.5)  # TCP would give up after 1 s, at its next timer
+            self.resume()
+            await self.writes.send_to("shop", self.target)
+            self.assertEqual(200, (await lost).status_code)
+        self.assertEqual(b"first lost", await self.applied())
+        self.assertEqual(0, (await self.writes.counts("shop")).in_doubt)
 
     async def test_tcp_retransmits_immediately(self):
         self.assertLess(await self.after_a_pause(), 0.4)

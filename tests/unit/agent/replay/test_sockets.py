@@ -31,7 +31,7 @@ class ConnectTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_options_and_source(self) -> None:
         made = await sockets.connect(
-            Target("127.0.0.1", self.port), source="127.0.0.9", user_timeout=7.5, max_response=9
+            Target("127.0.0.1", self.port), source="127.0.0.9", max_response=9
         )
         self.addCleanup(made.close)
         await self.arrived.wait()
@@ -40,7 +40,7 @@ class ConnectTest(unittest.IsolatedAsyncioTestCase):
         sock = made._transport.get_extra_info("socket")
         tcp = socket.IPPROTO_TCP
         self.assertEqual(
-            (1, 1, 7500),
+            (1, 1, 2**31 - 1),
             (
                 sock.getsockopt(tcp, socket.TCP_NODELAY),
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
@@ -52,9 +52,7 @@ class ConnectTest(unittest.IsolatedAsyncioTestCase):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with self.assertNoLogs("asyncio"), self.assertRaises(OSError):
-            await sockets.connect(
-                Target("127.0.0.1", port), source=None, user_timeout=1.0, max_response=9
-            )
+            await sockets.connect(Target("127.0.0.1", port), source=None, max_response=9)
 
 
 class RecordsTest(unittest.IsolatedAsyncioTestCase):
@@ -78,7 +76,7 @@ class RecordsTest(unittest.IsolatedAsyncioTestCase):
         self.made.watch(lambda: None, self.ends.append)
 
     async def connect(self, target: Target) -> GuestConnection:
-        made = await sockets.connect(target, source=None, user_timeout=9.0, max_response=9)
+        made = await sockets.connect(target, source=None, max_response=9)
         self.addCleanup(made.close)
         return made
 
