@@ -27,6 +27,7 @@ LATE = 300.0
 TRANSIT = 5.0
 """Seconds that an event may have spent on the way to this agent, beside those in its age."""
 
+_LONGEST_WAIT = 10.0  # seconds for which other tenants' work is put off
 _USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
 _NEXT = "Nova began another migration of the instance"
 _NOT_OURS: dict[str, str | bool] = {
@@ -61,6 +62,7 @@ class HandoverManager:
         self._polled: dict[str, float] = {}
         self._left: dict[str, Route] = {}  # shielded services with writes of an earlier agent
         self._work: set[asyncio.Task[None]] = set()
+        self._waiting_since: dict[str, float] = {}  # by instance, in the loop's time
 
     def live(self) -> list[HandoverRecord]:
         """Records of the live handovers."""
@@ -71,8 +73,15 @@ class HandoverManager:
         return {name: phase for h in self._live.values() for name, phase in h.phases().items()}
 
     def users_wait(self) -> bool:
-        """Whether users of some service wait: its guest is silent, or its writes are replayed."""
-        return any(handover.record.phase in _USERS_WAIT for handover in self._live.values())
+        """Whether users of some service wait: its guest is silent, or its writes are replayed.
+
+        Those of one instance count for :data:`_LONGEST_WAIT` seconds at most, because other tenants
+        are affected.
+        """
+        now = asyncio.get_running_loop().time()
+        waiting = [i for i, h in self._live.items() if h.record.phase in _USERS_WAIT]
+        self._waiting_since = {i: self._waiting_since.get(i, now) for i in waiting}
+        return any(now - since < _LONGEST_WAIT for since in self._waiting_since.values())
 
     def migrating(self) -> frozenset[str]:
         """Names of the services in a live handover."""

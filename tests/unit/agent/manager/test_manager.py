@@ -2,8 +2,10 @@
 
 import math
 import time
+from unittest import mock
 
 from nova_cachemig.agent import ports
+from nova_cachemig.agent.manager import manager as manager_module
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.ports import MigrationState
 from nova_cachemig.model.event import EventKind
@@ -54,6 +56,20 @@ class ManagerTest(ManagerCase):
             ["edge armed", "edge armed", "edge shielded", "edge replay", "edge drain", "edge pass"],
             order,
         )
+
+    async def test_users_that_wait_for_long_put_off_no_other_work(self):
+        manager = self.manager()
+        self.assertFalse(manager.users_wait())
+        await self.begun(manager)
+        self.fake.warm_done.set()
+        await manager.wait_warm(ID, LIMIT)
+        await self.until(lambda: manager.live()[0].phase is Phase.ARMED)
+        self.assertFalse(manager.users_wait())
+        await self.notify(manager, EventKind.PAUSED)
+        await self.until(lambda: manager.live()[0].phase is Phase.SHIELDED)
+        self.assertTrue(manager.users_wait())
+        with mock.patch.object(manager_module, "_LONGEST_WAIT", 0.0):
+            self.assertFalse(manager.users_wait())
 
     async def test_an_instance_without_services_costs_nothing(self):
         manager = self.manager()
