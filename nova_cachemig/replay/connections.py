@@ -195,8 +195,9 @@ def took_response(
             s.idle.append(connection)
             _observe(s, connection, now)
         else:
+            why = "the guest ended it" if not connection.open else f"after a {answer.status}"
             del s.connections[connection.id]
-            s.out.append(Close(connection.id, "the guest ended it"))
+            s.out.append(Close(connection.id, why))
     return entry
 
 

@@ -110,6 +110,7 @@ def facts(stored: StoredWrite, *, body: bool = True) -> dict[str, Any]:
         shown["sent_again_as"] = f"{stored.service}/{stored.moved_to}"
     if stored.unreadable is not None:
         shown["unreadable"] = stored.unreadable
+        shown |= {"method": stored.method, "host": stored.host, "length": stored.length}
     write = stored.write
     if write is not None:
         shown |= {

@@ -54,6 +54,10 @@ class StoredWrite:
     response: GuestResponse | None
     unreadable: str | None = None  # why the write or the response is missing
     moved_to: int | None = None  # the position at which it was sent again
+    # These are readable without a key.
+    method: str = ""
+    host: str = ""
+    length: int = 0  # bytes of the body
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -183,6 +187,9 @@ def stored_write(row: Any, cipher: Cipher = CLEAR) -> StoredWrite:
         response=response,
         unreadable=why,
         moved_to=row["moved_to"],
+        method=row["method"],
+        host=row["host"],
+        length=row["length"],
     )
 
 

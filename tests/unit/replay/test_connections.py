@@ -104,6 +104,8 @@ class ConnectionsTest(unittest.TestCase):
                 bench.respond(GuestResponse(status))
                 bench.accept()
                 self.assertEqual([1, expected], self.connections(bench))
+                closed = [action.why for action in bench.of(Close)]
+                self.assertEqual([f"after a {status}"] * (expected == 2), closed)
 
     def test_a_guest_that_closes_gets_a_connection_for_each_write(self):
         bench = Bench()

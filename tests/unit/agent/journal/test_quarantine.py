@@ -94,6 +94,7 @@ class QuarantineTest(unittest.TestCase):
         self.append(20, WriteState.IN_DOUBT, cipher=CIPHER)
         without = quarantine.facts(quarantine.show(self.engine, "shop/20"))
         self.assertIn("key 'k', which is not available", without["unreadable"])
+        self.assertEqual("POST", without["method"])
         self.assertNotIn("url", without)
         self.assertEqual(
             "/a", quarantine.facts(quarantine.show(self.engine, "shop/20", CIPHER))["url"]
