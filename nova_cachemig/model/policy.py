@@ -96,6 +96,19 @@ class Policy:
             return url
         return f"{path}?{'&'.join(kept)}" if kept else path
 
+    def fetches(self, url: str) -> bool:
+        """Whether the owner says that the page may be fetched in advance, although it may act.
+
+        This is ``never: false`` with paths, in a rule of the service's own.
+        """
+        said = (rule.never for rule in self.own if rule.paths and rule.applies(url))
+        return next((not never for never in said if never is not None), False)
+
+    def static(self, url: str) -> bool:
+        """Whether the page is the same whatever the cookies."""
+        said = (rule.static for rule in self.rules() if rule.applies(url))
+        return next((static for static in said if static is not None), False)
+
     def _never(self, url: str) -> bool:
         said = (rule.never for rule in self.rules() if rule.applies(url))
         return next((never for never in said if never is not None), False)

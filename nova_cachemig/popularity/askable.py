@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import fnmatch
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from nova_cachemig.model import secret, urltext
+from nova_cachemig.model.policy import NO_POLICY, Policy
 from nova_cachemig.popularity import acting
 
 MIN_CLIENTS: Final = 2
@@ -48,10 +47,9 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """The additions of a service. Globs match the percent-decoded path (``/cart*``)."""
+    """The additions of a service."""
 
-    never: Sequence[str] = ()  # paths that the agent does not fetch
-    harmless: Sequence[str] = ()  # paths that do not act, whatever their words
+    policy: Policy = NO_POLICY
     verbs: frozenset[str] = frozenset()  # more words that act, in lower case
     secrets: frozenset[str] = frozenset()  # more names of parameters with secrets, in lower case
 
@@ -72,12 +70,12 @@ def judge(
     versioned = file and has_version_only(url)
     if _has_secret(path if versioned else url, file, origin, rules):
         return Verdict.SECRET
-    if _matches(rules.never, path):
+    if rules.policy.never(url):
         return Verdict.NEVER
     acts = acting.file_acts(path) if file else acting.acts(url, rules.verbs)
     if file and not versioned and not bundle:
         acts = acts or acting.acts(f"/{url[len(path) :]}", rules.verbs)
-    if acts and not _matches(rules.harmless, path):
+    if acts and not rules.policy.fetches(url):
         return Verdict.ACTS
     if not has_query(url) or versioned or clients >= MIN_CLIENTS:
         return Verdict.ASK
@@ -121,8 +119,3 @@ def _is_file(path: str, origin: Origin) -> bool:
 
 def _name(path: str) -> str:
     return path.partition(";")[0].rpartition("/")[2].lower()
-
-
-def _matches(globs: Sequence[str], path: str) -> bool:
-    text = urltext.decoded(path)
-    return any(fnmatch.fnmatchcase(text, glob) for glob in globs)

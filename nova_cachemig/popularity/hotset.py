@@ -80,19 +80,24 @@ class HotSet:
     def record(self, record: AccessRecord, said: Terminator = terminator.NONE) -> None:
         """Learn from one request, which bore the headers ``said`` of a TLS terminator.
 
-        Counted are GET and HEAD requests without a cookie that got a 2xx or 3xx response. A 304
+        Counted are GET and HEAD requests that got a 2xx or 3xx response, and that had no cookie or
+        were for a page that is the same whatever the cookies. A 304
         counts, because the next client may not have the page; a 206 is a part of a page in demand.
         Errors do not count: the guest may be failing, or one client may lack permission. A page
         that no longer exists costs the warmer one request, which it reports by :meth:`refuse`.
 
         A URL that may act or has a secret is not stored, see :mod:`.askable`.
         """
-        if record.method not in _READS or record.has_cookie or not math.isfinite(record.at):
+        if record.method not in _READS or not math.isfinite(record.at):
             return
         if len(record.url) > self._limits.url_length or not record.url.startswith("/"):
             return
+        policy = self.rules(record.service).policy
+        if record.has_cookie and not policy.static(record.url):
+            return
         if 200 <= record.status < 400:
-            self._count(PageKey(record.service, record.host, record.url), record, said)
+            url = policy.key_url(record.url)
+            self._count(PageKey(record.service, record.host, url), record, said)
 
     def _count(self, key: PageKey, record: AccessRecord, said: Terminator) -> None:
         now = record.at

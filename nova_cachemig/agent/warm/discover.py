@@ -104,16 +104,17 @@ def find_references(
         embedded = list(itertools.islice(_in_css(text), _MAX_REFERENCES))
     if excluded is None or _forbids(headers.get("x-robots-tag", "")):
         links = []
+    key_url = rules.policy.key_url
     clients = MIN_CLIENTS if queries else 0  # any query counts as one that users have sent
     return References(
         [
             url
-            for url in _resolved(base, host, embedded)
+            for url in dict.fromkeys(map(key_url, _resolved(base, host, embedded)))
             if judge(url, Origin.EMBEDDED, clients=clients, rules=rules) is Verdict.ASK
         ],
         [
             url
-            for url in _resolved(base, host, links)
+            for url in dict.fromkeys(map(key_url, _resolved(base, host, links)))
             if excluded
             and not _matches(excluded, url)
             and judge(url, Origin.LINKED, rules=rules) is Verdict.ASK

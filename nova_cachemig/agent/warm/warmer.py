@@ -20,6 +20,7 @@ from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.terminator import Terminator
+from nova_cachemig.popularity.askable import Rules
 from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 
 LOG = log.getLogger(__name__)
@@ -79,8 +80,9 @@ class CacheWarmer:
         self._hosts: dict[str, tuple[str, ...]] = {}
 
     def set_services(self, services: Iterable[Service]) -> None:
-        """Set the active services, of which some override ``[warm] discover_links``."""
+        """Set the active services, with their policies and settings."""
         services = tuple(services)
+        self._hotset.set_rules({s.name: Rules(s.policy) for s in services})
         self._hosts = {s.name: tuple(host.lower() for host in s.hosts) for s in services}
         self._follow_links = {
             s.name: s.follow_links for s in services if s.follow_links is not None

@@ -40,6 +40,18 @@ class PolicyTest(unittest.TestCase):
         self.assertTrue(policy.never("/cart/x"))
         self.assertFalse(policy.never("/"))
 
+    def test_only_the_own_rules_with_paths_say_what_may_be_fetched(self):
+        own = (Rule(("/start",), never=False), Rule(("/stop",), never=True), Rule(never=False))
+        policy = Policy(own=own, inherited=(Rule(("/preset",), never=False),))
+        for url, fetched in (("/start", True), ("/stop", False), ("/x", False), ("/preset", False)):
+            self.assertIs(fetched, policy.fetches(url), url)
+
+    def test_static_pages(self):
+        rules = (Rule(("/live.css",), static=False), Rule(("*.css",), static=True))
+        policy = Policy(inherited=rules)
+        for url, static in (("/a.css?v=1", True), ("/live.css", False), ("/a", False)):
+            self.assertIs(static, policy.static(url), url)
+
     def test_lists_add_up(self):
         policy = Policy(
             own=(Rule(ignore_query=("ref",)), Rule(paths=("/shop/*",), ignore_query=("tab",))),

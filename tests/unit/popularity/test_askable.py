@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.model import secret
+from nova_cachemig.model.policy import Policy, Rule
 from nova_cachemig.popularity import acting
 from nova_cachemig.popularity.askable import Origin, Rules, Verdict, has_query, judge
 from tests.unit.model.test_secret import SECRET
@@ -59,14 +60,14 @@ class JudgeTest(unittest.TestCase):
         self.assertIs(Verdict.ASK, judge("/js/add-to-cart.min.js?ver=1"))
 
     def test_the_rules_of_a_service(self):
-        rules = Rules(
-            never=("/mine*",), harmless=("/start",), verbs=frozenset({"beam"}),
-            secrets=frozenset({"abo"}),
-        )  # fmt: skip
+        own = (Rule(("/mine*",), never=True), Rule(("/start",), never=False))
+        inherited = (Rule(("/stop",), never=False), Rule(("/preset",), never=True))
+        rules = Rules(Policy(own=own, inherited=inherited), frozenset({"beam"}), frozenset({"abo"}))
         for url, verdict in (
-            ("/mine", Verdict.NEVER), ("/m%69ne/x", Verdict.NEVER), ("/start", Verdict.ASK),
-            ("/start/5", Verdict.ACTS), ("/x/start", Verdict.ACTS), ("/beam", Verdict.ACTS),
-            ("/a?abo=1", Verdict.SECRET), ("/start?token=1", Verdict.SECRET),
+            ("/mine", Verdict.NEVER), ("/m%69ne/x", Verdict.NEVER), ("/preset", Verdict.NEVER),
+            ("/start", Verdict.ASK), ("/start?page=2", Verdict.ASK), ("/start/5", Verdict.ACTS),
+            ("/stop", Verdict.ACTS), ("/beam", Verdict.ACTS), ("/a?abo=1", Verdict.SECRET),
+            ("/start?token=1", Verdict.SECRET),
         ):  # fmt: skip
             self.assertIs(verdict, judge(url, clients=2, rules=rules), url)
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.policy import Policy, Rule
 from nova_cachemig.model.terminator import NONE, Terminator
 from nova_cachemig.popularity.askable import Rules
 from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
@@ -120,7 +121,8 @@ class HotSetTest(unittest.TestCase):
         hotset = HotSet()
         for url in ("/mine", "/start", "/other"):
             hotset.record(record(url))
-        rules = {SERVICE: Rules(never=("/mine",), harmless=("/start",))}
+        own = (Rule(("/mine",), never=True), Rule(("/start",), never=False))
+        rules = {SERVICE: Rules(Policy(own=own))}
         hotset.set_rules(rules)  # what was learnt by other rules is forgotten
         self.assertEqual(0, len(hotset))
         for url in ("/mine", "/start", "/other"):
@@ -130,6 +132,22 @@ class HotSetTest(unittest.TestCase):
         self.assertEqual(2, len(hotset))
         hotset.set_rules({})
         self.assertEqual(0, len(hotset))
+
+    def test_parameters_that_the_policy_ignores(self):
+        hotset = HotSet()
+        hotset.set_rules({SERVICE: Rules(Policy(own=(Rule(ignore_query=("utm_*",)),)))})
+        hotset.record(record("/a?utm_source=x"))
+        hotset.record(record("/a?utm_source=y&page=2"))
+        self.assertEqual(["/a"], urls(hotset))
+        hotset.record(record("/a?page=2", client="b"))
+        self.assertEqual({"/a", "/a?page=2"}, set(urls(hotset)))
+
+    def test_cookies_do_not_matter_for_static_pages(self):
+        hotset = HotSet()
+        hotset.set_rules({SERVICE: Rules(Policy(own=(Rule(("*.css",), static=True),)))})
+        hotset.record(record("/a.css", has_cookie=True))
+        hotset.record(record("/a", has_cookie=True))
+        self.assertEqual(["/a.css"], urls(hotset))
 
     def test_refused_until(self):
         hotset = HotSet(HotSetLimits(refused_for=100.0, refused=2))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.warm import discover
 from nova_cachemig.conf import warm as warm_conf
+from nova_cachemig.model.policy import Policy, Rule
 from nova_cachemig.popularity.askable import Rules
 
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -88,7 +89,7 @@ class EmbeddedTest(unittest.TestCase):
     def test_embedded_urls_that_may_act_or_have_secrets(self):
         text = "<img src=/cron.php><img src=/a.png?token=5><img src=/b.png?action=count>"
         self.assertEqual([], found(text, queries=True))
-        rules = Rules(never=("/img/*",))
+        rules = Rules(Policy(own=(Rule(("/img/*",), never=True),)))
         self.assertEqual(["/c.png"], found("<img src=/img/x.png><img src=/c.png>", rules=rules))
 
     def test_each_once_in_order_without_fragment(self):
@@ -174,6 +175,12 @@ class LinksTest(unittest.TestCase):
         text = "<a href='?page=2'><a href=/x?a=1&amp;b=2><a href=/y;lang=A1>"
         self.assertEqual([], links(text))
         self.assertEqual([], links(text, queries=True))
+
+    def test_parameters_that_the_policy_ignores(self):
+        rules = Rules(Policy(own=(Rule(ignore_query=("utm_*", "r")),)))
+        text = "<a href=/a?utm_source=x><a href=/a?utm_source=y><a href=/b?page=2&amp;r=1>"
+        self.assertEqual(["/a"], links(text, rules=rules))
+        self.assertEqual(["/c"], found("<img src=/c?r=1><img src=/c?r=2>", rules=rules))
 
     def test_no_secrets(self):
         self.assertEqual([], links("<a href=/reset/3f5c9a7be1><a href=/in/a@shop.example>"))

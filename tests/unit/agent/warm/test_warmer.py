@@ -6,6 +6,8 @@ import time
 
 from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.model.access import PageKey
+from nova_cachemig.model.policy import Policy, Rule
+from nova_cachemig.model.service import Service
 from tests.unit.agent.warm.case import SERVICE, WarmerTest
 from tests.unit.agent.warm.fakes import Reply
 
@@ -29,6 +31,16 @@ class WarmTest(WarmerTest):
         self.assertEqual("shop", headers["x-cachemig-service"])
         self.assertEqual("gzip", headers["accept-encoding"])
         self.assertFalse({"cookie", "authorization", "cache-control"} & headers.keys())
+
+    async def test_the_policy_of_the_service(self):
+        rules = (Rule(("/mine/*",), never=True), Rule(ignore_query=("utm_*",)))
+        service = Service(SERVICE, "i", 80, ("192.0.2.1", 80), policy=Policy(own=rules))
+        self.warmer.set_services([service])
+        self.popular("/a?utm_source=x", "/mine/b")
+        await self.warm()
+        self.assertEqual(["/a"], self.cache.urls)
+        self.warmer.set_services([service])  # unchanged
+        self.assertEqual(1, len(self.warmer.pages(SERVICE, 9)))
 
     async def test_no_known_page(self):
         self.assertEqual(0, (await self.warm()).wanted)
