@@ -165,7 +165,8 @@ class AddressesTest(ManagerCase):
     async def test_late_writes_of_a_lost_guest_without_a_handover_wait(self):
         manager = self.manager()
         self.lose(manager)
-        await self.until(lambda: self.fake.log == ["hold"])
+        await self.until(lambda: self.fake.log)
+        self.assertEqual(["hold"], self.fake.log)
 
     async def test_a_lost_guest_concerns_no_other_instance(self):
         manager = await self.shielded()
