@@ -32,6 +32,3 @@ KNOWN_LEAKS: tuple[tuple[str, str, str], ...] = (
     ("Set-Cookie2, *", "[as]*", _DECLARED),
 )
 """Patterns of the way and the phase, and the reason."""
-
-KNOWN_CROSSINGS = {("/page", "Host: one.example, two.example")}
-"""Requests that reach another tenant: the last host of a list decides."""

@@ -9,7 +9,6 @@ from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from tests.functional.engine.rig import EngineCase
 from tests.functional.engine.servers import Guest, loopback
-from tests.functional.leaks.known import KNOWN_CROSSINGS
 
 _OWN = "one.example"
 _OTHER = "two.example"
@@ -110,8 +109,7 @@ class TwoTenants(EngineCase):
         got = await asyncio.gather(*(self.ask(*one) for one in hostile))
         crossed = {one for one, data in zip(hostile, got, strict=True) if b"page of two" in data}
         reached = [one.url for one in self.other.seen if one.headers.get("x-mark") == "hostile"]
-        self.assertEqual(KNOWN_CROSSINGS, crossed)
-        self.assertLessEqual(len(reached), len(crossed))
+        self.assertEqual((set(), []), (crossed, reached))
         for request in self.guest.seen:
             self.assertEqual([], [name for name in request.headers if "cachemig" in name])
 

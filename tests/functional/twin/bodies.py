@@ -65,10 +65,10 @@ def bodies() -> Iterator[Case]:
     yield case("body: with an extension of a chunk", in_chunks + b'1;a="b"\r\nx\r\n0;c\r\n\r\n')
     trailers = chunked(b"abc", trailers=b"X-Sum: 1\r\n")
     yield case("body: with trailers", in_chunks + trailers)
-    head = (*_CHUNKED, (b"Trailer", b"X-Sum"), (b"TE", b"trailers"))
+    announced = (*_CHUNKED, (b"Trailer", b"X-Sum"), (b"TE", b"trailers"))
     yield case(
         "body: with trailers that are announced",
-        request(method=b"PUT", headers=head, body=trailers),
+        request(method=b"PUT", headers=announced, body=trailers),
     )
     yield case("body: in pieces", write(body=b"ab")[:-2], PAUSE, b"a", PAUSE, b"b")
     yield case("body: in chunks and pieces", in_chunks, PAUSE, b"3\r\nab", PAUSE, b"c\r\n0\r\n\r\n")
@@ -77,14 +77,14 @@ def bodies() -> Iterator[Case]:
         ("a length", (b"Content-Length", b"4")),
         ("chunks", (b"Transfer-Encoding", b"chunked")),
     ):
-        head = (headers, (b"Expect", b"100-continue"))
+        waits = (headers, (b"Expect", b"100-continue"))
         data = b"body" if name == "a length" else chunked(b"body")
-        yield case(f"expect: {name}", request(method=b"PUT", headers=head), WAIT, data)
-        yield case(f"expect: {name}, without waiting", request(method=b"PUT", headers=head), data)
+        yield case(f"expect: {name}", request(method=b"PUT", headers=waits), WAIT, data)
+        yield case(f"expect: {name}, without waiting", request(method=b"PUT", headers=waits), data)
         refused = answer(b"417 Expectation Failed", early=True)
         yield case(
             f"expect: {name}, refused",
-            request(method=b"PUT", headers=head),
+            request(method=b"PUT", headers=waits),
             WAIT,
             data,
             answer=refused,
@@ -161,11 +161,11 @@ def connections() -> Iterator[Case]:
         request(headers=asked),
         answer=answer(b"426 Upgrade Required"),
     )
-    asked = ((b"Connection", b"Upgrade"), (b"Upgrade", b"tcp"))
-    taken = answer(b"101 Switching Protocols", b"", asked, length=False, echo=True)
+    attach = ((b"Connection", b"Upgrade"), (b"Upgrade", b"tcp"))
+    taken = answer(b"101 Switching Protocols", b"", attach, length=False, echo=True)
     yield case(
         "upgrade: of a POST",
-        request(method=b"POST", headers=(*asked, (b"Content-Length", b"0"))),
+        request(method=b"POST", headers=(*attach, (b"Content-Length", b"0"))),
         WAIT,
         b"ping",
         answer=taken,

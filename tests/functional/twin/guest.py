@@ -7,6 +7,7 @@ import contextlib
 import re
 import socket
 from collections import defaultdict
+from collections.abc import Sequence
 
 from tests.functional.engine.servers import Guest
 from tests.functional.twin import wire
@@ -39,7 +40,7 @@ class RecordingGuest(Guest):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def answer(self, cases: list[Case]) -> None:
+    def answer(self, cases: Sequence[Case]) -> None:
         """Answer these cases from now on."""
         self._answers = {one.mark: one.answer for one in cases}
         self.got.clear()
