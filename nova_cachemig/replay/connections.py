@@ -65,13 +65,18 @@ def _idle(s: State, now: float) -> Connection | None:
     return None
 
 
+def _at_target(s: State, connection: Connection) -> bool:
+    # Comparing two targets costs more than all else here, and mostly they are the same object.
+    return connection.target is s.target or connection.target == s.target
+
+
 def _close(s: State, connection: Connection, why: str) -> None:
     forget(s, connection.id)
     s.out.append(Close(connection.id, why))
 
 
 def _usable(s: State, connection: Connection, now: float) -> bool:
-    if not (connection.open and connection.target == s.target):
+    if not (connection.open and _at_target(s, connection)):
         return False
     most = s.limits.reuse_idle
     if connection.served:
@@ -147,7 +152,7 @@ def _pipelined(s: State, entry: Entry, exactly: int | None) -> Connection | None
             ahead
             and connection.open
             and connection.prompt
-            and connection.target == s.target
+            and _at_target(s, connection)
             and max(connection.last_byte, connection.waiting_since) > s.held_at
             and (exactly is None or exactly == len(ahead))
             and len(ahead) < s.limits.pipeline

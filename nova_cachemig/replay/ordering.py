@@ -37,7 +37,7 @@ def next_entry(s: State) -> Entry | None:
     if s.unknown and first.position > min(s.unknown):
         return None
     if s.limits.parallel == 1:
-        slow = _slow(s)
+        slow = _slow(s) if s.blocking else []
         if not slow:
             return first
         return _untied(s, slow) if len(slow) < s.limits.max_slow else None
@@ -48,11 +48,16 @@ def next_entry(s: State) -> Entry | None:
 
 def holding_up(s: State) -> int:
     """Return the number of writes in progress that the total order has to wait for."""
-    return len(s.blocking) - (len(_slow(s)) if s.limits.parallel == 1 else 0)
+    blocking = len(s.blocking)
+    return blocking - len(_slow(s)) if blocking and s.limits.parallel == 1 else blocking
 
 
 def _slow(s: State) -> list[Entry]:
-    return [e for e in s.blocking.values() if e.slow and not must_be_alone(s, e)]
+    found = []
+    for entry in s.blocking.values():  # mostly one: a comprehension costs more than this
+        if entry.slow and not must_be_alone(s, entry):
+            found.append(entry)
+    return found
 
 
 def _untied(s: State, before: Iterable[Entry]) -> Entry | None:

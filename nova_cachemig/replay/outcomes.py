@@ -69,8 +69,9 @@ def _retry_after(s: State, entry: Entry, answer: Any) -> float | None:
     guest responds 409 with Retry-After. Its response to the first try is the final one. If the
     client chose the key, the first try may have been the client's.
     """
-    again = entry.keep or ordering.may_be_in_progress(s, entry)
-    if answer.status != 409 or not entry.keyed or not again:
+    if answer.status != 409 or not entry.keyed:
+        return None
+    if not (entry.keep or ordering.may_be_in_progress(s, entry)):
         return None
     after = answer.header("retry-after") or ""
     return min(max(float(after), 0.1), 5.0) if after.isdecimal() else None
@@ -82,8 +83,9 @@ def _fails_because_applied(s: State, entry: Entry, answer: Any) -> bool:
     The client must not hear a "no" for a write that was applied. If the guest honours keys, its
     response is that to the first try.
     """
-    again = ordering.may_be_in_progress(s, entry)
-    return bool(answer.status == 412 and entry.conditional and again and not entry.keyed)
+    if answer.status != 412 or not entry.conditional or entry.keyed:
+        return False
+    return ordering.may_be_in_progress(s, entry)
 
 
 def lost(

@@ -50,7 +50,7 @@ class RaiseSendLimit:
     done: Done | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False)  # as Append
 class RecordResponse:
     """Record that the guest has responded, and keep the response if ``row`` has it.
 

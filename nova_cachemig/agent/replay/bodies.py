@@ -31,12 +31,14 @@ class ResponseBodies:
         """``threshold``: bytes above which a body is in a spool file."""
         self._spool = spool
         self._threshold = threshold
+        self._least = min(threshold, _LEAST)
         self.budget = budget
 
-    @property
-    def limit(self) -> int:
-        """Bytes of a body that may be in memory now."""
-        return min(self._threshold, _LEAST) if self.budget.exceeded else self._threshold
+    def fits(self, length: int) -> bool:
+        """Whether a body of so many bytes may be in memory now."""
+        if length <= self._least:
+            return True
+        return length <= self._threshold and not self.budget.exceeded
 
     def in_memory(self, data: bytes) -> Body:
         """Return a body that counts until nothing refers to it."""

@@ -154,14 +154,17 @@ class GuestConnection(asyncio.Protocol):
         The request may follow others without a response (RFC 9112, section 9.3.2). It is written
         immediately with ``flush``, else in one packet with others of this turn of the loop.
         """
-        if self._ended:
-            return  # it counts as not sent
-        self._waiting.append(on_response)
-        self._outgoing.append(request)
+        self.queue(request, on_response)
         if flush:
             self.flush()
         elif len(self._outgoing) == 1:
             self._loop.call_soon(self.flush)
+
+    def queue(self, request: bytes, on_response: OnResponse) -> None:
+        """As :meth:`send`, but write nothing before the next :meth:`flush`."""
+        if not self._ended:  # else it counts as not sent
+            self._waiting.append(on_response)
+            self._outgoing.append(request)
 
     def flush(self) -> None:
         """Write the requests of this turn of the loop. They stay unsent if the guest has closed."""

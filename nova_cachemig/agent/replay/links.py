@@ -125,7 +125,7 @@ class Links:
         on_response = functools.partial(self._on_response, name, connection)
         request = head(write) + write.body.data
         if write.body.spool is None:
-            connection.send(request, on_response)
+            connection.queue(request, on_response)
             self._unflushed.add(connection)
             return
         upload = self._loop.create_task(

@@ -18,6 +18,10 @@ class ResponseBodiesTest(unittest.TestCase):
         self.budget = MemoryBudget(20_000)
         self.bodies = ResponseBodies(Spool(Path(directory.name)), 65_536, self.budget)
 
+    def fitting(self) -> list[bool]:
+        """Return which lengths may be in memory: a tiny one, the threshold, one byte more."""
+        return [self.bodies.fits(length) for length in (4096, 65_536, 65_537)]
+
     def test_a_body_counts_as_long_as_it_is_used(self) -> None:
         body = self.bodies.in_memory(b"x" * 10_000)
         self.assertEqual((10_000, 10_000), (body.length, self.budget.used))
@@ -29,8 +33,8 @@ class ResponseBodiesTest(unittest.TestCase):
         self.assertEqual((4096, 0), (body.length, self.budget.used))
 
     def test_beyond_the_budget_only_tiny_bodies_stay_in_memory(self) -> None:
-        self.assertEqual(65_536, self.bodies.limit)
+        self.assertEqual([True, True, False], self.fitting())
         kept = [self.bodies.in_memory(b"x" * 10_000) for _ in range(3)]
-        self.assertEqual(4096, self.bodies.limit)
+        self.assertEqual([True, False, False], self.fitting())
         kept.pop()
-        self.assertEqual(65_536, self.bodies.limit)
+        self.assertEqual([True, True, False], self.fitting())

@@ -46,12 +46,12 @@ class Connection:
     def watch(self, _on_part: Any, on_end: Any) -> None:
         self.on_end = on_end
 
-    def send(self, request: bytes, on_response: Any) -> None:
+    def queue(self, request: bytes, on_response: Any) -> None:
         self.sent.append(request)
         self.on_response = on_response
 
     async def upload(self, head: bytes, chunks: Any, on_response: Any) -> None:
-        self.send(head, on_response)
+        self.queue(head, on_response)
         if self.held is not None:
             await self.held.wait()
         async for chunk in chunks:
