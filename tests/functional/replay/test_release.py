@@ -29,7 +29,7 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
         self.guest = LoggingGuest()
         await self.guest.start()
         self.addAsyncCleanup(self.guest.stop)
-        self.target = Target("127.0.0.1", self.guest.port)
+        self.target: Target | None = Target("127.0.0.1", self.guest.port)
         self.service = service(writes=WriteMode.ACCEPT)
 
     async def started(self) -> Writes:
@@ -45,6 +45,7 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
     async def opened(self) -> Writes:
         writes = await self.started()
         await writes.open(self.service)
+        assert self.target is not None, "only one test begins without it"
         await writes.send_to("shop", self.target)
         return writes
 
@@ -182,3 +183,19 @@ class ReleaseTest(unittest.IsolatedAsyncioTestCase):
         async with asyncio.timeout(10):
             await other.took(1)
         self.assertEqual([b"again"], self.guest.bodies())
+
+    async def test_a_decision_waits_while_the_address_of_the_guest_is_unknown(self) -> None:
+        name = await self.in_doubt()
+        known, self.target = self.target, None
+        writes = await self.started()
+        quarantine.resend(writes.journal.engine, name, "not in the list", "operator")
+        with mock.patch.object(
+            writes, "_intake_for_resend", wraps=writes._intake_for_resend
+        ) as asked:
+            async with asyncio.timeout(20):
+                while asked.await_count < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        self.assertEqual(1, len(self.guest.bodies()))
+        self.target = known
+        async with asyncio.timeout(10):
+            await self.guest.took(2)
