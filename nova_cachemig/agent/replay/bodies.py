@@ -35,7 +35,7 @@ class ResponseBodies:
         self.budget = budget
 
     def fits(self, length: int) -> bool:
-        """Whether a body of so many bytes may be in memory now."""
+        """Whether a body of that many bytes may be in memory now."""
         if length <= self._least:
             return True
         return length <= self._threshold and not self.budget.exceeded
