@@ -145,8 +145,13 @@ class Machine:
 
     def recorded(self, position: int, now: float) -> Actions:
         """A response is durable."""
-        outcomes.recorded(self.state, position)
-        return self._go_on(now)
+        s = self.state
+        full = len(s.recording) >= s.limits.max_unrecorded
+        outcomes.recorded(s, position)
+        if full:  # else no write waits for this one to be on disk
+            sending.advance(s, now)
+        phases.check(s, now)
+        return self._take()
 
     def record_failed(self, position: int, now: float) -> Actions:
         """A response is not durable, or it is unknown."""

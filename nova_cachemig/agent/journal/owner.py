@@ -60,13 +60,14 @@ class Owner:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._checked_at = 0.0  # monotonic time before the last successful check
+        self._is_server = engine.dialect.name != "sqlite"
         self.generation = 0
         self.lost = False
 
     @property
     def is_server(self) -> bool:
         """Whether the lock can end before the process. SQLite's cannot."""
-        return self._engine.dialect.name != "sqlite"
+        return self._is_server
 
     @property
     def may_send(self) -> bool:

@@ -34,6 +34,9 @@ _TCP_INFO_UNACKED: Final = 24
 
 _UNLIMITED: Final = 1 << 62  # bytes
 
+# Flags of send(). Combined here, because each ``|`` of two flags makes an object of their class.
+_AS_RECORD: Final = int(socket.MSG_EOR | socket.MSG_DONTWAIT)
+
 OnResponse = Callable[[GuestResponse], None]
 
 
@@ -203,7 +206,7 @@ class GuestConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             return 0  # not before the bytes of an earlier request
         try:
-            return self._sock.send(data, socket.MSG_EOR | socket.MSG_DONTWAIT)
+            return self._sock.send(data, _AS_RECORD)
         except ConnectionError:
             raise
         except OSError:  # the buffer is full, or the transport's write fails too and is reported
