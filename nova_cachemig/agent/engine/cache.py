@@ -26,14 +26,14 @@ PARAMETERS = {
     "thread_pool_max": "4000",
     "thread_queue_limit": "2000",
     "thread_pool_stack": "64k",
-    "workspace_client": "128k",
-    "workspace_backend": "128k",
+    "workspace_client": "160k",
+    "workspace_backend": "160k",
     # The limits of HAProxy.
     "http_max_hdr": "320",
-    "http_req_hdr_len": "32k",
-    "http_req_size": "48k",
-    "http_resp_hdr_len": "32k",
-    "http_resp_size": "48k",
+    "http_req_hdr_len": "40k",
+    "http_req_size": "56k",
+    "http_resp_hdr_len": "40k",
+    "http_resp_size": "56k",
     "vsl_space": "8m",
 }
 

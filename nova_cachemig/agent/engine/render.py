@@ -21,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_TURN_WAIT = 500
 """Milliseconds that a read waits at most until the guest has fewer reads to respond to."""
 
-MAX_HEAD = 24000
-"""Bytes of a request's URL and header fields. HAProxy refuses more than 28,672 with 400."""
+MAX_HEAD = 36864
+"""Bytes of a request's URL and header fields. HAProxy refuses more than 45,056 with 400."""
 
 MAX_HEADERS = 256
 """Header fields of a request."""

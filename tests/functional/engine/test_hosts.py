@@ -34,6 +34,7 @@ BAD = (
     "GET / HTTP/1.1\r\nHost: [::1",
     f"GET / HTTP/1.1\r\nHost: {'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}",
     f"GET http://two.example/ HTTP/1.1\r\n{ONE}",
+    f"GET http://two.example:80/ HTTP/1.1\r\n{ONE}",
     f"GET HTTP://two.example/ HTTP/1.1\r\n{ONE}",
     f"GET http://user@one.example/ HTTP/1.1\r\n{ONE}",
     "GET http://user@one.example/ HTTP/1.0",
@@ -111,8 +112,16 @@ class SharedAddress(HostCase):
         self.assertEqual(count, len(self.guest.seen))
 
     async def test_the_guest_gets_the_host_as_sent(self) -> None:
-        self.assertEqual(200, await self.raw(SAME[4]))
-        self.assertEqual("one.example.:80", self.guest.seen[-1].headers["host"])
+        for state in (EdgeState.PASS, EdgeState.ARMED):
+            await self.flip(state)
+            self.assertEqual(200, await self.raw(SAME[4]))
+            self.assertEqual("one.example.:80", self.guest.seen[-1].headers["host"])
+
+    async def test_a_page_for_an_unusual_spelling_is_not_stored(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        for number, request in enumerate((SAME[4], SAME[4], SAME[0]), 1):
+            self.assertEqual(200, await self.raw(request))
+            self.assertEqual(number, len(self.guest.seen))
 
 
 class OwnAddress(HostCase):

@@ -53,7 +53,6 @@ KNOWN = (
     Known("framing: behind 10*", "[as]*", "client.0.status: 200 → 503", _READ_BY_VARNISH),
     Known("framing: with trailers*", "[as]*", "client.0.status: 200 → 503", _READ_BY_VARNISH),
     Known("framing: behind 10*, written", "s*", "client.0.interim: * → ", "the journal drops it"),
-    Known("host: a dot at the end", "armed", "guest.*.host: * → *", "one page for all spellings"),
     Known("framing: behind 10*, written", "s*", "*", "a write is in doubt at times", always=False),
     Known("half-close: *", "*", "*", "a client that has half-closed counts as gone", always=False),
 )
