@@ -62,8 +62,11 @@ def create_engine(url: str) -> sa.Engine:
             return engine
     except (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError) as exc:
         shown = sa.make_url(url).render_as_string(hide_password=True)
+        remedy = ""
+        if isinstance(exc, ImportError):
+            remedy = "; install the driver that [journal] connection names (psycopg2, PyMySQL)"
         raise JournalError(
-            f"the journal's database {shown} cannot be opened: {cause_of(exc)}"
+            f"the journal's database {shown} cannot be opened: {cause_of(exc)}{remedy}"
         ) from exc
 
 

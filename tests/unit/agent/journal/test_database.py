@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import pymysql
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from nova_cachemig.agent.journal import database, migrate
+from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.schema import KEYS
 
 
@@ -23,6 +26,13 @@ class DatabaseTest(unittest.TestCase):
         self.addCleanup(self.engine.dispose)
         with self.engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+
+    def test_a_missing_driver_is_named_with_the_remedy(self) -> None:
+        with (
+            mock.patch.dict(sys.modules, psycopg2=None),
+            self.assertRaisesRegex(JournalError, r"//u:\*\*\*@h/d.*psycopg2.*install the driver"),
+        ):
+            database.create_engine("postgresql+psycopg2://u:secret@h/d")
 
     def test_only_the_owner_can_read_the_files_of_sqlite(self) -> None:
         with tempfile.TemporaryDirectory() as name:
