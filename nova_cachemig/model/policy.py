@@ -23,6 +23,9 @@ OWN: Final = "service"
 class Consent(enum.StrEnum):
     """The permissions that only the owner of a service can give."""
 
+    ANONYMOUS = (
+        "anonymous"  # use pages made for strangers for all users without a login, also private ones
+    )
     STALE = "stale"  # use pages in the silence that say no-cache, max-age=0 or must-revalidate
 
 
@@ -38,6 +41,7 @@ class Rule:
     never: bool | None = None  # neither stored nor fetched in advance
     static: bool | None = None  # the same bytes whatever the cookies
     stale: bool | None = None  # by consent: Consent.STALE
+    login_cookies: tuple[str, ...] = ()  # by consent: without them, a user is anonymous
     script_cookies: tuple[str, ...] = ()  # only scripts in the browser read them
     ignore_query: tuple[str, ...] = ()  # parameters on which no page depends
     origin: str = OWN
@@ -51,13 +55,17 @@ class Rule:
 
     def needs(self) -> frozenset[Consent]:
         """The consents without which a part of the rule has no effect."""
-        return frozenset({Consent.STALE} if self.stale else ())
+        parts = {Consent.STALE: self.stale, Consent.ANONYMOUS: self.login_cookies}
+        return frozenset(consent for consent, part in parts.items() if part)
 
     def allowed(self, consents: Iterable[Consent]) -> Rule:
         """Return the rule without the parts for which consent is missing."""
-        if self.stale and Consent.STALE not in consents:
-            return dataclasses.replace(self, stale=None)
-        return self
+        missing = self.needs() - set(consents)
+        return dataclasses.replace(
+            self,
+            stale=None if Consent.STALE in missing else self.stale,
+            login_cookies=() if Consent.ANONYMOUS in missing else self.login_cookies,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,6 +89,12 @@ class Policy:
     def never(self, url: str) -> bool:
         """Whether the page is neither stored nor fetched in advance, in any spelling."""
         return self._never(url) or ("%" in url and self._never(urllib.parse.unquote(url)))
+
+    def ignores_cookies(self, url: str) -> bool:
+        """Whether a page fetched without cookies can be used for users with some."""
+        rules = [rule for rule in self.effective() if rule.applies(url)]
+        static = next((rule.static for rule in rules if rule.static is not None), False)
+        return static or any(rule.login_cookies for rule in rules)
 
     def key_url(self, url: str) -> str:
         """Return the URL by which the cache knows the page: without ignored parameters."""

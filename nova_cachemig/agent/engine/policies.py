@@ -52,6 +52,7 @@ def _line(rule: Rule) -> str:
         [
             " ".join(rule.paths),
             *(_FLAGS[flag] for flag in flags),
+            " ".join(rule.login_cookies),
             " ".join(rule.script_cookies),
             " ".join(rule.ignore_query),
         ]

@@ -15,7 +15,8 @@ MAX_SIZE: Final = 16 << 10
 """Characters of all globs of a policy together: the edge compares each request with them."""
 
 _FLAGS: Final = ("never", "static", "stale")
-_LISTS: Final = ("script_cookies", "ignore_query")
+_LISTS: Final = ("login_cookies", "script_cookies", "ignore_query")
+_FIELD_OF: Final = {Consent.ANONYMOUS: "login_cookies", Consent.STALE: "stale"}
 
 # The edge separates globs by blanks. \Z, because $ allows a final newline.
 _NAMES: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
@@ -34,6 +35,7 @@ RULE_SCHEMA: Final[Mapping[str, Any]] = {
     "properties": {
         "paths": _globs(_PATHS),
         **{name: {"type": "boolean"} for name in _FLAGS},
+        "login_cookies": _globs(_NAMES),
         "script_cookies": _globs(_NAMES),
         "ignore_query": _globs(_PARAMETERS),
     },
@@ -61,6 +63,8 @@ EXPECTED: Final[Mapping[str, str]] = {
     "never": "true or false",
     "static": "true or false",
     "stale": "true or false",
+    "login_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as sessionid, each with at "
+    f"most {MAX_GLOB} characters",
     "script_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as _ga*, each with at "
     f"most {MAX_GLOB} characters",
     "ignore_query": f"a list of 1 to {MAX_GLOBS} names of parameters such as utm_*, each with at "
@@ -82,6 +86,7 @@ def rule(entry: Mapping[str, Any], origin: str = OWN) -> Rule:
         raise ValueError("static needs paths: no whole site is the same whatever the cookies")
     return Rule(
         paths=tuple(entry.get("paths", ())),
+        login_cookies=tuple(entry.get("login_cookies", ())),
         script_cookies=tuple(entry.get("script_cookies", ())),
         ignore_query=tuple(entry.get("ignore_query", ())),
         origin=origin,
@@ -125,9 +130,10 @@ def _own(number: int, entry: Mapping[str, Any], consent: Sequence[Consent]) -> R
     except ValueError as exc:
         raise ValueError(f"{where}: {exc}") from exc
     for missing in sorted(found.needs() - set(consent)):
+        field = _FIELD_OF[missing]
         raise ValueError(
-            f"{where}.{missing} needs the consent of the service's owner: add {missing} to "
-            "policy.consent, or remove it"
+            f"{where}.{field} needs the consent of the service's owner: add {missing} to "
+            f"policy.consent, or remove {field}"
         )
     return found
 
@@ -158,4 +164,4 @@ def rule_entry(one: Rule) -> dict[str, Any]:
 
 
 def _all_globs(one: Rule) -> tuple[str, ...]:
-    return (*one.paths, *one.script_cookies, *one.ignore_query)
+    return (*one.paths, *one.login_cookies, *one.script_cookies, *one.ignore_query)

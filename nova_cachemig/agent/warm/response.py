@@ -96,8 +96,9 @@ class FetchedResponse:
             match[1].lower(): match[2] if match[2] is not None else match[3]
             for match in _DIRECTIVE.finditer(self.headers.get("cache-control", ""))
         }
+        silence = "x-cachemig-only" in self.headers  # by the service's policy
         fresh = self._freshness(control) - _seconds(self.headers.get("age"), 0.0)
-        return max(0.0, fresh) + (0.0 if _NO_GRACE & control.keys() else stale_max)
+        return max(0.0, fresh) + (0.0 if _NO_GRACE & control.keys() and not silence else stale_max)
 
     def _freshness(self, control: Mapping[str, str | None]) -> float:
         for name in ("s-maxage", "max-age"):

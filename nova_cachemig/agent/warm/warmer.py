@@ -18,6 +18,7 @@ from nova_cachemig.agent.warm.job import FetchJob
 from nova_cachemig.agent.warm.rate import RateLimiter, UserLatency
 from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
+from nova_cachemig.model.policy import NO_POLICY, Policy
 from nova_cachemig.model.service import Service
 from nova_cachemig.model.terminator import Terminator
 from nova_cachemig.popularity.askable import Rules
@@ -77,6 +78,7 @@ class CacheWarmer:
         )
         self._states: dict[str, _WarmState] = {}
         self._follow_links: dict[str, bool] = {}
+        self._policies: dict[str, Policy] = {}
         self._hosts: dict[str, tuple[str, ...]] = {}
 
     def set_services(self, services: Iterable[Service]) -> None:
@@ -87,6 +89,7 @@ class CacheWarmer:
         self._follow_links = {
             s.name: s.follow_links for s in services if s.follow_links is not None
         }
+        self._policies = {s.name: s.policy for s in services}
 
     def _state(self, service: str) -> _WarmState:
         state = self._states.get(service)
@@ -96,6 +99,10 @@ class CacheWarmer:
 
     def record_access(self, record: AccessRecord) -> None:
         """Learn from one access: the need of its page, and the guest's response time."""
+        policy = self._policies.get(record.service, NO_POLICY)
+        if record.has_cookie and policy.ignores_cookies(record.url):
+            # The page that the warmer fetches is for this user too.
+            record = dataclasses.replace(record, has_cookie=False)
         self._hotset.record(record, self._terminator(record))
         if record.method != "GET" or not 200 <= record.status < 400:
             return

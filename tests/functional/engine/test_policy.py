@@ -12,6 +12,18 @@ from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import Response, fetch
 
 FRESH = {"Cache-Control": "public, max-age=600"}
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:146.0) Gecko/20100101 Firefox/146.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Sec-Fetch-User": "?1",
+    "Priority": "u=0, i",
+}
 DEFAULT = presets.load()["default"]
 
 
@@ -23,6 +35,11 @@ class PolicyCase(EngineCase):
     async def asyncSetUp(self) -> None:
         await super().asyncSetUp()
         await self.set_policy(self.policy)
+
+    async def get(self, url: str, **kwargs: object) -> Response:
+        """Ask as a browser does."""
+        headers = BROWSER | kwargs.pop("headers", {})  # type: ignore[operator]
+        return await super().get(url, headers=headers, **kwargs)
 
     async def set_policy(self, policy: Policy) -> None:
         self.service = self.a_service(policy=policy)
@@ -257,3 +274,80 @@ class Stale(PolicyCase):
             await self.get("/api/a", headers={name: "alice"})
         await self.flip(EdgeState.SHIELDED)
         await self.assert_held("/api/a")
+
+
+class Anonymous(PolicyCase):
+    """The owner consents: a user without the cookie ``sid`` is anonymous."""
+
+    policy = Policy(
+        consent=(Consent.ANONYMOUS,),
+        own=(Rule(login_cookies=("sid",)), Rule(paths=("/admin/*",), never=True)),
+        inherited=DEFAULT,
+    )
+
+    async def warm(self, url: str) -> Response:
+        headers = dict(warm_headers(SERVICE, "shop.example"))
+        return await fetch(self.engine.cache_socket, url, headers=headers)
+
+    async def test_a_private_page_of_the_warmer_is_for_all_without_a_login(self) -> None:
+        rule = {"Cache-Control": "private, no-store, max-age=0", "Set-Cookie": "c=1"}
+        self.guest.rules["/a"] = rule | {"Pragma": "no-cache", "Vary": "Cookie"}
+        await self.flip(EdgeState.ARMED)
+        warmed = await self.warm("/a")
+        self.assertEqual("stored", warmed.headers["x-cachemig-served"])
+        for cookie in ("", "lang=de; theme=dark", "sid=7"):
+            self.assertNotEqual(warmed.body, (await self.asks("/a", cookie)).body)
+        await self.flip(EdgeState.SHIELDED)
+        for cookie in ("", "lang=de; theme=dark", "_ga=1", "xsid=3"):
+            hit = await self.asks("/a", cookie)
+            self.assertEqual(warmed.body, hit.body, cookie)
+            self.assertEqual(rule["Cache-Control"], hit.headers["cache-control"])
+            self.assertNotIn("set-cookie", hit.headers)
+        for cookie in ("sid=7", "lang=de; sid=", "sid"):
+            await self.assert_held("/a", cookie)
+        for name in ("Authorization", "X-Auth-Token", "X-Forwarded-User"):
+            waiting = asyncio.create_task(self.get("/a", headers={name: "Basic x"}))
+            await self.holding(1)
+            waiting.cancel()
+            await self.holding(0)
+
+    async def test_what_a_user_was_given_is_for_no_other(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "private"}
+        await self.flip(EdgeState.ARMED)
+        await self.asks("/a", "lang=de")
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/a", "lang=de")
+        await self.assert_held("/a")
+
+    async def test_a_page_that_the_warmer_does_not_have_can_be_the_users_own(self) -> None:
+        self.guest.rules["/a"] = FRESH
+        await self.flip(EdgeState.ARMED)
+        own = await self.asks("/a", "lang=de")
+        await self.flip(EdgeState.SHIELDED)
+        self.assertEqual(own.body, (await self.asks("/a", "lang=de")).body)
+        await self.assert_held("/a", "lang=fr")
+
+    async def test_the_guest_answers_before_and_after_the_silence(self) -> None:
+        self.guest.rules["/a"] = FRESH
+        await self.flip(EdgeState.ARMED)
+        warmed = await self.warm("/a")
+        for state in (EdgeState.ARMED, EdgeState.REPLAY, EdgeState.DRAIN):
+            await self.flip(state)
+            self.assertNotEqual(warmed.body, (await self.asks("/a")).body)
+
+    async def test_a_write_and_a_rule_end_its_use(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        await self.warm("/a")
+        self.assertEqual(204, (await self.warm("/admin/x")).status)
+        await self.get("/a", method="POST")
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/a")
+        await self.assert_held("/admin/x")
+
+    async def test_without_consent_the_names_of_cookies_change_nothing(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "private"}
+        await self.set_policy(Policy(inherited=self.policy.own))
+        await self.flip(EdgeState.ARMED)
+        self.assertEqual("pass", (await self.warm("/a")).headers["x-cachemig-served"])
+        await self.flip(EdgeState.SHIELDED)
+        await self.assert_held("/a")

@@ -74,5 +74,19 @@ class PolicyTest(unittest.TestCase):
         (effective,) = without.effective()
         self.assertIsNone(effective.stale)
         self.assertEqual(("v",), effective.ignore_query)
+        logins = Policy(inherited=(Rule(login_cookies=("sid",)),))
+        self.assertEqual((), logins.effective()[0].login_cookies)
         self.assertEqual((rule,), without.rules())
         self.assertEqual((rule,), Policy(consent=(Consent.STALE,), inherited=(rule,)).effective())
+
+    def test_pages_without_cookies_serve_users_with_cookies(self):
+        rules = (
+            Rule(paths=("/static/*",), static=True),
+            Rule(paths=("/news/*",), login_cookies=("sid",)),
+        )
+        without = Policy(own=rules)
+        consented = Policy(consent=(Consent.ANONYMOUS,), own=rules)
+        self.assertTrue(without.ignores_cookies("/static/a.css"))
+        self.assertFalse(without.ignores_cookies("/news/1"))
+        self.assertTrue(consented.ignores_cookies("/news/1"))
+        self.assertFalse(consented.ignores_cookies("/"))

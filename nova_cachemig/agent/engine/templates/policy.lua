@@ -9,6 +9,8 @@ local by_name = setmetatable({}, {__mode = "v"})  -- many services have the same
 -- Request headers that can tell who the client is. A page for one of them is not used for another.
 local IDENTIFYING = {"token", "auth", "key", "user", "session", "csrf", "xsrf", "cert", "tenant", "signature"}
 
+local OF_BROWSERS = {["user-agent"] = true, ["sec-fetch-user"] = true}
+
 local function unquote(text)
     return (text:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
 end
@@ -76,7 +78,7 @@ local function compile(text)
         policy[#policy + 1] = {
             paths = globs_of(fields[1]),
             never = FLAGS[fields[2]], static = FLAGS[fields[3]], stale = FLAGS[fields[4]],
-            scripts = globs_of(fields[5]), ignored = globs_of(fields[6]),
+            logins = globs_of(fields[5]), scripts = globs_of(fields[6]), ignored = globs_of(fields[7]),
         }
     end
     return policy
@@ -100,7 +102,7 @@ local function read(entry)
 end
 
 -- Until a policy can be read, nothing is stored.
-local UNKNOWN = compile("\t1\t\t\t\t")
+local UNKNOWN = compile("\t1\t\t\t\t\t")
 
 local function policy_of(service)
     local entry = policies:lookup(service)
@@ -134,7 +136,7 @@ end
 -- The sum of the rules that apply to a URL.
 local function decide(policy, url)
     local path = url:match("^[^?]*")
-    local found = {scripts = {}, ignored = {}}
+    local found = {logins = {}, scripts = {}, ignored = {}}
     for _, rule in ipairs(policy) do
         if applies(rule, url, path) then
             for _, name in ipairs({"never", "static", "stale"}) do
@@ -142,7 +144,7 @@ local function decide(policy, url)
                     found[name] = rule[name]
                 end
             end
-            for _, name in ipairs({"scripts", "ignored"}) do
+            for _, name in ipairs({"logins", "scripts", "ignored"}) do
                 if #rule[name] > 0 then
                     table.insert(found[name], rule[name])
                 end
@@ -196,10 +198,21 @@ local function split_cookies(lines, found)
     return table.concat(kept, "; "), table.concat(others, "; ")
 end
 
+local function has_login(lines, logins)
+    for index = 0, lines and #lines or -1 do
+        for cookie in (lines[index] or ""):gmatch("[^;]+") do
+            if in_lists(logins, cookie:match("^%s*([^=]*)"):match("^(.-)%s*$")) then
+                return true
+            end
+        end
+    end
+    return false
+end
+
 local function is_identified(headers)
     for name in pairs(headers) do
         for _, word in ipairs(IDENTIFYING) do
-            if name:find(word, 1, true) then
+            if not OF_BROWSERS[name] and name:find(word, 1, true) then
                 return true
             end
         end
@@ -222,7 +235,12 @@ local function apply(txn)
         txn:set_var("txn.never", true)
     end
     txn:set_var("txn.url", without_ignored(url, found.ignored))
-    local headers = (txn.f:req_hdr_cnt("cookie") > 0 or found.stale) and txn.http:req_get_headers() or {}
+    local anonymous = #found.logins > 0 and not found.static
+    local headers = (txn.f:req_hdr_cnt("cookie") > 0 or found.stale or anonymous)
+        and txn.http:req_get_headers() or {}
+    if anonymous and not has_login(headers.cookie, found.logins) and not is_identified(headers) then
+        txn:set_var("txn.anonymous", true)
+    end
     if headers.cookie then
         local kept, others = split_cookies(headers.cookie, found)
         if others ~= "" then

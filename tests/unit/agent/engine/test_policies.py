@@ -13,6 +13,7 @@ RULE = Rule(
     never=False,
     static=True,
     stale=True,
+    login_cookies=("sid",),
     script_cookies=("_ga*", "x'`|"),
     ignore_query=("utm_*",),
 )
@@ -25,14 +26,14 @@ def text_of(entries, service):
 
 class EntriesTest(unittest.TestCase):
     def test_a_line_for_each_rule(self):
-        policy = Policy(consent=(Consent.STALE,), own=(RULE,), inherited=(Rule(never=True),))
+        policy = Policy(consent=tuple(Consent), own=(RULE,), inherited=(Rule(never=True),))
         lines = text_of(policies.entries({"s": policy}), "s").split("\n")
-        self.assertEqual("/a/* *?b=c%20d\t0\t1\t1\t_ga* x'`|\tutm_*", lines[0])
-        self.assertEqual("\t1\t\t\t\t", lines[1])
+        self.assertEqual("/a/* *?b=c%20d\t0\t1\t1\tsid\t_ga* x'`|\tutm_*", lines[0])
+        self.assertEqual("\t1\t\t\t\t\t", lines[1])
 
     def test_what_lacks_consent_has_no_effect(self):
         lines = text_of(policies.entries({"s": Policy(inherited=(RULE,))}), "s")
-        self.assertIn("\t0\t1\t\t_ga*", lines)
+        self.assertIn("\t0\t1\t\t\t_ga*", lines)
 
     def test_equal_policies_are_there_once(self):
         policy = Policy(inherited=(RULE,))
@@ -53,4 +54,4 @@ class EntriesTest(unittest.TestCase):
         entries = policies.entries({"s": Policy(own=(Rule(paths=(printable,), never=True),))})
         for key, value in entries.items():
             self.assertTrue(re.search(r" \S+ \S+$", command("add", "map", "m", key, value)))
-        self.assertEqual(f"{printable}\t1\t\t\t\t", text_of(entries, "s"))
+        self.assertEqual(f"{printable}\t1\t\t\t\t\t", text_of(entries, "s"))

@@ -64,6 +64,9 @@ class PolicyTest(unittest.TestCase):
             "policy.rules[0].stale needs the consent of the service's owner: add stale to": {
                 "rules": [{"paths": ["/a"], "stale": True}]
             },
+            "policy.rules[0].login_cookies needs the consent of the service's owner: add anony": {
+                "rules": [{"login_cookies": ["sid"]}]
+            },
             "policy.rules[1]: says nothing: name one of never": {
                 "rules": [{"never": True}, {"paths": ["/a"]}]
             },
@@ -75,7 +78,7 @@ class PolicyTest(unittest.TestCase):
             "policy.rules[0].paths[0]: 'admin' is not valid; expected: a list of 1 to 64 paths": {
                 "rules": [{"paths": ["admin"], "never": True}]
             },
-            "policy.consent[0]: 'all' is not valid; expected: a list of stale": {
+            "policy.consent[0]: 'all' is not valid; expected: a list of anonymous, stale": {
                 "consent": ["all"]
             },
             "policy.rules[0].ignore_query[0]: 'a=b' is not valid": {
@@ -110,6 +113,8 @@ class PresetsTest(unittest.TestCase):
         for name, rules in presets.load().items():
             with self.subTest(name):
                 entries = [policy.rule_entry(rule) for rule in rules]
-                service, errors = parse(consent=["stale"], defaults=False, rules=entries)
+                service, errors = parse(
+                    consent=["stale", "anonymous"], defaults=False, rules=entries
+                )
                 self.assertEqual([], errors)
                 self.assertEqual(len(rules), len(service.policy.own))

@@ -66,6 +66,10 @@ class LifetimeTest(unittest.TestCase):
         self.check(60.0, cache_control='max-age="60", proxy-revalidate')
         self.check(30.0, cache_control="max-age=60, s-maxage=30")
 
+    def test_by_its_policy_it_is_used_in_the_silence(self):
+        only = {"x_cachemig_only": "silence"}
+        self.check(300.0, cache_control="max-age=0, must-revalidate", **only)
+
     def test_expires(self):
         date = "Sun, 06 Nov 1994 08:49:37 GMT"
         self.check(310.0, date=date, expires="Sun, 06 Nov 1994 08:49:47 GMT")

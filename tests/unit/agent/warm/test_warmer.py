@@ -1,6 +1,7 @@
 """The warmer with a cache on a real socket: the pages fetched before the pause."""
 
 import asyncio
+import dataclasses
 import statistics
 import time
 
@@ -8,7 +9,7 @@ from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.policy import Policy, Rule
 from nova_cachemig.model.service import Service
-from tests.unit.agent.warm.case import SERVICE, WarmerTest
+from tests.unit.agent.warm.case import SERVICE, WarmerTest, access
 from tests.unit.agent.warm.fakes import Reply
 
 
@@ -41,6 +42,15 @@ class WarmTest(WarmerTest):
         self.assertEqual(["/a"], self.cache.urls)
         self.warmer.set_services([service])  # unchanged
         self.assertEqual(1, len(self.warmer.pages(SERVICE, 9)))
+
+    async def test_a_page_that_is_the_same_whatever_the_cookies_is_fetched(self):
+        policy = Policy(own=(Rule(paths=("/static/*",), static=True),))
+        service = Service(SERVICE, "i", 80, ("192.0.2.1", 80), policy=policy)
+        self.warmer.set_services([service])
+        for url in ("/static/a.css", "/page"):
+            self.warmer.record_access(dataclasses.replace(access(url), has_cookie=True))
+        await self.warm()
+        self.assertEqual(["/static/a.css"], self.cache.urls)
 
     async def test_no_known_page(self):
         self.assertEqual(0, (await self.warm()).wanted)
