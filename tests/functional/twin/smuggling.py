@@ -140,7 +140,6 @@ PLAIN = {
 
 KNOWN = {
     "head: a NUL in a value": "HAProxy passes NUL; RFC 9110, 5.5 forbids it. Varnish refuses it",
-    "coding: a comma*": "HAProxy passes it as it is; RFC 9110, 5.6.1 allows empty elements",
 }
 """Faults that are not fixed yet, and that not every phase shows."""
 
