@@ -19,6 +19,7 @@ PARAMETERS = {
     "default_ttl": "0.001",  # no freshness information: stale from the start, see the VCL
     "default_grace": "0",
     "default_keep": "0",
+    "max_retries": "20000",  # the VCL has its own limits
     # A request occupies a thread only while Varnish works on it or waits for its fetch. HAProxy
     # holds all others.
     "thread_pools": "1",
@@ -36,6 +37,26 @@ PARAMETERS = {
     "http_resp_size": "56k",
     "vsl_space": "8m",
 }
+
+
+_KIB = {"k": 1, "m": 1 << 10, "g": 1 << 20}
+
+
+def storages(cache_size: str) -> dict[str, int]:
+    """Return the KiB of each storage for ``[engine] cache_size``.
+
+    A response without a length can be endless. Such responses have a quarter of the memory for
+    themselves, so that they cannot displace the others. ``Transient`` has the responses that are
+    only passed on; it is as large as the cache.
+    """
+    total = int(cache_size[:-1]) * _KIB[cache_size[-1]]
+    unsized = total // 4
+    return {"sized": total - unsized, "unsized": unsized, "Transient": total}
+
+
+def _storage_args(cache_size: str) -> list[str]:
+    sizes = storages(cache_size).items()
+    return [word for name, size in sizes for word in ("-s", f"{name}=malloc,{size}k")]
 
 
 class Cache:
@@ -57,7 +78,7 @@ class Cache:
         argv = [find_program(opts.varnishd, "varnishd"), *opts.varnishd_args, "-F"]
         argv += ["-n", str(self._paths.varnish_dir), "-f", str(self._paths.vcl)]
         argv += ["-a", f"edge={self._paths.socket('varnish')},HTTP,mode=600"]
-        argv += ["-s", f"malloc,{opts.cache_size}", "-T", "none"]
+        argv += [*_storage_args(opts.cache_size), "-T", "none"]
         for name, value in PARAMETERS.items():
             argv += ["-p", f"{name}={value}"]
         return argv
@@ -89,6 +110,7 @@ class Cache:
                     find_program(opts.varnishd, "varnishd"),
                     *opts.varnishd_args,
                     *("-C", "-f", str(draft), "-n", str(scratch)),
+                    *_storage_args(opts.cache_size),
                 ],
                 opts.start_timeout,
             )

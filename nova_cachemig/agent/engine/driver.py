@@ -289,6 +289,7 @@ class HaproxyVarnish:
         await states.set(encoded, f"{state.value}:{generation}")
         if state is EdgeState.SHIELDED and target is not None:
             self._idle.close(service, target)
+            self._spawn(self._ask_cache(service, target), "reads at the pause")
         if state is EdgeState.REPLAY:
             # All held requests end now. Counting them costs a third of the agent's time.
             for ring in self._rings:
@@ -322,15 +323,29 @@ class HaproxyVarnish:
         if target is None:
             return
         self._lost.resend(service, target)
+        await self._cut_reads(service, target, lambda connection: connection.stuck)
+
+    async def _ask_cache(self, service: str, target: Target) -> None:
+        """Cut the reads that the guest has not begun to respond to: the edge looks for a page."""
+        try:
+            await self._cut_reads(
+                service, target, lambda one: one.unacknowledged > 0 or one.unanswered
+            )
+        except (ComponentError, AdminError) as exc:
+            LOG.warning("service %s: reads cannot be asked again: %s", service, exc)
+
+    async def _cut_reads(
+        self, service: str, target: Target, lost: Callable[[sockdiag.Connection], bool]
+    ) -> None:
         found = await asyncio.to_thread(sockdiag.connections, target.address, target.port)
-        stuck = [connection for connection in found if connection.stuck]
+        stuck = [connection for connection in found if lost(connection)]
         if not stuck:
             return
         # Writes of the agent and of clients are among them: cut only the ports of reads. A port
         # that is reused meanwhile cannot belong to a stuck connection.
         reads = await self._edge.fetch_ports()
         cut = [c for c in stuck if c.source_port in reads and sockdiag.destroy(c)]
-        LOG.info("service %s: cut %d stuck reads; the edge sends them again", service, len(cut))
+        LOG.info("service %s: cut %d lost reads; the edge asks again", service, len(cut))
 
     async def overtaken(self, service: str) -> int:
         """Return the pages with a write in flight to the guest, and a write in the journal."""

@@ -26,11 +26,11 @@ LOG = log.getLogger(__name__)
 REPEAT_RELOAD = 2 * REPEAT_SIGNAL
 """Seconds. A reload that was only slow is repeated, which costs one more worker process."""
 
-_FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch/guest ")
+_FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch(?:_first)?/guest ")
 _OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
 _IDLE_PORT = re.compile(
     r" back=1(?!.* h1s=)(?!.* \.nbst=[1-9]).*? lport=(\d+) .*? "
-    r"sv=(?:fetch|guest|guest_write|guest_stream)/guest mux="
+    r"sv=(?:fetch|fetch_first|guest|guest_write|guest_stream)/guest mux="
 )
 
 

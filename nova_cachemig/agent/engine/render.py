@@ -21,6 +21,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_TURN_WAIT = 500
 """Milliseconds that a read waits at most until the guest has fewer reads to respond to."""
 
+STORE_INTERVAL = 10
+"""Seconds between two responses to users that are stored for a page while armed. Without an
+interval, each read would leave one more copy in the cache."""
+
+REPLACED_FOR = 60
+"""Seconds for which the cache keeps a page that a newer one replaces: the guest may be paused
+before the newer one is complete, or respond with an error."""
+
 MAX_HEAD = 36864
 """Bytes of a request's URL and header fields. HAProxy refuses more than 45,056 with 400."""
 
@@ -61,11 +69,11 @@ class Paths:
         return self.root / f"{name}.map"
 
     def socket(self, name: str) -> Path:
-        """Return a unix socket: admin, held, late, guest, cache or varnish."""
+        """Return a unix socket: admin, held, again, late, guest, cache or varnish."""
         return self.root / f"{name}.sock"
 
 
-_SOCKETS = ("admin", "held", "late", "guest", "cache", "varnish")
+_SOCKETS = ("admin", "held", "again", "late", "guest", "cache", "varnish")
 
 
 def _environment() -> jinja2.Environment:
@@ -97,6 +105,8 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "ring_size": 4 << 20,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
+        "store_interval": STORE_INTERVAL,
+        "replaced_for": REPLACED_FOR,
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
         "max_object": max_object_bytes(conf),
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),

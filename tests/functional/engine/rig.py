@@ -100,6 +100,28 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     async def get(self, url: str, **kwargs: object) -> Response:
         return await fetch(self.edge, url, **kwargs)  # type: ignore[arg-type]
 
+    async def stored(self, url: str, **kwargs: object) -> Response:
+        """Get a page twice while armed: the second response is stored, and returned.
+
+        The first one shows that the page has a length and may be stored.
+        """
+        await self.get(url, **kwargs)
+        return await self.get(url, **kwargs)
+
+    async def found(self, url: str, **kwargs: object) -> Response | None:
+        """Get a page in a short silence; None if the cache has none for this request."""
+        state = self.engine.state(self.service.name)
+        await self.flip(EdgeState.SHIELDED)
+        asking = asyncio.create_task(self.get(url, **kwargs))
+        held = asyncio.create_task(self.holding(1))
+        await asyncio.wait((asking, held), return_when=asyncio.FIRST_COMPLETED)
+        held.cancel()
+        found = asking.done()
+        await self.flip(state)
+        response = await asking
+        self.assertEqual(200, response.status)
+        return response if found else None
+
     async def flip(self, state: EdgeState) -> None:
         await self.engine.set_state(self.service.name, state)
 

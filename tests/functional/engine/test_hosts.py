@@ -103,7 +103,8 @@ class SharedAddress(HostCase):
 
     async def test_all_spellings_of_a_host_name_one_page(self) -> None:
         await self.flip(EdgeState.ARMED)
-        self.assertEqual(200, await self.raw(SAME[0]))
+        for _ in range(2):  # the second response is stored
+            self.assertEqual(200, await self.raw(SAME[0]))
         await self.flip(EdgeState.SHIELDED)
         count = len(self.guest.seen)
         for request in SAME:

@@ -16,7 +16,7 @@ from tests.functional.engine.servers import Response, read_head, until
 class Restart(EngineCase):
     async def test_a_new_agent_adopts_the_engines_without_an_interruption(self) -> None:
         await self.flip(EdgeState.ARMED)
-        before = await self.get("/a")
+        before = await self.stored("/a")
         await self.set_pending("url:/held", True)
         await self.flip(EdgeState.SHIELDED)
         pids = self.engine.pids
@@ -43,7 +43,7 @@ class Restart(EngineCase):
 
     async def test_after_a_crash_of_the_agent_only_reads_of_waiting_writes_are_held(self) -> None:
         await self.flip(EdgeState.ARMED)
-        before = {url: (await self.get(url)).body for url in ("/kept", "/ended", "/made")}
+        before = {url: (await self.stored(url)).body for url in ("/kept", "/ended", "/made")}
         for key in ("url:/ended", "client:10.9.9.9", "url:/waits"):
             await self.set_pending(key, True)
         await self.flip(EdgeState.SHIELDED)

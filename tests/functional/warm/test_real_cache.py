@@ -48,8 +48,10 @@ class WarmCase(EngineCase):
         return await self.warmer.warm(SERVICE, deadline=asyncio.get_running_loop().time() + seconds)
 
     async def hits(self, *urls: str) -> list[str]:
-        """Return the URLs that the cache serves."""
+        """Return the URLs that the cache serves in the silence."""
         found = []
+        state = self.engine.state(SERVICE)
+        await self.flip(EdgeState.SHIELDED)
         for url in urls:
             try:
                 response = await self.get(url, timeout=0.5)
@@ -57,6 +59,7 @@ class WarmCase(EngineCase):
                 continue
             if "cachemig; hit" in response.headers.get("cache-status", ""):
                 found.append(url)
+        await self.flip(state)
         return found
 
     async def guest_got(self, url: str, times: int) -> None:

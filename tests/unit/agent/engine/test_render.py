@@ -52,17 +52,21 @@ class Haproxy(unittest.TestCase):
             self.assertIn("http-reuse never", text)
             self.assertEqual(["conn-failure"], re.findall(r"retry-on (.*)", text))
 
-    def test_only_the_cache_retries_more_than_connections(self) -> None:
+    def test_only_reads_retry_more_than_connections(self) -> None:
         found = re.findall(r"^    retry-on (.*)$", self.text, re.M)
-        self.assertEqual(
-            ["conn-failure empty-response 425"], [f for f in found if f != "conn-failure"]
+        more = [f for f in found if f != "conn-failure"]
+        self.assertEqual(3, len(more))
+        for name in ("backend cache", "backend direct"):
+            self.assertIn("retry-on conn-failure empty-response 425", section(self.text, name))
+        self.assertIn(
+            "retry-on conn-failure empty-response", section(self.text, "backend fetch_first")
         )
 
     def test_the_inner_listeners_are_unix_sockets(self) -> None:
         for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
             self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
         self.assertNotIn("stats enable", self.text)
-        self.assertEqual(4, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
+        self.assertEqual(5, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
 
     def test_the_patience_is_a_number_of_retries(self) -> None:
         text = render.haproxy(
