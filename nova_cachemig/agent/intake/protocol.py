@@ -324,7 +324,8 @@ class IntakeProtocol(asyncio.Protocol):
             keep_alive = await self._send_tail(response.tail) and keep_alive
         elif not bodiless and response.body.spool is not None:
             await self._send_file(response.body)
-        if not keep_alive and self._transport is not None:
+        # A request that came meanwhile is not read: the client has to send it again.
+        if (not keep_alive or self._is_last) and self._transport is not None:
             self._transport.close()
 
     async def _send_file(self, body: Body) -> None:
@@ -350,11 +351,14 @@ class IntakeProtocol(asyncio.Protocol):
 
         Then the end of the connection shows the client that the body is not complete.
         """
-        chunked, self._tail = tail.length is None, tail
+        chunked, left, self._tail = tail.length is None, tail.length, tail
         try:
-            while data := await tail.read():
+            # Await nothing behind the last byte: the client may send its next request.
+            while left != 0 and (data := await tail.read()):
                 if self._transport is None:
                     return False
+                if left is not None:
+                    left -= len(data)
                 self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
                 await self._writable.wait()
         except (EOFError, OSError, DecryptionError) as exc:

@@ -64,6 +64,7 @@ class Handler:
     def __init__(self) -> None:
         self.requests: list[tuple[RequestHead, bytes]] = []
         self.refusal: Response | None = None
+        self._response: Response | None = None
         self.arriving = 0
         self.arrivals: list[Arrival] = []
         self.room = 1000  # bytes
@@ -80,7 +81,30 @@ class Handler:
 
     async def handle(self, head: RequestHead, body: Body, _arrival: object = None) -> Response:
         self.requests.append((head, body.data))
-        return Response(200, (), body)
+        response, self._response = self._response, None
+        return response or Response(200, (), body)
+
+    def respond_with(self, response: Response) -> None:
+        """Give the next request this response."""
+        self._response = response
+
+
+class Tail:
+    """A body in two parts. Its end comes when :attr:`ended` is set."""
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
+        self.ended = asyncio.Event()
+        self._parts = [b"ab", b"cd"]
+
+    async def read(self) -> bytes:
+        if self._parts:
+            return self._parts.pop(0)
+        await self.ended.wait()
+        return b""
+
+    def close(self) -> None:
+        self.ended.set()
 
 
 class Server:
@@ -102,10 +126,12 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.changed = asyncio.Event()
         self.closed = False
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
+        self.changed.set()
 
     def close(self) -> None:
         self.closed = True
@@ -130,6 +156,12 @@ class Connection:
             await self.protocol.task
         for task in self.server.tasks:
             await task
+
+    async def written(self, end: bytes) -> None:
+        """Wait until what was written ends so."""
+        while not self.wire.written.endswith(end):
+            self.wire.changed.clear()
+            await self.wire.changed.wait()
 
 
 class IntakeProtocolTest(unittest.TestCase):
@@ -249,6 +281,38 @@ class IntakeProtocolTest(unittest.TestCase):
             return before, half_way, connection.protocol.stalled(now)
 
         self.assertEqual((False, True, False), asyncio.run(run()))
+
+    def test_the_next_request_may_follow_the_last_byte_of_a_tail(self) -> None:
+        async def run() -> Connection:
+            connection, tail = Connection(), Tail(4)
+            connection.server.handler.respond_with(Response(200, tail=tail))
+            connection.protocol.data_received(HEAD + b"Content-Length: 1\r\n\r\n1")
+            async with asyncio.timeout(5):
+                await connection.written(b"abcd")
+                await connection.feed(HEAD + b"Content-Length: 1\r\n\r\n2")
+            self.assertTrue(tail.ended.is_set())
+            return connection
+
+        connection = asyncio.run(run())
+        self.assertEqual([b"1", b"2"], [body for _, body in connection.server.handler.requests])
+        self.assertTrue(connection.wire.written.endswith(b"\r\n\r\n2"))
+        self.assertFalse(connection.wire.closed)
+
+    def test_a_request_during_a_tail_ends_the_connection(self) -> None:
+        async def run() -> Connection:
+            connection, tail = Connection(), Tail(None)
+            connection.server.handler.respond_with(Response(200, tail=tail))
+            connection.protocol.data_received(HEAD + b"Content-Length: 1\r\n\r\n1")
+            async with asyncio.timeout(5):
+                await connection.written(b"cd\r\n")
+                connection.protocol.data_received(HEAD + b"Content-Length: 1\r\n\r\n2")
+                tail.ended.set()
+                await connection.feed()
+            return connection
+
+        connection = asyncio.run(run())
+        self.assertTrue(connection.wire.written.endswith(b"0\r\n\r\n"))
+        self.assertTrue(connection.wire.closed)
 
     def test_a_client_that_disconnects_half_way(self) -> None:
         async def run() -> Connection:
