@@ -7,11 +7,10 @@ import enum
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from nova_cachemig.model.methods import IDEMPOTENT
+
 Headers = tuple[tuple[str, str], ...]
 """Names in lower case, values as latin-1 text, in the order of arrival."""
-
-# RFC 9110, section 9.2.2. The edge sends no safe methods to the journal.
-IDEMPOTENT = frozenset({"PUT", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE"})
 
 # RFC 9110, section 13.1; ``If``: RFC 4918, section 10.4.
 _CONDITIONS: Final = frozenset({"if-match", "if-none-match", "if-unmodified-since", "if"})

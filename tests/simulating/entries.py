@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nova_cachemig.model.write import IDEMPOTENT
+from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.replay.entry import Entry
 from tests.simulating.guest import Write
 from tests.simulating.plan import Plan

@@ -22,6 +22,7 @@ from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
+from nova_cachemig.model import methods
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
@@ -37,8 +38,6 @@ RELOAD_POLL = 5.0
 
 OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
-
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class HaproxyVarnish:
@@ -74,7 +73,7 @@ class HaproxyVarnish:
     def _record(self, record: EdgeRecord) -> None:
         self._counters.record(record)
         access = record.access
-        if access.method not in _SAFE and self.state(access.service) is EdgeState.ARMED:
+        if access.method not in methods.SAFE and self.state(access.service) is EdgeState.ARMED:
             self.on_write(access.service, access.url)
 
     @property

@@ -13,6 +13,7 @@ from nova_cachemig.agent.engine import capacity
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
+from nova_cachemig.model import methods
 from nova_cachemig.model.naming import MAX_HOST_NAME
 from nova_cachemig.model.write import STATUS_PREFIX
 
@@ -98,6 +99,8 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
         "files": {"lua": str(paths.lua)},
         "max_head": MAX_HEAD,
         "max_headers": MAX_HEADERS,
+        "safe_methods": " ".join(methods.SAFE),
+        "destination_methods": " ".join(methods.TO_DESTINATION),
         "max_host": MAX_HOST_NAME + len(":65535"),
         "status_prefix": STATUS_PREFIX,
         "log_length": MAX_LINE_LENGTH,

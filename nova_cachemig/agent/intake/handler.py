@@ -32,9 +32,9 @@ from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import (
-    IDEMPOTENT,
     KEYED_METHODS,
     AcceptedWrite,
     Body,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from oslo_config import cfg
 
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
+from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.model.service import Service, WriteMode
-from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite, is_conditional
+from nova_cachemig.model.write import AcceptedWrite, is_conditional
 from nova_cachemig.replay.actions import Tell
 from nova_cachemig.replay.entry import Entry
 from nova_cachemig.replay.state import Limits, State

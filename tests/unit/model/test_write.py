@@ -1,7 +1,8 @@
 import unittest
 from typing import Any
 
-from nova_cachemig.model.write import IDEMPOTENT, AcceptedWrite, Body, GuestResponse
+from nova_cachemig.model.methods import IDEMPOTENT
+from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 
 def write(**facts: Any) -> AcceptedWrite:

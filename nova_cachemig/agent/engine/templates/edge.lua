@@ -109,12 +109,13 @@ core.register_action("cachemig_client", {"http-req"}, function(txn)
     end
 end, 0)
 
-local function same_site_path(txn, value)
+-- The host does not matter: it can be another one of the service, and a needless epoch costs one fetch.
+local function path_of(value)
     if value:sub(1, 1) == "/" and value:sub(1, 2) ~= "//" then
         return value:match("^[^#]*")
     end
     local host, path = value:match("^%a[%w+.-]*://([^/?#]*)([^#]*)")
-    if host ~= nil and host:lower() == txn:get_var("txn.host") then
+    if host ~= nil then
         return path:sub(1, 1) == "/" and path or "/" .. path
     end
     return nil
@@ -129,19 +130,30 @@ local function renew_epoch(txn, url)
     core.set_map(EPOCHS_MAP, txn:get_var("txn.svc") .. "|" .. bucket, epoch)
 end
 
+-- COPY and MOVE also change the page of their Destination.
+local function renew_destination(txn)
+    local destination = txn:get_var("txn.destination")
+    local path = destination and path_of(destination)
+    if path then
+        renew_epoch(txn, path)
+    end
+end
+
 core.register_action("cachemig_writing", {"http-req"}, function(txn)
     renew_epoch(txn, txn:get_var("txn.url"))
+    renew_destination(txn)
 end, 0)
 
 -- RFC 9111, section 4.4: the response to an unsafe request invalidates these URLs.
 core.register_action("cachemig_written", {"http-res"}, function(txn)
     renew_epoch(txn, txn:get_var("txn.url"))  -- also after an error: the guest may have applied it
+    renew_destination(txn)
     if txn.f:status() >= 400 then
         return
     end
     local headers = txn.http:res_get_headers()
     for _, name in ipairs({"location", "content-location"}) do
-        local path = headers[name] and same_site_path(txn, headers[name][0])
+        local path = headers[name] and path_of(headers[name][0])
         if path then
             renew_epoch(txn, path)
         end
