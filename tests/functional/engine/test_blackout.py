@@ -325,7 +325,8 @@ class Unattended(BlackoutCase):
                 tasks = [asyncio.create_task(self.get(page)) for page in PAGES]
             responses = await asyncio.gather(*tasks)
         self.assertEqual({200}, {response.status for response in responses})
-        self.assertLess(time.monotonic() - span[1], 0.6 + lag.allowance())
+        # Two more connections than a direct read, each tried again at its own intervals.
+        self.assertLess(time.monotonic() - span[1], 0.8 + lag.allowance())
 
     async def test_a_write_in_flight_is_neither_cut_nor_sent_twice(self) -> None:
         reader, writer = await asyncio.open_connection(*self.edge)
