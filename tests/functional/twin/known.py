@@ -49,7 +49,8 @@ KNOWN = (
     Known("answer: X-Varnish", "s*", "client.*: 1 → absent", _READ_BY_VARNISH),
     Known("framing: behind 10*", "s*", "client.0.status: 200 → 503", _READ_BY_VARNISH),
     Known("framing: behind 10*, HEAD", "s*", "client.0.status: 200 → 500", _READ_BY_VARNISH),
-    Known("framing: with trailers*", "s*", "client.0.status: 200 → 503", _READ_BY_VARNISH),
+    # Varnish fails at the trailers: at times after it has sent the head.
+    Known("framing: with trailers*", "s*", "client.0.*", _READ_BY_VARNISH),
     Known("framing: behind 10*, written", "s*", "client.0.interim: * → ", "the journal drops it"),
     Known("framing: behind 10*, written", "s*", "*", "a write is in doubt at times", always=False),
     Known("half-close: *", "*", "*", "a client that has half-closed counts as gone", always=False),
