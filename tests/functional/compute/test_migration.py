@@ -183,10 +183,10 @@ class LiveMigration(unittest.TestCase):
         # the last one.
         running = ("destination", EventKind.RESUMED, "resumed_postcopy")
         self.endpoint.await_that(lambda: {*paused, resumed} <= set(self.summaries()), LIMIT)
-        self.assertIn(
-            self.summaries(),
-            ([*paused, running, resumed], [*paused, resumed, running], [*paused, resumed]),
-        )
+        first, second, *others = self.summaries()
+        # Two threads of libvirt report the pause.
+        self.assertEqual(paused, sorted([first, second], key=lambda one: one[2]))
+        self.assertIn(others, ([running, resumed], [resumed, running], [resumed]))
 
     def test_a_forced_completion(self) -> None:
         migration = self.migrate(SLOW)

@@ -152,8 +152,13 @@ class Scenarios(integrated_helpers.ProviderUsageBaseTestCase):
             conf.set_override(name, value, group="telemetry")
         conf.set_override("transport_url", "fake:/", group="forecaster")
         daemon = Daemon(conf, clock=lambda: self.schedule.now)
+        source = daemon.sources["nova"]
         daemon.start()
-        self.addCleanup(daemon.sources["nova"].stop)
+        self.addCleanup(source.stop)
+        deadline = time.monotonic() + PATIENCE
+        while source.problems():  # a separate thread begins to listen; a fanout does not wait
+            self.assertLess(time.monotonic(), deadline, source.problems())
+            time.sleep(0.01)
         return daemon
 
     def live_a_day(self, daemon: Daemon) -> None:
