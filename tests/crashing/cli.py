@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +46,13 @@ def outcome(runs: list[tuple[Run, Verdict]], seconds: float) -> dict[str, Any]:
     }
 
 
-async def kills_until_found(name: str, seed: int = 1) -> tuple[int | None, Verdict]:
-    """Return the kills until the judge found a planted fault, or None, and the last verdict."""
+async def kills_until_found(
+    name: str, seed: int = 1, wanted: Collection[str] = ()
+) -> tuple[int | None, Verdict]:
+    """Return the kills until the judge found a planted fault, or None, and the last verdict.
+
+    ``wanted``: the kinds of which one must show; empty: any.
+    """
     plant = PLANTED[name]
     plan = Plan(
         kills=_LIMIT,
@@ -65,7 +71,7 @@ async def kills_until_found(name: str, seed: int = 1) -> tuple[int | None, Verdi
             for kills in range(_STEP, _LIMIT + 1, _STEP):
                 await run.kill(kills)
                 verdict = await run.judge()
-                if verdict.faults:
+                if verdict.faults.keys() & set(wanted or verdict.faults):
                     return run.kills, verdict
         return None, verdict
     finally:
