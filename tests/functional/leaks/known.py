@@ -11,6 +11,10 @@ _KEY = "only the URL, the host and the cookies are part of the key"
 _HOP = "Proxy-Authorization"
 _DECLARED = "the response is stored although it declares itself not shared"
 
+_FORMS = ("HEAD of ", "Range of ", "waiting: ", "waiting: HEAD of ", "waiting: Range of ")
+_FIELDS = ("X-Auth-Token", "Accept-Language", "User-Agent", "X-Forwarded-Proto", "X-Unknown")
+_UNSHARED = ("nothing", "max-age=0", "Expires: 0")
+
 KNOWN_LEAKS: tuple[tuple[str, str, str], ...] = (
     *((f"{name}, *", "s*", _KEY) for name in (*LOGINS, *DIMENSIONS) if name != _HOP),
     (f"{_HOP}, [!t]*", "s*", "Varnish removes the field"),
@@ -30,5 +34,8 @@ KNOWN_LEAKS: tuple[tuple[str, str, str], ...] = (
     ("a page with CDN-Cache-Control*", "s*", _DECLARED),
     ("a page with Surrogate-Control*", "s*", _DECLARED),
     ("Set-Cookie2, *", "s*", _DECLARED),
+    *((f"{form}{name}, *", "s*", _KEY) for form in _FORMS for name in _FIELDS),
+    *((f"{form}address, {key}", "s*", _DECLARED) for form in _FORMS for key in _UNSHARED),
+    *((f"{form}a page with {key}", "s*", _DECLARED) for form in _FORMS for key in _UNSHARED),
 )
 """Patterns of the way and the phase, and the reason."""

@@ -21,3 +21,9 @@ class LeakTest(LeakCase):
 
     async def test_addresses(self) -> None:
         await self.judge(list(ways.addresses()))
+
+    async def test_partial_requests(self) -> None:
+        await self.judge(list(ways.partial()))
+
+    async def test_waiting_requests(self) -> None:
+        await self.judge_waiting(list(ways.waiting()))

@@ -23,12 +23,14 @@ class User:
     target: str = PAGE
     address: str = "127.0.0.2"
     host: str = "shop.example"
+    method: str = "GET"
 
     def request(self, page: str) -> str:
-        """Return the head of a GET."""
+        """Return the head of a request."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in self.fields)
         target = self.target.replace(PAGE, page)
-        return f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\n{lines}Connection: close\r\n\r\n"
+        head = f"{self.method} {target} HTTP/1.1\r\nHost: {self.host}\r\n"
+        return f"{head}{lines}Connection: close\r\n\r\n"
 
     def own(self) -> set[str]:
         """Return the tokens that this user may see."""

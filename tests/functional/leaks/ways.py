@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from tests.functional.leaks.names import COOKIES, DIMENSIONS, LOGINS
@@ -135,3 +136,41 @@ def addresses() -> Iterator[Way]:
         first, second = (User(((name, f"for=secret-{who}"),)) for who in "ab")
         for key, reply in LIFETIMES.items():
             yield Way(f"{name}, {key}", first, second, reply)
+
+
+def _as_head(user: User) -> User:
+    return dataclasses.replace(user, method="HEAD")
+
+
+def _as_range(user: User) -> User:
+    return dataclasses.replace(user, fields=(*user.fields, ("Range", "bytes=0-")))
+
+
+def _typical() -> Iterator[Way]:
+    """Yield one way of each kind that the other functions have."""
+    for name in ("X-Auth-Token", "Accept-Language", "User-Agent", "X-Forwarded-Proto", "X-Unknown"):
+        yield from by_field(name)
+    first, second = (User((("Cookie", f"sessionid=secret-{who}"),)) for who in "ab")
+    for key, reply in LIFETIMES.items():
+        yield Way(f"cookie, {key}", first, second, reply)
+    for key in ("nothing", "private", "no-store", "max-age=0", "Expires: 0"):
+        yield Way(f"address, {key}", User(), _STRANGER, _UNSHARED[key])
+        yield Way(f"a page with {key}", User(), _STRANGER, _UNSHARED[key], unique=True)
+
+
+def partial() -> Iterator[Way]:
+    """Yield requests without a body in the response, or for a part of it, on either side."""
+    for form, change in (("HEAD", _as_head), ("Range", _as_range)):
+        for way in _typical():
+            names = f"{form} of {way.name}", f"after {form}: {way.name}"
+            yield dataclasses.replace(way, name=names[0], second=change(way.second))
+            yield dataclasses.replace(way, name=names[1], first=change(way.first))
+
+
+def waiting() -> Iterator[Way]:
+    """Yield the ways for requests that wait for the guest."""
+    for way in _typical():
+        yield dataclasses.replace(way, name=f"waiting: {way.name}")
+    for way in partial():
+        if " of " in way.name:
+            yield dataclasses.replace(way, name=f"waiting: {way.name}")
