@@ -165,6 +165,12 @@ class NoNova:
         """Raise NovaUnreachableError."""
         raise ports.NovaUnreachableError("this agent has no access to Nova")
 
+    async def page(
+        self, after: str | None
+    ) -> tuple[Mapping[str, ports.InstanceAddresses], str | None]:
+        """Raise NovaUnreachableError."""
+        raise ports.NovaUnreachableError("this agent has no access to Nova")
+
 
 if TYPE_CHECKING:  # each twin satisfies its ports
     _ENGINE: ports.Engine = NoEngine()

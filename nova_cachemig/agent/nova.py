@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime
 import email.utils
 import functools
@@ -25,6 +24,13 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_log import log
 
+from nova_cachemig.agent.instance import (
+    DELETED,
+    Instance,
+    UnknownInstanceError,
+    end_of,
+    instance_of,
+)
 from nova_cachemig.agent.ports import (
     ComponentError,
     GoneError,
@@ -32,7 +38,6 @@ from nova_cachemig.agent.ports import (
     NovaUnreachableError,
 )
 from nova_cachemig.conf.nova import GROUP
-from nova_cachemig.model import naming
 from nova_cachemig.model.causes import cause_of
 
 LOG = log.getLogger(__name__)
@@ -57,6 +62,19 @@ _ENDPOINT = (
 )
 """Options of [nova] that novaclient passes on to keystoneauth1."""
 
+_PAGE = 1000
+"""Instances in one page; Nova gives fewer if its ``[api] max_limit`` is lower."""
+
+_REFUSALS = (
+    keystoneauth1.exceptions.Unauthorized,
+    keystoneauth1.exceptions.Forbidden,
+    keystoneauth1.exceptions.BadRequest,
+    novaclient.exceptions.Unauthorized,
+    novaclient.exceptions.Forbidden,
+    novaclient.exceptions.BadRequest,
+)
+"""Nova does not accept the question. An application credential may lack the access rule."""
+
 _SKEW = 60.0
 """Seconds by which the clocks of Nova's own hosts may differ."""
 
@@ -72,11 +90,6 @@ _RUNNING = frozenset(
     {"accepted", "queued", "preparing", "running", "running post-copy", "post-migrating"}
 )
 _FAILED = frozenset({"error", "failed", "cancelled"})
-_DELETED = frozenset({"DELETED", "SOFT_DELETED"})
-"""Statuses of an instance that is gone, or is purged later. It may be restored until then."""
-
-_DELETING = frozenset({"deleting", "soft-deleting"})
-"""Task states of an instance that loses its ports before its record is gone."""
 
 
 def require_auth(conf: cfg.ConfigOpts) -> Any:
@@ -140,61 +153,6 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     return await future
 
 
-class UnknownInstanceError(ComponentError):
-    """Nova has no such instance, or does not show it to the agent's account."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Instance:
-    """``addresses``: network name → fixed addresses, IPv4 first; ``floating``: the others.
-
-    ``macs``: address → MAC address of its port.
-    """
-
-    uuid: str
-    addresses: dict[str, tuple[str, ...]]
-    floating: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    macs: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def address(self, network: str | None) -> str:
-        """The address on ``network``, or the first of all; ComponentError if there is none."""
-        names = [network] if network is not None else sorted(self.addresses)
-        for name in names:
-            if self.addresses.get(name):
-                return self.addresses[name][0]
-        raise ComponentError(
-            f"instance {self.uuid} has no address"
-            + (f" on network {network!r}; it has {sorted(self.addresses)}" if network else "")
-        )
-
-    def floating_address(self, network: str | None) -> str:
-        """The only floating address on ``network``, or of all; ComponentError if there is none."""
-        names = [network] if network is not None else sorted(self.floating)
-        found = [address for name in names for address in self.floating.get(name, ())]
-        if len(found) == 1:
-            return found[0]
-        where = "" if network is None else f" on network {network!r}"
-        if not found:
-            raise ComponentError(
-                f"instance {self.uuid} has no floating address{where}: add one to the instance, or "
-                "remove 'floating' from the service"
-            )
-        raise ComponentError(
-            f"instance {self.uuid} has several floating addresses{where}, {', '.join(found)}: name "
-            "one in the service, as 'address', instead of 'floating'"
-        )
-
-    def may_have(self, address: str) -> bool:
-        """Whether Nova reports this address, or none at all: its cache can be empty for a while."""
-        found = [*self.addresses.values(), *self.floating.values()]
-        known = {one for addresses in found for one in addresses}
-        return not known or address in known
-
-    def mac_of(self, address: str) -> str:
-        """The MAC address of the port with this address; empty if Nova reports none."""
-        return self.macs.get(address, "")
-
-
 class NovaApi:
     """Calls Nova in threads, so that the event loop never waits for it."""
 
@@ -202,10 +160,21 @@ class NovaApi:
         self._conf = conf
         self._client: Any = None
         self._seen: set[str] = set()  # instances that Nova has shown to this account
+        self._may_list = True
 
     async def instance(self, uuid: str) -> Instance:
         """The instance; raises UnknownInstanceError, GoneError or NovaUnreachableError."""
         return await _in_thread(functools.partial(self._instance, uuid))
+
+    async def page(self, after: str | None) -> tuple[dict[str, Instance], str | None]:
+        """One page of all instances by UUID, behind the instance ``after``; and the next ``after``.
+
+        None is the begin, and the end. Empty where the account may not list all instances. Raises
+        NovaUnreachableError.
+        """
+        if self._may_list:
+            return await _in_thread(functools.partial(self._page, after))
+        return {}, None
 
     async def migration_state(self, instance: str, lasts: float) -> MigrationState:
         """State of the newest live migration; UNKNOWN if Nova does not respond. Never raises.
@@ -261,10 +230,39 @@ class NovaApi:
                 raise GoneError(f"Nova has instance {uuid} no more") from exc
             raise UnknownInstanceError(f"Nova knows no instance {uuid}") from exc
         self._seen.add(uuid)
-        if (state := _end_of(server)) is not None:
+        if (state := end_of(server)) is not None:
             raise GoneError(f"instance {uuid} is {state} in Nova")
-        fixed, floating = (_addresses(server, kind) for kind in ("fixed", "floating"))
-        return Instance(server.id, fixed, floating, _macs(server))
+        return instance_of(server)
+
+    def _page(self, after: str | None) -> tuple[dict[str, Instance], str | None]:
+        query = {"all_tenants": "1", "limit": str(_PAGE)} | ({"marker": after} if after else {})
+        url = f"/servers/detail?{urllib.parse.urlencode(query)}"
+        try:
+            _, body = self._ask(lambda: self.client().client.get(url))
+        except novaclient.exceptions.NotFound:
+            return self._no_page(None)
+        except NovaUnreachableError as exc:
+            if not isinstance(exc.__cause__, _REFUSALS):
+                raise
+            if after is not None:
+                return {}, None  # this instance is deleted: begin again
+            return self._no_page(exc)
+        rows, manager = body["servers"], self.client().servers
+        servers = [manager.resource_class(manager, row, loaded=True) for row in rows]
+        # While a cell is down, Nova shows its instances without addresses.
+        shown = [s for s, row in zip(servers, rows, strict=True) if "addresses" in row]
+        self._seen.update(server.id for server in shown)
+        found = {server.id: instance_of(server) for server in shown if end_of(server) is None}
+        return found, rows[-1]["id"] if rows else None
+
+    def _no_page(self, why: Exception | None) -> tuple[dict[str, Instance], str | None]:
+        self._may_list = False
+        LOG.warning(
+            "Nova does not list all instances to the agent's account, so it asks for each one "
+            "alone. Permit GET /v2.1/servers/detail to the account. %s",
+            why or "",
+        )
+        return {}, None
 
     def _migration_state(self, uuid: str, lasts: float) -> MigrationState:
         query = urllib.parse.urlencode({"instance_uuid": uuid, "migration_type": "live-migration"})
@@ -304,43 +302,7 @@ class NovaApi:
             LOG.debug("instance %s: whether it is deleted is unknown: %s", uuid, exc)
             return False
         self._seen.add(uuid)
-        return getattr(server, "status", None) in _DELETED
-
-
-def _end_of(server: Any) -> str | None:
-    """Return the state in which an instance is or becomes deleted, in Nova's words."""
-    status = str(getattr(server, "status", None))
-    task = str(getattr(server, "OS-EXT-STS:task_state", None))
-    return status if status in _DELETED else task if task in _DELETING else None
-
-
-def _canonical(address: str) -> str:
-    try:
-        return str(naming.ip_address(address))
-    except ValueError:  # an error for the service that uses it
-        return address
-
-
-def _addresses(server: Any, kind: str) -> dict[str, tuple[str, ...]]:
-    """Return the addresses of one kind by network, IPv4 first."""
-    return {
-        network: tuple(
-            _canonical(entry["addr"])
-            for entry in sorted(entries, key=lambda e: int(e.get("version", 4)))
-            if entry.get("OS-EXT-IPS:type", "fixed") == kind
-        )
-        for network, entries in server.addresses.items()
-    }
-
-
-def _macs(server: Any) -> dict[str, str]:
-    """Return the MAC address of each address's port."""
-    return {
-        _canonical(entry["addr"]): str(entry["OS-EXT-IPS-MAC:mac_addr"])
-        for entries in server.addresses.values()
-        for entry in entries
-        if entry.get("OS-EXT-IPS-MAC:mac_addr")
-    }
+        return getattr(server, "status", None) in DELETED
 
 
 def _changed_ago(migration: Mapping[str, Any], date: str | None) -> float | None:

@@ -241,6 +241,13 @@ class Instances(Protocol):
         Raises NovaUnreachableError, GoneError, or ComponentError for one that Nova never showed.
         """
 
+    async def page(self, after: str | None) -> tuple[Mapping[str, InstanceAddresses], str | None]:
+        """One page of all instances by UUID, behind the instance ``after``; and the next ``after``.
+
+        None is the begin, and the end. Deleted instances are not in it. Empty where the account may
+        not list all instances. Raises NovaUnreachableError.
+        """
+
 
 def alive_socket(intake_socket: str) -> str:
     """Path of the unix socket on which the edge checks whether the agent works.

@@ -1,6 +1,6 @@
 """Create or delete the agent's account in Keystone: ACTION NAME PASSWORD.
 
-``create`` prints the id and the secret of an application credential, which permits two requests.
+``create`` prints the id and the secret of an application credential, which permits three requests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import openstack
 
 RULES = [
     {"service": "compute", "method": "GET", "path": path}
-    for path in ("/v2.1/servers/{server_id}", "/v2.1/os-migrations")
+    for path in ("/v2.1/servers/{server_id}", "/v2.1/servers/detail", "/v2.1/os-migrations")
 ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from oslo_log import log
 
@@ -16,25 +17,41 @@ from nova_cachemig.agent.ports import (
 )
 from nova_cachemig.agent.services import resolve
 from nova_cachemig.agent.services.addresses import AddressBook
+from nova_cachemig.agent.services.pages import FEW, InstancePages
 from nova_cachemig.model.service import Route, Service, Target
 
 LOG = log.getLogger(__name__)
 
+_ROUND = 5.0
+"""Seconds after which a round asks no further question: a change of the files waits for it."""
+
 _RECHECKS = 5
-"""Known guests, at most, for which one round asks Nova again."""
+"""Known guests, at most, for which one round asks Nova again, one by one."""
 
 
 class GuestLookup:
-    """Finds the guest of each service. Asks Nova one question at a time."""
+    """Finds the guest of each service. Asks Nova one question at a time.
 
-    def __init__(self, nova: Instances, address_book: AddressBook, interval: float = 300.0) -> None:
+    For many instances, it asks Nova for pages of all, and for one alone only if no page shows it.
+    """
+
+    def __init__(
+        self,
+        nova: Instances,
+        address_book: AddressBook,
+        interval: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``interval``: seconds between two questions for the address of a known guest."""
+        self._clock = clock
+        self._pages = InstancePages(nova, clock)
+        self.unasked: set[str] = set()  # services for which the last round did not ask Nova
         self._interval = interval
         self._asked: dict[str, float] = {}  # service → when Nova was last asked to confirm
         self._nova = nova
         self._address_book = address_book
         self._round = 0  # number of the last look-up
-        self._failed_in: dict[str, int] = {}  # service → the round in which Nova did not respond
+        self._failed_in: dict[str, int] = {}  # service → the last round that asked Nova in vain
         self._unreachable = ""  # why Nova does not respond, in this round
         self._in_doubt: set[str] = set()  # services with a given address that Nova must confirm
 
@@ -48,6 +65,22 @@ class GuestLookup:
         self._asked = asked
         due = sorted((at, name) for name, at in asked.items() if at + self._interval <= now)
         moved = []
+        if len(due) > FEW:
+            try:
+                shown = await self._pages.turn()
+            except NovaUnreachableError as exc:
+                LOG.debug("the addresses are not confirmed: %s", exc)
+                self._asked = dict.fromkeys(asked, now)
+                return []
+            for name in asked:
+                found = shown.get(routes[name].service.instance)
+                if found is None:
+                    continue
+                asked[name] = now
+                if resolve.contradicts(routes[name], found):
+                    _warn_of_move(routes[name])
+                    moved.append(name)
+            due = [(at, name) for at, name in due if asked[name] == at]
         for _, name in due[:_RECHECKS]:
             asked[name] = now
             route = routes[name]
@@ -130,18 +163,34 @@ class GuestLookup:
         """Return the routes whose guest was unknown and is found, and the errors of the others.
 
         A question without a response takes up to half a minute, which would add up. So no further
-        one is asked in this round. The next round begins with the services that this one did not
-        ask for.
+        one is asked in this round, nor after :data:`_ROUND` seconds. The next round begins with the
+        services that this one did not ask for (``unasked``).
         """
         found: dict[str, Route] = {}
         errors: dict[str, ComponentError] = {}
         self._round += 1
         self._unreachable = ""
-        for service in self._unknown(routes.values()):
+        self.unasked = set()
+        end = self._clock() + _ROUND
+        unknown = self._unknown(routes.values())
+        shown = await self._shown(unknown, end)
+        recalled = 0
+        for service in unknown:
+            name, instance = service.name, shown.get(service.instance)
+            by_nova = self._needs_nova(service)
+            if by_nova and instance is None and not self._unreachable and self._clock() >= end:
+                self.unasked.add(name)
+                continue
             try:
-                found[service.name] = await self._ask(service)
+                found[name] = await self._ask(service, instance)
+                recalled += by_nova and bool(self._unreachable) and instance is None
             except ComponentError as exc:
-                errors[service.name] = exc
+                errors[name] = exc
+                if not self._unreachable:
+                    self._failed_in[name] = self._round
+        if recalled:
+            why = "%s; using the last known addresses of %d guests"
+            LOG.warning(why, self._unreachable, recalled)
         known = [route for route in routes.values() if route.target is not None]
         refused = resolve.equal_addresses(known, found, self._address_book.find)
         for name in refused:
@@ -149,17 +198,35 @@ class GuestLookup:
         self._in_doubt.difference_update(found)
         return found, {**errors, **refused}
 
+    def _needs_nova(self, service: Service) -> bool:
+        return service.address is None or service.name in self._in_doubt
+
+    async def _shown(
+        self, unknown: Iterable[Service], end: float
+    ) -> Mapping[str, InstanceAddresses]:
+        """Return these services' instances from Nova's pages, if they are many."""
+        wanted = {service.instance for service in unknown if self._needs_nova(service)}
+        if len(wanted) <= FEW:
+            return {}
+        try:
+            return await self._pages.find(wanted, end)
+        except NovaUnreachableError as exc:
+            self._unreachable = str(exc)
+            return {}
+
     def _unknown(self, routes: Iterable[Route]) -> list[Service]:
-        """Services without a known guest; those for which Nova did not respond come last."""
+        """Services without a known guest; those that Nova was asked for in vain come last."""
         unknown = [route.service for route in routes if route.target is None]
         names = [service.name for service in unknown]
         self._failed_in = {n: self._failed_in[n] for n in names if n in self._failed_in}
         return sorted(unknown, key=lambda service: self._failed_in.get(service.name, 0))
 
-    async def _ask(self, service: Service) -> Route:
-        """Return the way to the guest. Raises ComponentError."""
+    async def _ask(self, service: Service, shown: InstanceAddresses | None) -> Route:
+        """Return the way to the guest. ``shown``: from a page of Nova. Raises ComponentError."""
         if service.address is not None and service.name not in self._in_doubt:
             return Route(service, Target(service.address, service.port))
+        if shown is not None:
+            return _route_in(service, shown)
         try:
             if self._unreachable:
                 raise NovaUnreachableError(self._unreachable)
@@ -170,12 +237,6 @@ class GuestLookup:
             address = self._address_book.find(service)
             if address is None:
                 raise
-            LOG.warning(
-                "service %s: %s; using the guest's last known address, %s",
-                service.name,
-                exc,
-                address,
-            )
             mac = self._address_book.mac(service)
             return Route(service, Target(address, service.port), mac)
 

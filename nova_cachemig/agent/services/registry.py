@@ -291,7 +291,7 @@ class ServiceRegistry:
             self._lookup.save(self.routes())
 
     async def _look_up_guests(self) -> None:
-        """Look up each guest that is unknown or only recalled."""
+        """Look up the guests that are unknown or only recalled: all, or as many as time allows."""
         asked = {
             name: Route(route.service, None) if name in self._recalled else route
             for name, route in self._routes.items()
@@ -304,12 +304,14 @@ class ServiceRegistry:
             instance = route.service.instance
             if notices.get(instance, 0) != self._notices.get(instance, 0):
                 continue  # what Nova has said may be older than its notice
+            if name in self._lookup.unasked:
+                continue
             if name in found:
                 self._errors.pop(name, None)
                 self._routes[name] = found[name]
             elif name in self._recalled:
                 self._routes[name] = route
-        self._recalled = set()
+        self._recalled &= self._lookup.unasked
         if found:
             self._lookup.save(self.routes())
 

@@ -43,9 +43,9 @@ _NOVA: Final = {
     Fault.TLS: "Set [nova] cafile to the CA of Nova's endpoint",
     Fault.TIMEOUT: "Check that Nova's API responds, and that no firewall drops packets to it",
     Fault.UNAUTHORIZED: "Keystone issued a token that Nova refuses. If it is of an application "
-    "credential with access rules, these must contain GET /v2.1/servers/{server_id} and GET "
-    "/v2.1/os-migrations for the service compute, and [keystone_authtoken] of nova.conf needs "
-    "service_type = compute",
+    "credential with access rules, these must contain GET /v2.1/servers/{server_id}, GET "
+    "/v2.1/servers/detail and GET /v2.1/os-migrations for the service compute, and "
+    "[keystone_authtoken] of nova.conf needs service_type = compute",
     Fault.FORBIDDEN: "Give the account the role admin: with Nova's default policies, only it may "
     "see the instances and migrations of all projects",
     Fault.NOT_FOUND: "Correct the compute endpoint in the service catalogue: its path usually is "

@@ -5,9 +5,9 @@ import unittest
 
 import novaclient.exceptions
 
-from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
+from nova_cachemig.agent.instance import UnknownInstanceError
+from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import (
-    ComponentError,
     GoneError,
     MigrationState,
     NovaUnreachableError,
@@ -74,37 +74,10 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         self.nova = NovaApi(None)
         self.nova._client = self.client
 
-    async def test_the_first_fixed_ipv4_address(self):
-        instance = await self.nova.instance("uuid")
-        self.assertEqual("10.0.0.5", instance.address(None))
-        self.assertEqual("10.0.1.9", instance.address("b"))
-        with self.assertRaisesRegex(ComponentError, "no address on network 'c'"):
-            instance.address("c")
-
     async def test_a_question_without_a_response_delays_neither_the_stop_nor_the_disk(self):
         await self.nova.instance("uuid")
         self.assertTrue(self.client.thread.daemon)
         self.assertEqual("nova", self.client.thread.name)
-
-    async def test_the_only_floating_address(self):
-        instance = await self.nova.instance("uuid")
-        self.assertEqual("203.0.113.5", instance.floating_address(None))
-        self.assertEqual("203.0.113.5", instance.floating_address("a"))
-        with self.assertRaisesRegex(ComponentError, "no floating address on network 'b': add one"):
-            instance.floating_address("b")
-        instance.floating["b"] = ("203.0.113.6",)
-        with self.assertRaisesRegex(
-            ComponentError, r"several floating addresses, 203\.0\.113\.5, 203\.0\.113\.6: name one"
-        ):
-            instance.floating_address(None)
-
-    async def test_an_address_may_be_the_instances(self):
-        instance = await self.nova.instance("uuid")
-        for address, expected in (("10.0.1.9", True), ("2001:db8::5", True), ("10.0.0.9", False)):
-            self.assertEqual(expected, instance.may_have(address))
-        instance.addresses.clear()
-        instance.floating.clear()
-        self.assertTrue(instance.may_have("10.0.0.9"))
 
     async def test_an_unknown_instance(self):
         self.client.error = novaclient.exceptions.NotFound(404)
@@ -131,11 +104,6 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
             await self.nova.instance("uuid")
         with self.assertRaises(UnknownInstanceError):
             await self.nova.instance("other")
-
-    async def test_the_port_of_an_address(self):
-        instance = await self.nova.instance("uuid")
-        self.assertEqual("fa:16:3e:00:00:01", instance.mac_of("10.0.1.9"))
-        self.assertEqual("", instance.mac_of("10.0.0.5"))
 
     async def test_a_refused_account(self):
         self.client.error = novaclient.exceptions.Forbidden(403)

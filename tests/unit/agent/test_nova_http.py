@@ -14,7 +14,8 @@ from keystoneauth1 import fixture
 from oslo_config import cfg
 
 from nova_cachemig.agent import nova as nova_module
-from nova_cachemig.agent.nova import NovaApi, UnknownInstanceError
+from nova_cachemig.agent.instance import UnknownInstanceError
+from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import MigrationState, NovaUnreachableError
 from nova_cachemig.conf import nova as nova_conf
 
@@ -85,8 +86,11 @@ class Cloud(http.server.BaseHTTPRequestHandler):
             self.reply(failures.pop(), {"computeFault": {"message": "broken", "code": 500}})
         elif path == f"/compute/v2.1/servers/{UUID}":
             self.reply(200, {"server": SERVER})
-        elif path.startswith("/compute/v2.1/servers/"):
+        elif path.startswith("/compute/v2.1/servers/") and not path.endswith("/detail"):
             self.reply(404, {"itemNotFound": {"message": "could not be found", "code": 404}})
+        elif path == "/compute/v2.1/servers/detail":
+            marker = dict(urllib.parse.parse_qsl(query)).get("marker")
+            self.reply(200, {"servers": [] if marker else state["servers"]})
         elif path == "/compute/v2.1/os-migrations":
             self.reply(200, {"migrations": state["migrations"]})
         else:
@@ -100,7 +104,7 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         server.handle_error = lambda *_: None  # a client that gave up
         server.base = f"http://127.0.0.1:{server.server_port}"
         self.state = server.state = {
-            "asked": [], "failures": [], "migrations": [],
+            "asked": [], "failures": [], "migrations": [], "servers": [SERVER],
             "clock": None, "stall": threading.Event(), "go": threading.Event(),
         }  # fmt: skip
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -171,6 +175,38 @@ class HttpTest(unittest.IsolatedAsyncioTestCase):
         self.state["failures"] = [500] * 9
         with self.assertRaises(NovaUnreachableError):
             await self.nova.instance(UUID)
+
+    async def test_a_page_of_all_instances(self):
+        cell_down = {"id": "unknown", "status": "UNKNOWN"}
+        deleting = {**SERVER, "id": "deleting", "OS-EXT-STS:task_state": "deleting"}
+        self.state["servers"] = [SERVER, deleting, cell_down]
+        found, after = await self.nova.page(None)
+        self.assertEqual(("10.0.0.5", [UUID]), (found[UUID].address(None), list(found)))
+        self.assertEqual("unknown", after)
+        self.assertEqual(({}, None), await self.nova.page(after))
+        (_, first, version), (_, second, _) = self.state["asked"][-2:]
+        self.assertEqual({"all_tenants": "1", "limit": "1000"}, first)
+        self.assertEqual(("unknown", "2.80"), (second["marker"], version))
+
+    async def test_an_account_that_may_not_list_asks_no_second_time(self):
+        self.state["failures"] = [403]
+        with self.assertLogs("nova_cachemig.agent.nova", "WARNING") as logs:
+            self.assertEqual(({}, None), await self.nova.page(None))
+        self.assertIn("GET /v2.1/servers/detail", logs.output[0])
+        asked = len(self.state["asked"])
+        self.assertEqual(({}, None), await self.nova.page(None))
+        self.assertEqual(asked, len(self.state["asked"]))
+
+    async def test_a_marker_that_is_deleted_begins_again(self):
+        self.state["failures"] = [400]
+        self.assertEqual(({}, None), await self.nova.page("deleted"))
+        found, _ = await self.nova.page(None)
+        self.assertIn(UUID, found)
+
+    async def test_a_nova_that_is_down_gives_no_page(self):
+        self.state["failures"] = [503] * 9
+        with self.assertRaises(NovaUnreachableError):
+            await self.nova.page(None)
 
     async def test_migration_of_this_handover(self):
         now = time.time()

@@ -12,8 +12,9 @@ import unittest
 from nova_cachemig.agent import noop, ports
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.agent.freshness import Freshness
+from nova_cachemig.agent.instance import Instance
 from nova_cachemig.agent.journal.handovers import JournalHandoverStore
-from nova_cachemig.agent.nova import Instance, NovaApi
+from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.probe import TcpProber
 from nova_cachemig.agent.warm.warmer import CacheWarmer
 from nova_cachemig.agent.writes import Writes

@@ -36,12 +36,24 @@ class Nova:
         self.asked = 0
         self.error: ports.ComponentError | None = None
         self.known = Instance()
+        self.pages: list[dict[str, ports.InstanceAddresses]] = []
+        self.asked_pages: list[str | None] = []
 
     async def instance(self, uuid: str) -> ports.InstanceAddresses:
         self.asked += 1
         if self.error is not None:
             raise self.error
         return self.known
+
+    async def page(
+        self, after: str | None
+    ) -> tuple[dict[str, ports.InstanceAddresses], str | None]:
+        self.asked_pages.append(after)
+        if self.error is not None:
+            raise self.error
+        number = int(after or 0)
+        more = number + 1 < len(self.pages)
+        return self.pages[number] if self.pages else {}, str(number + 1) if more else None
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -74,6 +86,81 @@ class LookupTest(Case):
         found, errors = await self.find(address="10.0.0.1")
         self.assertEqual({}, found)
         self.assertIn("as instance u1 of service known has", errors["new"])
+
+
+class ManyTest(Case):
+    """More instances than are asked for one by one."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        self.book = self.lookup._address_book
+        self.lookup = GuestLookup(self.nova, self.book, clock=lambda: self.now)
+        self.routes = {
+            f"s{n}": Route(
+                Service(f"s{n}", f"u{n}", 80, ("192.0.2.1", 80), hosts=(f"{n}.org",)), None
+            )
+            for n in range(100)
+        }
+        shown = {f"u{n}": Own(f"10.1.0.{n}") for n in range(90)}
+        names = list(shown)
+        self.nova.pages = [{n: shown[n] for n in names[k : k + 30]} for k in (0, 30, 60)]
+
+    async def test_three_pages_instead_of_ninety_questions(self) -> None:
+        self.nova.error = None
+        found, errors = await self.lookup.find(self.routes)
+        self.assertEqual(([None, "1", "2"], 10), (self.nova.asked_pages, self.nova.asked))
+        self.assertEqual(Target("10.1.0.89", 80), found["s89"].target)
+        self.assertEqual({}, {n: e for n, e in errors.items() if int(n[1:]) < 90})
+
+    async def test_a_nova_that_is_down_is_asked_once(self) -> None:
+        self.nova.error = ports.NovaUnreachableError("down")
+        route = self.routes["s7"]
+        self.book.save([Route(route.service, Target("10.0.0.7", 80))])
+        with self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING") as logs:
+            found, errors = await self.lookup.find(self.routes)
+        self.assertEqual((1, 0), (len(self.nova.asked_pages), self.nova.asked))
+        self.assertEqual(({"s7"}, 99, 1), (set(found), len(errors), len(logs.output)))
+
+    async def test_a_round_ends_and_the_next_one_goes_on(self) -> None:
+        self.nova.pages = []
+        real = self.nova.instance
+
+        async def slow(uuid: str) -> ports.InstanceAddresses:
+            self.now += 0.2
+            await real(uuid)
+            return Own(f"10.0.0.{uuid[1:]}")
+
+        self.nova.instance = slow  # type: ignore[method-assign]
+        routes, rounds = dict(self.routes), 0
+        while any(route.target is None for route in routes.values()):
+            found, errors = await self.lookup.find(routes)
+            self.assertEqual({}, errors)
+            self.assertLessEqual(len(found), 26)
+            self.assertEqual(
+                {n for n, r in routes.items() if not r.target}, {*found, *self.lookup.unasked}
+            )
+            routes |= found
+            rounds += 1
+        self.assertEqual((4, 100), (rounds, self.nova.asked))
+
+    async def test_many_known_guests_are_confirmed_by_pages(self) -> None:
+        routes = {
+            n: Route(r.service, Target(f"10.1.0.{n[1:]}", 80)) for n, r in self.routes.items()
+        }
+        self.nova.pages[1]["u42"] = Own("10.9.9.9", has=False)
+        self.assertEqual([], await self.lookup.moved(routes, 0.0))
+        moved = [await self.lookup.moved(routes, 300.0) for _ in range(3)]
+        self.assertEqual([[], ["s42"], []], moved)
+        self.assertEqual([None, "1", "2"], self.nova.asked_pages)
+
+
+class Own(Instance):
+    def __init__(self, address: str, has: bool = True) -> None:
+        self.own, self.has = address, has
+
+    def address(self, network: str | None) -> str:
+        return self.own
 
 
 class MovedTest(Case):

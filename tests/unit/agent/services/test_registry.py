@@ -34,6 +34,9 @@ class FakeNova:
             raise ComponentError(f"Nova knows no instance {uuid}")
         return self
 
+    async def page(self, after):
+        return {}, None
+
     def address(self, network):
         if network == "wrong":
             raise ComponentError("no address on network 'wrong'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from nova_cachemig.agent.nova import Instance
+from nova_cachemig.agent.instance import Instance
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import resolve
 from nova_cachemig.model.service import Route, Service, Target
