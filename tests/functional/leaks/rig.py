@@ -16,6 +16,7 @@ from tests.functional.leaks.way import TOKEN, User, Way
 from tests.functional.twin import wire
 
 SILENCE = 1.5  # s, in which the edge answers from the cache or not at all
+PATIENCE = 10.0  # s, in which a stored page must come
 _AT_A_TIME = 50
 
 
@@ -85,6 +86,23 @@ class LeakCase(EngineCase):
             if problem := _problem(way, await page, first[way]):
                 found[way.name, "shielded"] = problem  # or just afterwards
         self.report(ways, found)
+
+    async def judge_found(self, ways: Sequence[Way]) -> None:
+        """Check that each second user gets the first one's page in the silence."""
+        self.guest.ways = {way.page: way for way in ways}
+        await self.flip(EdgeState.ARMED)
+        for _ in range(2):
+            first = {way: await page for way, page in self.asking(ways, "first")}
+        self.guest.running.clear()
+        await self.flip(EdgeState.SHIELDED)
+        asking = dict(self.asking(ways, "second"))
+        await asyncio.wait(asking.values(), timeout=PATIENCE)
+        self.guest.running.set()
+        await self.flip(EdgeState.REPLAY)
+        missed = [
+            way.name for way, page in asking.items() if (await page).tokens != first[way].tokens
+        ]
+        self.assertEqual([], missed)
 
     async def judge_waiting(self, ways: Sequence[Way]) -> None:
         """Try all ways with requests that are in flight at the pause, and with held ones."""

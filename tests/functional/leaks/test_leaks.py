@@ -27,3 +27,6 @@ class LeakTest(LeakCase):
 
     async def test_waiting_requests(self) -> None:
         await self.judge_waiting(list(ways.waiting()))
+
+    async def test_shared_pages(self) -> None:
+        await self.judge_found(list(ways.shared()))

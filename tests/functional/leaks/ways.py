@@ -167,6 +167,29 @@ def partial() -> Iterator[Way]:
             yield dataclasses.replace(way, name=names[1], first=change(way.first))
 
 
+def shared() -> Iterator[Way]:
+    """Yield users who get the first one's page in the silence: else no other way shows anything."""
+    declared: dict[str, Fields] = {
+        "max-age": (("Cache-Control", "max-age=600"),),
+        "s-maxage": (("Cache-Control", "s-maxage=600"),),
+        "public": (("Cache-Control", "public, max-age=600"),),
+        "Expires": (("Expires", "Fri, 01 Jan 2100 00:00:00 GMT"),),
+    }
+    for key, reply in declared.items():
+        yield Way(f"a stranger, {key}", User(), _STRANGER, reply, unique=True)
+    fields: dict[str, Fields] = {
+        "nothing": (),
+        "a cookie": (("Cookie", "sessionid=secret-a"),),
+        "a token": (("X-Auth-Token", "secret-a"),),
+        "a language": (("Accept-Language", "secret-a"),),
+        "an unknown field": (("X-Unknown", "secret-a"),),
+    }
+    for name, lines in fields.items():
+        for key, reply in LIFETIMES.items():
+            user = User(lines)
+            yield Way(f"the same user, {name}, {key}", user, user, reply, unique=True)
+
+
 def waiting() -> Iterator[Way]:
     """Yield the ways for requests that wait for the guest."""
     for way in _typical():
