@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
+from nova_cachemig.conf.networks import Network
 from nova_cachemig.conf.sizes import Size
 
 GROUP = cfg.OptGroup("engine", title="HAProxy and Varnish on the cache node")
@@ -112,6 +113,16 @@ _CAPACITY = [
         default=True,
         help="Whether the edge appends the client's address to the X-Forwarded-For of a request. "
         "The field forwarded_for of a service overrides it.",
+    ),
+    cfg.Opt(
+        "trusted_proxies",
+        type=types.List(item_type=Network()),
+        default=[],
+        help="Networks of proxies in front of the cache node, such as TLS terminators, as "
+        "ADDRESS/LENGTH with commas. From these, the client's address is taken out of "
+        "X-Forwarded-For or Forwarded: the rightmost address that is not in these networks. From "
+        "other addresses these headers only pass to the guest. The field trusted_proxies of a "
+        "service replaces the list.",
     ),
 ]
 

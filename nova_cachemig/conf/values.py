@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from oslo_config import cfg, types
 
+from nova_cachemig.conf.networks import Network
 from nova_cachemig.conf.opts import list_agent_opts, list_nova_opts
 from nova_cachemig.conf.sizes import Size
 
@@ -117,6 +118,8 @@ def _right(kind: Any) -> str | None:
     if isinstance(kind, Size):
         bounds = _bounds(kind.minimum, kind.maximum)
         return f"a number of bytes{bounds}, or a number with k, m or g"
+    if isinstance(kind, Network):
+        return "an IP address or ADDRESS/LENGTH, for instance 10.0.0.0/24"
     if isinstance(kind, types.String) and kind.regex:
         return f"a text that matches {kind.regex.pattern}"
     if isinstance(kind, types.URI) and kind.schemes:

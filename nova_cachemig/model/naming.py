@@ -44,6 +44,16 @@ def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         raise ValueError(f"{text!r:.80} is not an IP address") from exc
 
 
+def network(text: str) -> str:
+    """Return an IP network, or an address as one, in its canonical form. Raises ValueError."""
+    ip_address(text.partition("/")[0])
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError as exc:
+        raise ValueError(f"{text!r:.80} is not a network: {exc}") from exc
+    return str(found)
+
+
 def guest_address(text: str) -> str:
     """Return a guest's address in its canonical form.
 

@@ -35,6 +35,7 @@ class Service:
     honours_keys: bool = False  # the application honours Idempotency-Key
     client_cookie: str | None = None  # identifies the client; None: its address does
     forwarded_for: bool | None = None  # send X-Forwarded-For; None: [engine] forwarded_for
+    trusted_proxies: tuple[str, ...] | None = None  # networks; None: [engine] trusted_proxies
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
     policy: Policy = NO_POLICY  # what the cache may do with its pages
 

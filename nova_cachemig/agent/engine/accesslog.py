@@ -22,7 +22,7 @@ LOG_FORMAT = " ".join(
     [
         "v2",
         "%[var(txn.svc)]",
-        "%[src]",
+        "%[var(txn.from)]",
         "%ST",
         "%[date(0,us)]",
         "%Ta",

@@ -10,7 +10,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import names, policies, process, render, sockdiag
+from nova_cachemig.agent.engine import fronts, names, policies, process, render, sockdiag
 from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
@@ -145,6 +145,8 @@ class HaproxyVarnish:
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
         await maps["cookies"].replace(wanted.cookies)
+        defaults = self._conf.engine.trusted_proxies
+        await maps["fronts"].replace(fronts.entries(wanted.served.values(), defaults))
         await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served

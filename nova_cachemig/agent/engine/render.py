@@ -36,7 +36,7 @@ MAX_HEAD = 36864
 MAX_HEADERS = 256
 """Header fields of a request."""
 
-MAPS = ("routes", "targets", "cookies", "state", "pending", "epochs", "policies")
+MAPS = ("routes", "targets", "fronts", "cookies", "state", "pending", "epochs", "policies")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
     ]
-    scripts = [(TEMPLATES / name).read_text() for name in ("edge.lua", "policy.lua")]
+    scripts = [(TEMPLATES / name).read_text() for name in ("edge.lua", "front.lua", "policy.lua")]
     return "\n".join([*lines, "", *scripts])
 
 

@@ -45,6 +45,11 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "pattern": _COOKIE,
         },
         "forwarded_for": {"type": "boolean"},
+        "trusted_proxies": {
+            "type": "array",
+            "maxItems": 64,
+            "items": {"type": "string", "maxLength": 64},
+        },
         "follow_links": {"type": "boolean"},
         "policy": policy.POLICY_SCHEMA,
     },
@@ -70,6 +75,7 @@ EXPECTED: Mapping[str, str] = {
     "honours_keys": "true or false",
     "client_cookie": "the name of a cookie, for instance session",
     "forwarded_for": "true or false",
+    "trusted_proxies": "a list of networks, for instance [10.0.0.0/24, 2001:db8::/32]",
     "follow_links": "true or false",
     **policy.EXPECTED,
 }
@@ -197,9 +203,19 @@ def _service(entry: Mapping[str, Any]) -> Service:
         honours_keys=entry.get("honours_keys", False),
         client_cookie=entry.get("client_cookie"),
         forwarded_for=entry.get("forwarded_for"),
+        trusted_proxies=_networks(entry),
         follow_links=entry.get("follow_links"),
         policy=policy.policy(entry.get("policy", {}), presets.load()),
     )
+
+
+def _networks(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if "trusted_proxies" not in entry:
+        return None
+    try:
+        return tuple(naming.network(text) for text in entry["trusted_proxies"])
+    except ValueError as exc:
+        raise ValueError(f"trusted_proxies: {exc}") from exc
 
 
 def _address(entry: Mapping[str, Any]) -> str | None:
@@ -238,6 +254,8 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["client_cookie"] = service.client_cookie
     if service.forwarded_for is not None:
         entry["forwarded_for"] = service.forwarded_for
+    if service.trusted_proxies is not None:
+        entry["trusted_proxies"] = list(service.trusted_proxies)
     if service.follow_links is not None:
         entry["follow_links"] = service.follow_links
     if rules := policy.to_entry(service.policy):

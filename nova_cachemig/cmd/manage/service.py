@@ -116,6 +116,15 @@ class Add(PlainErrors):
             "[engine] forwarded_for).",
         )
         add(
+            "--trusted-proxy",
+            action="append",
+            default=[],
+            metavar="NETWORK",
+            help="Network of a proxy in front of this node, for instance 10.0.0.0/24. From there, "
+            "X-Forwarded-For or Forwarded names the client. Repeat the option for several "
+            "(default: [engine] trusted_proxies).",
+        )
+        add(
             "--follow-links",
             action=argparse.BooleanOptionalAction,
             help="Before a migration, also fetch pages to which known pages link (default: "
@@ -157,6 +166,7 @@ class Add(PlainErrors):
         entry |= {"client_cookie": args.client_cookie} if args.client_cookie else {}
         if args.forwarded_for is not None:
             entry["forwarded_for"] = args.forwarded_for
+        entry |= {"trusted_proxies": args.trusted_proxy} if args.trusted_proxy else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         entry |= {"policy": {"presets": args.preset}} if args.preset else {}
         _check_own_node(self)

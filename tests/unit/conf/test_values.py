@@ -25,6 +25,7 @@ class ValuesTest(ConfTest):
             ("engine", "threads = abc", "write a whole number from 1 to 64"),
             ("engine", "threads = 65", "write a whole number from 1 to 64"),
             ("engine", "forwarded_for = perhaps", "write true or false"),
+            ("engine", "trusted_proxies = 10.0.0.0/24, lb", "each item an IP address or ADDRESS"),
             ("agent", "serve_journal = all", "write one of "),
             ("engine", "cache_size = 1t", "write a text that matches ^[1-9]"),
             ("engine", "max_object_size = 1t", "write a number of bytes from "),

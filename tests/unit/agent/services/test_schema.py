@@ -29,7 +29,11 @@ class ParseTest(unittest.TestCase):
     def test_round_trip(self):
         services, _ = parse(
             entry(hosts=["a.example"], network="n", honours_keys=True, client_cookie="sid"),
-            entry(name="six", listen="[2001:DB8::1]:8080"),
+            entry(
+                name="six",
+                listen="[2001:DB8::1]:8080",
+                trusted_proxies=["10.0.0.0/24", "2001:DB8::/32", "192.0.2.7"],
+            ),
             entry(name="off", listen="192.0.2.2:80", follow_links=False),
             entry(name="on", listen="192.0.2.3:80", follow_links=True),
             entry(
@@ -43,6 +47,10 @@ class ParseTest(unittest.TestCase):
         self.assertEqual((True, None), (services[4].floating, services[4].address))
         self.assertEqual((False, "2001:db8::5"), (services[5].floating, services[5].address))
         self.assertEqual([None, True, False], [service.forwarded_for for service in services][3:6])
+        self.assertEqual(
+            ("10.0.0.0/24", "2001:db8::/32", "192.0.2.7/32"), services[1].trusted_proxies
+        )
+        self.assertIsNone(services[0].trusted_proxies)
         again, errors = parse(*(schema.to_entry(service) for service in services))
         self.assertEqual([], errors)
         self.assertEqual(services, again)
@@ -76,6 +84,7 @@ class ParseTest(unittest.TestCase):
                 7,
             ],
             "forwarded_for": ["yes", 1, None],
+            "trusted_proxies": ["10.0.0.0/8", ["10.0.0.1/8"], ["fe80::1%eth0"], ["lb"], [""], None],
             "floating": ["yes", 1, None],
             "client_cookie": ["a b", "a;b"],
             "unknown": [1],
