@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import urllib.parse
 
-from nova_cachemig.model.write import GuestResponse
+from nova_cachemig.model import paths
+from nova_cachemig.model.write import GuestResponse, Headers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,23 +23,16 @@ def held_reads(url: str, client: str) -> tuple[str, str]:
     return f"url:{url}", f"client:{client}"
 
 
-def changed_urls(host: str, url: str, response: GuestResponse) -> tuple[str, ...]:
-    """Return the other URLs of the same host that a write to ``url`` changes.
+def changed_urls(
+    url: str, headers: Headers, response: GuestResponse | None = None
+) -> tuple[str, ...]:
+    """Return the paths, besides its own, of the pages that a write to ``url`` changes.
 
-    RFC 9111, section 4.4.
+    Those of the fields ``Location`` and ``Content-Location`` of the response (RFC 9111, section
+    4.4), and of the write's ``Destination`` (RFC 4918, section 10.3), on any host: services have
+    several. ``response``: None if it is unknown.
     """
-    if not 200 <= response.status < 400:
-        return ()
-    found = []
-    for name in ("location", "content-location"):
-        value = response.header(name)
-        if value is None:
-            continue
-        try:
-            absolute = urllib.parse.urljoin(f"http://{host}{url}", value)
-            parts = urllib.parse.urlsplit(absolute)
-        except ValueError:
-            continue
-        if parts.netloc == host and parts.path:
-            found.append(parts.path + (f"?{parts.query}" if parts.query else ""))
-    return tuple(found)
+    values = [value for name, value in headers if name == "destination"]
+    if response is not None and 200 <= response.status < 400:
+        values += filter(None, map(response.header, ("location", "content-location")))
+    return tuple(dict.fromkeys(paths.resolve(url, value) for value in values))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from oslo_log import log
 
@@ -20,30 +20,17 @@ from nova_cachemig.model.effects import EndedWrite, held_reads
 
 LOG = log.getLogger(__name__)
 
-MAX_EPOCHS = 5000
-"""Pages with an epoch. HAProxy finds the entry to edit by a linear search of the map."""
-
-
 MAX_EXACT = 2000
 """Entries of one service in the map of pending keys. HAProxy removes one by a linear search, in the
 thread that serves all clients. Further keys share :data:`names.BUCKETS` entries, which hold also
 reads of other keys."""
 
 
-KeyUrl = Callable[[str, str], str]
-"""(service, URL) -> the URL by which the edge knows the page: see :meth:`Policy.key_url`."""
-
-
-def _as_sent(_service: str, url: str) -> str:
-    return url
-
-
 class PendingKeys:
     """The entries of one service in the map of pending keys. No I/O."""
 
-    def __init__(self, service: str, key_url: KeyUrl = _as_sent) -> None:
+    def __init__(self, service: str) -> None:
         self._service = service
-        self._key_url = key_url
         self._entries: dict[str, str] = {}  # pending key -> its entry
         self._users: collections.Counter[str] = collections.Counter()  # keys by entry
 
@@ -55,7 +42,7 @@ class PendingKeys:
         if on and key not in self._entries:
             exact = len(self._users) < MAX_EXACT
             name = names.pending_key if exact else names.pending_bucket
-            entry = name(self._service, self._known(key))
+            entry = name(self._service, key)
             self._entries[key] = entry
             self._users[entry] += 1
             return entry
@@ -65,11 +52,7 @@ class PendingKeys:
             if not self._users[entry]:
                 del self._users[entry]
             return entry
-        return self._entries.get(key) or names.pending_key(self._service, self._known(key))
-
-    def _known(self, key: str) -> str:
-        kind, _, value = key.partition(":")
-        return f"url:{self._key_url(self._service, value)}" if kind == "url" else key
+        return self._entries.get(key) or names.pending_key(self._service, key)
 
     def has(self, entry: str) -> bool:
         """Whether a key uses this entry."""
@@ -88,15 +71,14 @@ class PendingKeys:
 class BarrierMaps:
     """The maps ``epochs`` and ``pending`` of all services in a handover."""
 
-    def __init__(
-        self, states: EdgeMap, pending: EdgeMap, epochs: EdgeMap, key_url: KeyUrl = _as_sent
-    ) -> None:
-        self._key_url = key_url
+    def __init__(self, states: EdgeMap, pending: EdgeMap, epochs: EdgeMap) -> None:
         self._states = states
         self._pending = pending
         self._epochs = epochs
         self._lock = asyncio.Lock()
         self._keys: dict[str, PendingKeys] = {}  # by service
+        self._written: collections.Counter[str] = collections.Counter()  # epochs by service
+        self._own_epochs: set[str] = set()  # the keys of paths with a separate epoch
 
     async def update(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
@@ -104,7 +86,7 @@ class BarrierMaps:
         """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
         async with self._lock:
             await self._renew_epochs(service, stale)
-            keys = self._keys.setdefault(service, PendingKeys(service, self._key_url))
+            keys = self._keys.setdefault(service, PendingKeys(service))
             touched = {keys.mark(key, on=on) for key, on in pending.items()}
             edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
             # While this key is set, the edge lets no write overtake the journal.
@@ -127,7 +109,7 @@ class BarrierMaps:
                 await self._renew_epochs(write.service, {write.host: write.urls})
             self._keys = {}
             for service, keys in pending.items():
-                self._keys[service] = PendingKeys(service, self._key_url)
+                self._keys[service] = PendingKeys(service)
                 for key in keys:
                     self._keys[service].mark(key, on=True)
             wanted = {entry for keys in self._keys.values() for entry in keys.entries()}
@@ -145,23 +127,31 @@ class BarrierMaps:
             yield
 
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
-        pages = {
-            names.page_key(service, self._key_url(service, url)): names.new_token()
-            for urls in stale.values()
-            for url in urls
-        }
-        if len(self._epochs.entries) + len(pages) > MAX_EPOCHS:
-            LOG.warning("more than %d pages were written to: clearing the cache", MAX_EPOCHS)
-            await self._renew_generations()
-        elif pages:
-            await self._epochs.upsert(pages)
+        pages = {self._epoch_key(service, url) for urls in stale.values() for url in urls}
+        if pages:
+            await self._epochs.upsert({page: names.new_token() for page in pages})
+
+    def _epoch_key(self, service: str, url: str) -> str:
+        key = names.pending_key(service, f"url:{url}")
+        if key in self._own_epochs:
+            return key
+        if self._written[service] >= names.MAX_EPOCHS:
+            return names.pending_bucket(service, f"url:{url}")
+        self._written[service] += 1
+        self._own_epochs.add(key)
+        return key
+
+    async def _clear_epochs(self) -> None:
+        self._written.clear()
+        self._own_epochs.clear()
+        await self._epochs.clear()
 
     async def _renew_generations(self) -> None:
         """Invalidate all stored pages of all services, which makes the epochs superfluous."""
         for encoded, entry in list(self._states.entries.items()):
             mode = entry.partition(":")[0]
             await self._states.set(encoded, f"{mode}:{names.new_token()}")
-        await self._epochs.clear()
+        await self._clear_epochs()
 
     async def end(self, service: str) -> None:
         """Remove the service's entries. The last handover's end clears both maps."""
@@ -172,10 +162,10 @@ class BarrierMaps:
             else:
                 self._keys.clear()
                 await self._pending.clear()
-                await self._epochs.clear()
+                await self._clear_epochs()
 
     def _entries(self, write: EndedWrite) -> set[str]:
-        keys = PendingKeys(write.service, self._key_url)
+        keys = PendingKeys(write.service)
         for key in held_reads(write.urls[0], write.client):
             keys.mark(key, on=True)
         return keys.entries()

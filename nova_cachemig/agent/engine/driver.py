@@ -51,7 +51,7 @@ class HaproxyVarnish:
         self._idle = IdleConnections(self._edge)
         self._cache = Cache(conf, self._paths)
         maps = self._edge.maps
-        self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"], self._key_url)
+        self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
         self._wanted_binds: frozenset[str] = frozenset()
         self._served: dict[str, Route] = {}
         self._reload_needed = False
@@ -307,10 +307,6 @@ class HaproxyVarnish:
     ) -> None:
         """Hold exactly these reads, after a restart: see :class:`ports.Engine`."""
         await self._barrier.replace(pending, ended)
-
-    def _key_url(self, service: str, url: str) -> str:
-        route = self._served.get(service)
-        return url if route is None else route.service.policy.key_url(url)
 
     # -- guests ----------------------------------------------------------------------------
 

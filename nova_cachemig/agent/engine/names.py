@@ -12,7 +12,7 @@ import time
 from urllib.parse import quote, unquote
 
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.model import naming
+from nova_cachemig.model import naming, paths
 from nova_cachemig.model.service import Service, Target
 
 
@@ -29,21 +29,19 @@ def decode_service(encoded: str) -> str:
     return unquote(encoded)
 
 
-def _hash(*parts: str) -> str:
+def _hash(*parts: str | bytes) -> str:
     # The output of HAProxy's converters "sha1,hex". A name, not a secret.
-    return hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest().upper()
-
-
-def page_key(service: str, url: str) -> str:
-    """Return the page's key in the map of epochs, for all host names of the service.
-
-    Clients reach one page by several host names, and HTTP/1.0 clients without any.
-    """
-    return _hash(encode_service(service), url)
+    raw = [part.encode() if isinstance(part, str) else part for part in parts]
+    return hashlib.sha1(b"|".join(raw), usedforsecurity=False).hexdigest().upper()
 
 
 BUCKETS = 256
 """Entries that :func:`pending_bucket` can return for one service."""
+
+MAX_EPOCHS = 1000
+"""Paths of one service with a separate epoch in the map of epochs. HAProxy finds the entry to
+edit by a linear search. Further paths share :data:`BUCKETS` entries, so a write to one of them also
+invalidates others of the service."""
 
 
 def pending_bucket(service: str, key: str) -> str:
@@ -52,11 +50,16 @@ def pending_bucket(service: str, key: str) -> str:
 
 
 def pending_key(service: str, key: str) -> str:
-    """Return the map key of a pending key ``url:/path?query`` or ``client:address``."""
+    """Return the map key of a pending key ``url:/path?query`` or ``client:address``.
+
+    That of a URL stands for its path in all spellings, with any query, under all host names. It is
+    also the key of the path in the map of epochs.
+    """
     kind, colon, value = key.partition(":")
     if kind not in {"url", "client"} or not colon or not value:
         raise ComponentError(f"a pending key is url:... or client:..., not {key!r:.80}")
-    return _hash(encode_service(service), key)
+    word = b"url:" + paths.canonical(value) if kind == "url" else key
+    return _hash(encode_service(service), word)
 
 
 def journal_key(service: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import capacity
+from nova_cachemig.agent.engine import capacity, names
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
@@ -142,6 +142,7 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}",
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
+        f"local MAX_EPOCHS = {names.MAX_EPOCHS}",
     ]
     scripts = [(TEMPLATES / name).read_text() for name in ("edge.lua", "front.lua", "policy.lua")]
     return "\n".join([*lines, "", *scripts])

@@ -45,7 +45,7 @@ class WriteReads:
         if write is None:
             self._barrier.release(position, "", (), then)
             return
-        also = () if response is None else changed_urls(write.host, write.url, response)
+        also = changed_urls(write.url, write.headers, response)
         if response is not None:
             self.renewals.learn(write.headers, write.client, self.client_cookie, response)
         if response is not None and write.client_key and response.header("set-cookie") is not None:

@@ -16,6 +16,7 @@ from nova_cachemig.agent.journal.record import (
     barrier_keys,
     from_row,
     micros,
+    read_headers,
     response_to_row,
 )
 from nova_cachemig.agent.journal.schema import SERVICES, WRITES
@@ -128,7 +129,8 @@ def _sort(
         found.responded += 1
         with contextlib.suppress(ValueError, TypeError):  # damaged: its pages are not known
             host, url, client = barrier_keys(dict(row), spool.cipher)
-            urls = (url, *changed_urls(host, url, response))
+            headers = read_headers(dict(row), spool.cipher)
+            urls = (url, *changed_urls(url, headers, response))
             found.ended.append(EndedWrite(service, host, urls, client))
         keep = bool(row["wants_later"]) or bool(row["flags"] & 1)
         kept = response_to_row(response, service, position, now, spool.cipher) if keep else None
@@ -161,7 +163,8 @@ def _sort_intact(
             found.resent.append(write.name)
         return None
     found.in_doubt.append(write.name)
-    found.ended.append(EndedWrite(write.service, write.host, (write.url,), write.client))
+    urls = (write.url, *changed_urls(write.url, write.headers))
+    found.ended.append(EndedWrite(write.service, write.host, urls, write.client))
     why = (
         "the agent died after sending it and before its response"
         if sent

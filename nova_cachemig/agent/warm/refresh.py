@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Iterator
 
+from nova_cachemig.model import paths
 from nova_cachemig.model.access import PageKey
 
 _MIN_INTERVAL = 0.5  # seconds between two fetches of a page, however short its lifetime
@@ -17,9 +18,9 @@ class RefreshQueue:
     def __init__(self) -> None:
         self._refresh_at: dict[PageKey, float] = {}
         self._heap: list[tuple[float, int, PageKey]] = []  # some entries are outdated
-        self._invalidated_at: dict[str, float] = {}  # URL -> time of the last write to it
+        self._invalidated_at: dict[bytes, float] = {}  # path -> time of the last write to it
         self._entries = 0  # makes the heap's entries comparable
-        self._by_url: dict[str, set[PageKey]] = {}
+        self._by_path: dict[bytes, set[PageKey]] = {}
 
     def __len__(self) -> int:
         return len(self._refresh_at)
@@ -34,18 +35,20 @@ class RefreshQueue:
         page that a write invalidated since it was requested is not added: the cache stored it under
         an outdated epoch, where no client finds it.
         """
-        if self._invalidated_at.get(page.url, -math.inf) >= requested:
+        path = paths.canonical(page.url)
+        if self._invalidated_at.get(path, -math.inf) >= requested:
             return
         refresh_at = requested + max(lifetime - margin, lifetime / 2, _MIN_INTERVAL)
         self._refresh_at[page] = refresh_at
         self._entries += 1
         heapq.heappush(self._heap, (refresh_at, self._entries, page))
-        self._by_url.setdefault(page.url, set()).add(page)
+        self._by_path.setdefault(path, set()).add(page)
 
     def invalidate(self, url: str, now: float) -> list[PageKey]:
-        """Remove and return the pages of a URL, of all hosts, after a write to it."""
-        self._invalidated_at[url] = now
-        pages = list(self._by_url.get(url, ()))
+        """Remove and return the pages of a URL's path, with any query, after a write to it."""
+        path = paths.canonical(url)
+        self._invalidated_at[path] = now
+        pages = list(self._by_path.get(path, ()))
         for page in pages:
             self.remove(page)
         return pages
@@ -53,10 +56,11 @@ class RefreshQueue:
     def remove(self, page: PageKey) -> None:
         """Remove a page that is no longer stored."""
         if self._refresh_at.pop(page, None) is not None:
-            pages = self._by_url[page.url]
+            path = paths.canonical(page.url)
+            pages = self._by_path[path]
             pages.discard(page)
             if not pages:
-                del self._by_url[page.url]
+                del self._by_path[path]
 
     def pop_due(self, now: float) -> Iterator[PageKey]:
         """Yield the pages to refresh, each once, the most urgent first."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from unittest import mock
 
+from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.write import STATUS_PREFIX
@@ -345,18 +347,6 @@ class ArmedWrites(EngineCase):
         await self.get("/make", method="POST", body=b"x")
         self.assertIsNone(await self.found("/made"))
 
-    async def test_the_entries_of_written_pages_are_bounded(self) -> None:
-        await self.flip(EdgeState.ARMED)
-        for start in range(0, 600, 50):
-            urls = [f"/n/{number}" for number in range(start, start + 50)]
-            await asyncio.gather(*(self.get(url, method="PUT", body=b"x") for url in urls))
-        epochs = self.engine._edge.maps["epochs"]
-        await epochs.load()
-        self.assertLess(len(epochs.entries), 600)
-        await self.flip(EdgeState.PASS)
-        await epochs.load()
-        self.assertEqual({}, epochs.entries)
-
     async def test_the_warmer_learns_which_page_was_written(self) -> None:
         await self.log_is_read()
         written: list[tuple[str, str]] = []
@@ -381,6 +371,28 @@ class ArmedWrites(EngineCase):
         self.assertEqual(200, (await writing).status)
         await self.flip(EdgeState.REPLAY)
         self.assertNotEqual(before.body, (await waiting).body)
+
+
+class ManyWritten(EngineCase):
+    async def asyncSetUp(self) -> None:
+        with mock.patch.object(names, "MAX_EPOCHS", 50):
+            await super().asyncSetUp()
+
+    async def test_the_entries_of_written_pages_are_bounded(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        for start in range(0, 400, 50):
+            urls = [f"/n/{number}" for number in range(start, start + 50)]
+            await asyncio.gather(*(self.get(url, method="PUT", body=b"x") for url in urls))
+        epochs = self.engine._edge.maps["epochs"]
+        await epochs.load()
+        self.assertLessEqual(len(epochs.entries), 50 + names.BUCKETS)
+        await self.flip(EdgeState.PASS)
+        await epochs.load()
+        self.assertEqual({}, epochs.entries)
+        await self.flip(EdgeState.ARMED)
+        await self.get("/n/1", method="PUT", body=b"x")
+        await epochs.load()
+        self.assertEqual({names.pending_key(SERVICE, "url:/n/1")}, epochs.entries.keys())
 
 
 class Leniency(EngineCase):

@@ -9,18 +9,24 @@ from nova_cachemig.model.write import GuestResponse
 
 
 def changed(value: str, status: int = 201) -> tuple[str, ...]:
-    response = GuestResponse(status, (("location", value),))
-    return changed_urls("shop.example", "/cart/x", response)
+    return changed_urls("/cart/x", (), GuestResponse(status, (("location", value),)))
 
 
 class ChangedUrlsTest(unittest.TestCase):
-    def test_same_host_only(self) -> None:
-        self.assertEqual(("/a?b=1",), changed("/a?b=1"))
+    def test_of_the_response(self) -> None:
+        self.assertEqual(("/a",), changed("/a?b=1"))
         self.assertEqual(("/cart/7",), changed("7"))
         self.assertEqual(("/z",), changed("http://shop.example/z#part"))
-        self.assertEqual((), changed("http://elsewhere.example/z"))
-        self.assertEqual((), changed("http://[broken"))
+        self.assertEqual(("/z",), changed("//www.shop.example:8080/z"))
         self.assertEqual((), changed("/a", status=500))
+
+    def test_of_the_destination_whatever_the_response(self) -> None:
+        headers = (("destination", "http://shop.example/to"),)
+        refused = GuestResponse(500, (("location", "/a"),))
+        for response in (None, refused):
+            self.assertEqual(("/to",), changed_urls("/from", headers, response))
+        created = GuestResponse(201, (("location", "/to"), ("content-location", "new")))
+        self.assertEqual(("/to", "/new"), changed_urls("/from", headers, created))
 
 
 class HeldReadsTest(unittest.TestCase):

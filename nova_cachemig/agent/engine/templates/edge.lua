@@ -4,6 +4,7 @@
 local state = Map.new(STATE_MAP, Map._str)
 local pending = Map.new(PENDING_MAP, Map._str)
 local cookies = Map.new(COOKIES_MAP, Map._str)
+local epochs = Map.new(EPOCHS_MAP, Map._str)
 
 local function milliseconds()
     local now = core.now()
@@ -109,33 +110,84 @@ core.register_action("cachemig_client", {"http-req"}, function(txn)
     end
 end, 0)
 
+-- The path of a URL in one spelling: nova_cachemig/model/paths.py.
+local function path_of(url)
+    return url:match("^[^?#]*")
+end
+
+local function canonical(url)
+    local path = path_of(url)
+    if path:find("^/[a-z0-9_/-]*[a-z0-9_-]$") and not path:find("//", 1, true) then
+        return path
+    end
+    path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+    path = path:gsub("\\", "/"):gsub("[A-Z]", function(c) return string.char(c:byte() + 32) end)
+    local kept = {}
+    for segment in path:gmatch("[^/]+") do
+        local name = segment:match("^[^;]*")
+        if name == ".." then
+            kept[#kept] = nil
+        elseif name ~= "" and name ~= "." then
+            kept[#kept + 1] = name
+        end
+    end
+    return "/" .. table.concat(kept, "/")
+end
+
 -- The host does not matter: it can be another one of the service, and a needless epoch costs one fetch.
-local function path_of(value)
-    if value:sub(1, 1) == "/" and value:sub(1, 2) ~= "//" then
-        return value:match("^[^#]*")
+local function resolve(url, reference)
+    local path = path_of(reference:match("^[ \t]*(.-)[ \t]*$"))
+    local rest = path:match("^%a[%w+.-]*://[^/]*(.*)$") or path:match("^//[^/]*(.*)$")
+    if rest ~= nil then
+        return rest == "" and "/" or rest
     end
-    local host, path = value:match("^%a[%w+.-]*://([^/?#]*)([^#]*)")
-    if host ~= nil then
-        return path:sub(1, 1) == "/" and path or "/" .. path
+    if path:sub(1, 1) == "/" then
+        return path
     end
-    return nil
+    local base = path_of(url)
+    if path == "" then
+        return base
+    end
+    return (base:match("^(.*)/[^/]*$") or "") .. "/" .. path
+end
+
+core.register_converters("cachemig_path", canonical)
+core.register_converters("cachemig_resolved", function(reference, url)  -- a test compares it
+    return resolve(url, reference)
+end)
+
+-- Service -> the number of its paths with a separate epoch, and one of these paths. The agent
+-- clears the map, and then this one is missing.
+local written = {}
+
+local function epoch_key(service, txn, path)
+    local key = txn.c:hex(txn.c:sha1(service .. "|url:" .. path))
+    if epochs:lookup(key) ~= nil then
+        return key
+    end
+    local known = written[service]
+    if known == nil or epochs:lookup(known.first) == nil then
+        known = {number = 0, first = key}
+        written[service] = known
+    end
+    if known.number >= MAX_EPOCHS then
+        return service .. "|" .. key:sub(1, 2)
+    end
+    known.number = known.number + 1
+    return key
 end
 
 local function renew_epoch(txn, url)
-    local page = txn:get_var("txn.svc") .. "|" .. url
     local now = core.now()
     local epoch = string.format("%x%05x%04x", now.sec, now.usec, math.random(0, 65535))
-    -- Many pages share an entry, because the search in a map is linear.
-    local bucket = txn.c:hex(txn.c:sha1(page)):sub(1, 3)
-    core.set_map(EPOCHS_MAP, txn:get_var("txn.svc") .. "|" .. bucket, epoch)
+    core.set_map(EPOCHS_MAP, epoch_key(txn:get_var("txn.svc"), txn, canonical(url)), epoch)
 end
 
 -- COPY and MOVE also change the page of their Destination.
 local function renew_destination(txn)
     local destination = txn:get_var("txn.destination")
-    local path = destination and path_of(destination)
-    if path then
-        renew_epoch(txn, path)
+    if destination then
+        renew_epoch(txn, resolve(txn:get_var("txn.url"), destination))
     end
 end
 
@@ -146,16 +198,16 @@ end, 0)
 
 -- RFC 9111, section 4.4: the response to an unsafe request invalidates these URLs.
 core.register_action("cachemig_written", {"http-res"}, function(txn)
-    renew_epoch(txn, txn:get_var("txn.url"))  -- also after an error: the guest may have applied it
+    local url = txn:get_var("txn.url")
+    renew_epoch(txn, url)  -- also after an error: the guest may have applied it
     renew_destination(txn)
     if txn.f:status() >= 400 then
         return
     end
     local headers = txn.http:res_get_headers()
     for _, name in ipairs({"location", "content-location"}) do
-        local path = headers[name] and path_of(headers[name][0])
-        if path then
-            renew_epoch(txn, path)
+        if headers[name] then
+            renew_epoch(txn, resolve(url, headers[name][0]))
         end
     end
 end, 0)

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.engine import names
-from nova_cachemig.agent.engine.barrier import MAX_EPOCHS, MAX_EXACT, BarrierMaps
+from nova_cachemig.agent.engine.barrier import MAX_EXACT, BarrierMaps
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.model.effects import EndedWrite
 from tests.unit.agent.engine.test_maps import FakeAdmin
@@ -41,11 +41,13 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_write_gives_each_of_its_pages_a_new_epoch(self) -> None:
         await self.barrier.update("s", {"h": ["/x", "/y"]}, {})
         first = dict(self.admins["epochs"].rows)
-        self.assertEqual({names.page_key("s", url) for url in ("/x", "/y")}, first.keys())
+        self.assertEqual(
+            {names.pending_key("s", f"url:{url}") for url in ("/x", "/y")}, first.keys()
+        )
         await self.barrier.update("s", {"h": ["/x"]}, {})
         second = dict(self.admins["epochs"].rows)
         changed = {key for key in first if first[key] != second[key]}
-        self.assertEqual({names.page_key("s", "/x")}, changed)
+        self.assertEqual({names.pending_key("s", "url:/x")}, changed)
 
     async def test_one_handovers_end_leaves_the_keys_of_another(self) -> None:
         await self.maps["state"].set("t", "armed:1")
@@ -62,17 +64,22 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await self.barrier.end("s")
         self.assertEqual(([], set()), (self.admins["epochs"].rows, self.pending()))
 
-    async def test_too_many_epochs_become_new_generations(self) -> None:
+    async def test_one_services_epochs_are_bounded_and_displace_no_others(self) -> None:
         for name in ("s", "t"):
             await self.maps["state"].set(name, "armed:1")
-        self.maps["epochs"].entries = {str(n): "1" for n in range(MAX_EPOCHS)}
-        with self.assertLogs("nova_cachemig.agent.engine.barrier", "WARNING"):
-            await self.barrier.update("s", {"h": ["/x"]}, {})
-        after = dict(self.admins["state"].rows)
-        self.assertEqual({"s", "t"}, after.keys())
-        for entry in after.values():
-            self.assertRegex(entry, "^armed:(?!1$)")
-        self.assertEqual({}, self.maps["epochs"].entries)
+        await self.barrier.update("t", {"h": ["/x"]}, {})
+        of_t = dict(self.admins["epochs"].rows)
+        many = [f"/{number}" for number in range(names.MAX_EPOCHS + 3 * names.BUCKETS)]
+        await self.barrier.update("s", {"h": many}, {})
+        rows = dict(self.admins["epochs"].rows)
+        self.assertLessEqual(len(rows), names.MAX_EPOCHS + names.BUCKETS + 1)
+        for url in many:
+            key = f"url:{url}"
+            entries = {names.pending_key("s", key), names.pending_bucket("s", key)}
+            self.assertTrue(entries & rows.keys(), url)
+        self.assertEqual(of_t.items(), rows.items() & of_t.items())
+        states = dict(self.admins["state"].rows)
+        self.assertEqual({"s": "armed:1", "t": "armed:1"}, states)
 
     async def test_after_a_restart_exactly_the_waiting_writes_hold_reads(self) -> None:
         await self.maps["state"].set("s", "shielded:1")
@@ -83,7 +90,7 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await again.replace({"s": {"url:/waits", "client:1"}}, [ended])
         keys = [names.pending_key("s", key) for key in ("url:/waits", "client:1")]
         self.assertEqual({*keys, names.journal_key("s")}, self.pending())
-        pages = {names.page_key("s", url) for url in ("/ended", "/made")}
+        pages = {names.pending_key("s", f"url:{url}") for url in ("/ended", "/made")}
         self.assertEqual(pages, {key for key, _ in self.admins["epochs"].rows})
         self.assertEqual([("s", "shielded:1")], self.admins["state"].rows)
 
@@ -129,12 +136,13 @@ class BarrierTest(unittest.IsolatedAsyncioTestCase):
         await self.barrier.update("s", {}, {keys[-1]: False})
         self.assertNotIn(last, self.pending())
 
-    async def test_all_urls_of_a_page_are_one(self) -> None:
-        self.barrier = BarrierMaps(*self.maps.values(), lambda _service, url: url.partition("?")[0])
+    async def test_all_urls_of_a_path_are_one(self) -> None:
         await self.maps["state"].set("s", "shielded:1")
         await self.barrier.update("s", {"h": ["/a?ref=1"]}, {"url:/a?ref=1": True})
         await self.barrier.update("s", {}, {"url:/a?ref=2": True, "client:?x": True})
-        self.assertEqual({names.page_key("s", "/a")}, {k for k, _ in self.admins["epochs"].rows})
+        self.assertEqual(
+            {names.pending_key("s", "url:/a")}, {k for k, _ in self.admins["epochs"].rows}
+        )
         page = names.pending_key("s", "url:/a")
         await self.barrier.update("s", {}, {"url:/a?ref=1": False})
         self.assertIn(page, self.pending())

@@ -41,7 +41,7 @@ class Words(unittest.TestCase):
     def test_pending_keys_are_hashes(self, url: str) -> None:
         try:
             key = names.pending_key("s", "url:" + url)
-        except (ComponentError, UnicodeEncodeError):
+        except ComponentError:
             return
         self.assertRegex(key, "^[0-9A-F]{40}$")
 
@@ -51,11 +51,12 @@ class Words(unittest.TestCase):
                 names.pending_key("s", key)
 
     def test_a_page_key_is_what_haproxy_computes(self) -> None:
-        # printf 'a%%20b|/x?y=1' | sha1sum, in capitals
-        self.assertEqual(
-            "13A9957B35C6265B983F87D10D93541CDA0135B6", names.page_key("a b", "/x?y=1")
-        )
-        self.assertNotEqual(names.page_key("a", "/x"), names.page_key("a", "/X"))
+        # printf 'a%%20b|url:/x' | sha1sum, in capitals
+        key = "18FB73A44C319540B11A869095D0A3DDAF52A9A4"
+        for url in ("/x", "/x?y=1", "//X/", "/%78"):
+            self.assertEqual(key, names.pending_key("a b", f"url:{url}"))
+        self.assertNotEqual(key, names.pending_key("a b", "url:/y"))
+        self.assertNotEqual(key, names.pending_key("a", "url:/x"))
 
     def test_tokens_are_unique(self) -> None:
         tokens = {names.new_token() for _ in range(1000)}
