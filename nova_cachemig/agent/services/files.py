@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import stat
 import tempfile
@@ -36,8 +37,25 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
-Fingerprint = tuple[tuple[str, int, int], ...]
-"""Name, modification time (ns) and size (bytes) of each file."""
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, modification time (ns) and size (bytes) of each file."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Parsed:
+    """The content of one file when it was read; ``stamp``: see :func:`_stamp`."""
+
+    stamp: tuple[int, ...]
+    size: int
+    services: tuple[Service, ...]
+
+
+class Cache:
+    """The valid files of one directory as they were read last: an unchanged one is not parsed."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, _Parsed] = {}
+        self.parsed = 0  # files that were parsed since the cache was made
 
 
 class ServicesError(ComponentError):
@@ -94,44 +112,46 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Return a value that changes when a file changes. Raises ServicesError."""
-    found: list[tuple[str, int, int]] = []
+    found: list[tuple[str, int, int, int]] = []
     for path in _paths(directory):
         with contextlib.suppress(OSError):  # reading it reports that
             status = path.stat()
-            found.append((path.name, status.st_mtime_ns, status.st_size))
+            found.append((path.name, status.st_ino, status.st_mtime_ns, status.st_size))
     return tuple(found)
 
 
-def read(directory: Path) -> list[Service]:
+def read(directory: Path, cache: Cache | None = None) -> list[Service]:
     """Return all services, or raise ServicesError with every mistake in every file.
 
     A directory that does not exist has no services.
     """
-    services, errors = _read(directory)
+    services, errors = _read(directory, cache)
     if errors:
         raise ServicesError(errors)
     return [service for _, service in services]
 
 
-def check(directory: Path) -> tuple[list[Service], dict[str, list[str]]]:
+def check(
+    directory: Path, cache: Cache | None = None
+) -> tuple[list[Service], dict[str, list[str]]]:
     """Return the services of the valid files, and the mistakes by file.
 
     Mistakes that several files make together are those of the directory. Raises ServicesError if
     the directory cannot be read.
     """
-    services, mistakes = _read_all(directory)
+    services, mistakes = _read_all(directory, cache)
     if conflicts := schema.conflicts(services):
         mistakes[str(directory)] = conflicts
     return [service for _, service in services], mistakes
 
 
-def read_valid(directory: Path) -> list[Service]:
+def read_valid(directory: Path, cache: Cache | None = None) -> list[Service]:
     """Return the services of the valid files; none if they contradict each other.
 
     Which of two services may have a front address is for the operator to say. Raises ServicesError
     if the directory cannot be read.
     """
-    services, mistakes = check(directory)
+    services, mistakes = check(directory, cache)
     return [] if str(directory) in mistakes else services
 
 
@@ -182,32 +202,59 @@ def _paths(directory: Path) -> list[Path]:
     return paths
 
 
-def _read(directory: Path) -> tuple[list[tuple[str, Service]], list[str]]:
-    services, mistakes = _read_all(directory)
+def _read(
+    directory: Path, cache: Cache | None = None
+) -> tuple[list[tuple[str, Service]], list[str]]:
+    services, mistakes = _read_all(directory, cache)
     errors = [error for found in mistakes.values() for error in found]
     return services, errors or schema.conflicts(services)
 
 
-def _read_all(directory: Path) -> tuple[list[tuple[str, Service]], dict[str, list[str]]]:
+def _read_all(
+    directory: Path, cache: Cache | None = None
+) -> tuple[list[tuple[str, Service]], dict[str, list[str]]]:
     """Return each service with its file, and the mistakes by file."""
+    before = {} if cache is None else cache.files
+    kept: dict[str, _Parsed] = {}
     services: list[tuple[str, Service]] = []
     mistakes: dict[str, list[str]] = {}
     left = MAX_TOTAL
     for path in _paths(directory):
-        try:
-            text = _read_text(path)
-        except ServicesError as exc:
-            mistakes[str(path)] = exc.errors
-            continue
-        left -= len(text)
+        stamp, parsed = _stamp(path), before.get(path.name)
+        text = b""
+        if parsed is None or parsed.stamp != stamp:
+            parsed = None
+            try:
+                text = _read_text(path)
+            except ServicesError as exc:
+                mistakes[str(path)] = exc.errors
+                continue
+        left -= parsed.size if parsed is not None else len(text)
         if left < 0:
             mistakes[str(path)] = [f"{path}: the files have more than {MAX_TOTAL} bytes together"]
             break
-        found, errors = _read_one(path, text)
-        services += [(str(path), service) for service in found]
-        if errors:
-            mistakes[str(path)] = errors
+        if parsed is None:
+            found, errors = _read_one(path, text)
+            parsed = _Parsed(stamp, len(text), tuple(found))
+            if cache is not None:
+                cache.parsed += 1
+            if errors:
+                mistakes[str(path)] = errors
+        if str(path) not in mistakes:
+            kept[path.name] = parsed
+        services += [(str(path), service) for service in parsed.services]
+    if cache is not None:
+        cache.files = kept
     return services, mistakes
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what a change of the file changes; :func:`write_text` makes another inode."""
+    try:
+        status = path.stat()
+    except OSError:  # reading it reports that
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_text(path: Path) -> bytes:

@@ -48,6 +48,7 @@ class ServiceRegistry:
         self._lookup = GuestLookup(nova, address_book, address_interval)
         self._apply = apply
         self._fingerprint: files.Fingerprint | None = None
+        self._files = files.Cache()
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._published: Mapping[str, Route] = {}  # the routes that the watcher knows
@@ -234,7 +235,7 @@ class ServiceRegistry:
                 return False
             self._fingerprint = fingerprint
             await asyncio.to_thread(self._check_directory)
-            services = tuple(await asyncio.to_thread(files.read, self._directory))
+            services = tuple(await asyncio.to_thread(files.read, self._directory, self._files))
             self.file_errors = []
         except files.ServicesError as exc:
             self._report_files(exc.errors)
@@ -263,7 +264,7 @@ class ServiceRegistry:
 
     async def _valid_services(self) -> tuple[Service, ...]:
         try:
-            return tuple(await asyncio.to_thread(files.read_valid, self._directory))
+            return tuple(await asyncio.to_thread(files.read_valid, self._directory, self._files))
         except files.ServicesError:
             return ()
 

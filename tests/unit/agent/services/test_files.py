@@ -38,6 +38,38 @@ class FilesTest(unittest.TestCase):
         self.assertEqual(["b"], [s.name for s in files.read(self.directory)])
         self.assertEqual(["b.yaml"], [p.name for p in self.directory.iterdir()])
 
+    def test_an_unchanged_file_is_parsed_once(self):
+        cache = files.Cache()
+        files.add(self.directory, service())
+        path = files.add(self.directory, service(name="b", listen="192.0.2.2:80"))
+        for parsed in (2, 2):
+            self.assertEqual(2, len(files.read(self.directory, cache)))
+            self.assertEqual(parsed, cache.parsed)
+        files.add(self.directory, service(name="c", listen="192.0.2.3:80"))
+        self.assertEqual(3, len(files.read(self.directory, cache)))
+        self.assertEqual(3, cache.parsed)
+        status = path.stat()
+        path.write_text(path.read_text().replace("192.0.2.2", "192.0.2.9"))  # of the same size
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        found = {s.name: s.listen[0] for s in files.read(self.directory, cache)}
+        self.assertEqual(("192.0.2.9", 4), (found["b"], cache.parsed))
+        files.remove(self.directory, "b")
+        self.assertEqual({"shop", "c"}, {s.name for s in files.read(self.directory, cache)})
+        self.assertEqual((4, {"shop.yaml", "c.yaml"}), (cache.parsed, set(cache.files)))
+
+    def test_a_file_with_mistakes_is_parsed_again_and_counts_in_the_total(self):
+        cache = files.Cache()
+        files.add(self.directory, service())
+        self.write("services: 3", "b.yaml")
+        for _ in range(2):
+            self.assertEqual(
+                ["b.yaml"], [pathlib.Path(p).name for p in files.check(self.directory, cache)[1]]
+            )
+        self.assertEqual(3, cache.parsed)
+        with mock.patch.object(files, "MAX_TOTAL", 100):
+            _, mistakes = files.check(self.directory, cache)
+        self.assertTrue(any("bytes together" in e[0] for e in mistakes.values()))
+
     def test_check_names_each_file_and_keeps_the_valid_ones(self):
         files.add(self.directory, service())
         self.write("services: 3", "b.yaml")
@@ -109,7 +141,7 @@ class FilesTest(unittest.TestCase):
         (self.directory / "loop.yaml").symlink_to("loop.yaml")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self.directory / "socket.yaml"))
-        names = [name for name, _, _ in files.fingerprint(self.directory)]
+        names = [name for name, *_ in files.fingerprint(self.directory)]
         self.assertEqual(
             {"gone.yaml", "loop.yaml"}, {p.name for p in self.directory.iterdir()} - {*names}
         )
