@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import os
 import time
 from collections.abc import Sequence
@@ -127,6 +128,8 @@ class _Agent:
         committer = _FileCommitter(file.engine, file.failpoints, writer.counts, writer._report)
         writer._committer = committer.to(file.state_dir / "appended")
         writer.start()
+        gc.collect()
+        gc.freeze()  # as the agent does when it has started
 
     async def stop(self) -> None:
         await self._writes.stop()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from nova_cachemig.replay.actions import Close, Connect, StopConnecting
 from nova_cachemig.replay.entry import Connection, Entry
 from nova_cachemig.replay.ordering import holding_up, may_pipeline
-from nova_cachemig.replay.state import State, Timer
+from nova_cachemig.replay.state import INFINITE, State, Timer
 
 _ROUNDS: Final = 3  # turns of the event loop in which the end of a connection would be reported
 _ROUND: Final = 0.001  # seconds
@@ -96,28 +96,44 @@ def _observe(s: State, connection: Connection, now: float) -> None:
     wanted = s.kept_idle < 2 * s.limits.reuse_idle and s.closed_early < _MAX_EARLY
     if s.observed is None and connection.idle_timeout is None and wanted:
         s.observed = connection
-        s.at(now + s.limits.proof, Timer.PROOF, (connection, connection.last_byte, _ROUNDS))
+        _look_at(s, now + s.limits.proof, _ROUNDS)
 
 
-def look(s: State, what: tuple[Connection, float, int], now: float) -> None:
+def _look_at(s: State, time: float, rounds: int) -> None:
+    """Look at a time. ``rounds``: the looks that decide nothing.
+
+    Under load, this changes with each response. So a timer that is set stays, and sets the next.
+    """
+    s.look_at, s.look_rounds = time, rounds
+    if time < s.look_timer:
+        s.look_timer = time
+        s.at(time, Timer.PROOF)
+
+
+def look(s: State, now: float) -> None:
     """The connection has been idle for a while: does the guest still keep it open?
 
     After a busy time of the event loop, the end of a connection is reported behind a timer. So the
-    first look decides nothing. ``what``: the connection, the time of its last byte, and the looks
-    that decide nothing.
+    first look decides nothing.
     """
-    connection, since, rounds = what
-    if s.observed is not connection or connection.last_byte != since:
+    if now < s.look_timer:
+        return  # an earlier timer has done it
+    s.look_timer = INFINITE
+    connection = s.observed
+    if connection is None:
         return
-    if rounds:
-        s.at(now + _ROUND, Timer.PROOF, (connection, since, rounds - 1))
+    if now < s.look_at:
+        _look_at(s, s.look_at, s.look_rounds)
         return
-    idle = now - since
+    if s.look_rounds:
+        _look_at(s, now + _ROUND, s.look_rounds - 1)
+        return
+    idle = now - connection.last_byte
     s.kept_idle = max(s.kept_idle, idle)
     if s.blocking:  # a guest that serves one connection at a time waits for its end
         _close(s, connection, "the guest keeps it open")
     elif s.kept_idle < 2 * s.limits.reuse_idle:
-        s.at(since + 2 * idle, Timer.PROOF, (connection, since, _ROUNDS))
+        _look_at(s, connection.last_byte + 2 * idle, _ROUNDS)
     else:
         s.observed = None
 

@@ -26,6 +26,8 @@ def advance(s: State, now: float) -> None:
         if connection is None:
             return
         _send(s, entry, connection, now)
+        if s.limits.parallel == 1 and not entry.resendable and not (s.ready and s.ready[0].large):
+            return  # nothing may follow it, and there is no file to check meanwhile
 
 
 def _may_be_sent(s: State, entry: Entry, now: float) -> bool:
@@ -47,9 +49,11 @@ def _may_be_sent(s: State, entry: Entry, now: float) -> bool:
 
 def raise_limit(s: State, position: int) -> None:
     """Allow a window of writes from this position on, once this is durable."""
-    if position > s.raising_to:
-        s.raising_to = position + s.limits.send_window - 1
-        s.out.append(RaiseLimit(s.raising_to))
+    limit = position + s.limits.send_window - 1
+    is_being_raised = s.raising_to > s.send_limit
+    if position > s.raising_to or (limit > s.send_limit and not is_being_raised):
+        s.raising_to = limit
+        s.out.append(RaiseLimit(limit))
 
 
 def limit_raised(s: State, limit: int, now: float) -> None:

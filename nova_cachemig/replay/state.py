@@ -134,6 +134,9 @@ class State:
     idle: list[Connection] = dataclasses.field(default_factory=list)
     connecting: bool = False
     observed: Connection | None = None  # is left idle, to see whether the guest closes it
+    look_at: float = 0.0  # when to look at it
+    look_rounds: int = 0  # looks that decide nothing
+    look_timer: float = INFINITE  # the earliest timer for it
     kept_idle: float = 0.0  # for so long the guest was seen to keep an idle connection open
     closed_early: int = 0  # connections that it closed sooner, unannounced
     pipelining: bool = True

@@ -25,7 +25,7 @@ def _ring(s: State, timer: Timer, what: Any, now: float) -> None:
     elif timer is Timer.DRAIN:
         phases.drain_over(s, now)
     elif timer is Timer.PROOF:
-        connections.look(s, what, now)
+        connections.look(s, now)
     elif timer is Timer.RESUME:
         phases.resume(s, what, now)
     elif timer is Timer.KEEP:

@@ -77,6 +77,7 @@ def recover(plan: Plan, disk: Disk) -> dict[str, State]:
     """Sort what an earlier agent left, as the journal does when it opens."""
     ended = {name for name, response in disk.log.items() if response is None}
     resent: list[tuple[str, int]] = []
+    complete, limits = disk.log_complete, disk.tables.limits
     for (service, position), row in list(disk.tables.rows.items()):
         if row.state is not S.ACCEPTED:
             continue
@@ -87,9 +88,9 @@ def recover(plan: Plan, disk: Disk) -> dict[str, State]:
             resendable=entry.resendable,
             sent=name in disk.log,
             responded=disk.log.get(name) is not None,
-            complete=disk.log_complete,
+            complete=complete,
             position=position,
-            send_limit=disk.tables.limits.get(service, 0),
+            send_limit=limits.get(service, 0),
         )
         if decided is Fate.RESPONDED:
             Step("record", service, _ignore, position, disk.log[name], row.keep).perform(
@@ -106,6 +107,8 @@ def recover(plan: Plan, disk: Disk) -> dict[str, State]:
     disk.ended = dict(sorted(ended.difference(resent)))
     disk.log, disk.log_complete = dict.fromkeys([*resent, *disk.ended.items()]), True
     doubt = {service for service, _ in disk.log}
+    if not complete:  # with those that an earlier crash has left
+        doubt |= {service for service, limit in limits.items() if limit}
     through = {name: max((p for s, p in resent if s == name), default=0) for name in plan.limits}
     return {name: _state(plan, disk, name, name in doubt, through[name]) for name in plan.limits}
 

@@ -65,7 +65,7 @@ def plan(seed: int) -> Plan:
             drain_time=rng.choice((0.1, 0.5, 3.0)),
             drain_pause=0.1,
             drain_pause_max=0.5,
-            send_window=rng.choice((1, 4, 16, 64)),
+            send_window=rng.choice((1, 2, 4, 64)),
             pipeline=rng.choice((1, 4, 16)),
             parallel=rng.choice((1, 1, 1, 4)),
             slow=0.3,

@@ -42,6 +42,7 @@ class Recovered:
     damaged: tuple[str, ...] = ()
     ended: tuple[EndedWrite, ...] = ()  # those with a response, and those in doubt
     unanswered: frozenset[tuple[str, int]] = frozenset()  # sent, without a response in the log
+    forgotten: frozenset[str] = frozenset()  # services that have sent, and the log is incomplete
 
     def sent_before(self) -> list[tuple[str, int]]:
         """Return service and position of the writes that will be sent again."""
@@ -57,7 +58,12 @@ class Recovered:
         return max((place for name, place in self.sent_before() if name == service), default=0)
 
     def may_be_in_flight(self, service: str) -> bool:
-        """Whether the guest may still process writes that this or an earlier crash has left."""
+        """Whether the guest may still process writes that this or an earlier crash has left.
+
+        An incomplete log may lack those that an earlier crash has left, as well.
+        """
+        if service in self.forgotten:
+            return True
         return any(name == service for name, _ in (*self.sent_before(), *self.ended_before()))
 
 
@@ -96,6 +102,7 @@ def recover(connection: sa.Connection, progress: Progress, spool: Spool) -> Reco
         tuple(found.damaged),
         tuple(found.ended),
         progress.sent.difference(progress.responses),
+        frozenset(name for name, limit in send_limits.items() if limit and not progress.complete),
     )
 
 

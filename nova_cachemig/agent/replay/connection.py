@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.journal.upload import MemoryBudget, Upload
+from nova_cachemig.agent.replay import records
 from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.live import LiveBody, Tail
 from nova_cachemig.agent.replay.response import (
@@ -33,9 +34,6 @@ _TCP_INFO_RETRANSMITS: Final = 2
 _TCP_INFO_UNACKED: Final = 24
 
 _UNLIMITED: Final = 1 << 62  # bytes
-
-# Flags of send(). Combined here, because each ``|`` of two flags makes an object of their class.
-_AS_RECORD: Final = int(socket.MSG_EOR | socket.MSG_DONTWAIT)
 
 OnResponse = Callable[[GuestResponse], None]
 
@@ -195,18 +193,13 @@ class GuestConnection(asyncio.Protocol):
         """Send what the socket accepts as one record; return the number of bytes.
 
         Raises ConnectionError if the guest has closed the connection.
-
-        TCP never merges a record with the bytes behind it. Without records it may retransmit two
-        writes in one segment. If the guest had only the first of them at its pause, it acknowledges
-        half of that segment. TCP then considers the other half to be in flight, and sends nothing
-        until its timer expires after a second.
         """
         if self._sock is None or self._transport is None:
             return 0
         if self._transport.get_write_buffer_size():
             return 0  # not before the bytes of an earlier request
         try:
-            return self._sock.send(data, _AS_RECORD)
+            return records.send(self._sock, data)
         except ConnectionError:
             raise
         except OSError:  # the buffer is full, or the transport's write fails too and is reported

@@ -28,12 +28,16 @@ class GuestSteps:
         self._journal = journal
         self._gate = 0  # the machine's count of its changes
         performer.on_turn = self._on_turn
+        performer.flush = self._flush
         performer.do |= {
             act.Connect: self._connect,
             act.StopConnecting: self._stop_connecting,
             act.Close: self._close,
             act.Send: self._send,
         }
+
+    def _flush(self) -> None:
+        self.links.flush()
 
     def _on_turn(self) -> None:
         self.links.flush()

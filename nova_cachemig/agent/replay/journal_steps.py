@@ -117,8 +117,11 @@ class JournalSteps:
             LOG.debug("Cannot read the next writes yet: %s", exc)
             self._performer.perform(self._machine.load_failed(self._performer.now()))
             return
-        writes = [self._journal.write_from_row(row) for row in rows]
-        entries = [entry_of(write, self._service()) for write in writes]
+        entries = []
+        for row in rows:
+            # One per turn of the loop: a response that has arrived does not wait for all of them.
+            await asyncio.sleep(0)
+            entries.append(entry_of(self._journal.write_from_row(row), self._service()))
         self._performer.perform(self._machine.loaded(entries, self._performer.now()))
 
     def _check_body(self, a: act.CheckBody) -> None:
@@ -131,6 +134,7 @@ class JournalSteps:
         )
 
     def _record(self, a: act.Record) -> None:
+        self._performer.flush()
         entry, position = a.entry, a.entry.position
 
         def done(error: _Error) -> None:

@@ -26,6 +26,8 @@ class Performer:
         self.machine = machine
         self.on_turn: Callable[[], None] = lambda: None
         """Called after each event, when all its actions were performed."""
+        self.flush: Callable[[], None] = lambda: None
+        """Write to the guest what was sent so far: it works during the actions that follow."""
         self.stopped = False
         self.do: Performers = {}
         self._name = name

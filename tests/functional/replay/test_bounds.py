@@ -84,7 +84,7 @@ class BoundsTest(unittest.IsolatedAsyncioTestCase):
     async def check(self, pieces: Pieces, status: int, pause: float, **journal: Any) -> None:
         """The PUT gets ``status``, is not sent again, and the next write follows."""
         writes = await self.begin(pieces, pause, **journal)
-        async with client(writes.intake_socket) as http, asyncio.timeout(20):
+        async with client(writes.intake_socket) as http, asyncio.timeout(60):
             # A client that waits gets a body without an end, as it would from the guest.
             request = http.build_request("PUT", "/a")
             first = asyncio.create_task(http.send(request, stream=True))
@@ -110,7 +110,7 @@ class BoundsTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_time_of_a_pause_does_not_count(self) -> None:
         pieces = [CHUNKED, b"1\r\n!\r\n", b"0\r\n\r\n"]
         writes = await self.begin(lambda: pieces, 0.3, response_time=0.7)
-        async with client(writes.intake_socket) as http, asyncio.timeout(20):
+        async with client(writes.intake_socket) as http, asyncio.timeout(60):
             first = asyncio.create_task(http.put("/a"))
             await self.guest.arrived(1)
             await writes.hold("shop")
@@ -122,7 +122,7 @@ class BoundsTest(unittest.IsolatedAsyncioTestCase):
     async def test_trailers_are_no_fields(self) -> None:
         data = CHUNKED + b"0\r\nset-cookie: t=1\r\nx-own: other\r\n\r\n"
         writes = await self.begin(lambda: [data], 0.0)
-        async with client(writes.intake_socket) as http, asyncio.timeout(20):
+        async with client(writes.intake_socket) as http, asyncio.timeout(60):
             got = await http.put("/a")
         self.assertEqual((200, "hi", "yes"), (got.status_code, got.text, got.headers["x-own"]))
         self.assertNotIn("set-cookie", got.headers)

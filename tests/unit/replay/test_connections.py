@@ -4,6 +4,7 @@ import unittest
 
 from nova_cachemig.model.write import GuestResponse
 from nova_cachemig.replay.actions import Close, Connect, Send, StopConnecting
+from nova_cachemig.replay.state import Timer
 from tests.unit.replay.bench import Bench, write
 
 
@@ -55,6 +56,18 @@ class ConnectionsTest(unittest.TestCase):
         bench.wait(0.04)  # the guest was seen to keep one open for 0.05 s only
         bench.accept()
         self.assertEqual(5, self.connections(bench)[-1])
+
+    def test_observing_an_idle_connection_takes_one_timer(self):
+        bench = Bench(kept_idle=0.1)
+        bench.replay()
+        for _ in range(200):
+            bench.accept()
+            bench.respond()
+            bench.wait(0.001)
+        proofs = [timer for _, _, timer, _ in bench.state.timers if timer is Timer.PROOF]
+        self.assertEqual(1, len(proofs))
+        bench.wait(0.3)
+        self.assertLess(0.1, bench.state.kept_idle)
 
     def test_a_guest_that_closes_unannounced_gets_a_connection_for_each_write(self):
         bench = Bench(kept_idle=0.0)

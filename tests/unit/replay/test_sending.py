@@ -28,6 +28,23 @@ class SendingTest(unittest.TestCase):
         bench.wait(1.0)
         self.assertEqual(2, len(bench.open))
 
+    def test_the_send_limit_is_raised_before_a_write_has_to_wait(self):
+        bench = Bench(RaiseLimit, send_window=8)
+        bench.do(bench.machine.shield(0.0))
+        for _ in range(40):
+            bench.accept(write(method="POST"))
+        bench.do(bench.machine.replay("guest", 0.0))
+        bench.do(bench.machine.limit_raised(bench.open.pop(0).limit, 0.0))
+        for number in range(1, 31):
+            self.assertEqual(number, len(bench.sent()))
+            bench.respond()
+            if number % 2:  # it takes the time of a write or two
+                for action in bench.open:
+                    bench.do(bench.machine.limit_raised(action.limit, 0.0))
+                    self.assertLessEqual(action.limit, number + 1 + 8)
+                bench.open.clear()
+        self.assertLess(len(bench.of(RaiseLimit)), 8)
+
     def test_while_the_guest_is_reachable_the_append_raises_the_send_limit(self):
         bench = Bench(RaiseLimit)
         bench.replay()

@@ -191,9 +191,9 @@ class DamageTest(unittest.TestCase):
         self.spool = Spool(Path(directory.name) / "spool")
         self.spool.prepare()
 
-    def recover(self) -> Recovered:
+    def recover(self, *, complete: bool = True) -> Recovered:
         with self.engine.begin() as connection:
-            return recover(connection, progress_module.Progress(complete=True), self.spool)
+            return recover(connection, progress_module.Progress(complete), self.spool)
 
     def append(self, *writes: AcceptedWrite) -> None:
         with self.engine.begin() as connection:
@@ -221,6 +221,15 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(1, self.recover().waiting)
         (self.spool.directory / str(body.spool)).write_bytes(b"c0ntent")
         self.assertEqual(("shop/1",), self.recover().damaged)
+
+    def test_an_incomplete_log_of_a_service_that_has_sent(self) -> None:
+        with self.engine.begin() as connection:
+            for name, limit in (("shop", 64), ("blog", 0)):
+                queries.queue_state(connection, name)
+                perform(connection, [RaiseSendLimit(name, limit)])
+        self.assertFalse(self.recover().may_be_in_flight("shop"))
+        found = self.recover(complete=False)
+        self.assertEqual([True, False], [found.may_be_in_flight(name) for name in ("shop", "blog")])
 
     def test_many(self) -> None:
         self.append(*(make(position, "PUT") for position in range(1, 1203)))

@@ -119,6 +119,19 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight,
                                         counts.responded))  # fmt: skip
 
+    async def test_the_guest_has_the_next_write_before_the_response_is_recorded(self) -> None:
+        for url in ("/a", "/b"):
+            await self.submit("POST", url).accepted
+        await self.send()
+        await self.replay.wait_until(lambda: len(self.sent()) == 1)
+        order = mock.Mock()
+        order.attach_mock(self.links, "links")
+        with mock.patch.object(self.journal, "record_response") as record:
+            order.attach_mock(record, "record")
+            self.respond()
+        names = [call[0] for call in order.mock_calls]
+        self.assertEqual(["links.send", "links.flush", "record"], names[:3], names)
+
     async def test_what_waits_is_found_by_the_next_agent(self) -> None:
         for url in ("/a", "/b"):
             await self.submit(url=url).accepted
