@@ -97,7 +97,8 @@ _CAPACITY = [
         min=0,
         max=1000000,
         help="Limit of simultaneous client connections. 0: as many as the limit of open files "
-        "allows, at most 10000. A client of a service in a handover needs six open files.",
+        "allows, at most 10000. A client of a service in a handover needs six open files. Further "
+        "clients get 503 with Retry-After.",
     ),
     cfg.IntOpt(
         "access_rate",

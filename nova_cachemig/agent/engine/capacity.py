@@ -12,6 +12,7 @@ FILES_PER_CLIENT = 6
 
 SPARE_FILES = 300
 MAX_CLIENTS = 10000
+MAX_REFUSED = 200  # of the spare files
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Capacity:
     """Limits of concurrent connections."""
 
     clients: int  # at the edge
+    refused: int  # above that, at the edge: each gets 503, and more are closed
     connections: int  # at the edge and between the inner hops
 
 
@@ -43,4 +45,5 @@ def for_clients(max_clients: int, open_files: int) -> Capacity:
         )
     clients = max_clients or min(possible, MAX_CLIENTS)
     # A client can have one connection at the edge, one at "held" or "late", and one at "inner".
-    return Capacity(clients=clients, connections=3 * clients + 50)
+    refused = min(max(clients // 50, 10), MAX_REFUSED)
+    return Capacity(clients, refused, connections=3 * clients + refused + 100)

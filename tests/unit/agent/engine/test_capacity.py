@@ -15,7 +15,7 @@ class ForClients(unittest.TestCase):
 
     def test_a_number_that_the_files_allow_is_kept(self) -> None:
         found = capacity.for_clients(100, 20000)
-        self.assertEqual((100, 350), (found.clients, found.connections))
+        self.assertEqual((100, 10, 410), (found.clients, found.refused, found.connections))
 
     def test_every_client_has_its_files(self) -> None:
         for files in (360, 1024, 4096, 65536):
