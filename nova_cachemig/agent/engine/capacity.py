@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+from collections.abc import Collection, Iterable
 
 from nova_cachemig.agent.ports import ComponentError
 
@@ -12,7 +13,9 @@ FILES_PER_CLIENT = 6
 
 SPARE_FILES = 300
 MAX_CLIENTS = 10000
-MAX_REFUSED = 200  # of the spare files
+MAX_REFUSED = 200
+LEAST_CLIENTS = 500
+"""Clients for which front addresses leave files if ``max_clients`` is not set."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,20 +33,58 @@ def open_file_limit() -> int:
     return 1 << 20 if hard == resource.RLIM_INFINITY else hard
 
 
-def for_clients(max_clients: int, open_files: int) -> Capacity:
-    """Check ``max_clients`` against ``open_files``; 0 chooses it. Raises ComponentError."""
-    possible = (open_files - SPARE_FILES) // FILES_PER_CLIENT
+def _refused(clients: int) -> int:
+    return min(max(clients // 50, 10), MAX_REFUSED)
+
+
+def _files(clients: int, binds: int) -> int:
+    """Return HAProxy's open files. It counts two for each connection, and one for each bind."""
+    return clients * FILES_PER_CLIENT + 2 * _refused(clients) + SPARE_FILES + binds
+
+
+def _possible(open_files: int, binds: int) -> int:
+    left = open_files - SPARE_FILES - binds
+    return (left - 2 * _refused(max(left, 0) // FILES_PER_CLIENT)) // FILES_PER_CLIENT
+
+
+def for_clients(max_clients: int, open_files: int, binds: int = 0) -> Capacity:
+    """Check ``max_clients`` against ``open_files``; 0 chooses it. Raises ComponentError.
+
+    ``binds``: the number of front addresses.
+    """
+    possible = _possible(open_files, binds)
     if possible < 10:
         raise ComponentError(
             f"the limit of open files, {open_files}, is too low for HAProxy (ulimit -n)"
         )
     if max_clients > possible:
-        need = max_clients * FILES_PER_CLIENT + SPARE_FILES
         raise ComponentError(
-            f"[engine] max_clients = {max_clients} needs {need} open files and the limit is "
-            f"{open_files} (ulimit -n): raise it or set max_clients to at most {possible}"
+            f"[engine] max_clients = {max_clients} needs {_files(max_clients, binds)} open files "
+            f"and the limit is {open_files} (ulimit -n): raise it or set max_clients to at most "
+            f"{possible}"
         )
     clients = max_clients or min(possible, MAX_CLIENTS)
+    refused = _refused(clients)
     # A client can have one connection at the edge, one at "held" or "late", and one at "inner".
-    refused = min(max(clients // 50, 10), MAX_REFUSED)
     return Capacity(clients, refused, connections=3 * clients + refused + 100)
+
+
+def surplus(
+    wanted: Iterable[str], present: Collection[str], max_clients: int, open_files: int
+) -> dict[str, str]:
+    """Return the front addresses for which there are no files, each with the reason.
+
+    Those on which the edge listens (``present``) come first, then the order of ``wanted``.
+    """
+    clients = max_clients or max(10, min(LEAST_CLIENTS, _possible(open_files, 0) // 2))
+    most = max(open_files - _files(clients, 0), 0)
+    ordered = sorted(dict.fromkeys(wanted), key=lambda bind: bind not in present)
+    if len(ordered) <= most:
+        return {}
+    why = (
+        f"{len(ordered)} front addresses and {clients} clients need "
+        f"{_files(clients, len(ordered))} open files and the limit is {open_files} (LimitNOFILE, "
+        f"ulimit -n), so only {most} addresses are served: raise the limit, or let services share "
+        "an address and give each its own hosts"
+    )
+    return {bind: f"no listener on {bind}: {why}" for bind in ordered[most:]}

@@ -14,7 +14,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import files, names, render
+from nova_cachemig.agent.engine import capacity, files, names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
@@ -25,6 +25,9 @@ LOG = log.getLogger(__name__)
 
 REPEAT_RELOAD = 2 * REPEAT_SIGNAL
 """Seconds. A reload that was only slow is repeated, which costs one more worker process."""
+
+_LOADING_FAILED = "Loading failure!"
+"""The master process logs it if a reload fails. The old worker continues."""
 
 _FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch(?:_first)?/guest ")
 _OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
@@ -131,9 +134,14 @@ class Edge:
         return not files.has_content(self._paths.haproxy_cfg, text)
 
     def unusable(self, binds: Set[str]) -> dict[str, str]:
-        """Return the new addresses on which this node cannot listen, each with the reason."""
-        found = {}
-        for bind in sorted(binds - self.binds):
+        """Return the addresses on which this node cannot listen, each with the reason."""
+        found = capacity.surplus(
+            sorted(binds),
+            self.binds,
+            self._conf.engine.max_clients,
+            capacity.open_file_limit(),
+        )
+        for bind in sorted(binds - self.binds - found.keys()):
             try:
                 _try_bind(bind)
             except ComponentError as exc:
@@ -163,6 +171,7 @@ class Edge:
         old = await self.worker_pid()
         loop = asyncio.get_running_loop()
         due = loop.time()
+        log_size = self._process.log_size()
         try:
             async with asyncio.timeout(self._conf.engine.start_timeout):
                 while True:
@@ -175,6 +184,10 @@ class Edge:
                             return old
                     except AdminError as exc:
                         LOG.debug("HAProxy is reloading: %s", exc)
+                    if _LOADING_FAILED in (text := self._process.log_since(log_size)):
+                        raise ComponentError(
+                            f"HAProxy refused to reload; the old worker continues: {text[-1000:]}"
+                        )
                     await asyncio.sleep(0.02)
         except TimeoutError as exc:
             raise ComponentError(

@@ -160,6 +160,19 @@ class Process:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.wait(), REPEAT_SIGNAL)
 
+    def log_size(self) -> int:
+        """Return the size of the log file in bytes."""
+        return self.log_file.stat().st_size if self.log_file.exists() else 0
+
+    def log_since(self, size: int) -> str:
+        """Return the text in the log file behind its first ``size`` bytes, on one line."""
+        try:
+            with self.log_file.open("rb") as file:
+                file.seek(size)
+                return " / ".join(file.read(1 << 16).decode("utf-8", "replace").split("\n"))
+        except OSError:
+            return ""
+
     def log_tail(self) -> str:
         """Return the last four lines of output, for an error message."""
         try:

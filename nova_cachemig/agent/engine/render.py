@@ -88,12 +88,14 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str, object]:
+def _values(
+    conf: cfg.ConfigOpts, paths: Paths, intake_socket: str, binds: int = 0
+) -> dict[str, object]:
     opts = conf.engine
     sockets = {name: str(paths.socket(name)) for name in _SOCKETS}
     return {
         **{key: opts[key] for key in opts},
-        "capacity": capacity.for_clients(opts.max_clients, capacity.open_file_limit()),
+        "capacity": capacity.for_clients(opts.max_clients, capacity.open_file_limit(), binds),
         "sockets": {**sockets, "intake": intake_socket, "alive": alive_socket(intake_socket)},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
@@ -119,7 +121,7 @@ def _values(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str) -> dict[str,
 
 def haproxy(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str, binds: Sequence[str]) -> str:
     """Return HAProxy's configuration for these front addresses."""
-    values = _values(conf, paths, intake_socket)
+    values = _values(conf, paths, intake_socket, len(set(binds)))
     return _environment().get_template("haproxy.cfg.j2").render(values, binds=sorted(binds))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from unittest import mock
 
 from nova_cachemig.agent.engine import offline, render
-from nova_cachemig.agent.ports import alive_socket
+from nova_cachemig.agent.ports import ComponentError, alive_socket
 from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine.rig import SERVICE, EngineCase
@@ -110,6 +111,14 @@ class Restart(EngineCase):
         self.assertEqual(200, (await self.get("/a")).status)
         async with asyncio.timeout(10):
             await self.engine.stop()
+
+    async def test_a_configuration_that_haproxy_refuses_is_reported_immediately(self) -> None:
+        (self.root / "haproxy.cfg").write_text("global\n    maxconn 100000\n")
+        begin = time.monotonic()
+        with self.assertRaisesRegex(ComponentError, "refused to reload.*Cannot raise FD limit"):
+            await self.engine._edge._reload()
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(200, (await self.get("/a")).status)
 
     async def test_the_command_line_sees_and_stops_them(self) -> None:
         await self.flip(EdgeState.SHIELDED)

@@ -6,7 +6,7 @@ import asyncio
 import struct
 from unittest import mock
 
-from nova_cachemig.agent.engine import reload
+from nova_cachemig.agent.engine import capacity, reload
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Target
 from tests.functional.engine.rig import EngineCase
@@ -28,6 +28,25 @@ class Routes(EngineCase):
         self.assertEqual(421, (await self.get("/a", headers={"Host": "one.example"})).status)
         self.assertEqual(worker, await self.engine._edge.worker_pid())
         self.assertIn("two.example two", (self.root / "routes.map").read_text())
+
+    async def test_as_many_addresses_as_the_files_allow(self) -> None:
+        first = self.a_service("one", hosts=("one.example",))
+        port = free_port()
+        fronts = [(f"127.7.{n // 250}.{n % 250 + 1}", port) for n in range(1200)]
+        many = [self.a_service(f"s{n}", listen=front) for n, front in enumerate(fronts)]
+        files = capacity.open_file_limit()
+        clients = (
+            files - capacity.SPARE_FILES - 2 * capacity.MAX_REFUSED - 600
+        ) // capacity.FILES_PER_CLIENT
+        self.conf.set_override("max_clients", clients, group="engine")
+        refused = await self.engine.apply([self.route(one) for one in (first, *many)])
+        self.assertGreater(len(refused), 0)
+        self.assertIn("raise the limit, or let services share", next(iter(refused.values())))
+        served = [one for one in many if one.name not in refused]
+        self.assertGreater(len(served), 590)
+        for one in (served[0], served[-1]):
+            self.assertEqual(200, (await fetch(one.listen, "/a")).status)
+        self.assertEqual(200, (await self.get("/a", headers={"Host": "one.example"})).status)
 
     async def test_a_new_address_waits_for_the_end_of_the_handovers(self) -> None:
         await self.flip(EdgeState.ARMED)

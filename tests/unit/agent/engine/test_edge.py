@@ -6,8 +6,9 @@ import socket
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from nova_cachemig.agent.engine import render
+from nova_cachemig.agent.engine import capacity, render
 from nova_cachemig.agent.engine.admin import Admin
 from nova_cachemig.agent.engine.edge import Edge
 from tests.unit.agent.engine.test_render import config
@@ -93,6 +94,14 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(self.edge.config_differs())
         self.conf.set_override("retry_after", 77, group="engine")
         self.assertTrue(self.edge.config_differs())
+
+    def test_addresses_for_which_there_are_no_files(self) -> None:
+        binds = {f"127.0.0.{n}:0" for n in range(1, 50)}
+        self.conf.set_override("max_clients", 10, group="engine")
+        with mock.patch.object(capacity, "open_file_limit", return_value=400):
+            found = self.edge.unusable(binds)
+        self.assertEqual(29, len(found))
+        self.assertIn("raise the limit", next(iter(found.values())))
 
     def test_an_address_in_use_or_of_another_node_is_refused(self) -> None:
         with socket.socket() as sock:
