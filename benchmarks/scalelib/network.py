@@ -31,7 +31,7 @@ class Network:
 
     def __init__(self) -> None:
         tag = f"{os.getpid():x}"
-        self._space, self._near, self._far = f"cms{tag}", f"cmsa{tag}", f"cmsb{tag}"
+        self._space, self._near, self._far = f"cmq{tag}", f"cmqa{tag}", f"cmqb{tag}"
         self.process: subprocess.Popen[str] | None = None
 
     def create(self) -> None:

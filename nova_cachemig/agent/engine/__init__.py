@@ -6,7 +6,9 @@ modules, from the bottom up:
 * ``names``: the form of services, pages and addresses in maps, headers and logs;
 * ``files``, ``render``, ``capacity``: the engines' files and the limits of their connections;
 * ``process``, ``supervisor``: the engines' processes; ``edge`` and ``cache``: HAProxy and Varnish;
-* ``admin``, ``maps``: HAProxy's run-time interface; ``accesslog``, ``counters``: its log;
+* ``admin``: HAProxy's run-time interface; ``shared``: one question for all who ask it;
+* ``ledger``, ``writer``, ``maps``: the wanted entries of HAProxy's maps, and their one owner;
+* ``accesslog``, ``counters``: HAProxy's log;
 * ``routes``, ``barrier``: the contents of the maps: which service is where, and which reads
   must not use the cache or must wait;
 * ``sockdiag``: cuts connections that are stuck.

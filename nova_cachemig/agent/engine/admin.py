@@ -22,12 +22,16 @@ _PROMPT = b"\n> "
 RETRY_PAUSE = 0.01
 """Seconds."""
 
-MAX_BATCH = 8000
-"""Bytes of commands in one exchange. HAProxy's buffer has 16 kB."""
+MAX_BATCH = 40_000
+"""Bytes of commands in one exchange. HAProxy's buffer has 48 kB."""
 
 
 class AdminError(ComponentError):
     """HAProxy did not respond, or refused a command."""
+
+
+class LostError(AdminError):
+    """The connection broke. HAProxy may have executed some of the commands."""
 
 
 def command(*words: str) -> str:
@@ -52,11 +56,16 @@ class Admin:
         """Run commands in order; return their output, stripped. Raises AdminError."""
         return "\n".join(output for output in await self.exchange(*commands) if output)
 
-    async def exchange(self, *commands: str) -> list[str]:
+    @property
+    def timeout(self) -> float:
+        """Limit of one exchange in seconds."""
+        return self._timeout
+
+    async def exchange(self, *commands: str, repeat: bool = True) -> list[str]:
         """Run commands in order; return the output of each, stripped. Raises AdminError.
 
-        The commands must be repeatable: after a lost connection (a reload, a crash) all of them are
-        sent again, until the timeout.
+        After a lost connection (a reload, a crash) all of them are sent again, until the timeout.
+        Commands that must not be repeated are not: ``repeat`` False raises LostError.
         """
         batch = "\n".join(commands)
         if any("\n" in one or ";" in one for one in commands) or len(batch) > MAX_BATCH:
@@ -71,6 +80,8 @@ class Admin:
                         except (OSError, EOFError) as exc:
                             self._disconnect()
                             cause = exc
+                            if not repeat:
+                                raise LostError(f"HAProxy closed {self._path}: {exc}") from exc
                         await asyncio.sleep(RETRY_PAUSE)
             except TimeoutError as exc:
                 self._disconnect()

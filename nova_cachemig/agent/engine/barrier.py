@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from oslo_log import log
 
 from nova_cachemig.agent.engine import names
+from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.model.effects import EndedWrite, held_reads
 
@@ -75,25 +75,22 @@ class BarrierMaps:
         self._states = states
         self._pending = pending
         self._epochs = epochs
-        self._lock = asyncio.Lock()
         self._keys: dict[str, PendingKeys] = {}  # by service
-        self._written: collections.Counter[str] = collections.Counter()  # epochs by service
-        self._own_epochs: set[str] = set()  # the keys of paths with a separate epoch
+        self._epoch_keys: dict[str, set[str]] = {}  # by service, without those of HAProxy
 
     async def update(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
     ) -> None:
-        """Apply any number of changes in few exchanges: see :class:`ports.Engine`."""
-        async with self._lock:
-            await self._renew_epochs(service, stale)
-            keys = self._keys.setdefault(service, PendingKeys(service))
-            touched = {keys.mark(key, on=on) for key, on in pending.items()}
-            edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
-            # While this key is set, the edge lets no write overtake the journal.
-            edits[names.journal_key(service)] = "1" if keys else None
-            if not keys:
-                del self._keys[service]
-            await self._pending.update(edits)
+        """Apply any number of changes: see :class:`ports.BarrierEngine`."""
+        await self._renew_epochs(service, stale)
+        keys = self._keys.setdefault(service, PendingKeys(service))
+        touched = {keys.mark(key, on=on) for key, on in pending.items()}
+        edits: dict[str, str | None] = {e: "1" if keys.has(e) else None for e in touched}
+        # While this key is set, the edge lets no write overtake the journal.
+        edits[names.journal_key(service)] = "1" if keys else None
+        if not keys:
+            del self._keys[service]
+        await self._pending.want(edits, group=service)
 
     def holds(self, service: str, entry: str | None = None) -> bool:
         """Whether writes of the service wait in the journal; with ``entry``: to this page."""
@@ -104,65 +101,61 @@ class BarrierMaps:
         self, pending: Mapping[str, Collection[str]], ended: Sequence[EndedWrite]
     ) -> None:
         """Make ``pending`` the only held reads: see :class:`ports.BarrierEngine`."""
-        async with self._lock:
-            for write in ended:
-                await self._renew_epochs(write.service, {write.host: write.urls})
-            self._keys = {}
-            for service, keys in pending.items():
-                self._keys[service] = PendingKeys(service)
-                for key in keys:
-                    self._keys[service].mark(key, on=True)
-            wanted = {entry for keys in self._keys.values() for entry in keys.entries()}
-            explained = {entry for write in ended for entry in self._entries(write)}
-            if not self._pending.entries.keys() <= wanted | explained:
-                # The earlier agent died between two steps of a write, and its pages are not known.
-                LOG.info("the edge held reads of unknown writes: clearing the cache")
-                await self._renew_generations()
-            await self._pending.replace(dict.fromkeys(wanted, "1"))
-
-    @contextlib.asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Make no change meanwhile."""
-        async with self._lock:
-            yield
+        for write in ended:
+            await self._renew_epochs(write.service, {write.host: write.urls})
+        self._keys = {}
+        for service, keys in pending.items():
+            self._keys[service] = PendingKeys(service)
+            for key in keys:
+                self._keys[service].mark(key, on=True)
+        wanted = {entry for keys in self._keys.values() for entry in keys.entries()}
+        explained = {entry for write in ended for entry in self._entries(write)}
+        if not self._pending.entries.keys() <= wanted | explained:
+            # The earlier agent died between two steps of a write, and its pages are not known.
+            LOG.info("the edge held reads of unknown writes: clearing the cache")
+            await self._renew_generations()
+        await self._pending.replace(dict.fromkeys(wanted, "1"))
 
     async def _renew_epochs(self, service: str, stale: Mapping[str, Sequence[str]]) -> None:
         pages = {self._epoch_key(service, url) for urls in stale.values() for url in urls}
-        if pages:
-            await self._epochs.upsert({page: names.new_token() for page in pages})
+        await self._epochs.want({page: names.new_token() for page in pages}, group=service)
 
     def _epoch_key(self, service: str, url: str) -> str:
-        key = names.pending_key(service, f"url:{url}")
-        if key in self._own_epochs:
-            return key
-        if self._written[service] >= names.MAX_EPOCHS:
-            return names.pending_bucket(service, f"url:{url}")
-        self._written[service] += 1
-        self._own_epochs.add(key)
+        keys, key = (
+            self._epoch_keys.setdefault(service, set()),
+            names.pending_key(service, f"url:{url}"),
+        )
+        if key not in keys and len(keys) >= names.MAX_EPOCHS:
+            key = names.pending_bucket(service, f"url:{url}")
+        keys.add(key)
         return key
-
-    async def _clear_epochs(self) -> None:
-        self._written.clear()
-        self._own_epochs.clear()
-        await self._epochs.clear()
 
     async def _renew_generations(self) -> None:
         """Invalidate all stored pages of all services, which makes the epochs superfluous."""
-        for encoded, entry in list(self._states.entries.items()):
-            mode = entry.partition(":")[0]
-            await self._states.set(encoded, f"{mode}:{names.new_token()}")
-        await self._clear_epochs()
+        await self._states.update(
+            {
+                encoded: f"{entry.partition(':')[0]}:{names.new_token()}"
+                for encoded, entry in self._states.entries.items()
+            },
+            Priority.FLIP,
+        )
+        self._epoch_keys.clear()
+        await self._epochs.clear()
 
     async def end(self, service: str) -> None:
         """Remove the service's entries. The last handover's end clears both maps."""
-        async with self._lock:
-            keys = self._keys.pop(service, PendingKeys(service))
-            if self._states.entries:
-                await self._pending.remove(*keys.entries(), names.journal_key(service))
-            else:
-                self._keys.clear()
-                await self._pending.clear()
-                await self._clear_epochs()
+        keys = self._keys.pop(service, PendingKeys(service))
+        pages = self._epoch_keys.pop(service, set())
+        if self._states.entries:
+            marks = dict.fromkeys([*keys.entries(), names.journal_key(service)])
+            await asyncio.gather(
+                self._pending.want(marks, group=service),
+                self._epochs.want(dict.fromkeys(pages), group=service),
+            )
+        else:
+            self._keys.clear()
+            self._epoch_keys.clear()
+            await asyncio.gather(self._pending.clear(), self._epochs.clear())
 
     def _entries(self, write: EndedWrite) -> set[str]:
         keys = PendingKeys(write.service)

@@ -18,6 +18,7 @@ from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.idle import IdleConnections
+from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
@@ -35,6 +36,12 @@ LOG_PAUSE = 0.3
 
 RELOAD_POLL = 5.0
 """Seconds between two checks whether a reload still has to wait for handovers."""
+
+_PRIORITIES = {
+    EdgeState.SHIELDED: Priority.FLIP,
+    EdgeState.REPLAY: Priority.FLIP,
+    EdgeState.DRAIN: Priority.RELEASE,
+}
 
 OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
@@ -177,13 +184,13 @@ class HaproxyVarnish:
                 pass
 
     async def _reload(self) -> None:
-        async with self._reload_lock, self._barrier.paused():
+        async with self._reload_lock, self._edge.writer.paused():
             if self._reload_needed and not self._reload_waits_for():
                 self._reload_needed = False
                 armed: dict[str, str] = {}
                 old = None
                 try:
-                    armed = await self._renew_generations()
+                    armed = self._renew_generations()
                     old = await self._edge.rebind(self._wanted_binds)
                 except ComponentError:
                     self._reload_needed = True
@@ -195,7 +202,7 @@ class HaproxyVarnish:
                 for ring in self._rings:
                     await ring.restart()
 
-    async def _renew_generations(self) -> dict[str, str]:
+    def _renew_generations(self) -> dict[str, str]:
         """The old worker's last changes are lost: let the new one find no stored page.
 
         Nor does the new one see the ends of the writes that the old one has sent to the guests. So
@@ -205,15 +212,15 @@ class HaproxyVarnish:
         states = self._edge.maps["state"]
         if not states.entries:
             return {}
-        await states.load()
         LOG.warning("the edge is reloaded although services are in a handover: clearing the cache")
-        armed = {}
+        armed, renewed = {}, {}
         for encoded, entry in states.entries.items():
             mode = entry.partition(":")[0]
             stores = mode == EdgeState.ARMED
-            states.entries[encoded] = f"{OPEN if stores else mode}:{names.new_token()}"
+            renewed[encoded] = f"{OPEN if stores else mode}:{names.new_token()}"
             if stores:
-                armed[encoded] = states.entries[encoded]
+                armed[encoded] = renewed[encoded]
+        states.start_with(renewed)
         return armed
 
     async def _arm_again(self, old_worker: int | None, armed: Mapping[str, str]) -> None:
@@ -225,7 +232,9 @@ class HaproxyVarnish:
             if states.entries.get(encoded) != entry:
                 continue  # a new state meanwhile
             try:
-                await states.set(encoded, f"{EdgeState.ARMED.value}:{names.new_token()}")
+                await states.set(
+                    encoded, f"{EdgeState.ARMED.value}:{names.new_token()}", Priority.ARM
+                )
             except AdminError as exc:
                 LOG.warning("HAProxy takes the state of %s at its restart: %s", encoded, exc)
 
@@ -272,22 +281,13 @@ class HaproxyVarnish:
             if self.state(service) is EdgeState.SHIELDED:
                 await self._idle.closed(service, target)
         if state is EdgeState.PASS:
-            await states.remove(encoded)
+            await states.remove(encoded, priority=Priority.RELEASE)
             await self._barrier.end(service)
             self._schedule_reload()
             return
         if encoded not in states.entries:
             self._counters.start(service)
-        try:
-            # HAProxy may have opened the service: then no stored page can be trusted.
-            await states.load()
-        except AdminError:
-            states.entries[encoded] = f"{state.value}:{names.new_token()}"  # for its restart
-            raise
-        mode, _, generation = states.entries.get(encoded, "").partition(":")
-        if not generation or mode == OPEN:
-            generation = names.new_token()
-        await states.set(encoded, f"{state.value}:{generation}")
+        await self._flip(encoded, state)
         if state is EdgeState.SHIELDED and target is not None:
             self._idle.close(service, target)
             self._spawn(self._ask_cache(service, target), "reads at the pause")
@@ -295,6 +295,27 @@ class HaproxyVarnish:
             # All held requests end now. Counting them costs a third of the agent's time.
             for ring in self._rings:
                 ring.pause(LOG_PAUSE)
+
+    async def _flip(self, encoded: str, state: EdgeState) -> None:
+        """Give HAProxy the state. A new one, or one that HAProxy has opened, gets a generation."""
+        states = self._edge.maps["state"]
+        try:
+            # HAProxy may have opened the service: then no stored page can be trusted.
+            found = await states.look(encoded) or ""
+        except AdminError:
+            self._want(encoded, state, OPEN)  # for its restart
+            raise
+        await self._want(encoded, state, found)
+
+    def _want(self, encoded: str, state: EdgeState, found: str) -> asyncio.Future[None]:
+        """``found``: HAProxy's own entry."""
+        states = self._edge.maps["state"]
+        mode, _, generation = states.entries.get(encoded, "").partition(":")
+        if not generation or OPEN in {mode, found.partition(":")[0]}:
+            generation = names.new_token()
+        least = Priority.RELEASE if mode == EdgeState.DRAIN else Priority.ARM
+        priority = _PRIORITIES.get(state, least)
+        return states.want({encoded: f"{state.value}:{generation}"}, priority, encoded)
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
@@ -353,7 +374,7 @@ class HaproxyVarnish:
 
     async def holding(self, service: str) -> int:
         """Return the requests without a response that are held or were held."""
-        return await self._edge.open_requests("holding", names.encode_service(service))
+        return await self._edge.open_requests(names.encode_service(service))
 
     async def counts(self, service: str) -> EdgeCounts:
         """Return the counters since the service last left ``pass``."""

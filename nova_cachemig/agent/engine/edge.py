@@ -18,7 +18,9 @@ from nova_cachemig.agent.engine import capacity, files, names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
+from nova_cachemig.agent.engine.shared import Shared
 from nova_cachemig.agent.engine.supervisor import Supervisor
+from nova_cachemig.agent.engine.writer import MapWriter
 from nova_cachemig.agent.ports import ComponentError
 
 LOG = log.getLogger(__name__)
@@ -35,6 +37,13 @@ _IDLE_PORT = re.compile(
     r" back=1(?!.* h1s=)(?!.* \.nbst=[1-9]).*? lport=(\d+) .*? "
     r"sv=(?:fetch|fetch_first|guest|guest_write|guest_stream)/guest mux="
 )
+
+
+_SHARED = frozenset({"state", "epochs"})
+"""Maps that HAProxy edits itself."""
+
+_POLL = 0.01
+"""Seconds between two looks at one table, for all tasks together."""
 
 
 def _try_bind(bind: str) -> None:
@@ -57,7 +66,14 @@ class Edge:
         self._paths = paths
         self._intake_socket = intake_socket
         self.admin = Admin(paths.socket("admin"), conf.engine.admin_timeout)
-        self.maps = {name: EdgeMap(paths.map(name), self.admin) for name in render.MAPS}
+        self.writer = MapWriter(Admin(paths.socket("admin"), conf.engine.admin_timeout))
+        self.maps = {
+            name: EdgeMap(paths.map(name), self.writer, shared=name in _SHARED)
+            for name in render.MAPS
+        }
+        self._fds = Shared(self._ask_fds)
+        self._holding = Shared(lambda: self._ask_table("holding"), _POLL)
+        self._writing = Shared(lambda: self._ask_table("writing"), _POLL)
         self.binds: set[str] = set()
         self._process: Process | None = None
         self._supervisor: Supervisor | None = None
@@ -89,7 +105,7 @@ class Edge:
                 return True
         self.binds = set()
         for one in self.maps.values():
-            one.entries = {}
+            one.start_with({})
         self._save_maps()
         await self._install(self.binds)
         await self._supervisor.start()
@@ -106,10 +122,15 @@ class Edge:
 
     def _prepare_restart(self) -> None:
         """HAProxy loses the epochs that it has set itself: no stored page may be found again."""
-        states = self.maps["state"].entries
-        for service, entry in states.items():
-            states[service] = f"{entry.partition(':')[0]}:{names.new_token()}"
+        states = self.maps["state"]
+        renewed = {
+            service: f"{entry.partition(':')[0]}:{names.new_token()}"
+            for service, entry in states.entries.items()
+        }
+        states.start_with(renewed)
         self._save_maps()
+        for one in self.maps.values():
+            one.forget()
 
     def _save_maps(self) -> None:
         for one in self.maps.values():
@@ -161,7 +182,7 @@ class Edge:
             files.write(self._paths.haproxy_cfg, before)
             raise
         for one in self.maps.values():
-            one.absent = False
+            one.was_read()
         self.binds = set(binds)
         self._binds_file.write_text(json.dumps(sorted(binds)))
         return int(old)
@@ -181,6 +202,7 @@ class Edge:
                     await self.admin.close()
                     try:
                         if await self.worker_pid() != old:
+                            await self.writer.reconnect()
                             return old
                     except AdminError as exc:
                         LOG.debug("HAProxy is reloading: %s", exc)
@@ -203,6 +225,7 @@ class Edge:
     async def _wait_ready(self) -> None:
         """Return once HAProxy responds on the admin socket; the supervisor limits the wait."""
         await self.admin.close()
+        await self.writer.reconnect()
         while True:
             try:
                 await self.worker_pid()
@@ -211,42 +234,44 @@ class Edge:
             else:
                 return
 
-    async def open_requests(self, table: str, service: str) -> int:
-        """Return the requests of a service in the table ``fetching`` or ``holding``."""
-        output = await self.admin.run(command("show", "table", table, "key", service))
-        for line in output.splitlines():
-            fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
-            if fields.get("key") == service:
-                return int(fields.get("conn_cur", 0))
-        return 0
+    async def open_requests(self, service: str) -> int:
+        """Return the requests of a service that are held, or were and have no response yet."""
+        return (await self._holding.get()).get(service, 0)
 
     async def fetch_ports(self) -> set[int]:
         """Return the local ports of connections to guests that carry reads during a handover."""
-        output = await self.admin.run(command("show", "fd"))
-        return {int(port) for port in _FETCH_PORT.findall(output)}
+        return {int(port) for port in _FETCH_PORT.findall(await self._fds.get())}
 
     async def other_fds(self) -> dict[int, int]:
         """Return the file descriptors of the other connections to guests, by their local port."""
-        output = await self.admin.run(command("show", "fd"))
-        return {int(port): int(fd) for fd, port in _OTHER_FD.findall(output)}
+        return {int(port): int(fd) for fd, port in _OTHER_FD.findall(await self._fds.get())}
 
     async def idle_ports(self) -> set[int]:
         """Return the local ports of idle connections to guests, without those of a login."""
-        output = await self.admin.run(command("show", "fd"))
-        return {int(port) for port in _IDLE_PORT.findall(output)}
+        return {int(port) for port in _IDLE_PORT.findall(await self._fds.get())}
 
     async def unanswered_writes(self) -> set[str]:
         """Return the keys of the pages that a write in flight to a guest is to change."""
-        output = await self.admin.run(
-            command("show", "table", "writing", "data.conn_cur", "gt", "0")
-        )
-        rows = (line.split() for line in output.splitlines() if " key=" in line)
-        return {word[4:] for row in rows for word in row if word.startswith("key=")}
+        return set(await self._writing.get())
+
+    async def _ask_fds(self) -> str:
+        return await self.admin.run(command("show", "fd"))
+
+    async def _ask_table(self, table: str) -> dict[str, int]:
+        """Return the open requests by the key of the table."""
+        text = command("show", "table", table, "data.conn_cur", "gt", "0")
+        found = {}
+        for line in (await self.admin.run(text)).splitlines():
+            fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
+            if "key" in fields:
+                found[fields["key"]] = int(fields.get("conn_cur", 0))
+        return found
 
     async def stop(self, patience: float) -> None:
         """Stop HAProxy; requests in flight may finish within ``patience`` seconds."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()
+        await self.writer.close()
         await self.admin.close()
         if self._process is not None:
             await self._process.terminate(signal.SIGUSR1, patience)
@@ -255,4 +280,5 @@ class Edge:
         """Leave HAProxy running without an agent."""
         if self._supervisor is not None:
             await self._supervisor.unwatch()
+        await self.writer.close()
         await self.admin.close()

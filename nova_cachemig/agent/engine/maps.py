@@ -1,113 +1,116 @@
 """HAProxy's maps: their entries in the agent's memory, on disk and in HAProxy.
 
 The agent's memory is authoritative. The files are written from it before HAProxy starts or reloads.
-While HAProxy runs, the maps are edited over the admin socket.
+While HAProxy runs, the writer of the maps edits them.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from nova_cachemig.agent.engine import files
-from nova_cachemig.agent.engine.admin import Admin, command
+from nova_cachemig.agent.engine import files, ledger
+from nova_cachemig.agent.engine.ledger import MapLedger, Priority
 from nova_cachemig.agent.engine.render import map_text
+from nova_cachemig.agent.engine.writer import MapWriter
 
 
 class EdgeMap:
-    """One map of HAProxy."""
+    """One map of HAProxy. ``shared``: HAProxy changes entries itself."""
 
-    def __init__(self, path: Path, admin: Admin) -> None:
+    def __init__(self, path: Path, writer: MapWriter, *, shared: bool = False) -> None:
         self._path = path
-        self._admin = admin
-        self.entries: dict[str, str] = {}
-        self._out_of_sync = False
-        self.absent = False  # a running HAProxy of an earlier version does not know the map
+        self._writer = writer
+        self._ledger = MapLedger(str(path), shared=shared)
+        self._saved: Mapping[str, str] = {}
+
+    @property
+    def entries(self) -> Mapping[str, str]:
+        """The wanted entries."""
+        return self._ledger.wanted
+
+    @property
+    def absent(self) -> bool:
+        """Whether a running HAProxy of an earlier version does not know the map."""
+        return self._ledger.absent
 
     def save(self) -> None:
-        """Write the entries to the map's file, atomically."""
-        files.write(self._path, map_text(self.entries))
+        """Write the wanted entries to the map's file, atomically."""
+        self._saved = dict(self.entries)
+        files.write(self._path, map_text(self._saved))
+
+    def forget(self) -> None:
+        """HAProxy may have been restarted: read its entries before the next edit."""
+        self._ledger.forget()
+
+    def start_with(self, entries: Mapping[str, str]) -> None:
+        """Want these entries of a HAProxy that does not run yet, or that is reloaded next."""
+        self._ledger.wanted = dict(entries)
+
+    def was_read(self) -> None:
+        """HAProxy has read the file that was saved last."""
+        self._ledger.assume(self._saved)
 
     async def load(self) -> None:
-        """Replace the entries in memory with those of HAProxy, after a restart of the agent."""
-        output = await self._admin.run(command("show", "map", str(self._path)))
-        self.absent = output.startswith("Unknown map")
-        rows = (line.split(" ") for line in output.splitlines())
-        self.entries = {row[1]: row[2] for row in rows if len(row) == 3}
+        """Want the entries that HAProxy has, after a restart of the agent. Raises AdminError."""
+        await self._writer.read(self._ledger)
 
-    def _edit(self, key: str, value: str | None) -> str | None:
-        """Change the memory; return the command for HAProxy, None if nothing changes."""
-        before = self.entries.get(key)
-        if before == value:
-            return None
-        path = str(self._path)
-        if value is None:
-            del self.entries[key]
-            return command("del", "map", path, key)
-        self.entries[key] = value  # before the command: a HAProxy that restarts reads the file
-        return command("set" if before is not None else "add", "map", path, key, value)
+    async def look(self, key: str) -> str | None:
+        """Return HAProxy's own entry, which it may have changed itself. Raises AdminError."""
+        await self._writer.look(self._ledger, key)
+        return self._ledger.present(key)
 
-    async def update(self, edits: Mapping[str, str | None]) -> None:
-        """Set (a value) or remove (None) any number of entries in few exchanges.
+    def want(
+        self,
+        edits: Mapping[str, str | None],
+        priority: Priority = Priority.MARK,
+        group: str = "",
+    ) -> asyncio.Future[None]:
+        """Set (a value) or remove (None) any number of entries. ``group``: whose edits these are.
 
-        The edits apply to the next request when this returns. After an error HAProxy's entries are
-        unknown, so the next update first reads and corrects them.
+        They apply to the next request when the future is done. It has an AdminError if HAProxy does
+        not take them in time; they stay wanted. Of one priority and group, the edits
+        that were wanted first come first.
         """
-        if self._out_of_sync:
-            wanted = dict(self.entries)
-            await self.load()
-            await self.replace(wanted)
-            self._out_of_sync = False
-        commands = [self._edit(key, value) for key, value in edits.items()]
-        try:
-            await self._admin.apply([one for one in commands if one is not None])
-        except BaseException:
-            self._out_of_sync = True
-            raise
+        ledger.check(edits)
+        wanted = self._ledger.wanted
+        for key, value in edits.items():
+            if value is None:
+                wanted.pop(key, None)
+            else:
+                wanted[key] = value  # before the command: a HAProxy that restarts reads the file
+        return self._writer.want(self._ledger, edits, priority, group)
 
-    async def set(self, key: str, value: str) -> None:
+    async def update(
+        self,
+        edits: Mapping[str, str | None],
+        priority: Priority = Priority.MARK,
+        group: str = "",
+    ) -> None:
+        """Return when the edits are in force: see :meth:`want`."""
+        await self.want(edits, priority, group)
+
+    async def set(self, key: str, value: str, priority: Priority = Priority.MARK) -> None:
         """Set one entry, for the next request when this returns."""
-        await self.update({key: value})
+        await self.update({key: value}, priority, key)
 
-    async def upsert(self, entries: Mapping[str, str]) -> None:
-        """Set entries that HAProxy may have added without the agent."""
-        path = str(self._path)
-        self.entries.update(entries)
-        pairs = list(entries.items())
-        outputs = await self._admin.exchange_all(
-            [command("set", "map", path, key, value) for key, value in pairs]
-        )
-        await self._admin.apply(
-            [
-                command("add", "map", path, key, value)
-                for (key, value), refusal in zip(pairs, outputs, strict=True)
-                if refusal
-            ]
-        )
-
-    async def remove(self, *keys: str) -> None:
+    async def remove(self, *keys: str, priority: Priority = Priority.MARK) -> None:
         """Remove entries; unknown keys are ignored."""
-        await self.update(dict.fromkeys(keys))
+        await self.update(dict.fromkeys(keys), priority, keys[0] if keys else "")
 
     async def clear(self) -> None:
         """Remove all entries, also those that HAProxy added without the agent."""
-        self.entries.clear()
-        await self._admin.apply([command("clear", "map", str(self._path))])
+        await self._writer.clear(self._ledger)
 
     async def replace(self, wanted: Mapping[str, str]) -> None:
         """Make ``wanted`` the entries: write the file, and edit in HAProxy only the differences.
 
         A HAProxy without the map reads it after its next reload.
         """
-        path = str(self._path)
-        before, self.entries = self.entries, dict(wanted)
+        ledger.check(wanted)
+        before, self._ledger.wanted = self._ledger.wanted, dict(wanted)
         self.save()
-        if self.absent:
-            return
-        edits = [command("del", "map", path, key) for key in before if key not in wanted]
-        for key, value in wanted.items():
-            if key not in before:
-                edits.append(command("add", "map", path, key, value))
-            elif before[key] != value:
-                edits.append(command("set", "map", path, key, value))
-        await self._admin.apply(edits)
+        if not self.absent:
+            keys = [k for k in {**before, **wanted} if before.get(k) != wanted.get(k)]
+            await self._writer.want(self._ledger, keys, Priority.ROUTE)

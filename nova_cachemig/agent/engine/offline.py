@@ -12,6 +12,7 @@ from nova_cachemig.agent.engine import names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import Process
+from nova_cachemig.agent.engine.writer import MapWriter
 
 NAMES = ("haproxy", "varnishd")
 
@@ -44,7 +45,7 @@ async def status(conf: cfg.ConfigOpts) -> list[EngineStatus]:
 async def _ask(conf: cfg.ConfigOpts, haproxy: EngineStatus) -> EngineStatus:
     paths = render.Paths(Path(conf.engine.runtime_dir))
     admin = Admin(paths.socket("admin"), conf.engine.admin_timeout)
-    states = EdgeMap(paths.map("state"), admin)
+    states = EdgeMap(paths.map("state"), MapWriter(admin))
     try:
         info = await admin.run(command("show", "info"))
         stat = await admin.run("show stat edge 1 -1")  # the front end "edge" alone

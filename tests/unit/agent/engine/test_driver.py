@@ -11,6 +11,7 @@ from unittest import mock
 from nova_cachemig.agent.engine import process, reload
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.agent.engine.writer import MapWriter
 from nova_cachemig.model.phase import EdgeState
 from tests.unit.agent.engine.test_maps import FakeAdmin
 from tests.unit.agent.engine.test_render import config
@@ -26,7 +27,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         self.engine = HaproxyVarnish(config(runtime_dir=folder.name), intake_socket="/i")
         self.admins = {name: FakeAdmin() for name in self.engine._edge.maps}
         for name, admin in self.admins.items():
-            self.engine._edge.maps[name]._admin = admin
+            self.engine._edge.maps[name]._writer = MapWriter(admin)
 
     def entry(self) -> str:
         rows = dict(self.admins["state"].rows)
@@ -179,7 +180,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_an_adopted_edge_is_not_reloaded_before_the_services_are_known(self) -> None:
         binds = self.rebind()
-        self.engine._edge.maps["state"].entries = {"s": "shielded:1"}
+        self.engine._edge.maps["state"].start_with({"s": "shielded:1"})
         self.engine._reload_needed = True
         self.engine._schedule_reload()
         await asyncio.gather(*self.engine._tasks)

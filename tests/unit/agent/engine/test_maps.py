@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nova_cachemig.agent.engine.admin import Admin, AdminError
 from nova_cachemig.agent.engine.maps import EdgeMap
+from nova_cachemig.agent.engine.writer import MapWriter
 
 KEYS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("123"), max_size=6)
 
@@ -24,7 +25,7 @@ class FakeAdmin(Admin):
         self.rows: list[tuple[str, str]] = []
         self.failing = False
 
-    async def exchange(self, *commands: str) -> list[str]:
+    async def exchange(self, *commands: str, repeat: bool = True) -> list[str]:
         if self.failing:
             raise AdminError("HAProxy does not respond")
         return [self._one(one.split(" ")) for one in commands]
@@ -41,6 +42,9 @@ class FakeAdmin(Admin):
                 self.rows = [(k, v) for k, v in self.rows if k != key]
             case "clear":
                 self.rows = []
+            case "get":
+                value = dict(self.rows).get(key)
+                return "found=no" if value is None else f'found=yes, key="{key}", value="{value}"'
             case "show":
                 return "\n".join(f"0x{n:x} {k} {v}" for n, (k, v) in enumerate(self.rows))
             case _:
@@ -59,14 +63,15 @@ class FormerHaproxy(unittest.IsolatedAsyncioTestCase):
     async def test_it_reads_the_map_after_its_reload(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.map"
-            one = EdgeMap(path, FormerAdmin())
+            one = EdgeMap(path, MapWriter(FormerAdmin()))
             await one.load()
             self.assertTrue(one.absent)
             await one.replace({"a": "1"})
             self.assertEqual("a 1\n", path.read_text())
-            one.absent = False
-            with self.assertRaisesRegex(AdminError, "Unknown map"):
-                await one.replace({"b": "1"})
+            with self.assertRaisesRegex(AdminError, "has no map"):
+                await one.update({"b": "1"})
+            one.was_read()
+            self.assertFalse(one.absent)
 
 
 class Edits(unittest.TestCase):
@@ -75,7 +80,7 @@ class Edits(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name) / "x.map"
         self.admin = FakeAdmin()
-        self.map = EdgeMap(self.path, self.admin)
+        self.map = EdgeMap(self.path, MapWriter(self.admin))
 
     @settings(deadline=None)
     @given(st.lists(KEYS, max_size=5))
@@ -103,11 +108,29 @@ class Edits(unittest.TestCase):
 
         asyncio.run(steps())
 
-    def test_upsert_does_not_duplicate_the_entries_that_haproxy_added(self) -> None:
-        self.admin.rows = [("a", "old")]
-        asyncio.run(self.map.upsert({"a": "new"}))
-        asyncio.run(self.map.upsert({"b": "new"}))
-        self.assertEqual([("a", "new"), ("b", "new")], self.admin.rows)
+    def test_a_look_finds_what_haproxy_has_changed(self) -> None:
+        async def steps() -> None:
+            await self.map.set("a", "1")
+            self.admin.rows = [("a", "open")]
+            self.assertEqual("open", await self.map.look("a"))
+            self.assertIsNone(await self.map.look("b"))
+            await self.map.set("a", "1")
+
+        asyncio.run(steps())
+        self.assertEqual([("a", "1")], self.admin.rows)
+
+    def test_a_file_that_haproxy_has_read_is_not_sent_again(self) -> None:
+        async def steps() -> None:
+            self.map.start_with({"a": "1"})
+            self.map.save()
+            self.admin.rows = [("a", "1")]
+            self.map.was_read()
+            await self.map.update({"a": "1", "b": "2"})
+            self.map.forget()
+            await self.map.set("c", "3")
+
+        asyncio.run(steps())
+        self.assertEqual([("a", "1"), ("b", "2"), ("c", "3")], self.admin.rows)
 
     def test_load(self) -> None:
         self.admin.rows = [("a", "1"), ("b", "2")]
@@ -125,9 +148,11 @@ class Edits(unittest.TestCase):
             self.admin.failing = True
             with self.assertRaises(AdminError):
                 await self.map.update({"a": "2", "b": None})
+            self.assertEqual({"a": "2"}, self.map.entries)
             self.admin.failing = False
             self.admin.rows.append(("c", "9"))
             await self.map.update({"d": "1"})
+            await self.map._writer.idle()
 
         asyncio.run(steps())
         self.assertEqual([("a", "2"), ("d", "1")], self.admin.rows)
