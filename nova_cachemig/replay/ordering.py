@@ -4,9 +4,11 @@ Writes are sent in the order of acceptance. Sending one at a time would cost the
 and two packets each. So a write is pipelined: it is sent on the same connection behind writes
 without a response. A server processes them in their order (RFC 9112, section 9.3.2). If the
 connection breaks, it is unknown which of them were applied, and they are sent again in order.
-Therefore nothing is pipelined behind a write that must not be sent twice. Unless the guest honours
-keys, nothing is pipelined behind another write to the same page either, because a repetition would
-undo the later write for a moment (:func:`may_pipeline`).
+Therefore nothing is pipelined behind a write that must not be sent twice. Such a write itself
+follows only writes that the guest recognizes by their keys: a repetition of any other write could
+undo it for good. Unless the guest honours keys, nothing is pipelined behind another write to the
+same page either, because a repetition would undo the later write for a moment
+(:func:`may_pipeline`).
 
 Some writes are sent in parallel on several connections: if the operator allows it (``parallel``),
 and past a write whose response takes long (``slow``). Clients cannot observe the order of two
@@ -119,7 +121,10 @@ def may_pipeline(s: State, entry: Entry, ahead: Sequence[Entry]) -> bool:
     if entry.large:
         return False
     for other in ahead:
-        if not other.resendable or other.large or not (other.keyed or other.page != entry.page):
+        if not other.resendable or other.large:
+            return False
+        # If the connection breaks, ``other`` is sent again, perhaps after this one was applied.
+        if not other.keyed and (other.page == entry.page or not entry.resendable):
             return False
         # The guest may respond "still processing" to this one, and go on with those behind it.
         known = other.early or other.position in s.owed

@@ -90,6 +90,7 @@ class History:
             for write_id in getattr(verdict, kind):
                 if kind != "doubled" or not self._harmless(write_id, name, guest, exempt):
                     self._fault(kind, name, write_id)
+        self._judge_undone(name, guest)
         self._judge_positions(name, guest, exempt)
         self._judge_reads(name, guest)
         self._judge_told(name, guest, disk, listed)
@@ -121,6 +122,25 @@ class History:
             for other in between
             if other.url == write.url and other.id not in exempt
         )
+
+    def _judge_undone(self, name: str, guest: Guest) -> None:
+        """No write is applied again behind a POST that had to wait for it.
+
+        The POST may have changed any page. After a power cut, writes are applied again in order.
+        """
+        if self.power_cut or guest.honours_keys:
+            return
+        last = {write_id: number for number, write_id in enumerate(guest.applied)}
+        journalled = dict(guest.log)
+        for number, write_id in enumerate(guest.applied):
+            post = (write_id, journalled.get(write_id, 0))
+            if self.writes[name][write_id].method in IDEMPOTENT or not post[1]:
+                continue
+            for other in guest.applied[:number]:
+                place = (other, journalled.get(other, 0))
+                again = last[other] > number and other not in self.resent
+                if again and 0 < place[1] < post[1] and not self._may_pass(name, post, place):
+                    self._fault("undone", name, f"{write_id} by {other}")
 
     def _judge_positions(self, name: str, guest: Guest, exempt: set[str]) -> None:
         """Journalled writes are first applied in the order of their positions.

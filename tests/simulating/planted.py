@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -191,6 +192,14 @@ def _unknown_passed(original: Any) -> Any:
     return next_entry
 
 
+def _behind_put(original: Any) -> Any:
+    def may_pipeline(s: State, entry: Entry, ahead: Sequence[Entry]) -> bool:
+        other = dataclasses.replace(entry, idempotent=True, late=False)
+        return bool(original(s, other, ahead))
+
+    return may_pipeline
+
+
 def _same_page(_original: Any) -> Any:
     def may_pipeline(_s: State, _entry: Entry, _ahead: Any) -> bool:
         return True
@@ -269,6 +278,7 @@ PLANTED: dict[str, Planted] = {
     "overtaken during a pause between tries": _instead(outcomes, "retry_at", _not_blocking),
     "overtaken while its acceptance is unknown": _instead(ordering, "next_entry", _unknown_passed),
     "pipelined behind anything": _instead(connections, "may_pipeline", _same_page),
+    "a POST pipelined behind a PUT": _instead(connections, "may_pipeline", _behind_put),
     "late write sent again": _late_again,
     "sent writes forgotten by a second crash": _instead(agent, "recover", _twice_forgotten),
     "second crash forgets writes in doubt": _instead(agent, "recover", _doubt_forgotten),

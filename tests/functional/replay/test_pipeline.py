@@ -80,8 +80,8 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
             await self.accept(
                 writes, ask, ("PUT", "/a", "c1"), ("POST", "/b", "c2"), ("PUT", "/c", "c3")
             )
-            await reached(writes, "in_flight", 2)
-            self.assertEqual(1, (await writes.counts("shop")).waiting)
+            await reached(writes, "in_flight", 1)
+            self.assertEqual(2, (await writes.counts("shop")).waiting)
         self.assertEqual(["/first", "/a", "/b", "/c"], self.urls())
 
     async def test_a_broken_connection_sends_all_again_then_one_at_a_time(self) -> None:
@@ -101,17 +101,17 @@ class PipelineTest(unittest.IsolatedAsyncioTestCase):
         async with self.opened() as (writes, ask):
             await self.accept(writes, ask, *(("PUT", f"/{n}", f"c{n}") for n in range(3)))
             await self.accept(writes, ask, ("POST", "/3", "c3"))
-            await reached(writes, "in_flight", 4)
+            await reached(writes, "in_flight", 3)
             self.guest.close_after = 1
         self.assertEqual(["/first", "/0", "/1", "/2", "/3"], self.urls())
 
-    async def test_a_post_on_a_broken_connection_is_in_doubt(self) -> None:
+    async def test_a_connection_that_breaks_on_a_put_puts_no_post_in_doubt(self) -> None:
         async with self.opened() as (writes, ask):
             await self.accept(writes, ask, ("PUT", "/0", "c0"), ("POST", "/1", "c1"))
-            await reached(writes, "in_flight", 2)
+            await reached(writes, "in_flight", 1)
             self.guest.drop_after_apply = 1
-        self.assertEqual(["/first", "/0", "/0"], self.urls())
-        self.assertEqual([200, 502], [task.result().status_code for task in self.tasks])
+        self.assertEqual(["/first", "/0", "/0", "/1"], self.urls())
+        self.assertEqual([200, 200], [task.result().status_code for task in self.tasks])
 
     async def test_a_slow_guest_gets_another_connection_if_that_is_allowed(self) -> None:
         for parallel, most in ((1, 1), (4, 4)):

@@ -74,7 +74,12 @@ class PipelineTest(unittest.TestCase):
 
     def test_nothing_follows_a_write_that_must_not_be_sent_twice(self):
         self.assertFalse(self.allowed(write(page="/b"), write(page="/a", method="POST")))
-        self.assertTrue(self.allowed(write(page="/b", method="POST"), write(page="/a")))
+
+    def test_such_a_write_follows_only_writes_that_the_guest_recognizes(self):
+        post = write(page="/b", method="POST")
+        self.assertFalse(self.allowed(post, write(page="/a")))
+        self.assertTrue(self.allowed(post, write(page="/a", keyed=True)))
+        self.assertFalse(self.allowed(post, write(page="/a", keyed=True), write(page="/c")))
 
     def test_nothing_follows_a_write_to_its_page_unless_the_guest_honours_keys(self):
         self.assertFalse(self.allowed(write(), write()))
