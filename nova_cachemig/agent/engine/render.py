@@ -36,6 +36,12 @@ MAX_HEAD = 36864
 MAX_HEADERS = 256
 """Header fields of a request."""
 
+LOGOUT = (
+    "(log|sign|session)[-_.]?(out|off|end)|(end|destroy|close)[-_]?session|abmelden|ausloggen|"
+    "deconnexion|cerrar[-_]?sesion|uitloggen|afmelden|loggaut|logg[-_]?(ut|ud)|wyloguj"
+)
+"""A pattern of URLs whose GET ends a session. Such a GET counts as a write of its client."""
+
 MAPS = ("routes", "targets", "fronts", "cookies", "state", "pending", "epochs", "policies")
 
 
@@ -74,6 +80,7 @@ class Paths:
         return self.root / f"{name}.sock"
 
 
+_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua")
 _SOCKETS = ("admin", "held", "again", "late", "guest", "cache", "varnish")
 
 
@@ -99,6 +106,7 @@ def _values(
         "sockets": {**sockets, "intake": intake_socket, "alive": alive_socket(intake_socket)},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
+        "logout": LOGOUT,
         "max_head": MAX_HEAD,
         "max_headers": MAX_HEADERS,
         "safe_methods": " ".join(methods.SAFE),
@@ -146,7 +154,7 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
         f"local MAX_EPOCHS = {names.MAX_EPOCHS}",
     ]
-    scripts = [(TEMPLATES / name).read_text() for name in ("edge.lua", "front.lua", "policy.lua")]
+    scripts = [(TEMPLATES / name).read_text() for name in _SCRIPTS]
     return "\n".join([*lines, "", *scripts])
 
 

@@ -134,7 +134,7 @@ _BASE = "/Dir/page?a=/b"
 _RESULTS = {"path": "%[var(txn.path),base64]", "resolved": "%[var(txn.resolved),base64]"}
 _ECHO = """
 global
-    lua-load-per-thread {lua}
+    lua-load {lua}
 defaults
     mode http
     timeout client 5s

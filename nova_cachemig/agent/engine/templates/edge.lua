@@ -21,8 +21,12 @@ local function is_pending(txn, name)
 end
 
 local function read_is_pending(txn)
-    return is_pending(txn, "txn.by_url") or is_pending(txn, "txn.by_client")
-        or is_pending(txn, "txn.url_bucket") or is_pending(txn, "txn.client_bucket")
+    if is_pending(txn, "txn.by_url") or is_pending(txn, "txn.url_bucket") then
+        return true
+    end
+    -- A static file is the same after any write.
+    return txn:get_var("txn.rule") ~= "static"
+        and (is_pending(txn, "txn.by_client") or is_pending(txn, "txn.client_bucket"))
 end
 
 -- For each kind of request: whether it must still wait.
