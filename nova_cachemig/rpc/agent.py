@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -45,6 +46,11 @@ from nova_cachemig.rpc.server import Ownership, RpcServer
 VERSION: Final = "1.3"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
+WAITING_LIMIT: Final = 960
+"""Calls of ``wait_warm`` that may wait at the same time; further ones get a response at once."""
+THREADS: Final = WAITING_LIMIT + 64
+"""Threads, at most, that handle requests. They exist only while they are needed. Since those that
+wait never take all of them, an event of the hypervisor never waits behind ``wait_warm``."""
 HANDOVERS_LIMIT: Final = 1000
 HANDOVERS_PAGE: Final = 100
 SERVICES_PAGE: Final = 500
@@ -276,6 +282,7 @@ class Dispatch:
 
     def __init__(self, endpoint: AgentEndpoint) -> None:
         self._endpoint = endpoint
+        self._waiting = threading.Semaphore(WAITING_LIMIT)
 
     @oslo_messaging.expected_exceptions(ValueError)
     def begin(
@@ -303,7 +310,13 @@ class Dispatch:
         self, ctxt: bus.Context, instance: Any, request: Any, wait: Any
     ) -> dict[str, Any]:
         seconds = checks.between(wait, "wait", 0.0, SLICE)
-        return self._endpoint.wait_warm(ctxt, _handover_id(instance, request), seconds)
+        handover = _handover_id(instance, request)
+        if not self._waiting.acquire(blocking=False):
+            return self._endpoint.wait_warm(ctxt, handover, 0.0)
+        try:
+            return self._endpoint.wait_warm(ctxt, handover, seconds)
+        finally:
+            self._waiting.release()
 
     @oslo_messaging.expected_exceptions(ValueError)
     def guest_event(self, ctxt: bus.Context, event: Any) -> None:
@@ -380,6 +393,7 @@ def server(
         url=transport_url,
         self_check=True,
         prepare=reconnect_soon,
+        threads=THREADS,
         ownership=ownership,
     )
 

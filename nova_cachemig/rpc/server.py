@@ -80,7 +80,8 @@ class RpcServer:
     while another one has the topic.
 
     ``prepare`` is called before each attempt to listen, once the bus's driver has registered its
-    options. ``executor`` None: the kind of threads that the process has.
+    options. ``executor`` None: the kind of threads that the process has. ``threads``: the least
+    number of requests that are handled at the same time, if ``executor_thread_pool_size`` is lower.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class RpcServer:
         faults: Faults | None = None,
         prepare: Callable[[], None] = lambda: None,
         ownership: Ownership | None = None,
+        threads: int = 0,
     ) -> None:
         self._conf = conf
         self._target = target
@@ -105,6 +107,7 @@ class RpcServer:
         self._self_check = self_check
         self._prepare = prepare
         self._ownership = ownership
+        self._threads = threads
         self.faults = faults or Faults()
         self._cause = f"cannot listen on topic {target.topic}"
         self._not_alone = f"steps back on topic {target.topic}"
@@ -156,7 +159,7 @@ class RpcServer:
                 if self._steps_back():
                     self._wake.wait(CHECK_EVERY)
                     continue
-                attempt = _Attempt(self._make, self._wake.set)
+                attempt = _Attempt(self._make, self._wake.set, self._threads)
                 if self._await(attempt):
                     self._serve(attempt)
                 else:
@@ -252,8 +255,11 @@ class RpcServer:
 class _Attempt:
     """One attempt to listen, in a separate thread: with the bus down it may block for ever."""
 
-    def __init__(self, make: Callable[[], tuple[Any, Any]], done: Callable[[], None]) -> None:
+    def __init__(
+        self, make: Callable[[], tuple[Any, Any]], done: Callable[[], None], threads: int = 0
+    ) -> None:
         self._make = make
+        self._threads = threads
         self._done = done
         self._lock = threading.Lock()
         self._abandoned = False
@@ -266,7 +272,11 @@ class _Attempt:
     def _run(self) -> None:
         try:
             self._transport, self._server = self._make()
-            self._server.start()
+            if self._threads:
+                configured = self._server.conf.executor_thread_pool_size
+                self._server.start(override_pool_size=max(self._threads, configured))
+            else:
+                self._server.start()
         except Exception as exc:
             self.error = exc
             self._clean_up()

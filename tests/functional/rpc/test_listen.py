@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import unittest
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import amqp
 
+from nova_cachemig.model.event import EventKind
+from nova_cachemig.model.guest import GuestEvent
+from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc import bus, server
 from nova_cachemig.rpc.agent import AgentClient
@@ -19,6 +24,26 @@ from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import RecordingEndpoint, new_conf
 
 LIMIT = 60.0
+
+
+class Warming(RecordingEndpoint):
+    """Keeps each ``wait_warm`` until the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warming = 0
+        self.gate.clear()
+
+    def wait_warm(self, ctxt: Any, handover: HandoverId, wait: float) -> dict[str, Any]:
+        with self.changed:
+            self.warming += 1
+        self.gate.wait(LIMIT)
+        return self.warm
+
+    def guest_event(self, ctxt: Any, event: GuestEvent) -> None:
+        with self.changed:
+            self.received.append(("guest_event", event))
+            self.changed.notify_all()
 
 
 class ListenTest(unittest.TestCase):
@@ -38,6 +63,31 @@ class ListenTest(unittest.TestCase):
         served.start()
         self.addCleanup(served.stop)
         return served
+
+    def test_an_event_does_not_wait_behind_a_hundred_slow_warmings(self) -> None:
+        endpoint = Warming()
+        served = contract.server(
+            new_conf(), endpoint, host="cache1", topic="t", transport_url=self.broker.url
+        )
+        served.start()
+        self.addCleanup(served.stop)
+        self.assertTrue(served.wait_listening(LIMIT))
+        client = AgentClient(new_conf(), "t", transport_url=self.broker.url, rpc_timeout=LIMIT)
+        self.addCleanup(client.close)
+        waiting = [
+            threading.Thread(target=client.wait_warm, args=({}, f"u{n}", "r", 2.0), daemon=True)
+            for n in range(100)
+        ]
+        for thread in waiting:
+            thread.start()
+        self.addCleanup(endpoint.gate.set)
+        self.until(lambda: endpoint.warming == 100)
+        client.guest_event({}, GuestEvent("u1", EventKind.PAUSED, time.time(), "compute1"))
+        self.assertTrue(endpoint.await_that(lambda: bool(endpoint.received), LIMIT))
+        self.assertEqual(100, endpoint.warming)
+        endpoint.gate.set()
+        for thread in waiting:
+            thread.join(LIMIT)
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + LIMIT

@@ -133,6 +133,15 @@ class WhatComesOverTheWire(unittest.TestCase):
         self.endpoint = RecordingEndpoint()
         self.dispatch = agent.Dispatch(self.endpoint)
 
+    def test_so_many_wait_that_threads_are_left_for_events(self) -> None:
+        self.assertGreaterEqual(agent.THREADS - agent.WAITING_LIMIT, 64)
+        self.dispatch._waiting = threading.Semaphore(1)
+        for _ in range(2):  # the place is free again
+            self.dispatch.wait_warm({}, "u1", "r", 2.0)
+        with self.dispatch._waiting:
+            self.dispatch.wait_warm({}, "u2", "r", 2.0)
+        self.assertEqual([2.0, 2.0, 0.0], [call[-1] for call in self.endpoint.received])
+
     @given(JUNK, JUNK, JUNK, JUNK, JUNK)
     def test_begin_is_either_understood_or_a_value_error(
         self, instance: Any, request: Any, source: Any, destination: Any, at: Any
