@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from oslo_config import cfg
 from oslo_log import log
@@ -27,6 +28,9 @@ from nova_cachemig.popularity.hotset import HotSet, HotSetLimits
 LOG = log.getLogger(__name__)
 
 _KEEP_CONCURRENCY = 2
+_KEPT_FETCHERS = 256
+"""Services, at most, of which a warming that has ended is kept: its counts, its stored pages."""
+
 _LINK_BATCH = 64  # linked pages that are queued before their sizes are known
 
 
@@ -56,6 +60,7 @@ class _WarmState:
     lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     changed: dict[PageKey, None] = dataclasses.field(default_factory=dict)
     wake: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    users: int = 0  # calls of ``warm`` and ``keep_warm`` that have not ended
 
 
 class CacheWarmer:
@@ -90,6 +95,26 @@ class CacheWarmer:
             s.name: s.follow_links for s in services if s.follow_links is not None
         }
         self._policies = {s.name: s.policy for s in services}
+        self._states = {
+            name: state
+            for name, state in self._states.items()
+            if name in self._policies or state.users
+        }
+
+    @contextlib.contextmanager
+    def _used(self, service: str) -> Iterator[_WarmState]:
+        """Keep the state of the service meanwhile, and drop what the oldest warmings have left."""
+        state = self._states.pop(service, None) or _WarmState()
+        self._states[service] = state  # the newest is the last
+        state.users += 1
+        ended = [s for s in self._states.values() if s.fetcher is not None and not s.users]
+        for old in ended[: max(len(ended) - _KEPT_FETCHERS, 0)]:
+            old.fetcher, old.counted_job = None, None
+            old.changed.clear()
+        try:
+            yield state
+        finally:
+            state.users -= 1
 
     def _state(self, service: str) -> _WarmState:
         state = self._states.get(service)
@@ -137,7 +162,10 @@ class CacheWarmer:
         Ends at ``deadline`` (loop time). A second call meanwhile waits for the end of the first,
         and then fetches the pages again.
         """
-        state = self._state(service)
+        with self._used(service) as state:
+            return await self._warm(service, state, deadline)
+
+    async def _warm(self, service: str, state: _WarmState, deadline: float) -> WarmCounts:
         job: FetchJob | None = None
         try:
             async with asyncio.timeout_at(deadline), state.lock:
@@ -212,7 +240,10 @@ class CacheWarmer:
 
     async def keep_warm(self, service: str) -> None:
         """Fetch changed, expiring, newly popular and linked pages slowly, until cancelled."""
-        state = self._state(service)
+        with self._used(service) as state:
+            await self._keep_warm(service, state)
+
+    async def _keep_warm(self, service: str, state: _WarmState) -> None:
         if state.fetcher is None:
             state.fetcher = self._fetcher(service)
         rate_limiter = self._rate_limiter(self._conf.keep_rate, _KEEP_CONCURRENCY)

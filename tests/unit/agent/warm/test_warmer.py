@@ -4,7 +4,9 @@ import asyncio
 import dataclasses
 import statistics
 import time
+from unittest import mock
 
+from nova_cachemig.agent.warm import warmer
 from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.policy import Policy, Rule
@@ -51,6 +53,23 @@ class WarmTest(WarmerTest):
             self.warmer.record_access(dataclasses.replace(access(url), has_cookie=True))
         await self.warm()
         self.assertEqual(["/static/a.css"], self.cache.urls)
+
+    async def test_what_past_warmings_leave_is_bounded(self):
+        with mock.patch.object(warmer, "_KEPT_FETCHERS", 5):
+            kept = asyncio.create_task(self.warmer.keep_warm(SERVICE))
+            await asyncio.sleep(0)
+            for number in range(20):
+                deadline = asyncio.get_running_loop().time() + 5
+                await self.warmer.warm(f"s{number}", deadline=deadline)
+        states = self.warmer._states
+        fetchers = [name for name, state in states.items() if state.fetcher is not None]
+        self.assertEqual([SERVICE, *(f"s{n}" for n in range(14, 20))], fetchers)
+        self.warmer.set_services([Service("s19", "i", 80, ("192.0.2.1", 80))])
+        self.assertEqual({SERVICE, "s19"}, set(self.warmer._states))  # one is being kept warm
+        kept.cancel()
+        await asyncio.gather(kept, return_exceptions=True)
+        self.warmer.set_services([])
+        self.assertEqual({}, self.warmer._states)
 
     async def test_no_known_page(self):
         self.assertEqual(0, (await self.warm()).wanted)
