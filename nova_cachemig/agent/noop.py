@@ -130,6 +130,9 @@ class NoProber:
         """Wait until cancelled."""
         await _until_cancelled()
 
+    def expect(self, target: Target) -> None:
+        """Do nothing."""
+
 
 class NoTester:
     """Reaches every guest: all services are protected."""

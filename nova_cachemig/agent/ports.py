@@ -161,6 +161,9 @@ class Prober(Protocol):
     async def wait_silent(self, target: Target, *, interval: float) -> None:
         """Return once several probes in a row are overdue. ``interval``: seconds between them."""
 
+    def expect(self, target: Target) -> None:
+        """The guest runs again, or never stopped: it will be reachable soon."""
+
 
 class HandoverStore(Protocol):
     """Handovers on disk (``agent/journal``)."""

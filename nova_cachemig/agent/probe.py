@@ -4,6 +4,10 @@ A paused guest loses packets. After a lost SYN, the kernel repeats it only after
 So the prober starts a new connection every ``interval`` and gives up old ones after a second. It
 closes established connections with a reset, so that neither side keeps one in TIME_WAIT.
 
+Each probe costs the node and the guest a connection, so all guests share a budget: the more of them
+are probed, the longer is the interval of each. A guest that has not responded in time, and one that
+is expected back, gets its whole rate from another budget.
+
 A refused connection comes from the guest's kernel, not from its service. The guest is then not
 silent, but its service is not reachable.
 """
@@ -14,6 +18,7 @@ import asyncio
 import collections
 import enum
 import errno
+import math
 import socket
 import struct
 import time
@@ -33,6 +38,16 @@ _REMEMBERED: Final = 1024  # guests whose response times are known
 _TIMES: Final = 200  # response times of one guest
 _LEAST_INTERVAL: Final = 0.001
 _COMPLAIN_EVERY: Final = 10.0  # seconds
+_SORT_EVERY: Final = 20  # response times of one guest
+
+_CALM_RATE: Final = 200.0
+"""Probes per second of all guests that respond."""
+
+_HASTY_RATE: Final = 1000.0
+"""Probes per second of all guests that are silent, and again of those that are expected back."""
+
+_EXPECTED_FOR: Final = 5.0
+"""Seconds for which a guest is expected back."""
 
 
 _REACH_OF: Final = {
@@ -49,6 +64,14 @@ class _Outcome(enum.Enum):
     NOT_SENT = enum.auto()  # this node could not send a probe
 
 
+class _Pace(enum.Enum):
+    """The budget from which a series takes its probes."""
+
+    CALM = enum.auto()  # the guest responds
+    SILENT = enum.auto()  # it does not, or not in time
+    EXPECTED = enum.auto()  # it is expected back
+
+
 class TcpProber:
     """The Prober and the ConnectionTester of :mod:`nova_cachemig.agent.ports`."""
 
@@ -59,16 +82,52 @@ class TcpProber:
         self._times: collections.OrderedDict[Target, collections.deque[float]] = (
             collections.OrderedDict()
         )
+        self._overdue: dict[Target, tuple[int, float]] = {}  # → at which number, the time
+        self._taken: collections.Counter[Target] = collections.Counter()
+        self._series: dict[_Pace, set[_ProbeSeries]] = {pace: set() for pace in _Pace}
+        self._expected: dict[Target, float] = {}  # → until when, in loop time
+
+    def expect(self, target: Target) -> None:
+        """The guest will be reachable soon, or is silent no more: probe it without delay."""
+        now = asyncio.get_running_loop().time()
+        self._expected = {t: until for t, until in self._expected.items() if until > now}
+        self._expected[target] = now + _EXPECTED_FOR
+        for series in [s for s in self._series[_Pace.SILENT] if s.target == target]:
+            self.set_pace(series, _Pace.EXPECTED)
+            series.wake()
+
+    def is_expected(self, target: Target) -> bool:
+        """Whether :meth:`expect` was called shortly before."""
+        return self._expected.get(target, 0.0) > asyncio.get_running_loop().time()
+
+    def set_pace(self, series: _ProbeSeries, pace: _Pace | None) -> None:
+        """Let the series take part in this budget from now on. None: in none."""
+        for members in self._series.values():
+            members.discard(series)
+        if pace is not None:
+            self._series[pace].add(series)
+        series.pace = pace
+
+    def share(self, pace: _Pace | None) -> float:
+        """Return the seconds between two probes of one guest that the budget allows."""
+        if pace is None:
+            return 0.0
+        rate = _CALM_RATE if pace is _Pace.CALM else _HASTY_RATE
+        return len(self._series[pace]) / rate
 
     async def wait_reachable(self, target: Target, *, interval: float) -> None:
         """Return once the guest accepts a connection; a new one starts every ``interval`` seconds.
 
-        Raises ComponentError when the target's address is not an IP address.
+        If many guests are silent, the interval is longer, except after :meth:`expect`. Raises
+        ComponentError when the target's address is not an IP address.
         """
         series = _ProbeSeries(self, target, interval)
+        expected = self.is_expected(target)
+        self.set_pace(series, _Pace.EXPECTED if expected else _Pace.SILENT)
         try:
             while not any(outcome is _Outcome.REACHABLE for _, outcome in await series.tick()):
-                pass
+                if series.pace is _Pace.EXPECTED and not self.is_expected(target):
+                    self.set_pace(series, _Pace.SILENT)
         finally:
             await series.close()
 
@@ -80,13 +139,19 @@ class TcpProber:
         ComponentError when the target's address is not an IP address.
         """
         series = _ProbeSeries(self, target, interval)
+        self.set_pace(series, _Pace.CALM)
         try:
             while True:
-                ended = await series.tick()
+                after = self._overdue_after(target)
+                ended = await series.tick(after)
                 if any(outcome in {_Outcome.REACHABLE, _Outcome.REFUSED} for _, outcome in ended):
                     series.restart_count()
-                if series.overdue(self._overdue_after(target)) >= self._conf.silent_after:
+                overdue = series.overdue(after)
+                if overdue >= self._conf.silent_after:
                     return
+                self.set_pace(series, _Pace.SILENT if overdue else _Pace.CALM)
+                if overdue:
+                    series.hasten()
         finally:
             await series.close()
 
@@ -99,9 +164,15 @@ class TcpProber:
         if not times:
             # The first probes of a guest: no response time is known yet.
             return max(self._conf.least_timeout, 0.25)
-        ordered = sorted(times)
-        p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-        return max(self._conf.least_timeout, min(self._conf.timeout_factor * p99, self.lifetime))
+        number, after = self._overdue.get(target, (-_SORT_EVERY, 0.0))
+        taken = self._taken[target]
+        if taken - number >= _SORT_EVERY or len(times) < _SORT_EVERY:
+            ordered = sorted(times)
+            p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+            most = min(self._conf.timeout_factor * p99, self.lifetime)
+            after = max(self._conf.least_timeout, most)
+            self._overdue[target] = (taken, after)
+        return after
 
     @property
     def lifetime(self) -> float:
@@ -140,8 +211,11 @@ class TcpProber:
         if times is None:
             times = self._times[target] = collections.deque(maxlen=_TIMES)
             if len(self._times) > _REMEMBERED:
-                self._times.popitem(last=False)
+                forgotten, _ = self._times.popitem(last=False)
+                self._overdue.pop(forgotten, None)
+                del self._taken[forgotten]
         times.append(seconds)
+        self._taken[target] += 1
         self._times.move_to_end(target)
 
 
@@ -176,22 +250,27 @@ class _ProbeSeries:
     """Probes of one target: each tick starts one, and several are open at a time."""
 
     def __init__(self, prober: TcpProber, target: Target, interval: float) -> None:
-        self._prober, self._target, self._family = prober, target, _family(target)
+        self._prober, self.target, self._family = prober, target, _family(target)
+        self.pace: _Pace | None = None
+        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._interval = max(_LEAST_INTERVAL, interval)
         self._open: dict[asyncio.Task[_Outcome], float] = {}  # → its start, the oldest first
         self._silent: collections.deque[float] = collections.deque()  # starts without a response
-        self._next = asyncio.get_running_loop().time()
+        self._next = self._began = asyncio.get_running_loop().time()
 
-    async def tick(self) -> list[tuple[float, _Outcome]]:
-        """Start a probe when due; wait for a response or the next start: (start, outcome)."""
+    async def tick(self, patience: float = math.inf) -> list[tuple[float, _Outcome]]:
+        """Start a probe when due; wait for a response or the next start: (start, outcome).
+
+        Also return when the newest probe has no response after ``patience`` seconds.
+        """
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._begin(now)
-        timeout = max(0.0, self._next - now)
-        if self._open:
-            await asyncio.wait(self._open, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(timeout)
+        due = self._next
+        if self._silent and self._silent[-1] + patience > now:
+            due = min(due, self._silent[-1] + patience + _LEAST_INTERVAL)
+        timeout = max(0.0, due - now)
+        await self._wait(timeout)
         ended = []
         for task in [task for task in self._open if task.done()]:
             begun = self._open.pop(task)
@@ -201,13 +280,31 @@ class _ProbeSeries:
             ended.append((begun, outcome))
         return ended
 
+    async def _wait(self, timeout: float) -> None:
+        """Wait for the end of a probe, or for :meth:`wake`."""
+        if self._woken.done():
+            self._woken = asyncio.get_running_loop().create_future()
+        waits: set[asyncio.Future[Any]] = {self._woken, *self._open}
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+    def wake(self) -> None:
+        """Start the next probe now."""
+        self._next = asyncio.get_running_loop().time()
+        if not self._woken.done():
+            self._woken.set_result(None)
+
+    def hasten(self) -> None:
+        """Start the next probe ``interval`` after the last one, whatever the budget was."""
+        self._next = min(self._next, self._began + self._interval)
+
     def _begin(self, now: float) -> None:
         self._drop(now)
-        task = asyncio.create_task(self._prober._ask(self._target, self._family))
+        self._began = now
+        task = asyncio.create_task(self._prober._ask(self.target, self._family))
         self._open[task] = now
         self._silent.append(now)
         # After a stall of the event loop, continue from now: a burst of probes has no use.
-        self._next = max(self._next + self._interval, now)
+        self._next = max(self._next + max(self._interval, self._prober.share(self.pace)), now)
 
     def _drop(self, now: float) -> None:
         """Give up probes that are too old, and the oldest if there are too many."""
@@ -228,6 +325,7 @@ class _ProbeSeries:
 
     async def close(self) -> None:
         """Close every socket."""
+        self._prober.set_pace(self, None)
         tasks = list(self._open)
         for task in tasks:
             task.cancel()

@@ -16,8 +16,9 @@ OPTS = [
         max=100,
         help="Number of consecutive overdue probes, without a response to any of them, after which "
         "a guest counts as silent. The agent sends one probe every 50 ms while it waits for "
-        "silence. A small number reacts sooner; a large number is not misled by a guest that is "
-        "only slow. Related: least_timeout, timeout_factor.",
+        "silence, or less often if it watches more than ten guests. A small number reacts sooner; "
+        "a large number is not misled by a guest that is only slow. Related: least_timeout, "
+        "timeout_factor.",
     ),
     cfg.FloatOpt(
         "least_timeout",

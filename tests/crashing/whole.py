@@ -84,6 +84,9 @@ class Probe:
         await self.paused.wait()
         await asyncio.sleep(3 * interval)
 
+    def expect(self, target: Target) -> None:
+        """Do nothing: nothing is probed."""
+
 
 class Whole:
     """Everything of the agent that a user's request meets."""

@@ -368,6 +368,11 @@ class Performer:
             return  # TARGET_FOUND begins again
         self._event(EventKind.REACHABLE)
 
+    def expect_return(self) -> None:
+        """An event says that the guest runs, or will run again: look for it without delay."""
+        if (target := self._target()) is not None:
+            self._components.prober.expect(target)
+
     async def _stop_probe(self, phase: Phase) -> None:
         self._cancel("probe")
 

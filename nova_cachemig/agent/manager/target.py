@@ -21,6 +21,18 @@ _FLAPPING: Final = 3
 """Intervals of ``ask_nova_after`` after the deadline in which a guest may come and go."""
 
 
+_RUNS: Final = frozenset(
+    {
+        EventKind.RESUMED,
+        EventKind.SWITCHOVER_FAILED,
+        EventKind.COMPLETED,
+        EventKind.FAILED,
+        EventKind.ROLLED_BACK,
+    }
+)
+"""Events after which a silent guest is reachable soon."""
+
+
 class TargetHandover:
     """One target with its own phase, probes, drain and deadline.
 
@@ -77,6 +89,8 @@ class TargetHandover:
         """
         self.heard = asyncio.get_running_loop().time()
         step = machine.step(self.state, event)
+        if event.kind in _RUNS:
+            self.performer.expect_return()
         if step.state.phase is not self.phase:
             self._phase_since = self.heard
         if event.kind is EventKind.DEADLINE:

@@ -88,6 +88,7 @@ class TwinsTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_prober_sees_the_guest_always_reachable(self) -> None:
         prober = noop.NoProber()
         await prober.wait_reachable(TARGET, interval=0.02)
+        prober.expect(TARGET)
         await self.waits_until_cancelled(prober.wait_silent(TARGET, interval=0.02))
 
     async def test_the_tester_reaches_every_guest(self) -> None:

@@ -272,3 +272,70 @@ class SilenceTest(ProbeTest):
         for port in range(3000):
             prober._took(Target("127.0.0.1", port), 0.1)
         self.assertEqual(probe._REMEMBERED, len(prober._times))
+
+
+class Counting(Scripted):
+    """Counts the probes of each guest. ``silent``: those that do not respond."""
+
+    def __init__(self, conf):
+        super().__init__(conf, lambda n: 0.0)
+        self.of, self.silent = {}, set()
+
+    async def _ask(self, target, family):
+        self.of[target] = self.of.get(target, 0) + 1
+        self.delay = lambda _n: None if target in self.silent else 0.0
+        return await super()._ask(target, family)
+
+
+class BudgetTest(ProbeTest):
+    GUESTS = [Target("127.0.0.1", port) for port in range(1, 201)]
+
+    def setUp(self):
+        super().setUp()
+        self.prober = Counting(self.conf)
+        self.tasks = []
+
+    async def asyncTearDown(self):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.assertEqual([], [one for group in self.prober._series.values() for one in group])
+
+    def start(self, wait, interval):
+        self.tasks = [asyncio.create_task(wait(one, interval=interval)) for one in self.GUESTS]
+
+    async def until(self, check):
+        async with asyncio.timeout(60):
+            while not check():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    async def test_many_guests_that_respond_share_a_rate(self):
+        self.set(least_timeout=1000.0, lifetime=3.0)  # no probe of a busy machine is overdue
+        self.start(self.prober.wait_silent, 0.05)
+        await self.until(lambda: len(self.prober.of) == len(self.GUESTS))
+        await self.until(lambda: max(self.prober.of.values()) > 2)
+        series = self.prober._series[probe._Pace.CALM]
+        self.assertEqual(200, len(series))
+        for one in series:
+            self.assertGreater(one._next - one._began, 0.9)
+
+    async def test_one_of_many_that_falls_silent_is_found(self):
+        self.start(self.prober.wait_silent, 0.05)
+        await self.until(lambda: len(self.prober.of) == len(self.GUESTS))
+        self.prober.silent.add(self.GUESTS[7])
+        await asyncio.wait_for(self.tasks[7], 20)
+        self.assertFalse(any(task.done() for task in self.tasks[8:]))
+        others = [self.prober.of[one] for one in self.GUESTS[8:]]
+        self.assertGreater(self.prober.of[self.GUESTS[7]], max(others))
+
+    @mock.patch.object(probe, "_EXPECTED_FOR", 1000.0)
+    async def test_a_guest_that_is_expected_back_is_probed_more_often(self):
+        self.prober.silent.update(self.GUESTS)
+        self.start(self.prober.wait_reachable, 0.02)
+        await self.until(lambda: len(self.prober.of) == len(self.GUESTS))
+        expected, other = self.GUESTS[3], self.GUESTS[4]
+        self.prober.expect(expected)
+        await self.until(lambda: self.prober.of[expected] > self.prober.of[other] + 5)
+        self.prober.silent.clear()
+        await asyncio.wait_for(self.tasks[3], 20)
+        self.assertGreater(self.prober.of[expected], self.prober.of[other])

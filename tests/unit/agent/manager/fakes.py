@@ -99,6 +99,9 @@ class FakeComponents:
     async def wait_silent(self, target, *, interval):
         await self.guest_silent.wait()
 
+    def expect(self, target):
+        """Do nothing: nothing is probed."""
+
     async def save(self, record, *, replaces=None):
         self.saved.append(record)
         self.disk.pop(replaces, None)

@@ -102,12 +102,16 @@ class Warmer(noop.NoWarmer):
 class Prober(noop.NoProber):
     def __init__(self) -> None:
         self.intervals: list[float] = []
+        self.expected: list[Target] = []
 
     async def wait_reachable(self, target: Target, *, interval: float) -> None:
         self.intervals.append(interval)
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:
         self.intervals.append(interval)
+
+    def expect(self, target: Target) -> None:
+        self.expected.append(target)
 
 
 class Nova(noop.NoNova):

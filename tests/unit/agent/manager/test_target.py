@@ -66,12 +66,16 @@ class Prober(noop.NoProber):
     def __init__(self) -> None:
         self.up = {80: asyncio.Event(), 81: asyncio.Event()}
         self.silent = {80: asyncio.Event(), 81: asyncio.Event()}
+        self.expected: list[int] = []
 
     async def wait_reachable(self, target: Target, *, interval: float) -> None:
         await self.up[target.port].wait()
 
     async def wait_silent(self, target: Target, *, interval: float) -> None:
         await self.silent[target.port].wait()
+
+    def expect(self, target: Target) -> None:
+        self.expected.append(target.port)
 
 
 class TwoTargetsTest(unittest.IsolatedAsyncioTestCase):
@@ -116,6 +120,15 @@ class TwoTargetsTest(unittest.IsolatedAsyncioTestCase):
         """The guest has moved. Of its ports, only that of the shop is reachable."""
         self.post(live, EventKind.PAUSED, EventKind.RESUMED)
         self.prober.up[80].set()
+
+    async def test_a_guest_that_runs_again_is_expected_back_on_each_port(self) -> None:
+        live = await self.begun()
+        self.post(live, EventKind.PAUSED)
+        await self.until(lambda: set(live.phases().values()) == {Phase.SHIELDED})
+        self.assertEqual([], self.prober.expected)
+        self.post(live, EventKind.RESUMED)
+        await self.until(lambda: self.prober.expected)
+        self.assertEqual([80, 81], self.prober.expected)
 
     async def test_a_dead_port_does_not_keep_the_other_from_its_release(self) -> None:
         live = await self.begun()
