@@ -203,6 +203,7 @@ class Run:
                 self._services[name, mode] = {
                     "name": service, "instance": instance, "port": PORT,
                     "listen": f"127.0.0.1:{port}", "policy": app.policy(mode),
+                    "address": app.space.address,
                 }  # fmt: skip
         services = list(self._services.values())
         self.node = Node(services, addresses, "", _EXTRA)

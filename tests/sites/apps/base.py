@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
@@ -37,6 +38,7 @@ class Application:
         """``packages``: where what is from PyPI and npm is installed."""
         self.packages = packages
         self.space: Space
+        self._logins = itertools.count()
 
     def create(self, space: Space) -> None:
         """Install the application into the space and start it; return when it responds."""
@@ -70,6 +72,10 @@ class Application:
     def headers(self, kind: str, method: str) -> dict[str, str]:
         """Return further fields of a request."""
         return {"Upgrade-Insecure-Requests": "1"} if kind == "page" else {}
+
+    def next_member(self) -> str:
+        """Return a member who has no session: two logins at a time can undo each other."""
+        return f"member-{next(self._logins)}"
 
     def is_session(self, cookie: str) -> bool:
         """Return whether this cookie belongs to one user."""

@@ -18,7 +18,7 @@ _MEMBER = re.compile(r'notification-cnt">\d*</span>\s*(member-\d+)\s')
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
 _REVISION = re.compile(r'name="current_revision"[^>]*value="(\d+)"')
 _ARTICLES = 20
-_MEMBERS = 60
+_MEMBERS = 400
 
 
 class DjangoWiki(Application):
@@ -46,7 +46,7 @@ class DjangoWiki(Application):
         python = self.packages / "python/bin/python"
         for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
             self._run(python, "-m", "django", *command)
-        self._run(python, "wikiseed.py", str(_ARTICLES), str(2 * _MEMBERS))
+        self._run(python, "wikiseed.py", str(_ARTICLES), str(_MEMBERS))
         space.start(
             str(python), "-m", "gunicorn", "--bind", f"{space.address}:{PORT}", "--workers", "2",
             "--threads", "4", "django.core.wsgi:get_wsgi_application()", **self._environment,
@@ -99,7 +99,7 @@ class DjangoWiki(Application):
         token = _TOKEN.search(reply.text)
         if token is None:
             return False
-        name = f"member-{visitor.random.randrange(_MEMBERS)}"
+        name = self.next_member()
         visitor.name, visitor.identities = name, {name}
         form = {"username": name, "password": f"secret of {name}", "csrfmiddlewaretoken": token[1]}
         answer, location = await visitor.post("/_accounts/login/", form)
@@ -177,7 +177,7 @@ class DjangoWiki(Application):
         await person.go("/")
 
     async def _enter(self, person: Person, pages: int = 3) -> None:
-        name = f"member-{_MEMBERS + person.random.randrange(_MEMBERS)}"  # not of the load
+        name = self.next_member()
         await person.go("/")
         await person.think()
         await person.go("/_accounts/login/?next=/")

@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 _MEMBER = re.compile(r'class="display-name">(member-[\w-]+)<')
 _COMMENTER = re.compile(r'name="email"[^>]*value="([\w-]+)@mail\.test"')
 _POSTS = 20
-_MEMBERS = 120
+_MEMBERS = 400
 _CONFIG = """<?php
 define('DB_NAME', 'blog'); define('DB_USER', 'root'); define('DB_PASSWORD', '');
 define('DB_HOST', 'localhost:{socket}'); define('DB_CHARSET', 'utf8mb4'); define('DB_COLLATE', '');
@@ -187,7 +187,7 @@ class WordPress(Application):
     async def _join(self, visitor: Visitor) -> None:
         await visitor.view("/")
         await visitor.think()
-        visitor.name = f"member-{visitor.random.randrange(_MEMBERS)}"
+        visitor.name = self.next_member()
         visitor.identities = {visitor.name}
         reply = await visitor.view("/wp-login.php")
         if reply.status != 200:
@@ -241,7 +241,7 @@ class WordPress(Application):
         await person.go("/")
 
     async def _log_in(self, person: Person) -> None:
-        name = f"member-{person.random.randrange(_MEMBERS)}"
+        name = self.next_member()
         await person.go("/")
         await person.think()
         await person.go(f"/wp-login.php?redirect_to=http%3A%2F%2F{self.host}%2F")
