@@ -52,6 +52,7 @@ def figures(log: Log, count: Callable[[str], int], missing: Sequence[str] = ()) 
         "writes_acknowledged": sum(one.acknowledged for one in log.writes),
         "silences": [_in_silence(log.exchanges, silence) for silence in log.silences],
         **_share(in_silences(log.exchanges, log.silences)),
+        "cached_percent": _percent(_cached(log.exchanges, log.silences)),
         **_held(log.exchanges, log.silences),
         **{name: len(sentences[name]) for name in FAULTS},
         "findings": {name: found[:_SHOWN] for name, found in sentences.items() if found},
@@ -135,6 +136,15 @@ def _held(exchanges: Sequence[Exchange], silences: Sequence[Silence]) -> dict[st
         "held_p50": _quantile(waits, 0.5),
         "held_p99": _quantile(waits, 0.99),
     }
+
+
+def _cached(exchanges: Sequence[Exchange], silences: Sequence[Silence]) -> list[bool]:
+    """Return for each request of the silences whether the cache has responded before their end."""
+    return [
+        not is_failed(one) and "hit" in one.cache and 0 < one.end <= silence.end
+        for silence in silences
+        for one in in_silences(exchanges, [silence])
+    ]
 
 
 def _percent(found: Sequence[bool]) -> float:

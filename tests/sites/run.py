@@ -261,7 +261,8 @@ def _line(row: dict[str, Any]) -> str:
         if row[name]
     )
     return (
-        f"  {row['prompt_percent']:.0f} % of {row['silent_requests']} prompt, {row['held']} held "
+        f"  {row['prompt_percent']:.0f} % of {row['silent_requests']} prompt, "
+        f"{row['cached_percent']:.0f} % from the cache, {row['held']} held "
         f"(p50 {row['held_p50']}, p99 {row['held_p99']} s after), {wrong or 'no fault'}"
     )  # fmt: skip
 

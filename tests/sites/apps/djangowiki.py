@@ -28,7 +28,6 @@ class DjangoWiki(Application):
     title = "django-wiki"
     host = "wiki.test"
     preset = "django"
-    missing = ("/favicon.ico", "/_create/?slug=favicon.ico")
     session_cookies = ("sessionid", "csrftoken")
     pages = (
         ("/", 8.0),
@@ -184,7 +183,8 @@ class DjangoWiki(Application):
         await person.fill("#id_username", name)
         await person.fill("#id_password", f"secret of {name}")
         person.name, person.identities = name, {name}
-        await person.enter("#id_password")
+        if name not in self.owners(await person.enter("#id_password")):
+            raise ValueError(f"{name} is not logged in")
         person.logged_in = True
         for number in range(1, pages + 1):
             await person.think()

@@ -248,7 +248,8 @@ class WordPress(Application):
         await person.fill("#user_login", name)
         await person.fill("#user_pass", f"secret of {name}")
         person.name, person.identities = name, {name}
-        await person.click("#wp-submit")
+        if name not in self.owners(await person.click("#wp-submit")):
+            raise ValueError(f"{name} is not logged in")
         person.logged_in = True
         for number in (1, 2, 3):
             await person.think()

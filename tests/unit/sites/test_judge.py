@@ -31,6 +31,18 @@ class Figures(unittest.TestCase):
         self.assertEqual(66.7, row["prompt_percent"])
         self.assertEqual((1, 0.5, 0), (row["held"], row["held_p99"], row["failed"]))
 
+    def test_the_cache_counts_at_any_speed_but_only_in_the_silence(self) -> None:
+        hit = "cachemig; hit; ttl=0"
+        row = self.figures(
+            log(
+                exchange(11.0, 0.05, cache=hit),
+                exchange(11.0, 0.9, cache=hit),
+                exchange(11.0, 2.1, cache=hit),
+                exchange(11.0, 0.05),
+            )
+        )
+        self.assertEqual((50.0, 50.0), (row["cached_percent"], row["prompt_percent"]))
+
     def test_an_error_is_neither_prompt_nor_held(self) -> None:
         row = self.figures(log(exchange(11.0, 0.01, status=503), exchange(11.0, 0.01, status=0)))
         self.assertEqual((0.0, 0, 2), (row["prompt_percent"], row["held"], row["failed"]))
