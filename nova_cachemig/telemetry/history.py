@@ -27,6 +27,8 @@ REMEMBERED: Final = 32
 PLACES: Final = "places"
 """Name of the optional array in the file that maps each instance to its host."""
 _GROWTH: Final = 64
+_BLOCK: Final = 64
+"""Rows of which :meth:`Ring.matrix` has intermediate results in memory at the same time."""
 
 
 class AddResult(enum.StrEnum):
@@ -105,13 +107,16 @@ class Ring:
         many = self.width // group
         cells = np.arange(end - many * group + 1, end + 1) % self.width
         rows = np.array([self._rows[name] for name in names], np.int64)
-        counts = self._counts[rows[:, None], cells[None, :]].reshape(len(rows), many, group)
-        values = self._values[rows[:, None], cells[None, :]].reshape(counts.shape)
-        filled = counts > 0
-        number = filled.sum(axis=2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(filled, values, 0.0).sum(axis=2, dtype=np.float64) / number
-        begin = int((number > 0).any(axis=0).argmax()) if number.any() else max(many - 1, 0)
+        means = np.full((len(rows), many), np.nan)
+        for first in range(0, len(rows), _BLOCK):
+            some = rows[first : first + _BLOCK, None]
+            filled = (self._counts[some, cells] > 0).reshape(len(some), many, group)
+            values = self._values[some, cells].reshape(filled.shape)
+            sums = np.where(filled, values, 0.0).sum(axis=2, dtype=np.float64)
+            number = filled.sum(axis=2)
+            np.divide(sums, number, out=means[first : first + _BLOCK], where=number > 0)
+        known = ~np.isnan(means).all(axis=0)
+        begin = int(known.argmax()) if known.any() else max(many - 1, 0)
         means = means[:, begin:]
         start = now - max(means.shape[1] - 1, 0) * step
         return LoadMatrix(tuple(names), start, step, means)
@@ -165,7 +170,8 @@ class Ring:
         if len(self._rows) >= self.max_rows:
             return None
         if not self._free:
-            self._grow(min(max(len(self._values) * 2, _GROWTH), self.max_rows))
+            more = max(len(self._values) // 8, _GROWTH)
+            self._grow(min(len(self._values) + more, self.max_rows))
         row = self._free.pop()
         self._values[row], self._counts[row], self._last[row] = 0.0, 0, 0.0
         self._claim(name, row)
@@ -180,9 +186,10 @@ class Ring:
         if more <= 0:
             return
         self._free.extend(range(rows - 1, len(self._values) - 1, -1))
-        self._values = np.concatenate([self._values, np.zeros((more, self.width), np.float32)])
-        self._counts = np.concatenate([self._counts, np.zeros((more, self.width), np.uint8)])
-        self._last = np.concatenate([self._last, np.zeros(more)])
+        # In place: a copy of all cells would double the memory meanwhile. The new rows are zero.
+        self._values.resize((rows, self.width), refcheck=False)
+        self._counts.resize((rows, self.width), refcheck=False)
+        self._last.resize(rows, refcheck=False)
 
     def _expire(self, cell: int) -> None:
         """Remove the rows without a cell left in the ring."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import tracemalloc
 import unittest
 from pathlib import Path
 
@@ -19,6 +20,21 @@ NOW = 1_772_366_400.0
 
 def ring(width: int = 10, rows: int = 5) -> Ring:
     return Ring(resolution=60.0, width=width, max_rows=rows)
+
+
+class Memory(unittest.TestCase):
+    def test_growing_and_reading_need_little_more_than_the_cells(self) -> None:
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        cells, before = ring(width=4000, rows=3000), tracemalloc.get_traced_memory()[0]
+        for number in range(3000):
+            cells.add(f"host{number}", NOW, float(number), NOW)
+        kept = 3000 * 4000 * 5
+        self.assertLess(tracemalloc.get_traced_memory()[1] - before, 1.3 * kept)
+        matrix = cells.matrix(NOW, 600.0)
+        self.assertEqual((3000, 1), matrix.values.shape)
+        np.testing.assert_array_equal(np.arange(3000.0), matrix.values[:, 0])
+        self.assertLess(tracemalloc.get_traced_memory()[1] - before, 1.3 * kept)
 
 
 class Adding(unittest.TestCase):
