@@ -30,6 +30,9 @@ REPLACED_FOR = 60
 """Seconds for which the cache keeps a page that a newer one replaces: the guest may be paused
 before the newer one is complete, or respond with an error."""
 
+UNSTORED_FOR = 3600
+"""Seconds for which a page that may not be stored hides a copy from the time when it might."""
+
 MAX_HEAD = 36864
 """Bytes of a request's URL and header fields. HAProxy refuses more than 45,056 with 400."""
 
@@ -120,6 +123,7 @@ def _values(
         "stream_from": 1 << 20,
         "store_interval": STORE_INTERVAL,
         "replaced_for": REPLACED_FOR,
+        "unstored_for": UNSTORED_FOR,
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
         "max_object": max_object_bytes(conf),
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),

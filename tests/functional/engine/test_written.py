@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from nova_cachemig.agent.engine import render
 from nova_cachemig.agent.engine.process import find_program
@@ -106,6 +107,27 @@ class Spellings(EngineCase):
         await self.holding(1)
         await self.set_pending("url:/dir/note", False)
         self.assertEqual(200, (await waiting).status)
+
+
+class NowPrivate(EngineCase):
+    async def asyncSetUp(self) -> None:
+        with mock.patch.object(render, "REPLACED_FOR", 1):
+            await super().asyncSetUp()
+
+    async def test_the_copy_from_before_is_not_found_again(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "max-age=600"}
+        await self.flip(EdgeState.ARMED)
+        before = await self.stored("/a")
+        await self.flip(EdgeState.REPLAY)
+        self.assertEqual(before.body, (await self.get("/a")).body)
+        self.guest.rules["/a"] = {"Cache-Control": "private"}
+        await self.get("/a", headers={"Cache-Control": "no-cache"})
+        await asyncio.sleep(1.5)
+        for _ in range(2):
+            self.assertNotEqual(before.body, (await self.get("/a")).body)
+        self.guest.rules["/a"] = {"Cache-Control": "max-age=600"}
+        after = await self.get("/a")
+        self.assertEqual(after.body, (await self.get("/a")).body)
 
 
 class Journalled(ArmedCase):
