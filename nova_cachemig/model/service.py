@@ -16,6 +16,15 @@ class WriteMode(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS between the clients and the edge."""
+
+    certificates: tuple[str, ...]  # paths of files or directories
+    min_version: str = "1.2"
+    http2: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Service:
     """One tenant's HTTP service behind the edge.
 
@@ -36,6 +45,7 @@ class Service:
     client_cookie: str | None = None  # identifies the client; None: its address does
     forwarded_for: bool | None = None  # send X-Forwarded-For; None: [engine] forwarded_for
     trusted_proxies: tuple[str, ...] | None = None  # networks; None: [engine] trusted_proxies
+    tls: Tls | None = None  # None: clients use plain HTTP
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
     policy: Policy = NO_POLICY  # what the cache may do with its pages
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 
 from oslo_config import cfg
@@ -15,6 +23,7 @@ from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
+from nova_cachemig.agent.engine.certificates import Certificates, Prepared, replace
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.idle import IdleConnections
@@ -43,6 +52,9 @@ _PRIORITIES = {
     EdgeState.DRAIN: Priority.RELEASE,
 }
 
+CERTIFICATES_POLL = 10.0
+"""Seconds between two looks for renewed certificates."""
+
 OPEN = "open"
 """The mode that HAProxy itself sets for a service whose write it sent without the agent."""
 
@@ -61,6 +73,7 @@ class HaproxyVarnish:
         self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
         self._wanted_binds: frozenset[str] = frozenset()
         self._served: dict[str, Route] = {}
+        self._certificates = Certificates(self._paths.root / "tls")
         self._reload_needed = False
         self._reload_lock = asyncio.Lock()
         self._reload_gate = ReloadGate()
@@ -113,6 +126,7 @@ class HaproxyVarnish:
                 self._schedule_reload()
         for ring in self._rings:
             ring.start()
+        self._spawn(self._watch_certificates(), "certificates")
 
     async def stop(self) -> None:
         """Stop both engines; requests in flight may finish."""
@@ -148,7 +162,9 @@ class HaproxyVarnish:
         changes.
         """
         await self._no_reload()
-        wanted = routing(routes, self._edge.unusable(binds_of(routes)), self._served)
+        ready = await self._prepare_certificates(routes)
+        unusable = self._edge.unusable(binds_of(routes))
+        wanted = routing(routes, unusable, self._served, ready.missing)
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
         await maps["cookies"].replace(wanted.cookies)
@@ -157,7 +173,8 @@ class HaproxyVarnish:
         await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served
-        self._wanted_binds = frozenset(wanted.binds)
+        served = wanted.served.values()
+        self._wanted_binds = frozenset(self._certificates.bind(one.service) for one in served)
         if self._wanted_binds != frozenset(self._edge.binds) or self._reload_needed:
             self._reload_needed = True
             if blocking := self._reload_waits_for():
@@ -166,7 +183,25 @@ class HaproxyVarnish:
                 self._schedule_reload()
             else:
                 await self._reload()
-        return wanted.refused
+        return ready.kept | wanted.refused
+
+    async def _prepare_certificates(self, routes: Iterable[Route]) -> Prepared:
+        services = [route.service for route in routes if route.service.tls is not None]
+        ready = await asyncio.to_thread(self._certificates.prepare, services)
+        for path in ready.changed:
+            try:
+                await replace(self._paths.socket("admin"), path)
+            except ComponentError as exc:
+                LOG.info("%s is used after the next reload: %s", path, exc)
+        return ready
+
+    async def _watch_certificates(self) -> None:
+        """Use renewed certificates."""
+        while True:
+            await asyncio.sleep(CERTIFICATES_POLL)
+            ready = await self._prepare_certificates(self._served.values())
+            for problem in (*ready.kept.values(), *ready.missing.values()):
+                LOG.warning("the earlier certificate stays in use: %s", problem)
 
     def services_in_handover(self) -> list[str]:
         """Return the services that are not in ``pass``, also those of an earlier agent."""

@@ -156,13 +156,14 @@ class Edge:
 
     def unusable(self, binds: Set[str]) -> dict[str, str]:
         """Return the addresses on which this node cannot listen, each with the reason."""
+        present = {bind.partition(" ")[0] for bind in self.binds}
         found = capacity.surplus(
             sorted(binds),
-            self.binds,
+            present,
             self._conf.engine.max_clients,
             capacity.open_file_limit(),
         )
-        for bind in sorted(binds - self.binds - found.keys()):
+        for bind in sorted(binds - present - found.keys()):
             try:
                 _try_bind(bind)
             except ComponentError as exc:

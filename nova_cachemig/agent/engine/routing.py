@@ -45,15 +45,19 @@ def routing(
     routes: Sequence[Route],
     unusable: Mapping[str, str] | None = None,
     before: Mapping[str, Route] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> Routing:
     """Return the binds and maps. Of two services that conflict, the first is served.
 
     ``unusable``: bind → why HAProxy cannot listen there. ``before``: service → the route that it
     has now; a service whose new entry is refused keeps it while it serves the same instance.
+    ``failed``: service → why it cannot be served.
     """
     found = Routing()
     for route in routes:
         try:
+            if route.service.name in (failed or {}):
+                raise ComponentError((failed or {})[route.service.name])
             _add(found, route, unusable or {})
         except ComponentError as exc:
             found.refused[route.service.name] = str(exc)
@@ -110,6 +114,11 @@ def _check_conflicts(found: Routing, service: Service, keys: list[str], bind: st
         if key in found.routes:
             other = names.decode_service(found.routes[key])
             raise ComponentError(f"services {other} and {service.name} both claim {key}")
+    for other_route in found.served.values():
+        other_service = other_route.service
+        if other_service.listen == service.listen and bool(other_service.tls) != bool(service.tls):
+            both = f"services {other_service.name} and {service.name}"
+            raise ComponentError(f"{both} share {bind}: either both have tls, or none")
     if bind in found.binds and (bind in found.routes or not service.hosts):
         without = service.name if not service.hosts else names.decode_service(found.routes[bind])
         raise ComponentError(f"service {without} has no host names but shares {bind} with others")

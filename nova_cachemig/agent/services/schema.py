@@ -13,11 +13,12 @@ import jsonschema
 from nova_cachemig.agent.services import policy, presets
 from nova_cachemig.model import naming
 from nova_cachemig.model.headers import TOKEN
-from nova_cachemig.model.service import Service, WriteMode
+from nova_cachemig.model.service import Service, Tls, WriteMode
 
 # \Z, because $ allows a final newline, which would start another line in the engine's files.
 _NAME = rf"^{naming.SERVICE_NAME}\Z"
 _COOKIE = rf"^{TOKEN}\Z"
+_PATH = r"^/[^\x00-\x1f\x7f]*\Z"
 _NETWORK = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 
 SERVICE_SCHEMA: Mapping[str, Any] = {
@@ -50,6 +51,21 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "maxItems": 64,
             "items": {"type": "string", "maxLength": 64},
         },
+        "tls": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["certificates"],
+            "properties": {
+                "certificates": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 100,
+                    "items": {"type": "string", "maxLength": 1024, "pattern": _PATH},
+                },
+                "min_version": {"enum": ["1.2", "1.3"]},
+                "http2": {"type": "boolean"},
+            },
+        },
         "follow_links": {"type": "boolean"},
         "policy": policy.POLICY_SCHEMA,
     },
@@ -76,6 +92,10 @@ EXPECTED: Mapping[str, str] = {
     "client_cookie": "the name of a cookie, for instance session",
     "forwarded_for": "true or false",
     "trusted_proxies": "a list of networks, for instance [10.0.0.0/24, 2001:db8::/32]",
+    "tls": "a mapping, for instance {certificates: [/etc/nova-cachemig/tls/shop.pem]}",
+    "certificates": "a list of absolute paths of files or directories",
+    "min_version": '"1.2" or "1.3", in quotes',
+    "http2": "true or false",
     "follow_links": "true or false",
     **policy.EXPECTED,
 }
@@ -121,6 +141,7 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
     names: dict[str, str] = {}
     fronts: dict[tuple[tuple[str, int], str | None], str] = {}
     exclusive: dict[tuple[str, int], bool] = {}
+    encrypted: dict[tuple[str, int], bool] = {}
     for where, service in services:
         if service.name in names:
             errors.append(
@@ -137,6 +158,11 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
                     f"{where}: {service.name}: {what} is taken by service {taken!r}; choose "
                     "another address, or give each service on this address its own hosts"
                 )
+        tls = service.tls is not None
+        if encrypted.setdefault(service.listen, tls) != tls:
+            errors.append(
+                f"{where}: {service.name}: either all services on {front} have tls, or none"
+            )
         owned = exclusive.setdefault(service.listen, not service.hosts)
         if owned != (not service.hosts):
             errors.append(
@@ -204,6 +230,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         client_cookie=entry.get("client_cookie"),
         forwarded_for=entry.get("forwarded_for"),
         trusted_proxies=_networks(entry),
+        tls=_tls(entry),
         follow_links=entry.get("follow_links"),
         policy=policy.policy(entry.get("policy", {}), presets.load()),
     )
@@ -216,6 +243,11 @@ def _networks(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
         return tuple(naming.network(text) for text in entry["trusted_proxies"])
     except ValueError as exc:
         raise ValueError(f"trusted_proxies: {exc}") from exc
+
+
+def _tls(entry: Mapping[str, Any]) -> Tls | None:
+    tls = entry.get("tls")
+    return None if tls is None else Tls(**tls | {"certificates": tuple(tls["certificates"])})
 
 
 def _address(entry: Mapping[str, Any]) -> str | None:
@@ -256,6 +288,12 @@ def to_entry(service: Service) -> dict[str, Any]:
         entry["forwarded_for"] = service.forwarded_for
     if service.trusted_proxies is not None:
         entry["trusted_proxies"] = list(service.trusted_proxies)
+    if service.tls is not None:
+        entry["tls"] = {
+            "certificates": list(service.tls.certificates),
+            "min_version": service.tls.min_version,
+            "http2": service.tls.http2,
+        }
     if service.follow_links is not None:
         entry["follow_links"] = service.follow_links
     if rules := policy.to_entry(service.policy):

@@ -125,6 +125,14 @@ class Add(PlainErrors):
             "(default: [engine] trusted_proxies).",
         )
         add(
+            "--certificate",
+            action="append",
+            default=[],
+            metavar="PATH",
+            help="Use TLS on the front address, with this certificate: a PEM file with chain and "
+            "key, or a directory. Repeat the option for several (default: no TLS).",
+        )
+        add(
             "--follow-links",
             action=argparse.BooleanOptionalAction,
             help="Before a migration, also fetch pages to which known pages link (default: "
@@ -167,6 +175,7 @@ class Add(PlainErrors):
         if args.forwarded_for is not None:
             entry["forwarded_for"] = args.forwarded_for
         entry |= {"trusted_proxies": args.trusted_proxy} if args.trusted_proxy else {}
+        entry |= {"tls": {"certificates": args.certificate}} if args.certificate else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         entry |= {"policy": {"presets": args.preset}} if args.preset else {}
         _check_own_node(self)

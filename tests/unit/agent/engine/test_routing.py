@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 from nova_cachemig.agent.engine.routing import binds_of, routing
-from nova_cachemig.model.service import Route, Service, Target
+from nova_cachemig.model.service import Route, Service, Target, Tls
 
 GUEST = Target("10.1.0.5", 8080)
 
@@ -54,6 +54,18 @@ class RoutingTest(unittest.TestCase):
                 self.assertIn("z", found.served)
                 (refused,) = found.refused.values()
                 self.assertIn(message, refused)
+
+    def test_a_service_that_failed_is_refused_and_keeps_its_route(self) -> None:
+        routes = [route("a"), route("b", listen=("10.0.0.2", 80))]
+        found = routing(routes, failed={"a": "no certificate"})
+        self.assertEqual(({"a": "no certificate"}, ["b"]), (found.refused, list(found.served)))
+        found = routing(routes, before={"a": route("a")}, failed={"a": "no certificate"})
+        self.assertEqual({"a", "b"}, set(found.served))
+
+    def test_tls_and_plain_http_do_not_share_an_address(self) -> None:
+        one = route("a", hosts=("a.example",), tls=Tls(("/a.pem",)))
+        found = routing([one, route("b", hosts=("b.example",))])
+        self.assertIn("either both have tls, or none", found.refused["b"])
 
     def test_a_malformed_service_is_refused_alone(self) -> None:
         for bad in (

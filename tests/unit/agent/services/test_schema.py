@@ -85,6 +85,14 @@ class ParseTest(unittest.TestCase):
             ],
             "forwarded_for": ["yes", 1, None],
             "trusted_proxies": ["10.0.0.0/8", ["10.0.0.1/8"], ["fe80::1%eth0"], ["lb"], [""], None],
+            "tls": [
+                True,
+                {},
+                {"certificates": []},
+                {"certificates": ["shop.pem"]},
+                {"certificates": ["/a"], "min_version": "1.1"},
+                {"certificates": ["/a"], "http2": "no"},
+            ],
             "floating": ["yes", 1, None],
             "client_cookie": ["a b", "a;b"],
             "unknown": [1],
@@ -110,6 +118,21 @@ class ParseTest(unittest.TestCase):
         services, errors = schema.parse(document, "f.yaml")
         self.assertEqual([], services)
         self.assertTrue(errors)
+
+
+class TlsTest(unittest.TestCase):
+    def test_round_trip(self):
+        given = {"certificates": ["/a.pem", "/b"], "min_version": "1.3", "http2": False}
+        services, errors = parse(entry(tls={"certificates": ["/a"]}), entry(name="two", tls=given))
+        self.assertEqual([], errors)
+        self.assertEqual(("1.2", True), (services[0].tls.min_version, services[0].tls.http2))
+        self.assertEqual(given, schema.to_entry(services[1])["tls"])
+
+    def test_all_services_on_an_address_or_none(self):
+        one = entry(hosts=["a.example"], tls={"certificates": ["/a"]})
+        services, _ = parse(one, entry(name="two", hosts=["b.example"]))
+        (error,) = schema.conflicts([("f.yaml", service) for service in services])
+        self.assertIn("either all services on 192.0.2.1:80 have tls, or none", error)
 
 
 class ConflictsTest(unittest.TestCase):
