@@ -43,11 +43,7 @@ class Certificates:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-
-    def front(self, listen: tuple[str, int]) -> Path:
-        """Return the list of the certificates of a front address."""
-        name = hashlib.sha256(names.bind_address(listen).encode()).hexdigest()[:24]
-        return self._directory / f"{name}.list"
+        self._lists: dict[tuple[str, int], Path] = {}
 
     def bind(self, service: Service) -> str:
         """Return the service's front address with its settings, as words of HAProxy's ``bind``."""
@@ -55,12 +51,12 @@ class Certificates:
         if service.tls is None:
             return bind
         strict = " strict-sni" if service.hosts else ""
-        return f"{bind} ssl crt-list {self.front(service.listen)}{strict}"
+        return f"{bind} ssl crt-list {self._lists[service.listen]}{strict}"
 
     def prepare(self, services: Iterable[Service]) -> Prepared:
         """Write the files of all services. Those of a service with an error stay as they are."""
         found = Prepared({}, {}, [])
-        lists: dict[Path, list[str]] = {}
+        lists: dict[tuple[str, int], list[str]] = {}
         for service in services:
             if service.tls is None:
                 continue
@@ -68,7 +64,7 @@ class Certificates:
             stem = hashlib.sha256(service.name.encode()).hexdigest()[:24]
             try:
                 texts = _read(service.tls)
-            except ComponentError as exc:
+            except (ComponentError, OSError) as exc:
                 paths = sorted(self._directory.glob(f"{stem}-*.pem"))
                 errors = found.kept if paths else found.missing
                 errors[service.name] = f"service {service.name}: {exc}"
@@ -79,11 +75,13 @@ class Certificates:
                 for path, text in zip(paths, texts, strict=True):
                     if _write(path, text):
                         found.changed.append(path)
-            lines = lists.setdefault(self.front(service.listen), [])
+            lines = lists.setdefault(service.listen, [])
             lines += [_line(path, service) for path in paths]
-        for path, lines in lists.items():
-            if lines:
-                _write(path, "".join(lines))
+        for listen, lines in lists.items():
+            # Another name for another list: HAProxy then reads it by a reload.
+            name = hashlib.sha256("".join(lines).encode()).hexdigest()[:24]
+            self._lists[listen] = self._directory / f"{name}.list"
+            _write(self._lists[listen], "".join(lines))
         return found
 
 

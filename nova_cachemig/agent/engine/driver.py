@@ -173,10 +173,8 @@ class HaproxyVarnish:
         await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served
-        served = wanted.served.values()
-        self._wanted_binds = frozenset(self._certificates.bind(one.service) for one in served)
-        if self._wanted_binds != frozenset(self._edge.binds) or self._reload_needed:
-            self._reload_needed = True
+        self._want_binds()
+        if self._reload_needed:
             if blocking := self._reload_waits_for():
                 waits = "new front addresses wait for the end of a handover: %s"
                 LOG.warning(waits, ", ".join(blocking[:5]))
@@ -199,9 +197,25 @@ class HaproxyVarnish:
         """Use renewed certificates."""
         while True:
             await asyncio.sleep(CERTIFICATES_POLL)
-            ready = await self._prepare_certificates(self._served.values())
+            if not self._served:
+                continue  # before the first routes, nothing is known
+            try:
+                ready = await self._prepare_certificates(self._served.values())
+            except OSError as exc:
+                LOG.error("renewed certificates cannot be written: %s", exc)
+                continue
             for problem in (*ready.kept.values(), *ready.missing.values()):
                 LOG.warning("the earlier certificate stays in use: %s", problem)
+            await self._no_reload()
+            self._want_binds()
+            if self._reload_needed:
+                self._schedule_reload()
+
+    def _want_binds(self) -> None:
+        served = self._served.values()
+        self._wanted_binds = frozenset(self._certificates.bind(one.service) for one in served)
+        if self._wanted_binds != frozenset(self._edge.binds):
+            self._reload_needed = True
 
     def services_in_handover(self) -> list[str]:
         """Return the services that are not in ``pass``, also those of an earlier agent."""

@@ -35,8 +35,9 @@ class FrontTls(EngineCase):
         for name in ("one", "two"):
             make_certificate(self.files / f"{name}.pem", f"{name}.example")
         self.service = self.encrypted("one")
-        routes = [self.route(self.service), self.route(self.encrypted("two", min_version="1.3"))]
-        self.assertEqual({}, await self.engine.apply(routes))
+        self.routes = [self.route(self.service)]
+        self.routes.append(self.route(self.encrypted("two", min_version="1.3")))
+        self.assertEqual({}, await self.engine.apply(self.routes))
 
     def encrypted(self, name: str, **fields: str) -> object:
         tls = Tls((str(self.files / f"{name}.pem"),), **fields)
@@ -105,7 +106,7 @@ class FrontTls(EngineCase):
         )
         self.addCleanup(writer.close)
         make_certificate(self.files / "one.pem", "one.example")
-        await self.engine.apply([self.route(self.service)])
+        await self.engine.apply(self.routes)
         self.assertNotEqual(before, await self.serial())
         writer.write(b"GET /kept HTTP/1.1\r\nHost: one.example\r\n\r\n")
         self.assertIn(b" 200 ", await asyncio.wait_for(reader.readline(), 5))
@@ -134,3 +135,9 @@ class FrontTls(EngineCase):
         refused = await self.engine.apply(routes)
         self.assertEqual(["three"], list(refused))
         self.assertEqual("200 2 0", await self.curl("https://one.example/"))
+
+    async def test_another_service_on_the_same_address(self) -> None:
+        make_certificate(self.files / "three.pem", "three.example")
+        routes = [self.route(self.service), self.route(self.encrypted("three"))]
+        self.assertEqual({}, await self.engine.apply(routes))
+        self.assertEqual("200 2 0", await self.curl("https://three.example/"))
