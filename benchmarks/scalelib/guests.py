@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 PORT, NOVA_PORT = 80, 8774
+_LISTED = 200  # instances in Nova's list
 _BODY = b"x" * 1000
 _PAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: public, max-age=60\r\n"
@@ -71,14 +72,19 @@ class Nova(asyncio.Protocol):
         )
 
 
+def _server(number: int) -> dict[str, object]:
+    address = {"addr": address_of(number), "version": 4, "OS-EXT-IPS:type": "fixed"}
+    return {"id": instance_of(number), "status": "ACTIVE", "addresses": {"net": [address]}}
+
+
 def _nova(path: str) -> object:
     if path == "/log":
         return applied
+    if path.startswith("/servers/detail"):
+        numbers = () if "marker=" in path else range(_LISTED)
+        return {"servers": [_server(number) for number in numbers]}
     if path.startswith("/servers/"):
-        uuid = path.removeprefix("/servers/")
-        number = int(uuid[-12:])
-        address = {"addr": address_of(number), "version": 4, "OS-EXT-IPS:type": "fixed"}
-        return {"server": {"id": uuid, "status": "ACTIVE", "addresses": {"net": [address]}}}
+        return {"server": _server(int(path.partition("?")[0][-12:]))}
     if path.startswith("/os-migrations"):
         return {"migrations": [{"id": 1, "status": "running", "migration_type": "live-migration"}]}
     return {"versions": [], "version": {"id": "v2.1", "status": "CURRENT", "version": "2.96"}}
