@@ -33,7 +33,7 @@ class Consent(enum.StrEnum):
 class Rule:
     """A rule for some paths. None and an empty list: this rule says nothing about it.
 
-    Paths, cookies and parameters are globs: ``*`` stands for any characters. A path with ``?`` is
+    Paths, cookies, parameters and headers (in lower case) are globs: ``*`` stands for any characters. A path with ``?`` is
     compared with path and query, another one with the path.
     """
 
@@ -44,6 +44,8 @@ class Rule:
     login_cookies: tuple[str, ...] = ()  # by consent: without them, a user is anonymous
     script_cookies: tuple[str, ...] = ()  # only scripts in the browser read them
     ignore_query: tuple[str, ...] = ()  # parameters on which no page depends
+    neutral_headers: tuple[str, ...] = ()  # request headers on which no page depends
+    identifying_headers: tuple[str, ...] = ()  # request headers that tell who asks
     origin: str = OWN
 
     def applies(self, url: str) -> bool:

@@ -20,6 +20,7 @@ PARAMETERS = {
     "default_grace": "0",
     "default_keep": "0",
     "max_retries": "20000",  # the VCL has its own limits
+    "max_restarts": "10",  # one for each slot, and two for the states
     # A request occupies a thread only while Varnish works on it or waits for its fetch. HAProxy
     # holds all others.
     "thread_pools": "1",

@@ -55,5 +55,7 @@ def _line(rule: Rule) -> str:
             " ".join(rule.login_cookies),
             " ".join(rule.script_cookies),
             " ".join(rule.ignore_query),
+            " ".join(rule.neutral_headers),
+            " ".join(rule.identifying_headers),
         ]
     )

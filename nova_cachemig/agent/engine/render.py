@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -13,7 +13,7 @@ from nova_cachemig.agent.engine import capacity, names
 from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
-from nova_cachemig.model import methods
+from nova_cachemig.model import methods, sharing
 from nova_cachemig.model.naming import MAX_HOST_NAME
 from nova_cachemig.model.write import STATUS_PREFIX
 
@@ -83,7 +83,7 @@ class Paths:
         return self.root / f"{name}.sock"
 
 
-_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua")
+_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua")
 _SOCKETS = ("admin", "held", "again", "late", "guest", "cache", "varnish")
 
 
@@ -157,9 +157,17 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
         f"local MAX_EPOCHS = {names.MAX_EPOCHS}",
+        f'local NEUTRAL_HEADERS = "{" ".join(sharing.NEUTRAL)}"',
+        f'local IDENTIFYING_HEADERS = "{" ".join(sharing.IDENTIFYING)}"',
+        f'local ORDINARY_HEADERS = "{" ".join(sharing.ORDINARY)}"',
+        f"local NEVER_NEUTRAL = {{{_lua_set(sharing.NEVER_NEUTRAL)}}}",
     ]
     scripts = [(TEMPLATES / name).read_text() for name in _SCRIPTS]
     return "\n".join([*lines, "", *scripts])
+
+
+def _lua_set(keys: Iterable[str]) -> str:
+    return ", ".join(f'["{key}"] = true' for key in sorted(keys))
 
 
 def map_text(entries: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nova_cachemig.model.policy import OWN, Consent, Policy, Rule
+from nova_cachemig.model.sharing import NEVER_NEUTRAL
 
 MAX_RULES: Final = 64
 MAX_GLOBS: Final = 64  # of one list
@@ -15,11 +16,15 @@ MAX_SIZE: Final = 16 << 10
 """Characters of all globs of a policy together: the edge compares each request with them."""
 
 _FLAGS: Final = ("never", "static", "stale")
-_LISTS: Final = ("login_cookies", "script_cookies", "ignore_query")
+_LISTS: Final = (
+    "login_cookies", "script_cookies", "ignore_query", "neutral_headers", "identifying_headers"
+)  # fmt: skip
 _FIELD_OF: Final = {Consent.ANONYMOUS: "login_cookies", Consent.STALE: "stale"}
 
 # The edge separates globs by blanks. \Z, because $ allows a final newline.
 _NAMES: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
+_HEADERS: Final = r"^[!#$%&'*+.^_`|~0-9a-z-]+\Z"
+_NEUTRAL: Final = rf"^(?!({'|'.join(sorted(NEVER_NEUTRAL))})\Z|\*+\Z)" + _HEADERS.removeprefix("^")
 _PARAMETERS: Final = r"^[^\x00-\x20\x7f-\U0010ffff&=?#]+\Z"
 _PATHS: Final = r"^[/*][^\x00-\x20\x7f-\U0010ffff#]*\Z"
 
@@ -38,6 +43,8 @@ RULE_SCHEMA: Final[Mapping[str, Any]] = {
         "login_cookies": _globs(_NAMES),
         "script_cookies": _globs(_NAMES),
         "ignore_query": _globs(_PARAMETERS),
+        "neutral_headers": _globs(_NEUTRAL),
+        "identifying_headers": _globs(_HEADERS),
     },
 }
 
@@ -69,6 +76,10 @@ EXPECTED: Final[Mapping[str, str]] = {
     f"most {MAX_GLOB} characters",
     "ignore_query": f"a list of 1 to {MAX_GLOBS} names of parameters such as utm_*, each with at "
     f"most {MAX_GLOB} characters",
+    "neutral_headers": f"a list of 1 to {MAX_GLOBS} names of request headers in lower case such as "
+    f"x-trace-*, each with at most {MAX_GLOB} characters, without {', '.join(sorted(NEVER_NEUTRAL))}",
+    "identifying_headers": f"a list of 1 to {MAX_GLOBS} names of request headers in lower case "
+    f"such as x-member, each with at most {MAX_GLOB} characters",
 }
 """A valid value of each field, for the operator."""
 
@@ -89,6 +100,8 @@ def rule(entry: Mapping[str, Any], origin: str = OWN) -> Rule:
         login_cookies=tuple(entry.get("login_cookies", ())),
         script_cookies=tuple(entry.get("script_cookies", ())),
         ignore_query=tuple(entry.get("ignore_query", ())),
+        neutral_headers=tuple(entry.get("neutral_headers", ())),
+        identifying_headers=tuple(entry.get("identifying_headers", ())),
         origin=origin,
         **{name: entry.get(name) for name in _FLAGS},
     )
@@ -164,4 +177,7 @@ def rule_entry(one: Rule) -> dict[str, Any]:
 
 
 def _all_globs(one: Rule) -> tuple[str, ...]:
-    return (*one.paths, *one.login_cookies, *one.script_cookies, *one.ignore_query)
+    return (
+        *one.paths, *one.login_cookies, *one.script_cookies, *one.ignore_query,
+        *one.neutral_headers, *one.identifying_headers,
+    )  # fmt: skip

@@ -6,11 +6,6 @@ local policies = Map.new(POLICIES_MAP, Map._str)
 local by_service = {}  -- service -> the entry of the map, and its policy
 local by_name = setmetatable({}, {__mode = "v"})  -- many services have the same policy
 
--- Request headers that can tell who the client is. A page for one of them is not used for another.
-local IDENTIFYING = {"token", "auth", "key", "user", "session", "csrf", "xsrf", "cert", "tenant", "signature"}
-
-local OF_BROWSERS = {["user-agent"] = true, ["sec-fetch-user"] = true}
-
 local function unquote(text)
     return (text:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
 end
@@ -79,6 +74,7 @@ local function compile(text)
             paths = globs_of(fields[1]),
             never = FLAGS[fields[2]], static = FLAGS[fields[3]], stale = FLAGS[fields[4]],
             logins = globs_of(fields[5]), scripts = globs_of(fields[6]), ignored = globs_of(fields[7]),
+            neutral = globs_of(fields[8]), identifying = globs_of(fields[9]),
         }
     end
     return policy
@@ -102,7 +98,7 @@ local function read(entry)
 end
 
 -- Until a policy can be read, nothing is stored.
-local UNKNOWN = compile("\t1\t\t\t\t\t")
+local UNKNOWN = compile("\t1\t\t\t\t\t\t\t")
 
 local function policy_of(service)
     local entry = policies:lookup(service)
@@ -133,10 +129,13 @@ local function applies(rule, url, path)
     return false
 end
 
+local LISTS = {"logins", "scripts", "ignored", "neutral", "identifying"}
+local NOTHING_FOUND = {logins = {}, scripts = {}, ignored = {}, neutral = {}, identifying = {}}
+
 -- The sum of the rules that apply to a URL.
 local function decide(policy, url)
     local path = url:match("^[^?]*")
-    local found = {logins = {}, scripts = {}, ignored = {}}
+    local found = {logins = {}, scripts = {}, ignored = {}, neutral = {}, identifying = {}}
     for _, rule in ipairs(policy) do
         if applies(rule, url, path) then
             for _, name in ipairs({"never", "static", "stale"}) do
@@ -144,7 +143,7 @@ local function decide(policy, url)
                     found[name] = rule[name]
                 end
             end
-            for _, name in ipairs({"logins", "scripts", "ignored"}) do
+            for _, name in ipairs(LISTS) do
                 if #rule[name] > 0 then
                     table.insert(found[name], rule[name])
                 end
@@ -209,22 +208,7 @@ local function has_login(lines, logins)
     return false
 end
 
-local function is_identified(headers)
-    for name in pairs(headers) do
-        for _, word in ipairs(IDENTIFYING) do
-            if not OF_BROWSERS[name] and name:find(word, 1, true) then
-                return true
-            end
-        end
-    end
-    return false
-end
-
-local function apply(txn)
-    local policy = policy_of(txn:get_var("txn.svc"))
-    if policy == nil then
-        return
-    end
+local function apply_policy(txn, policy)
     local url = txn:get_var("txn.url")
     local found = decide(policy, url)
     local never = found.never
@@ -236,9 +220,8 @@ local function apply(txn)
     end
     txn:set_var("txn.url", without_ignored(url, found.ignored))
     local anonymous = #found.logins > 0 and not found.static
-    local headers = (txn.f:req_hdr_cnt("cookie") > 0 or found.stale or anonymous)
-        and txn.http:req_get_headers() or {}
-    if anonymous and not has_login(headers.cookie, found.logins) and not is_identified(headers) then
+    local headers = txn.f:req_hdr_cnt("cookie") > 0 and txn.http:req_get_headers() or {}
+    if anonymous and not has_login(headers.cookie, found.logins) then
         txn:set_var("txn.anonymous", true)
     end
     if headers.cookie then
@@ -253,15 +236,8 @@ local function apply(txn)
     end
     if found.static then
         txn:set_var("txn.rule", "static")
-    elseif found.stale and not is_identified(headers) then
+    elseif found.stale then
         txn:set_var("txn.rule", "stale")
     end
+    return found
 end
-
-core.register_action("cachemig_policy", {"http-req"}, function(txn)
-    local ok, problem = pcall(apply, txn)
-    if not ok then
-        core.Alert("cachemig_policy: " .. tostring(problem))
-        txn:set_var("txn.never", true)
-    end
-end, 0)
