@@ -131,12 +131,18 @@ class WritePath(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WarmCounts:
-    """Result of one warming, in pages."""
+    """Result of one warming, in pages.
+
+    ``fetched``: the cache has the page for all users. ``uncacheable``: the response forbids that.
+    """
 
     wanted: int = 0
     fetched: int = 0
     failed: int = 0
     uncacheable: int = 0
+    proved: int = 0  # of those fetched: by a proof
+    dependent: int = 0  # on who asks
+    changing: int = 0  # with each request
 
 
 class Warmer(Protocol):

@@ -19,6 +19,9 @@ class AccessRecord:
     seconds: float
     has_cookie: bool = False  # then only this client's requests can hit its cache entry
     forwarded: str = ""  # headers of a TLS terminator, see model/terminator.py
+    agent: str = ""  # User-Agent
+    accept: str = ""  # Accept
+    language: str = ""  # Accept-Language
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -98,6 +98,11 @@ class Policy:
         static = next((rule.static for rule in rules if rule.static is not None), False)
         return static or any(rule.login_cookies for rule in rules)
 
+    def cookies_of_scripts(self, url: str) -> tuple[str, ...]:
+        """Return the globs of cookies that only scripts in the browser read."""
+        rules = (rule for rule in self.rules() if rule.applies(url))
+        return tuple(dict.fromkeys(glob for rule in rules for glob in rule.script_cookies))
+
     def key_url(self, url: str) -> str:
         """Return the URL by which the cache knows the page: without ignored parameters."""
         path, mark, query = url.partition("?")

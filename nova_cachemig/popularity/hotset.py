@@ -12,6 +12,7 @@ from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.terminator import Terminator
 from nova_cachemig.popularity import askable
+from nova_cachemig.popularity.habits import NO_HABITS, Habits, Kind, KindVote, guess_kind, kind_of
 from nova_cachemig.popularity.page import Page
 from nova_cachemig.popularity.rates import Rates
 from nova_cachemig.popularity.sessions import Session, Sessions
@@ -52,6 +53,7 @@ class _ServicePages:
         self.refused_until: collections.OrderedDict[PageKey, float] = collections.OrderedDict()
         self.unfit: collections.OrderedDict[int, None] = collections.OrderedDict()
         self.terminators: dict[str, terminator.Majority] = {}  # by host
+        self.habits = Habits()
 
     def rescale(self, now: float) -> None:
         pages = self.table.pages
@@ -92,6 +94,8 @@ class HotSet:
             return
         if len(record.url) > self._limits.url_length or not record.url.startswith("/"):
             return
+        if 200 <= record.status < 400:
+            self._pages_of(record.service, record.at).habits.record(record)
         policy = self.rules(record.service).policy
         if record.has_cookie and not policy.static(record.url):
             return
@@ -114,6 +118,7 @@ class HotSet:
         elif page.only_client != record.client:
             page.only_client = None
         self._vote(known, page, said)
+        self._vote_kind(page, record.accept)
         known.sessions.record(session, page, now)
 
     def _vote(self, known: _ServicePages, page: Page, said: Terminator) -> None:
@@ -127,6 +132,27 @@ class HotSet:
                 return
             host = known.terminators[page.key.host] = terminator.Majority()
         host.add(said)
+
+    @staticmethod
+    def _vote_kind(page: Page, accept: str) -> None:
+        kind = kind_of(accept)
+        if page.kind is not None:
+            page.kind.add(kind)
+        elif accept and kind is not guess_kind(page.key.url):
+            page.kind = KindVote(kind)
+
+    def kind(self, page: PageKey) -> Kind:
+        """Return what most requests for the page accept."""
+        known = self._services.get(page.service)
+        found = known.table.get(page) if known is not None else None
+        if found is not None and found.kind is not None:
+            return found.kind.kind
+        return guess_kind(page.url)
+
+    def habits(self, service: str) -> Habits:
+        """Return what most users of a service send."""
+        known = self._services.get(service)
+        return known.habits if known is not None else NO_HABITS
 
     def terminator(self, page: PageKey) -> Terminator:
         """Return the headers of a TLS terminator that most requests for the page bear.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.terminator import Majority
+from nova_cachemig.popularity.habits import KindVote
 
 
 class Page:
@@ -15,11 +16,12 @@ class Page:
     the visits of clients in which a page could have followed. ``only_client`` is the only client
     that has requested a URL with a query so far; None: there are several, or it is not counted.
     ``terminator``: the headers of a TLS terminator in most requests; None: there were none.
+    ``kind``: what most requests accept; None: what the name of the file suggests.
     """
 
     __slots__ = (
-        "counts", "expected", "followers", "kept", "key", "only_client", "slot", "terminator",
-        "visits",
+        "counts", "expected", "followers", "kept", "key", "kind", "only_client", "slot",
+        "terminator", "visits",
     )  # fmt: skip
 
     def __init__(self, key: PageKey, experts: int) -> None:
@@ -30,5 +32,6 @@ class Page:
         self.visits = 0
         self.only_client: str | None = None
         self.terminator: Majority | None = None
+        self.kind: KindVote | None = None
         self.kept = True  # False after its eviction from the table
         self.slot = -1  # index in the main part of the table; -1: it is in the window

@@ -18,9 +18,12 @@ from nova_cachemig.model.terminator import MAX_LENGTH
 MAX_LINE_LENGTH = 16384
 """Bytes. HAProxy truncates longer lines (URLs above about 10 kB), and the agent skips them."""
 
+MAX_HABIT = 256
+"""Characters of User-Agent, Accept and Accept-Language in a line; a longer one is cut."""
+
 LOG_FORMAT = " ".join(
     [
-        "v2",
+        "v3",
         "%[var(txn.svc)]",
         "%[var(txn.from)]",
         "%ST",
@@ -38,6 +41,7 @@ LOG_FORMAT = " ".join(
         "%[var(txn.host),base64]",
         "%[var(txn.url),base64]",
         f"%[var(txn.forwarded),bytes(0,{MAX_LENGTH}),base64]",
+        *(f"%[var(txn.{name}),base64]" for name in ("agent", "accept", "language")),
         "end",
     ]
 )
@@ -84,7 +88,7 @@ def _plain(field: bytes) -> str:
 def parse(line: bytes) -> EdgeRecord | None:
     """Return the record of a line; None if no service matched (421). Raises LogLineError."""
     fields = line.split(b" ")
-    if len(fields) != _FIELDS or fields[0] != b"v2" or fields[-1] != b"end":
+    if len(fields) != _FIELDS or fields[0] != b"v3" or fields[-1] != b"end":
         raise LogLineError(f"{len(fields)} fields: {line!r:.80}")
     if fields[1] == b"-":
         return None
@@ -100,6 +104,9 @@ def parse(line: bytes) -> EdgeRecord | None:
             at=int(fields[4]) / 1e6,
             seconds=total / 1e3,
             forwarded=_decode(fields[17]),
+            agent=_decode(fields[18]),
+            accept=_decode(fields[19]),
+            language=_decode(fields[20]),
             has_cookie=fields[13] not in (b"-", b"0"),
         )
     except ValueError as exc:

@@ -10,7 +10,7 @@ import jinja2
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine import capacity, names
-from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_LINE_LENGTH
+from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_HABIT, MAX_LINE_LENGTH
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
 from nova_cachemig.model import methods, sharing
@@ -118,6 +118,7 @@ def _values(
         "status_prefix": STATUS_PREFIX,
         "log_length": MAX_LINE_LENGTH,
         "log_format": LOG_FORMAT,
+        "max_habit": MAX_HABIT,
         "ring_size": 4 << 20,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,

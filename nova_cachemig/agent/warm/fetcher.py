@@ -7,16 +7,19 @@ import dataclasses
 import functools
 import itertools
 import math
+import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_log import log
 
-from nova_cachemig.agent.warm import discover, robots
-from nova_cachemig.agent.warm.client import CacheClient
+from nova_cachemig.agent.warm import discover, robots, strangers
+from nova_cachemig.agent.warm.client import BodyLimit, CacheClient
 from nova_cachemig.agent.warm.links import LinkQueue
+from nova_cachemig.agent.warm.proof import Dimension, Verdict
+from nova_cachemig.agent.warm.prover import Pace, Prover, Record
 from nova_cachemig.agent.warm.refresh import RefreshQueue
 from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
@@ -32,17 +35,21 @@ _RETRY_AFTER = 15.0  # seconds before a failed page is fetched again
 _INLINE_SEARCH = 8 * 1024  # bytes of a body, perhaps compressed, whose search takes a few ms
 _ROBOTS_BYTES = 128 * 1024  # of a robots.txt that are read
 _MAX_HOSTS = 100  # of one service, whose robots.txt are kept
-_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": robots.AGENT}
+_ROBOT = {"User-Agent": robots.AGENT}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The result of one fetch; ``embedded`` are its embedded pages that are new."""
+    """The result of one fetch; ``embedded`` are its embedded pages that are new.
+
+    ``verdict``: why users can use the stored page or not; None: no proof was needed or begun.
+    """
 
     outcome: Outcome
     status: int
     first_byte: float  # seconds
     embedded: tuple[PageKey, ...] = ()
+    verdict: Verdict | None = None
 
 
 class Fetcher:
@@ -70,17 +77,26 @@ class Fetcher:
         self._retry_at: dict[PageKey, float] = {}  # failed page -> loop time of the next attempt
         self._robots: dict[str, tuple[robots.Robots, float]] = {}  # host -> rules, end of their use
         self._robots_lock = asyncio.Lock()
+        self._rng = random.SystemRandom()
 
-    async def fetch(self, page: PageKey) -> FetchResult:
-        """Fetch a page, whether it is stored or not. Raises FetchError."""
-        headers = self._headers(page)
+    async def fetch(self, page: PageKey, pace: Pace, record: Record) -> FetchResult:
+        """Fetch a page, whether it is stored or not, and prove it. Raises FetchError.
+
+        ``pace`` and ``record``: before and after each further request to the guest.
+        """
+        prover = self._prover(page)
+        headers = prover.first_headers() if prover is not None else self._unproved_headers(page)
         if page in self.stored:
             headers["Cache-Control"] = "no-cache"  # a hit would not extend its lifetime
         began = asyncio.get_running_loop().time()
         try:
-            response = await self._client.get(
-                page.url, headers, timeout=self._conf.fetch_timeout, body_limit=self._body_limit
-            )
+            response = await self._get(page, headers, self._body_limit)
+            if response.refused:
+                raise FetchError("the engine refuses to warm this service now", unreachable=True)
+            verdict = None
+            if prover is not None and response.outcome is Outcome.STORED:
+                send = functools.partial(self._get, page)
+                verdict = await prover.prove(response, send, pace, record)
         except FetchError as exc:
             self.stored.remove(page)
             if exc.permanent:
@@ -88,27 +104,64 @@ class Fetcher:
             elif not exc.unreachable:  # the page failed, not the cache
                 self._defer(page, began)
             raise
-        if response.refused:
-            raise FetchError("the engine refuses to warm this service now", unreachable=True)
-        self._record(page, response, began)
+        self._record(page, response, verdict, began)
         embedded = await self._discover(page, response)
-        return FetchResult(response.outcome, response.status, response.first_byte, embedded)
+        return FetchResult(
+            response.outcome, response.status, response.first_byte, embedded, verdict
+        )
 
-    def _headers(self, page: PageKey) -> dict[str, str]:
-        return {
-            "Host": page.host,
-            **_HEADERS,
-            **self._hotset.terminator(page).headers(),
-            **self._headers_for(page.service, page.host),
-        }
+    def _prover(self, page: PageKey) -> Prover | None:
+        """Return the prover of a page; None if the owner says that all users get the same."""
+        policy = self._hotset.rules(page.service).policy
+        if policy.ignores_cookies(page.url):
+            return None
+        cookies = policy.cookies_of_scripts(page.url)
+        return Prover(self._strangers(page, cookies), self._rng)
+
+    def _strangers(self, page: PageKey, cookies: Sequence[str]) -> strangers.Strangers:
+        habits, kind = self._hotset.habits(page.service), self._hotset.kind(page)
+        scheme = self._hotset.terminator(page).proto or "http"
+        site = f"{scheme}://{page.host}/"
+        return strangers.strangers(habits, kind, site, cookies, self._rng)
+
+    def _unproved_headers(self, page: PageKey) -> dict[str, str]:
+        first = self._strangers(page, ())[0]
+        return dict(
+            strangers.headers({d: v for d, v in first.items() if d is not Dimension.ADDRESS})
+        )
+
+    async def _get(
+        self,
+        page: PageKey,
+        headers: Mapping[str, str],
+        body_limit: BodyLimit = lambda headers: 0,
+    ) -> FetchedResponse:
+        return await self._client.get(
+            page.url,
+            {
+                "Host": page.host,
+                "Accept-Encoding": "gzip",
+                **self._hotset.terminator(page).headers(),
+                **self._headers_for(page.service, page.host),
+                **headers,
+            },
+            timeout=self._conf.fetch_timeout,
+            body_limit=body_limit,
+        )
 
     def _body_limit(self, headers: Mapping[str, str]) -> int:
         if not self._conf.discover and self._excluded is None:
             return 0
         return discover.body_limit(headers, self._conf.discover_bytes)
 
-    def _record(self, page: PageKey, response: FetchedResponse, began: float) -> None:
+    def _record(
+        self, page: PageKey, response: FetchedResponse, verdict: Verdict | None, began: float
+    ) -> None:
         outcome = response.outcome
+        if verdict not in {None, Verdict.PROVED}:
+            self.stored.remove(page)
+            self._hotset.refuse(page, time.time())
+            return
         if outcome in {Outcome.STORED, Outcome.HIT}:
             lifetime = response.lifetime(self._stale_max)
             self.stored.add(page, began, lifetime, self._conf.refresh_before)
@@ -188,11 +241,8 @@ class Fetcher:
     async def _fetch_robots(self, page: PageKey) -> robots.Robots | None:
         """Return the rules in a robots.txt; None if the guest has not responded properly."""
         try:
-            response = await self._client.get(
-                robots.URL,
-                self._headers(dataclasses.replace(page, url=robots.URL)),
-                timeout=self._conf.fetch_timeout,
-                body_limit=lambda headers: _ROBOTS_BYTES,
+            response = await self._get(
+                dataclasses.replace(page, url=robots.URL), _ROBOT, lambda headers: _ROBOTS_BYTES
             )
         except FetchError as exc:
             LOG.debug("the robots.txt of %s is unknown: %s", page.host, exc)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 from collections.abc import Iterable
 
 from oslo_log import log
 
 from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.fetcher import Fetcher, FetchResult
+from nova_cachemig.agent.warm.proof import Verdict
 from nova_cachemig.agent.warm.rate import RateLimiter
-from nova_cachemig.agent.warm.response import FetchError, Outcome
+from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.secret import redact
 
 LOG = log.getLogger(__name__)
 
+_COUNTERS = {
+    Verdict.PROVED: ("fetched", "proved"),
+    Verdict.DEPENDENT: ("dependent",),
+    Verdict.CHANGING: ("changing",),
+    Verdict.FORBIDDEN: ("uncacheable",),
+}
 _MAX_UNREACHABLE = 10  # consecutive fetches that cannot reach the cache, after which the job ends
 
 
@@ -34,12 +42,12 @@ class FetchJob:
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
         self._unreachable, self._last_error = 0, ""
-        self._wanted = self._fetched = self._failed = self._uncacheable = 0
-
-    @property
-    def counts(self) -> WarmCounts:
+        self.counts = WarmCounts()
         """The counters so far; a queued page counts only as wanted."""
-        return WarmCounts(self._wanted, self._fetched, self._failed, self._uncacheable)
+
+    def _add_to(self, *names: str, number: int = 1) -> None:
+        counts = {name: getattr(self.counts, name) + number for name in names}
+        self.counts = dataclasses.replace(self.counts, **counts)
 
     def add(self, pages: Iterable[PageKey]) -> None:
         """Queue pages, the most needed first; pages in the queue keep their place."""
@@ -47,7 +55,7 @@ class FetchJob:
             if page not in self._queued:
                 self._queued.add(page)
                 self._ranked.append(page)
-                self._wanted += 1
+                self._add_to("wanted")
 
     def add_changed(self, pages: Iterable[PageKey]) -> None:
         """Queue pages that a write has changed before all others; the rate does not apply.
@@ -60,7 +68,7 @@ class FetchJob:
             if page in self._queued and page in self._ranked:
                 self._ranked.remove(page)
             elif page not in self._changed:
-                self._wanted += 1
+                self._add_to("wanted")
             self._queued.add(page)
             self._changed[page] = None
             self._wake.set()
@@ -88,7 +96,8 @@ class FetchJob:
         Return the seconds until the next is allowed; None: when a running one has ended.
         """
         while self._has_pages() and len(self._tasks) < self.rate_limiter.concurrency:
-            if self._changed:
+            changed = bool(self._changed)
+            if changed:
                 page = next(iter(self._changed))
                 del self._changed[page]
             elif (delay := self.rate_limiter.delay(now)) > 0:
@@ -96,7 +105,7 @@ class FetchJob:
             else:
                 page = (self._ranked or self._embedded).popleft()
                 self.rate_limiter.record_sent(now)
-            self._tasks.add(asyncio.create_task(self._fetch(page)))
+            self._tasks.add(asyncio.create_task(self._fetch(page, changed)))
         return None
 
     async def _wait(self, delay: float | None) -> None:
@@ -123,18 +132,20 @@ class FetchJob:
         if self._unreachable < _MAX_UNREACHABLE:
             return False
         LOG.warning("the warming ends early: %s", self._last_error)
-        self._failed += len(self._changed) + len(self._ranked) + len(self._embedded)
+        left = len(self._changed) + len(self._ranked) + len(self._embedded)
+        self._add_to("failed", number=left)
         self._changed.clear()
         self._ranked.clear()
         self._embedded.clear()
         return True
 
-    async def _fetch(self, page: PageKey) -> None:
+    async def _fetch(self, page: PageKey, changed: bool) -> None:
+        pace = self._pace_changed if changed else self._pace
         try:
-            result = await self._fetcher.fetch(page)
+            result = await self._fetcher.fetch(page, pace, self._record_proof)
         except FetchError as exc:
             LOG.debug("fetching %s%s failed: %s", page.host, redact(page.url), exc)
-            self._failed += 1
+            self._add_to("failed")
             self._unreachable = self._unreachable + 1 if exc.unreachable else 0
             self._last_error = str(exc)
             if not exc.permanent:
@@ -142,7 +153,7 @@ class FetchJob:
             return
         except Exception:
             LOG.exception("fetching %s%s failed", page.host, redact(page.url))
-            self._failed += 1
+            self._add_to("failed")
             return
         finally:
             self._queued.discard(page)
@@ -153,15 +164,31 @@ class FetchJob:
                 self._queued.add(embedded)
                 self._embedded.append(embedded)
                 self._discover -= 1
-                self._wanted += 1
+                self._add_to("wanted")
+
+    async def _pace(self) -> None:
+        delay = self.rate_limiter.reserve(asyncio.get_running_loop().time())
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _pace_changed(self) -> None:
+        self.rate_limiter.record_sent(asyncio.get_running_loop().time())
+
+    def _record_proof(self, response: FetchedResponse) -> None:
+        if response.status >= 500:
+            self.rate_limiter.record_failure()
+        else:
+            self.rate_limiter.record_response(response.first_byte)
 
     def _count(self, result: FetchResult) -> None:
         if result.outcome is Outcome.FAILED:
-            self._failed += 1
+            self._add_to("failed")
+        elif result.verdict in _COUNTERS:
+            self._add_to(*_COUNTERS[result.verdict])
         elif result.outcome is Outcome.UNCACHEABLE:
-            self._uncacheable += 1
+            self._add_to("uncacheable")
         else:
-            self._fetched += 1
+            self._add_to("fetched")
         if result.status >= 500:
             self.rate_limiter.record_failure()
         elif result.outcome is not Outcome.HIT:

@@ -104,6 +104,12 @@ class RateLimiter:
         """Record a sent request. An unused rate can be made up for 0.1 s, not longer."""
         self._next = max(self._next, now - 0.1) + 1 / self.rate
 
+    def reserve(self, now: float) -> float:
+        """Take the next place for a request; return the seconds until it may be sent."""
+        delay = self.delay(now)
+        self.record_sent(now)
+        return delay
+
     def record_response(self, first_byte: float) -> None:
         """Record a response of the guest to the warmer; seconds to the first byte."""
         self._fetches.add(first_byte)

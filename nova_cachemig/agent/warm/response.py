@@ -44,7 +44,8 @@ class Outcome(enum.Enum):
 class FetchedResponse:
     """Header names are in lower case; ``first_byte`` is in seconds, ``size`` in bytes.
 
-    ``body`` is its requested part, as sent (perhaps compressed).
+    ``body`` is its requested part, as sent (perhaps compressed). ``digest`` is of the whole body,
+    decompressed; empty if it is unknown.
     """
 
     status: int
@@ -52,6 +53,12 @@ class FetchedResponse:
     first_byte: float
     size: int
     body: bytes
+    digest: bytes = b""
+
+    @property
+    def committed(self) -> bool:
+        """Whether the engine uses the page for users from now on."""
+        return self.headers.get("x-cachemig-served") == "committed"
 
     @property
     def refused(self) -> bool:

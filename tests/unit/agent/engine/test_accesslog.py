@@ -31,13 +31,16 @@ def line(**fields: object) -> bytes:
         "host": b"shop.example",
         "url": b"/a?b=c",
         "forwarded": "-",
+        "agent": b"Mozilla/5.0 (X11)",
+        "accept": b"*/*",
+        "language": "-",
         **fields,
     }
     fields_ = [
         (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
         for v in values.values()
     ]
-    return f"v2 {' '.join(fields_)} end".encode()
+    return f"v3 {' '.join(fields_)} end".encode()
 
 
 class Parse(unittest.TestCase):
@@ -54,6 +57,9 @@ class Parse(unittest.TestCase):
         self.assertEqual((200, 1700000000.123456, 1.5), (access.status, access.at, access.seconds))
         self.assertTrue(access.has_cookie)
         self.assertEqual("", access.forwarded)
+        self.assertEqual(
+            ("Mozilla/5.0 (X11)", "*/*", ""), (access.agent, access.accept, access.language)
+        )
         self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
         self.assertAlmostEqual(0.045, record.wait)
 

@@ -43,12 +43,15 @@ Handler = Callable[[Request], Awaitable[Reply] | Reply]
 class FakeCache:
     """``respond`` may be replaced; ``requests`` has all received requests.
 
-    Requests for ``/robots.txt`` get ``robots`` and are only counted.
+    Requests for ``/robots.txt`` get ``robots`` and are only counted. ``tries`` has the requests of
+    proofs, which are not in ``requests``, and ``commits`` the URLs and values of the commits.
     """
 
     def __init__(self, respond: Handler) -> None:
         self.respond = respond
         self.requests: list[Request] = []
+        self.tries: list[Request] = []
+        self.commits: dict[str, int] = {}
         self.robots, self.robots_requests = Reply(b"", 404), 0
         self.opens: list[int] = []  # open requests at the arrival of each request
         self.open = self.most_open = self.connections = 0
@@ -88,7 +91,13 @@ class FakeCache:
                     writer.write(self.robots.encode())
                     await writer.drain()
                     continue
-                self.requests.append(request)
+                if "x-cachemig-commit" in headers:
+                    self.commits[request.url] = int(headers["x-cachemig-commit"])
+                    writer.write(Reply(status=204, served="committed").encode())
+                    await writer.drain()
+                    continue
+                tried = "x-cachemig-try" in headers
+                (self.tries if tried else self.requests).append(request)
                 self.open += 1
                 self.opens.append(self.open)
                 self.most_open = max(self.opens)

@@ -1,6 +1,7 @@
 """GET requests on a unix socket."""
 
 import asyncio
+import gzip
 import unittest
 from unittest import mock
 
@@ -80,6 +81,20 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual((200, b"abcd"), (response.status, response.body))
                 self.assertNotIn("link", response.headers)
 
+    async def test_the_digest_is_of_the_page(self):
+        page = b"the same page" * 9
+        digests = set()
+        for mtime in (1, 2):
+            self.cache.respond = lambda request, mtime=mtime: Reply(
+                gzip.compress(page, mtime=mtime), headers={"Content-Encoding": "gzip"}
+            )
+            digests.add((await self.get()).digest)
+        self.cache.respond = lambda request: Reply(page)
+        digests.add((await self.get(body_limit=lambda headers: 3)).digest)
+        self.assertEqual(1, len(digests))
+        self.cache.respond = lambda request: Reply(page + b".")
+        self.assertNotIn((await self.get()).digest, digests)
+
     async def test_no_body(self):
         for raw in (
             b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n",
@@ -130,8 +145,8 @@ class CacheClientTest(unittest.IsolatedAsyncioTestCase):
             await client.get("/", {}, timeout=1.0, body_limit=nothing)
         self.assertTrue(caught.exception.unreachable)
 
-    async def test_no_cookies_no_credentials(self):
-        await self.get(**{"Cookie": "a=b", "authorization": "Basic eA==", "X-Ok": "1"})
+    async def test_no_credentials(self):
+        await self.get(**{"authorization": "Basic eA==", "X-Ok": "1"})
         self.assertEqual({"host": "h", "x-ok": "1"}, self.cache.requests[0].headers)
 
     async def test_malformed_urls_and_headers_are_not_sent(self):

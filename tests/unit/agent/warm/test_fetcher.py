@@ -14,6 +14,14 @@ from tests.unit.agent.warm.fakes import Reply
 HTML = {"Content-Type": "text/html"}
 
 
+async def at_once():
+    """Send each request of a proof without a delay."""
+
+
+async def fetch(fetcher, page):
+    return await fetcher.fetch(page, at_once, lambda response: None)
+
+
 def page(url):
     return PageKey(SERVICE, "shop.example", url)
 
@@ -39,10 +47,10 @@ class FetcherTest(WarmerTest):
         return asyncio.get_running_loop().time()
 
     async def test_a_stored_page_is_refreshed_without_a_hit(self):
-        self.assertIs(Outcome.STORED, (await self.fetcher.fetch(page("/a"))).outcome)
+        self.assertIs(Outcome.STORED, (await fetch(self.fetcher, page("/a"))).outcome)
         self.assertIn(page("/a"), self.fetcher.stored)
         self.assertFalse(self.fetcher.needs(page("/a"), self.now()))
-        await self.fetcher.fetch(page("/a"))
+        await fetch(self.fetcher, page("/a"))
         first, second = (request.headers for request in self.cache.requests)
         self.assertNotIn("cache-control", first)
         self.assertEqual("no-cache", second["cache-control"])
@@ -54,7 +62,7 @@ class FetcherTest(WarmerTest):
             self.hotset.forget(SERVICE)
             self.hotset.record(access("/a"))
             self.cache.respond = lambda request, reply=reply: reply
-            await asyncio.gather(self.fetcher.fetch(page("/a")), return_exceptions=True)
+            await asyncio.gather(fetch(self.fetcher, page("/a")), return_exceptions=True)
             self.assertEqual([], self.warmer.pages(SERVICE, 9), reply)
             self.assertNotIn(page("/a"), self.fetcher.stored)
 
@@ -62,7 +70,7 @@ class FetcherTest(WarmerTest):
         for reply in (Reply(status=503, served="pass"), Reply(status=429), Reply(raw=b"x\r\n\r\n")):
             fetcher = self.fetcher_of(follow_links=True)
             self.cache.respond = lambda request, reply=reply: reply
-            await asyncio.gather(fetcher.fetch(page("/a")), return_exceptions=True)
+            await asyncio.gather(fetch(fetcher, page("/a")), return_exceptions=True)
             self.assertFalse(fetcher.needs(page("/a"), self.now()), reply)
             self.assertTrue(fetcher.needs(page("/a"), self.now() + 15.1), reply)
 
@@ -71,7 +79,7 @@ class FetcherTest(WarmerTest):
         self.cache.respond = lambda request: Reply(
             status=301, served="pass", headers={"Location": "https://shop.example/a"}
         )
-        await self.fetcher.fetch(page("/a"))
+        await fetch(self.fetcher, page("/a"))
         self.assertEqual(1, len(self.warmer.pages(SERVICE, 9)))
         self.assertFalse(self.fetcher.needs(page("/a"), self.now()))
         self.assertTrue(self.fetcher.needs(page("/a"), self.now() + 15.1))
@@ -82,25 +90,25 @@ class FetcherTest(WarmerTest):
         self.warmer.record_access(dataclasses.replace(access("/a"), forwarded=text))
         self.warmer.record_access(access("/b"))
         for url in ("/a", "/b", "/new"):
-            await self.fetcher.fetch(page(url))
+            await fetch(self.fetcher, page(url))
         a, b, new = (request.headers for request in self.cache.requests)
         said = {"x-forwarded-proto": "https", "x-forwarded-host": "www.example",
                 "x-forwarded-port": "443", "forwarded": "proto=https"}  # fmt: skip
-        self.assertEqual(a, b | said)
-        self.assertEqual(a, new | said)
+        self.assertEqual(said, {name: a.get(name) for name in said})
+        self.assertEqual(said, {name: new.get(name) for name in said})
         self.assertFalse(said.keys() & b.keys())
 
     async def test_a_refusal_of_the_engine_blames_no_page(self):
         self.cache.respond = lambda request: Reply(status=409, served="refused")
         with self.assertRaises(FetchError) as caught:
-            await self.fetcher.fetch(page("/a"))
+            await fetch(self.fetcher, page("/a"))
         self.assertTrue(caught.exception.unreachable)
         self.assertTrue(self.fetcher.needs(page("/a"), self.now()))
 
     async def test_a_failed_refresh_removes_the_page_from_the_queue(self):
-        await self.fetcher.fetch(page("/a"))
+        await fetch(self.fetcher, page("/a"))
         self.cache.respond = lambda request: Reply(status=500, served="pass")
-        await self.fetcher.fetch(page("/a"))
+        await fetch(self.fetcher, page("/a"))
         self.assertNotIn(page("/a"), self.fetcher.stored)
 
     async def test_embedded_pages_are_returned_and_links_of_known_pages_queued(self):
@@ -109,16 +117,16 @@ class FetcherTest(WarmerTest):
         )
         self.hotset.record(access("/a"))
         self.hotset.record(access("/known.png", 2))
-        result = await self.fetcher.fetch(page("/a"))
+        result = await fetch(self.fetcher, page("/a"))
         self.assertEqual((page("/i.png"),), result.embedded)
         self.assertEqual([page("/next")], self.fetcher.next_links(9, self.now()))
         unknown = self.fetcher_of(follow_links=True)
-        await unknown.fetch(page("/other"))
+        await fetch(unknown, page("/other"))
         self.assertEqual([], unknown.next_links(9, self.now()))
 
     async def test_links_are_not_followed_without_consent(self):
         self.cache.respond = lambda request: Reply(b"<a href=/next>", headers=HTML)
         self.hotset.record(access("/a"))
         fetcher = self.fetcher_of(follow_links=False)
-        await fetcher.fetch(page("/a"))
+        await fetch(fetcher, page("/a"))
         self.assertEqual([], fetcher.next_links(9, self.now()))

@@ -6,8 +6,9 @@ import unittest
 from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.fetcher import FetchResult
 from nova_cachemig.agent.warm.job import FetchJob
+from nova_cachemig.agent.warm.proof import Verdict
 from nova_cachemig.agent.warm.rate import RateLimiter
-from nova_cachemig.agent.warm.response import FetchError, Outcome
+from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 
 
@@ -22,9 +23,13 @@ class ScriptedFetcher:
         self.results = {}
         self.urls = []
         self.gates = {}
+        self.tries = {}  # URL -> seconds of each further request for a proof
 
-    async def fetch(self, page):
+    async def fetch(self, page, pace, record):
         self.urls.append(page.url)
+        for seconds in self.tries.get(page.url, ()):
+            await pace()
+            record(FetchedResponse(200, {}, seconds, 0, b""))
         if page.url in self.gates:
             await self.gates[page.url].wait()
         result = self.results.get(page.url, FetchResult(Outcome.STORED, 200, 0.001))
@@ -51,6 +56,25 @@ class JobTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(await self.run_job(job))
         self.assertEqual(["/a", "/b"], self.fetcher.urls)
         self.assertEqual(WarmCounts(2, 2, 0, 0), job.counts)
+
+    async def test_every_verdict_has_its_counter(self):
+        self.fetcher.results = {
+            f"/{verdict.name}": FetchResult(Outcome.STORED, 200, 0.001, verdict=verdict)
+            for verdict in Verdict
+        }
+        job = self.job()
+        job.add(pages("/static", *self.fetcher.results))
+        await self.run_job(job)
+        self.assertEqual(WarmCounts(5, 2, 0, 1, proved=1, dependent=1, changing=1), job.counts)
+
+    async def test_the_requests_of_a_proof_count(self):
+        self.fetcher.tries = {"/a": [0.001] * 4}
+        job = self.job(max_rate=20, min_rate=20)
+        job.add(pages("/a", "/b"))
+        began = asyncio.get_running_loop().time()
+        await self.run_job(job)
+        # Six requests; two can be made up for.
+        self.assertGreater(asyncio.get_running_loop().time() - began, 0.15)
 
     async def test_every_outcome_has_its_counter(self):
         self.fetcher.results = {
