@@ -241,3 +241,11 @@ local function apply_policy(txn, policy)
     end
     return found
 end
+
+-- What the owner says of pages for strangers is not said of a request that tells who asks.
+local function limit_rules(txn)
+    if txn:get_var("txn.plain") == nil then
+        txn:unset_var("txn.anonymous")
+        txn:unset_var("txn.rule")
+    end
+end
