@@ -41,6 +41,7 @@ class FetchJob:
         self._queued: set[PageKey] = set()
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pausing = 0  # tasks that wait for the rate
         self._unreachable, self._last_error = 0, ""
         self.counts = WarmCounts()
         """The counters so far; a queued page counts only as wanted."""
@@ -95,8 +96,12 @@ class FetchJob:
 
         Return the seconds until the next is allowed; None: when a running one has ended.
         """
-        while self._has_pages() and len(self._tasks) < self.rate_limiter.concurrency:
+        while self._has_pages():
             changed = bool(self._changed)
+            # A changed page does not wait for a proof that waits for the rate.
+            open_now = len(self._tasks) - (self._pausing if changed else 0)
+            if open_now >= self.rate_limiter.concurrency:
+                return None
             if changed:
                 page = next(iter(self._changed))
                 del self._changed[page]
@@ -169,7 +174,11 @@ class FetchJob:
     async def _pace(self) -> None:
         delay = self.rate_limiter.reserve(asyncio.get_running_loop().time())
         if delay > 0:
-            await asyncio.sleep(delay)
+            self._pausing += 1
+            try:
+                await asyncio.sleep(delay)
+            finally:
+                self._pausing -= 1
 
     async def _pace_changed(self) -> None:
         self.rate_limiter.record_sent(asyncio.get_running_loop().time())

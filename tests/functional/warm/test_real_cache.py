@@ -14,12 +14,17 @@ from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.popularity.hotset import HotSet
 from tests.functional.engine.rig import SERVICE, EngineCase
+from tests.functional.warm.guest import PageGuest
 
 HOST = "shop.example"
 
 
 class WarmCase(EngineCase):
     warm_options: dict[str, object] = {}
+    guest: PageGuest
+
+    def new_guest(self) -> PageGuest:
+        return PageGuest()
 
     async def asyncSetUp(self) -> None:
         await super().asyncSetUp()
@@ -35,6 +40,11 @@ class WarmCase(EngineCase):
             stale_max=self.conf.engine.stale_max,
         )
         self.addCleanup(self.warmer.close)
+        self.warmer.set_services([self.service])
+
+    @staticmethod
+    async def at_once() -> None:
+        """Send each request of a proof without a delay."""
 
     def record_access(self, *urls: str) -> None:
         for number, url in enumerate(urls):
@@ -216,7 +226,7 @@ class KeepWarmTest(WarmCase):
         self.guest.statuses["/a"] = 503
         state = self.warmer._states[SERVICE]
         page = self.warmer.pages(SERVICE, 1)[0]
-        await state.fetcher.fetch(page)
+        await state.fetcher.fetch(page, self.at_once, lambda response: None)
         self.assertEqual(2, self.guest.count("/a"))
         self.assertEqual(["/a"], await self.hits("/a"))
 
