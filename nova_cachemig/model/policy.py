@@ -33,8 +33,9 @@ class Consent(enum.StrEnum):
 class Rule:
     """A rule for some paths. None and an empty list: this rule says nothing about it.
 
-    Paths, cookies, parameters and headers (in lower case) are globs: ``*`` stands for any characters. A path with ``?`` is
-    compared with path and query, another one with the path.
+    Paths, cookies, parameters and headers (in lower case) are globs: ``*`` stands for any
+    characters. A path with ``?`` is compared with path and query, another
+    one with the path.
     """
 
     paths: tuple[str, ...] = ()  # empty: all

@@ -35,8 +35,8 @@ IDENTIFYING: Final = (
     "*-auth", "*webauth*", "*oidc*", "*saml*", "*-groups", "*-email", "*email*",
     "*-preferred-username", "*username*", "*-user", "*-user-*", "x-user*", "*account*",
     "*tenant*", "*-org", "*-org-*", "*orgid*", "*client-cert*", "*client-dn*", "*client-s-dn*",
-    "*client-verify*", "x-ssl-*", "ssl-*", "cf-access-*", "x-goog-*", "x-ms-client-*", "*client-id*",
-    "*device-id*", "*customer*",
+    "*client-verify*", "x-ssl-*", "ssl-*", "cf-access-*", "x-goog-*", "x-ms-client-*",
+    "*client-id*", "*device-id*", "*customer*",
 )  # fmt: skip
 
 ORDINARY: Final = (
@@ -65,7 +65,7 @@ def class_of(
     """Return the class of a header, by its name in lower case.
 
     ``neutral`` and ``identifying`` are the globs of the policy. The first list that has the name
-    decides, and what forbids sharing comes first.
+    decides. The policy's identifying headers come first.
     """
     lists = (
         (identifying, HeaderClass.IDENTIFYING),

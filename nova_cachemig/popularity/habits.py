@@ -1,4 +1,4 @@
-"""What most users of a service send: browser, language, and what they accept. Pure.
+"""The headers that most users of a service send: User-Agent, Accept-Language, Accept. Pure.
 
 The agent asks for a page as most users would, so that the response suits most of them. A value that
 only one client has sent can tell who it is, and is not used.
@@ -23,7 +23,7 @@ _OTHERS: Final = frozenset(
 
 
 class Kind(enum.Enum):
-    """What a request accepts."""
+    """The kind of content that a request accepts."""
 
     DOCUMENT = enum.auto()
     IMAGE = enum.auto()

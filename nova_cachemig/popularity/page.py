@@ -16,7 +16,7 @@ class Page:
     the visits of clients in which a page could have followed. ``only_client`` is the only client
     that has requested a URL with a query so far; None: there are several, or it is not counted.
     ``terminator``: the headers of a TLS terminator in most requests; None: there were none.
-    ``kind``: what most requests accept; None: what the name of the file suggests.
+    ``kind``: the kind of most requests; None: the kind that the URL suggests.
     """
 
     __slots__ = (

@@ -13,7 +13,8 @@ from nova_cachemig.agent.engine import names
 def warm_headers(service: str, host: str) -> dict[str, str]:
     """Return the headers of a fetch of ``host`` (see ``PageKey.host``).
 
-    Add no other header than Accept-Encoding, Cache-Control to renew a page, and those of a TLS
-    terminator.
+    Add X-Cachemig-Nonce to store a page that no user finds, X-Cachemig-Try to store nothing, or
+    X-Cachemig-Commit, the nonce times 8 plus the flags of the proof, to have users find the page.
+    Without these, only pages that the owner declares to be the same for all users are stored.
     """
     return {"Host": host, "X-Cachemig-Service": names.encode_service(service)}

@@ -77,7 +77,8 @@ EXPECTED: Final[Mapping[str, str]] = {
     "ignore_query": f"a list of 1 to {MAX_GLOBS} names of parameters such as utm_*, each with at "
     f"most {MAX_GLOB} characters",
     "neutral_headers": f"a list of 1 to {MAX_GLOBS} names of request headers in lower case such as "
-    f"x-trace-*, each with at most {MAX_GLOB} characters, without {', '.join(sorted(NEVER_NEUTRAL))}",
+    f"x-trace-*, each with at most {MAX_GLOB} characters, "
+    f"without {', '.join(sorted(NEVER_NEUTRAL))}",
     "identifying_headers": f"a list of 1 to {MAX_GLOBS} names of request headers in lower case "
     f"such as x-member, each with at most {MAX_GLOB} characters",
 }

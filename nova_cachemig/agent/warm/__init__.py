@@ -6,7 +6,7 @@
   ``response``: the result of a fetch;
 * ``discover``: finds the pages that a page embeds and links to; ``links``: the queue of the latter;
   ``robots``: which of them a site allows to follow;
-* ``proof``: on which headers a page depends, from responses to several strangers; the edge uses no
-  proofs yet;
+* ``prover``: proves that users can share a stored page; ``proof``: on which headers a page depends,
+  from responses to several strangers; ``strangers``: their headers; ``digest``: of a body;
 * ``refresh``: the stored pages and the times of their refresh.
 """

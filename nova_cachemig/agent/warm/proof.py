@@ -15,8 +15,8 @@ A proof takes at most :data:`MAX_REQUESTS` further requests:
   that they come from), and not in language. If their responses are equal, the page depends on the
   language only.
 
-The scheme is not a dimension of a proof. A guest can have a cache of its own, and a request with
-another scheme than those of its users could put a redirect there. So a page is used only for users
+The scheme is not a dimension of a proof. A guest can have a cache, and a request with another
+scheme than those of its users could put a redirect there. So a page is used only for users
 with the scheme of the request that got it.
 """
 
@@ -135,7 +135,7 @@ class Proof:
 
     @property
     def flags(self) -> int:
-        """The number by which the engine learns for whom the page can be used; 0: for nobody."""
+        """The number by which the engine learns who can use the page; 0: no user."""
         if self.verdict is not Verdict.PROVED:
             return 0
         return FOR_WHO | (FOR_LANGUAGE if Dimension.LANGUAGE in self.alike else 0)
@@ -198,7 +198,7 @@ class Trial:
         elif not equal:
             self.proof = Proof(Verdict.CHANGING if sent == 2 else Verdict.DEPENDENT)
         elif Dimension.LANGUAGE not in self._tried:
-            self.proof = Proof(Verdict.DEPENDENT)  # there is no other dimension to leave out
+            self.proof = Proof(Verdict.DEPENDENT)  # no dimension can be left out
         elif sent == MAX_REQUESTS:
             self.proof = self._result(equal, self._tried & WHO)
 

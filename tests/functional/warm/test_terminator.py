@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping
 
 from nova_cachemig.model.phase import EdgeState
-from tests.functional.engine.servers import Guest, Request
+from tests.functional.engine.servers import Request
+from tests.functional.warm.guest import PageGuest
 from tests.functional.warm.test_real_cache import WarmCase
 
 TERMINATED = {"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"}
 
 
-class RedirectingGuest(Guest):
+class RedirectingGuest(PageGuest):
     """Redirects what is not HTTPS, as many applications do; ``/moved`` is really elsewhere."""
 
     async def _respond(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
@@ -26,7 +27,7 @@ class RedirectingGuest(Guest):
 
 
 class TerminatorTest(WarmCase):
-    def new_guest(self) -> Guest:
+    def new_guest(self) -> RedirectingGuest:
         return RedirectingGuest()
 
     async def learn(self, *urls: str) -> None:

@@ -1,4 +1,4 @@
-"""What most users send."""
+"""The headers that most users send."""
 
 import unittest
 

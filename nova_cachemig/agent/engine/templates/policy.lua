@@ -242,7 +242,7 @@ local function apply_policy(txn, policy)
     return found
 end
 
--- What the owner says of pages for strangers is not said of a request that tells who asks.
+-- The owner's rules about pages for strangers do not apply to a request that identifies its client.
 local function limit_rules(txn)
     if txn:get_var("txn.plain") == nil then
         txn:unset_var("txn.anonymous")

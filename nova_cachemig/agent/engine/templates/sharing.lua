@@ -53,14 +53,16 @@ local function cookies_of(txn, headers, found, clear)
     if not headers.cookie or (found.static and clear) then
         return nil
     end
-    if txn:get_var("txn.split") and not found.static then
-        return txn:get_var("txn.kept")
+    if not found.static then
+        local kept = split_cookies(headers.cookie, found)
+        return kept ~= "" and kept or nil
     end
     return text_of("cookie", headers.cookie, #headers.cookie)
 end
 
--- txn.own: a name for this client and all that its request says. txn.shared: a name for what it says, if
--- that does not tell who asks. txn.plain: 2 if it says only what the warmer tries; 1 if cookies say more.
+-- * txn.own: a name for this client with its headers;
+-- * txn.shared: a name for the headers, if none of them identifies the client;
+-- * txn.plain: 2 if the request has only headers that the warmer tries, 1 if it also has cookies.
 local function share(txn, found)
     local headers = txn.http:req_get_headers()
     local names, class = {}, {}
