@@ -13,8 +13,8 @@ from nova_cachemig.agent.engine import names
 def warm_headers(service: str, host: str) -> dict[str, str]:
     """Return the headers of a fetch of ``host`` (see ``PageKey.host``).
 
-    Add X-Cachemig-Nonce to store a page that no user finds, X-Cachemig-Try to store nothing, or
-    X-Cachemig-Commit, the nonce times 8 plus the flags of the proof, to have users find the page.
+    Add X-Cachemig-Nonce to store a page that no user finds, or X-Cachemig-Try to store nothing.
+    X-Cachemig-Commit has users find the page; it is the nonce times 8 plus the flags of the proof.
     Without these, only pages that the owner declares to be the same for all users are stored.
     """
     return {"Host": host, "X-Cachemig-Service": names.encode_service(service)}

@@ -15,6 +15,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
+from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.conf import engine as options
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route, Service
@@ -107,6 +108,15 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
         """
         await self.get(url, **kwargs)
         return await self.get(url, **kwargs)
+
+    async def warm_page(self, url: str) -> Response:
+        """Fetch a page as the warmer does, and have users find it as if it were proved."""
+        headers = warm_headers(self.service.name, "shop.example")
+        nonce = {"X-Cachemig-Nonce": "7"}
+        response = await fetch(self.engine.cache_socket, url, headers={**headers, **nonce})
+        commit = {"X-Cachemig-Commit": str(7 * 8 + 3)}
+        await fetch(self.engine.cache_socket, url, headers={**headers, **commit})
+        return response
 
     async def found(self, url: str, **kwargs: object) -> Response | None:
         """Get a page in a short silence; None if the cache has none for this request."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from unittest import mock
 
 from nova_cachemig.agent.engine import names
-from nova_cachemig.agent.engine.warming import warm_headers
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.write import STATUS_PREFIX
 from tests.functional.engine.rig import SERVICE, EngineCase
@@ -299,8 +298,7 @@ class ArmedWrites(EngineCase):
 
     async def warm(self, url: str) -> None:
         """Fetch a page as the warmer does."""
-        headers = warm_headers(SERVICE, "shop.example")
-        await fetch(self.engine.cache_socket, url, headers=headers)
+        await self.warm_page(url)
 
     async def test_a_write_without_a_response_may_be_applied_later(self) -> None:
         await self.flip(EdgeState.ARMED)

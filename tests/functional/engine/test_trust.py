@@ -248,11 +248,9 @@ class Storing(EngineCase):
     async def test_warming(self) -> None:
         self.guest.rules["/private"] = {"Cache-Control": "private"}
         self.guest.rules["/fresh"] = {"Cache-Control": "max-age=60"}
-        headers = warm_headers(SERVICE, "shop.example")
 
         async def warm(url: str) -> str | None:
-            response = await fetch(self.engine.cache_socket, url, headers=headers)
-            return response.headers.get("x-cachemig-served")
+            return (await self.warm_page(url)).headers.get("x-cachemig-served")
 
         self.assertEqual("stored", await warm("/a"))
         await asyncio.sleep(0.05)  # without freshness information it is fresh for 1 ms
