@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -47,6 +48,7 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     """``self.engine`` serves ``self.guest`` on ``self.edge``; ``options`` sets its options."""
 
     options: dict[str, object] = {}
+    _nonces = itertools.count(1)
 
     async def asyncSetUp(self) -> None:
         asyncio.get_running_loop().set_debug(False)  # it would dominate the measured times
@@ -112,9 +114,10 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
     async def warm_page(self, url: str) -> Response:
         """Fetch a page as the warmer does, and have users find it as if it were proved."""
         headers = warm_headers(self.service.name, "shop.example")
-        nonce = {"X-Cachemig-Nonce": "7"}
+        number = next(self._nonces)
+        nonce = {"X-Cachemig-Nonce": str(number)}
         response = await fetch(self.engine.cache_socket, url, headers={**headers, **nonce})
-        commit = {"X-Cachemig-Commit": str(7 * 8 + 3)}
+        commit = {"X-Cachemig-Commit": str(8 * number + 3)}
         await fetch(self.engine.cache_socket, url, headers={**headers, **commit})
         return response
 

@@ -256,7 +256,6 @@ class Storing(EngineCase):
         await asyncio.sleep(0.05)  # without freshness information it is fresh for 1 ms
         self.assertEqual("stored", await warm("/a"))  # again
         self.assertEqual("stored", await warm("/fresh"))
-        self.assertEqual("hit", await warm("/fresh"))
         self.assertEqual("pass", await warm("/private"))
         await self.flip(EdgeState.SHIELDED)
         self.assertEqual("refused", await warm("/a"))
