@@ -313,7 +313,8 @@ class BudgetTest(ProbeTest):
         self.set(least_timeout=1000.0, lifetime=3.0)  # no probe of a busy machine is overdue
         self.start(self.prober.wait_silent, 0.05)
         await self.until(lambda: len(self.prober.of) == len(self.GUESTS))
-        await self.until(lambda: max(self.prober.of.values()) > 2)
+        before = dict(self.prober.of)
+        await self.until(lambda: all(self.prober.of[one] > before[one] for one in self.GUESTS))
         series = self.prober._series[probe._Pace.CALM]
         self.assertEqual(200, len(series))
         for one in series:
