@@ -16,6 +16,8 @@ RULE = Rule(
     login_cookies=("sid",),
     script_cookies=("_ga*", "x'`|"),
     ignore_query=("utm_*",),
+    neutral_headers=("x-real-ip",),
+    identifying_headers=("x-member",),
 )
 
 
@@ -28,8 +30,10 @@ class EntriesTest(unittest.TestCase):
     def test_a_line_for_each_rule(self):
         policy = Policy(consent=tuple(Consent), own=(RULE,), inherited=(Rule(never=True),))
         lines = text_of(policies.entries({"s": policy}), "s").split("\n")
-        self.assertEqual("/a/* *?b=c%20d\t0\t1\t1\tsid\t_ga* x'`|\tutm_*", lines[0])
-        self.assertEqual("\t1\t\t\t\t\t", lines[1])
+        self.assertEqual(
+            "/a/* *?b=c%20d\t0\t1\t1\tsid\t_ga* x'`|\tutm_*\tx-real-ip\tx-member", lines[0]
+        )
+        self.assertEqual("\t1\t\t\t\t\t\t\t", lines[1])
 
     def test_what_lacks_consent_has_no_effect(self):
         lines = text_of(policies.entries({"s": Policy(inherited=(RULE,))}), "s")
@@ -54,4 +58,4 @@ class EntriesTest(unittest.TestCase):
         entries = policies.entries({"s": Policy(own=(Rule(paths=(printable,), never=True),))})
         for key, value in entries.items():
             self.assertTrue(re.search(r" \S+ \S+$", command("add", "map", "m", key, value)))
-        self.assertEqual(f"{printable}\t1\t\t\t\t\t", text_of(entries, "s"))
+        self.assertEqual(f"{printable}\t1\t\t\t\t\t\t\t", text_of(entries, "s"))

@@ -77,7 +77,7 @@ class Haproxy(unittest.TestCase):
         self.assertIn("retries 100\n", section(text, "backend fetch"))
 
     def test_forwarded_for_is_an_option(self) -> None:
-        rule = r"^    http-request add-header X-Forwarded-For %\[src\] (\w+) .* -m str (\S+) }$"
+        rule = r"^    http-request set-var\(txn.xff_added\) bool\(true\) (\w+) .* -m str (\S+) }$"
         self.assertEqual([("unless", "no-xff")], re.findall(rule, self.text, re.M))
         text = render.haproxy(config(forwarded_for=False), PATHS, "/i", [])
         self.assertEqual([("if", "xff")], re.findall(rule, text, re.M))
