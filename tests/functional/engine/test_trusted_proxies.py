@@ -127,3 +127,19 @@ class TrustedProxies(EngineCase):
             first = asyncio.ensure_future(anext(accesses))
             self.assertEqual((client, learnt), (record.client, record.forwarded))
         first.cancel()
+
+    async def test_users_of_a_trusted_proxy_share_what_is_declared_shared(self) -> None:
+        self.guest.rules["/a"] = {"Cache-Control": "public, max-age=600"}
+        await self.flip(EdgeState.ARMED)
+        for _ in range(3):  # the first two show that it has a length, and that it is shared
+            self.assertEqual(200, await self.send(PROXY, "GET", "/a", "shop.example", (XFF, USER)))
+        await self.flip(EdgeState.SHIELDED)
+        for other in ("203.0.113.8", "198.51.100.1, 203.0.113.9"):
+            status = await self.send(PROXY, "GET", "/a", "shop.example", (XFF, other))
+            self.assertEqual(200, status, other)
+        asking = asyncio.create_task(
+            self.send(STRANGER, "GET", "/a", "shop.example", (XFF, "203.0.113.8"))
+        )
+        await self.holding(1)  # from a stranger, the header is only a header
+        await self.flip(EdgeState.REPLAY)
+        self.assertEqual(200, await asking)

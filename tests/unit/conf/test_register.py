@@ -13,7 +13,7 @@ import nova_cachemig.conf
 MODULES = sorted(
     found.name
     for found in pkgutil.iter_modules(nova_cachemig.conf.__path__)
-    if found.name not in {"keystone", "opts", "setup", "sizes", "values"}
+    if found.name not in {"keystone", "networks", "opts", "setup", "sizes", "values"}
 )
 
 

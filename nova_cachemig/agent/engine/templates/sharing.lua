@@ -73,21 +73,25 @@ local function share(txn, found)
         end
     end
     table.sort(names)
-    local clear, identified, parts = true, false, {}
+    local clear, identified, parts, client = true, false, {}, {}
+    client[1], client[2] = tostring(txn.f:src()), tostring(txn:get_var("txn.client"))
     for _, name in ipairs(names) do
         local last = #headers[name]
         if name == "x-forwarded-for" and txn:get_var("txn.xff_added") then
             last = last - 1  -- the edge has added the last line
         end
         if last >= 0 then
-            parts[#parts + 1] = text_of(name, headers[name], last)
+            -- From a trusted proxy, it is the client's address, and no page is shared by that.
+            local by_proxy = name == "x-forwarded-for" and txn:get_var("txn.trusted")
+            local where = by_proxy and client or parts
+            where[#where + 1] = text_of(name, headers[name], last)
             identified = identified or class[name] == "identifying"
             clear = clear and class[name] == "ordinary"
         end
     end
     local said, cookies = table.concat(parts, "\n"), cookies_of(txn, headers, found, clear)
-    local client = tostring(txn.f:src()) .. "\n" .. tostring(txn:get_var("txn.client"))
-    txn:set_var("txn.own", txn.c:hex(txn.c:sha1(client .. "\n" .. (cookies or "") .. "\n" .. said)))
+    client[#client + 1], client[#client + 2] = cookies or "", said
+    txn:set_var("txn.own", txn.c:hex(txn.c:sha1(table.concat(client, "\n"))))
     if not identified and not cookies then
         txn:set_var("txn.shared", txn.c:hex(txn.c:sha1(said)))
     end
