@@ -90,9 +90,12 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
     async def send(self, number: int = 1) -> None:
         """The guest is reachable, and there is a connection: the first, or another one."""
         self.replay.send_to(HERE)
-        async with asyncio.timeout(5):
-            await self.replay.wait_until(lambda: self.links.connect.call_count == number)
+        await self.until(lambda: self.links.connect.call_count == number)
         self.replay.guest.on_connected(number, HERE)
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            await self.replay.wait_until(check)
 
     def sent(self) -> list[int]:
         return [call.args[1].position for call in self.links.send.call_args_list]
@@ -110,7 +113,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         await request.accepted
         self.assertEqual({1}, self.reads.held)
         await self.send()
-        await self.replay.wait_until(lambda: self.replay.in_flight == 1)
+        await self.until(lambda: self.replay.in_flight == 1)
         self.respond()
         self.assertIs(Told.RESPONSE, await self.told(request))
         self.assertEqual((set(), [1], {}), (self.reads.held, self.sent(),
@@ -123,7 +126,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         for url in ("/a", "/b"):
             await self.submit("POST", url).accepted
         await self.send()
-        await self.replay.wait_until(lambda: len(self.sent()) == 1)
+        await self.until(lambda: len(self.sent()) == 1)
         order = mock.Mock()
         order.attach_mock(self.links, "links")
         with mock.patch.object(self.journal, "record_response") as record:
@@ -139,7 +142,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(2, self.replay.waiting)
         await self.send()
         for number in (1, 2):
-            await self.replay.wait_until(lambda number=number: len(self.sent()) == number)  # type: ignore
+            await self.until(lambda number=number: len(self.sent()) == number)  # type: ignore
             self.respond()
         await self.replay.drained()
         self.assertEqual([1, 2], self.sent())
@@ -148,11 +151,11 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         """Of those in flight, the guest may have the first one only."""
         first, second = self.submit("PUT", "/a"), self.submit("PUT", "/b")
         await self.send()
-        await self.replay.wait_until(lambda: self.replay.in_flight == 1)
+        await self.until(lambda: self.replay.in_flight == 1)
         self.respond()
-        await self.replay.wait_until(lambda: len(self.sent()) == 2)
-        third = self.submit("POST", "/c", "another")
-        await self.replay.wait_until(lambda: len(self.sent()) == 3)
+        await self.until(lambda: len(self.sent()) == 2)
+        third = self.submit("PUT", "/c", "another")
+        await self.until(lambda: len(self.sent()) == 3)
         self.assertIs(Told.RESPONSE, await self.told(first))
         self.replay.guest.on_end(1, End("cut", 1))
         await self.send(2)
@@ -194,7 +197,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
             self.replay.check_closable()
         await self.send()
         sealing = asyncio.create_task(self.replay.seal(9.0))
-        await self.replay.wait_until(lambda: self.replay.in_flight == 1)
+        await self.until(lambda: self.replay.in_flight == 1)
         self.assertFalse(self.replay.sealed)
         self.respond()
         await sealing
@@ -202,7 +205,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         self.replay.check_closable()
         late = self.submit()
         await late.accepted
-        await self.replay.wait_until(lambda: len(self.sent()) == 2)
+        await self.until(lambda: len(self.sent()) == 2)
         self.assertTrue(self.links.send.call_args.args[1].late)
         self.replay.unseal()
         self.assertIs(Phase.REPLAYING, self.replay.machine.state.phase)
@@ -210,8 +213,8 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
     async def test_the_deadline(self) -> None:
         requests = [self.submit(url=f"/{n}") for n in range(3)]
         await self.send()
-        await self.replay.wait_until(lambda: self.replay.in_flight == 1)
-        await self.replay.wait_until(lambda: self.replay.waiting == 2)
+        await self.until(lambda: self.replay.in_flight == 1)
+        await self.until(lambda: self.replay.waiting == 2)
         await self.replay.give_up()
         for request in requests:
             self.assertIs(Told.IN_DOUBT, await self.told(request))
@@ -226,10 +229,10 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         await self.submit().accepted
         with mock.patch.object(self.journal, "log_sent", side_effect=OSError(28)):
             await self.send()
-            await self.replay.wait_until(lambda: self.replay.waiting == 1)
+            await self.until(lambda: self.replay.waiting == 1)
         self.assertEqual([], self.sent())
         async with asyncio.timeout(5):
-            await self.replay.wait_until(lambda: bool(self.sent()))
+            await self.until(lambda: bool(self.sent()))
 
     async def test_stop_gives_every_client_a_status_url(self) -> None:
         request = self.submit()
