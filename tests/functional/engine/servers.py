@@ -246,13 +246,14 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 
 
 async def connect(
-    where: tuple[str, int],
+    where: tuple[str, int], source: str | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect without the kernel's retransmissions of SYN, which come after 1, 3 and 7 s."""
     while True:
         try:
             async with asyncio.timeout(0.1):
-                return await asyncio.open_connection(*where)
+                local = (source, 0) if source else None
+                return await asyncio.open_connection(*where, local_addr=local)
         except TimeoutError:
             continue
 
@@ -265,13 +266,17 @@ async def fetch(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     timeout: float = 30,
+    source: str | None = None,
 ) -> Response:
-    """Send one request on a new connection; ``where`` is an address or a unix socket."""
+    """Send one request on a new connection; ``where`` is an address or a unix socket.
+
+    ``source``: the client's address.
+    """
     async with asyncio.timeout(timeout):
         if isinstance(where, str):
             reader, writer = await asyncio.open_unix_connection(where)
         else:
-            reader, writer = await connect(where)
+            reader, writer = await connect(where, source)
         try:
             return await exchange(reader, writer, url, method, headers, body)
         finally:

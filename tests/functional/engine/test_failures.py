@@ -166,11 +166,14 @@ class HungAgent(EngineCase):
         before = await self.stored("/a")
         await self.flip(EdgeState.SHIELDED)
         self.intake.gate.clear()
-        inside = asyncio.create_task(self.get("/in", method="POST", body=b"x"))
+        writer = "127.0.0.2"
+        inside = asyncio.create_task(self.get("/in", method="POST", body=b"x", source=writer))
         await until(lambda: self.intake.seen)
         self.intake.running.clear()
         began = asyncio.get_running_loop().time()
-        queued = [asyncio.create_task(self.get(f"/q{n}", method="POST")) for n in range(20)]
+        queued = [
+            asyncio.create_task(self.get(f"/q{n}", method="POST", source=writer)) for n in range(20)
+        ]
         waiting = asyncio.create_task(self.get("/other"))
         self.assertEqual(before.body, (await self.get("/a")).body)
         unknown = await inside

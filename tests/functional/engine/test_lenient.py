@@ -36,9 +36,9 @@ REFUSED = (
 
 
 class Lenient(EngineCase):
-    async def raw(self, request: bytes) -> int:
+    async def raw(self, request: bytes, source: str = "127.0.0.1") -> int:
         """Send bytes; return the status of the response."""
-        reader, writer = await asyncio.open_connection(*self.edge)
+        reader, writer = await asyncio.open_connection(*self.edge, local_addr=(source, 0))
         try:
             writer.write(request)
             first, _ = await asyncio.wait_for(read_head(reader), 5)
@@ -66,9 +66,10 @@ class Lenient(EngineCase):
             for name, head in heads.items():
                 with self.subTest(state=state, head=name, method="GET"):
                     self.assertEqual(200, await self.raw(f"GET {head}\r\n".encode()))
-                write = f"PUT {head}Content-Length: 0\r\n\r\n"
+                # Another client: a reader that has written waits for the guest.
+                write = f"PUT {head}Content-Length: 0\r\n\r\n".replace("a=c", "a=d")
                 with self.subTest(state=state, head=name, method="PUT"):
-                    self.assertEqual(200, await self.raw(write.encode()))
+                    self.assertEqual(200, await self.raw(write.encode(), "127.0.0.2"))
 
     async def test_a_held_read_with_a_large_head(self) -> None:
         await self.flip(EdgeState.ARMED)
