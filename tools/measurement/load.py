@@ -177,8 +177,9 @@ class Load:
             "User-Agent: nova-cachemig-measure",
             "Accept: */*",
             f"X-Request-Id: {name}",
-            f"X-Client-Id: c{request.client.index}",
         ]
+        if not ask.is_read:  # a read that tells who asks gets no page of another client
+            lines.append(f"X-Client-Id: c{request.client.index}")
         if not self._manner.keepalive:
             lines.append("Connection: close")
         body = self._body(request)
