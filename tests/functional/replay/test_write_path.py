@@ -291,7 +291,7 @@ class EdgeUpdatesTest(WritePathTest):
             await writes.send_to("shop", self.target)
             await task
             after = [
-                ("invalidate", "shop.example", "/cart", "/cart/1"),
+                ("invalidate", "shop.example", "/cart", "/cart/1", "/x"),
                 ("url:/cart", False),
                 ("client:10.0.0.1", False),
             ]
