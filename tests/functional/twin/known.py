@@ -44,7 +44,6 @@ KNOWN = (
     Known("condition: If-*", "s*", "guest.0.field.if-*: * → absent", _READ_BY_VARNISH),
     Known("condition: *, the same", "s*", "client.0.status: 304 → 503", _READ_BY_VARNISH),
     Known("field: Cache-Control: *a*", "s*", "guest.*: * → absent", _READ_BY_VARNISH),
-    Known("field: Proxy-Auth*", "s*", "guest.*: * → absent", _READ_BY_VARNISH),
     Known("coding: * sends gzip", "s*", "client.0.status: 200 → 503", "no gzip inside"),
     Known("answer: X-Varnish", "s*", "client.*: 1 → absent", _READ_BY_VARNISH),
     Known("framing: behind 10*", "s*", "client.0.status: 200 → 503", _READ_BY_VARNISH),
