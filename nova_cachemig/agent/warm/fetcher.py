@@ -43,6 +43,7 @@ class FetchResult:
     """The result of one fetch; ``embedded`` are its embedded pages that are new.
 
     ``verdict``: why users can use the stored page or not; None: no proof was needed or begun.
+    ``outdated``: a write has changed the page since it was requested; fetch it again.
     """
 
     outcome: Outcome
@@ -50,6 +51,7 @@ class FetchResult:
     first_byte: float  # seconds
     embedded: tuple[PageKey, ...] = ()
     verdict: Verdict | None = None
+    outdated: bool = False
 
 
 class Fetcher:
@@ -104,10 +106,12 @@ class Fetcher:
             elif not exc.unreachable:  # the page failed, not the cache
                 self._defer(page, began)
             raise
-        self._record(page, response, verdict, began)
+        outdated = self.stored.is_outdated(page, began)
+        if not outdated:
+            self._record(page, response, verdict, began)
         embedded = await self._discover(page, response)
         return FetchResult(
-            response.outcome, response.status, response.first_byte, embedded, verdict
+            response.outcome, response.status, response.first_byte, embedded, verdict, outdated
         )
 
     def _prover(self, page: PageKey) -> Prover | None:
@@ -161,6 +165,8 @@ class Fetcher:
         if verdict not in {None, Verdict.PROVED}:
             self.stored.remove(page)
             self._hotset.refuse(page, time.time())
+            if verdict is Verdict.CHANGING:
+                self.stored.watch(page)
             return
         if outcome in {Outcome.STORED, Outcome.HIT}:
             lifetime = response.lifetime(self._stale_max)

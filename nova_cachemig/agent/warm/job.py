@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 from oslo_log import log
@@ -39,6 +40,8 @@ class FetchJob:
         self._ranked: collections.deque[PageKey] = collections.deque()
         self._embedded: collections.deque[PageKey] = collections.deque()
         self._queued: set[PageKey] = set()
+        self._fetching: set[PageKey] = set()
+        self._again: set[PageKey] = set()  # of those, changed meanwhile
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
         self._pausing = 0  # tasks that wait for the rate
@@ -66,6 +69,9 @@ class FetchJob:
         have to be held.
         """
         for page in pages:
+            if page in self._fetching:  # one fetch of a page at a time: the last proof counts
+                self._again.add(page)
+                continue
             if page in self._queued and page in self._ranked:
                 self._ranked.remove(page)
             elif page not in self._changed:
@@ -146,28 +152,39 @@ class FetchJob:
 
     async def _fetch(self, page: PageKey, changed: bool) -> None:
         pace = self._pace_changed if changed else self._pace
+        result: FetchResult | None = None
+        self._fetching.add(page)
         try:
             result = await self._fetcher.fetch(page, pace, self._record_proof)
         except FetchError as exc:
-            LOG.debug("fetching %s%s failed: %s", page.host, redact(page.url), exc)
-            self._add_to("failed")
-            self._unreachable = self._unreachable + 1 if exc.unreachable else 0
-            self._last_error = str(exc)
-            if not exc.permanent:
-                self.rate_limiter.record_failure()
-            return
+            self._failed(page, exc)
         except Exception:
             LOG.exception("fetching %s%s failed", page.host, redact(page.url))
             self._add_to("failed")
-            return
         finally:
             self._queued.discard(page)
-        self._unreachable = 0
-        self._count(result)
-        for embedded in result.embedded[: self._discover]:
-            if embedded not in self._queued:
-                self._queued.add(embedded)
-                self._embedded.append(embedded)
+            self._fetching.discard(page)
+        if result is not None:
+            self._unreachable = 0
+            self._count(result)
+            self._add_embedded(result.embedded)
+        if page in self._again or (result is not None and result.outdated):
+            self._again.discard(page)
+            self.add_changed([page])
+
+    def _failed(self, page: PageKey, exc: FetchError) -> None:
+        LOG.debug("fetching %s%s failed: %s", page.host, redact(page.url), exc)
+        self._add_to("failed")
+        self._unreachable = self._unreachable + 1 if exc.unreachable else 0
+        self._last_error = str(exc)
+        if not exc.permanent:
+            self.rate_limiter.record_failure()
+
+    def _add_embedded(self, pages: Iterable[PageKey]) -> None:
+        for page in itertools.islice(pages, self._discover):
+            if page not in self._queued:
+                self._queued.add(page)
+                self._embedded.append(page)
                 self._discover -= 1
                 self._add_to("wanted")
 

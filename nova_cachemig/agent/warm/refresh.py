@@ -10,6 +10,7 @@ from nova_cachemig.model import paths
 from nova_cachemig.model.access import PageKey
 
 _MIN_INTERVAL = 0.5  # seconds between two fetches of a page, however short its lifetime
+_MAX_WATCHED = 1000
 
 
 class RefreshQueue:
@@ -21,6 +22,7 @@ class RefreshQueue:
         self._invalidated_at: dict[bytes, float] = {}  # path -> time of the last write to it
         self._entries = 0  # makes the heap's entries comparable
         self._by_path: dict[bytes, set[PageKey]] = {}
+        self._watched: dict[PageKey, None] = {}  # not stored, in order
 
     def __len__(self) -> int:
         return len(self._refresh_at)
@@ -35,14 +37,32 @@ class RefreshQueue:
         page that a write invalidated since it was requested is not added: the cache stored it under
         an outdated epoch, where no client finds it.
         """
-        path = paths.canonical(page.url)
-        if self._invalidated_at.get(path, -math.inf) >= requested:
+        if self.is_outdated(page, requested):
             return
+        path = paths.canonical(page.url)
+        self._watched.pop(page, None)
         refresh_at = requested + max(lifetime - margin, lifetime / 2, _MIN_INTERVAL)
         self._refresh_at[page] = refresh_at
         self._entries += 1
         heapq.heappush(self._heap, (refresh_at, self._entries, page))
         self._by_path.setdefault(path, set()).add(page)
+
+    def is_outdated(self, page: PageKey, requested: float) -> bool:
+        """Return whether a write has invalidated the page since it was requested."""
+        return self._invalidated_at.get(paths.canonical(page.url), -math.inf) >= requested
+
+    def watch(self, page: PageKey) -> None:
+        """Have the next :meth:`invalidate` return a page that is not stored.
+
+        A page can change during its proof because of a write. The response to the write, which
+        invalidates the page, can come after the proof has failed.
+        """
+        if page in self._refresh_at:
+            return
+        self._watched[page] = None
+        self._by_path.setdefault(paths.canonical(page.url), set()).add(page)
+        if len(self._watched) > _MAX_WATCHED:
+            self.remove(next(iter(self._watched)))
 
     def invalidate(self, url: str, now: float) -> list[PageKey]:
         """Remove and return the pages of a URL's path, with any query, after a write to it."""
@@ -55,12 +75,13 @@ class RefreshQueue:
 
     def remove(self, page: PageKey) -> None:
         """Remove a page that is no longer stored."""
-        if self._refresh_at.pop(page, None) is not None:
-            path = paths.canonical(page.url)
-            pages = self._by_path[path]
-            pages.discard(page)
-            if not pages:
-                del self._by_path[path]
+        self._refresh_at.pop(page, None)
+        self._watched.pop(page, None)
+        path = paths.canonical(page.url)
+        pages = self._by_path.get(path, set())
+        pages.discard(page)
+        if not pages:
+            self._by_path.pop(path, None)
 
     def pop_due(self, now: float) -> Iterator[PageKey]:
         """Yield the pages to refresh, each once, the most urgent first."""

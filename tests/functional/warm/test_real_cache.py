@@ -165,9 +165,7 @@ class WarmTest(WarmCase):
         self.assertEqual(50, counts.fetched)
 
 
-class KeepWarmTest(WarmCase):
-    warm_options = {"keep_interval": 0.2}
-
+class KeepingCase(WarmCase):
     async def start_keeping(self) -> None:
         task = asyncio.create_task(self.warmer.keep_warm(SERVICE))
 
@@ -176,6 +174,10 @@ class KeepWarmTest(WarmCase):
             await asyncio.gather(task, return_exceptions=True)
 
         self.addAsyncCleanup(end)
+
+
+class KeepWarmTest(KeepingCase):
+    warm_options = {"keep_interval": 0.2}
 
     async def test_changed_page_is_the_new_one(self) -> None:
         self.record_access("/a")
@@ -239,6 +241,31 @@ class KeepWarmTest(WarmCase):
         await state.fetcher.fetch(page, self.at_once, lambda response: None)
         self.assertEqual(3 + 1, self.guest.count("/a"))
         self.assertEqual(["/a"], await self.hits("/a"))
+
+
+class WrittenTest(KeepingCase):
+    warm_options = {"keep_interval": 60.0}
+
+    async def test_a_page_that_is_written_during_its_proof_is_proved_again(self) -> None:
+        self.record_access("/a")
+        await self.flip(EdgeState.ARMED)
+        await self.warm()
+        await self.start_keeping()
+        await self.invalidate(HOST, ["/a"])
+        self.guest.bodies["/a"] = b"new"
+        self.guest.delays["/a"] = 0.2
+        self.warmer.invalidated(SERVICE, "/a")
+        await self.guest_got("/a", 4)  # the new page was fetched, and its proof goes on
+        self.guest.bodies["/a"] = b"newer"
+        await asyncio.sleep(0.1)
+        await self.invalidate(HOST, ["/a"])
+        self.warmer.invalidated(SERVICE, "/a")
+        self.guest.delays.clear()
+        await self.proved("/a")
+        await self.flip(EdgeState.SHIELDED)
+        response = await self.get("/a", timeout=1.0)
+        self.assertEqual(b"newer", response.body)
+        self.assertIn("hit", response.headers["cache-status"])
 
 
 class SlowGuestTest(WarmCase):

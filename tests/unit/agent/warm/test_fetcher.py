@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import itertools
 
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher
+from nova_cachemig.agent.warm.proof import Verdict
 from nova_cachemig.agent.warm.response import FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.service import Service
@@ -65,6 +67,25 @@ class FetcherTest(WarmerTest):
             await asyncio.gather(fetch(self.fetcher, page("/a")), return_exceptions=True)
             self.assertEqual([], self.warmer.pages(SERVICE, 9), reply)
             self.assertNotIn(page("/a"), self.fetcher.stored)
+
+    async def test_a_write_during_the_fetch_says_nothing_of_the_page(self):
+        self.hotset.record(access("/a"))
+
+        def written_meanwhile(request):
+            self.fetcher.stored.invalidate("/a", self.now())
+            return Reply(served="pass")
+
+        self.cache.respond = written_meanwhile
+        self.assertTrue((await fetch(self.fetcher, page("/a"))).outdated)
+        self.assertNotIn(page("/a"), self.fetcher.stored)
+        self.assertEqual([page("/a")], self.warmer.pages(SERVICE, 9))  # not refused
+
+    async def test_a_page_that_changes_is_fetched_after_a_write(self):
+        bodies = itertools.count()
+        self.cache.respond = lambda request: Reply(b"%d" % next(bodies))
+        result = await fetch(self.fetcher, page("/a"))
+        self.assertIs(Verdict.CHANGING, result.verdict)
+        self.assertEqual([page("/a")], self.fetcher.stored.invalidate("/a", self.now()))
 
     async def test_a_failed_page_is_needed_again_after_a_while(self):
         for reply in (Reply(status=503, served="pass"), Reply(status=429), Reply(raw=b"x\r\n\r\n")):

@@ -114,6 +114,34 @@ class JobTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(["/b", "/x", "/a", "/y"], self.fetcher.urls)  # /c waits for the rate
         self.assertEqual(5, job.counts.wanted)
 
+    async def test_a_page_that_changes_during_its_fetch_is_fetched_again(self):
+        gate = self.fetcher.gates["/a"] = asyncio.Event()
+        job = self.job(max_concurrency=4)
+        job.add_changed(pages("/a"))
+        running = asyncio.create_task(self.run_job(job))
+        async with asyncio.timeout(10):
+            while not self.fetcher.urls:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        job.add_changed(pages("/a"))
+        job.add_changed(pages("/a"))
+        await asyncio.sleep(0)
+        self.assertEqual(["/a"], self.fetcher.urls)  # not two at a time
+        gate.set()
+        await running
+        self.assertEqual(["/a", "/a"], self.fetcher.urls)
+
+    async def test_an_outdated_page_is_fetched_again(self):
+        self.fetcher.results["/a"] = FetchResult(Outcome.STORED, 200, 0.001, outdated=True)
+        job = self.job()
+        job.add(pages("/a"))
+        running = asyncio.create_task(self.run_job(job))
+        async with asyncio.timeout(10):
+            while len(self.fetcher.urls) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        del self.fetcher.results["/a"]
+        await running
+        self.assertGreaterEqual(self.fetcher.urls.count("/a"), 3)
+
     async def test_it_ends_when_the_cache_cannot_be_reached(self):
         job = self.job()
         urls = [f"/{n}" for n in range(30)]

@@ -50,6 +50,32 @@ class RefreshQueueTest(unittest.TestCase):
         self.assertEqual([], self.queue.invalidate("/a", 2.0))
         self.assertEqual([page("/b")], list(self.queue.pop_due(1e9)))
 
+    def test_a_watched_page_is_invalidated_once_but_never_due(self):
+        self.queue.watch(page("/a"))
+        self.assertNotIn(page("/a"), self.queue)
+        self.assertEqual([], list(self.queue.pop_due(1e9)))
+        self.assertEqual([page("/a")], self.queue.invalidate("/a", 1.0))
+        self.assertEqual([], self.queue.invalidate("/a", 2.0))
+
+    def test_a_stored_page_is_not_watched(self):
+        self.queue.watch(page("/a"))
+        self.queue.add(page("/a"), 0.0, 20.0, 5.0)
+        self.queue.watch(page("/a"))
+        self.assertEqual([page("/a")], list(self.queue.pop_due(1e9)))
+        self.assertEqual([page("/a")], self.queue.invalidate("/a", 1.0))
+
+    def test_the_number_of_watched_pages_is_bounded(self):
+        for number in range(1200):
+            self.queue.watch(page(f"/{number}"))
+        self.assertEqual([], self.queue.invalidate("/0", 1.0))
+        self.assertEqual([page("/1199")], self.queue.invalidate("/1199", 1.0))
+
+    def test_outdated(self):
+        self.queue.invalidate("/a?x=1", 5.0)
+        self.assertTrue(self.queue.is_outdated(page("/a"), 5.0))
+        self.assertFalse(self.queue.is_outdated(page("/a"), 5.1))
+        self.assertFalse(self.queue.is_outdated(page("/b"), 0.0))
+
     def test_a_minimal_interval(self):
         self.queue.add(page("/a"), 10.0, 0.0, 5.0)
         self.assertEqual([], list(self.queue.pop_due(10.4)))
