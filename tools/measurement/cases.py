@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+# A client that has written gets no page from before its write, so its reads are held. As on a real
+# site, most clients only read.
+_WRITERS: Final = ("--writers", "80")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Case:
@@ -15,7 +19,7 @@ class Case:
     options: tuple[str, ...] = ()  # of tools/cloud migrate
     shared: bool = True  # storage
     settings: tuple[str, ...] = ()  # of tools/cloud set-migration, on top of the preset
-    load: tuple[str, ...] = ()  # options of tools/measure load, in addition to the usual ones
+    load: tuple[str, ...] = _WRITERS  # options of tools/measure load, in addition to the usual ones
     after: float = 4.0  # seconds of load after the migration
     protected_first: bool = False
 

@@ -85,8 +85,9 @@ class Load:
                 response = await get(random.choice(PAGES))
             elif kind == "miss":
                 response = await get(f"/miss/{number}")
-            else:
-                response = await get("/write", method="POST", body=str(number).encode())
+            else:  # by another client: one that has written gets no page from before its write
+                body = str(number).encode()
+                response = await get("/write", method="POST", body=body, source="127.0.0.2")
         except Exception as exc:
             self.done.append((kind, due, time.monotonic(), exc))
         else:
