@@ -17,6 +17,7 @@ from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.reach import Attempt, Reach
+from nova_cachemig.model.reads import ReadCounts
 from nova_cachemig.model.service import Service, Target
 
 
@@ -44,6 +45,10 @@ class NoEngine:
     async def counts(self, service: str) -> ports.EdgeCounts:
         """Return zeros."""
         return ports.EdgeCounts()
+
+    def read_counts(self, service: str) -> ReadCounts:
+        """Return an empty one."""
+        return ReadCounts()
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
@@ -102,6 +107,10 @@ class NoWarmer:
     def warm_counts(self, service: str) -> ports.WarmCounts:
         """Return zeros."""
         return ports.WarmCounts()
+
+    def verdict(self, service: str, host: str, url: str) -> str:
+        """Nothing was found out."""
+        return ""
 
     async def keep_warm(self, service: str) -> None:
         """Wait until cancelled."""

@@ -22,6 +22,7 @@ from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.reach import Attempt
+from nova_cachemig.model.reads import ReadCounts
 from nova_cachemig.model.service import Service, Target
 
 
@@ -72,6 +73,9 @@ class Engine(Protocol):
 
     async def counts(self, service: str) -> EdgeCounts:
         """Counters since the service last left ``pass``."""
+
+    def read_counts(self, service: str) -> ReadCounts:
+        """Reads since then, by rule of the policy and by reason: complete after :meth:`counts`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,6 +157,12 @@ class Warmer(Protocol):
 
     def warm_counts(self, service: str) -> WarmCounts:
         """Return the counts of the last :meth:`warm`, also if it was cancelled."""
+
+    def verdict(self, service: str, host: str, url: str) -> str:
+        """Why the last handover's warming left users without a page; empty: it did not say.
+
+        One of the values of :class:`nova_cachemig.model.reads.Reason`.
+        """
 
     async def keep_warm(self, service: str) -> None:
         """Fetch newly popular and invalidated pages at a low rate, until cancelled."""

@@ -54,7 +54,7 @@ class HandoverRecord:
     """The record of one handover, as stored on disk and shown to the operator.
 
     ``counts`` are integers by name (hits, misses, held, writes, replayed, warmed, in_doubt);
-    ``longest_wait`` is in seconds.
+    ``longest_wait`` is in seconds. ``effects``: service → what its policy and the warming did.
     """
 
     id: HandoverId
@@ -68,6 +68,7 @@ class HandoverRecord:
     decisions: tuple[Decision, ...] = ()
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     longest_wait: float = 0.0
+    effects: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
         """Return primitives only, for RPC, the disk and ``--json``."""
@@ -97,4 +98,5 @@ class HandoverRecord:
             decisions=decisions,
             counts={str(k): int(v) for k, v in wire["counts"].items()},
             longest_wait=float(wire["longest_wait"]),
+            effects=dict(wire.get("effects", {})),
         )

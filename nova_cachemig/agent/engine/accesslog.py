@@ -13,6 +13,7 @@ import dataclasses
 
 from nova_cachemig.agent.engine import names
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.reads import Facts
 from nova_cachemig.model.terminator import MAX_LENGTH
 
 MAX_LINE_LENGTH = 16384
@@ -23,7 +24,7 @@ MAX_HABIT = 256
 
 LOG_FORMAT = " ".join(
     [
-        "v3",
+        "v4",
         "%[var(txn.svc)]",
         "%[var(txn.from)]",
         "%ST",
@@ -36,6 +37,7 @@ LOG_FORMAT = " ".join(
         "%[var(txn.served)]",
         "%[var(txn.error)]",
         "%[var(txn.wait)]",
+        "%[var(txn.facts)]",
         "%[var(txn.cookies)]",
         "%[var(txn.method),base64]",
         "%[var(txn.host),base64]",
@@ -54,6 +56,7 @@ LOG_FORMAT = " ".join(
 * ``%Tr``: from the connection to the head of the response; -1: no response.
 """
 
+_FACTS = 12
 _FIELDS = LOG_FORMAT.count(" ") + 1
 
 
@@ -66,6 +69,7 @@ class EdgeRecord:
     error: str  # guest, hold, cache: the cause of an error response of the edge; "": no error
     held: bool
     wait: float  # seconds from the request to the head of the response
+    facts: Facts | None = None  # of a read or write in a handover
 
 
 class LogLineError(ValueError):
@@ -88,7 +92,7 @@ def _plain(field: bytes) -> str:
 def parse(line: bytes) -> EdgeRecord | None:
     """Return the record of a line; None if no service matched (421). Raises LogLineError."""
     fields = line.split(b" ")
-    if len(fields) != _FIELDS or fields[0] != b"v3" or fields[-1] != b"end":
+    if len(fields) != _FIELDS or fields[0] != b"v4" or fields[-1] != b"end":
         raise LogLineError(f"{len(fields)} fields: {line!r:.80}")
     if fields[1] == b"-":
         return None
@@ -97,18 +101,19 @@ def parse(line: bytes) -> EdgeRecord | None:
         access = AccessRecord(
             service=names.decode_service(_plain(fields[1])),
             client=_plain(fields[2]),
-            method=_decode(fields[14]),
-            host=_decode(fields[15]),
-            url=_decode(fields[16]),
+            method=_decode(fields[15]),
+            host=_decode(fields[16]),
+            url=_decode(fields[17]),
             status=int(fields[3]),
             at=int(fields[4]) / 1e6,
             seconds=total / 1e3,
-            forwarded=_decode(fields[17]),
-            agent=_decode(fields[18]),
-            accept=_decode(fields[19]),
-            language=_decode(fields[20]),
-            has_cookie=fields[13] not in (b"-", b"0"),
+            forwarded=_decode(fields[18]),
+            agent=_decode(fields[19]),
+            accept=_decode(fields[20]),
+            language=_decode(fields[21]),
+            has_cookie=fields[14] not in (b"-", b"0"),
         )
+        facts = _facts(fields[13])
     except ValueError as exc:
         raise LogLineError(str(exc)) from exc
     wait = total if responded < 0 else max(queued, 0) + max(connected, 0) + responded
@@ -118,4 +123,29 @@ def parse(line: bytes) -> EdgeRecord | None:
         error=_plain(fields[11]),
         held=fields[12] != b"-",
         wait=wait / 1e3,
+        facts=facts,
+    )
+
+
+def _facts(field: bytes) -> Facts | None:
+    """Parse the value of ``txn.facts`` in ``edge.cfg.j2``; an unknown variable is empty or "-"."""
+    if field == b"-":
+        return None
+    values = ["" if value == "-" else value for value in field.decode("ascii").split("|")]
+    if len(values) != _FACTS:
+        raise ValueError(f"{len(values)} facts")
+    kind, mode, slot, rule, anonymous, plain, shared, wrote, never, after, proof, rules = values
+    return Facts(
+        kind=kind,
+        mode=mode,
+        slot=slot,
+        rule=rule,
+        anonymous=bool(anonymous),
+        plain=int(plain or 0),
+        shared=bool(shared),
+        wrote=bool(wrote),
+        never=bool(never),
+        after_write=bool(after),
+        proved=int(proof or 0) > 0,
+        rules=tuple(int(number) for number in rules.split(".") if number),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 
 from oslo_log import log
@@ -13,6 +13,8 @@ from oslo_log import log
 from nova_cachemig.agent.engine import accesslog, admin
 from nova_cachemig.agent.ports import EdgeCounts
 from nova_cachemig.model.access import AccessRecord
+from nova_cachemig.model.policy import Rule
+from nova_cachemig.model.reads import ReadCounts
 
 LOG = log.getLogger(__name__)
 
@@ -28,10 +30,21 @@ class ServiceCounters:
 
     def __init__(self) -> None:
         self._counts: dict[str, EdgeCounts] = {}
+        self._reads: dict[str, ReadCounts] = {}
 
-    def start(self, service: str) -> None:
+    def start(self, service: str, rules: Sequence[Rule] = ()) -> None:
         """Reset the counters of the service to zero and count from now on."""
         self._counts[service] = EdgeCounts()
+        self._reads[service] = ReadCounts(rules)
+
+    def keep_only(self, services: Collection[str]) -> None:
+        """Remove the counters of all services but these."""
+        for gone in self._counts.keys() - set(services):
+            del self._counts[gone], self._reads[gone]
+
+    def read_counts(self, service: str) -> ReadCounts:
+        """Return what each rule did; nothing for a service that was never started."""
+        return self._reads.get(service) or ReadCounts()
 
     def get(self, service: str) -> EdgeCounts:
         """Return the counters; zeros for a service that was never started."""
@@ -53,6 +66,11 @@ class ServiceCounters:
             longest_wait=max(old.longest_wait, record.wait),
             failed=old.failed + failed,
         )
+        if record.facts is not None:
+            access = record.access
+            self._reads[service].add(
+                record.facts, hit=hit, held=record.held, host=access.host, url=access.url
+            )
 
 
 class RingReader:

@@ -36,6 +36,7 @@ from nova_cachemig.model import methods
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
 from nova_cachemig.model.phase import EdgeState
+from nova_cachemig.model.reads import ReadCounts
 from nova_cachemig.model.service import Route, Target
 
 LOG = log.getLogger(__name__)
@@ -120,7 +121,7 @@ class HaproxyVarnish:
         self._wanted_binds = frozenset(self._edge.binds)
         if adopted:
             for name in self.services_in_handover():
-                self._counters.start(name)
+                self._count(name)
             if self._edge.config_differs():
                 self._reload_needed = True
                 self._schedule_reload()
@@ -173,6 +174,12 @@ class HaproxyVarnish:
         await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served
+        in_handover = self.services_in_handover()
+        self._counters.keep_only({*wanted.served, *in_handover})
+        for name in in_handover:
+            if name in wanted.served:
+                rules = wanted.served[name].service.policy.rules()
+                self._counters.read_counts(name).replace_rules(rules)
         self._want_binds()
         if self._reload_needed:
             if blocking := self._reload_waits_for():
@@ -335,7 +342,7 @@ class HaproxyVarnish:
             self._schedule_reload()
             return
         if encoded not in states.entries:
-            self._counters.start(service)
+            self._count(service)
         await self._flip(encoded, state)
         if state is EdgeState.SHIELDED and target is not None:
             self._idle.close(service, target)
@@ -344,6 +351,10 @@ class HaproxyVarnish:
             # All held requests end now. Counting them costs a third of the agent's time.
             for ring in self._rings:
                 ring.pause(LOG_PAUSE)
+
+    def _count(self, service: str) -> None:
+        route = self._served.get(service)
+        self._counters.start(service, route.service.policy.rules() if route is not None else ())
 
     async def _flip(self, encoded: str, state: EdgeState) -> None:
         """Give HAProxy the state. A new one, or one that HAProxy has opened, gets a generation."""
@@ -432,6 +443,10 @@ class HaproxyVarnish:
         await asyncio.sleep(2 * PAUSE_POLL)  # the rings handle the records of the pause
         holding = await self.holding(service)
         return dataclasses.replace(self._counters.get(service), holding_now=holding)
+
+    def read_counts(self, service: str) -> ReadCounts:
+        """Return what each rule of the policy did since the service last left ``pass``."""
+        return self._counters.read_counts(service)
 
     def accesses(self) -> AsyncIterator[AccessRecord]:
         """Return the access log from now on."""

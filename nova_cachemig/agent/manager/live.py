@@ -249,7 +249,12 @@ class LiveHandover:
         )
         if any(target.counted for target in self._targets):
             counts, longest = summary(self._targets)
-            self.record = dataclasses.replace(self.record, counts=counts, longest_wait=longest)
+            self.record = dataclasses.replace(
+                self.record,
+                counts=counts,
+                longest_wait=longest,
+                effects={n: did for target in self._targets for n, did in target.effects.items()},
+            )
         await self._save()
 
     def _outcome(self) -> OutcomeKind | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from nova_cachemig.agent.manager.components import Components
 from nova_cachemig.agent.manager.performer import Performer
@@ -63,6 +64,7 @@ class TargetHandover:
         self.state = machine.Handover()
         self.finished = False
         self.edge, self.writes = EdgeCounts(), WriteCounts()
+        self.effects: dict[str, dict[str, Any]] = {}
         self.counted = False
         # Loop times of the last event, of the last change of the phase, of the last deadline.
         self.heard = self._phase_since = self._deadline_at = asyncio.get_running_loop().time()
@@ -133,6 +135,15 @@ class TargetHandover:
             else:
                 self.edge = _sum_edge(self.edge, edge)
                 self.writes = _sum_writes(self.writes, writes)
+                self.effects[name] = self._effects(name)
+
+    def _effects(self, service: str) -> dict[str, Any]:
+        """Return the counts of the service's reads by rule and by reason, and of its warming."""
+        warmer = self._components.warmer
+        counts = self._components.engine.read_counts(service)
+        counts.explain(lambda host, url: warmer.verdict(service, host, url))
+        warmed = dataclasses.asdict(warmer.warm_counts(service))
+        return {**counts.to_wire(), "warming": {k: v for k, v in warmed.items() if v}}
 
 
 def by_target(routes: Iterable[Route]) -> list[tuple[Route, ...]]:

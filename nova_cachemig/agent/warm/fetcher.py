@@ -23,6 +23,7 @@ from nova_cachemig.agent.warm.prover import Pace, Prover, Record
 from nova_cachemig.agent.warm.refresh import RefreshQueue
 from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
+from nova_cachemig.model.reads import Reason
 from nova_cachemig.popularity.hotset import HotSet
 
 LOG = log.getLogger(__name__)
@@ -35,6 +36,12 @@ _RETRY_AFTER = 15.0  # seconds before a failed page is fetched again
 _INLINE_SEARCH = 8 * 1024  # bytes of a body, perhaps compressed, whose search takes a few ms
 _ROBOTS_BYTES = 128 * 1024  # of a robots.txt that are read
 _MAX_HOSTS = 100  # of one service, whose robots.txt are kept
+_MAX_VERDICTS = 20_000  # pages of which the fetcher remembers why users cannot get them
+_REASONS = {
+    Verdict.DEPENDENT: Reason.DEPENDENT,
+    Verdict.CHANGING: Reason.CHANGING,
+    Verdict.FORBIDDEN: Reason.FORBIDDEN,
+}
 _ROBOT = {"User-Agent": robots.AGENT}
 
 
@@ -80,6 +87,7 @@ class Fetcher:
         self._robots: dict[str, tuple[robots.Robots, float]] = {}  # host -> rules, end of their use
         self._robots_lock = asyncio.Lock()
         self._rng = random.SystemRandom()
+        self._verdicts: dict[PageKey, Reason] = {}
 
     async def fetch(self, page: PageKey, pace: Pace, record: Record) -> FetchResult:
         """Fetch a page, whether it is stored or not, and prove it. Raises FetchError.
@@ -162,6 +170,7 @@ class Fetcher:
         self, page: PageKey, response: FetchedResponse, verdict: Verdict | None, began: float
     ) -> None:
         outcome = response.outcome
+        self._note(page, _REASONS.get(verdict) if verdict else None, outcome)
         if verdict not in {None, Verdict.PROVED}:
             self.stored.remove(page)
             self._hotset.refuse(page, time.time())
@@ -182,6 +191,19 @@ class Fetcher:
             self._hotset.refuse(page, time.time())
         else:
             self._defer(page, began)
+
+    def _note(self, page: PageKey, why: Reason | None, outcome: Outcome) -> None:
+        self._verdicts.pop(page, None)
+        if why is None and outcome is Outcome.UNCACHEABLE:
+            why = Reason.FORBIDDEN
+        if why is not None:
+            self._verdicts[page] = why
+            if len(self._verdicts) > _MAX_VERDICTS:
+                del self._verdicts[next(iter(self._verdicts))]
+
+    def verdict(self, page: PageKey) -> str:
+        """Return why users cannot get a page; empty: they can, or it was not fetched."""
+        return self._verdicts.get(page, "")
 
     def _defer(self, page: PageKey, now: float) -> None:
         self._retry_at[page] = now + _RETRY_AFTER

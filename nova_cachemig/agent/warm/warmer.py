@@ -192,6 +192,14 @@ class CacheWarmer:
         job = state.counted_job if state is not None else None
         return job.counts if job is not None else WarmCounts()
 
+    def verdict(self, service: str, host: str, url: str) -> str:
+        """Return why users cannot get a page, as the last warming found out; else nothing."""
+        state = self._states.get(service)
+        if state is None or state.fetcher is None:
+            return ""
+        key = self._policies.get(service, NO_POLICY).key_url(url)
+        return state.fetcher.verdict(PageKey(service, host.lower(), key))
+
     def _job(self, state: _WarmState, fetcher: Fetcher) -> FetchJob:
         state.changed.clear()
         conf = self._conf

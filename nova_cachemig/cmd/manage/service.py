@@ -22,6 +22,8 @@ from nova_cachemig.cmd.manage.base import (
 )
 from nova_cachemig.model.reach import Attempt, Reach, address_and_port, problem, remedy
 from nova_cachemig.model.service import Target, WriteMode
+from nova_cachemig.report.effects import effects_text
+from nova_cachemig.report.handover import utc
 
 _OF_FILE: tuple[str, ...] = ("name", "listen", "hosts", "instance", "port", "writes")
 _OF_AGENT = ("address", "reached", "phase", "error")
@@ -210,7 +212,9 @@ class List(PlainErrors, Lister):
 class Show(PlainErrors, ShowOne):
     """Show one service with all its settings, its phase, and its error, if any.
 
-    With --offline: as it is in the service files, without phase and error.
+    "last handover" is what the cache and each rule of the policy did for its reads in the last
+    handover that has ended, and why the cache had no response. With --offline: as it is in the
+    service files, without phase, error and handover.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -223,12 +227,20 @@ class Show(PlainErrors, ShowOne):
         """Return names and values."""
         with agent_of(self) as agent:
             services = {entry["name"]: entry for entry in agent.services()}
-        if parsed_args.name not in services:
-            known = ", ".join(sorted(services)) or "none"
-            raise ComponentError(f"no service is named {parsed_args.name}; the services: {known}")
-        entry = services[parsed_args.name]
+            if parsed_args.name not in services:
+                known = ", ".join(sorted(services)) or "none"
+                raise ComponentError(
+                    f"no service is named {parsed_args.name}; the services: {known}"
+                )
+            entry = dict(services[parsed_args.name])
+            last = None
+            if not is_offline(self) and "instance" in entry:
+                last = agent.handover(entry["instance"], None)
         if "policy" in entry:
             entry["policy"] = PolicyColumn(entry["policy"])
+        if last is not None and parsed_args.name in last.effects:
+            began = {"request": last.id.request, "started": utc(last.started)}
+            entry["last_handover"] = EffectsColumn(began | last.effects[parsed_args.name])
         return tuple(entry), tuple(entry.values())
 
 
@@ -246,6 +258,14 @@ class PolicyColumn(FormattableColumn[dict[str, Any]]):
         parts += ["without the default rules"] if policy.get("defaults") is False else []
         parts += [f"{len(policy['rules'])} own rules"] if "rules" in policy else []
         return "; ".join(parts)
+
+
+class EffectsColumn(FormattableColumn[dict[str, Any]]):
+    """The effects of a policy in a handover: a mapping for programs, lines for people."""
+
+    def human_readable(self) -> str:
+        """One line for each kind of count."""
+        return effects_text(self._value)
 
 
 class Remove(PlainErrors):

@@ -230,6 +230,62 @@ class Static(PolicyCase):
             await self.flip(EdgeState.PASS)
 
 
+class Counted(PolicyCase):
+    policy = Policy(
+        own=(Rule(paths=("/static/*",), static=True), Rule(paths=("/admin/*",), never=True)),
+        inherited=(Rule(script_cookies=("_ga*",), ignore_query=("utm_*",), origin="default"),),
+    )
+
+    async def test_what_each_rule_did_and_why_the_rest_was_held(self) -> None:
+        self.guest.rules["/static/a.css"] = self.guest.rules["/a"] = FRESH
+        await self.log_is_read()
+        await self.flip(EdgeState.ARMED)
+        await self.asks("/static/a.css", "sid=7")
+        await self.asks("/a")
+        await self.warm_page("/b")
+        await self.flip(EdgeState.SHIELDED)
+        await self.asks("/static/a.css", "sid=8")
+        await self.asks("/a?utm_source=x", "_ga=1")
+        await self.asks("/b")
+        held = [
+            ("/admin/x", "", {}), ("/mine", "sid=7", {}), ("/c?utm_source=y", "", {}),
+            ("/d", "", {"X-Requested-With": "x"}), ("/b", "", {"X-Forwarded-Proto": "https"}),
+            ("/static/b.css", "", {}),
+        ]  # fmt: skip
+        waiting = [
+            asyncio.create_task(self.get(url, headers={"Cookie": cookie, **headers}))
+            for url, cookie, headers in held
+        ]
+        await self.holding(len(held))
+        await self.get("/w", method="POST", headers={"Cookie": "sid=abcdefghijklmnop"})
+        after = asyncio.create_task(self.asks("/a", "sid=abcdefghijklmnop"))
+        await self.holding(len(held) + 1)
+        await self.flip(EdgeState.REPLAY)
+        await asyncio.gather(*waiting, after)
+        await self.holding(0)
+        wire = self.engine.read_counts(SERVICE).to_wire()
+        self.assertEqual({"static": 1, "shared": 1, "warm": 1}, wire["hits"])
+        reasons = ("never", "private", "header", "differs", "not stored", "writer")
+        self.assertEqual(dict.fromkeys(reasons, 1), wire["held"])
+        asked: list[str] = []
+
+        def verdict(host: str, url: str) -> str:
+            asked.append(url)
+            return "changing"
+
+        self.engine.read_counts(SERVICE).explain(verdict)
+        self.assertEqual(["/c"], asked)
+        self.assertEqual(1, self.engine.read_counts(SERVICE).to_wire()["held"]["changing"])
+        self.assertEqual(
+            [
+                {"rule": 1, "origin": "service", "hits": 1, "held": 1},
+                {"rule": 2, "origin": "service", "held": 1},
+                {"rule": 3, "origin": "default", "hits": 1, "held": 1},
+            ],
+            wire["rules"],
+        )
+
+
 class Stale(PolicyCase):
     policy = Policy(
         consent=(Consent.STALE,),

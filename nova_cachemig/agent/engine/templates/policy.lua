@@ -53,8 +53,9 @@ local function any(globs, text)
     return false
 end
 
-local function globs_of(field)
-    local globs = {}
+-- ``rule``: the number of the rule that has the list.
+local function globs_of(field, rule)
+    local globs = {rule = rule}
     for text in field:gmatch("%S+") do
         globs[#globs + 1] = compile_glob(text)
     end
@@ -70,11 +71,14 @@ local function compile(text)
         for field in (line .. "\t"):gmatch("([^\t]*)\t") do
             fields[#fields + 1] = field
         end
-        policy[#policy + 1] = {
+        local number = #policy + 1
+        policy[number] = {
+            number = number,
             paths = globs_of(fields[1]),
             never = FLAGS[fields[2]], static = FLAGS[fields[3]], stale = FLAGS[fields[4]],
-            logins = globs_of(fields[5]), scripts = globs_of(fields[6]), ignored = globs_of(fields[7]),
-            neutral = globs_of(fields[8]), identifying = globs_of(fields[9]),
+            logins = globs_of(fields[5], number), scripts = globs_of(fields[6], number),
+            ignored = globs_of(fields[7], number), neutral = globs_of(fields[8], number),
+            identifying = globs_of(fields[9], number),
         }
     end
     return policy
@@ -130,17 +134,21 @@ local function applies(rule, url, path)
 end
 
 local LISTS = {"logins", "scripts", "ignored", "neutral", "identifying"}
-local NOTHING_FOUND = {logins = {}, scripts = {}, ignored = {}, neutral = {}, identifying = {}}
+
+-- ``by``: the rule that decides a field. ``used``: the rules whose lists have matched.
+local function nothing_found()
+    return {logins = {}, scripts = {}, ignored = {}, neutral = {}, identifying = {}, by = {}, used = {}}
+end
 
 -- The sum of the rules that apply to a URL.
 local function decide(policy, url)
     local path = url:match("^[^?]*")
-    local found = {logins = {}, scripts = {}, ignored = {}, neutral = {}, identifying = {}}
+    local found = nothing_found()
     for _, rule in ipairs(policy) do
         if applies(rule, url, path) then
             for _, name in ipairs({"never", "static", "stale"}) do
                 if found[name] == nil then
-                    found[name] = rule[name]
+                    found[name], found.by[name] = rule[name], rule.number
                 end
             end
             for _, name in ipairs(LISTS) do
@@ -153,23 +161,25 @@ local function decide(policy, url)
     return found
 end
 
-local function in_lists(lists, text)
+local function in_lists(lists, text, used)
     for _, globs in ipairs(lists) do
         if any(globs, text) then
+            used[globs.rule or 0] = true
             return true
         end
     end
     return false
 end
 
-local function without_ignored(url, ignored)
+local function without_ignored(url, found)
+    local ignored = found.ignored
     local path, query = url:match("^([^?]*)%?(.*)$")
     if path == nil or #ignored == 0 then
         return url
     end
     local kept, removed = {}, false
     for part in (query .. "&"):gmatch("([^&]*)&") do
-        if in_lists(ignored, part:match("^[^=]*")) then
+        if in_lists(ignored, part:match("^[^=]*"), found.used) then
             removed = true
         else
             kept[#kept + 1] = part
@@ -187,7 +197,7 @@ local function split_cookies(lines, found)
     for index = 0, #lines do
         for cookie in (lines[index] or ""):gmatch("[^;]+") do
             cookie = cookie:match("^%s*(.-)%s*$")
-            if found.static or in_lists(found.scripts, cookie:match("^[^=]*")) then
+            if found.static or in_lists(found.scripts, cookie:match("^[^=]*"), found.used) then
                 others[#others + 1] = cookie
             elseif cookie ~= "" then
                 kept[#kept + 1] = cookie
@@ -200,7 +210,7 @@ end
 local function has_login(lines, logins)
     for index = 0, lines and #lines or -1 do
         for cookie in (lines[index] or ""):gmatch("[^;]+") do
-            if in_lists(logins, cookie:match("^%s*([^=]*)"):match("^(.-)%s*$")) then
+            if in_lists(logins, cookie:match("^%s*([^=]*)"):match("^(.-)%s*$"), {}) then
                 return true
             end
         end
@@ -211,14 +221,16 @@ end
 local function apply_policy(txn, policy)
     local url = txn:get_var("txn.url")
     local found = decide(policy, url)
-    local never = found.never
+    local never, by = found.never, found.by.never
     if not never and url:find("%", 1, true) then
-        never = decide(policy, unquote(url)).never
+        local unquoted = decide(policy, unquote(url))
+        never, by = unquoted.never, unquoted.by.never
     end
     if never then
         txn:set_var("txn.never", true)
+        found.used[by or 0] = true
     end
-    txn:set_var("txn.url", without_ignored(url, found.ignored))
+    txn:set_var("txn.url", without_ignored(url, found))
     local anonymous = #found.logins > 0 and not found.static
     local headers = txn.f:req_hdr_cnt("cookie") > 0 and txn.http:req_get_headers() or {}
     if anonymous and not has_login(headers.cookie, found.logins) then
@@ -247,5 +259,30 @@ local function limit_rules(txn)
     if txn:get_var("txn.plain") == nil then
         txn:unset_var("txn.anonymous")
         txn:unset_var("txn.rule")
+    end
+end
+
+local MAX_RULES = 16
+
+-- txn.rules: the numbers of the rules that make a difference for this request.
+local function name_rules(txn, found)
+    local flag = txn:get_var("txn.rule")
+    if flag then
+        found.used[found.by[flag] or 0] = true
+    end
+    if txn:get_var("txn.anonymous") then
+        for _, globs in ipairs(found.logins) do
+            found.used[globs.rule] = true
+        end
+    end
+    local numbers = {}
+    for number in pairs(found.used) do
+        if number > 0 and #numbers < MAX_RULES then
+            numbers[#numbers + 1] = number
+        end
+    end
+    if #numbers > 0 then
+        table.sort(numbers)
+        txn:set_var("txn.rules", table.concat(numbers, "."))
     end
 end

@@ -30,10 +30,10 @@ local function shipped_class(name)
 end
 
 local function class_of(name, found)
-    if in_lists(found.identifying, name) then
+    if in_lists(found.identifying, name, found.used) then
         return "identifying"
     end
-    if #found.neutral > 0 and not NEVER_NEUTRAL[name] and in_lists(found.neutral, name) then
+    if #found.neutral > 0 and not NEVER_NEUTRAL[name] and in_lists(found.neutral, name, found.used) then
         return "neutral"
     end
     return shipped_class(name)
@@ -102,7 +102,7 @@ end
 
 local function apply(txn)
     local policy = policy_of(txn:get_var("txn.svc"))
-    local found = NOTHING_FOUND
+    local found = nothing_found()
     if policy ~= nil then
         found = apply_policy(txn, policy)
     end
@@ -111,6 +111,7 @@ local function apply(txn)
         share(txn, found)
     end
     limit_rules(txn)
+    name_rules(txn, found)
 end
 
 core.register_action("cachemig_page", {"http-req"}, function(txn)

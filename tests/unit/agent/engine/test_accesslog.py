@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.engine import accesslog, names
+from nova_cachemig.model.reads import Facts
 
 
 def line(**fields: object) -> bytes:
@@ -26,6 +27,7 @@ def line(**fields: object) -> bytes:
         "served": "-",
         "error": "-",
         "wait": "-",
+        "facts": "-",
         "cookies": 0,
         "method": b"GET",
         "host": b"shop.example",
@@ -40,7 +42,7 @@ def line(**fields: object) -> bytes:
         (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
         for v in values.values()
     ]
-    return f"v3 {' '.join(fields_)} end".encode()
+    return f"v4 {' '.join(fields_)} end".encode()
 
 
 class Parse(unittest.TestCase):
@@ -62,6 +64,20 @@ class Parse(unittest.TestCase):
         )
         self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
         self.assertAlmostEqual(0.045, record.wait)
+
+    def test_the_facts_of_a_request_in_a_handover(self) -> None:
+        page = "page|shielded|warm|-|-|2|40|-|-|-|13|1.12"
+        for facts, expected in {
+            "-": None,
+            page: Facts("page", "shielded", "warm", plain=2, shared=True, proved=True,
+                        rules=(1, 12)),
+            "page|replay||static|1||||1|1||": Facts(
+                "page", "replay", rule="static", anonymous=True, never=True, after_write=True
+            ),
+        }.items():  # fmt: skip
+            record = accesslog.parse(line(facts=facts))
+            assert record is not None
+            self.assertEqual(expected, record.facts)
 
     def test_the_headers_of_a_terminator(self) -> None:
         record = accesslog.parse(line(forwarded=b"https|a.example|443|proto=https"))
@@ -87,6 +103,8 @@ class Parse(unittest.TestCase):
             b"v2 x end",
             line(status="x"),
             line(url="%%%"),
+            line(facts="page|armed"),
+            line(facts="page|armed|||||||||x|"),
         ):
             with self.assertRaises(accesslog.LogLineError):
                 accesslog.parse(bad)

@@ -10,6 +10,7 @@ from pathlib import Path
 from nova_cachemig.agent.engine import accesslog
 from nova_cachemig.agent.engine.counters import QUEUE_SIZE, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.ports import EdgeCounts
+from nova_cachemig.model.policy import Rule
 from tests.unit.agent.engine.test_accesslog import line
 
 
@@ -34,6 +35,23 @@ class Counters(unittest.TestCase):
         )
         counters.start("shop")
         self.assertEqual(EdgeCounts(), counters.get("shop"))
+
+    def test_the_reads_of_a_handover(self) -> None:
+        counters = ServiceCounters()
+        page = record(served="hit", facts="page|shielded|warm|||2|40|||||1")
+        counters.record(page)
+        self.assertEqual({}, counters.read_counts("shop").to_wire())
+        counters.start("shop", (Rule(static=True),))
+        counters.record(record(served="hit"))
+        counters.record(page)
+        rules = [{"rule": 1, "origin": "service", "hits": 1}]
+        self.assertEqual(
+            {"hits": {"warm": 1}, "rules": rules}, counters.read_counts("shop").to_wire()
+        )
+        counters.keep_only({"shop"})
+        self.assertNotEqual({}, counters.read_counts("shop").to_wire())
+        counters.keep_only(set())
+        self.assertEqual({}, counters.read_counts("shop").to_wire())
 
 
 class Rings(unittest.IsolatedAsyncioTestCase):

@@ -5,6 +5,7 @@ import asyncio
 from nova_cachemig.agent import ports
 from nova_cachemig.agent.manager.components import Components, Timeouts
 from nova_cachemig.agent.ports import MigrationState
+from nova_cachemig.model.reads import ReadCounts
 from nova_cachemig.model.service import Route, Service, Target
 
 SERVICE = Service("shop", "uuid", 80, ("192.0.2.1", 80))
@@ -34,6 +35,7 @@ class FakeComponents:
         self.held = 0
         self.passed = 0
         self.holding_calls = 0
+        self.reads = {}
 
     def components(self, **limits):
         values = {"warm": 5.0, "ask_nova_after": 60.0, "deadline": 3600.0} | limits
@@ -55,6 +57,9 @@ class FakeComponents:
     async def counts(self, service):
         self.log.append("counts")
         return ports.EdgeCounts()
+
+    def read_counts(self, service):
+        return self.reads.get(service, ReadCounts())
 
     async def open(self, service):
         if self.open_error:
@@ -89,6 +94,9 @@ class FakeComponents:
 
     def warm_counts(self, service):
         return ports.WarmCounts(2, 2)
+
+    def verdict(self, service, host, url):
+        return "changing"
 
     async def keep_warm(self, service):
         await asyncio.Event().wait()

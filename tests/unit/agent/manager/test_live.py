@@ -13,6 +13,7 @@ from nova_cachemig.handover.events import Event
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.reads import Facts, ReadCounts
 from nova_cachemig.model.service import Route, Service, Target
 
 ROUTES = tuple(
@@ -27,6 +28,21 @@ class Engine(noop.NoEngine):
         if service == "blog":
             return ports.EdgeCounts(hits=1, longest_wait=0.3)
         return ports.EdgeCounts(hits=2, misses=1, failed=1, longest_wait=0.1)
+
+    def read_counts(self, service: str) -> ReadCounts:
+        found = ReadCounts()
+        if service == "blog":
+            page = Facts("page", "shielded", plain=2, shared=True)
+            found.add(page, hit=False, held=True, host="blog.example", url="/a")
+        return found
+
+
+class Warmer(noop.NoWarmer):
+    def warm_counts(self, service: str) -> ports.WarmCounts:
+        return ports.WarmCounts(wanted=2, changing=1)
+
+    def verdict(self, service: str, host: str, url: str) -> str:
+        return "changing" if (service, host, url) == ("blog", "blog.example", "/a") else ""
 
 
 class Writes(noop.NoWrites):
@@ -63,7 +79,7 @@ class LiveTest(unittest.IsolatedAsyncioTestCase):
         components = Components(
             Engine(),
             self.writes,
-            noop.NoWarmer(),
+            Warmer(),
             noop.NoProber(),
             self.store,
             noop.NoNova(),
@@ -90,6 +106,10 @@ class LiveTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((3, 1, 1), tuple(record.counts[n] for n in ("hits", "misses", "failed")))
         self.assertEqual((4, 4), (record.counts["writes"], record.counts["replayed"]))
         self.assertEqual(0.3, record.longest_wait)
+        warming = {"wanted": 2, "changing": 1}
+        blog = {"held": {"changing": 1}, "examples": {"changing": ["/a"]}, "warming": warming}
+        self.assertEqual({"shop": {"warming": warming}, "blog": blog}, record.effects)
+        self.assertEqual(record, HandoverRecord.from_wire(record.to_wire()))
 
     async def test_counts_that_fail_are_noted(self) -> None:
         self.writes.error = ports.ComponentError("not open")

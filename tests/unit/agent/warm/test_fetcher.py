@@ -87,6 +87,18 @@ class FetcherTest(WarmerTest):
         self.assertIs(Verdict.CHANGING, result.verdict)
         self.assertEqual([page("/a")], self.fetcher.stored.invalidate("/a", self.now()))
 
+    async def test_why_users_cannot_get_a_page(self):
+        bodies = iter((b"1", b"2", b"3", b"4"))
+        self.cache.respond = lambda request: Reply(next(bodies))
+        await fetch(self.fetcher, page("/a"))
+        self.assertEqual("changing", self.fetcher.verdict(page("/a")))
+        self.cache.respond = lambda request: Reply(served="pass")
+        await fetch(self.fetcher, page("/b"))
+        self.assertEqual("forbidden", self.fetcher.verdict(page("/b")))
+        self.cache.respond = lambda request: Reply(b"same")
+        await fetch(self.fetcher, page("/a"))
+        self.assertEqual(["", ""], [self.fetcher.verdict(page(url)) for url in ("/a", "/c")])
+
     async def test_a_failed_page_is_needed_again_after_a_while(self):
         for reply in (Reply(status=503, served="pass"), Reply(status=429), Reply(raw=b"x\r\n\r\n")):
             fetcher = self.fetcher_of(follow_links=True)

@@ -3,6 +3,8 @@ from pathlib import Path
 from unittest import mock
 
 from nova_cachemig.agent.offline import Added, OfflineAgent
+from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.reach import Attempt, Reach
 from nova_cachemig.model.service import Target
 from tests.unit.cmd.manage.case import UUID, ManageCase
@@ -35,6 +37,22 @@ class OnlineTest(ManageCase):
         self.assertIn(
             "no service is named x; the services: shop", self.fails("service", "show", "x")
         )
+
+    def test_show_has_what_the_policy_did_in_the_last_handover(self) -> None:
+        did = {"held": {"private": 2}, "examples": {"private": ["/account"]}}
+        record = HandoverRecord(
+            HandoverId(UUID, "req-1"), ("shop",), "a", "b", Phase.RELEASED, 0.0,
+            effects={"shop": did},
+        )  # fmt: skip
+        self.endpoint.found = [{"name": name, "instance": UUID} for name in ("shop", "blog")]
+        with mock.patch.object(self.endpoint, "handover", return_value=record):
+            shown = json.loads(self.succeeds("service", "show", "shop", "-f", "json"))
+            text = self.succeeds("service", "show", "shop")
+            other = json.loads(self.succeeds("service", "show", "blog", "-f", "json"))
+        began = {"request": "req-1", "started": "1970-01-01 00:00:00"}
+        self.assertEqual(began | did, shown["last_handover"])
+        self.assertIn("held: 2 (private 2)", text)
+        self.assertNotIn("last_handover", other)
 
     def test_an_invalid_service_file_is_a_row_with_its_error(self) -> None:
         pong = {"service_errors": ["b.yaml: x"]}
