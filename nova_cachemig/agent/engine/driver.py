@@ -401,28 +401,28 @@ class HaproxyVarnish:
         if target is None:
             return
         self._lost.resend(service, target)
-        await self._cut_reads(service, target, lambda connection: connection.stuck)
+        found = await self._connections(target)
+        if stuck := [connection for connection in found if connection.stuck]:
+            self._cut(service, stuck, await self._edge.fetch_ports())
 
     async def _ask_cache(self, service: str, target: Target) -> None:
         """Cut the reads that the guest has not begun to respond to: the edge looks for a page."""
         try:
-            await self._cut_reads(
-                service, target, lambda one: one.unacknowledged > 0 or one.unanswered
-            )
+            found = await self._connections(target)
+            if found:
+                self._cut(service, found, await self._edge.waiting_ports())
         except (ComponentError, AdminError) as exc:
             LOG.warning("service %s: reads cannot be asked again: %s", service, exc)
 
-    async def _cut_reads(
-        self, service: str, target: Target, lost: Callable[[sockdiag.Connection], bool]
+    async def _connections(self, target: Target) -> list[sockdiag.Connection]:
+        return await asyncio.to_thread(sockdiag.connections, target.address, target.port)
+
+    def _cut(
+        self, service: str, connections: Iterable[sockdiag.Connection], reads: Collection[int]
     ) -> None:
-        found = await asyncio.to_thread(sockdiag.connections, target.address, target.port)
-        stuck = [connection for connection in found if lost(connection)]
-        if not stuck:
-            return
         # Writes of the agent and of clients are among them: cut only the ports of reads. A port
-        # that is reused meanwhile cannot belong to a stuck connection.
-        reads = await self._edge.fetch_ports()
-        cut = [c for c in stuck if c.source_port in reads and sockdiag.destroy(c)]
+        # that is reused meanwhile cannot belong to one of these connections.
+        cut = [c for c in connections if c.source_port in reads and sockdiag.destroy(c)]
         LOG.info("service %s: cut %d lost reads; the edge asks again", service, len(cut))
 
     async def overtaken(self, service: str) -> int:

@@ -32,6 +32,10 @@ _LOADING_FAILED = "Loading failure!"
 """The master process logs it if a reload fails. The old worker continues."""
 
 _FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch(?:_first)?/guest ")
+# The mux has parsed nothing of the response.
+_WAITING_PORT = re.compile(
+    r" lport=(\d+) .*? sv=fetch(?:_first)?/guest .*\.res\.state=MSG_RPBEFORE\b"
+)
 _OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
 _IDLE_PORT = re.compile(
     r" back=1(?!.* h1s=)(?!.* \.nbst=[1-9]).*? lport=(\d+) .*? "
@@ -242,6 +246,10 @@ class Edge:
     async def fetch_ports(self) -> set[int]:
         """Return the local ports of connections to guests that carry reads during a handover."""
         return {int(port) for port in _FETCH_PORT.findall(await self._fds.get())}
+
+    async def waiting_ports(self) -> set[int]:
+        """Return those of :meth:`fetch_ports` on which no response has begun."""
+        return {int(port) for port in _WAITING_PORT.findall(await self._fds.get())}
 
     async def other_fds(self) -> dict[int, int]:
         """Return the file descriptors of the other connections to guests, by their local port."""

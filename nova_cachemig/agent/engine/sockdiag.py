@@ -34,11 +34,6 @@ _COOKIE = struct.Struct("=II")  # low and high half, the end of the identity
 _REQUEST = struct.Struct("=BBBBI")  # family, protocol, ext, pad, states
 _MESSAGE = struct.Struct("=BBBB")  # family, state, timer, retransmissions
 _QUEUES = struct.Struct("=III")  # expires, receive queue, send queue
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
-_ATTRIBUTES_AT = 72  # behind struct inet_diag_msg
-_INFO, _INFO_BIT = 2, 1 << (2 - 1)  # INET_DIAG_INFO: struct tcp_info
-_TIMES_AT = 44  # in struct tcp_info
-_TIMES = struct.Struct("=3I")  # ms since data was last sent, (acknowledged,) received
 _ID_SIZE = _ID.size + _ID_TAIL.size
 
 
@@ -53,7 +48,6 @@ class Connection:
     address: str
     retransmissions: int
     unacknowledged: int  # bytes
-    unanswered: bool = False  # data was sent after the last that was received
 
     @property
     def cookie(self) -> int:
@@ -81,20 +75,7 @@ def _parse(body: bytes) -> Connection:
         address=str(ipaddress.ip_address(destination[:size])),
         retransmissions=retransmissions,
         unacknowledged=unacknowledged,
-        unanswered=_unanswered(body),
     )
-
-
-def _unanswered(body: bytes) -> bool:
-    at = _ATTRIBUTES_AT
-    while at + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, at)
-        begin = at + _ATTRIBUTE.size + _TIMES_AT
-        if kind == _INFO and at + length >= begin + _TIMES.size:
-            sent, _acknowledged, received = _TIMES.unpack_from(body, begin)
-            return bool(sent < received)
-        at += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return False
 
 
 def _messages(sock: socket.socket) -> Iterator[bytes]:
@@ -131,7 +112,7 @@ def connections(address: str, port: int) -> list[Connection]:
     family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
     any_address = bytes(16)
     identity = _ID.pack(0, port, any_address, any_address) + _ID_TAIL.pack(0, b"\xff" * 8)
-    request = _REQUEST.pack(family, socket.IPPROTO_TCP, _INFO_BIT, 0, 1 << TCP_ESTABLISHED)
+    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED)
     request += identity
     try:
         with _open() as sock:

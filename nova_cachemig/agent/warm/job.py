@@ -40,8 +40,9 @@ class FetchJob:
         self._ranked: collections.deque[PageKey] = collections.deque()
         self._embedded: collections.deque[PageKey] = collections.deque()
         self._queued: set[PageKey] = set()
-        self._fetching: set[PageKey] = set()
+        self._fetching: dict[PageKey, bool] = {}  # page -> whether a write has changed it
         self._again: set[PageKey] = set()  # of those, changed meanwhile
+        self._last_changed = False  # whether the page that was started last was a changed one
         self._discover = discover
         self._tasks: set[asyncio.Task[None]] = set()
         self._pausing = 0  # tasks that wait for the rate
@@ -62,7 +63,7 @@ class FetchJob:
                 self._add_to("wanted")
 
     def add_changed(self, pages: Iterable[PageKey]) -> None:
-        """Queue pages that a write has changed before all others; the rate does not apply.
+        """Queue pages that a write has changed; the rate does not apply.
 
         The guest has just responded to the write, and its users would request the page next. So the
         warmer adds no more load than writes do. A page that is not fetched before the pause would
@@ -80,30 +81,47 @@ class FetchJob:
             self._changed[page] = None
             self._wake.set()
 
-    async def run(self) -> bool:
+    async def run(self, *, to_the_last_change: bool = True) -> bool:
         """Fetch until the queue is empty; return False if the cache cannot be reached.
 
+        Steady writes can change pages as fast as they are fetched, so without
+        ``to_the_last_change``, the run ends when only changed pages are left: :meth:`take_changed`.
         May be called again. A cancellation cancels the open requests.
         """
         loop = asyncio.get_running_loop()
         try:
-            while (self._has_pages() or self._tasks) and not self._give_up():
+            while not self._give_up():
+                if self._is_finished(to_the_last_change):
+                    await self._finish_fetches()
+                    if self._is_finished(to_the_last_change):
+                        break
                 self._wake.clear()
                 await self._wait(self._start_fetches(loop.time()))
         finally:
             await self._cancel_fetches()
         return self._unreachable < _MAX_UNREACHABLE
 
-    def _has_pages(self) -> bool:
-        return bool(self._changed or self._ranked or self._embedded)
+    def take_changed(self) -> list[PageKey]:
+        """Remove and return the changed pages that are still queued."""
+        pages, self._changed = list(self._changed), {}
+        self._queued.difference_update(pages)
+        self._add_to("wanted", number=-len(pages))
+        return pages
+
+    def _is_finished(self, to_the_last_change: bool) -> bool:
+        if self._ranked or self._embedded:
+            return False
+        if to_the_last_change:
+            return not (self._changed or self._tasks)
+        return all(self._fetching.values())
 
     def _start_fetches(self, now: float) -> float | None:
         """Start the fetches that are allowed now.
 
         Return the seconds until the next is allowed; None: when a running one has ended.
         """
-        while self._has_pages():
-            changed = bool(self._changed)
+        while self._changed or self._ranked or self._embedded:
+            changed = self._is_turn_of_changed(now)
             # A changed page does not wait for a proof that waits for the rate.
             open_now = len(self._tasks) - (self._pausing if changed else 0)
             if open_now >= self.rate_limiter.concurrency:
@@ -116,8 +134,18 @@ class FetchJob:
             else:
                 page = (self._ranked or self._embedded).popleft()
                 self.rate_limiter.record_sent(now)
+            self._last_changed = changed
+            self._fetching[page] = changed
             self._tasks.add(asyncio.create_task(self._fetch(page, changed)))
         return None
+
+    def _is_turn_of_changed(self, now: float) -> bool:
+        """Whether the next page is a changed one: every second one, while others can start."""
+        if not self._changed or not self._last_changed:
+            return bool(self._changed)
+        limiter = self.rate_limiter
+        others = self._ranked or self._embedded
+        return not others or len(self._tasks) >= limiter.concurrency or limiter.delay(now) > 0
 
     async def _wait(self, delay: float | None) -> None:
         """Wait until a fetch ends, a changed page arrives, or ``delay`` seconds pass."""
@@ -132,11 +160,16 @@ class FetchJob:
             self._tasks.discard(task)
             task.result()
 
+    async def _finish_fetches(self) -> None:
+        while self._tasks:
+            await self._wait(None)
+
     async def _cancel_fetches(self) -> None:
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._fetching.clear()  # a task may not have started
 
     def _give_up(self) -> bool:
         """Empty the queue if the cache cannot be reached; return whether it was emptied."""
@@ -153,7 +186,6 @@ class FetchJob:
     async def _fetch(self, page: PageKey, changed: bool) -> None:
         pace = self._pace_changed if changed else self._pace
         result: FetchResult | None = None
-        self._fetching.add(page)
         try:
             result = await self._fetcher.fetch(page, pace, self._record_proof)
         except FetchError as exc:
@@ -163,7 +195,7 @@ class FetchJob:
             self._add_to("failed")
         finally:
             self._queued.discard(page)
-            self._fetching.discard(page)
+            self._fetching.pop(page, None)
         if result is not None:
             self._unreachable = 0
             self._count(result)

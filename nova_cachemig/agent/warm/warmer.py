@@ -176,10 +176,13 @@ class CacheWarmer:
                 state.fetcher.links.set_ranking(ranked)
                 try:
                     state.warm_job = job
-                    while await job.run() and (linked := state.fetcher.links.issue(_LINK_BATCH)):
+                    while await job.run(to_the_last_change=False) and (
+                        linked := state.fetcher.links.issue(_LINK_BATCH)
+                    ):
                         job.add(page for page in linked if page not in state.fetcher.stored)
                 finally:
                     state.warm_job = None
+                    state.changed.update(dict.fromkeys(job.take_changed()))
         except TimeoutError:
             LOG.info("the warming of %s reached its deadline", service)
         counts = job.counts if job is not None else WarmCounts()

@@ -224,6 +224,22 @@ class Shielded(BlackoutCase):
         self.assertEqual(200, (await write).status)
         self.assertEqual(1, self.guest.count("/write"))
 
+    async def test_stored_pages_in_flight_at_the_pause_come_from_the_cache(self) -> None:
+        """The guest's kernel has acknowledged them on new connections, and nothing responds."""
+        await self.flip(EdgeState.ARMED)
+        for page in PAGES:
+            await self.stored(page)
+        self.guest.running.clear()
+        reads = [asyncio.create_task(self.get(page)) for page in PAGES]
+        async with asyncio.timeout(5):
+            while len(await self.engine._edge.waiting_ports()) < len(PAGES):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        async with self.blackout(3.0):
+            responses = await asyncio.wait_for(asyncio.gather(*reads), 2)
+        for response in responses:
+            self.assertEqual(200, response.status)
+            self.assertIn("hit", response.headers["cache-status"])
+
 
 class LostWrites(BlackoutCase):
     """Writes that passed to the guest, and whose bytes the silence has swallowed."""

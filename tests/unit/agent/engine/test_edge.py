@@ -35,6 +35,13 @@ IDLE = """\
  19 : st=0x21 cl back=1 sv=cache/varnish mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
  20 : st=0x21 cl back=1 lport=41007 rport=80 sv=guest_write/guest mux=H1 ctx=0x1 xprt=RAW"""
 
+WAITING = """\
+ 13 : lport=41001 rport=80 sv=fetch/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE
+ 14 : lport=41002 rport=80 sv=fetch/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_DATA
+ 15 : lport=41003 rport=80 sv=fetch/guest h1c.flg=0x4 xprt=RAW
+ 16 : lport=41004 rport=80 sv=guest/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE
+ 17 : lport=41005 rport=80 sv=fetch_first/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE"""
+
 WRITING = """\
 # table: writing, type: string, size:102400, used:2
 0x55a1: key=AB12 use=1 exp=29990 shard=0 conn_cur=1 gpc0=3 gpc1=2
@@ -71,6 +78,10 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
     async def test_fetch_ports_are_those_of_reads_only(self) -> None:
         self.script("show fd", DESCRIPTORS)
         self.assertEqual({41001, 41003}, await self.edge.fetch_ports())
+
+    async def test_reads_without_a_response_wait(self) -> None:
+        self.script("show fd", WAITING)
+        self.assertEqual({41001, 41005}, await self.edge.waiting_ports())
 
     async def test_the_descriptors_of_other_connections_to_guests(self) -> None:
         self.script("show fd", DESCRIPTORS)

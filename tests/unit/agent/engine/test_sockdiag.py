@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import unittest
 
 from nova_cachemig.agent.engine import sockdiag
@@ -45,18 +44,6 @@ class Listing(unittest.TestCase):
             [False, False, False, True],
             [one(0, 0).stuck, one(0, 9).stuck, one(1, 0).stuck, one(1, 9).stuck],
         )
-
-    def test_unanswered_means_sent_after_the_last_that_was_received(self) -> None:
-        def unanswered(sent: int, received: int) -> bool:
-            info = bytes(44) + struct.pack("=3I", sent, 0, received) + bytes(100)
-            other = struct.pack("=HHI", 5, 8, 0)  # an attribute of one byte, padded
-            attributes = other + struct.pack("=HH", 4 + len(info), 2) + info
-            return sockdiag._unanswered(bytes(72) + attributes)
-
-        self.assertEqual(
-            [True, False, False], [unanswered(4, 8), unanswered(8, 4), unanswered(4, 4)]
-        )
-        self.assertFalse(sockdiag._unanswered(bytes(72)))
 
     def test_a_connection_can_be_cut(self) -> None:
         server, client, _ = self.pair(socket.AF_INET, "127.0.0.1")

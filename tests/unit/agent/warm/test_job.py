@@ -97,7 +97,7 @@ class JobTest(unittest.IsolatedAsyncioTestCase):
         await self.run_job(job)
         self.assertEqual(["/a", "/b", "/1", "/2"], self.fetcher.urls)
 
-    async def test_changed_pages_precede_the_others_and_ignore_the_rate(self):
+    async def test_changed_pages_alternate_with_the_others_and_ignore_the_rate(self):
         job = self.job(max_rate=0.01, min_rate=0.01)
         job.add(pages("/a", "/b", "/c"))
         job.add_changed(pages("/b", "/x"))
@@ -111,7 +111,7 @@ class JobTest(unittest.IsolatedAsyncioTestCase):
                 await asyncio.sleep(0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        self.assertEqual(["/b", "/x", "/a", "/y"], self.fetcher.urls)  # /c waits for the rate
+        self.assertEqual(["/b", "/a", "/x", "/y"], self.fetcher.urls)  # /c waits for the rate
         self.assertEqual(5, job.counts.wanted)
 
     async def test_a_page_that_changes_during_its_fetch_is_fetched_again(self):
@@ -141,6 +141,17 @@ class JobTest(unittest.IsolatedAsyncioTestCase):
         del self.fetcher.results["/a"]
         await running
         self.assertGreaterEqual(self.fetcher.urls.count("/a"), 3)
+
+    async def test_steady_writes_do_not_keep_it_from_its_end(self):
+        self.fetcher.results["/a"] = FetchResult(Outcome.STORED, 200, 0.001, outdated=True)
+        job = self.job()
+        job.add(pages("/a", "/b", "/c"))
+        async with asyncio.timeout(10):
+            self.assertTrue(await job.run(to_the_last_change=False))
+        self.assertLess(self.fetcher.urls.index("/c"), 6)
+        self.assertEqual(pages("/a"), job.take_changed())
+        self.assertEqual([], job.take_changed())
+        self.assertEqual(job.counts.wanted, job.counts.fetched)
 
     async def test_it_ends_when_the_cache_cannot_be_reached(self):
         job = self.job()
