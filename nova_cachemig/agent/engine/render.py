@@ -39,6 +39,9 @@ MAX_HEAD = 36864
 MAX_HEADERS = 256
 """Header fields of a request."""
 
+MAX_STREAMS = 1000
+"""Requests at a time on one connection with HTTP/2."""
+
 LOGOUT = (
     "(log|sign|session)[-_.]?(out|off|end)|(end|destroy|close)[-_]?session|abmelden|ausloggen|"
     "deconnexion|cerrar[-_]?sesion|uitloggen|afmelden|loggaut|logg[-_]?(ut|ud)|wyloguj"
@@ -112,6 +115,7 @@ def _values(
         "logout": LOGOUT,
         "max_head": MAX_HEAD,
         "max_headers": MAX_HEADERS,
+        "max_streams": MAX_STREAMS,
         "safe_methods": " ".join(methods.SAFE),
         "destination_methods": " ".join(methods.TO_DESTINATION),
         "max_host": MAX_HOST_NAME + len(":65535"),

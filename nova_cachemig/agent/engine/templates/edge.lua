@@ -85,11 +85,15 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
     txn:unset_var("txn.holding")
 end, 0)
 
+local function open_in(txn, service, table)
+    return tonumber(txn.c:table_conn_cur(service, table) or 0)
+end
+
 -- When the guest returns, all held reads become due. A few at a time take no longer in total and need
 -- fewer connections. If the guest is slow, the others stop waiting after MAX_TURN_MILLISECONDS.
 core.register_action("cachemig_turn", {"http-req"}, function(txn)
     local service, deadline = txn:get_var("txn.svc"), milliseconds() + MAX_TURN_MILLISECONDS
-    while tonumber(txn.c:table_conn_cur(service, "fetching") or 0) >= MAX_FETCHES do
+    while open_in(txn, service, "fetching") - open_in(txn, service, "streaming") >= MAX_FETCHES do
         if milliseconds() >= deadline then
             return
         end
