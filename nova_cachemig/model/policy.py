@@ -26,6 +26,7 @@ class Consent(enum.StrEnum):
     ANONYMOUS = (
         "anonymous"  # use pages made for strangers for all users without a login, also private ones
     )
+    PRIVATE = "private"  # use private pages in the silence, for the same login only
     STALE = "stale"  # use pages in the silence that say no-cache, max-age=0 or must-revalidate
 
 
@@ -42,7 +43,8 @@ class Rule:
     never: bool | None = None  # neither stored nor fetched in advance
     static: bool | None = None  # the same bytes whatever the cookies
     stale: bool | None = None  # by consent: Consent.STALE
-    login_cookies: tuple[str, ...] = ()  # by consent: without them, a user is anonymous
+    private: bool | None = None  # by consent: Consent.PRIVATE
+    login_cookies: tuple[str, ...] = ()  # without them, a user is anonymous (by consent)
     script_cookies: tuple[str, ...] = ()  # only scripts in the browser read them
     ignore_query: tuple[str, ...] = ()  # parameters on which no page depends
     neutral_headers: tuple[str, ...] = ()  # request headers on which no page depends
@@ -58,7 +60,11 @@ class Rule:
 
     def needs(self) -> frozenset[Consent]:
         """The consents without which a part of the rule has no effect."""
-        parts = {Consent.STALE: self.stale, Consent.ANONYMOUS: self.login_cookies}
+        parts = {
+            Consent.STALE: self.stale,
+            Consent.PRIVATE: self.private,
+            Consent.ANONYMOUS: self.login_cookies,
+        }
         return frozenset(consent for consent, part in parts.items() if part)
 
     def allowed(self, consents: Iterable[Consent]) -> Rule:
@@ -67,6 +73,7 @@ class Rule:
         return dataclasses.replace(
             self,
             stale=None if Consent.STALE in missing else self.stale,
+            private=None if Consent.PRIVATE in missing else self.private,
             login_cookies=() if Consent.ANONYMOUS in missing else self.login_cookies,
         )
 

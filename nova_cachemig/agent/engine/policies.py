@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from nova_cachemig.model.policy import Policy, Rule
+from nova_cachemig.model.policy import Consent, Policy, Rule
 
 CHUNK: Final = 4096
 """Characters of a part: far less than HAProxy takes in one command."""
@@ -25,28 +25,32 @@ def entries(policies: Mapping[str, Policy]) -> dict[str, str]:
 
     A service without rules has none. The parts come before the services that use them.
     """
-    texts: dict[tuple[Rule, ...], list[str]] = {}
+    texts: dict[tuple[tuple[Rule, ...], tuple[Rule, ...]], list[str]] = {}
     heads = {}
     parts: dict[str, str] = {}
     for service, policy in policies.items():
         rules = policy.effective()
         if not rules:
             continue
-        if rules not in texts:
-            texts[rules] = _chunks(rules)
-        chunks = texts[rules]
+        named = policy.rules() if Consent.PRIVATE in policy.consent else ()
+        if (rules, named) not in texts:
+            texts[rules, named] = _chunks(rules, named)
+        chunks = texts[rules, named]
         name = hashlib.sha256("".join(chunks).encode()).hexdigest()[:32]
         parts |= {f"{name}:{number}": chunk for number, chunk in enumerate(chunks, start=1)}
         heads[service] = f"{name}:{len(chunks)}"
     return parts | heads
 
 
-def _chunks(rules: tuple[Rule, ...]) -> list[str]:
-    text = quote("\n".join(_line(rule) for rule in rules), safe="/*=&:")
+def _chunks(rules: tuple[Rule, ...], named: tuple[Rule, ...]) -> list[str]:
+    """``named``: the same rules with the cookies that keep private pages apart; empty: none."""
+    sessions = [rule.login_cookies for rule in named] or [()] * len(rules)
+    lines = [_line(rule, names) for rule, names in zip(rules, sessions, strict=True)]
+    text = quote("\n".join(lines), safe="/*=&:")
     return [text[at : at + CHUNK] for at in range(0, len(text), CHUNK)]
 
 
-def _line(rule: Rule) -> str:
+def _line(rule: Rule, sessions: tuple[str, ...]) -> str:
     flags = (rule.never, rule.static, rule.stale)
     return "\t".join(
         [
@@ -57,5 +61,7 @@ def _line(rule: Rule) -> str:
             " ".join(rule.ignore_query),
             " ".join(rule.neutral_headers),
             " ".join(rule.identifying_headers),
+            _FLAGS[rule.private],
+            " ".join(sessions),
         ]
     )

@@ -15,11 +15,15 @@ MAX_GLOB: Final = 256  # characters
 MAX_SIZE: Final = 16 << 10
 """Characters of all globs of a policy together: the edge compares each request with them."""
 
-_FLAGS: Final = ("never", "static", "stale")
+_FLAGS: Final = ("never", "static", "stale", "private")
 _LISTS: Final = (
     "login_cookies", "script_cookies", "ignore_query", "neutral_headers", "identifying_headers"
 )  # fmt: skip
-_FIELD_OF: Final = {Consent.ANONYMOUS: "login_cookies", Consent.STALE: "stale"}
+_FIELD_OF: Final = {
+    Consent.ANONYMOUS: "login_cookies",
+    Consent.PRIVATE: "private",
+    Consent.STALE: "stale",
+}
 
 # The edge separates globs by blanks. \Z, because $ allows a final newline.
 _NAMES: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
@@ -70,6 +74,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "never": "true or false",
     "static": "true or false",
     "stale": "true or false",
+    "private": "true or false",
     "login_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as sessionid, each with at "
     f"most {MAX_GLOB} characters",
     "script_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as _ga*, each with at "
@@ -143,7 +148,10 @@ def _own(number: int, entry: Mapping[str, Any], consent: Sequence[Consent]) -> R
         found = rule(entry)
     except ValueError as exc:
         raise ValueError(f"{where}: {exc}") from exc
-    for missing in sorted(found.needs() - set(consent)):
+    missing_consents = found.needs() - set(consent)
+    if Consent.PRIVATE in consent:
+        missing_consents -= {Consent.ANONYMOUS}  # it uses the names of the cookies, too
+    for missing in sorted(missing_consents):
         field = _FIELD_OF[missing]
         raise ValueError(
             f"{where}.{field} needs the consent of the service's owner: add {missing} to "

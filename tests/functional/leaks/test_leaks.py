@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from nova_cachemig.agent.services import presets
+from nova_cachemig.model.policy import Policy
 from tests.functional.leaks import ways
 from tests.functional.leaks.rig import LeakCase
+
+
+class DefaultRulesTest(LeakCase):
+    """With the rules that apply to every service."""
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        policy = Policy(inherited=presets.load()["default"])
+        await self.engine.apply([self.route(self.a_service(policy=policy))])
+
+    async def test_cookies(self) -> None:
+        await self.judge(list(ways.cookies()))
 
 
 class LeakTest(LeakCase):

@@ -72,6 +72,7 @@ local function compile(text)
             fields[#fields + 1] = field
         end
         local number = #policy + 1
+        policy.private = policy.private or FLAGS[fields[10]]
         policy[number] = {
             number = number,
             paths = globs_of(fields[1]),
@@ -79,6 +80,7 @@ local function compile(text)
             logins = globs_of(fields[5], number), scripts = globs_of(fields[6], number),
             ignored = globs_of(fields[7], number), neutral = globs_of(fields[8], number),
             identifying = globs_of(fields[9], number),
+            private = FLAGS[fields[10]], sessions = globs_of(fields[11], number),
         }
     end
     return policy
@@ -102,7 +104,7 @@ local function read(entry)
 end
 
 -- Until a policy can be read, nothing is stored.
-local UNKNOWN = compile("\t1\t\t\t\t\t\t\t")
+local UNKNOWN = compile("\t1\t\t\t\t\t\t\t\t\t")
 
 local function policy_of(service)
     local entry = policies:lookup(service)
@@ -146,7 +148,7 @@ local function decide(policy, url)
     local found = nothing_found()
     for _, rule in ipairs(policy) do
         if applies(rule, url, path) then
-            for _, name in ipairs({"never", "static", "stale"}) do
+            for _, name in ipairs({"never", "static", "stale", "private"}) do
                 if found[name] == nil then
                     found[name], found.by[name] = rule[name], rule.number
                 end
@@ -191,13 +193,19 @@ local function without_ignored(url, found)
     return #kept == 0 and path or path .. "?" .. table.concat(kept, "&")
 end
 
+-- Some servers end a cookie at a comma, so there could be another cookie in its value.
+local function is_read_by_scripts(cookie, found)
+    return not cookie:find(",", 1, true)
+        and in_lists(found.scripts, cookie:match("^[^=]*"), found.used)
+end
+
 -- The cookies on which the page may depend, and the others.
 local function split_cookies(lines, found)
     local kept, others = {}, {}
     for index = 0, #lines do
         for cookie in (lines[index] or ""):gmatch("[^;]+") do
             cookie = cookie:match("^%s*(.-)%s*$")
-            if found.static or in_lists(found.scripts, cookie:match("^[^=]*"), found.used) then
+            if found.static or is_read_by_scripts(cookie, found) then
                 others[#others + 1] = cookie
             elseif cookie ~= "" then
                 kept[#kept + 1] = cookie
@@ -218,6 +226,37 @@ local function has_login(lines, logins)
     return false
 end
 
+-- The names of the cookies of a login, whatever the path: a write at any path ends the private pages.
+-- A cookie that is not in the key of a page is none.
+local function names_of_login(kept, policy)
+    local names = {}
+    for cookie in kept:gmatch("[^;]+") do
+        local name = cookie:match("^%s*([^=]*)")
+        for _, rule in ipairs(policy) do
+            if any(rule.sessions, name) then
+                names[#names + 1] = name
+                break
+            end
+        end
+    end
+    return names
+end
+
+-- By the owner's consent: the page can be kept for this login, if the request shows one.
+local function find_login(txn, policy, found, kept)
+    local names = names_of_login(kept, policy)
+    if #names > 0 then
+        txn:set_var("txn.logins", table.concat(names, ";"))
+    end
+    local credentials = txn.f:req_fhdr("authorization")
+    if credentials and credentials ~= "" then
+        txn:set_var("txn.credentials", txn.c:hex(txn.c:sha1(credentials)))
+    end
+    if found.private and not found.static and (#names > 0 or txn:get_var("txn.credentials")) then
+        txn:set_var("txn.private", true)
+    end
+end
+
 local function apply_policy(txn, policy)
     local url = txn:get_var("txn.url")
     local found = decide(policy, url)
@@ -236,8 +275,9 @@ local function apply_policy(txn, policy)
     if anonymous and not has_login(headers.cookie, found.logins) then
         txn:set_var("txn.anonymous", true)
     end
+    local kept, others = "", ""
     if headers.cookie then
-        local kept, others = split_cookies(headers.cookie, found)
+        kept, others = split_cookies(headers.cookie, found)
         if others ~= "" then
             txn:set_var("txn.split", true)
             txn:set_var("txn.scripts", others)
@@ -245,6 +285,9 @@ local function apply_policy(txn, policy)
                 txn:set_var("txn.kept", kept)
             end
         end
+    end
+    if policy.private then
+        find_login(txn, policy, found, kept)
     end
     if found.static then
         txn:set_var("txn.rule", "static")
@@ -274,6 +317,9 @@ local function name_rules(txn, found)
         for _, globs in ipairs(found.logins) do
             found.used[globs.rule] = true
         end
+    end
+    if txn:get_var("txn.private") then
+        found.used[found.by.private or 0] = true
     end
     local numbers = {}
     for number in pairs(found.used) do

@@ -57,6 +57,16 @@ local function places(txn, jar)
     table.sort(pairs_of)
     local all = (txn:get_var("txn.from") or "") .. "|" .. table.concat(pairs_of, ";")
     found[#found + 1] = place(txn, "client|" .. all)
+    -- Private pages are kept for a login.
+    for name in (txn:get_var("txn.logins") or ""):gmatch("[^;]+") do
+        if jar[name] then
+            found[#found + 1] = place(txn, "login|" .. name .. "=" .. jar[name])
+        end
+    end
+    local credentials = txn:get_var("txn.credentials")
+    if credentials then
+        found[#found + 1] = place(txn, "login|" .. credentials)
+    end
     local named = txn:get_var("txn.client")
     if named and named:sub(1, 7) == "cookie-" then
         found[#found + 1] = place(txn, named)

@@ -13,6 +13,7 @@ RULE = Rule(
     never=False,
     static=True,
     stale=True,
+    private=True,
     login_cookies=("sid",),
     script_cookies=("_ga*", "x'`|"),
     ignore_query=("utm_*",),
@@ -31,13 +32,21 @@ class EntriesTest(unittest.TestCase):
         policy = Policy(consent=tuple(Consent), own=(RULE,), inherited=(Rule(never=True),))
         lines = text_of(policies.entries({"s": policy}), "s").split("\n")
         self.assertEqual(
-            "/a/* *?b=c%20d\t0\t1\t1\tsid\t_ga* x'`|\tutm_*\tx-real-ip\tx-member", lines[0]
+            "/a/* *?b=c%20d\t0\t1\t1\tsid\t_ga* x'`|\tutm_*\tx-real-ip\tx-member\t1\tsid", lines[0]
         )
-        self.assertEqual("\t1\t\t\t\t\t\t\t", lines[1])
+        self.assertEqual("\t1\t\t\t\t\t\t\t\t\t", lines[1])
 
     def test_what_lacks_consent_has_no_effect(self):
         lines = text_of(policies.entries({"s": Policy(inherited=(RULE,))}), "s")
         self.assertIn("\t0\t1\t\t\t_ga*", lines)
+        self.assertTrue(lines.endswith("x-member\t\t"), lines)
+
+    def test_private_pages_need_the_names_of_the_cookies_only(self):
+        for consent, names in ((Consent.PRIVATE, "\t1\tsid"), (Consent.ANONYMOUS, "\t\t")):
+            policy = Policy(consent=(consent,), inherited=(RULE,))
+            lines = text_of(policies.entries({"s": policy}), "s")
+            self.assertTrue(lines.endswith("x-member" + names), lines)
+            self.assertIn("\t\t\t_ga*" if consent is Consent.PRIVATE else "\tsid\t_ga*", lines)
 
     def test_equal_policies_are_there_once(self):
         policy = Policy(inherited=(RULE,))
@@ -58,4 +67,4 @@ class EntriesTest(unittest.TestCase):
         entries = policies.entries({"s": Policy(own=(Rule(paths=(printable,), never=True),))})
         for key, value in entries.items():
             self.assertTrue(re.search(r" \S+ \S+$", command("add", "map", "m", key, value)))
-        self.assertEqual(f"{printable}\t1\t\t\t\t\t\t\t", text_of(entries, "s"))
+        self.assertEqual(f"{printable}\t1\t\t\t\t\t\t\t\t\t", text_of(entries, "s"))

@@ -43,16 +43,17 @@ class PolicyTest(unittest.TestCase):
     def test_round_trip(self):
         entry = {
             "presets": ["json-api"],
-            "consent": ["stale"],
+            "consent": ["stale", "private"],
             "rules": [
                 {"paths": ["/old/*"], "stale": True, "never": False},
                 {"script_cookies": ["ab_*"], "ignore_query": ["ref"]},
                 {"paths": ["/files/*"], "static": True},
+                {"private": True, "login_cookies": ["sid"]},
             ],
         }
         service, errors = parse(**entry)
         self.assertEqual([], errors)
-        self.assertEqual((Consent.STALE,), service.policy.consent)
+        self.assertEqual((Consent.STALE, Consent.PRIVATE), service.policy.consent)
         self.assertEqual(entry, schema.to_entry(service)["policy"])
         self.assertEqual((service, []), schema.parse_entry(schema.to_entry(service)))
 
@@ -67,6 +68,9 @@ class PolicyTest(unittest.TestCase):
             "policy.rules[0].login_cookies needs the consent of the service's owner: add anony": {
                 "rules": [{"login_cookies": ["sid"]}]
             },
+            "policy.rules[0].private needs the consent of the service's owner: add private to": {
+                "rules": [{"paths": ["/my/*"], "private": True}]
+            },
             "policy.rules[1]: says nothing: name one of never": {
                 "rules": [{"never": True}, {"paths": ["/a"]}]
             },
@@ -78,7 +82,7 @@ class PolicyTest(unittest.TestCase):
             "policy.rules[0].paths[0]: 'admin' is not valid; expected: a list of 1 to 64 paths": {
                 "rules": [{"paths": ["admin"], "never": True}]
             },
-            "policy.consent[0]: 'all' is not valid; expected: a list of anonymous, stale": {
+            "policy.consent[0]: 'all' is not valid; expected: a list of anonymous, private, ": {
                 "consent": ["all"]
             },
             "policy.rules[0].ignore_query[0]: 'a=b' is not valid": {
@@ -114,7 +118,7 @@ class PresetsTest(unittest.TestCase):
             with self.subTest(name):
                 entries = [policy.rule_entry(rule) for rule in rules]
                 service, errors = parse(
-                    consent=["stale", "anonymous"], defaults=False, rules=entries
+                    consent=["stale", "anonymous", "private"], defaults=False, rules=entries
                 )
                 self.assertEqual([], errors)
                 self.assertEqual(len(rules), len(service.policy.own))
