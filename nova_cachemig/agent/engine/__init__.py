@@ -11,7 +11,8 @@ modules, from the bottom up:
 * ``accesslog``, ``counters``: HAProxy's log;
 * ``routes``, ``barrier``: the contents of the maps: which service is where, and which reads
   must not use the cache or must wait;
-* ``sockdiag``: cuts connections that are stuck.
+* ``sockdiag``: lists TCP connections, and cuts them; ``descriptors``: which of them are HAProxy's;
+  ``guests``: both, asked once for all services.
 
 The edge's behaviour when a component is missing (the rules are in ``templates/haproxy.cfg.j2``):
 

@@ -401,29 +401,28 @@ class HaproxyVarnish:
         if target is None:
             return
         self._lost.resend(service, target)
-        found = await self._connections(target)
-        if stuck := [connection for connection in found if connection.stuck]:
-            self._cut(service, stuck, await self._edge.fetch_ports())
+        guests = self._edge.guests
+        if stuck := [one for one in await guests.to(target) if one.stuck]:
+            ours = await guests.descriptors()
+            self._cut(service, ours.select(stuck, ours.reads))
 
     async def _ask_cache(self, service: str, target: Target) -> None:
         """Cut the reads that the guest has not begun to respond to: the edge looks for a page."""
+        guests = self._edge.guests
         try:
-            found = await self._connections(target)
-            if found:
-                self._cut(service, found, await self._edge.waiting_ports())
+            if found := await guests.to(target):
+                ours = await guests.descriptors()
+                self._cut(service, ours.select(found, ours.waiting))
         except (ComponentError, AdminError) as exc:
             LOG.warning("service %s: reads cannot be asked again: %s", service, exc)
 
-    async def _connections(self, target: Target) -> list[sockdiag.Connection]:
-        return await asyncio.to_thread(sockdiag.connections, target.address, target.port)
+    def _cut(self, service: str, reads: Iterable[sockdiag.Connection]) -> None:
+        """Cut reads. They were listed before HAProxy's descriptors.
 
-    def _cut(
-        self, service: str, connections: Iterable[sockdiag.Connection], reads: Collection[int]
-    ) -> None:
-        # Writes of the agent and of clients are among them: cut only the ports of reads. A port
-        # that is reused meanwhile cannot belong to one of these connections.
-        cut = [c for c in connections if c.source_port in reads and sockdiag.destroy(c)]
-        LOG.info("service %s: cut %d lost reads; the edge asks again", service, len(cut))
+        So a port that is used again meanwhile does not belong to one of these connections.
+        """
+        cut = sum(map(sockdiag.destroy, reads))
+        LOG.info("service %s: cut %d lost reads; the edge asks again", service, cut)
 
     async def overtaken(self, service: str) -> int:
         """Return the pages with a write in flight to the guest, and a write in the journal."""

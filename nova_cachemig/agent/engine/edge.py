@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import socket
 from collections.abc import Set
@@ -16,6 +15,8 @@ from oslo_log import log
 
 from nova_cachemig.agent.engine import capacity, files, names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
+from nova_cachemig.agent.engine.descriptors import Descriptors
+from nova_cachemig.agent.engine.guests import GuestConnections
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
 from nova_cachemig.agent.engine.shared import Shared
@@ -30,18 +31,6 @@ REPEAT_RELOAD = 2 * REPEAT_SIGNAL
 
 _LOADING_FAILED = "Loading failure!"
 """The master process logs it if a reload fails. The old worker continues."""
-
-_FETCH_PORT = re.compile(r" lport=(\d+) .*? sv=fetch(?:_first)?/guest ")
-# The mux has parsed nothing of the response.
-_WAITING_PORT = re.compile(
-    r" lport=(\d+) .*? sv=fetch(?:_first)?/guest .*\.res\.state=MSG_RPBEFORE\b"
-)
-_OTHER_FD = re.compile(r"^ *(\d+) : .*? lport=(\d+) .*? sv=guest(?:_write|_stream)?/guest ", re.M)
-_IDLE_PORT = re.compile(
-    r" back=1(?!.* h1s=)(?!.* \.nbst=[1-9]).*? lport=(\d+) .*? "
-    r"sv=(?:fetch|fetch_first|guest|guest_write|guest_stream)/guest mux="
-)
-
 
 _SHARED = frozenset({"state", "epochs"})
 """Maps that HAProxy edits itself."""
@@ -62,6 +51,12 @@ def _try_bind(bind: str) -> None:
             raise ComponentError(f"cannot listen on {bind}: {exc.strerror}") from exc
 
 
+def _pid(info: str) -> int:
+    """Return the worker's pid from the output of ``show info``; 0 if it says none."""
+    rows = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+    return int(rows.get("Pid", 0))
+
+
 class Edge:
     """One HAProxy. The driver edits its ``maps``, each an :class:`EdgeMap`."""
 
@@ -75,7 +70,7 @@ class Edge:
             name: EdgeMap(paths.map(name), self.writer, shared=name in _SHARED)
             for name in render.MAPS
         }
-        self._fds = Shared(self._ask_fds)
+        self.guests = GuestConnections(self._ask_descriptors)
         self._holding = Shared(lambda: self._ask_table("holding"), _POLL)
         self._writing = Shared(lambda: self._ask_table("writing"), _POLL)
         self.binds: set[str] = set()
@@ -223,9 +218,7 @@ class Edge:
 
     async def worker_pid(self) -> str:
         """Return the pid of the worker that responds on the admin socket."""
-        output = await self.admin.run(command("show", "info"))
-        rows = dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
-        return rows.get("Pid", "")
+        return str(_pid(await self.admin.run(command("show", "info"))) or "")
 
     async def _wait_ready(self) -> None:
         """Return once HAProxy responds on the admin socket; the supervisor limits the wait."""
@@ -243,28 +236,14 @@ class Edge:
         """Return the requests of a service that are held, or were and have no response yet."""
         return (await self._holding.get()).get(service, 0)
 
-    async def fetch_ports(self) -> set[int]:
-        """Return the local ports of connections to guests that carry reads during a handover."""
-        return {int(port) for port in _FETCH_PORT.findall(await self._fds.get())}
-
-    async def waiting_ports(self) -> set[int]:
-        """Return those of :meth:`fetch_ports` on which no response has begun."""
-        return {int(port) for port in _WAITING_PORT.findall(await self._fds.get())}
-
-    async def other_fds(self) -> dict[int, int]:
-        """Return the file descriptors of the other connections to guests, by their local port."""
-        return {int(port): int(fd) for fd, port in _OTHER_FD.findall(await self._fds.get())}
-
-    async def idle_ports(self) -> set[int]:
-        """Return the local ports of idle connections to guests, without those of a login."""
-        return {int(port) for port in _IDLE_PORT.findall(await self._fds.get())}
-
     async def unanswered_writes(self) -> set[str]:
         """Return the keys of the pages that a write in flight to a guest is to change."""
         return set(await self._writing.get())
 
-    async def _ask_fds(self) -> str:
-        return await self.admin.run(command("show", "fd"))
+    async def _ask_descriptors(self) -> Descriptors:
+        """Ask one worker: its pid and its descriptors."""
+        info, output = await self.admin.exchange(command("show", "info"), command("show", "fd"))
+        return Descriptors.parse(_pid(info), output)
 
     async def _ask_table(self, table: str) -> dict[str, int]:
         """Return the open requests by the key of the table."""

@@ -56,20 +56,15 @@ class IdleConnections:
 
     async def _close(self, service: str, target: Target) -> None:
         try:
-            idle = await self._edge.idle_ports()
-            if not idle:
+            ours = await self._edge.guests.descriptors()
+            if not ours.idle:
                 return
-            closed = await asyncio.to_thread(_destroy, target, idle)
+            found = ours.select(await self._edge.guests.to(target), ours.idle)
+            closed = sum(map(sockdiag.destroy, found))
         except (OSError, ComponentError) as exc:
             _warn_once(str(exc))
         else:
             LOG.info("service %s: closed %d idle connections", service, closed)
-
-
-def _destroy(target: Target, ports: set[int]) -> int:
-    """Close the connections to the guest from these local ports; return their number."""
-    found = sockdiag.connections(target.address, target.port)
-    return sum(sockdiag.destroy(one) for one in found if one.source_port in ports)
 
 
 @functools.cache  # once per reason, not once per migration

@@ -3,12 +3,12 @@
 The network can lose a write that passes to the guest just before its silence. HAProxy waits, and
 TCP retransmits at intervals that double: the response can come as long after the return as the
 silence took. :mod:`nova_cachemig.agent.retransmit` has the remedy, but needs the sockets, which are
-HAProxy's. So the agent duplicates them (pidfd_getfd(2)).
+HAProxy's. So the agent duplicates them (:mod:`descriptors`).
 
 The number of the first unacknowledged byte is read during the silence, while nothing can arrive:
 for some microseconds, HAProxy could not receive. At the return only messages are sent.
 
-pidfd_getfd needs the rights of ptrace(2). The agent's account and HAProxy's are the same, which
+That needs the rights of ptrace(2). The agent's account and HAProxy's are the same, which
 suffices, except where Yama (``kernel.yama.ptrace_scope``) is active: there HAProxy must be a child
 of this agent, not of an earlier one. Without the rights, TCP's own intervals apply.
 """
@@ -16,11 +16,7 @@ of this agent, not of an earlier one. Without the rights, TCP's own intervals ap
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import functools
-import os
-import socket
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
@@ -28,6 +24,7 @@ from oslo_log import log
 
 from nova_cachemig.agent import retransmit
 from nova_cachemig.agent.engine import sockdiag
+from nova_cachemig.agent.engine.descriptors import Descriptors, cookie, duplicates
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Target
@@ -40,10 +37,6 @@ unacknowledged is lost."""
 
 ROUNDS: Final = (0.0, 0.05)
 """Seconds before each round of messages. The kernel ignores one while HAProxy uses the socket."""
-
-_PIDFD_GETFD: Final = 438  # asm-generic/unistd.h; not in Python's os module
-_SO_COOKIE: Final = 57
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LostWrites:
@@ -100,71 +93,41 @@ class LostWrites:
         requests, before = self._requests[service], set[int]()
         for pause in LOOKS:
             await asyncio.sleep(pause)
-            found = [c for c in await _connections(target) if c.unacknowledged]
+            found = [c for c in await self._edge.guests.to(target) if c.unacknowledged]
             new = [c for c in found if c.cookie in before and c.cookie not in requests]
             before = {connection.cookie for connection in found}
             if new:
-                fds, worker = await self._edge.other_fds(), int(await self._edge.worker_pid())
-                requests |= await asyncio.to_thread(_requests, worker, fds, new)
+                ours = await self._edge.guests.descriptors()
+                requests |= await asyncio.to_thread(_requests, ours, new)
 
     async def _send(
         self, service: str, target: Target, requests: Mapping[int, retransmit.Request]
     ) -> None:
         for pause in ROUNDS:
             await asyncio.sleep(pause)
-            lost = [c for c in await _connections(target) if c.stuck and c.cookie in requests]
+            found = await self._edge.guests.to(target)
+            lost = [c for c in found if c.stuck and c.cookie in requests]
             for connection in lost:
                 requests[connection.cookie].send(connection.retransmissions)
             LOG.info("service %s: TCP retransmits on %d connections", service, len(lost))
 
 
-async def _connections(target: Target) -> list[sockdiag.Connection]:
-    return await asyncio.to_thread(sockdiag.connections, target.address, target.port)
-
-
 def _requests(
-    worker: int, fds: Mapping[int, int], found: Sequence[sockdiag.Connection]
+    ours: Descriptors, found: Sequence[sockdiag.Connection]
 ) -> dict[int, retransmit.Request]:
     """Return the requests for HAProxy's connections among these, by the socket's cookie.
 
-    ``fds``: local port → file descriptor of HAProxy. Raises OSError without the rights.
+    Connections of the agent, and those that read, are not among ``ours.others``. Raises OSError
+    without the rights.
     """
     requests = {}
-    pidfd = os.pidfd_open(worker)
-    try:
-        for connection in found:
-            fd = fds.get(connection.source_port)
-            if fd is None:
-                continue  # a connection of the agent, or one that reads
-            request = _request(_duplicate(pidfd, fd), connection)
-            if request is not None:
-                requests[connection.cookie] = request
-    finally:
-        os.close(pidfd)
+    for connection in found:
+        for sock in duplicates(ours.worker, ours.others.get(connection.source_port, ())):
+            if cookie(sock) == connection.cookie:
+                request = retransmit.request_for(sock)
+                if request is not None:
+                    requests[connection.cookie] = request
     return requests
-
-
-def _duplicate(pidfd: int, fd: int) -> int:
-    """Return a descriptor of this process for another one's. Raises OSError."""
-    mine: int = _libc.syscall(_PIDFD_GETFD, pidfd, fd, 0)
-    if mine < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"pidfd_getfd: {os.strerror(code)}")
-    return mine
-
-
-def _request(fd: int, connection: sockdiag.Connection) -> retransmit.Request | None:
-    """Return the request for the connection if ``fd`` is its socket. Closes ``fd``."""
-    try:
-        sock = socket.socket(fileno=fd)
-    except OSError:  # HAProxy has closed the connection and uses the number for a file
-        os.close(fd)
-        return None
-    with sock:
-        cookie = sock.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
-        if int.from_bytes(cookie, sys.byteorder) != connection.cookie:
-            return None
-        return retransmit.request_for(sock)
 
 
 @functools.cache  # once per reason, not once per migration

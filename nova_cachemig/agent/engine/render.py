@@ -48,6 +48,10 @@ LOGOUT = (
 )
 """A pattern of URLs whose GET ends a session. Such a GET counts as a write of its client."""
 
+SECOND_TRY = 1000
+"""Milliseconds for which the second try of a read repeats connection attempts. Then the edge looks
+once more whether the guest is silent, and whether a page is stored."""
+
 MAPS = ("routes", "targets", "fronts", "cookies", "state", "pending", "epochs", "policies")
 
 
@@ -132,6 +136,7 @@ def _values(
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
         "max_object": max_object_bytes(conf),
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),
+        "again_retries": -(-SECOND_TRY // opts.fetch_connect_timeout),
         "fetch_retries": -(-opts.connect_patience * 1000 // opts.fetch_connect_timeout),
     }
 

@@ -16,7 +16,7 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nova_cachemig.agent.ports import ComponentError
 
@@ -35,6 +35,7 @@ _REQUEST = struct.Struct("=BBBBI")  # family, protocol, ext, pad, states
 _MESSAGE = struct.Struct("=BBBB")  # family, state, timer, retransmissions
 _QUEUES = struct.Struct("=III")  # expires, receive queue, send queue
 _ID_SIZE = _ID.size + _ID_TAIL.size
+_PORT, _ADDRESS = slice(6, 8), slice(24, 40)  # of the other end, in struct inet_diag_msg
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,11 +82,11 @@ def _parse(body: bytes) -> Connection:
 def _messages(sock: socket.socket) -> Iterator[bytes]:
     """Yield the bodies of the reply, until its end or acknowledgement. Raises OSError."""
     while True:
-        data = sock.recv(1 << 18)
-        while data:
-            length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data)
-            body = data[_HEADER.size : length]
-            data = data[(length + 3) & ~3 :]
+        data, at = sock.recv(1 << 18), 0
+        while at < len(data):
+            length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data, at)
+            body = data[at + _HEADER.size : at + length]
+            at += (length + 3) & ~3
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
@@ -106,10 +107,23 @@ def _open() -> socket.socket:
     return sock
 
 
-def connections(address: str, port: int) -> list[Connection]:
-    """Return this host's established connections to an address. Raises ComponentError."""
-    wanted = ipaddress.ip_address(address)
-    family = socket.AF_INET if wanted.version == 4 else socket.AF_INET6
+class Listing:
+    """The established connections of this host. Only those that are asked for are parsed."""
+
+    def __init__(self, bodies: Iterable[bytes]) -> None:
+        self._bodies: dict[bytes, list[bytes]] = {}  # port and address of the other end → messages
+        for body in bodies:
+            self._bodies.setdefault(body[_PORT] + body[_ADDRESS], []).append(body)
+
+    def to(self, address: str, port: int) -> list[Connection]:
+        """Return the connections to an address."""
+        packed = ipaddress.ip_address(address).packed
+        key = port.to_bytes(2, "big") + packed.ljust(16, b"\0")
+        return [_parse(body) for body in self._bodies.get(key, ())]
+
+
+def listing(family: socket.AddressFamily, port: int = 0) -> Listing:
+    """Return this host's established connections to a port, 0: to all. Raises ComponentError."""
     any_address = bytes(16)
     identity = _ID.pack(0, port, any_address, any_address) + _ID_TAIL.pack(0, b"\xff" * 8)
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << TCP_ESTABLISHED)
@@ -117,10 +131,16 @@ def connections(address: str, port: int) -> list[Connection]:
     try:
         with _open() as sock:
             _send(sock, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, request)
-            found = [_parse(body) for body in _messages(sock)]
+            return Listing(_messages(sock))
     except OSError as exc:
         raise ComponentError(f"the kernel does not list TCP connections: {exc}") from exc
-    return [c for c in found if c.port == port and c.address == str(wanted)]
+
+
+def connections(address: str, port: int) -> list[Connection]:
+    """Return this host's established connections to an address. Raises ComponentError."""
+    version = ipaddress.ip_address(address).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    return listing(family, port).to(address, port)
 
 
 def destroy(connection: Connection) -> bool:

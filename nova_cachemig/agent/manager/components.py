@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from nova_cachemig.agent import ports
+from nova_cachemig.agent.manager.gate import ReleaseGate
 from nova_cachemig.model.service import Route
 
 
@@ -56,3 +57,4 @@ class Components:
     nova: ports.Migrations
     timeouts: Timeouts
     guests: Guests = Guests()
+    releases: ReleaseGate = dataclasses.field(default_factory=ReleaseGate)

@@ -242,8 +242,11 @@ class Performer:
     # -- edge ----------------------------------------------------------------------------
 
     async def _set_edge(self, phase: Phase) -> None:
+        await self._set_all(EDGE_OF[phase])
+
+    async def _set_all(self, state: EdgeState) -> None:
         for name in self.services:
-            await self._components.engine.set_state(name, EDGE_OF[phase])
+            await self._components.engine.set_state(name, state)
 
     async def _resend_lost(self, phase: Phase) -> None:
         for name in self.services:
@@ -271,16 +274,16 @@ class Performer:
     async def _open_edge(self, state: EdgeState, done: EventKind) -> None:
         """Empty the journal, then let writes pass to the guest: no write overtakes another.
 
-        The edge holds new writes meanwhile.
+        The edge holds new writes meanwhile, but not before this handover's turn.
         """
         engine, writes = self._components.engine, self._components.writes
         try:
-            for name in self.services:
-                await engine.set_state(name, EdgeState.DRAIN)
-            await asyncio.gather(*(writes.seal(name, ARRIVAL_TIMEOUT) for name in self.services))
-            for name in self.services:
-                await engine.set_state(name, state)
-                await writes.close(name)
+            async with self._components.releases.turn():
+                await self._set_all(EdgeState.DRAIN)
+                await asyncio.gather(*(writes.seal(n, ARRIVAL_TIMEOUT) for n in self.services))
+                for name in self.services:
+                    await engine.set_state(name, state)
+                    await writes.close(name)
         except ComponentError as exc:
             for name in self.services:
                 await writes.unseal(name)

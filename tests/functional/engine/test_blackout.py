@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 import socket
 import time
 from collections.abc import AsyncIterator
 from unittest import mock
 
-from nova_cachemig.agent.engine import lost, sockdiag
+from nova_cachemig.agent.engine import descriptors, lost, sockdiag
 from nova_cachemig.model.phase import EdgeState
 from tests.functional.engine import blackout
 from tests.functional.engine.rig import SERVICE, EngineCase
@@ -232,13 +233,36 @@ class Shielded(BlackoutCase):
         self.guest.running.clear()
         reads = [asyncio.create_task(self.get(page)) for page in PAGES]
         async with asyncio.timeout(5):
-            while len(await self.engine._edge.waiting_ports()) < len(PAGES):  # noqa: ASYNC110
+            while len((await self.engine._edge.guests.descriptors()).waiting) < len(PAGES):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         async with self.blackout(3.0):
             responses = await asyncio.wait_for(asyncio.gather(*reads), 2)
         for response in responses:
             self.assertEqual(200, response.status)
             self.assertIn("hit", response.headers["cache-status"])
+
+    async def test_a_second_try_on_a_kept_connection_is_cut_too(self) -> None:
+        await self.flip(EdgeState.ARMED)
+        await self.stored("/page")
+        self.guest.closes_idle = True
+        await self.get("/first")  # from here on, second tries have a connection
+        self.guest.closes_idle = False
+        await self.get("/next")  # and so have first tries
+        await self.pause()
+        reads = [asyncio.create_task(self.get(f"/flight/{n}")) for n in range(4)]
+        reads.append(asyncio.create_task(self.get("/page")))
+        await until(lambda: self.sent_reads() > 1)
+        await self.flip(EdgeState.SHIELDED)
+        self.assertEqual(b"2", (await reads.pop()).body)
+        await self.namespace.resume()
+        self.guest.running.set()
+        await self.flip(EdgeState.REPLAY)
+        await self.engine.resend_lost(SERVICE)
+        self.assertEqual([200] * 4, [one.status for one in await asyncio.gather(*reads)])
+
+    def sent_reads(self) -> int:
+        found = sockdiag.connections(*self.namespace_target())
+        return sum(connection.unacknowledged > 0 for connection in found)
 
 
 class LostWrites(BlackoutCase):
@@ -289,7 +313,7 @@ class LostWrites(BlackoutCase):
         lost._warn_once.cache_clear()
         self.addCleanup(lost._warn_once.cache_clear)
         with (
-            mock.patch.object(lost, "_duplicate", side_effect=PermissionError("not allowed")),
+            mock.patch.object(descriptors, "duplicate", side_effect=PermissionError("not allowed")),
             self.assertLogs("nova_cachemig.agent.engine.lost", "WARNING") as logs,
         ):
             for _ in range(2):
@@ -305,12 +329,12 @@ class LostWrites(BlackoutCase):
         write, _ = await self.lost(2)
         await until(self.stuck)
         stuck = next(c for c in sockdiag.connections(*self.namespace_target()) if c.stuck)
-        worker = int(await self.engine._edge.worker_pid())
-        fds = await self.engine._edge.other_fds()
-        other = next(fd for port, fd in fds.items() if port != stuck.source_port)
-        for wrong in ({stuck.source_port: other}, {stuck.source_port: 0}, {}):
-            self.assertEqual({}, lost._requests(worker, wrong, [stuck]))
-        self.assertEqual([stuck.cookie], list(lost._requests(worker, fds, [stuck])))
+        ours = await self.engine._edge.guests.descriptors()
+        other = next(fds for port, fds in ours.others.items() if port != stuck.source_port)
+        for wrong in ({stuck.source_port: other}, {stuck.source_port: [0]}, {}):
+            theirs = dataclasses.replace(ours, others=wrong)
+            self.assertEqual({}, lost._requests(theirs, [stuck]))
+        self.assertEqual([stuck.cookie], list(lost._requests(ours, [stuck])))
         await self.namespace.resume()
         self.assertEqual(200, (await write).status)
 

@@ -18,30 +18,6 @@ TABLE = """# table: writes, type: string, size:102400, used:2
 0x7f01: key=shop use=1 exp=0 conn_cur=3
 0x7f02: key=shop2 use=1 exp=0 conn_cur=9"""
 
-DESCRIPTORS = """\
- 12 : st=0x20 cl fe=edge mode=http lport=80 rport=5000
- 13 : st=0x21 cl back=1 lport=41001 rport=8080 px=fetch sv=fetch/guest sc=1
- 14 : st=0x21 cl back=1 lport=41002 rport=8080 px=guest_write sv=guest_write/guest sc=1
- 15 : st=0x21 cl back=1 lport=41003 rport=8080 px=fetch sv=fetch/guest sc=1"""
-
-IDLE = """\
- 12 : st=0x20 cl back=0 lport=80 rport=5000 fe=edge mux=H1 ctx=0x1 h1c.flg=0x40400 xprt=RAW
- 13 : st=0x21 cl back=1 lport=41001 rport=80 sv=guest/guest mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
- 14 : st=0x21 cl back=1 lport=41002 rport=80 sv=guest/guest mux=H1 ctx=0x1 h1s=0x2 xprt=RAW
- 15 : st=0x21 cl back=1 lport=41003 rport=80 sv=fetch/guest mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
- 16 : st=0x21 cl back=1 lport=41004 rport=80 sv=guest_personal/guest mux=H1 ctx=0x1 xprt=RAW
- 17 : st=0x21 cl back=1 lport=41005 rport=80 sv=guest_stream/guest mux=H2 .nbst=0 .nbsc=0 xprt=RAW
- 18 : st=0x21 cl back=1 lport=41006 rport=80 sv=guest_stream/guest mux=H2 .nbst=2 .nbsc=2 xprt=RAW
- 19 : st=0x21 cl back=1 sv=cache/varnish mux=H1 ctx=0x1 h1c.flg=0x4 xprt=RAW
- 20 : st=0x21 cl back=1 lport=41007 rport=80 sv=guest_write/guest mux=H1 ctx=0x1 xprt=RAW"""
-
-WAITING = """\
- 13 : lport=41001 rport=80 sv=fetch/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE
- 14 : lport=41002 rport=80 sv=fetch/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_DATA
- 15 : lport=41003 rport=80 sv=fetch/guest h1c.flg=0x4 xprt=RAW
- 16 : lport=41004 rport=80 sv=guest/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE
- 17 : lport=41005 rport=80 sv=fetch_first/guest h1s=2 .req.state=MSG_DONE .res.state=MSG_RPBEFORE"""
-
 WRITING = """\
 # table: writing, type: string, size:102400, used:2
 0x55a1: key=AB12 use=1 exp=29990 shard=0 conn_cur=1 gpc0=3 gpc1=2
@@ -75,21 +51,12 @@ class EdgeTest(unittest.IsolatedAsyncioTestCase):
         found = await asyncio.gather(*(self.edge.open_requests(n) for n in ("shop", "sho")))
         self.assertEqual([3, 0], found)
 
-    async def test_fetch_ports_are_those_of_reads_only(self) -> None:
-        self.script("show fd", DESCRIPTORS)
-        self.assertEqual({41001, 41003}, await self.edge.fetch_ports())
-
-    async def test_reads_without_a_response_wait(self) -> None:
-        self.script("show fd", WAITING)
-        self.assertEqual({41001, 41005}, await self.edge.waiting_ports())
-
-    async def test_the_descriptors_of_other_connections_to_guests(self) -> None:
-        self.script("show fd", DESCRIPTORS)
-        self.assertEqual({41002: 14}, await self.edge.other_fds())
-
-    async def test_idle_ports_are_those_without_a_request(self) -> None:
-        self.script("show fd", IDLE)
-        self.assertEqual({41001, 41003, 41005, 41007}, await self.edge.idle_ports())
+    async def test_the_descriptors_are_those_of_the_worker_that_responds(self) -> None:
+        info = "Name: HAProxy\nPid: 77\nnode:"
+        line = " 13 : st=0 back=1 lport=41001 rport=80 sv=fetch/guest -"
+        self.edge.admin = ScriptedAdmin({"show info": info, "show fd": line})
+        found = await self.edge.guests.descriptors()
+        self.assertEqual((77, {41001: [13]}), (found.worker, found.reads))
 
     async def test_the_pages_of_writes_in_flight(self) -> None:
         self.script("show table writing data.conn_cur gt 0", WRITING)

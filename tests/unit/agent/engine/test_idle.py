@@ -11,6 +11,7 @@ from typing import cast
 from unittest import mock
 
 from nova_cachemig.agent.engine import idle, sockdiag
+from nova_cachemig.agent.engine.descriptors import Descriptors
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.service import Target
@@ -18,16 +19,22 @@ from tests.unit.agent.engine.test_lost import TARGET, connection
 
 
 class FakeEdge:
+    """Also its ``guests``."""
+
     def __init__(self) -> None:
-        self.ports = {4001, 4003}
+        self.guests = self
         self.asked = 0
         self.may_respond = asyncio.Event()
         self.may_respond.set()
 
-    async def idle_ports(self) -> set[int]:
+    async def descriptors(self) -> Descriptors:
         self.asked += 1
         await self.may_respond.wait()
-        return self.ports
+        ports = {4001: [21], 4003: [23]}
+        return Descriptors(77, {}, {}, ports, ports, {4001: 1, 4002: 1, 4003: 1})
+
+    async def to(self, target: Target) -> list[sockdiag.Connection]:
+        return [connection(1), connection(2)] if target == TARGET else []
 
 
 class IdleConnectionsTest(unittest.IsolatedAsyncioTestCase):
@@ -37,16 +44,11 @@ class IdleConnectionsTest(unittest.IsolatedAsyncioTestCase):
         self.addAsyncCleanup(self.idle.stop)
         self.cut: list[int] = []
         self.error: ComponentError | None = None
-        for name in ("connections", "destroy"):
-            patch = mock.patch.object(sockdiag, name, getattr(self, name))
-            patch.start()
-            self.addCleanup(patch.stop)
+        patch = mock.patch.object(sockdiag, "destroy", self.destroy)
+        patch.start()
+        self.addCleanup(patch.stop)
         idle._warn_once.cache_clear()
         self.addCleanup(idle._warn_once.cache_clear)
-
-    def connections(self, address: str, port: int) -> list[sockdiag.Connection]:
-        self.assertEqual(TARGET, Target(address, port))
-        return [connection(1), connection(2)]
 
     def destroy(self, one: sockdiag.Connection) -> bool:
         if self.error is not None:

@@ -11,6 +11,7 @@ from unittest import mock
 from nova_cachemig.agent import noop, ports
 from nova_cachemig.agent.manager import performer
 from nova_cachemig.agent.manager.components import Components, Timeouts
+from nova_cachemig.agent.manager.gate import ReleaseGate
 from nova_cachemig.agent.manager.performer import Performer
 from nova_cachemig.handover.actions import Action
 from nova_cachemig.handover.events import Event
@@ -129,6 +130,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         self.prober, self.nova = Prober(), Nova()
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.notes: list[str] = []
+        self.releases = ReleaseGate(1, 3600.0)
         components = Components(
             self.engine,
             self.writes,
@@ -137,6 +139,7 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
             noop.NoHandoverStore(),
             self.nova,
             Timeouts(warm=5.0, ask_nova_after=60.0, deadline=3600.0),
+            releases=self.releases,
         )
         self.performer = Performer(
             components,
@@ -337,11 +340,26 @@ class PerformerTest(unittest.IsolatedAsyncioTestCase):
         drained, passed = [EdgeState.DRAIN] * 2, [EdgeState.PASS] * 2
         self.assertEqual(drained + passed, [state for _, state in self.engine.states])
 
-    async def test_a_release_with_a_late_write_fails(self) -> None:
+    async def test_a_release_with_a_write_that_waits_fails(self) -> None:
         self.writes.close_error = ports.ComponentError("1 writes wait")
         await self.perform(Action.RELEASE)
         event = await self.event()
         self.assertEqual((EventKind.RELEASE_FAILED, "1 writes wait"), (event.kind, event.detail))
+
+    async def test_the_edge_holds_no_write_before_the_turn_of_a_release(self) -> None:
+        for action, done in (
+            (Action.RELEASE, EventKind.RELEASE_DONE),
+            (Action.REARM, EventKind.REARMED),
+        ):
+            with self.subTest(action):
+                self.engine.states.clear()
+                async with self.releases.turn():
+                    await self.perform(action)
+                    for _ in range(10):
+                        await asyncio.sleep(0)
+                    self.assertEqual([], self.engine.states)
+                self.assertIs(done, (await self.event()).kind)
+                self.assertEqual(4, len(self.engine.states))
 
     async def test_a_release_in_any_case_does_not_wait_for_the_guest(self) -> None:
         self.writes.stuck = True

@@ -207,6 +207,8 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         await late.accepted
         await self.until(lambda: len(self.sent()) == 2)
         self.assertTrue(self.links.send.call_args.args[1].late)
+        self.assertFalse(self.replay.idle)
+        self.replay.check_closable()
         self.replay.unseal()
         self.assertIs(Phase.REPLAYING, self.replay.machine.state.phase)
 
