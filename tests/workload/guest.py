@@ -27,6 +27,7 @@ from tests.workload.wire import LIMIT, Head, Malformed, content, read_chunks, re
 
 KEYED = frozenset({"POST", "PATCH"})  # as nova_cachemig.guest does by default
 _PAD = 40_000  # bytes of a large page
+_RENEWALS = 0.2  # share of the responses that renew the session, if it is one that is renewed
 _CACHE_CONTROL = ("max-age=5", None, "no-store", "max-age=0", "private", "max-age=60", "no-cache",
                   None)  # fmt: skip
 
@@ -54,8 +55,17 @@ def identity(head: Head) -> str:
             return f"{name}={value}"
     for pair in (head.get("cookie") or "").split(";"):
         if pair.strip().startswith("sessionid="):
-            return pair.strip()
+            return pair.strip().partition("~")[0]
     return "nobody"
+
+
+def next_session(head: Head) -> str | None:
+    """Return a login's next session cookie, as an application gives one from time to time."""
+    for pair in (head.get("cookie") or "").split(";"):
+        user, tilde, number = pair.strip().partition("~")
+        if tilde and user.startswith("sessionid="):
+            return f"set-cookie: {user}~{int(number) + 1}"
+    return None
 
 
 class Guest:
@@ -218,7 +228,11 @@ class Guest:
                   f"x-applied: {applied}"]  # fmt: skip
         if login.startswith("sessionid="):
             fields.append(f"set-cookie: seen={login.partition('=')[2]}")
-        return fields
+        return fields + self._renewal(head)
+
+    def _renewal(self, head: Head) -> list[str]:
+        cookie = next_session(head)
+        return [cookie] if cookie is not None and self._random.random() < _RENEWALS else []
 
     # --- reads
 
@@ -230,6 +244,7 @@ class Guest:
             await asyncio.sleep(self._random.random() * 0.04)
         if url == "/me":
             fields = ["cache-control: private", f"x-login: {identity(head)}", "vary: cookie"]
+            fields += self._renewal(head)
             data = response(200, fields, b"me", "content-length: 2")
         else:
             data = self._page(method, url, head)
@@ -243,6 +258,7 @@ class Guest:
         control = _CACHE_CONTROL[number % len(_CACHE_CONTROL)]
         fields = [f"x-guest: {os.getpid()}", f"x-page: {url}", f"x-version: {page.version}"]
         fields += [f'etag: "{page.version}"'] + ([f"cache-control: {control}"] if control else [])
+        fields += self._renewal(head)
         if head.get("if-none-match") == f'"{page.version}"':
             return response(304, fields, b"")
         body = b"%d\n" % page.version + (b"x" * _PAD if number % 8 == 7 else b"")

@@ -17,6 +17,8 @@ from tests.workload.node import Node
 
 _END = 90.0  # seconds within which a handover must end after its last event
 _AGAIN = 2.0  # seconds between two reports of the same event, until the agent knows it
+_STEPS = ("warming", "armed", "silent", "replay", "ending")
+"""The steps of a handover in which something happens to the agent."""
 
 
 class Endless(AssertionError):
@@ -28,8 +30,9 @@ class Migrations:
 
     def __init__(
         self, node: Node, instance: Instance, uuid: str, services: list[str], seed: int,
-        without: frozenset[str],
+        without: frozenset[str], only: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
+        """``without``: kinds of migrations that are left out. ``only``: the others are left out."""
         self._node = node
         self._instance = instance
         self._uuid = uuid
@@ -49,8 +52,13 @@ class Migrations:
             ("restart", 0.5, self._restart),
             ("crash", 0.5, self._crash),
             ("hang", 0.3, self._hang),
+            ("hang-crash", 0.3, self._hang_and_crash),
         ]
-        self._kinds = [kind for kind in kinds if kind[0] not in without]
+        if node.disk is not None:
+            kinds += [("full", 2, self._full), ("full-crash", 1, self._full_and_crash)]
+        self._kinds = [
+            kind for kind in kinds if kind[0] not in without and (not only or kind[0] in only)
+        ]
         self.done: collections.Counter[str] = collections.Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -132,36 +140,92 @@ class Migrations:
         await self._with_agent(lambda: self._node.end(kill=True), self._node.run)
 
     async def _hang(self) -> None:
-        await self._with_agent(self._node.hang, self._node.go_on)
+        longest = self._random.choice((2.0, 2.0, 9.0))  # reads are held for less than that
+        await self._with_agent(self._node.hang, self._node.go_on, longest)
 
-    async def _with_agent(self, away: Callable[[], None], back: Callable[[], None]) -> None:
-        """The agent is away: while armed, while silent, or while the guest returns."""
+    async def _hang_and_crash(self) -> None:
+        def back() -> None:
+            self._node.kill()
+            self._node.run()
+
+        await self._with_agent(self._node.hang, back)
+
+    async def _full(self) -> None:
+        """The disk of the agent has no room."""
+        disk = self._node.disk
+        assert disk is not None
+
+        async def fault() -> None:
+            with disk.full():
+                await self._some(0.1, 4.0)
+
         async with self._node.lock:
-            await self._arm()
-            when = self._random.choice(("armed", "silent", "replay"))
-            if when == "silent":
-                await self._pause()
-                self._tell(EventKind.PAUSED)
-                await self._some(0.1, 1.0)
-            elif when == "replay":
-                await self._silence(self._random.uniform(0.5, 2.0))
-                await self._some(0.0, 0.2)
-            await asyncio.to_thread(away)
-            await self._some(0.0, 2.0)
-            await asyncio.to_thread(back)
-            if when == "silent":
-                await self._some(0.0, 1.0)
-                await self._resume()
-                self._tell(EventKind.RESUMED)
+            await self._during(fault)
+        await self._complete(EventKind.COMPLETED)
+
+    async def _full_and_crash(self) -> None:
+        """The agent cannot start again before there is room."""
+        disk = self._node.disk
+        assert disk is not None
+
+        def away() -> None:
+            with disk.full():
+                time.sleep(self._random.random())
+                self._node.end(kill=True)
+                self._node.run()
+                time.sleep(self._random.uniform(0.0, 4.0))
+            self._node.kill()
+
+        await self._with_agent(away, self._node.run)
+
+    async def _with_agent(
+        self, away: Callable[[], None], back: Callable[[], None], longest: float = 2.0
+    ) -> None:
+        async with self._node.lock:
+            await self._during(lambda: self._away(away, back, longest))
             await self._until_listens()
             self._node.back()
         await self._complete(EventKind.COMPLETED)
+
+    async def _away(
+        self, away: Callable[[], None], back: Callable[[], None], longest: float
+    ) -> None:
+        await asyncio.to_thread(away)
+        await self._some(0.0, longest)
+        await asyncio.to_thread(back)
+
+    async def _during(self, fault: Callable[[], Awaitable[None]]) -> None:
+        """Let the fault happen in one step of a handover."""
+        step = self._random.choice(_STEPS)
+        if step == "warming":
+            self._begin()
+            await self._some(0.0, 0.5)
+            await fault()
+            return
+        await self._arm()
+        if step == "silent":
+            await self._pause()
+            self._tell(EventKind.PAUSED)
+            await self._some(0.1, 1.0)
+            await fault()
+            await self._some(0.0, 1.0)
+            await self._resume()
+            self._tell(EventKind.RESUMED)
+            return
+        if step == "replay":
+            await self._silence(self._random.uniform(0.5, 2.0))
+            await self._some(0.0, 0.2)
+        elif step == "ending":
+            await self._silence(self._random.uniform(0.5, 2.0))
+            self._tell(EventKind.COMPLETED)
+            await self._some(0.0, 0.5)
+        await fault()
 
     # --- steps
 
     async def _arm(self) -> None:
         node, request = self._node.client, self._request
-        node.begin({}, self._uuid, request, "host-a", "host-b", time.time())
+        self._begin()
         end = time.monotonic() + _END
         while time.monotonic() < end:
             try:
@@ -174,6 +238,9 @@ class Migrations:
         else:
             raise Endless(f"{self._request}: the cache is not warm")
         await self._some(0.1, 1.5)
+
+    def _begin(self) -> None:
+        self._node.client.begin({}, self._uuid, self._request, "host-a", "host-b", time.time())
 
     async def _silence(self, seconds: float, *, heard: bool = True) -> None:
         late = self._random.random() < 0.3

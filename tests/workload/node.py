@@ -29,6 +29,7 @@ from nova_cachemig.conf import setup
 from nova_cachemig.rpc.agent import AgentClient
 from tests.functional.drain.rig import ROOT
 from tests.functional.rpc.broker import Broker
+from tests.workload.disk import Disk
 from tests.workload.freshness import HELD_AT_MOST
 
 _DECIDED_BY_OPERATOR = ("in_doubt", "damaged", "resend")
@@ -68,14 +69,18 @@ class Node:
         addresses: dict[str, str],
         source: str,
         extra: str = "",
+        *,
+        small_disk: bool = False,
     ) -> None:
         """``services``: as in a service file. ``addresses``: of their guests, by service.
 
         ``source``: the agent's address towards guests. ``extra``: more lines of configuration.
+        ``small_disk``: the agent has a disk of its own that can be filled.
         """
         self.here = Path(tempfile.mkdtemp(prefix="cmwork"))
         for name in ("state", "services.d", "run"):
             (self.here / name).mkdir()
+        self.disk = Disk(self.here / "state") if small_disk else None
         (self.here / "services.d/all.yaml").write_text(yaml.safe_dump({"services": services}))
         book = {
             one["name"]: {"instance": one["instance"], "address": addresses[one["name"]]}
@@ -126,6 +131,12 @@ class Node:
         self.measure()
         self.away.append((time.monotonic(), float("inf")))
         self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self._process.wait(60)
+
+    def kill(self) -> None:
+        """End an agent that is already away."""
+        assert self._process is not None
+        self._process.kill()
         self._process.wait(60)
 
     def hang(self) -> None:
@@ -196,5 +207,7 @@ class Node:
                 pid = int(json.loads((self.here / "run" / f"{name}.pid").read_text())["pid"])
                 os.kill(pid, signal.SIGTERM)
         self._broker.close()
+        if self.disk is not None:
+            self.disk.destroy()
         if not keep:
             shutil.rmtree(self.here, ignore_errors=True)

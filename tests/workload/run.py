@@ -23,7 +23,7 @@ from tests.workload.judge import FAULTS, Judge
 from tests.workload.migrations import Migrations
 from tests.workload.node import Node
 from tests.workload.records import Facts, parse
-from tests.workload.users import Log, Profile, Reader, Writer, follow, read
+from tests.workload.users import Log, Profile, Reader, Session, Writer, follow, read
 
 _DRAIN = 90.0  # seconds within which all accepted writes must have an outcome
 _SHOWN = 10  # sentences for each fault
@@ -34,6 +34,7 @@ class Plan:
     """``writes``: in total. ``seconds``: the run ends then in any case.
 
     ``without``: names of ways, manners and migrations that are left out, to find a cause.
+    ``only``: kinds of migrations; the others are left out. ``small_disk``: see :class:`Node`.
     """
 
     writes: int
@@ -43,6 +44,8 @@ class Plan:
     readers: int = 3
     patience: float = 60.0  # seconds of a client
     without: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+    small_disk: bool = False
     extra: str = ""  # configuration of the agent
     keep: bool = False
 
@@ -86,6 +89,7 @@ class Run:
             {one.name: one.guest.address for one in self._services},
             self._source,
             f"[journal]\nparallel = {self._parallel}\n{plan.extra}",
+            small_disk=plan.small_disk,
         )
         self._endless: list[str] = []
         self._unacknowledged: list[str] = []
@@ -135,23 +139,25 @@ class Run:
         name = f"{service.name}-{kind}{number}"
         logins = ("", f"Cookie: sessionid={name}", f"X-Api-Key: {name}",
                   f"Authorization: Bearer {name}")  # fmt: skip
+        renewed = number % 8 == 1 and kind != "p"
         third = self._services.index(service) * 2 + (kind == "r")
         return Profile(
             name,
             service.name,
             service.port,
             f"127.1.{third}.{number + 1}",
-            logins[number % 4],
-            keyed=kind == "w" and number % 5 in {1, 2, 3},
+            logins[number % 4] + ("~0" if renewed else ""),
+            keyed=kind == "w" and (renewed or number % 5 in {1, 2, 3}),
             patience=self._plan.patience,
         )
 
     async def _until_served(self, service: _Service) -> None:
         profile = self._profile(service, "p", 200)
+        session = Session(profile, service.log)
         end = time.monotonic() + 60.0
         while time.monotonic() < end:
             http = HttpClient(profile.port, profile.address, 5.0)
-            await read("/p/0", http, profile, service.log, None)
+            await read("/p/0", http, session, None)
             http.close()
             if service.log.reads:
                 return
@@ -164,7 +170,7 @@ class Run:
             for service in self._services:
                 migrations = Migrations(
                     self.node, service.guest, service.instance, [service.name], plan.seed,
-                    plan.without,
+                    plan.without, plan.only,
                 )  # fmt: skip
                 self._migrations.append(migrations)
                 tasks.create_task(self._migrate(migrations, stop, calm))
@@ -203,7 +209,7 @@ class Run:
             http = HttpClient(profile.port, profile.address, 10.0)
             for write in service.log.writes:
                 if write.location is not None:
-                    await follow(write, http, profile, service.log)
+                    await follow(write, http, service.log)
             http.close()
 
     def _judge(self) -> dict[str, list[str]]:
@@ -266,6 +272,12 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out these ways of guests, manners of clients, or kinds of migrations",
     )  # fmt: skip
     parser.add_argument(
+        "--only", default="", metavar="NAME[,NAME…]", help="leave out all other kinds of migrations"
+    )
+    parser.add_argument(
+        "--small-disk", action="store_true", help="give the agent a disk that is full at times"
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="GROUP.NAME=VALUE",
         help="an option of the agent, such as journal.parallel=4; may be repeated",
     )  # fmt: skip
@@ -287,6 +299,8 @@ def main(argv: list[str] | None = None) -> int:
         options.seed,
         options.seconds,
         without=frozenset(filter(None, options.without.split(","))),
+        only=frozenset(filter(None, options.only.split(","))),
+        small_disk=options.small_disk,
         extra=extra,
         keep=options.keep is not None,
     )

@@ -52,7 +52,29 @@ class Profile:
         name, _, value = self.login.partition(": ")
         if not name:
             return "nobody"
-        return value if name == "Cookie" else f"{name.lower()}={value}"
+        return value.partition("~")[0] if name == "Cookie" else f"{name.lower()}={value}"
+
+
+class Session:
+    """The login of a user, as the responses of the guest leave it."""
+
+    def __init__(self, profile: Profile, log: Log) -> None:
+        self.profile = profile
+        self.log = log
+        self._login = profile.login
+
+    def fields(self) -> list[str]:
+        """Return the header lines that identify the user."""
+        return [self._login] if self._login else []
+
+    def learn(self, reply: Reply) -> None:
+        """Take the cookies of a response. Each must be the user's own."""
+        user = self.profile.identity.removeprefix("sessionid=")
+        for value in reply.head.fields.get("set-cookie", ()):
+            if value.partition("=")[2].partition("~")[0] != user:
+                self.log.crossed.append(f"{self.profile.name}: gets the cookie {value}")
+            elif value.startswith("sessionid="):
+                self._login = f"Cookie: {value}"
 
 
 class Writer:
@@ -60,6 +82,7 @@ class Writer:
 
     def __init__(self, profile: Profile, log: Log, seed: int, without: frozenset[str]) -> None:
         self._profile = profile
+        self._session = Session(profile, log)
         self._log = log
         self._random = random.Random(f"{seed}:{profile.name}")
         self._without = without
@@ -91,7 +114,7 @@ class Writer:
         self._log.writes.append(write)
         self._latest = url.replace("/act/", "/p/")
         body = content(name, size) if size else b""
-        fields = [f"X-Write: {name}", *([profile.login] if profile.login else [])]
+        fields = [f"X-Write: {name}"]
         nameless = "nameless" not in self._without and draw.random() < 0.03
         if not nameless:
             fields.append(HOST)
@@ -137,7 +160,8 @@ class Writer:
         write.tries.append(one)
         try:
             target = f"http://shop.example{write.url}" if manner.name == "absolute" else write.url
-            reply = await self._http.exchange(write.method, target, fields, body, manner)
+            identified = [*fields, *self._session.fields()]
+            reply = await self._http.exchange(write.method, target, identified, body, manner)
         except Left:
             one.outcome = Outcome.LEFT
         except Dropped as exc:
@@ -146,6 +170,7 @@ class Writer:
             one.outcome = Outcome.STUCK
         else:
             one.status = reply.status
+            self._session.learn(reply)
             one.outcome = self._judge(write, reply)
             if one.outcome is not Outcome.GUEST:
                 one.detail = reply.body[:200].decode("latin-1")
@@ -173,30 +198,26 @@ class Writer:
     def _check_identity(self, write: Write, reply: Reply) -> None:
         found = (reply.head.get("x-write"), reply.head.get("x-login"))
         wanted = (write.id, self._profile.identity)
-        cookie = reply.head.get("set-cookie")
-        own = f"seen={self._profile.login.partition('sessionid=')[2]}"
         text = reply.body.partition(b" ")[0].decode("latin-1")
         if found != wanted:
             self._log.crossed.append(f"{write.id}: response to {found} instead of {wanted}")
-        elif cookie is not None and cookie != own:
-            self._log.crossed.append(f"{write.id}: Set-Cookie {cookie} instead of {own}")
         elif reply.whole and text not in {"", "no", write.id}:
             self._log.crossed.append(f"{write.id}: the body is that of {text}")
 
     async def _follow(self, write: Write) -> None:
         """Ask for the status of a write for a while, as a patient user does."""
         for _ in range(10):
-            await follow(write, self._http, self._profile, self._log)
+            await follow(write, self._http, self._log)
             if write.state not in {None, "accepted"}:
                 return
             await asyncio.sleep(0.3)
 
     async def _own_read(self) -> None:
         """Read the page of the latest write: the user must find what he has written."""
-        await read(self._latest, self._http, self._profile, self._log, None)
+        await read(self._latest, self._http, self._session, None)
 
 
-async def follow(write: Write, http: HttpClient, profile: Profile, log: Log) -> None:
+async def follow(write: Write, http: HttpClient, log: Log) -> None:
     """Ask the status URL once; set the state."""
     assert write.location is not None
     try:
@@ -217,11 +238,10 @@ async def follow(write: Write, http: HttpClient, profile: Profile, log: Log) -> 
         write.state = str(json.loads(reply.body)["state"])
 
 
-async def read(
-    url: str, http: HttpClient, profile: Profile, log: Log, etag: str | None
-) -> str | None:
+async def read(url: str, http: HttpClient, session: Session, etag: str | None) -> str | None:
     """Read a page once and log its version; return its ETag."""
-    fields = [HOST, *([profile.login] if profile.login else [])]
+    profile, log = session.profile, session.log
+    fields = [HOST, *session.fields()]
     if etag is not None:
         fields.append(f"If-None-Match: {etag}")
     sent_at = time.monotonic()
@@ -234,6 +254,7 @@ async def read(
         log.count("read stuck")
         return None
     log.count(f"read {reply.status}")
+    session.learn(reply)
     page, version = reply.head.get("x-page"), reply.head.get("x-version")
     if version is None or not reply.whole:
         return None
@@ -252,7 +273,7 @@ class Reader:
 
     def __init__(self, profile: Profile, log: Log, seed: int) -> None:
         self._profile = profile
-        self._log = log
+        self._session = Session(profile, log)
         self._random = random.Random(f"{seed}:{profile.name}")
         self._http = HttpClient(profile.port, profile.address, profile.patience)
 
@@ -266,16 +287,17 @@ class Reader:
                 kind = "act" if self._random.random() < 0.15 else "p"
                 url = f"/{kind}/{self._random.randrange(PAGES)}"
                 known = etags.get(url) if self._random.random() < 0.3 else None
-                etags[url] = await read(url, self._http, self._profile, self._log, known)
+                etags[url] = await read(url, self._http, self._session, known)
             await asyncio.sleep(self._random.random() * 0.04)
         self._http.close()
 
     async def _me(self) -> None:
-        fields = [HOST, *([self._profile.login] if self._profile.login else [])]
+        fields = [HOST, *self._session.fields()]
         try:
             reply = await self._http.exchange("GET", "/me", fields, b"", Manner())
         except (Dropped, TimeoutError):
             return
+        self._session.learn(reply)
         login = reply.head.get("x-login")
         if login is not None and login != self._profile.identity:
-            self._log.crossed.append(f"{self._profile.name}: /me is that of {login}")
+            self._session.log.crossed.append(f"{self._profile.name}: /me is that of {login}")

@@ -92,6 +92,8 @@ class LoggingGuest:
                 f"x-guest: yes\r\n{self.extra}\r\n"
             ).encode() + text
             self._seen[key] = response
+        if writer.transport.is_closing():
+            return False  # uvloop's transport would raise RuntimeError
         if self.close_after:
             self.close_after -= 1
             writer.write(response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))

@@ -29,6 +29,9 @@ class Connection:
         return await self._reader.readexactly(self.length)
 
     async def send(self, data: bytes) -> None:
+        """Send bytes. Raises ConnectionError if the client has closed the connection."""
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError  # uvloop's transport would raise RuntimeError
         self.writer.write(data)
         await self.writer.drain()
 

@@ -18,7 +18,7 @@ _MEMORY = 300  # MiB
 class WorkloadTest(unittest.TestCase):
     def test_no_write_is_lost_doubled_overtaken_or_crossed(self) -> None:
         seed = int(time.time()) // 3 * 3  # [journal] parallel is 1, as by default
-        plan = Plan(_WRITES, seed, seconds=_SECONDS)
+        plan = Plan(_WRITES, seed, seconds=_SECONDS, small_disk=True)
         with tempfile.TemporaryDirectory(prefix="workload-") as directory:
             figures = execute(plan, Path(directory))
         self.assertEqual({}, faults(figures), json.dumps(figures, indent=2))
