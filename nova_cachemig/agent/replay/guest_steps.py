@@ -6,9 +6,9 @@ import logging
 from typing import cast
 
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay.connection import End
 from nova_cachemig.agent.replay.links import Links
 from nova_cachemig.agent.replay.performer import Performer
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import GuestResponse
 from nova_cachemig.replay import actions as act

@@ -14,7 +14,8 @@ from oslo_config import cfg
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import connector, sockets
 from nova_cachemig.agent.replay.bodies import ResponseBodies
-from nova_cachemig.agent.replay.connection import End, GuestConnection
+from nova_cachemig.agent.replay.connection import GuestConnection
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.agent.replay.request import head
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse

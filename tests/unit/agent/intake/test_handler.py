@@ -18,7 +18,7 @@ from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import entries
 from nova_cachemig.agent.replay.adapter import ServiceReplay
-from nova_cachemig.agent.replay.connection import End
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 from tests.functional.replay.path import conf_for, service

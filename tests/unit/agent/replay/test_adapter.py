@@ -13,8 +13,8 @@ from nova_cachemig.agent.journal.errors import AcceptanceUnknown, NotAccepted
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.replay.adapter import ServiceReplay
-from nova_cachemig.agent.replay.connection import End
 from nova_cachemig.agent.replay.entries import Request, entry_of
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, WriteState
 from nova_cachemig.replay.actions import Told

@@ -10,8 +10,9 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nova_cachemig.agent.replay import connection, records
-from nova_cachemig.agent.replay.connection import End, GuestConnection
+from nova_cachemig.agent.replay import connection
+from nova_cachemig.agent.replay.connection import GuestConnection
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import GuestResponse
 
@@ -246,37 +247,6 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         order += ["response"] * len(self.outcomes)
         await self.turn()
         self.assertEqual(["response", "end"], order)
-
-    def accepts(self, *outcomes: Any) -> mock.Mock:
-        """Let the socket accept these numbers of bytes, or raise these errors."""
-        patch = mock.patch.object(records, "send", side_effect=outcomes)
-        self.addCleanup(patch.stop)
-        return patch.start()
-
-    async def test_a_turn_of_the_loop_is_one_record_of_the_socket(self) -> None:
-        sock, sent = mock.Mock(), self.accepts(20)
-        made = self.make(sock)
-        self.send(made, 1, 2)
-        await self.turn()
-        sent.assert_called_once_with(sock, b"request 1\nrequest 2\n")
-        self.assertEqual([], self.wire.packets)
-
-    async def test_the_transport_sends_what_the_socket_did_not_accept(self) -> None:
-        self.accepts(4, BlockingIOError, OSError)
-        made = self.make(mock.Mock())
-        for number in (1, 2, 3):
-            self.send(made, number)
-            await self.turn()
-        self.assertEqual([b"est 1\n", b"request 2\n", b"request 3\n"], self.wire.packets)
-
-    async def test_the_order_of_requests_is_kept(self) -> None:
-        sent = self.accepts()
-        made = self.make(mock.Mock())
-        self.wire.buffered = 9
-        self.send(made, 1)
-        await self.turn()
-        self.assertFalse(sent.called)
-        self.assertEqual([b"request 1\n"], self.wire.packets)
 
     async def test_close_resets(self) -> None:
         """Otherwise the kernel would go on retransmitting."""

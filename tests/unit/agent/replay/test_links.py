@@ -11,8 +11,9 @@ from unittest import mock
 from oslo_config import cfg
 
 from nova_cachemig.agent.replay import connector, links, sockets
-from nova_cachemig.agent.replay.connection import End, GuestConnection
+from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.links import Links
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.conf import journal as journal_conf
 from nova_cachemig.model.service import Target
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse

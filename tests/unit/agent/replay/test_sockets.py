@@ -9,7 +9,8 @@ import struct
 import unittest
 
 from nova_cachemig.agent.replay import sockets
-from nova_cachemig.agent.replay.connection import End, GuestConnection
+from nova_cachemig.agent.replay.connection import GuestConnection
+from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.model.service import Target
 
 _TOO_LARGE = 1 << 20  # bytes, more than fit into the buffers of the sockets
@@ -36,8 +37,8 @@ class ConnectTest(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(made.close)
         await self.arrived.wait()
         self.assertEqual("127.0.0.9", self.peers[0][0])
-        assert made._transport is not None
-        sock = made._transport.get_extra_info("socket")
+        assert made._wire._transport is not None
+        sock = made._wire._transport.get_extra_info("socket")
         tcp = socket.IPPROTO_TCP
         self.assertEqual(
             (1, 1, 2**31 - 1),
@@ -67,8 +68,8 @@ class RecordsTest(unittest.IsolatedAsyncioTestCase):
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # the guest's, too
         target = Target(self.address, server.getsockname()[1])
         self.made = await self.connect(target)
-        assert self.made._sock is not None
-        self.made._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        assert self.made._wire._sock is not None
+        self.made._wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         self.guest, _ = server.accept()
         self.addCleanup(self.guest.close)
         self.guest.setblocking(False)
@@ -112,8 +113,8 @@ class RecordsTest(unittest.IsolatedAsyncioTestCase):
         requests = [os.urandom(_TOO_LARGE), b"second", os.urandom(1 << 16), b"last"]
         for request in requests:
             self.send(request)
-        assert self.made._transport is not None
-        self.assertGreater(self.made._transport.get_write_buffer_size(), 1 << 16)
+        assert self.made._wire._transport is not None
+        self.assertGreater(self.made._wire._transport.get_write_buffer_size(), 1 << 16)
         everything = b"".join(requests)
         self.assertEqual(everything, await self.received(len(everything)))
         self.send(b"behind")
@@ -135,7 +136,7 @@ class RecordsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(2, await self.unanswered())
 
     async def test_the_transport_closes_the_socket(self) -> None:
-        sock = self.made._sock
+        sock = self.made._wire._sock
         assert sock is not None
         number = sock.fileno()
         self.send(b"first")
