@@ -75,7 +75,7 @@ class Node:
         """``services``: as in a service file. ``addresses``: of their guests, by service.
 
         ``source``: the agent's address towards guests. ``extra``: more lines of configuration.
-        ``small_disk``: the agent has a disk of its own that can be filled.
+        ``small_disk``: the agent has a separate disk that can be filled.
         """
         self.here = Path(tempfile.mkdtemp(prefix="cmwork"))
         for name in ("state", "services.d", "run"):

@@ -1,4 +1,4 @@
-"""The bytes of one connection to the guest: what is written, and whether it is read."""
+"""The transport of one connection to the guest: writes, pauses of reading, the socket."""
 
 from __future__ import annotations
 

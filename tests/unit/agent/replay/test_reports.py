@@ -51,7 +51,7 @@ class ReportsTest(unittest.IsolatedAsyncioTestCase):
         reports.watch(seen.append)
         reports.run()
         await asyncio.sleep(0)
-        self.assertEqual([], seen)  # it was reported to nobody
+        self.assertEqual([], seen)  # no callback was set
         reports.end(END)
         reports.watch(seen.append)
         await asyncio.sleep(0)

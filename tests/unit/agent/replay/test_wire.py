@@ -25,7 +25,7 @@ class WireTest(unittest.TestCase):
     def written(self) -> list[bytes]:
         return [call.args[0] for call in self.transport.write.call_args_list]
 
-    def test_what_is_written_is_one_record_of_the_socket(self) -> None:
+    def test_a_write_is_one_record_of_the_socket(self) -> None:
         self.assertTrue(self.make(9).write(b"request 1"))
         self.sent.assert_called_once_with(self.sock, b"request 1")
         self.assertEqual([], self.written())
@@ -42,7 +42,7 @@ class WireTest(unittest.TestCase):
         self.assertEqual([b"request 1"], self.written())
 
     def test_a_guest_that_has_closed(self) -> None:
-        """What it has sent before can still be read."""
+        """Its earlier bytes can still be read."""
         with self.assertRaises(ConnectionError):
             self.make(BrokenPipeError).write(b"request 1")
         self.assertEqual([], self.written())
