@@ -26,7 +26,7 @@ class Disk:
 
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
-        """Leave no room on it. The agent may use the room that it frees itself."""
+        """Leave no space on it. The agent may use the space that it frees itself."""
         ballast = self._path / "ballast"
         fd = os.open(ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         try:

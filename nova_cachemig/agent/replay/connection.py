@@ -127,7 +127,7 @@ class GuestConnection(asyncio.Protocol):
             self._outgoing.clear()
 
     def _write(self, data: bytes) -> bool:
-        """Write. Returns False if nothing can be sent any more."""
+        """Write. Returns False if the connection is closed."""
         try:
             return self._wire.write(data)
         except ConnectionError:

@@ -1,4 +1,4 @@
-"""The bodies of one connection's responses on their way to spool files, or past them."""
+"""Keeps the bodies of one connection's responses in spool files, or hands them to their clients."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Complete:
 
 
 class Reports:
-    """What is to be reported."""
+    """The complete responses and the end that the callbacks have not got yet."""
 
     def __init__(self) -> None:
         self.on_end: OnEnd = lambda _end: None
