@@ -10,12 +10,14 @@ from typing import Any, Final, TypeVar
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.manager import HandoverManager
 from nova_cachemig.agent.ports import ComponentError, HandoverReader
+from nova_cachemig.agent.services import proposal
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.model.write import WriteState
+from nova_cachemig.popularity.sampling import RequestSamples
 from nova_cachemig.rpc.agent import HANDOVERS_LIMIT, VERSION
 from nova_cachemig.rpc.bus import Context
 from nova_cachemig.rpc.server import RpcServer
@@ -71,12 +73,14 @@ class Endpoint(_OnLoop):
         store: HandoverReader,
         host: str,
         registry: ServiceRegistry,
+        samples: RequestSamples | None = None,
     ) -> None:
         super().__init__(loop)
         self._manager = manager
         self._store = store
         self._host = host
         self._registry = registry
+        self._samples = samples or RequestSamples()
         self.server: RpcServer | None = None  # for ping, once it is made
 
     def begin(
@@ -117,6 +121,17 @@ class Endpoint(_OnLoop):
     def services(self, ctxt: Context) -> list[dict[str, Any]]:
         """All services by name, and the phase of each: idle outside a handover."""
         return self._run(self._described())
+
+    def propose_policy(self, ctxt: Context, service: str) -> dict[str, Any]:
+        """A policy for a service, from a sample of its requests."""
+        return self._run(self._proposed(service))
+
+    async def _proposed(self, service: str) -> dict[str, Any]:
+        route = self._registry.route(service)
+        if route is None:
+            raise ComponentError(f"this agent serves no service named {service}")
+        since, sample = self._samples.sample(service)
+        return await asyncio.to_thread(proposal.proposed, route.service.policy, since, sample)
 
     def reload(self, ctxt: Context) -> list[str]:
         """Read the service files now; the errors."""

@@ -30,6 +30,7 @@ from nova_cachemig.agent.writes import Writes, intake_socket
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
+from nova_cachemig.popularity.sampling import RequestSamples
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc.ownership import TopicOwner
 from nova_cachemig.rpc.server import RpcServer
@@ -51,6 +52,7 @@ class Agent:
         self._nova = NovaApi(conf)
         self._engine = HaproxyVarnish(conf, intake_socket=intake_socket(conf))
         self._warmer: LearningWarmer = _warmer(conf, self._engine.cache_socket)
+        self._samples = RequestSamples()
         self._engine.on_write = self._warmer.invalidated  # writes that pass by the journal
         self._writes = Writes(
             conf, edge=Freshness(self._engine, self._warmer), route_of=self._route_of
@@ -160,7 +162,8 @@ class Agent:
 
     def _server(self) -> RpcServer:
         loop = asyncio.get_running_loop()
-        endpoint = Endpoint(loop, self._manager, self._store, self._conf.agent.host, self._registry)
+        host, registry = self._conf.agent.host, self._registry
+        endpoint = Endpoint(loop, self._manager, self._store, host, registry, self._samples)
         journal = self._writes.journal
         served = self._conf.agent.serve_journal
         review = None if served == "none" else Review(journal.engine, journal.spool)
@@ -202,6 +205,7 @@ class Agent:
             while self._manager.users_wait():  # noqa: ASYNC110  the end of a phase sets no event
                 await asyncio.sleep(_LEARN_POLL)
             self._warmer.record_access(record)
+            self._samples.record(record)
             await asyncio.sleep(0)  # many records must not block the event loop
 
 

@@ -22,6 +22,7 @@ class AccessRecord:
     agent: str = ""  # User-Agent
     accept: str = ""  # Accept
     language: str = ""  # Accept-Language
+    cookies: tuple[str, ...] | None = None  # their names; None: not in the sample
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

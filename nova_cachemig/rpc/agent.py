@@ -20,6 +20,7 @@ Version history:
   message may be old.
 * 1.3 - instance_changed, a cast. An older agent has no such method. So nova-compute does not send
   it to an agent whose ping says an older version. An agent of 1.3 asks Nova also without it.
+* 1.4 - propose_policy, a call. An older agent has no such method, and the command says so.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from nova_cachemig.rpc.client import OlderError, RefusedError, RpcClient
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.server import Ownership, RpcServer
 
-VERSION: Final = "1.3"
+VERSION: Final = "1.4"
 SLICE: Final = 2.0
 """Seconds, at most, for which the agent keeps one ``wait_warm`` waiting."""
 WAITING_LIMIT: Final = 960
@@ -109,6 +110,9 @@ class AgentEndpoint(Protocol):
 
     def services(self, ctxt: bus.Context) -> list[dict[str, Any]]:
         """All services by name: the fields of the file, address, phase and error of each."""
+
+    def propose_policy(self, ctxt: bus.Context, service: str) -> dict[str, Any]:
+        """A policy for a service, from a sample of its requests."""
 
     def reload(self, ctxt: bus.Context) -> list[str]:
         """Read the service files now; the errors."""
@@ -259,6 +263,10 @@ class AgentClient:
             found += page
         return found
 
+    def propose_policy(self, ctxt: bus.Context, service: str) -> dict[str, Any]:
+        """A policy from a sample of the service's requests. Since 1.4; an older agent refuses."""
+        return dict(self._rpc.call("propose_policy", {"service": service}, ctxt, version="1.4"))
+
     def reload(self, ctxt: bus.Context, *, timeout: float | None = None) -> list[str]:
         """Read the service files now; the errors, if any. Since 1.0."""
         found = self._rpc.call("reload", {}, ctxt, timeout=timeout)
@@ -350,6 +358,10 @@ class Dispatch:
             return found
         behind = checks.text(after, "after", checks.NAME_LIMIT)
         return [service for service in found if service["name"] > behind][:SERVICES_PAGE]
+
+    @oslo_messaging.expected_exceptions(ValueError)
+    def propose_policy(self, ctxt: bus.Context, service: Any) -> dict[str, Any]:
+        return self._endpoint.propose_policy(ctxt, checks.name(service, "service"))
 
     @oslo_messaging.expected_exceptions(ValueError)
     def reload(self, ctxt: bus.Context) -> dict[str, list[str]]:

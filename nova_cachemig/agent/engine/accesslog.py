@@ -22,9 +22,15 @@ MAX_LINE_LENGTH = 16384
 MAX_HABIT = 256
 """Characters of User-Agent, Accept and Accept-Language in a line; a longer one is cut."""
 
+MAX_NAMES = 512
+"""Characters of the names of cookies in a line."""
+
+SAMPLE_ONE_IN = 8
+"""Requests of which one has the names of its cookies in its line."""
+
 LOG_FORMAT = " ".join(
     [
-        "v4",
+        "v5",
         "%[var(txn.svc)]",
         "%[var(txn.from)]",
         "%ST",
@@ -44,6 +50,8 @@ LOG_FORMAT = " ".join(
         "%[var(txn.url),base64]",
         f"%[var(txn.forwarded),bytes(0,{MAX_LENGTH}),base64]",
         *(f"%[var(txn.{name}),base64]" for name in ("agent", "accept", "language")),
+        "%[var(txn.sampled)]",
+        f"%[var(txn.names),bytes(0,{MAX_NAMES}),base64]",
         "end",
     ]
 )
@@ -92,7 +100,7 @@ def _plain(field: bytes) -> str:
 def parse(line: bytes) -> EdgeRecord | None:
     """Return the record of a line; None if no service matched (421). Raises LogLineError."""
     fields = line.split(b" ")
-    if len(fields) != _FIELDS or fields[0] != b"v4" or fields[-1] != b"end":
+    if len(fields) != _FIELDS or fields[0] != b"v5" or fields[-1] != b"end":
         raise LogLineError(f"{len(fields)} fields: {line!r:.80}")
     if fields[1] == b"-":
         return None
@@ -112,6 +120,7 @@ def parse(line: bytes) -> EdgeRecord | None:
             accept=_decode(fields[20]),
             language=_decode(fields[21]),
             has_cookie=fields[14] not in (b"-", b"0"),
+            cookies=None if fields[22] == b"-" else _names(_decode(fields[23])),
         )
         facts = _facts(fields[13])
     except ValueError as exc:
@@ -125,6 +134,10 @@ def parse(line: bytes) -> EdgeRecord | None:
         wait=wait / 1e3,
         facts=facts,
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(";") if name.strip()))
 
 
 def _facts(field: bytes) -> Facts | None:

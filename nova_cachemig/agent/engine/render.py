@@ -10,7 +10,12 @@ import jinja2
 from oslo_config import cfg
 
 from nova_cachemig.agent.engine import capacity, names
-from nova_cachemig.agent.engine.accesslog import LOG_FORMAT, MAX_HABIT, MAX_LINE_LENGTH
+from nova_cachemig.agent.engine.accesslog import (
+    LOG_FORMAT,
+    MAX_HABIT,
+    MAX_LINE_LENGTH,
+    SAMPLE_ONE_IN,
+)
 from nova_cachemig.agent.ports import alive_socket
 from nova_cachemig.conf.engine import max_object_bytes
 from nova_cachemig.model import methods, sharing
@@ -127,6 +132,7 @@ def _values(
         "log_length": MAX_LINE_LENGTH,
         "log_format": LOG_FORMAT,
         "max_habit": MAX_HABIT,
+        "sample_one_in": SAMPLE_ONE_IN,
         "ring_size": 4 << 20,
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,

@@ -111,6 +111,10 @@ class OnlineAgent:
         """All services by name, with phase, guest's address and error."""
         return self._ask(lambda: self._agent.services({}))
 
+    def propose_policy(self, service: str) -> dict[str, Any]:
+        """A policy for a service, from a sample of its requests."""
+        return self._ask(lambda: self._agent.propose_policy({}, service))
+
     def reload(self) -> list[str]:
         """Let the agent read the service files now; the errors."""
         return self._ask(lambda: self._agent.reload({}, timeout=self._timeout + RELOAD_TIMEOUT))

@@ -286,6 +286,21 @@ class Counted(PolicyCase):
         )
 
 
+class Sampled(PolicyCase):
+    async def test_some_requests_have_the_names_of_their_cookies_and_never_a_value(self) -> None:
+        await self.log_is_read()
+        records = self.engine.accesses()
+        for _ in range(10):
+            await asyncio.gather(*(self.asks("/a", "sid=secret; _ga=GA1.2.3") for _ in range(10)))
+            await asyncio.gather(*(self.asks("/b") for _ in range(10)))
+        named: dict[str, set[tuple[str, ...] | None]] = {"/a": set(), "/b": set()}
+        for _ in range(200):
+            record = await anext(records)
+            self.assertNotIn("secret", repr(record))
+            named[record.url].add(record.cookies)
+        self.assertEqual({"/a": {None, ("sid", "_ga")}, "/b": {None, ()}}, named)
+
+
 class Stale(PolicyCase):
     policy = Policy(
         consent=(Consent.STALE,),

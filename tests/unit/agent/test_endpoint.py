@@ -12,12 +12,16 @@ from unittest import mock
 from nova_cachemig.agent import endpoint
 from nova_cachemig.agent.endpoint import Endpoint, ReviewEndpoint
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
+from nova_cachemig.model.policy import Policy
+from nova_cachemig.model.service import Route, Service
 from nova_cachemig.model.write import WriteState
+from nova_cachemig.popularity.sampling import RequestSamples
 from nova_cachemig.rpc.agent import VERSION
 
 
@@ -55,6 +59,11 @@ class FakeAgent:
         if wait > 0:
             await asyncio.Event().wait()
         return {"ready": True}
+
+    def route(self, name: str) -> Route | None:
+        policy = Policy(defaults=False)
+        service = Service(name, "u1", 80, ("192.0.2.1", 80), policy=policy)
+        return Route(service, None) if name == "shop" else None
 
     async def refresh(self, *, force: bool) -> list[str]:
         await self._note("refresh", force)
@@ -109,6 +118,21 @@ class EndpointTest(LoopCase):
         self.agent.error = ComponentError("the disk is full")
         with self.assertRaisesRegex(ValueError, "^the disk is full$"):
             self.endpoint.reload({})
+
+    def test_a_policy_is_proposed_from_the_sampled_requests(self) -> None:
+        samples, fake = RequestSamples(), self.endpoint._registry
+        request = AccessRecord("shop", "c", "GET", "h", "/a/x.css", 200, 7.0, 0.1, cookies=("sid",))
+        samples.record(request)
+        own: Any = fake
+        asked = Endpoint(self.loop, own, own, "cache1", own, samples)
+        found = asked.propose_policy({}, "shop")
+        self.assertEqual((7.0, 1, {"defaults": False}), (
+            found["since"], found["reads"], found["present"]))  # fmt: skip
+        rules = [step["rule"] for step in found["steps"]]
+        self.assertEqual([{"paths": ["/a/*.css"], "static": True}], rules)
+        self.assertEqual(0, self.endpoint.propose_policy({}, "shop")["requests"])
+        with self.assertRaisesRegex(ValueError, "serves no service named x"):
+            asked.propose_policy({}, "x")
 
     def test_a_request_ends_at_its_deadline(self) -> None:
         with (

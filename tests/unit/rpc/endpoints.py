@@ -44,6 +44,7 @@ class RecordingEndpoint:
         self.warm: dict[str, Any] = {"ready": True, "phase": "armed", "reason": "warm"}
         self.error: Exception | None = None
         self.records = [RECORD]
+        self.proposal: dict[str, Any] = {}
         self.found: list[dict[str, Any]] = [
             {"name": "shop", "listen": "10.0.0.1:80", "phase": "idle", "error": None}
         ]
@@ -96,6 +97,10 @@ class RecordingEndpoint:
 
     def services(self, ctxt: Any) -> list[dict[str, Any]]:
         return self.found
+
+    def propose_policy(self, ctxt: Any, service: str) -> dict[str, Any]:
+        self._record("propose_policy", service)
+        return self.proposal
 
     def reload(self, ctxt: Any) -> list[str]:
         self._record("reload")

@@ -36,13 +36,15 @@ def line(**fields: object) -> bytes:
         "agent": b"Mozilla/5.0 (X11)",
         "accept": b"*/*",
         "language": "-",
+        "sampled": "-",
+        "names": "-",
         **fields,
     }
     fields_ = [
         (base64.b64encode(v).decode() or "-") if isinstance(v, bytes) else str(v)
         for v in values.values()
     ]
-    return f"v4 {' '.join(fields_)} end".encode()
+    return f"v5 {' '.join(fields_)} end".encode()
 
 
 class Parse(unittest.TestCase):
@@ -64,6 +66,16 @@ class Parse(unittest.TestCase):
         )
         self.assertEqual(("stale", "", False), (record.served, record.error, record.held))
         self.assertAlmostEqual(0.045, record.wait)
+
+    def test_the_names_of_the_cookies_of_a_sampled_request(self) -> None:
+        for fields, expected in (
+            ({"names": b"a; b"}, None),
+            ({"sampled": "1"}, ()),
+            ({"sampled": "1", "names": b"a; b;a; ;c"}, ("a", "b", "c")),
+        ):
+            record = accesslog.parse(line(**fields))
+            assert record is not None
+            self.assertEqual(expected, record.access.cookies)
 
     def test_the_facts_of_a_request_in_a_handover(self) -> None:
         page = "page|shielded|warm|-|-|2|40|-|-|-|13|1.12"

@@ -1,5 +1,7 @@
 import json
 
+import yaml
+
 from tests.unit.cmd.manage.case import UUID, ManageCase
 
 ADD = (
@@ -56,6 +58,22 @@ class PolicyTest(ManageCase):
     def test_an_unknown_service(self) -> None:
         err = self.fails("--offline", "service", "policy", "x")
         self.assertIn("no service is named x; the services: none", err)
+
+    def test_learn_prints_a_policy_and_changes_nothing(self) -> None:
+        self.succeeds(*ADD)
+        file = self.root / "services.d" / "shop.yaml"
+        before = file.read_text()
+        step = {"why": "files", "gain": 3, "rule": {"paths": ["/a/*"], "static": True}}
+        self.endpoint.proposal = {
+            "since": 0.0, "requests": 9, "reads": 6, "shared": 2, "present": {}, "steps": [step],
+            "unknown_cookies": [],
+        }  # fmt: skip
+        self.serve()
+        entry = yaml.safe_load(self.succeeds("policy", "learn", "shop"))
+        self.assertEqual({"policy": {"rules": [step["rule"]]}}, entry)
+        self.assertIn(("propose_policy", "shop"), self.endpoint.received)
+        self.assertEqual(before, file.read_text())
+        self.assertIn("running agent", self.fails("--offline", "policy", "learn", "shop"))
 
     def test_the_policy_of_an_agent_of_another_version(self) -> None:
         self.endpoint.found = [{"name": "shop", "policy": {"presets": ["later"]}}]
