@@ -47,6 +47,7 @@ class Plan:
     slow_time: float = 0.05  # least seconds for a write that the guest takes long for
     pause: float = 0.25  # most seconds, without those for the switchover
     pauses_again: float = 0.2  # how often a pause follows soon after the return
+    down_at_return: float = 0.0  # how often the database is away when the guest returns
     lives: tuple[int, ...] = (2, 10, 40, 200)  # mean numbers of the agent's actions until a crash
 
 
@@ -157,7 +158,15 @@ def _broken_pipelines(made: Plan) -> None:
 
 
 def _outages(made: Plan) -> None:
-    """Cut the power while the database is away, with small steps of the send limit."""
-    made.crashes, made.power, made.db_down, made.operator = True, 1.0, 0.3, 0.0
+    """Cut the power while the database is away, with small steps of the send limit.
+
+    Many writes wait then, and an outage often begins when they are sent. Nothing else
+    goes wrong: most agents live long enough to send some after [journal] resume_delay.
+    """
+    made.crashes, made.power, made.db_down, made.operator = True, 1.0, 1.0, 0.0
+    made.down_at_return, made.lives, made.pause = 0.4, (300, 1000), 1.0
+    made.clients, made.writes, made.deadline = 8, 80, 1e9
+    made.slow_body = made.disconnects = made.slow = made.db_faults = made.log_faults = 0.0
+    made.dies = made.poison = made.cuts = made.hangs = made.drips = made.not_http = 0.0
     for name in SERVICES:
         made.honours_keys[name], made.limits[name].send_window = False, 1

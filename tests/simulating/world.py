@@ -146,12 +146,16 @@ class World:
 
     # --- others
 
+    def begin_outage(self) -> None:
+        """The database is away for a while; often the agent dies meanwhile."""
+        length = 0.2 + self.loop.random()
+        self.disk.down_until = self.loop.now + length
+        if self.plan.crashes and self.loop.random() < 0.7:
+            self.loop.later(length * (0.4 + 0.6 * self.loop.random()), self._kill)
+
     def _outage(self) -> None:
         if self.faults:
-            length = 0.2 + self.loop.random()
-            self.disk.down_until = self.loop.now + length
-            if self.plan.crashes and self.loop.random() < 0.7:
-                self.loop.later(length * (0.4 + 0.6 * self.loop.random()), self._kill)
+            self.begin_outage()
             self.loop.later(self.loop.rng.expovariate(1 / self.plan.db_down), self._outage)
 
     def _kill(self) -> None:
@@ -231,6 +235,9 @@ class Migration:
         where = self._loop.rng.choice(("source", "destination"))
         self._loop.note(f"{self._name}: the guest resumes at the {where}")
         self._guest.resume(where)
+        often = self._world.plan.down_at_return
+        if often and self._world.faults and self._loop.random() < often:
+            self._world.begin_outage()
 
     def adopt(self, service: Service) -> None:
         """An agent has started: it shields what an earlier one left."""
