@@ -27,6 +27,7 @@ class Consent(enum.StrEnum):
         "anonymous"  # use pages made for strangers for all users without a login, also private ones
     )
     PRIVATE = "private"  # use private pages in the silence, for the same login only
+    WRITES = "writes"  # respond to a write before the guest does
     STALE = "stale"  # use pages in the silence that say no-cache, max-age=0 or must-revalidate
 
 
@@ -44,6 +45,7 @@ class Rule:
     static: bool | None = None  # the same bytes whatever the cookies
     stale: bool | None = None  # by consent: Consent.STALE
     private: bool | None = None  # by consent: Consent.PRIVATE
+    accept_writes: bool | None = None  # by consent: Consent.WRITES
     login_cookies: tuple[str, ...] = ()  # without them, a user is anonymous (by consent)
     script_cookies: tuple[str, ...] = ()  # only scripts in the browser read them
     ignore_query: tuple[str, ...] = ()  # parameters on which no page depends
@@ -63,6 +65,7 @@ class Rule:
         parts = {
             Consent.STALE: self.stale,
             Consent.PRIVATE: self.private,
+            Consent.WRITES: self.accept_writes,
             Consent.ANONYMOUS: self.login_cookies,
         }
         return frozenset(consent for consent, part in parts.items() if part)
@@ -73,6 +76,7 @@ class Rule:
         return dataclasses.replace(
             self,
             stale=None if Consent.STALE in missing else self.stale,
+            accept_writes=None if Consent.WRITES in missing else self.accept_writes,
             private=None if Consent.PRIVATE in missing else self.private,
             login_cookies=() if Consent.ANONYMOUS in missing else self.login_cookies,
         )
@@ -137,6 +141,11 @@ class Policy:
         """Whether the page is the same whatever the cookies."""
         said = (rule.static for rule in self.rules() if rule.applies(url))
         return next((static for static in said if static is not None), False)
+
+    def accepts(self, url: str) -> bool:
+        """Whether a write to the URL gets a response as soon as it is on disk."""
+        said = (rule.accept_writes for rule in self.effective() if rule.applies(url))
+        return next((accepts for accepts in said if accepts is not None), False)
 
     def _never(self, url: str) -> bool:
         said = (rule.never for rule in self.rules() if rule.applies(url))

@@ -10,7 +10,7 @@ from typing import Final
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.intake import keys, status
+from nova_cachemig.agent.intake import keys, page, status
 from nova_cachemig.agent.intake.admission import Admission, Arrival
 from nova_cachemig.agent.intake.http import (
     CLIENT,
@@ -232,17 +232,18 @@ class RequestHandler:
             return _unknown_response(intake, request.position)
         if not request.told.done():
             self._journal.failpoints.hit("acknowledged")
-            return HeldClient(intake, request, respond_async)
+            return HeldClient(intake, request, respond_async, head.navigates)
         tell = request.told.result()
         if tell.told is Told.REFUSED:
             refusal = problem_response(503, tell.why, RETRY_AFTER)
             return await self._reject(body, refusal)
         if tell.told is not Told.UNKNOWN:
             self._journal.failpoints.hit("acknowledged")
-        return _response_of(intake, tell, respond_async=respond_async)
+        return _response_of(intake, tell, respond_async=respond_async, navigates=head.navigates)
 
     def _entry(self, service: Service, head: RequestHead, body: Body, respond_async: bool) -> Entry:
-        accept, client_key = service.writes is WriteMode.ACCEPT, head.get(keys.HEADER)
+        accept = service.writes is WriteMode.ACCEPT or service.policy.accepts(head.url)
+        client_key = head.get(keys.HEADER)
         host, client = head.get("host") or "", head.get(CLIENT) or ""
         headers = head.for_guest(respond_async=not accept)
 
@@ -290,7 +291,9 @@ class RequestHandler:
         except asyncio.CancelledError:
             self.client_gone(held)
             raise
-        return _response_of(held.intake, tell, respond_async=held.respond_async)
+        return _response_of(
+            held.intake, tell, respond_async=held.respond_async, navigates=held.navigates
+        )
 
     def client_gone(self, held: HeldClient) -> None:
         """The client has disconnected. Its write stays accepted."""
@@ -311,8 +314,12 @@ class RequestHandler:
         if found.response is not None:
             return guest_response(found.response, ("cachemig-write", found.state.value),
                                   ("cache-control", "no-store"))  # fmt: skip
+        waits = found.state is WriteState.ACCEPTED
+        if head.navigates and found.state is not WriteState.DISCARDED:
+            content = page.SAVED if waits else page.UNKNOWN
+            return page.page_response(202 if waits else 200, content, head.url, refresh=waits)
         facts = {"state": found.state.value, "accepted_at": found.accepted_at}
-        if found.state is WriteState.ACCEPTED:
+        if waits:
             return json_response(202, facts, RETRY_AFTER)
         return json_response(200, facts)
 
@@ -330,7 +337,9 @@ class RequestHandler:
         return await self._journal.read(lambda c: queries.secret(c, service))
 
 
-def _response_of(intake: ServiceIntake, tell: Tell, *, respond_async: bool) -> Response:
+def _response_of(
+    intake: ServiceIntake, tell: Tell, *, respond_async: bool, navigates: bool
+) -> Response:
     """Return the response that the machine has decided about."""
     if tell.told is Told.RESPONSE:
         return guest_response(tell.response)
@@ -341,6 +350,8 @@ def _response_of(intake: ServiceIntake, tell: Tell, *, respond_async: bool) -> R
         detail = f"The server may or may not have applied this write: {tell.why}."
         return problem_response(502, detail, ("location", url))
     extra = (("preference-applied", "respond-async"),) if respond_async else ()
+    if navigates:
+        return page.page_response(202, page.SAVED, url, ("location", url), *extra, refresh=True)
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
     return json_response(202, facts, ("location", url), RETRY_AFTER, *extra)
 

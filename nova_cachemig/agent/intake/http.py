@@ -20,6 +20,9 @@ RETRY_AFTER: Final = ("retry-after", "1")
 # The widths of the journal's columns.
 MAX_METHOD: Final = 32
 MAX_HOST: Final = 512
+_FORMS: Final = frozenset(
+    {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+)
 _ASYNC: Final = "respond-async"
 _REASONS: Final = {status.value: status.phrase for status in http.HTTPStatus}
 _NOT_FOR_GUEST: Final = frozenset({"host", "content-length", "expect", keys.HEADER})
@@ -62,6 +65,17 @@ class RequestHead:
             return False
         values = ",".join(value for name, value in self.headers if name == "prefer")
         return any(preference.strip().lower() == _ASYNC for preference in values.split(","))
+
+    @property
+    def navigates(self) -> bool:
+        """Whether a browser shows the response as a page: it sends a form, or opens a link."""
+        if self.get("x-requested-with") is not None:
+            return False
+        if self.get("sec-fetch-mode") not in {None, "navigate"}:
+            return False
+        kind = (self.get("content-type") or "").partition(";")[0].strip().lower()
+        form = kind in _FORMS or self.method in {"GET", "HEAD"}
+        return form and "text/html" in (self.get("accept") or "").lower()
 
     def for_guest(self, *, respond_async: bool) -> Headers:
         """Return the header fields for the guest; without ``respond_async``, not this preference.

@@ -88,3 +88,4 @@ class HeldClient:
     intake: ServiceIntake
     request: Request
     respond_async: bool = False  # the client prefers a 202
+    navigates: bool = False  # a browser shows the response as a page

@@ -15,7 +15,7 @@ MAX_GLOB: Final = 256  # characters
 MAX_SIZE: Final = 16 << 10
 """Characters of all globs of a policy together: the edge compares each request with them."""
 
-_FLAGS: Final = ("never", "static", "stale", "private")
+_FLAGS: Final = ("never", "static", "stale", "private", "accept_writes")
 _LISTS: Final = (
     "login_cookies", "script_cookies", "ignore_query", "neutral_headers", "identifying_headers"
 )  # fmt: skip
@@ -23,6 +23,7 @@ _FIELD_OF: Final = {
     Consent.ANONYMOUS: "login_cookies",
     Consent.PRIVATE: "private",
     Consent.STALE: "stale",
+    Consent.WRITES: "accept_writes",
 }
 
 # The edge separates globs by blanks. \Z, because $ allows a final newline.
@@ -75,6 +76,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "static": "true or false",
     "stale": "true or false",
     "private": "true or false",
+    "accept_writes": "true or false",
     "login_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as sessionid, each with at "
     f"most {MAX_GLOB} characters",
     "script_cookies": f"a list of 1 to {MAX_GLOBS} names of cookies such as _ga*, each with at "

@@ -79,6 +79,13 @@ class PolicyTest(unittest.TestCase):
         self.assertEqual((rule,), without.rules())
         self.assertEqual((rule,), Policy(consent=(Consent.STALE,), inherited=(rule,)).effective())
 
+    def test_the_first_rule_decides_about_writes_if_there_is_consent(self):
+        rules = (Rule(paths=("/pay/*",), accept_writes=False), Rule(accept_writes=True))
+        policy = Policy(consent=(Consent.WRITES,), own=rules)
+        self.assertTrue(policy.accepts("/comment?a=1"))
+        self.assertFalse(policy.accepts("/pay/1"))
+        self.assertFalse(Policy(own=rules).accepts("/comment"))
+
     def test_pages_without_cookies_serve_users_with_cookies(self):
         rules = (
             Rule(paths=("/static/*",), static=True),

@@ -19,6 +19,7 @@ from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.agent.replay import entries
 from nova_cachemig.agent.replay.adapter import ServiceReplay
 from nova_cachemig.agent.replay.reports import End
+from nova_cachemig.model.policy import Consent, Policy, Rule
 from nova_cachemig.model.service import Target, WriteMode
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 from tests.functional.replay.path import conf_for, service
@@ -195,6 +196,44 @@ class RequestHandlerTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(202, response.status)
         self.assertNotIn("preference-applied", dict(response.headers))
         self.assertTrue((await self.take()).has_status_url)
+
+    async def test_consented_paths_get_a_page_for_a_form_and_json_for_a_script(self) -> None:
+        await self.begin()
+        rule = Rule(paths=("/comment",), accept_writes=True)
+        policy = Policy(consent=(Consent.WRITES,), own=(rule,))
+        self.replay.reopen(service(policy=policy))
+        form = {"content_type": "application/x-www-form-urlencoded", "accept": "text/html, */*"}
+        saved = await self.handler.handle(request(url="/comment", **form), Body.of(b"a=1"))
+        data = await self.handler.handle(
+            request(url="/comment", accept="application/json"), Body.of(b"{}")
+        )
+        assert isinstance(saved, Response)
+        assert isinstance(data, Response)
+        self.assertEqual((202, 202), (saved.status, data.status))
+        location = dict(saved.headers)["location"]
+        self.assertIn(f'href="{location}"'.encode(), saved.body.data)
+        self.assertEqual("accepted", json.loads(data.body.data)["state"])
+        await self.held(request(url="/order", **form))
+        browser = request("GET", location, accept="text/html")
+        for head, kind in ((browser, "text/html"), (request("GET", location), "application/json")):
+            waits = await self.handler.handle(head, Body.of(b""))
+            assert isinstance(waits, Response)
+            self.assertEqual(202, waits.status)
+            self.assertTrue(dict(waits.headers)["content-type"].startswith(kind))
+        await self.respond(b"thanks")
+        async with asyncio.timeout(5):
+            while True:
+                found = await self.handler.handle(browser, Body.of(b""))
+                assert isinstance(found, Response)
+                if found.status == 200:
+                    break
+        self.assertEqual(b"thanks", found.body.data)
+
+    async def test_without_consent_a_form_waits(self) -> None:
+        await self.begin()
+        policy = Policy(inherited=(Rule(accept_writes=True),))
+        self.replay.reopen(service(policy=policy))
+        await self.held(request())
 
     async def test_respond_async(self) -> None:
         await self.begin()

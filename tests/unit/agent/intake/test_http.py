@@ -45,6 +45,23 @@ class RequestHeadTest(unittest.TestCase):
         self.assertEqual((("cookie", "a=b"), ("x-forwarded-for", "10.0.0.1")), headers)
         self.assertFalse(head.respond_async)
 
+    def test_who_shows_the_response_as_a_page(self) -> None:
+        form = {"content-type": "multipart/form-data; boundary=x", "accept": "text/html,*/*;q=0.8"}
+        for method, fields, expected in (
+            ("POST", form, True),
+            ("POST", form | {"sec-fetch-mode": "navigate"}, True),
+            ("POST", form | {"sec-fetch-mode": "cors"}, False),
+            ("POST", form | {"x-requested-with": "XMLHttpRequest"}, False),
+            ("POST", form | {"content-type": "application/json"}, False),
+            ("POST", form | {"accept": "*/*"}, False),
+            ("POST", {}, False),
+            ("PUT", {"accept": "text/html"}, False),
+            ("GET", {"accept": "text/html"}, True),
+            ("GET", {}, False),
+        ):
+            head = RequestHead(method, "/", tuple(fields.items()))
+            self.assertIs(expected, head.navigates, (method, fields))
+
     def test_prefer(self) -> None:
         cases = {
             "respond-async": ((), True),

@@ -71,6 +71,9 @@ class PolicyTest(unittest.TestCase):
             "policy.rules[0].private needs the consent of the service's owner: add private to": {
                 "rules": [{"paths": ["/my/*"], "private": True}]
             },
+            "policy.rules[0].accept_writes needs the consent of the service's owner: add writes ": {
+                "rules": [{"accept_writes": True}]
+            },
             "policy.rules[1]: says nothing: name one of never": {
                 "rules": [{"never": True}, {"paths": ["/a"]}]
             },
