@@ -10,6 +10,8 @@ import random
 from typing import Any
 
 PAGES = 10
+_READER, _WRITER = "127.0.0.3", "127.0.0.2"
+"""The users' addresses. A client that has written gets no page from before its write."""
 _TIMEOUT = 90.0
 
 
@@ -62,7 +64,7 @@ class Users:
 
     def __init__(self, port: int, services: int, rate: float, share: float) -> None:
         self._port, self._services, self._rate, self._share = port, services, rate, share
-        self._idle: dict[int, list[_Connection]] = {n: [] for n in range(services)}
+        self._idle: dict[tuple[int, str], list[_Connection]] = {}
         self._random = random.Random(1)
         self._numbers = itertools.count()
         self._open: set[asyncio.Task[None]] = set()
@@ -95,7 +97,7 @@ class Users:
         self.requests.append(request)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_TIMEOUT):
-                head = await self._exchange(service, self._text(request))
+                head = await self._exchange(request)
             request.status, request.hit = int(head[9:12]), b"cachemig; hit" in head
         request.done = now()
 
@@ -109,17 +111,20 @@ class Users:
         page = f"/page/{self._random.randrange(PAGES)}" if request.kind == "page" else "/private"
         return f"GET {page} HTTP/1.1\r\n{host}\r\n".encode()
 
-    async def _exchange(self, service: int, text: bytes) -> bytes:
-        idle = self._idle[service]
+    async def _exchange(self, request: Request) -> bytes:
+        source = _WRITER if request.kind == "write" else _READER
+        idle = self._idle.setdefault((request.service, source), [])
         while idle:
             connection = idle.pop()
             if connection.open:
                 break
         else:
             loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
+            _, connection = await loop.create_connection(
+                _Connection, "127.0.0.1", self._port, local_addr=(source, 0)
+            )
         connection.waiting = asyncio.get_running_loop().create_future()
-        connection.transport.write(text)
+        connection.transport.write(self._text(request))
         try:
             head = await connection.waiting
         except BaseException:

@@ -58,8 +58,81 @@ local function must_wait(txn, service, kind)
     return value ~= nil and waits[kind](txn, value:sub(1, value:find(":", 1, true) - 1))
 end
 
-core.register_action("cachemig_hold", {"http-req"}, function(txn)
-    local service, kind = txn:get_var("txn.svc"), txn:get_var("txn.kind")
+-- Writes of one client that wait together continue in the order in which they came: each takes a number
+-- in the client's line. Times are in milliseconds.
+local LINE_STEP = 2  -- between two looks of a write that is next
+local LINE_GONE = 100  -- without a look, after which the client of a write has left
+local LINE_PATIENCE = 300  -- for which a write waits at most for earlier ones
+local LINE_KEPT = 10000  -- for which a line is kept whose clients have all left
+local lines = {}  -- service and client -> first number, last number, number -> time of its last look
+local swept = 0
+
+local function remove_old_lines(now)
+    if now >= swept + LINE_KEPT then
+        swept = now
+        for name, line in pairs(lines) do
+            if line.at + LINE_KEPT < now then
+                lines[name] = nil
+            end
+        end
+    end
+end
+
+local function line_name(txn)
+    return txn:get_var("txn.svc") .. "|" .. (txn:get_var("txn.client") or "")
+end
+
+local function join_line(name)
+    local now = milliseconds()
+    remove_old_lines(now)
+    local line = lines[name] or {first = 1, last = 0, looks = {}, left = 0}
+    lines[name] = line
+    line.last, line.at = line.last + 1, now
+    line.looks[line.last] = now
+    return line, line.last
+end
+
+local function is_behind(line, number)
+    local now = milliseconds()
+    line.at, line.looks[number] = now, now
+    while line.first < number do
+        local look = line.looks[line.first]
+        if look ~= nil and now - look < LINE_GONE then
+            return true
+        end
+        line.looks[line.first] = nil
+        line.first = line.first + 1
+    end
+    return now <= line.left  -- the one before is just being sent
+end
+
+local function leave_line(name, line, number)
+    line.looks[number], line.left = nil, milliseconds()
+    if next(line.looks) == nil and lines[name] == line then
+        lines[name] = nil
+    end
+end
+
+local function wait_in_line(line, number)
+    local deadline = milliseconds() + LINE_PATIENCE
+    while is_behind(line, number) and milliseconds() < deadline do
+        core.msleep(math.max(LINE_STEP, math.min(number - line.first, 16)))
+    end
+end
+
+-- A write that comes while earlier ones of its client still wait in line.
+core.register_action("cachemig_line", {"http-req"}, function(txn)
+    local name = line_name(txn)
+    if lines[name] ~= nil then
+        local line, number = join_line(name)
+        wait_in_line(line, number)
+        leave_line(name, line, number)
+    end
+    txn:unset_var("txn.lining")
+end, 0)
+
+-- Returns what to set if the wait has ended without a reason to continue.
+local function hold(txn, service, kind, look)
     local deadline = (txn:get_var("txn.since") or milliseconds()) + MAX_HOLD_MILLISECONDS
     local nap = 4
     while true do
@@ -69,25 +142,36 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
             core.Alert("cachemig_hold: " .. tostring(wait))
         end
         if not ok or not wait then
-            break
+            return nil
         end
         if milliseconds() >= deadline then
-            if kind ~= "write" and not agent_is_up(txn) then
-                txn:set_var("txn.bypass", true)
-            else
-                txn:set_var("txn.expired", true)
-            end
-            break
+            return (kind ~= "write" and not agent_is_up(txn)) and "txn.bypass" or "txn.expired"
         end
+        look()
         core.msleep(nap)  -- does not return if the client leaves
         nap = math.min(nap + 1, 16)
     end
+end
+
+core.register_action("cachemig_hold", {"http-req"}, function(txn)
+    local service, kind = txn:get_var("txn.svc"), txn:get_var("txn.kind")
+    local ended
+    if kind == "write" then
+        local name = line_name(txn)
+        local line, number = join_line(name)
+        ended = hold(txn, service, kind, function() is_behind(line, number) end)
+        if ended == nil then
+            wait_in_line(line, number)
+        end
+        leave_line(name, line, number)
+    else
+        ended = hold(txn, service, kind, function() end)
+    end
+    if ended ~= nil then
+        txn:set_var(ended, true)
+    end
     txn:unset_var("txn.holding")
 end, 0)
-
-local function open_in(txn, service, table)
-    return tonumber(txn.c:table_conn_cur(service, table) or 0)
-end
 
 -- When the guest returns, all held reads become due. A few at a time take no longer in total and need
 -- fewer connections. If the guest is slow, the others stop waiting after MAX_TURN_MILLISECONDS.
