@@ -94,6 +94,11 @@ class Server:
     async def start(self, sock: socket.socket) -> None:
         self._servers.append(await asyncio.start_server(self._serve, sock=sock))
 
+    def close_idle(self) -> None:
+        """Close all connections that wait for a request."""
+        for writer in tuple(self._writers):
+            writer.close()
+
     async def stop(self) -> None:
         while self._servers:
             self._servers.pop().close()

@@ -60,6 +60,12 @@ class Haproxy(unittest.TestCase):
             self.assertIn("retry-on conn-failure empty-response 425", section(self.text, name))
         self.assertIn("retries 0\n", section(self.text, "backend fetch_first"))
 
+    def test_a_request_may_be_held_for_as_long_as_the_timeout_says(self) -> None:
+        text = render.haproxy(
+            config(hold_timeout=90, connect_patience=30), PATHS, "/run/i.sock", ["10.0.0.2:80"]
+        )
+        self.assertIn("tune.lua.session-timeout 120s\n", text)
+
     def test_the_inner_listeners_are_unix_sockets(self) -> None:
         for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
             self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
