@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from typing import Final
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.intake import keys, page, status
+from nova_cachemig.agent.intake import keys, responses, status
 from nova_cachemig.agent.intake.admission import Admission, Arrival
 from nova_cachemig.agent.intake.http import (
     CLIENT,
@@ -20,17 +19,14 @@ from nova_cachemig.agent.intake.http import (
     SERVICE,
     RequestHead,
     Response,
-    guest_response,
-    json_response,
     problem_response,
 )
 from nova_cachemig.agent.intake.identity import Identity
+from nova_cachemig.agent.intake.repetition import Repetition
 from nova_cachemig.agent.intake.service import HeldClient, ServiceIntake
+from nova_cachemig.agent.intake.status_urls import StatusUrls
 from nova_cachemig.agent.intake.timeouts import AcceptanceTimeouts
-from nova_cachemig.agent.journal import queries
-from nova_cachemig.agent.journal.cipher import DecryptionError
 from nova_cachemig.agent.journal.errors import JournalError
-from nova_cachemig.agent.journal.queries import StoredWrite
 from nova_cachemig.agent.journal.store import Journal
 from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.model.service import Service, WriteMode
@@ -38,11 +34,9 @@ from nova_cachemig.model.write import (
     KEYED_METHODS,
     AcceptedWrite,
     Body,
-    GuestResponse,
-    WriteState,
     is_conditional,
 )
-from nova_cachemig.replay.actions import Tell, Told
+from nova_cachemig.replay.actions import Told
 from nova_cachemig.replay.entry import Entry
 
 LOG = logging.getLogger(__name__)
@@ -61,6 +55,8 @@ class RequestHandler:
         self._journal = journal
         self._conf = conf.journal
         self._intakes = intakes
+        self._urls = StatusUrls(journal, intakes)
+        self._repetition = Repetition(journal, self._urls)
         self.admission = Admission(journal.space, conf)
         self._timeouts = AcceptanceTimeouts()
         self.refused = 0
@@ -108,7 +104,7 @@ class RequestHandler:
         intake = self._intakes.get(service)
         try:
             if head.url.startswith(status.PREFIX):
-                return await self._reject(body, await self._status_response(service, head))
+                return await self._reject(body, await self._urls.respond(service, head))
             if intake is None:
                 detail = "This node no longer accepts writes of this service."
                 return await self._reject(body, problem_response(503, detail, RETRY_AFTER))
@@ -139,69 +135,28 @@ class RequestHandler:
         cookie = intake.replay.service.client_cookie
         identity = Identity(head.headers, head.get(CLIENT) or "", cookie)
         digest = keys.digest(key, identity.login)
-        fingerprint = await self._fingerprint(head, body, identity)
+        fingerprint = await self._repetition.fingerprint(head, body, identity)
         if (other := intake.keys.get(digest)) is not None:
-            return await self._reject(body, _key_conflict(keys.difference(other, fingerprint)))
+            return await self._reject(
+                body, responses.key_conflict(keys.difference(other, fingerprint))
+            )
         intake.keys[digest] = fingerprint  # before any await: a second request must find it
         try:
-            name = intake.replay.service.name
-            exact = keys.exact_digest(key, identity)
-            known = await self._journal.read(
-                lambda c: queries.find_key(c, name, exact) or queries.find_key(c, name, digest)
-            )
+            known = await self._repetition.first(intake.replay.service.name, key, identity, digest)
             if known is not None and known[0] != fingerprint:
                 difference = keys.difference(known[0], fingerprint)
-                return await self._reject(body, _key_conflict(difference))
+                return await self._reject(body, responses.key_conflict(difference))
             if known is not None:
-                repeated = await self._repeated_response(intake, known[1])
+                repeated = await self._repetition.response(intake, known[1])
                 if repeated is not None:
                     return await self._reject(body, repeated)
-            elif (first := await self._under_former_login(intake, key, identity)) is not None:
-                return await self._reject(body, _renewed_login(first, fingerprint))
+            elif (
+                first := await self._repetition.under_former_login(intake, key, identity)
+            ) is not None:
+                return await self._reject(body, responses.renewed_login(first, fingerprint))
             return await self._accept(intake, head, body, (digest, fingerprint), arrival)
         finally:
             del intake.keys[digest]
-
-    async def _under_former_login(
-        self, intake: ServiceIntake, key: str, identity: Identity
-    ) -> str | None:
-        """Return the fingerprint of a request with this key and a login that was renewed since."""
-        service = intake.replay.service.name
-        for login in intake.reads.renewals.former(identity.login):
-            former = keys.digest(key, login)
-            if former in intake.keys:
-                return intake.keys[former]
-            known = await self._journal.read(
-                functools.partial(queries.find_key, service=service, digest=former)
-            )
-            if known is not None:
-                return known[0]
-        return None
-
-    async def _fingerprint(self, head: RequestHead, body: Body, identity: Identity) -> str:
-        host, kind = head.get("host") or "", head.get("content-type")
-        facts = (head.method, host, head.url, kind, body, identity, self._journal.spool.read)
-        if body.spool is None:
-            return keys.fingerprint(*facts)
-        try:
-            return await asyncio.to_thread(keys.fingerprint, *facts)
-        except (OSError, DecryptionError) as exc:
-            raise JournalError(f"cannot read the body in {body.spool}: {exc}") from exc
-
-    async def _repeated_response(self, intake: ServiceIntake, position: int) -> Response | None:
-        """Return the response for a repeated request; None if it may be accepted again."""
-        found = await self._find(intake.replay.service.name, position)
-        if found is None or found.state is WriteState.DISCARDED:
-            return None
-        if found.response is not None:
-            first = found.response
-            return _lost_response(first) if first.body_is_lost else guest_response(first)
-        location = ("location", status.url_of(intake.secret, position))
-        if found.state is WriteState.ACCEPTED:
-            detail = "The first request with this Idempotency-Key is in progress."
-            return problem_response(409, detail, location)
-        detail = "It is not yet known whether the first request was applied."
-        return problem_response(409, detail, location)
 
     # --- writes
 
@@ -229,7 +184,7 @@ class RequestHandler:
             self._timeouts.stop(request)
         if not known:  # the database does not respond at all
             replay.client_left(request)
-            return _unknown_response(intake, request.position)
+            return responses.unknown(intake, request.position)
         if not request.told.done():
             self._journal.failpoints.hit("acknowledged")
             return HeldClient(intake, request, respond_async, head.navigates)
@@ -239,7 +194,7 @@ class RequestHandler:
             return await self._reject(body, refusal)
         if tell.told is not Told.UNKNOWN:
             self._journal.failpoints.hit("acknowledged")
-        return _response_of(intake, tell, respond_async=respond_async, navigates=head.navigates)
+        return responses.told(intake, tell, respond_async=respond_async, navigates=head.navigates)
 
     def _entry(self, service: Service, head: RequestHead, body: Body, respond_async: bool) -> Entry:
         accept = service.writes is WriteMode.ACCEPT or service.policy.accepts(head.url)
@@ -291,113 +246,10 @@ class RequestHandler:
         except asyncio.CancelledError:
             self.client_gone(held)
             raise
-        return _response_of(
+        return responses.told(
             held.intake, tell, respond_async=held.respond_async, navigates=held.navigates
         )
 
     def client_gone(self, held: HeldClient) -> None:
         """The client has disconnected. Its write stays accepted."""
         held.intake.replay.client_left(held.request)
-
-    # --- status URLs
-
-    async def _status_response(self, service: str, head: RequestHead) -> Response:
-        """Respond to a request of a status URL, also of a service in no handover."""
-        if head.method not in {"GET", "HEAD"}:
-            return problem_response(405, "A status is read-only.", ("allow", "GET, HEAD"))
-        secret = await self._secret(service)
-        position = None if secret is None else status.position_of(secret, head.url)
-        found = None if position is None else await self._find(service, position)
-        if found is None:
-            detail = "There is no such write, or it is no longer kept."
-            return problem_response(404, detail)
-        if found.response is not None:
-            return guest_response(found.response, ("cachemig-write", found.state.value),
-                                  ("cache-control", "no-store"))  # fmt: skip
-        waits = found.state is WriteState.ACCEPTED
-        if head.navigates and found.state is not WriteState.DISCARDED:
-            content = page.SAVED if waits else page.UNKNOWN
-            return page.page_response(202 if waits else 200, content, head.url, refresh=waits)
-        facts = {"state": found.state.value, "accepted_at": found.accepted_at}
-        if waits:
-            return json_response(202, facts, RETRY_AFTER)
-        return json_response(200, facts)
-
-    async def _find(self, service: str, position: int) -> StoredWrite | None:
-        """Return a write as it was sent last: the operator may have let it be sent again."""
-        found = await self._journal.find(service, position)
-        while found is not None and found.moved_to is not None:
-            found = await self._journal.find(service, found.moved_to)
-        return found
-
-    async def _secret(self, service: str) -> bytes | None:
-        intake = self._intakes.get(service)
-        if intake is not None:
-            return intake.secret
-        return await self._journal.read(lambda c: queries.secret(c, service))
-
-
-def _response_of(
-    intake: ServiceIntake, tell: Tell, *, respond_async: bool, navigates: bool
-) -> Response:
-    """Return the response that the machine has decided about."""
-    if tell.told is Told.RESPONSE:
-        return guest_response(tell.response)
-    url = status.url_of(intake.secret, tell.position)
-    if tell.told is Told.UNKNOWN:
-        return _unknown_response(intake, tell.position, tell.why)
-    if tell.told is Told.IN_DOUBT:
-        detail = f"The server may or may not have applied this write: {tell.why}."
-        return problem_response(502, detail, ("location", url))
-    extra = (("preference-applied", "respond-async"),) if respond_async else ()
-    if navigates:
-        return page.page_response(202, page.SAVED, url, ("location", url), *extra, refresh=True)
-    facts = {"state": WriteState.ACCEPTED.value, "status": url}
-    return json_response(202, facts, ("location", url), RETRY_AFTER, *extra)
-
-
-def _unknown_response(intake: ServiceIntake, position: int, why: str = "") -> Response:
-    """Return what a proxy tells that has lost its server: the write may be applied or not.
-
-    ``why``: the reason without a period; empty if the database is the reason.
-    """
-    detail = (
-        f"It is unknown whether this write was or will be applied: {why}. The status URL tells "
-        "the outcome."
-        if why
-        else "The journal's database does not say whether it has this write. The status URL tells "
-        "as soon as it is known; if there is no such write then, it was not accepted."
-    )
-    return problem_response(504, detail, ("location", status.url_of(intake.secret, position)))
-
-
-def _key_conflict(difference: str) -> Response:
-    """``difference`` to the first request with the key; empty for a repetition."""
-    if difference:
-        return problem_response(422, difference)
-    return problem_response(409, "The first request with this Idempotency-Key is in progress.")
-
-
-def _lost_response(first: GuestResponse) -> Response:
-    """Respond to a repetition if the body of the first response is not kept.
-
-    With the status of the first one, a client would take the missing body for an empty one.
-    """
-    detail = (
-        f"The server responded to the first request with this Idempotency-Key with {first.status}, "
-        "but the body of its response is not kept. This request was not accepted."
-    )
-    location = first.header("location")
-    extra = () if location is None else (("location", location),)
-    return problem_response(409, detail, *extra)
-
-
-def _renewed_login(first: str, second: str) -> Response:
-    """Respond to a client whose login was renewed after its first request with this key."""
-    if not keys.same_request(first, second):
-        return problem_response(422, keys.difference(first, second))
-    detail = (
-        "This Idempotency-Key was used before the login was renewed. The first request was "
-        "accepted, and this one was not: it would be applied twice."
-    )
-    return problem_response(409, detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 from collections.abc import Coroutine, Iterator
 from typing import Any, Final, Protocol, cast
 
@@ -12,26 +11,17 @@ import httptools
 
 from nova_cachemig.agent.intake.admission import Arrival
 from nova_cachemig.agent.intake.handler import RequestHandler
-from nova_cachemig.agent.intake.http import (
-    MAX_METHOD,
-    SERVICE,
-    RequestHead,
-    Response,
-    problem_response,
-)
-from nova_cachemig.agent.journal.cipher import DecryptionError
+from nova_cachemig.agent.intake.http import SERVICE, RequestHead, Response, problem_response
+from nova_cachemig.agent.intake.methods import MethodReader
+from nova_cachemig.agent.intake.peer import Peer
+from nova_cachemig.agent.intake.sender import ResponseSender
 from nova_cachemig.agent.journal.upload import Upload
-from nova_cachemig.model.headers import is_token
 from nova_cachemig.model.secret import redact
-from nova_cachemig.model.write import Body, Tail
+from nova_cachemig.model.write import Body
 
 LOG = logging.getLogger(__name__)
 
 _MAX_HEAD: Final = 65536  # bytes of a request's head; HAProxy's default buffers are smaller
-_PARSED: Final = frozenset(
-    {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT"}
-)
-_PARSED_STARTS: Final = tuple(method + b" " for method in sorted(_PARSED))
 _ALIVE: Final = "/alive"  # the check of an edge that an older agent started
 _LINGER: Final = 2.0  # seconds for which a refused body is read, so that the refusal arrives
 
@@ -62,18 +52,14 @@ class IntakeProtocol(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._poll: select.poll | None = None  # for the end of the connection
+        self._peer = Peer()
         self._parser = httptools.HttpRequestParser(self)
         self.task: asyncio.Task[None] | None = None  # handles the current request
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._sender = ResponseSender(server.read, server.release)
         self._lingering = False  # refused: the rest of the input is discarded
         self._holding = False  # the write is accepted, the response not yet there
-        self._tail: Tail | None = None  # is being sent
         self._arrival: Arrival | None = None
-        self._starting = True  # the next byte is a method's
-        self._start = b""  # the bytes of an incomplete method
-        self._method: str | None = None  # one that the parser does not know
+        self._method = MethodReader()
         self._is_last = False  # what follows the current request is not HTTP, or came too early
         self.last_byte_at = self._loop.time()
         self._reset()
@@ -92,14 +78,15 @@ class IntakeProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        self._sender.transport = self._peer.transport = self._transport
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         self.last_byte_at = self._loop.time()
         if self._lingering or self._is_last:
             return
-        if self._starting and self.task is None:
-            data = self._take_method(data)
+        if self.task is None:
+            data = self._method.take(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -110,43 +97,21 @@ class IntakeProtocol(asyncio.Protocol):
             elif not self._lingering:  # if lingering, a callback has stopped the parser
                 self._refuse(problem_response(400, f"Not HTTP/1.1: {exc}", close=True))
 
-    def _take_method(self, data: bytes) -> bytes:
-        """Return the bytes for the parser; none until the method is complete.
-
-        llhttp knows a list of methods and refuses all others, but a guest may have its own. The
-        parser gets POST in their place, because the method does not change how a request ends.
-        """
-        if not self._start and data.startswith(_PARSED_STARTS):
-            self._starting, self._method = False, None
-            return data
-        self._start = (self._start + data).lstrip(b"\r\n")
-        word, space, rest = self._start.partition(b" ")
-        if not space and len(word) <= MAX_METHOD and b"\n" not in word:
-            return b""
-        data, self._start, self._starting = self._start, b"", False
-        self._method = None
-        if space and word not in _PARSED and is_token(method := word.decode("latin-1")):
-            self._method = method
-            data = b"POST " + rest
-        return data
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
-        self._writable.set()
-        if self._tail is not None:
-            self._tail.close()
+        self._sender.stop()
         if self.task is not None:
             if self._holding:
                 self.task.cancel()  # the write stays accepted, without a client
         elif self._upload is not None:
             self._drop_upload()
-        self._transport = None
+        self._transport = self._peer.transport = None
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._sender.writable.clear()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._sender.writable.set()
 
     # --- httptools
 
@@ -170,9 +135,9 @@ class IntakeProtocol(asyncio.Protocol):
             self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        method = self._method or self._parser.get_method().decode("ascii")
+        method = self._method.own or self._parser.get_method().decode("ascii")
         self._head = RequestHead(
-            method, self._url.decode("latin-1"), tuple(self._fields), self._is_connected
+            method, self._url.decode("latin-1"), tuple(self._fields), self._peer.is_connected
         )
         if self._head.url == _ALIVE and self._head.get(SERVICE) is None:
             self._respond_alive()
@@ -213,7 +178,7 @@ class IntakeProtocol(asyncio.Protocol):
         if self._lingering or self._head is None or self._upload is None:
             return
         self._reading = False
-        self._starting = True
+        self._method.begin()
         keep_alive = self._parser.should_keep_alive()
         upload, self._upload = self._upload, None
         self.task = self._loop.create_task(self._respond(self._head, upload, keep_alive))
@@ -242,7 +207,7 @@ class IntakeProtocol(asyncio.Protocol):
         lines += [f"{name}: {value}" for name, value in kept if name != "expect"]
         self.task = None if self.task is None or self.task.cancel() else self.task
         self._parser = httptools.HttpRequestParser(self)
-        self._starting = True
+        self._method.begin()
         self.data_received("\r\n".join([*lines, "", ""]).encode("latin-1") + rest)
 
     async def _flush(self, upload: Upload) -> None:
@@ -300,76 +265,11 @@ class IntakeProtocol(asyncio.Protocol):
         finally:
             self._holding = False
 
-    def _is_connected(self) -> bool:
-        """Whether the edge still waits. False also if the event loop has not seen the end yet.
-
-        After a pause of this process, the loop finds a request and the end of its connection
-        together. The edge has long sent the request elsewhere, or told its client that it failed.
-        """
-        if self._transport is None or self._transport.is_closing():
-            return False
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return not self._poll.poll(0)
-
     async def _send(self, response: Response, head: RequestHead, keep_alive: bool) -> None:
-        if self._transport is None:
-            return
-        bodiless = head.method == "HEAD"
-        data = b"" if bodiless else response.body.data
-        self._transport.write(response.head(keep_alive=keep_alive, bodiless=bodiless) + data)
-        await self._writable.wait()
-        if response.tail is not None:
-            keep_alive = await self._send_tail(response.tail) and keep_alive
-        elif not bodiless and response.body.spool is not None:
-            await self._send_file(response.body)
+        keep_alive = await self._sender.send(response, head.method, keep_alive)
         # A request that came meanwhile is not read: the client has to send it again.
         if (not keep_alive or self._is_last) and self._transport is not None:
             self._transport.close()
-
-    async def _send_file(self, body: Body) -> None:
-        """Send a body from a spool file. If the file ends early, so does the connection."""
-        chunks, left = self._server.read(body), body.length
-        try:
-            # Await nothing behind the last byte: the client may send its next request.
-            while left and (chunk := await asyncio.to_thread(next, chunks, b"")):
-                if self._transport is None:
-                    return
-                left -= len(chunk)
-                self._transport.write(chunk)
-                await self._writable.wait()
-        except (OSError, DecryptionError) as exc:
-            LOG.error("Cannot read the body of a response: %s", exc)
-        finally:
-            self._server.release(chunks)
-        if left and self._transport is not None:
-            self._transport.abort()
-
-    async def _send_tail(self, tail: Tail) -> bool:
-        """Send a body as it comes from the guest. Returns False if it breaks off.
-
-        Then the end of the connection shows the client that the body is not complete.
-        """
-        chunked, left, self._tail = tail.length is None, tail.length, tail
-        try:
-            # Await nothing behind the last byte: the client may send its next request.
-            while left != 0 and (data := await tail.read()):
-                if self._transport is None:
-                    return False
-                if left is not None:
-                    left -= len(data)
-                self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-                await self._writable.wait()
-        except (EOFError, OSError, DecryptionError) as exc:
-            LOG.info("A response is not complete: %s", exc)
-            return False
-        finally:
-            self._tail = None
-            tail.close()
-        if chunked and self._transport is not None:
-            self._transport.write(b"0\r\n\r\n")
-        return True
 
     def _refuse(self, refusal: Response) -> None:
         """Respond immediately, and discard the rest of the connection's input."""

@@ -118,6 +118,12 @@ class Server:
         self.uploads.append(MemoryUpload())
         return self.uploads[-1]
 
+    def read(self, body: Body) -> Any:
+        raise AssertionError(f"no body is in a file: {body}")
+
+    def release(self, chunks: Any) -> None:
+        raise AssertionError("no file is open")
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
 
