@@ -1,4 +1,4 @@
-"""Queries and statements on the tables."""
+"""Queries on the tables."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ from nova_cachemig.agent.journal.record import (
     from_row,
     response_from_row,
 )
-from nova_cachemig.agent.journal.schema import HANDOVERS, KEYS, SERVICES, WRITES
+from nova_cachemig.agent.journal.schema import KEYS, SERVICES, WRITES
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
 _IN_DOUBT = (WriteState.IN_DOUBT, WriteState.RESEND)
-_KEPT_HANDOVERS: Final = 1000
-_KEEP_HANDOVERS: Final = 90 * 86400  # seconds
-_DELETE_CHUNK = 1000  # rows per transaction, because other steps wait behind it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -219,57 +216,10 @@ def spool_names(connection: sa.Connection) -> set[str]:
     return names
 
 
-def delete_expired(connection: sa.Connection, before_us: int) -> list[str]:
-    """Delete writes that ended before ``before_us`` (µs); return the names of their spool files.
-
-    A write that was sent again stays as long as its successor, to which its status URL leads.
-    """
-    successor = WRITES.alias()
-    rows = connection.execute(
-        sa.select(WRITES.c.service, WRITES.c.position, WRITES.c.spool, WRITES.c.response_spool)
-        .where(
-            WRITES.c.state.in_([WriteState.RESPONDED.value, WriteState.DISCARDED.value]),
-            WRITES.c.ended_us < before_us,
-            ~sa.exists().where(
-                successor.c.service == WRITES.c.service,
-                successor.c.position == WRITES.c.moved_to,
-            ),
-        )
-        .limit(_DELETE_CHUNK)
-    ).all()
-    this_write = (WRITES.c.service == sa.bindparam("s"), WRITES.c.position == sa.bindparam("p"))
-    if rows:
-        gone = [{"s": row.service, "p": row.position} for row in rows]
-        connection.execute(sa.delete(WRITES).where(*this_write), gone)
-    connection.execute(
-        sa.delete(KEYS).where(
-            KEYS.c.accepted_us < before_us,
-            ~sa.exists().where(
-                WRITES.c.service == KEYS.c.service, WRITES.c.position == KEYS.c.position
-            ),
-        )
-    )
-    return [name for row in rows for name in (row.spool, row.response_spool) if name]
-
-
 def services_to_resend(connection: sa.Connection) -> list[str]:
     """Return the services with writes that the operator wants sent again."""
     query = sa.select(WRITES.c.service.distinct()).where(WRITES.c.state == WriteState.RESEND.value)
     return [str(row[0]) for row in connection.execute(query)]
-
-
-def delete_old_handovers(connection: sa.Connection, before: float) -> None:
-    """Delete finished handovers: all but the newest 1,000, and those of 90 days before ``before``.
-
-    ``before``: UNIX seconds.
-    """
-    finished = HANDOVERS.c.unfinished.is_(False)
-    newest = sa.select(HANDOVERS.c.started).where(finished).order_by(HANDOVERS.c.started.desc())
-    last = connection.execute(newest.offset(_KEPT_HANDOVERS).limit(1)).scalar()
-    limit = before - _KEEP_HANDOVERS
-    if last is not None:
-        limit = max(limit, float(last))
-    connection.execute(sa.delete(HANDOVERS).where(finished, HANDOVERS.c.started <= limit))
 
 
 def to_resend(
@@ -301,43 +251,6 @@ def waiting_barrier_keys(
     return found
 
 
-def move(connection: sa.Connection, old: int, row: dict[str, Any], at_us: int) -> None:
-    """Insert a write to be sent again at its new position. A second call changes nothing."""
-    old_write = (WRITES.c.service == row["service"], WRITES.c.position == old)
-    note = f"; sent again as {row['service']}/{row['position']}"
-    changed = connection.execute(
-        sa.update(WRITES)
-        .where(*old_write, WRITES.c.state == WriteState.RESEND.value)
-        .values(
-            state=WriteState.DISCARDED.value,
-            note=sa.func.coalesce(WRITES.c.note, "") + note,
-            spool=None,
-            ended_us=at_us,
-            moved_to=row["position"],
-        )
-    )
-    if changed.rowcount:
-        connection.execute(sa.insert(WRITES), [row])
-        connection.execute(
-            sa.update(KEYS)
-            .where(KEYS.c.service == row["service"], KEYS.c.position == old)
-            .values(position=row["position"])
-        )
-
-
-def abandon(connection: sa.Connection, service: str, through: int, at_us: int, note: str) -> None:
-    """Leave the accepted writes up to position ``through`` to the operator."""
-    connection.execute(
-        sa.update(WRITES)
-        .where(
-            WRITES.c.service == service,
-            WRITES.c.position <= through,
-            WRITES.c.state == WriteState.ACCEPTED.value,
-        )
-        .values(state=WriteState.IN_DOUBT.value, ended_us=at_us, note=note)
-    )
-
-
 def find_key(connection: sa.Connection, service: str, digest: str) -> tuple[str, int] | None:
     """Return fingerprint and position of the request that first used this key."""
     row = connection.execute(
@@ -346,26 +259,3 @@ def find_key(connection: sa.Connection, service: str, digest: str) -> tuple[str,
         )
     ).first()
     return None if row is None else (str(row.fingerprint), int(row.position))
-
-
-def add_key(connection: sa.Connection, service: str, first: str, digest: str, marks: str) -> None:
-    """Let the request with the digest ``first`` also be found by ``digest``.
-
-    ``marks`` replaces the second half of its fingerprint. A second call changes nothing.
-    """
-    found = sa.select(KEYS).where(KEYS.c.service == service, KEYS.c.digest == first)
-    row = connection.execute(found).mappings().first()
-    if row is None:
-        return
-    other = {"digest": digest, "fingerprint": row["fingerprint"][: -len(marks)] + marks}
-    connection.execute(sa.delete(KEYS).where(KEYS.c.service == service, KEYS.c.digest == digest))
-    connection.execute(sa.insert(KEYS).values({**row, **other}))
-
-
-def keep_response(connection: sa.Connection, service: str, position: int) -> None:
-    """Keep the response once it arrives: the client gets a status URL."""
-    connection.execute(
-        sa.update(WRITES)
-        .where(WRITES.c.service == service, WRITES.c.position == position)
-        .values(wants_later=True)
-    )

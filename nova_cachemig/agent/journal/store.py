@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from nova_cachemig.agent.journal import queries
+from nova_cachemig.agent.journal import changes, expired, queries
 from nova_cachemig.agent.journal.database import cause_of
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.failpoints import Failpoints
@@ -237,12 +237,12 @@ class Journal(Reader):
                     self._progress.forget(service, position)
             done(error)
 
-        step = Execute(lambda c: queries.abandon(c, service, through, at, note), abandoned)
+        step = Execute(lambda c: changes.abandon(c, service, through, at, note), abandoned)
         self.writer.submit(step)
 
     def keep_response(self, service: str, position: int, done: Done) -> None:
         """Keep the response when it arrives: the client gets a status URL."""
-        self.writer.submit(Execute(lambda c: queries.keep_response(c, service, position), done))
+        self.writer.submit(Execute(lambda c: changes.keep_response(c, service, position), done))
 
     def set_state(
         self, service: str, position: int, state: WriteState, note: str, done: Done
@@ -259,11 +259,11 @@ class Journal(Reader):
     def move(self, old: int, write: AcceptedWrite, done: Done) -> None:
         """Accept a write that the operator wants sent again, at its new position."""
         row, at = to_row(write, self.spool.cipher), micros(time.time())
-        self.writer.submit(Execute(lambda c: queries.move(c, old, row, at), done))
+        self.writer.submit(Execute(lambda c: changes.move(c, old, row, at), done))
 
     def add_key(self, service: str, first: str, digest: str, marks: str, done: Done) -> None:
         """Let the request with the digest ``first`` also be found by ``digest``."""
-        step = Execute(lambda c: queries.add_key(c, service, first, digest, marks), done)
+        step = Execute(lambda c: changes.add_key(c, service, first, digest, marks), done)
         self.writer.submit(step)
 
     async def run(self, work: Callable[[sa.Connection], Any]) -> None:
@@ -279,8 +279,8 @@ class Journal(Reader):
         names: list[str] = []
 
         def work(connection: sa.Connection) -> None:
-            names[:] = queries.delete_expired(connection, micros(older_than))
-            queries.delete_old_handovers(connection, older_than)
+            names[:] = expired.delete_writes(connection, micros(older_than))
+            expired.delete_handovers(connection, older_than)
 
         await self.run(work)
         for name in names:  # the file system may need long for a large file
