@@ -27,6 +27,7 @@ from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
 from nova_cachemig.agent.writes import Writes, intake_socket
+from nova_cachemig.conf.engine import limits_of
 from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.service import Route
 from nova_cachemig.popularity.hotset import HotSet
@@ -70,6 +71,7 @@ class Agent:
             self._apply,
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
             conf.agent.address_interval,
+            limits_of(conf),
         )
         components = Components(
             self._engine,

@@ -8,6 +8,7 @@ from oslo_config import cfg, types
 
 from nova_cachemig.conf.networks import Network
 from nova_cachemig.conf.sizes import Size
+from nova_cachemig.model.service import Limits
 
 GROUP = cfg.OptGroup("engine", title="HAProxy and Varnish on the cache node")
 
@@ -127,6 +128,44 @@ _CAPACITY = [
     ),
 ]
 
+_LIMITS = [
+    cfg.IntOpt(
+        "service_connections",
+        default=0,
+        min=0,
+        max=1000000,
+        help="Limit of simultaneous client connections of one service. Further ones get 503 with "
+        "Retry-After. Services that share a front address have the sum of their limits there. 0: "
+        "only the share of max_clients, if the node is full. The field limits of a service "
+        "overrides this option and the next three.",
+    ),
+    cfg.IntOpt(
+        "service_requests",
+        default=0,
+        min=0,
+        max=1000000,
+        help="Limit of simultaneous requests of one service, held ones included. With HTTP/2, a "
+        "connection can have many. Further ones get 503 with Retry-After. 0: as many as "
+        "max_clients.",
+    ),
+    cfg.IntOpt(
+        "service_held",
+        default=0,
+        min=0,
+        max=1000000,
+        help="Limit of requests of one service that are held at the same time. Further ones get "
+        "503 with Retry-After. 0: no separate limit.",
+    ),
+    cfg.IntOpt(
+        "service_rate",
+        default=0,
+        min=0,
+        max=1000000,
+        help="Limit of requests per second of one service. Further ones get 429 with Retry-After, "
+        "a quarter of a second later. 0: no limit.",
+    ),
+]
+
 _HANDOVER = [
     cfg.IntOpt(
         "hold_timeout",
@@ -221,7 +260,7 @@ _TIMEOUTS = [
     ),
 ]
 
-OPTS = _PROGRAMS + _CAPACITY + _HANDOVER + _TIMEOUTS
+OPTS = _PROGRAMS + _CAPACITY + _LIMITS + _HANDOVER + _TIMEOUTS
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -241,3 +280,11 @@ def max_object_bytes(conf: cfg.ConfigOpts) -> int:
     mebibytes: int | None = conf.engine.max_object
     size: int = conf.engine.max_object_size
     return size if mebibytes is None else mebibytes << 20
+
+
+def limits_of(conf: cfg.ConfigOpts) -> Limits:
+    """Return the limits of services that have none themselves."""
+    opts = conf.engine
+    return Limits(
+        opts.service_connections, opts.service_requests, opts.service_held, opts.service_rate
+    )

@@ -25,6 +25,24 @@ class Tls:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one service on the cache node. 0: none. None: as configured."""
+
+    connections: int | None = None  # of clients
+    requests: int | None = None  # at the same time
+    held: int | None = None  # requests that wait for the guest
+    rate: int | None = None  # requests per second
+
+    def over(self, defaults: Limits) -> Limits:
+        """Return these limits. Where one is None, the default applies."""
+        own = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return dataclasses.replace(defaults, **own)
+
+
+NO_LIMITS = Limits()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Service:
     """One tenant's HTTP service behind the edge.
 
@@ -47,6 +65,7 @@ class Service:
     trusted_proxies: tuple[str, ...] | None = None  # networks; None: [engine] trusted_proxies
     tls: Tls | None = None  # None: clients use plain HTTP
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
+    limits: Limits = NO_LIMITS  # 0: none; None: [engine] service_connections …
     policy: Policy = NO_POLICY  # what the cache may do with its pages
 
 

@@ -14,6 +14,12 @@ FILES_PER_CLIENT = 6
 SPARE_FILES = 300
 MAX_CLIENTS = 10000
 MAX_REFUSED = 200
+RESERVE = 4
+"""One of so many clients more has a place, if its front address has less than its share."""
+
+LEAST_SHARE = 10
+"""Clients of a front address that can have a reserved place, however many addresses there are."""
+
 LEAST_CLIENTS = 500
 """Clients for which front addresses leave files if ``max_clients`` is not set."""
 
@@ -23,6 +29,8 @@ class Capacity:
     """Limits of concurrent connections."""
 
     clients: int  # at the edge
+    reserved: int  # above that, for front addresses with fewer clients than their share
+    share: int  # of each front address
     refused: int  # above that, at the edge: each gets 503, and more are closed
     connections: int  # at the edge and between the inner hops
 
@@ -63,10 +71,21 @@ def for_clients(max_clients: int, open_files: int, binds: int = 0) -> Capacity:
             f"and the limit is {open_files} (ulimit -n): raise it or set max_clients to at most "
             f"{possible}"
         )
-    clients = max_clients or min(possible, MAX_CLIENTS)
+    clients, reserved = _divide(max_clients, possible, binds)
     refused = _refused(clients)
     # A client can have one connection at the edge, one at "held" or "late", and one at "inner".
-    return Capacity(clients, refused, connections=3 * clients + refused + 100)
+    connections = 3 * (clients + reserved) + refused + 100
+    share = max(clients // max(binds, 1), LEAST_SHARE)
+    return Capacity(clients, reserved, share, refused, connections)
+
+
+def _divide(max_clients: int, possible: int, binds: int) -> tuple[int, int]:
+    """Return the clients, and the places that are reserved for small front addresses."""
+    reserve = RESERVE if binds > 1 else 0
+    if not reserve:
+        return max_clients or min(possible, MAX_CLIENTS), 0
+    clients = max_clients or min(possible * reserve // (reserve + 1), MAX_CLIENTS)
+    return clients, min(clients // reserve, possible - clients)
 
 
 def surplus(

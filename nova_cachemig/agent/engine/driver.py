@@ -32,6 +32,7 @@ from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
+from nova_cachemig.conf.engine import limits_of
 from nova_cachemig.model import methods
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
@@ -169,8 +170,8 @@ class HaproxyVarnish:
         maps = self._edge.maps
         await maps["targets"].replace(wanted.targets)
         await maps["cookies"].replace(wanted.cookies)
-        defaults = self._conf.engine.trusted_proxies
-        await maps["fronts"].replace(fronts.entries(wanted.served.values(), defaults))
+        proxies, limits = self._conf.engine.trusted_proxies, limits_of(self._conf)
+        await maps["fronts"].replace(fronts.entries(wanted.served.values(), proxies, limits))
         await maps["policies"].replace(policies.entries(wanted.policies))
         await maps["routes"].replace(wanted.routes)
         self._served = wanted.served

@@ -172,6 +172,7 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_HOLD_MILLISECONDS = {conf.engine.hold_timeout * 1000}",
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
+        f"local STORE_MILLISECONDS = {STORE_INTERVAL * 1000}",
         f"local MAX_EPOCHS = {names.MAX_EPOCHS}",
         f'local NEUTRAL_HEADERS = "{" ".join(sharing.NEUTRAL)}"',
         f'local IDENTIFYING_HEADERS = "{" ".join(sharing.IDENTIFYING)}"',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.lookup import GuestLookup
 from nova_cachemig.agent.services.reach import ReachTable
 from nova_cachemig.model.change import InstanceChange
-from nova_cachemig.model.service import Route, Service
+from nova_cachemig.model.service import NO_LIMITS, Limits, Route, Service
 
 LOG = log.getLogger(__name__)
 
@@ -36,10 +37,12 @@ class ServiceRegistry:
         apply: Apply,
         address_book: AddressBook,
         address_interval: float = 300.0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         """``address_book``: addresses from before a restart, in case Nova is unreachable.
 
         ``address_interval``: seconds between two questions to Nova for the same guest's address.
+        ``limits``: of services that have none themselves.
         ``watcher``, an attribute, learns which guests are lost and found after :meth:`load`.
         """
         self._directory = directory
@@ -47,6 +50,7 @@ class ServiceRegistry:
         self.reach = ReachTable()
         self._lookup = GuestLookup(nova, address_book, address_interval)
         self._apply = apply
+        self._limits = limits
         self._fingerprint: files.Fingerprint | None = None
         self._files = files.Cache()
         self._services: tuple[Service, ...] = ()
@@ -331,6 +335,7 @@ class ServiceRegistry:
             {
                 **schema.to_entry(route.service),
                 "hosts": list(route.service.hosts),
+                "limits": dataclasses.asdict(route.service.limits.over(self._limits)),
                 "address": route.target.address if route.target else None,
                 "address_from": resolve.way(route.service),
                 "phase": phase(route.service.name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import uuid
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import jsonschema
 from nova_cachemig.agent.services import policy, presets
 from nova_cachemig.model import naming
 from nova_cachemig.model.headers import TOKEN
-from nova_cachemig.model.service import Service, Tls, WriteMode
+from nova_cachemig.model.service import Limits, Service, Tls, WriteMode
 
 # \Z, because $ allows a final newline, which would start another line in the engine's files.
 _NAME = rf"^{naming.SERVICE_NAME}\Z"
@@ -67,6 +68,14 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             },
         },
         "follow_links": {"type": "boolean"},
+        "limits": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                field.name: {"type": "integer", "minimum": 0, "maximum": 1000000}
+                for field in dataclasses.fields(Limits)
+            },
+        },
         "policy": policy.POLICY_SCHEMA,
     },
 }
@@ -97,6 +106,11 @@ EXPECTED: Mapping[str, str] = {
     "min_version": '"1.2" or "1.3", in quotes',
     "http2": "true or false",
     "follow_links": "true or false",
+    "limits": "a mapping, for instance {connections: 500, requests: 1000, held: 200, rate: 100}",
+    **{
+        field.name: "a whole number from 0 to 1000000; 0: no limit"
+        for field in dataclasses.fields(Limits)
+    },
     **policy.EXPECTED,
 }
 """A valid value of each field, for the operator."""
@@ -232,6 +246,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
         trusted_proxies=_networks(entry),
         tls=_tls(entry),
         follow_links=entry.get("follow_links"),
+        limits=_limits(entry),
         policy=policy.policy(entry.get("policy", {}), presets.load()),
     )
 
@@ -248,6 +263,11 @@ def _networks(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _tls(entry: Mapping[str, Any]) -> Tls | None:
     tls = entry.get("tls")
     return None if tls is None else Tls(**tls | {"certificates": tuple(tls["certificates"])})
+
+
+def _limits(entry: Mapping[str, Any]) -> Limits:
+    # JSON Schema accepts 10.0 as an integer
+    return Limits(**{name: int(value) for name, value in entry.get("limits", {}).items()})
 
 
 def _address(entry: Mapping[str, Any]) -> str | None:
@@ -296,6 +316,8 @@ def to_entry(service: Service) -> dict[str, Any]:
         }
     if service.follow_links is not None:
         entry["follow_links"] = service.follow_links
+    if limits := {k: v for k, v in dataclasses.asdict(service.limits).items() if v is not None}:
+        entry["limits"] = limits
     if rules := policy.to_entry(service.policy):
         entry["policy"] = rules
     return entry

@@ -6,12 +6,14 @@ Each takes the text of an argument and raises ArgumentTypeError, which says what
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 import uuid
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from nova_cachemig.model.naming import SERVICE_NAME
+from nova_cachemig.model.service import Limits
 
 Number = TypeVar("Number", int, float)
 
@@ -36,6 +38,17 @@ def write(text: str) -> str:
             "names"
         )
     return text
+
+
+def limit(text: str) -> tuple[str, int]:
+    """NAME=NUMBER: a limit of a service."""
+    name, _, value = text.partition("=")
+    names = [field.name for field in dataclasses.fields(Limits)]
+    if name not in names or not re.fullmatch("[0-9]{1,7}", value):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=NUMBER, for instance rate=200; the names: {', '.join(names)}"
+        )
+    return name, int(value)
 
 
 def number(kind: type[Number], least: float, most: float) -> Callable[[str], Number]:

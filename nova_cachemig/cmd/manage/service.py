@@ -12,6 +12,7 @@ from cliff.show import ShowOne
 from oslo_config import cfg
 
 from nova_cachemig.agent.ports import ComponentError
+from nova_cachemig.cmd.manage import arguments
 from nova_cachemig.cmd.manage.base import (
     PlainErrors,
     agent_of,
@@ -135,6 +136,16 @@ class Add(PlainErrors):
             "key, or a directory. Repeat the option for several (default: no TLS).",
         )
         add(
+            "--limit",
+            action="append",
+            default=[],
+            type=arguments.limit,
+            metavar="NAME=NUMBER",
+            help="Limit of the service on this node: connections, requests (at the "
+            "same time), held or rate (requests per second), for instance rate=200. 0: no limit. "
+            "Repeat the option for several (default: [engine] service_connections and so on).",
+        )
+        add(
             "--follow-links",
             action=argparse.BooleanOptionalAction,
             help="Before a migration, also fetch pages to which known pages link (default: "
@@ -178,6 +189,7 @@ class Add(PlainErrors):
             entry["forwarded_for"] = args.forwarded_for
         entry |= {"trusted_proxies": args.trusted_proxy} if args.trusted_proxy else {}
         entry |= {"tls": {"certificates": args.certificate}} if args.certificate else {}
+        entry |= {"limits": dict(args.limit)} if args.limit else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}
         entry |= {"policy": {"presets": args.preset}} if args.preset else {}
         _check_own_node(self)
@@ -236,12 +248,22 @@ class Show(PlainErrors, ShowOne):
             last = None
             if not is_offline(self) and "instance" in entry:
                 last = agent.handover(entry["instance"], None)
+        if "limits" in entry:
+            entry["limits"] = LimitsColumn(entry["limits"])
         if "policy" in entry:
             entry["policy"] = PolicyColumn(entry["policy"])
         if last is not None and parsed_args.name in last.effects:
             began = {"request": last.id.request, "started": utc(last.started)}
             entry["last_handover"] = EffectsColumn(began | last.effects[parsed_args.name])
         return tuple(entry), tuple(entry.values())
+
+
+class LimitsColumn(FormattableColumn[dict[str, int]]):
+    """Limits: a mapping for programs, one line for people."""
+
+    def human_readable(self) -> str:
+        """Each limit, or none."""
+        return ", ".join(f"{name}: {number or 'none'}" for name, number in self._value.items())
 
 
 class PolicyColumn(FormattableColumn[dict[str, Any]]):

@@ -11,6 +11,10 @@ local function milliseconds()
     return now.sec * 1000 + now.usec // 1000
 end
 
+local function open_in(txn, service, table)
+    return tonumber(txn.c:table_conn_cur(service, table) or 0)
+end
+
 local function agent_is_up(txn)
     return txn.f:nbsrv("agent") > 0
 end
@@ -53,7 +57,30 @@ local waits = {
     end,
 }
 
+-- Facts that the waiting requests of a service share for some milliseconds. The more wait, the less often
+-- each looks: all together, 10,000 times per second. Otherwise they would take the thread from others.
+local shared = {}
+
+local function facts_of(txn, service)
+    local now, known = milliseconds(), shared[service]
+    if known == nil or now < known.at or now - known.at >= 3 then
+        local value = state:lookup(service)
+        known = {
+            at = now,
+            silent = value ~= nil and value:sub(1, 9) == "shielded:" and agent_is_up(txn),
+            nap = math.max(16, open_in(txn, service, "holding") // 10),
+        }
+        shared[service] = known
+    end
+    return known
+end
+
+local SILENT_IS_ENOUGH = {held = true, read = true, tunnel = true, stream = true}
+
 local function must_wait(txn, service, kind)
+    if SILENT_IS_ENOUGH[kind] and facts_of(txn, service).silent then
+        return true
+    end
     local value = state:lookup(service)
     return value ~= nil and waits[kind](txn, value:sub(1, value:find(":", 1, true) - 1))
 end
@@ -149,7 +176,8 @@ local function hold(txn, service, kind, look)
         end
         look()
         core.msleep(nap)  -- does not return if the client leaves
-        nap = math.min(nap + 1, 16)
+        -- A write that does not look for LINE_GONE counts as gone.
+        nap = math.min(nap + 1, kind == "write" and 16 or facts_of(txn, service).nap)
     end
 end
 
@@ -247,6 +275,25 @@ core.register_converters("cachemig_path", canonical)
 core.register_converters("cachemig_resolved", function(reference, url)  -- a test compares it
     return resolve(url, reference)
 end)
+
+-- Service -> place -> when a response to a user's request was stored for it. Two pages of a service
+-- can have one place. Then one of them is stored a little later.
+local stored = {}
+
+-- Unsets txn.store if a response was stored shortly before.
+core.register_action("cachemig_store", {"http-req"}, function(txn)
+    local service, place = txn:get_var("txn.svc"), txn:get_var("txn.slot"):sub(1, 4)
+    local times, now = stored[service], milliseconds()
+    if times == nil then
+        times = {}
+        stored[service] = times
+    end
+    if now - (times[place] or -STORE_MILLISECONDS) < STORE_MILLISECONDS then
+        txn:unset_var("txn.store")
+    else
+        times[place] = now
+    end
+end, 0)
 
 -- Service -> the number of its paths with a separate epoch, and one of these paths. The agent
 -- clears the map, and then this one is missing.

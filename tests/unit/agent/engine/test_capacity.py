@@ -29,9 +29,21 @@ class ForClients(unittest.TestCase):
             capacity.for_clients(0, 256)
 
     def test_each_front_address_takes_a_file(self) -> None:
-        self.assertEqual(2433, capacity.for_clients(0, 20000, 5000).clients)
+        found = capacity.for_clients(0, 20000, 5000)
+        self.assertEqual(2433, found.clients + found.reserved + 1)
         with self.assertRaisesRegex(ComponentError, "needs 24024 open files"):
             capacity.for_clients(3100, 20000, 5000)
+
+    def test_several_addresses_have_a_share_and_a_reserve(self) -> None:
+        found = capacity.for_clients(100, 20000, 4)
+        self.assertEqual((100, 25, 25), (found.clients, found.reserved, found.share))
+        self.assertEqual(3 * 125 + 10 + 100, found.connections)
+        alone = capacity.for_clients(100, 20000, 1)
+        self.assertEqual((100, 0, 100), (alone.clients, alone.reserved, alone.share))
+
+    def test_the_reserve_takes_nothing_from_a_number_that_the_operator_has_set(self) -> None:
+        found = capacity.for_clients(3200, 20000, 2)
+        self.assertEqual((3200, 61), (found.clients, found.reserved))
 
     def test_the_limit_of_this_process_is_a_number(self) -> None:
         self.assertGreater(capacity.open_file_limit(), 0)

@@ -5,19 +5,38 @@ from __future__ import annotations
 import unittest
 
 from nova_cachemig.agent.engine import fronts
-from nova_cachemig.model.service import Route, Service
+from nova_cachemig.model.service import NO_LIMITS, Limits, Route, Service
 
 
-def route(name: str, trusted_proxies: tuple[str, ...] | None = None) -> Route:
-    service = Service(name, "i", 80, ("10.0.0.1", 80), trusted_proxies=trusted_proxies)
+def route(
+    name: str,
+    trusted_proxies: tuple[str, ...] | None = None,
+    limits: Limits = NO_LIMITS,
+    listen: tuple[str, int] | None = None,
+) -> Route:
+    where = listen or (f"10.0.0.{len(name)}", 80)
+    service = Service(name, "i", 80, where, trusted_proxies=trusted_proxies, limits=limits)
     return Route(service, None)
 
 
 class EntriesTest(unittest.TestCase):
     def test_a_service_replaces_the_default(self) -> None:
-        routes = [route("a b"), route("own", ("10.0.0.0/24", "::/0")), route("none", ())]
-        self.assertEqual({"own": "10.0.0.0/24+::/0"}, fronts.entries(routes, []))
+        routes = [route("a b c"), route("own", ("10.0.0.0/24", "::/0")), route("none", ())]
+        self.assertEqual({"own": "10.0.0.0/24+::/0|0|0|0"}, fronts.entries(routes, [], NO_LIMITS))
         self.assertEqual(
-            {"a%20b": "10.9.0.0/16", "own": "10.0.0.0/24+::/0"},
-            fronts.entries(routes, ["10.9.0.0/16"]),
+            {"a%20b%20c": "10.9.0.0/16|0|0|0", "own": "10.0.0.0/24+::/0|0|0|0"},
+            fronts.entries(routes, ["10.9.0.0/16"], NO_LIMITS),
         )
+
+    def test_limits(self) -> None:
+        routes = [route("one"), route("four", limits=Limits(5, 6, 0, 8))]
+        self.assertEqual(
+            {"one": "|20|30|40", "10.0.0.3:80": "10|", "four": "|6|0|8", "10.0.0.4:80": "5|"},
+            fronts.entries(routes, [], Limits(10, 20, 30, 40)),
+        )
+
+    def test_services_that_share_an_address_have_the_sum_of_their_connections(self) -> None:
+        listen = ("10.0.0.9", 80)
+        routes = [route("one", limits=Limits(5), listen=listen), route("two", listen=listen)]
+        self.assertEqual({"10.0.0.9:80": "0|shared"}, fronts.entries(routes, [], Limits(0)))
+        self.assertEqual({"10.0.0.9:80": "12|shared"}, fronts.entries(routes, [], Limits(7)))

@@ -12,7 +12,7 @@ from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.reach import Attempt, Reach
-from nova_cachemig.model.service import Target
+from nova_cachemig.model.service import Limits, Target
 from tests.unit.agent.services.test_files import service
 from tests.unit.agent.services.test_schema import UUID
 
@@ -152,6 +152,16 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(
             ("198.51.100.7", "service file"), (shown["address"], shown["address_from"])
         )
+
+    async def test_a_service_says_its_limits(self):
+        files.add(self.directory, service(limits={"rate": 7, "held": 0}))
+        defaults = Limits(10, 20, 30, 40)
+        registry = ServiceRegistry(
+            self.directory, self.nova, self.apply, self.book, limits=defaults
+        )
+        self.assertEqual([], await registry.refresh())
+        (shown,) = registry.describe(lambda name: "pass")
+        self.assertEqual({"connections": 10, "requests": 20, "held": 0, "rate": 7}, shown["limits"])
 
     async def test_a_change_of_the_way_is_a_new_look_up(self):
         path = files.add(self.directory, service())

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.services import schema
+from nova_cachemig.model.service import Limits
 
 UUID = "4f6b9b8c-0d4e-4a52-8f6f-3f1f2b7f5a10"
 
@@ -39,14 +40,18 @@ class ParseTest(unittest.TestCase):
             entry(
                 name="float", listen="192.0.2.4:80", floating=True, network="n", forwarded_for=True
             ),
+            entry(name="limited", listen="192.0.2.6:80", limits={"held": 0, "rate": 10.0}),
             entry(name="given", listen="192.0.2.5:80", address="2001:DB8::05", forwarded_for=False),
         )
         self.assertEqual(
             [None, None, False, True], [service.follow_links for service in services][:4]
         )
         self.assertEqual((True, None), (services[4].floating, services[4].address))
-        self.assertEqual((False, "2001:db8::5"), (services[5].floating, services[5].address))
-        self.assertEqual([None, True, False], [service.forwarded_for for service in services][3:6])
+        self.assertEqual((False, "2001:db8::5"), (services[6].floating, services[6].address))
+        self.assertEqual(Limits(held=0, rate=10), services[5].limits)
+        self.assertEqual(
+            [None, True, None, False], [service.forwarded_for for service in services][3:7]
+        )
         self.assertEqual(
             ("10.0.0.0/24", "2001:db8::/32", "192.0.2.7/32"), services[1].trusted_proxies
         )
@@ -92,6 +97,14 @@ class ParseTest(unittest.TestCase):
                 {"certificates": ["shop.pem"]},
                 {"certificates": ["/a"], "min_version": "1.1"},
                 {"certificates": ["/a"], "http2": "no"},
+            ],
+            "limits": [
+                1,
+                {"held": -1},
+                {"rate": 1000001},
+                {"rate": 1.5},
+                {"connections": True},
+                {"clients": 1},
             ],
             "floating": ["yes", 1, None],
             "client_cookie": ["a b", "a;b"],

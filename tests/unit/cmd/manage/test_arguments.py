@@ -24,6 +24,11 @@ class ArgumentsTest(unittest.TestCase):
         for wrong in ("shop", "shop/", "/12", "shop/x", "Shop/1", "shop/-1", "shop/1/2", ""):
             self.assertIn("for instance shop/12", self.refused(arguments.write, wrong))
 
+    def test_a_limit(self) -> None:
+        self.assertEqual(("rate", 200), arguments.limit("rate=200"))
+        for wrong in ("rate", "rate=", "rate=-1", "rate=1.5", "clients=1", "rate=10000000", ""):
+            self.assertIn("the names: connections, ", self.refused(arguments.limit, wrong))
+
     def test_a_number(self) -> None:
         whole, real = arguments.number(int, 1, 1000), arguments.number(float, 0, 86400)
         self.assertEqual((1000, 0.5), (whole("1000"), real("0.5")))
