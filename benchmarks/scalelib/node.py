@@ -21,7 +21,7 @@ from oslo_config import cfg
 from benchmarks.edgelib.rig import cpu_seconds, family, free_port
 from benchmarks.scalelib.guests import NOVA_PORT, PORT, address_of, instance_of
 from benchmarks.scalelib.network import NOVA, ROOT
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from tests.functional.rpc.broker import Broker
 
 _CONF = """

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from nova_cachemig.compute.agent_ping import AgentPing
 from nova_cachemig.compute.change import ChangeNotice
 from nova_cachemig.compute.hook import HookTimeouts, MigrationHook
-from nova_cachemig.rpc.agent import AgentClient, takes_changes
+from nova_cachemig.rpc.agent_client import AgentClient, takes_changes
 from nova_cachemig.rpc.faults import Faults
 
 

@@ -30,7 +30,7 @@ _REPEAT_DELAY: Final = 0.25
 
 
 class Agent(Protocol):
-    """The methods of :class:`~nova_cachemig.rpc.agent.AgentClient` that the hook calls."""
+    """The methods of :class:`~nova_cachemig.rpc.agent_client.AgentClient` that the hook calls."""
 
     def begin(
         self,

@@ -26,7 +26,7 @@ from typing import Any, Final
 from oslo_config import cfg
 
 from nova_cachemig.compute.libvirt_watch import LibvirtWatch
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 
 NO_LIBVIRT: Final = 3
 """Exit status: libvirt-python is missing, so a restart is of no use."""

@@ -16,7 +16,7 @@ from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, failed, skipped
 from nova_cachemig.doctor.verdicts import bus as verdicts
 from nova_cachemig.rpc import connection as link
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import RefusedError, UnreachableError
 
 _PING: Final = 3.0

@@ -26,7 +26,7 @@ from nova_cachemig.agent.journal.queries import unfinished
 from nova_cachemig.agent.journal.record import from_row
 from nova_cachemig.agent.journal.schema import WRITES
 from nova_cachemig.conf import setup
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from tests.functional.drain.rig import ROOT
 from tests.functional.rpc.broker import Broker
 from tests.workload.disk import Disk

@@ -12,7 +12,8 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.write import WriteState
 from nova_cachemig.rpc import bus
-from nova_cachemig.rpc.agent import HANDOVERS_PAGE, AgentClient
+from nova_cachemig.rpc.agent import HANDOVERS_PAGE
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import BusError, RefusedError, UnreachableError
 from nova_cachemig.rpc.journal import JournalClient
 

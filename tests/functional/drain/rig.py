@@ -24,7 +24,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.journal.offline import engine_of
 from nova_cachemig.agent.journal.queries import unfinished
 from nova_cachemig.conf import setup
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from tests.functional.ports import free_port
 from tests.functional.rpc.broker import Broker
 from tests.unit.rpc.endpoints import new_conf

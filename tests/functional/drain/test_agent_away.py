@@ -17,7 +17,7 @@ import urllib.request
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.phase import Phase
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, WholeAgent, until
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until, while_it_goes_on
 from tests.functional.probe.paused import PausedGuest
 from tools.measurement.command import read_run, write_report

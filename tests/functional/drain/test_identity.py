@@ -17,7 +17,7 @@ from typing import Any
 from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, WholeAgent, until
 from tests.functional.drain.test_agent_away import WritesGuest

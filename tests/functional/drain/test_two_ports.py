@@ -13,7 +13,7 @@ import yaml
 
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from tests.functional.drain.rig import INSTANCE, SERVICE, WholeAgent, until
 from tests.functional.drain.test_agent_away import WritesGuest

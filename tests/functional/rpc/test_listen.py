@@ -17,7 +17,7 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId
 from nova_cachemig.rpc import agent as contract
 from nova_cachemig.rpc import bus, server
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.server import RpcServer
 from tests.functional.rpc.broker import Broker

@@ -13,7 +13,7 @@ from nova_cachemig.compute.notification import MigrationEvent
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.rpc import agent as contract
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.cast_queue import CastCounts
 from nova_cachemig.rpc.client import UnreachableError
 from nova_cachemig.rpc.faults import Faults

@@ -14,7 +14,7 @@ from nova_cachemig.model.guest import GuestEvent
 from nova_cachemig.model.handover import HandoverId, HandoverRecord
 from nova_cachemig.model.phase import Phase
 from nova_cachemig.rpc import agent as contract
-from nova_cachemig.rpc.agent import AgentClient
+from nova_cachemig.rpc.agent_client import AgentClient
 from nova_cachemig.rpc.journal import JournalEndpoint
 from nova_cachemig.rpc.server import RpcServer
 
