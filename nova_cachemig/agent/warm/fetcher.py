@@ -24,6 +24,7 @@ from nova_cachemig.agent.warm.refresh import RefreshQueue
 from nova_cachemig.agent.warm.response import FetchedResponse, FetchError, Outcome
 from nova_cachemig.model.access import PageKey
 from nova_cachemig.model.reads import Reason
+from nova_cachemig.popularity import askable
 from nova_cachemig.popularity.hotset import HotSet
 
 LOG = log.getLogger(__name__)
@@ -37,6 +38,7 @@ _INLINE_SEARCH = 8 * 1024  # bytes of a body, perhaps compressed, whose search t
 _ROBOTS_BYTES = 128 * 1024  # of a robots.txt that are read
 _MAX_HOSTS = 100  # of one service, whose robots.txt are kept
 _MAX_VERDICTS = 20_000  # pages of which the fetcher remembers why users cannot get them
+_MAX_FOLLOWED = 10_000
 _REASONS = {
     Verdict.DEPENDENT: Reason.DEPENDENT,
     Verdict.CHANGING: Reason.CHANGING,
@@ -88,6 +90,7 @@ class Fetcher:
         self._robots_lock = asyncio.Lock()
         self._rng = random.SystemRandom()
         self._verdicts: dict[PageKey, Reason] = {}
+        self._followed: set[PageKey] = set()  # targets of redirects
 
     async def fetch(self, page: PageKey, pace: Pace, record: Record) -> FetchResult:
         """Fetch a page, whether it is stored or not, and prove it. Raises FetchError.
@@ -229,7 +232,11 @@ class Fetcher:
 
     async def _discover(self, page: PageKey, response: FetchedResponse) -> tuple[PageKey, ...]:
         """Return the new embedded pages; queue the linked pages, if users requested the page."""
-        if not response.body or response.outcome is Outcome.FAILED:
+        if response.outcome is Outcome.FAILED:
+            return ()
+        if (target := response.target(page.host, page.url)) is not None:
+            return self._redirected(page, target)
+        if not response.body:
             return ()
         search = functools.partial(
             discover.find_references,
@@ -250,6 +257,17 @@ class Fetcher:
             links = [url for url in links if site.allows(url)]
         self.links.add(page, self._new_pages(page, links))
         return self._new_pages(page, embedded)
+
+    def _redirected(self, page: PageKey, target: str) -> tuple[PageKey, ...]:
+        """Return the target of a redirect once, if it may be fetched: redirects can be a circle."""
+        rules = self._hotset.rules(page.service)
+        found = dataclasses.replace(page, url=rules.policy.key_url(target))
+        known = found == page or found in self._followed or len(self._followed) >= _MAX_FOLLOWED
+        verdict = askable.judge(found.url, askable.Origin.LINKED, rules=rules)
+        if known or not self._conf.discover or verdict is not askable.Verdict.ASK:
+            return ()
+        self._followed.add(found)
+        return self._new_pages(page, (found.url,))
 
     async def _robots_of(self, page: PageKey) -> robots.Robots:
         """Return the rules of the page's host; none is allowed while they are unknown."""

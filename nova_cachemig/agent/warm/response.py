@@ -82,16 +82,21 @@ class FetchedResponse:
 
         A site behind a TLS terminator does so if the request lacks the terminator's headers.
         """
+        return self.target(host, url) == url
+
+    def target(self, host: str, url: str) -> str | None:
+        """Return the URL to which this redirects, as path and query; None: none on this host."""
         location = self.headers.get("location", "")
         if not 300 <= self.status < 400 or not location:
-            return False
+            return None
         try:
             target = urllib.parse.urlsplit(urllib.parse.urljoin(f"http://{host}{url}", location))
             name = target.hostname
         except ValueError:
-            return False
-        path = f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
-        return path == url and name == host.lower().partition(":")[0]
+            return None
+        if name != host.lower().partition(":")[0]:
+            return None
+        return f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
 
     def lifetime(self, stale_max: float) -> float:
         """Return the seconds for which the cache may use this: freshness (RFC 9111, 4.2) and grace.

@@ -333,6 +333,19 @@ class Stale(PolicyCase):
                 self.assertNotEqual(stored.body, (await self.asks(page)).body)
                 await self.flip(EdgeState.PASS)
 
+    async def test_a_redirect_without_a_lifetime(self) -> None:
+        for url in ("/api/moved", "/moved"):
+            self.guest.statuses[url] = 302
+            self.guest.rules[url] = {"Location": "/elsewhere"}
+        await self.flip(EdgeState.ARMED)
+        for url in ("/api/moved", "/moved"):
+            await self.asks(url)
+        await self.flip(EdgeState.SHIELDED)
+        found = await self.asks("/api/moved")
+        self.assertEqual((302, "/elsewhere"), (found.status, found.headers["location"]))
+        await self.assert_held("/api/moved", "sid=1")
+        await self.assert_held("/moved")
+
     async def test_no_store_and_private_stay(self) -> None:
         for control in ("no-store", "private, no-cache", "no-cache, no-store"):
             self.guest.rules["/api/a"] = {"Cache-Control": control}
@@ -385,6 +398,17 @@ class Anonymous(PolicyCase):
             await self.holding(1)
             waiting.cancel()
             await self.holding(0)
+
+    async def test_a_redirect_of_the_warmer(self) -> None:
+        self.guest.statuses["/a"] = 302
+        self.guest.rules["/a"] = {"Location": "/start", "Set-Cookie": "c=1"}
+        await self.flip(EdgeState.ARMED)
+        self.assertEqual("stored", (await self.warm("/a")).headers["x-cachemig-served"])
+        await self.flip(EdgeState.SHIELDED)
+        found = await self.asks("/a", "lang=de")
+        self.assertEqual((302, "/start"), (found.status, found.headers["location"]))
+        self.assertNotIn("set-cookie", found.headers)
+        await self.assert_held("/a", "sid=7")
 
     async def test_what_a_user_was_given_is_for_no_other(self) -> None:
         self.guest.rules["/a"] = {"Cache-Control": "private"}

@@ -58,6 +58,15 @@ class Private(PolicyCase):
         await self.assert_waits("/my/a", headers={"Cookie": ANN, "X-Auth-Token": "x"})
         await self.assert_waits("/my/a", headers={"Cookie": ANN, **BEARER})
 
+    async def test_a_redirect_of_a_login(self) -> None:
+        self.guest.statuses["/my/a"] = 302
+        self.guest.rules["/my/a"] = PRIVATE | {"Location": "/my/ann"}
+        await self.seen("/my/a", Cookie=ANN)
+        await self.flip(EdgeState.SHIELDED)
+        found = await self.get("/my/a", headers={"Cookie": ANN})
+        self.assertEqual((302, "/my/ann"), (found.status, found.headers["location"]))
+        await self.assert_held("/my/a", BOB)
+
     async def test_a_login_by_authorization(self) -> None:
         given = await self.seen("/my/a", **BEARER)
         self.assertEqual(BEARER["Authorization"], self.guest.seen[-1].headers["authorization"])

@@ -144,6 +144,18 @@ class FetcherTest(WarmerTest):
         await fetch(self.fetcher, page("/a"))
         self.assertNotIn(page("/a"), self.fetcher.stored)
 
+    async def test_the_target_of_a_redirect_is_fetched_once(self):
+        for location, expected in (
+            ("/b?x=1", ()), ("/b", ("/b",)), ("/b", ()), ("http://shop.example/c", ("/c",)),
+            ("/a", ()), ("/logout", ()), ("https://other.example/d", ()), ("/reset?token=x1", ()),
+        ):  # fmt: skip
+            headers = {"Location": location}
+            self.cache.respond = lambda request, headers=headers: Reply(
+                status=302, served="pass", headers=headers
+            )
+            result = await fetch(self.fetcher, page("/a"))
+            self.assertEqual(expected, tuple(found.url for found in result.embedded), location)
+
     async def test_embedded_pages_are_returned_and_links_of_known_pages_queued(self):
         self.cache.respond = lambda request: Reply(
             b"<img src=/i.png><img src=/known.png><a href=/next>", headers=HTML

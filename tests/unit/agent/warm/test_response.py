@@ -45,6 +45,8 @@ class RedirectTest(unittest.TestCase):
                 found = response(301, location=location)
                 self.assertIs(back, found.redirects_to("shop.example:80", "/a?b=1"))
         self.assertFalse(response(200, location="/a").redirects_to("shop.example", "/a"))
+        self.assertEqual("/b?c=1", response(302, location="b?c=1").target("shop.example", "/a"))
+        self.assertIsNone(response(302, location="//other.example/").target("shop.example", "/a"))
         home = response(308, location="https://shop.example")
         self.assertTrue(home.redirects_to("Shop.example", "/"))
 
