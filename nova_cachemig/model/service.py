@@ -15,6 +15,13 @@ class WriteMode(enum.StrEnum):
     ACCEPT = "accept"  # 202 and a status URL as soon as the write is on disk
 
 
+class SendProxy(enum.StrEnum):
+    """The version of the PROXY protocol that begins a connection to the guest."""
+
+    V1 = "v1"  # text
+    V2 = "v2"  # binary
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tls:
     """TLS between the clients and the edge."""
@@ -63,6 +70,8 @@ class Service:
     client_cookie: str | None = None  # identifies the client; None: its address does
     forwarded_for: bool | None = None  # send X-Forwarded-For; None: [engine] forwarded_for
     trusted_proxies: tuple[str, ...] | None = None  # networks; None: [engine] trusted_proxies
+    accept_proxy: bool = False  # connections of trusted proxies begin with the PROXY protocol
+    send_proxy: SendProxy | None = None  # connections to the guest do
     tls: Tls | None = None  # None: clients use plain HTTP
     follow_links: bool | None = None  # whether to warm linked pages; None: [warm] discover_links
     limits: Limits = NO_LIMITS  # 0: none; None: [engine] service_connections …

@@ -221,7 +221,13 @@ class HaproxyVarnish:
 
     def _want_binds(self) -> None:
         served = self._served.values()
-        self._wanted_binds = frozenset(self._certificates.bind(one.service) for one in served)
+        proxies = fronts.expected(served, self._conf.engine.trusted_proxies)
+        self._wanted_binds = frozenset(
+            names.with_proxies(
+                self._certificates.bind(one.service), proxies.get(one.service.listen, "")
+            )
+            for one in served
+        )
         if self._wanted_binds != frozenset(self._edge.binds):
             self._reload_needed = True
 

@@ -35,6 +35,20 @@ def entries(
     return found | _addresses(connections)
 
 
+def expected(routes: Iterable[Route], trusted_proxies: Sequence[str]) -> dict[tuple[str, int], str]:
+    """Return the networks, with blanks between them, that begin connections with PROXY.
+
+    By front address. Only a trusted proxy may say whose connection it is.
+    """
+    found: dict[tuple[str, int], set[str]] = {}
+    for route in routes:
+        service = route.service
+        own = service.trusted_proxies
+        if service.accept_proxy and (networks := trusted_proxies if own is None else own):
+            found.setdefault(service.listen, set()).update(networks)
+    return {listen: " ".join(sorted(networks)) for listen, networks in found.items()}
+
+
 def _addresses(connections: dict[str, list[int]]) -> dict[str, str]:
     found = {}
     for bind, numbers in connections.items():

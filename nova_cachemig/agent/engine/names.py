@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model import naming, paths
-from nova_cachemig.model.service import Service, Target
+from nova_cachemig.model.service import SendProxy, Service, Target
 
 
 def encode_service(name: str) -> str:
@@ -87,13 +87,31 @@ def bind_address(listen: tuple[str, int]) -> str:
     return f"{text}:{_port(listen[1])}"
 
 
-def target_value(target: Target, forwarded_for: bool | None = None) -> str:
-    """Return a guest's entry in the map of targets: ``ADDRESS|PORT``, then ``|xff`` or ``|no-xff``.
+_PROXIES = " # "
 
-    ``forwarded_for``: whether the service's requests carry X-Forwarded-For; None: as configured.
+
+def with_proxies(bind: str, networks: str) -> str:
+    """Add to the words of a bind the networks whose connections begin with the PROXY protocol."""
+    return f"{bind}{_PROXIES}{networks}" if networks else bind
+
+
+def proxies_of(bind: str) -> tuple[str, str]:
+    """Return the words of a bind, and the networks that :func:`with_proxies` has added."""
+    words, _, networks = bind.partition(_PROXIES)
+    return words, networks
+
+
+def target_value(
+    target: Target, forwarded_for: bool | None = None, send_proxy: SendProxy | None = None
+) -> str:
+    """Return a guest's entry in the map of targets, ``ADDRESS|PORT|XFF|PROXY``.
+
+    XFF: ``xff`` or ``no-xff``, whether the service's requests carry X-Forwarded-For; empty: as
+    configured. PROXY: ``v1`` or ``v2`` of the PROXY protocol; empty: none. Empty ends are left out.
     """
-    value = f"{_address(target.address)}|{_port(target.port)}"
-    return value if forwarded_for is None else f"{value}|{'xff' if forwarded_for else 'no-xff'}"
+    forwarded = {None: "", True: "xff", False: "no-xff"}[forwarded_for]
+    fields = (str(_address(target.address)), str(_port(target.port)), forwarded, send_proxy or "")
+    return "|".join(fields).rstrip("|")
 
 
 def target_of(value: str) -> Target:

@@ -150,7 +150,11 @@ def _values(
 def haproxy(conf: cfg.ConfigOpts, paths: Paths, intake_socket: str, binds: Sequence[str]) -> str:
     """Return HAProxy's configuration for these front addresses."""
     values = _values(conf, paths, intake_socket, len(set(binds)))
-    return _environment().get_template("haproxy.cfg.j2").render(values, binds=sorted(binds))
+    return (
+        _environment()
+        .get_template("haproxy.cfg.j2")
+        .render(values, binds=[names.proxies_of(bind) for bind in sorted(binds)])
+    )
 
 
 def varnish(conf: cfg.ConfigOpts, paths: Paths) -> str:

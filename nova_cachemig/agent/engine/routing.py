@@ -92,7 +92,7 @@ def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
     bind = names.bind_address(service.listen)
     target = None
     if route.target is not None:
-        target = names.target_value(route.target, service.forwarded_for)
+        target = names.target_value(route.target, service.forwarded_for, service.send_proxy)
     cookie = service.client_cookie
     if cookie is not None and not is_cookie_name(cookie):
         raise ComponentError(f"service {service.name}: {cookie!r:.80} is not a cookie's name")
@@ -119,6 +119,11 @@ def _check_conflicts(found: Routing, service: Service, keys: list[str], bind: st
         if other_service.listen == service.listen and bool(other_service.tls) != bool(service.tls):
             both = f"services {other_service.name} and {service.name}"
             raise ComponentError(f"{both} share {bind}: either both have tls, or none")
+        if other_service.listen == service.listen and (
+            other_service.accept_proxy != service.accept_proxy
+        ):
+            both = f"services {other_service.name} and {service.name}"
+            raise ComponentError(f"{both} share {bind}: either both have accept_proxy, or none")
     if bind in found.binds and (bind in found.routes or not service.hosts):
         without = service.name if not service.hosts else names.decode_service(found.routes[bind])
         raise ComponentError(f"service {without} has no host names but shares {bind} with others")

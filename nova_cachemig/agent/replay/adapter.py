@@ -63,7 +63,7 @@ class ServiceReplay:
         self.machine = Machine(
             state_of(
                 state,
-                limits(conf, send_window),
+                limits(conf, service, send_window),
                 resent_through=resent_through,
                 resume_delay=resume_delay,
             )
@@ -76,7 +76,7 @@ class ServiceReplay:
         self.guest = GuestSteps(self._performer, journal)
         budget = MemoryBudget(_MEMORY, memory)
         bodies = ResponseBodies(journal.spool, conf.journal.spool_threshold, budget)
-        self.guest.links = Links(conf, journal, bodies, self.guest)
+        self.guest.links = Links(conf, journal, bodies, self.guest, lambda: self.service.send_proxy)
         self._performer.do |= {
             act.Tell: self._tell,
             act.CaughtUp: lambda _a: None,  # the waiters look at the machine's state

@@ -43,7 +43,7 @@ class Request:
         self.resolve(True)
 
 
-def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
+def limits(conf: cfg.ConfigOpts, service: Service, send_window: int) -> Limits:
     """Return the machine's limits from the options. ``send_window``: see there."""
     journal = conf.journal
     watch = min(min(journal.response_timeout, journal.response_time) / 4, 0.5)
@@ -54,7 +54,8 @@ def limits(conf: cfg.ConfigOpts, send_window: int) -> Limits:
         prompt_202=PROMPT_202,
         keep_patience=PROMPT_202,
         send_window=send_window,
-        pipeline=journal.pipeline,
+        # A header of the PROXY protocol names one client for a connection.
+        pipeline=1 if service.send_proxy else journal.pipeline,
         parallel=journal.parallel,
         reuse_idle=journal.reuse_idle,
         response_timeout=journal.response_timeout,

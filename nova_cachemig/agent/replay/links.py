@@ -6,18 +6,18 @@ import asyncio
 import functools
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 from oslo_config import cfg
 
 from nova_cachemig.agent.journal.store import Journal
-from nova_cachemig.agent.replay import connector, sockets
+from nova_cachemig.agent.replay import connector, proxyline, sockets
 from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.agent.replay.request import head
-from nova_cachemig.model.service import Target
+from nova_cachemig.model.service import SendProxy, Target
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
 LOG = logging.getLogger(__name__)
@@ -52,12 +52,22 @@ class Links:
     """Call it in the event loop's thread."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, journal: Journal, bodies: ResponseBodies, events: Events
+        self,
+        conf: cfg.ConfigOpts,
+        journal: Journal,
+        bodies: ResponseBodies,
+        events: Events,
+        send_proxy: Callable[[], SendProxy | None] = lambda: None,
     ) -> None:
+        """``send_proxy``: the version of the PROXY protocol that the guest expects.
+
+        Then each connection is used for one write.
+        """
         self._conf = conf.journal
         self._journal = journal
         self._bodies = bodies
         self._events = events
+        self._send_proxy = send_proxy
         self._loop = asyncio.get_running_loop()
         self._names = itertools.count(1)
         self._open: dict[int, GuestConnection] = {}
@@ -125,6 +135,8 @@ class Links:
             return
         on_response = functools.partial(self._on_response, name, connection)
         request = head(write) + write.body.data
+        if (version := self._send_proxy()) is not None:
+            request = proxyline.header(version, write, connection.target) + request
         if write.body.spool is None:
             connection.queue(request, on_response)
             self._unflushed.add(connection)
@@ -164,7 +176,7 @@ class Links:
             self._events.on_response(
                 name,
                 response,
-                keep_alive=connection.open,
+                keep_alive=connection.open and self._send_proxy() is None,
                 idle_timeout=connection.idle_timeout,
             )
 

@@ -14,7 +14,7 @@ import jsonschema
 from nova_cachemig.agent.services import policy, presets
 from nova_cachemig.model import naming
 from nova_cachemig.model.headers import TOKEN
-from nova_cachemig.model.service import Limits, Service, Tls, WriteMode
+from nova_cachemig.model.service import Limits, SendProxy, Service, Tls, WriteMode
 
 # \Z, because $ allows a final newline, which would start another line in the engine's files.
 _NAME = rf"^{naming.SERVICE_NAME}\Z"
@@ -52,6 +52,8 @@ SERVICE_SCHEMA: Mapping[str, Any] = {
             "maxItems": 64,
             "items": {"type": "string", "maxLength": 64},
         },
+        "accept_proxy": {"type": "boolean"},
+        "send_proxy": {"enum": [version.value for version in SendProxy]},
         "tls": {
             "type": "object",
             "additionalProperties": False,
@@ -101,6 +103,8 @@ EXPECTED: Mapping[str, str] = {
     "client_cookie": "the name of a cookie, for instance session",
     "forwarded_for": "true or false",
     "trusted_proxies": "a list of networks, for instance [10.0.0.0/24, 2001:db8::/32]",
+    "accept_proxy": "true or false",
+    "send_proxy": " or ".join(version.value for version in SendProxy),
     "tls": "a mapping, for instance {certificates: [/etc/nova-cachemig/tls/shop.pem]}",
     "certificates": "a list of absolute paths of files or directories",
     "min_version": '"1.2" or "1.3", in quotes',
@@ -155,7 +159,7 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
     names: dict[str, str] = {}
     fronts: dict[tuple[tuple[str, int], str | None], str] = {}
     exclusive: dict[tuple[str, int], bool] = {}
-    encrypted: dict[tuple[str, int], bool] = {}
+    alike: dict[tuple[tuple[str, int], str], bool] = {}
     for where, service in services:
         if service.name in names:
             errors.append(
@@ -172,11 +176,14 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
                     f"{where}: {service.name}: {what} is taken by service {taken!r}; choose "
                     "another address, or give each service on this address its own hosts"
                 )
-        tls = service.tls is not None
-        if encrypted.setdefault(service.listen, tls) != tls:
-            errors.append(
-                f"{where}: {service.name}: either all services on {front} have tls, or none"
-            )
+        for field, has in (
+            ("tls", service.tls is not None),
+            ("accept_proxy", service.accept_proxy),
+        ):
+            if alike.setdefault((service.listen, field), has) != has:
+                errors.append(
+                    f"{where}: {service.name}: either all services on {front} have {field}, or none"
+                )
         owned = exclusive.setdefault(service.listen, not service.hosts)
         if owned != (not service.hosts):
             errors.append(
@@ -244,6 +251,8 @@ def _service(entry: Mapping[str, Any]) -> Service:
         client_cookie=entry.get("client_cookie"),
         forwarded_for=entry.get("forwarded_for"),
         trusted_proxies=_networks(entry),
+        accept_proxy=entry.get("accept_proxy", False),
+        send_proxy=SendProxy(entry["send_proxy"]) if "send_proxy" in entry else None,
         tls=_tls(entry),
         follow_links=entry.get("follow_links"),
         limits=_limits(entry),
@@ -292,35 +301,25 @@ def to_entry(service: Service) -> dict[str, Any]:
         "listen": _format_listen(service.listen),
         "writes": service.writes.value,
     }
-    if service.hosts:
-        entry["hosts"] = list(service.hosts)
-    if service.network is not None:
-        entry["network"] = service.network
-    if service.address is not None:
-        entry["address"] = service.address
-    if service.floating:
-        entry["floating"] = True
-    if service.honours_keys:
-        entry["honours_keys"] = True
-    if service.client_cookie is not None:
-        entry["client_cookie"] = service.client_cookie
-    if service.forwarded_for is not None:
-        entry["forwarded_for"] = service.forwarded_for
-    if service.trusted_proxies is not None:
-        entry["trusted_proxies"] = list(service.trusted_proxies)
-    if service.tls is not None:
-        entry["tls"] = {
-            "certificates": list(service.tls.certificates),
-            "min_version": service.tls.min_version,
-            "http2": service.tls.http2,
-        }
-    if service.follow_links is not None:
-        entry["follow_links"] = service.follow_links
-    if limits := {k: v for k, v in dataclasses.asdict(service.limits).items() if v is not None}:
-        entry["limits"] = limits
-    if rules := policy.to_entry(service.policy):
-        entry["policy"] = rules
-    return entry
+    proxies, tls = service.trusted_proxies, service.tls
+    limits = {k: v for k, v in dataclasses.asdict(service.limits).items() if v is not None}
+    optional = {
+        "hosts": list(service.hosts) or None,
+        "network": service.network,
+        "address": service.address,
+        "floating": service.floating or None,
+        "honours_keys": service.honours_keys or None,
+        "client_cookie": service.client_cookie,
+        "forwarded_for": service.forwarded_for,
+        "trusted_proxies": None if proxies is None else list(proxies),
+        "accept_proxy": service.accept_proxy or None,
+        "send_proxy": service.send_proxy and service.send_proxy.value,
+        "tls": tls and dataclasses.asdict(tls) | {"certificates": list(tls.certificates)},
+        "follow_links": service.follow_links,
+        "limits": limits or None,
+        "policy": policy.to_entry(service.policy) or None,
+    }
+    return entry | {name: value for name, value in optional.items() if value is not None}
 
 
 def _format_listen(listen: tuple[str, int]) -> str:

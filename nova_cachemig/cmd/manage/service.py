@@ -22,7 +22,7 @@ from nova_cachemig.cmd.manage.base import (
     online_agent,
 )
 from nova_cachemig.model.reach import Attempt, Reach, address_and_port, problem, remedy
-from nova_cachemig.model.service import Target, WriteMode
+from nova_cachemig.model.service import SendProxy, Target, WriteMode
 from nova_cachemig.report.effects import effects_text
 from nova_cachemig.report.handover import utc
 
@@ -128,6 +128,18 @@ class Add(PlainErrors):
             "(default: [engine] trusted_proxies).",
         )
         add(
+            "--accept-proxy",
+            action="store_true",
+            help="Connections from --trusted-proxy begin with a header of the PROXY protocol, "
+            "which names the client (default: they do not).",
+        )
+        add(
+            "--send-proxy",
+            choices=[version.value for version in SendProxy],
+            help="Begin each connection to the guest with a header of this version of the PROXY "
+            "protocol (default: none).",
+        )
+        add(
             "--certificate",
             action="append",
             default=[],
@@ -188,6 +200,8 @@ class Add(PlainErrors):
         if args.forwarded_for is not None:
             entry["forwarded_for"] = args.forwarded_for
         entry |= {"trusted_proxies": args.trusted_proxy} if args.trusted_proxy else {}
+        entry |= {"accept_proxy": True} if args.accept_proxy else {}
+        entry |= {"send_proxy": args.send_proxy} if args.send_proxy else {}
         entry |= {"tls": {"certificates": args.certificate}} if args.certificate else {}
         entry |= {"limits": dict(args.limit)} if args.limit else {}
         entry |= {"follow_links": args.follow_links} if args.follow_links is not None else {}

@@ -19,6 +19,17 @@ def route(
     return Route(service, None)
 
 
+class ExpectedTest(unittest.TestCase):
+    def test_the_networks_of_all_services_on_an_address(self) -> None:
+        one, two = ("10.0.0.1", 80), ("10.0.0.2", 80)
+        own = Service("a", "i", 80, one, trusted_proxies=("10.1.0.0/16",), accept_proxy=True)
+        others = [Service("b", "i", 80, one, accept_proxy=True), Service("c", "i", 80, two)]
+        routes = [Route(service, None) for service in (own, *others)]
+        found = fronts.expected(routes, ["10.9.0.0/16"])
+        self.assertEqual({one: "10.1.0.0/16 10.9.0.0/16"}, found)
+        self.assertEqual({one: "10.1.0.0/16"}, fronts.expected(routes, []))
+
+
 class EntriesTest(unittest.TestCase):
     def test_a_service_replaces_the_default(self) -> None:
         routes = [route("a b c"), route("own", ("10.0.0.0/24", "::/0")), route("none", ())]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nova_cachemig.agent.engine import names
 from nova_cachemig.agent.engine.admin import command
 from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.model.service import Service, Target
+from nova_cachemig.model.service import SendProxy, Service, Target
 
 
 def service(**fields: object) -> Service:
@@ -85,6 +85,18 @@ class Addresses(unittest.TestCase):
             target = Target("fe80::1", 8080)
             self.assertEqual(value, names.target_value(target, forwarded_for))
             self.assertEqual(target, names.target_of(value))
+
+    def test_a_target_names_the_version_of_the_proxy_protocol(self) -> None:
+        target = Target("10.0.0.1", 80)
+        for forwarded_for, value in ((None, "10.0.0.1|80||v1"), (True, "10.0.0.1|80|xff|v1")):
+            self.assertEqual(value, names.target_value(target, forwarded_for, SendProxy.V1))
+            self.assertEqual(target, names.target_of(value))
+
+    def test_a_bind_has_the_networks_of_its_proxies(self) -> None:
+        self.assertEqual("10.0.0.1:80 ssl x", names.with_proxies("10.0.0.1:80 ssl x", ""))
+        bind = names.with_proxies("10.0.0.1:80 ssl x", "10.0.0.0/24 ::/0")
+        self.assertEqual(("10.0.0.1:80 ssl x", "10.0.0.0/24 ::/0"), names.proxies_of(bind))
+        self.assertEqual(("10.0.0.1:80", ""), names.proxies_of("10.0.0.1:80"))
 
     def test_routes(self) -> None:
         self.assertEqual(["10.0.0.1:80"], names.route_keys(service()))

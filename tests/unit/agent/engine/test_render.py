@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import render
+from nova_cachemig.agent.engine import names, render
 from nova_cachemig.conf import engine as options
 
 
@@ -41,6 +41,21 @@ class Haproxy(unittest.TestCase):
     def test_the_order_of_binds_changes_nothing(self) -> None:
         again = render.haproxy(config(), PATHS, "/run/i.sock", ["10.0.0.1:80", "10.0.0.2:80"])
         self.assertEqual(self.text, again)
+
+    def test_only_networks_of_proxies_begin_with_the_proxy_protocol(self) -> None:
+        self.assertNotIn("expect-proxy", self.text)
+        bind = names.with_proxies("10.0.0.1:80 ssl crt-list /l", "10.1.0.0/16 ::1/128")
+        text = render.haproxy(config(), PATHS, "/i", [bind, "10.0.0.2:80"])
+        self.assertIn("    bind 10.0.0.1:80 ssl crt-list /l name 10.0.0.1:80\n", text)
+        rule = "tcp-request connection expect-proxy layer4 if { so_name 10.0.0.1:80 }"
+        self.assertEqual(1, text.count("expect-proxy"))
+        self.assertIn(f"    {rule} {{ src 10.1.0.0/16 ::1/128 }}\n", text)
+
+    def test_each_server_of_a_guest_has_one_for_each_version_of_the_proxy_protocol(self) -> None:
+        for name in ("guest", "guest_stream", "guest_write", "guest_personal", "fetch"):
+            text = section(self.text, f"backend {name}")
+            self.assertEqual(1, len(re.findall(r"server proxy1 .* send-proxy weight 0", text)))
+            self.assertEqual(1, len(re.findall(r"server proxy2 .* send-proxy-v2 weight 0", text)))
 
     def test_the_first_rule_deletes_the_clients_headers(self) -> None:
         rules = re.findall(r"^    http-request (.*)$", section(self.text, "listen edge"), re.M)

@@ -62,6 +62,11 @@ class RoutingTest(unittest.TestCase):
         found = routing(routes, before={"a": route("a")}, failed={"a": "no certificate"})
         self.assertEqual({"a", "b"}, set(found.served))
 
+    def test_an_address_expects_the_proxy_protocol_for_all_services_or_none(self) -> None:
+        one = route("a", hosts=("a.example",), accept_proxy=True)
+        found = routing([one, route("b", hosts=("b.example",))])
+        self.assertIn("either both have accept_proxy", found.refused["b"])
+
     def test_tls_and_plain_http_do_not_share_an_address(self) -> None:
         one = route("a", hosts=("a.example",), tls=Tls(("/a.pem",)))
         found = routing([one, route("b", hosts=("b.example",))])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import unittest
 
-from nova_cachemig.agent.replay.entries import entry_of
-from nova_cachemig.model.service import Service
+from oslo_config import cfg
+
+from nova_cachemig.agent.replay.entries import entry_of, limits
+from nova_cachemig.conf import setup
+from nova_cachemig.model.service import SendProxy, Service
 from nova_cachemig.model.write import AcceptedWrite, Body
 
 SERVICE = Service("shop", "6f70656e-7374-4163-8b21-000000000001", 80, ("127.0.0.1", 80))
@@ -14,6 +17,16 @@ SERVICE = Service("shop", "6f70656e-7374-4163-8b21-000000000001", 80, ("127.0.0.
 
 def write(url: str, host: str) -> AcceptedWrite:
     return AcceptedWrite("shop", 1, 0.0, "PUT", url, host, (), Body.of(b"x"), "192.0.2.1")
+
+
+class LimitsTest(unittest.TestCase):
+    def test_a_connection_that_names_a_client_carries_one_write_at_a_time(self) -> None:
+        conf = cfg.ConfigOpts()
+        setup.register_all(conf)
+        conf([], default_config_files=[])
+        proxied = dataclasses.replace(SERVICE, send_proxy=SendProxy.V2)
+        found = [limits(conf, service, 10).pipeline for service in (SERVICE, proxied)]
+        self.assertEqual([conf.journal.pipeline, 1], found)
 
 
 class EntryTest(unittest.TestCase):

@@ -15,7 +15,7 @@ from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.links import Links
 from nova_cachemig.agent.replay.reports import End
 from nova_cachemig.conf import journal as journal_conf
-from nova_cachemig.model.service import Target
+from nova_cachemig.model.service import SendProxy, Target
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 HERE = Target("192.0.2.1", 80)
@@ -70,6 +70,16 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         self.journal, self.events = mock.Mock(), mock.Mock()
         self.links = Links(conf, self.journal, mock.Mock(), self.events)
         self.addCleanup(self.links.close_all)
+
+    async def test_a_connection_that_names_its_client_is_used_once(self) -> None:
+        connection = await self.connect()
+        self.links._send_proxy = lambda: SendProxy.V1
+        (name,) = self.links._open
+        self.links.send(name, write())
+        self.assertTrue(connection.sent[0].startswith(b"PROXY UNKNOWN\r\nPUT / HTTP/1.1\r\n"))
+        connection.on_response(mock.Mock())
+        (call,) = self.events.on_response.call_args_list
+        self.assertIs(False, call.kwargs["keep_alive"])
 
     async def connect(self, connection: Connection | None = None) -> Connection:
         made = connection or Connection()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_cachemig.agent.services import schema
-from nova_cachemig.model.service import Limits
+from nova_cachemig.model.service import Limits, SendProxy
 
 UUID = "4f6b9b8c-0d4e-4a52-8f6f-3f1f2b7f5a10"
 
@@ -98,6 +98,8 @@ class ParseTest(unittest.TestCase):
                 {"certificates": ["/a"], "min_version": "1.1"},
                 {"certificates": ["/a"], "http2": "no"},
             ],
+            "accept_proxy": ["yes", 1],
+            "send_proxy": ["v3", True, None],
             "limits": [
                 1,
                 {"held": -1},
@@ -131,6 +133,23 @@ class ParseTest(unittest.TestCase):
         services, errors = schema.parse(document, "f.yaml")
         self.assertEqual([], services)
         self.assertTrue(errors)
+
+
+class ProxyProtocolTest(unittest.TestCase):
+    def test_round_trip(self):
+        given = entry(accept_proxy=True, send_proxy="v2")
+        services, errors = parse(entry(name="none", listen="192.0.2.2:80"), given)
+        self.assertEqual([], errors)
+        self.assertEqual((False, None), (services[0].accept_proxy, services[0].send_proxy))
+        self.assertEqual((True, SendProxy.V2), (services[1].accept_proxy, services[1].send_proxy))
+        again = schema.to_entry(services[1])
+        self.assertEqual((True, "v2"), (again["accept_proxy"], again["send_proxy"]))
+
+    def test_all_services_on_an_address_or_none(self):
+        one = entry(hosts=["a.example"], accept_proxy=True)
+        services, _ = parse(one, entry(name="two", hosts=["b.example"]))
+        (error,) = schema.conflicts([("f.yaml", service) for service in services])
+        self.assertIn("all services on 192.0.2.1:80 have accept_proxy, or none", error)
 
 
 class TlsTest(unittest.TestCase):
