@@ -137,7 +137,9 @@ def parse(line: bytes) -> EdgeRecord | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in text.split(";") if name.strip()))
+    """Return the names of cookies, each with "=" behind it. A text without it is a value."""
+    parts = (part.strip() for part in text.split(";"))
+    return tuple(dict.fromkeys(part[:-1] for part in parts if part[1:].endswith("=")))
 
 
 def _facts(field: bytes) -> Facts | None:

@@ -291,7 +291,9 @@ class Sampled(PolicyCase):
         await self.log_is_read()
         records = self.engine.accesses()
         for _ in range(10):
-            await asyncio.gather(*(self.asks("/a", "sid=secret; _ga=GA1.2.3") for _ in range(10)))
+            await asyncio.gather(
+                *(self.asks("/a", "sid=secret=x; secret; _ga=GA1.2.3") for _ in range(10))
+            )
             await asyncio.gather(*(self.asks("/b") for _ in range(10)))
         named: dict[str, set[tuple[str, ...] | None]] = {"/a": set(), "/b": set()}
         for _ in range(200):
