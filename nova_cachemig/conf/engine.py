@@ -66,15 +66,19 @@ _CAPACITY = [
         "cache_size",
         default="256m",
         regex=r"^[1-9][0-9]*[kmg]$",
-        help="Memory for stored responses: a number with k, m or g (KiB, MiB, GiB). It must hold "
-        "the popular pages of all services that are in a handover at the same time.",
+        help="Memory of the cache: a number with k, m or g (KiB, MiB, GiB). It must hold the "
+        "popular pages of all services that are in a handover at the same time. A quarter is for "
+        "responses that are only passed on. The rest is divided into shares: 15 of 6 to 48 MiB "
+        "with the default. Services displace pages of others only if more are in a handover than "
+        "there are shares.",
     ),
     cfg.Opt(
         "max_object_size",
         type=Size(minimum=1 << 20, maximum=4 << 30),
         default="16m",
         help="Size of the largest response that is stored, in bytes, or with k, m or g. Larger "
-        "responses always come from the guest. Related: [warm] max_object_size.",
+        "responses always come from the guest. Related: [warm] max_object_size; cache_size: a "
+        "response is at most a quarter of its service's share.",
     ),
     cfg.IntOpt(
         "max_object",

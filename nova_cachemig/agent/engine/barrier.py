@@ -133,10 +133,7 @@ class BarrierMaps:
     async def _renew_generations(self) -> None:
         """Invalidate all stored pages of all services, which makes the epochs superfluous."""
         await self._states.update(
-            {
-                encoded: f"{entry.partition(':')[0]}:{names.new_token()}"
-                for encoded, entry in self._states.entries.items()
-            },
+            {encoded: names.renewed(entry) for encoded, entry in self._states.entries.items()},
             Priority.FLIP,
         )
         self._epoch_keys.clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import files, render
+from nova_cachemig.agent.engine import files, render, shares
 from nova_cachemig.agent.engine.process import Process, find_program, run_to_end
 from nova_cachemig.agent.engine.supervisor import Supervisor
 
@@ -20,6 +20,8 @@ PARAMETERS = {
     "default_grace": "0",
     "default_keep": "0",
     "max_retries": "20000",  # the VCL has its own limits
+    "nuke_limit": "1000000",  # a large page may displace any number of small ones of its share
+    "shortlived": "0",  # else such pages are stored in the memory of all services
     "max_restarts": "10",  # one for each slot, and two for the states
     # A request occupies a thread only while Varnish works on it or waits for its fetch. HAProxy
     # holds all others.
@@ -40,24 +42,10 @@ PARAMETERS = {
 }
 
 
-_KIB = {"k": 1, "m": 1 << 10, "g": 1 << 20}
-
-
-def storages(cache_size: str) -> dict[str, int]:
-    """Return the KiB of each storage for ``[engine] cache_size``.
-
-    A response without a length can be endless. Such responses have a quarter of the memory for
-    themselves, so that they cannot displace the others. ``Transient`` has the responses that are
-    only passed on; it is as large as the cache.
-    """
-    total = int(cache_size[:-1]) * _KIB[cache_size[-1]]
-    unsized = total // 4
-    return {"sized": total - unsized, "unsized": unsized, "Transient": total}
-
-
 def _storage_args(cache_size: str) -> list[str]:
-    sizes = storages(cache_size).items()
-    return [word for name, size in sizes for word in ("-s", f"{name}=malloc,{size}k")]
+    sizes = [(share.name, share.kib) for share in shares.shares(cache_size)]
+    sizes.append((shares.TRANSIENT, shares.transient_kib(cache_size)))
+    return [word for name, kib in sizes for word in ("-s", f"{name}=malloc,{kib}k")]
 
 
 class Cache:

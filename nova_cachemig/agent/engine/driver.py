@@ -18,7 +18,15 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import fronts, names, policies, process, render, sockdiag
+from nova_cachemig.agent.engine import (
+    fronts,
+    names,
+    policies,
+    process,
+    render,
+    shares,
+    sockdiag,
+)
 from nova_cachemig.agent.engine.accesslog import EdgeRecord
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
@@ -32,7 +40,7 @@ from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
-from nova_cachemig.conf.engine import limits_of
+from nova_cachemig.conf.engine import limits_of, max_object_bytes
 from nova_cachemig.model import methods
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
@@ -280,7 +288,7 @@ class HaproxyVarnish:
         for encoded, entry in states.entries.items():
             mode = entry.partition(":")[0]
             stores = mode == EdgeState.ARMED
-            renewed[encoded] = f"{OPEN if stores else mode}:{names.new_token()}"
+            renewed[encoded] = names.renewed(entry, OPEN if stores else mode)
             if stores:
                 armed[encoded] = renewed[encoded]
         states.start_with(renewed)
@@ -295,9 +303,8 @@ class HaproxyVarnish:
             if states.entries.get(encoded) != entry:
                 continue  # a new state meanwhile
             try:
-                await states.set(
-                    encoded, f"{EdgeState.ARMED.value}:{names.new_token()}", Priority.ARM
-                )
+                again = names.renewed(entry, EdgeState.ARMED.value)
+                await states.set(encoded, again, Priority.ARM)
             except AdminError as exc:
                 LOG.warning("HAProxy takes the state of %s at its restart: %s", encoded, exc)
 
@@ -377,12 +384,24 @@ class HaproxyVarnish:
     def _want(self, encoded: str, state: EdgeState, found: str) -> asyncio.Future[None]:
         """``found``: HAProxy's own entry."""
         states = self._edge.maps["state"]
-        mode, _, generation = states.entries.get(encoded, "").partition(":")
-        if not generation or OPEN in {mode, found.partition(":")[0]}:
-            generation = names.new_token()
+        present = states.entries.get(encoded, "")
+        mode, _, generation = present.partition(":")
+        entry = f"{state.value}:{generation}"
+        if names.share_of(present) is None:
+            entry = self._new_entry(state)
+        elif OPEN in {mode, found.partition(":")[0]}:
+            entry = names.renewed(present, state.value)
         least = Priority.RELEASE if mode == EdgeState.DRAIN else Priority.ARM
         priority = _PRIORITIES.get(state, least)
-        return states.want({encoded: f"{state.value}:{generation}"}, priority, encoded)
+        return states.want({encoded: entry}, priority, encoded)
+
+    def _new_entry(self, state: EdgeState) -> str:
+        all_shares = shares.shares(self._conf.engine.cache_size)
+        entries = self._edge.maps["state"].entries.values()
+        taken = (share for share in map(names.share_of, entries) if share is not None)
+        number = shares.choose(taken, len(all_shares))
+        largest = shares.largest_page(all_shares[number], max_object_bytes(self._conf))
+        return names.state_entry(state.value, number, largest)
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]

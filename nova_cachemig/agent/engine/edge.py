@@ -122,11 +122,9 @@ class Edge:
     def _prepare_restart(self) -> None:
         """HAProxy loses the epochs that it has set itself: no stored page may be found again."""
         states = self.maps["state"]
-        renewed = {
-            service: f"{entry.partition(':')[0]}:{names.new_token()}"
-            for service, entry in states.entries.items()
-        }
-        states.start_with(renewed)
+        states.start_with(
+            {service: names.renewed(entry) for service, entry in states.entries.items()}
+        )
         self._save_maps()
         for one in self.maps.values():
             one.forget()

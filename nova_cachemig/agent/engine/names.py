@@ -140,6 +140,27 @@ def nameless_key(service: Service) -> str:
 def new_token() -> str:
     """Return a word that was never used before, also across restarts.
 
-    It names a generation or an epoch.
+    It names an epoch, or is part of a generation.
     """
     return f"{time.time_ns():x}"
+
+
+def state_entry(mode: str, share: int, largest_page: int) -> str:
+    """Return an entry of the map of states with a generation that finds no stored page.
+
+    ``share``: of the cache; ``largest_page``: bytes of the largest page that it stores.
+    """
+    return f"{mode}:{new_token()}.{share}.{largest_page}"
+
+
+def renewed(entry: str, mode: str | None = None) -> str:
+    """Return the entry with another generation in the same share; None: in the same mode."""
+    former, _, generation = entry.partition(":")
+    _, _, share = generation.partition(".")
+    return f"{mode or former}:{new_token()}.{share}"
+
+
+def share_of(entry: str) -> int | None:
+    """Return the share of the cache that an entry of the map of states names."""
+    number = entry.partition(":")[2].split(".")[1:2]
+    return int(number[0]) if number and number[0].isdigit() else None

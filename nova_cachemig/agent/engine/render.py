@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 from oslo_config import cfg
 
-from nova_cachemig.agent.engine import capacity, names
+from nova_cachemig.agent.engine import capacity, names, shares
 from nova_cachemig.agent.engine.accesslog import (
     LOG_FORMAT,
     MAX_HABIT,
@@ -17,7 +17,6 @@ from nova_cachemig.agent.engine.accesslog import (
     SAMPLE_ONE_IN,
 )
 from nova_cachemig.agent.ports import alive_socket
-from nova_cachemig.conf.engine import max_object_bytes
 from nova_cachemig.model import methods, sharing
 from nova_cachemig.model.naming import MAX_HOST_NAME
 from nova_cachemig.model.write import STATUS_PREFIX
@@ -37,6 +36,9 @@ before the newer one is complete, or respond with an error."""
 
 UNSTORED_FOR = 3600
 """Seconds for which a page that may not be stored hides a copy from the time when it might."""
+
+PASSED_ON = 64 << 10
+"""Bytes of the largest response that passes through Varnish although it may not be stored."""
 
 MAX_HEAD = 36864
 """Bytes of a request's URL and header fields. HAProxy refuses more than 45,056 with 400."""
@@ -91,12 +93,12 @@ class Paths:
         return self.root / f"{name}.map"
 
     def socket(self, name: str) -> Path:
-        """Return a unix socket: admin, held, again, late, guest, cache or varnish."""
+        """Return a unix socket: admin, held, again, late, guest, fill, cache or varnish."""
         return self.root / f"{name}.sock"
 
 
-_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua")
-_SOCKETS = ("admin", "held", "again", "late", "guest", "cache", "varnish")
+_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua", "bound.lua")
+_SOCKETS = ("admin", "held", "again", "late", "guest", "fill", "cache", "varnish")
 
 
 def _environment() -> jinja2.Environment:
@@ -140,7 +142,8 @@ def _values(
         "replaced_for": REPLACED_FOR,
         "unstored_for": UNSTORED_FOR,
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause
-        "max_object": max_object_bytes(conf),
+        "shares": shares.shares(opts.cache_size),
+        "passed_on": PASSED_ON,
         "connect_retries": -(-opts.connect_patience * 1000 // opts.connect_timeout),
         "again_retries": -(-SECOND_TRY // opts.fetch_connect_timeout),
         "fetch_retries": -(-opts.connect_patience * 1000 // opts.fetch_connect_timeout),

@@ -59,8 +59,8 @@ class CacheTest(ProcessCase):
     async def test_it_runs_with_the_configured_size_and_all_parameters(self) -> None:
         await self.start(self.cache(cache_size="64m"))
         arguments = await self.arguments()
-        self.assertIn("-s sized=malloc,49152k -s unsized=malloc,16384k", arguments)
-        self.assertIn("-s Transient=malloc,65536k -T none", arguments)
+        self.assertIn("-s share0=malloc,24576k -s share1=malloc,12288k", arguments)
+        self.assertIn("-s Transient=malloc,16384k -T none", arguments)
         self.assertIn(f"-f {self.paths.vcl}", arguments)
         for name, value in PARAMETERS.items():
             self.assertIn(f"-p {name}={value}", arguments)

@@ -85,7 +85,7 @@ class Haproxy(unittest.TestCase):
         for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
             self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
         self.assertNotIn("stats enable", self.text)
-        self.assertEqual(5, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
+        self.assertEqual(6, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
 
     def test_the_patience_is_a_number_of_retries(self) -> None:
         text = render.haproxy(
