@@ -183,6 +183,9 @@ class NoNova:
         """Raise NovaUnreachableError."""
         raise ports.NovaUnreachableError("this agent has no access to Nova")
 
+    def keep(self, instances: Collection[str]) -> None:
+        """Nothing was shown."""
+
 
 if TYPE_CHECKING:  # each twin satisfies its ports
     _ENGINE: ports.Engine = NoEngine()

@@ -13,7 +13,7 @@ import email.utils
 import functools
 import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, cast
 
 import keystoneauth1.exceptions
@@ -189,6 +189,10 @@ class NovaApi:
         except Exception:  # the manager's watchdog must continue
             LOG.exception("the state of the migration of %s is unknown", instance)
         return MigrationState.UNKNOWN
+
+    def keep(self, instances: Collection[str]) -> None:
+        """Forget that Nova has shown any other instances."""
+        self._seen.intersection_update(instances)
 
     # -- in threads ------------------------------------------------------------------------
 

@@ -267,6 +267,9 @@ class Instances(Protocol):
         not list all instances. Raises NovaUnreachableError.
         """
 
+    def keep(self, instances: Collection[str]) -> None:
+        """Forget that Nova has shown any other instances."""
+
 
 def alive_socket(intake_socket: str) -> str:
     """Path of the unix socket on which the edge checks whether the agent works.

@@ -56,7 +56,10 @@ class Agent:
         self._samples = RequestSamples()
         self._engine.on_write = self._warmer.invalidated  # writes that pass by the journal
         self._writes = Writes(
-            conf, edge=Freshness(self._engine, self._warmer), route_of=self._route_of
+            conf,
+            edge=Freshness(self._engine, self._warmer),
+            route_of=self._route_of,
+            in_handover=self._in_handover,
         )
         self._store = JournalHandoverStore(self._writes.journal)
         bounds = Timeouts(
@@ -91,6 +94,9 @@ class Agent:
 
     def _route_of(self, service: str) -> Route | None:
         return self._registry.route(service)
+
+    def _in_handover(self) -> frozenset[str]:
+        return self._manager.migrating().union(self._engine.services_in_handover())
 
     def _instance_of(self, service: str) -> str | None:
         route = self._registry.route(service)

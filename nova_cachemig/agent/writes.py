@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from oslo_config import cfg
@@ -34,14 +34,15 @@ _RESPONSE_MEMORY = 64 << 20  # bytes of responses' bodies in memory, of all serv
 _DECISION_POLL = 2.0  # seconds between two searches for operators' decisions
 _STOP_TIMEOUT = 5.0  # seconds for the response to a write in flight when the agent stops
 _KEYED_WINDOW = 1024  # least window where a repeated write does no harm
+_KEEP_INTAKE = 300.0  # seconds for which a closed service keeps its intake
 _EXPIRY_INTERVAL = 60.0  # seconds between deletions of expired records
 
 
 class Writes:
     """The writes of all services.
 
-    A closed service keeps its intake: the edge may have sent a request just before its state became
-    ``pass``. That request is accepted and sent to the guest, not refused.
+    A closed service keeps its intake for some time: the edge may have sent a request just before
+    its state became ``pass``. That request is accepted and sent to the guest, not refused.
     """
 
     def __init__(
@@ -50,13 +51,16 @@ class Writes:
         edge: BarrierEngine | None = None,
         failpoints: Failpoints | None = None,
         route_of: Callable[[str], Route | None] = lambda _service: None,
+        in_handover: Callable[[], Collection[str]] | None = None,
     ) -> None:
         """``edge`` invalidates the responses that a write makes stale, and holds reads.
 
         ``route_of``: name of a service → the way to its guest, for writes that an operator wants
-        sent while the service is in no handover.
+        sent while the service is in no handover. ``in_handover``: the services in one; None: it is
+        unknown, so no intake is dropped.
         """
         self._conf = conf
+        self._in_handover = in_handover
         self._route_of = route_of
         self._edge = edge
         self.journal = Journal(conf, failpoints)
@@ -68,6 +72,8 @@ class Writes:
             conf, self._handler, self.journal.spool, Path(self.intake_socket)
         )
         self._memory = MemoryBudget(_RESPONSE_MEMORY)
+        self._unused_since: dict[str, float] = {}  # service → when it was first seen so
+        self._resumed: set[str] = set()  # services whose writes from before a crash have ended
         self._opening = asyncio.Lock()
         self._upkeep_task: asyncio.Task[None] | None = None
 
@@ -130,7 +136,7 @@ class Writes:
             self._conf,
             reads,
             send_window=self._send_window(service),
-            resent_through=self.recovered.resent_through(name),
+            resent_through=self._resent_through(name),
             resume_delay=self._resume_delay(name),
             memory=self._memory,
         )
@@ -141,9 +147,13 @@ class Writes:
         window: int = self._conf.journal.send_window
         return max(window, _KEYED_WINDOW) if service.honours_keys else window
 
+    def _resent_through(self, service: str) -> int:
+        return 0 if service in self._resumed else self.recovered.resent_through(service)
+
     def _resume_delay(self, service: str) -> float:
         delay: float = self._conf.journal.resume_delay
-        return delay if self.recovered.may_be_in_flight(service) else 0.0
+        ended = service in self._resumed
+        return delay if self.recovered.may_be_in_flight(service) and not ended else 0.0
 
     async def _recover_barrier(self, service: str, barrier: ReadBarrier) -> None:
         cipher = self.journal.spool.cipher
@@ -220,12 +230,30 @@ class Writes:
             await asyncio.sleep(_DECISION_POLL)
             try:
                 await self._resend_decided()
+                await self._drop_closed(time.monotonic())
                 if time.monotonic() >= expire_at:
                     expire_at = time.monotonic() + _EXPIRY_INTERVAL
                     while await self.journal.delete_expired(cutoff.now()):
                         pass
             except ComponentError as exc:
                 LOG.warning("The maintenance of the journal failed; trying again: %s", exc)
+
+    async def _drop_closed(self, now: float) -> None:
+        """Drop the intakes of the services that have had nothing to do for a while."""
+        if self._in_handover is None:
+            return
+        busy = self._in_handover()
+        unused = [n for n, intake in self._intakes.items() if intake.unused and n not in busy]
+        self._unused_since = {name: self._unused_since.get(name, now) for name in unused}
+        for name in [n for n, since in self._unused_since.items() if now - since >= _KEEP_INTAKE]:
+            async with self._opening:
+                intake = self._intakes[name]
+                if not intake.unused or name in self._in_handover():
+                    continue
+                del self._intakes[name]
+                if self.recovered.may_be_in_flight(name):
+                    self._resumed.add(name)
+                await intake.replay.stop(_STOP_TIMEOUT)
 
     async def _resend_decided(self) -> None:
         for name in await self.journal.read(queries.services_to_resend):

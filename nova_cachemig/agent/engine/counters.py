@@ -21,6 +21,8 @@ LOG = log.getLogger(__name__)
 RECONNECT_PAUSE = 0.2
 PAUSE_POLL = 0.02
 """Seconds between checks whether a pause of a ring is over."""
+KEPT = 1000
+"""Services in no handover whose counters are kept."""
 QUEUE_SIZE = 10000
 """Records that wait for one subscriber of the access log; the oldest are dropped first."""
 
@@ -31,23 +33,37 @@ class ServiceCounters:
     def __init__(self) -> None:
         self._counts: dict[str, EdgeCounts] = {}
         self._reads: dict[str, ReadCounts] = {}
+        self._ended: dict[str, None] = {}  # services in no handover, the oldest first
 
     def start(self, service: str, rules: Sequence[Rule] = ()) -> None:
         """Reset the counters of the service to zero and count from now on."""
+        self._ended.pop(service, None)
         self._counts[service] = EdgeCounts()
         self._reads[service] = ReadCounts(rules)
+
+    def end(self, service: str) -> None:
+        """The handover has ended: keep its counters until :data:`KEPT` others have ended."""
+        self._ended.pop(service, None)
+        if service in self._counts:
+            self._ended[service] = None
+        if len(self._ended) > KEPT:
+            self._remove(next(iter(self._ended)))
 
     def keep_only(self, services: Collection[str]) -> None:
         """Remove the counters of all services but these."""
         for gone in self._counts.keys() - set(services):
-            del self._counts[gone], self._reads[gone]
+            self._remove(gone)
+
+    def _remove(self, service: str) -> None:
+        del self._counts[service], self._reads[service]
+        self._ended.pop(service, None)
 
     def read_counts(self, service: str) -> ReadCounts:
         """Return what each rule did; nothing for a service that was never started."""
         return self._reads.get(service) or ReadCounts()
 
     def get(self, service: str) -> EdgeCounts:
-        """Return the counters; zeros for a service that was never started."""
+        """Return the counters; zeros for a service without any."""
         return self._counts.get(service, EdgeCounts())
 
     def record(self, record: accesslog.EdgeRecord) -> None:

@@ -353,6 +353,8 @@ class HaproxyVarnish:
         if state is EdgeState.PASS:
             await states.remove(encoded, priority=Priority.RELEASE)
             await self._barrier.end(service)
+            self._lost.forget(service)
+            self._counters.end(service)
             self._schedule_reload()
             return
         if encoded not in states.entries:

@@ -60,6 +60,11 @@ class LostWrites:
         self._silent.discard(service)
         self._cancel(service)
 
+    def forget(self, service: str) -> None:
+        """The service is in no handover: nothing is left to do for it."""
+        self._silent.discard(service)
+        self._requests.pop(service, None)
+
     def resend(self, service: str, target: Target) -> None:
         """The guest is reachable: make TCP retransmit now. Does not wait, and never fails."""
         self.end(service)
@@ -86,8 +91,14 @@ class LostWrites:
             except (OSError, ComponentError) as exc:
                 _warn_once(str(exc))
 
+        def drop(task: asyncio.Task[None]) -> None:
+            if self._tasks.get(service) is task:
+                del self._tasks[service]
+
         self._cancel(service)
-        self._tasks[service] = asyncio.create_task(guarded(), name=f"lost writes of {service}")
+        task = asyncio.create_task(guarded(), name=f"lost writes of {service}")
+        self._tasks[service] = task
+        task.add_done_callback(drop)
 
     async def _find(self, service: str, target: Target) -> None:
         requests, before = self._requests[service], set[int]()

@@ -80,6 +80,11 @@ class ServiceIntake:
         # digest of a key → fingerprint of the request with it that is being accepted
         self.keys: dict[str, str] = {}
 
+    @property
+    def unused(self) -> bool:
+        """Whether other writes go to the guest directly, and none of the service is left."""
+        return self.replay.unused and not (self.uploads or self.keys)
+
 
 @dataclasses.dataclass(slots=True)
 class HeldClient:

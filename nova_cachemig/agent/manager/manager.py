@@ -28,6 +28,7 @@ TRANSIT = 5.0
 """Seconds that an event may have spent on the way to this agent, beside those in its age."""
 
 _LONGEST_WAIT = 10.0  # seconds for which other tenants' work is put off
+_WARNED = 1000  # instances that are remembered, so that each migration is warned of once
 _USERS_WAIT = frozenset({Phase.SHIELDED, Phase.ROLLING_BACK, Phase.REPLAYING})
 _NEXT = "Nova began another migration of the instance"
 _NOT_OURS: dict[str, str | bool] = {
@@ -254,6 +255,8 @@ class HandoverManager:
         why = self._why_unprotected(handover.instance)
         if why and self._warned.get(handover.instance) != handover:
             self._warned[handover.instance] = handover
+            if len(self._warned) > _WARNED:
+                del self._warned[next(iter(self._warned))]
             LOG.warning("handover %s: not protected: %s", handover, why)
 
     def _unannounced(self, event: GuestEvent) -> LiveHandover | None:

@@ -197,6 +197,14 @@ class ServiceReplay:
         """Whether other writes could overtake nothing if they went to the guest directly."""
         return phases.idle(self.machine.state)
 
+    @property
+    def unused(self) -> bool:
+        """Whether other writes go to the guest directly, and no write or client is left."""
+        state = self.machine.state
+        clients = state.arriving or state.clients or state.departing
+        writes = state.pending or state.holding or state.moving or state.quarantining
+        return self.sealed and self.idle and not (clients or writes or self.in_flight)
+
     async def drained(self) -> None:
         """Return at the first instant at which the queue is idle."""
         await self.wait_until(lambda: self.idle)

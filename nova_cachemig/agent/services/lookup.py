@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from oslo_log import log
 
@@ -107,9 +107,10 @@ class GuestLookup:
         """Take not even a given address of these services before Nova has confirmed it."""
         self._in_doubt.update(services)
 
-    def forget_doubts(self, kept: Collection[str]) -> None:
-        """Forget the doubts about all services but ``kept``."""
-        self._in_doubt.intersection_update(kept)
+    def keep(self, routes: Mapping[str, Route]) -> None:
+        """Forget all that concerns other services and instances."""
+        self._in_doubt.intersection_update(routes)
+        self._nova.keep({route.service.instance for route in routes.values()})
 
     def save(self, routes: Iterable[Route]) -> None:
         """Write the addresses and the doubts into the address book."""

@@ -127,6 +127,7 @@ class ServiceRegistry:
             changed = await self._read(force)
             await self._forget_moved_guests()
             await self._look_up_guests()
+            self._lookup.keep(self._routes)
             await self._publish(force=changed or not self._applied)
             applying = [self._apply_error] if self._apply_error else []
             own = [*self._errors.values(), *self._refused.values()]
@@ -254,7 +255,6 @@ class ServiceRegistry:
         self._services = services
         self._errors = {}
         self._routes = {s.name: changes.updated(s, before.get(s.name)) for s in services}
-        self._lookup.forget_doubts(self._routes)
         instances = {service.instance for service in services}
         self._notices = {i: number for i, number in self._notices.items() if i in instances}
         return True

@@ -11,6 +11,7 @@ from nova_cachemig.model.phase import EdgeState
 from nova_cachemig.model.write import STATUS_PREFIX
 from tests.functional.engine.rig import SERVICE, EngineCase
 from tests.functional.engine.servers import Request, Response, fetch, read_head, until
+from tests.functional.ports import free_port
 
 WRITING = ("POST", "PUT", "DELETE", "PATCH", "PURGE", "BREW")
 
@@ -394,6 +395,25 @@ class ManyWritten(EngineCase):
         await self.get("/n/1", method="PUT", body=b"x")
         await epochs.load()
         self.assertEqual({names.pending_key(SERVICE, "url:/n/1")}, epochs.entries.keys())
+
+    async def test_those_of_a_service_that_has_left_its_handover_go(self) -> None:
+        other = self.a_service("other", listen=("127.0.0.1", free_port()))
+        await self.engine.apply([self.route(self.service), self.route(other)])
+        await self.engine.set_state(other.name, EdgeState.ARMED)
+        await fetch(other.listen, "/o", method="PUT", body=b"x")
+        epochs = self.engine._edge.maps["epochs"]
+        for _ in range(3):
+            await self.flip(EdgeState.ARMED)
+            urls = [f"/n/{number}" for number in range(70)]
+            await asyncio.gather(*(self.get(url, method="PUT", body=b"x") for url in urls))
+            await epochs.load()
+            self.assertGreater(len(epochs.entries), 50)
+            await self.flip(EdgeState.PASS)
+            async with asyncio.timeout(60):
+                while len(epochs.entries) > 1:
+                    await asyncio.sleep(0.1)
+                    await epochs.load()
+            self.assertEqual({names.pending_key(other.name, "url:/o")}, epochs.entries.keys())
 
 
 class Leniency(EngineCase):

@@ -74,6 +74,16 @@ class NovaApiTest(unittest.IsolatedAsyncioTestCase):
         self.nova = NovaApi(None)
         self.nova._client = self.client
 
+    async def test_only_the_wanted_instances_are_remembered(self):
+        await self.nova.instance("uuid")
+        self.client.missing = novaclient.exceptions.NotFound(404)
+        with self.assertRaises(GoneError):
+            await self.nova.instance("uuid")
+        self.nova.keep({"other"})
+        with self.assertRaises(UnknownInstanceError):
+            await self.nova.instance("uuid")
+        self.assertEqual(set(), self.nova._seen)
+
     async def test_a_question_without_a_response_delays_neither_the_stop_nor_the_disk(self):
         await self.nova.instance("uuid")
         self.assertTrue(self.client.thread.daemon)

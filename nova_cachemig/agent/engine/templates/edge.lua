@@ -295,8 +295,7 @@ core.register_action("cachemig_store", {"http-req"}, function(txn)
     end
 end, 0)
 
--- Service -> the number of its paths with a separate epoch, and one of these paths. The agent
--- clears the map, and then this one is missing.
+-- Service -> its paths with a separate epoch. The agent clears the map, and then the first is missing.
 local written = {}
 
 local function epoch_key(service, txn, path)
@@ -305,16 +304,58 @@ local function epoch_key(service, txn, path)
         return key
     end
     local known = written[service]
-    if known == nil or epochs:lookup(known.first) == nil then
-        known = {number = 0, first = key}
+    if known == nil or known[1] == nil or epochs:lookup(known[1]) == nil then
+        known = {buckets = {}}
         written[service] = known
     end
-    if known.number >= MAX_EPOCHS then
-        return service .. "|" .. key:sub(1, 2)
+    if #known >= MAX_EPOCHS then
+        local bucket = service .. "|" .. key:sub(1, 2)
+        known.buckets[bucket] = true
+        return bucket
     end
-    known.number = known.number + 1
+    known[#known + 1] = key
     return key
 end
+
+-- The epochs of a service that is in no handover are of no use. They are removed slowly, since HAProxy
+-- searches the map for each. The first one is the last, for the check above.
+local function forget_epochs(number)
+    for service, known in pairs(written) do
+        while state:lookup(service) == nil do
+            local key = next(known.buckets) or table.remove(known)
+            if key == nil then
+                written[service] = nil
+                break
+            end
+            known.buckets[key] = nil
+            core.del_map(EPOCHS_MAP, key)
+            number = number - 1
+            if number <= 0 then
+                return
+            end
+        end
+    end
+end
+
+local function forget_stored()
+    for service in pairs(stored) do
+        if state:lookup(service) == nil then
+            stored[service] = nil
+        end
+    end
+end
+
+core.register_task(function()
+    while true do
+        core.msleep(100)
+        for _, forget in ipairs({forget_epochs, forget_stored}) do
+            local ok, problem = pcall(forget, 10)
+            if not ok then
+                core.Alert("ended handovers: " .. tostring(problem))
+            end
+        end
+    end
+end)
 
 local function renew_epoch(txn, url)
     local now = core.now()

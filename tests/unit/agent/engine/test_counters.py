@@ -8,7 +8,13 @@ import unittest
 from pathlib import Path
 
 from nova_cachemig.agent.engine import accesslog
-from nova_cachemig.agent.engine.counters import QUEUE_SIZE, AccessLog, RingReader, ServiceCounters
+from nova_cachemig.agent.engine.counters import (
+    KEPT,
+    QUEUE_SIZE,
+    AccessLog,
+    RingReader,
+    ServiceCounters,
+)
 from nova_cachemig.agent.ports import EdgeCounts
 from nova_cachemig.model.policy import Rule
 from tests.unit.agent.engine.test_accesslog import line
@@ -52,6 +58,25 @@ class Counters(unittest.TestCase):
         self.assertNotEqual({}, counters.read_counts("shop").to_wire())
         counters.keep_only(set())
         self.assertEqual({}, counters.read_counts("shop").to_wire())
+
+    def test_those_of_ended_handovers_are_bounded(self) -> None:
+        counters = ServiceCounters()
+        for number in range(2 * KEPT):
+            counters.start(f"s{number}")
+            counters.record(record(served="hit", svc=f"s{number}"))
+            counters.end(f"s{number}")
+        self.assertEqual(KEPT, len(counters._counts))
+        self.assertEqual(KEPT, len(counters._reads))
+        self.assertEqual(0, counters.get("s0").hits)
+        self.assertEqual(1, counters.get(f"s{KEPT}").hits)
+        counters.start(f"s{KEPT}")
+        for number in range(2 * KEPT, 3 * KEPT + 10):
+            counters.start(f"s{number}")
+            counters.record(record(served="hit", svc=f"s{number}"))
+            counters.end(f"s{number}")
+        self.assertIn(f"s{KEPT}", counters._counts)  # it is in a handover again
+        counters.keep_only(set())
+        self.assertEqual(({}, {}, {}), (counters._counts, counters._reads, counters._ended))
 
 
 class Rings(unittest.IsolatedAsyncioTestCase):

@@ -135,6 +135,14 @@ class LostWritesTest(unittest.IsolatedAsyncioTestCase):
         await asyncio.sleep(0)
         self.assertEqual(([], {}), (self.asked, self.writes._tasks))
 
+    async def test_nothing_of_a_service_without_a_handover_is_kept(self) -> None:
+        self.looks = [[connection(1)]]
+        await self.silence()
+        self.writes.end("shop")
+        self.writes.forget("shop")
+        kept = (self.writes._silent, self.writes._requests, self.writes._tasks)
+        self.assertEqual((set(), {}, {}), kept)
+
     async def test_missing_rights_are_logged_once(self) -> None:
         self.looks = [[connection(1)]]
         self.requests[1].error = PermissionError("no raw socket")

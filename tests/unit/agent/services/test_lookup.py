@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import unittest
+from collections.abc import Collection
 from pathlib import Path
 
 from nova_cachemig.agent import ports
@@ -54,6 +55,9 @@ class Nova:
         number = int(after or 0)
         more = number + 1 < len(self.pages)
         return self.pages[number] if self.pages else {}, str(number + 1) if more else None
+
+    def keep(self, instances: Collection[str]) -> None:
+        self.kept = set(instances)
 
 
 class Case(unittest.IsolatedAsyncioTestCase):

@@ -37,6 +37,9 @@ class FakeNova:
     async def page(self, after):
         return {}, None
 
+    def keep(self, instances):
+        self.kept = set(instances)
+
     def address(self, network):
         if network == "wrong":
             raise ComponentError("no address on network 'wrong'")
