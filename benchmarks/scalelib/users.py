@@ -98,7 +98,8 @@ class Users:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_TIMEOUT):
                 head = await self._exchange(request)
-            request.status, request.hit = int(head[9:12]), b"cachemig; hit" in head
+            request.status = int(head[9:12])
+            request.hit = b"cachemig; hit" in head and b"detail=held" not in head
         request.done = now()
 
     def _text(self, request: Request) -> bytes:

@@ -75,6 +75,25 @@ local function facts_of(txn, service)
     return known
 end
 
+-- The requests of all services together look LOOKS times per window. If hundreds of guests are silent, each
+-- service has few requests, but all of them could take all of HAProxy's time. Then the change of state
+-- for which they wait would not arrive. Times are in milliseconds.
+local LOOKS, WINDOW = 2000, 100
+local SHORTEST, LONGEST = 16, 250
+local longest_nap = SHORTEST
+local window = {began = 0, looks = 0}
+
+local function next_nap(nap, usual)
+    local now = milliseconds()
+    window.looks = window.looks + 1
+    if now - window.began >= WINDOW then
+        local share = window.looks / LOOKS * WINDOW / (now - window.began)
+        longest_nap = math.max(SHORTEST, math.min(math.ceil(longest_nap * share), LONGEST))
+        window = {began = now, looks = 0}
+    end
+    return math.min(nap + 1 + nap // 8, math.max(usual, longest_nap))
+end
+
 local SILENT_IS_ENOUGH = {held = true, read = true, tunnel = true, stream = true}
 
 local function must_wait(txn, service, kind)
@@ -124,7 +143,7 @@ local function is_behind(line, number)
     line.at, line.looks[number] = now, now
     while line.first < number do
         local look = line.looks[line.first]
-        if look ~= nil and now - look < LINE_GONE then
+        if look ~= nil and now - look < LINE_GONE + longest_nap then
             return true
         end
         line.looks[line.first] = nil
@@ -176,8 +195,8 @@ local function hold(txn, service, kind, look)
         end
         look()
         core.msleep(nap)  -- does not return if the client leaves
-        -- A write that does not look for LINE_GONE counts as gone.
-        nap = math.min(nap + 1, kind == "write" and 16 or facts_of(txn, service).nap)
+        -- A write that does not look for LINE_GONE and a nap counts as gone.
+        nap = next_nap(nap, kind == "write" and SHORTEST or facts_of(txn, service).nap)
     end
 end
 
