@@ -28,8 +28,9 @@ from nova_cachemig.agent.journal.offline import (
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError, NovaUnreachableError
-from nova_cachemig.agent.services import files, policy, presets, resolve, schema
+from nova_cachemig.agent.services import files, policy, presets, resolve, schema, stored
 from nova_cachemig.agent.services.addresses import AddressBook
+from nova_cachemig.agent.services.atomic import ServicesError
 from nova_cachemig.model.handover import HandoverRecord
 from nova_cachemig.model.reach import Attempt
 from nova_cachemig.model.service import Route, Service, Target
@@ -73,6 +74,7 @@ class OfflineAgent:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._services = Path(conf.agent.services_dir)
+        self._parsed = files.Cache(Path(conf.agent.state_dir) / stored.NAME)
 
     # -- handovers -------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ class OfflineAgent:
 
     def services(self) -> list[dict[str, Any]]:
         """All services by name: the fields of the file."""
-        entries = [schema.to_entry(service) for service in files.read(self._services)]
+        entries = [schema.to_entry(service) for service in files.read(self._services, self._parsed)]
         return sorted(entries, key=lambda entry: str(entry["name"]))
 
     def add_service(self, entry: Mapping[str, Any], *, check: bool) -> Added:
@@ -101,9 +103,9 @@ class OfflineAgent:
         """
         service, errors = schema.parse_entry(entry)
         if service is None:
-            raise files.ServicesError(errors)
+            raise ServicesError(errors)
         guest = asyncio.run(self._check_guest(service)) if check else None
-        return Added(files.add(self._services, service), guest)
+        return Added(files.add(self._services, service, self._parsed), guest)
 
     async def _check_guest(self, service: Service) -> tuple[Target, Attempt]:
         """Ask Nova for the instance; refuse an address at which another guest is served."""
@@ -118,7 +120,7 @@ class OfflineAgent:
         book = AddressBook(Path(self._conf.agent.state_dir) / "addresses.json")
         served = [
             Route(other, Target(address, other.port))
-            for other in files.check(self._services)[0]
+            for other in files.check(self._services, self._parsed)[0]
             if other.name != service.name and (address := other.address or book.find(other))
         ]
         new = {service.name: Route(service, target)}
@@ -128,7 +130,7 @@ class OfflineAgent:
 
     def remove_service(self, name: str) -> Path:
         """Remove one service; the file that contained it."""
-        return files.remove(self._services, name)
+        return files.remove(self._services, name, self._parsed)
 
     # -- the engines -----------------------------------------------------------------------
 

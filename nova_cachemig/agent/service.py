@@ -23,6 +23,7 @@ from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError, LearningWarmer
 from nova_cachemig.agent.probe import TcpProber
+from nova_cachemig.agent.services import stored
 from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.agent.warm.warmer import CacheWarmer, hotset_limits
@@ -75,6 +76,7 @@ class Agent:
             AddressBook(Path(conf.agent.state_dir) / "addresses.json"),
             conf.agent.address_interval,
             limits_of(conf),
+            Path(conf.agent.state_dir) / stored.NAME,
         )
         components = Components(
             self._engine,

@@ -15,6 +15,7 @@ from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files, resolve
 from nova_cachemig.agent.services.addresses import AddressBook
+from nova_cachemig.agent.services.atomic import ServicesError
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, skipped
@@ -39,7 +40,7 @@ def checks(context: Context) -> Sequence[Check]:
 def _reachable(conf: cfg.ConfigOpts) -> list[Verdict]:
     try:
         services, _ = files.check(Path(conf.agent.services_dir))
-    except files.ServicesError as exc:
+    except ServicesError as exc:
         return [skipped(str(exc))]
     if not services:
         return [skipped("no service is defined")]

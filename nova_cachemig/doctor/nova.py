@@ -15,6 +15,7 @@ from oslo_config import cfg
 from nova_cachemig.agent.nova import NovaApi
 from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services.atomic import ServicesError
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict, ok
@@ -115,7 +116,7 @@ class _Nova:
         )
 
     def _instance(self) -> str | None:
-        with contextlib.suppress(files.ServicesError):
+        with contextlib.suppress(ServicesError):
             services, _ = files.check(Path(self._conf.agent.services_dir))
             return services[0].instance if services else None
         return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nova_cachemig.agent.services import files
+from nova_cachemig.agent.services.atomic import ServicesError
 from nova_cachemig.doctor.context import Context
 from nova_cachemig.doctor.runner import Check
 from nova_cachemig.doctor.verdict import Verdict
@@ -21,7 +22,7 @@ def checks(context: Context) -> Sequence[Check]:
     def run() -> list[Verdict]:
         try:
             found, mistakes = files.check(directory)
-        except files.ServicesError as exc:
+        except ServicesError as exc:
             return verdicts.services(str(directory), 0, {str(directory): exc.errors})
         return verdicts.services(str(directory), len(found), mistakes)
 

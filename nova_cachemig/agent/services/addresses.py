@@ -9,7 +9,7 @@ from pathlib import Path
 from oslo_log import log
 
 from nova_cachemig.agent.services import resolve
-from nova_cachemig.agent.services.files import ServicesError, write_text
+from nova_cachemig.agent.services.atomic import ServicesError, write_text
 from nova_cachemig.model.service import Route, Service
 
 LOG = log.getLogger(__name__)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nova_cachemig.agent.ports import ComponentError
-from nova_cachemig.agent.services import schema
+from nova_cachemig.agent.services import schema, stored
+from nova_cachemig.agent.services.atomic import ServicesError, sync, write_text
+from nova_cachemig.agent.services.stored import Parsed
 from nova_cachemig.model.service import Service
 
 SUFFIXES = (".yaml", ".yml")
@@ -22,6 +21,8 @@ MAX_BYTES = 8 << 20
 MAX_TOTAL = 2 * MAX_BYTES
 """Limit of the size of all files together."""
 MAX_FILES = 20_000
+_UNSAVED = 100
+"""Services that a later process may have to parse because their files are not in the saved copy."""
 MAX_VALUES = 1_000_000
 """Limit of the values in one file: the parser takes about 400 bytes and 10 us for each."""
 
@@ -41,29 +42,40 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 """Name, inode, modification time (ns) and size (bytes) of each file."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Parsed:
-    """The content of one file when it was read; ``stamp``: see :func:`_stamp`."""
-
-    stamp: tuple[int, ...]
-    size: int
-    services: tuple[Service, ...]
-
-
 class Cache:
-    """The valid files of one directory as they were read last: an unchanged one is not parsed."""
+    """The valid files of one directory as they were read last: an unchanged one is not parsed.
 
-    def __init__(self) -> None:
-        self.files: dict[str, _Parsed] = {}
-        self.parsed = 0  # files that were parsed since the cache was made
+    ``parsed`` counts the files that were parsed since the cache was made.
+    """
 
+    def __init__(self, path: Path | None = None) -> None:
+        """``path``: of the copy on disk, see :mod:`stored`; None: none."""
+        self._path = path
+        self._files: dict[str, Parsed] | None = {} if path is None else None
+        self._unsaved = 0  # services that were parsed, or are gone, since the last save
+        self.parsed = 0
 
-class ServicesError(ComponentError):
-    """The files are not valid; ``errors`` has one sentence for each mistake."""
+    def files(self) -> dict[str, Parsed]:
+        """Return the files as they were read last, or saved by an earlier process."""
+        if self._files is None:
+            assert self._path is not None, "otherwise there are files"
+            self._files = stored.load(self._path)
+        return self._files
 
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("; ".join(errors[:5]) + ("; …" if len(errors) > 5 else ""))
-        self.errors = errors
+    def replace(self, files: dict[str, Parsed]) -> None:
+        """The directory has been read."""
+        before = self.files()
+        changed = [one for name, one in files.items() if before.get(name) is not one]
+        gone = [one for name, one in before.items() if name not in files]
+        self._unsaved += sum(len(one.services) for one in (*changed, *gone))
+        self._files = files
+
+    def save(self) -> None:
+        """Save the copy if a later process would have to parse many files without it."""
+        total = sum(len(one.services) for one in self.files().values())
+        if self._path is not None and self._unsaved > max(_UNSAVED, total // 100):
+            stored.save(self._path, self.files())
+            self._unsaved = 0
 
 
 def _parse(text: str) -> Any:
@@ -155,12 +167,12 @@ def read_valid(directory: Path, cache: Cache | None = None) -> list[Service]:
     return [] if str(directory) in mistakes else services
 
 
-def add(directory: Path, service: Service) -> Path:
+def add(directory: Path, service: Service, cache: Cache | None = None) -> Path:
     """Write ``NAME.yaml`` if all services together stay valid; create the directory if needed.
 
     Raises ServicesError otherwise, and writes nothing.
     """
-    services, errors = _read(directory)
+    services, errors = _read(directory, cache)
     path = directory / f"{service.name}.yaml"
     errors += schema.conflicts([*services, (str(path), service)])
     if not errors and path.exists():
@@ -171,9 +183,9 @@ def add(directory: Path, service: Service) -> Path:
     return path
 
 
-def remove(directory: Path, name: str) -> Path:
+def remove(directory: Path, name: str, cache: Cache | None = None) -> Path:
     """Remove the service from its file, or a file without other services. Raises ServicesError."""
-    services, errors = _read(directory)
+    services, errors = _read(directory, cache)
     if errors:
         raise ServicesError(errors)
     paths = {service.name: Path(where) for where, service in services}
@@ -181,12 +193,15 @@ def remove(directory: Path, name: str) -> Path:
         known = ", ".join(sorted(paths)) or "none"
         raise ServicesError([f"no service is named {name}; the services: {known}"])
     path = paths[name]
-    others = [s for where, s in services if Path(where) == path and s.name != name]
+    present, errors = _read_one(path, _read_text(path))  # the cache must not decide what is written
+    if errors:
+        raise ServicesError(errors)
+    others = [service for service in present if service.name != name]
     if others:
         _write(path, {"services": [schema.to_entry(service) for service in others]})
     else:
         path.unlink()
-        _sync(path.parent)
+        sync(path.parent)
     return path
 
 
@@ -214,8 +229,8 @@ def _read_all(
     directory: Path, cache: Cache | None = None
 ) -> tuple[list[tuple[str, Service]], dict[str, list[str]]]:
     """Return each service with its file, and the mistakes by file."""
-    before = {} if cache is None else cache.files
-    kept: dict[str, _Parsed] = {}
+    before = {} if cache is None else cache.files()
+    kept: dict[str, Parsed] = {}
     services: list[tuple[str, Service]] = []
     mistakes: dict[str, list[str]] = {}
     left = MAX_TOTAL
@@ -235,7 +250,7 @@ def _read_all(
             break
         if parsed is None:
             found, errors = _read_one(path, text)
-            parsed = _Parsed(stamp, len(text), tuple(found))
+            parsed = Parsed(stamp, len(text), tuple(found))
             if cache is not None:
                 cache.parsed += 1
             if errors:
@@ -244,7 +259,7 @@ def _read_all(
             kept[path.name] = parsed
         services += [(str(path), service) for service in parsed.services]
     if cache is not None:
-        cache.files = kept
+        cache.replace(kept)
     return services, mistakes
 
 
@@ -296,30 +311,3 @@ def _read_one(path: Path, text: bytes) -> tuple[list[Service], list[str]]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     # The operator writes it, the agent's account reads it. It holds no secret.
     write_text(path, yaml.safe_dump(document, sort_keys=False), mode=0o644)
-
-
-def write_text(path: Path, text: str, *, mode: int = 0o640) -> None:
-    """Replace the file atomically and durably; raises ServicesError."""
-    try:
-        if not path.parent.exists():
-            path.parent.mkdir()
-            path.parent.chmod(0o755)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(mode)
-        Path(file.name).rename(path)
-        _sync(path.parent)
-    except OSError as exc:
-        raise ServicesError([f"{path} cannot be written: {exc.strerror}"]) from exc
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from oslo_log import log
 from nova_cachemig.agent.ports import ComponentError, Instances, NovaUnreachableError
 from nova_cachemig.agent.services import changes, files, resolve, schema
 from nova_cachemig.agent.services.addresses import AddressBook
+from nova_cachemig.agent.services.atomic import ServicesError
 from nova_cachemig.agent.services.lookup import GuestLookup
 from nova_cachemig.agent.services.reach import ReachTable
 from nova_cachemig.model.change import InstanceChange
@@ -38,8 +39,11 @@ class ServiceRegistry:
         address_book: AddressBook,
         address_interval: float = 300.0,
         limits: Limits = NO_LIMITS,
+        parsed: Path | None = None,
     ) -> None:
         """``address_book``: addresses from before a restart, in case Nova is unreachable.
+
+        ``parsed``: path of the copy of the parsed files; None: there is none.
 
         ``address_interval``: seconds between two questions to Nova for the same guest's address.
         ``limits``: of services that have none themselves.
@@ -52,7 +56,7 @@ class ServiceRegistry:
         self._apply = apply
         self._limits = limits
         self._fingerprint: files.Fingerprint | None = None
-        self._files = files.Cache()
+        self._files = files.Cache(parsed)
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
         self._published: Mapping[str, Route] = {}  # the routes that the watcher knows
@@ -242,7 +246,7 @@ class ServiceRegistry:
             await asyncio.to_thread(self._check_directory)
             services = tuple(await asyncio.to_thread(files.read, self._directory, self._files))
             self.file_errors = []
-        except files.ServicesError as exc:
+        except ServicesError as exc:
             self._report_files(exc.errors)
             if self._services:
                 return False
@@ -251,6 +255,7 @@ class ServiceRegistry:
         if services == self._services:
             return False
         LOG.info("services: %d active", len(services))
+        await asyncio.to_thread(self._files.save)
         before = {r.service.name: r for r in self._routes.values()}
         self._services = services
         self._errors = {}
@@ -269,7 +274,7 @@ class ServiceRegistry:
     async def _valid_services(self) -> tuple[Service, ...]:
         try:
             return tuple(await asyncio.to_thread(files.read_valid, self._directory, self._files))
-        except files.ServicesError:
+        except ServicesError:
             return ()
 
     def _check_directory(self) -> None:
@@ -277,7 +282,7 @@ class ServiceRegistry:
         if self._directory.exists():
             return
         if self._services:
-            raise files.ServicesError([f"{self._directory} no longer exists"])
+            raise ServicesError([f"{self._directory} no longer exists"])
         LOG.warning(
             "services: %s does not exist, so there are no services; "
             "'nova-cachemig-manage service add' creates it",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ import jsonschema
 from nova_cachemig.agent.services import policy, presets
 from nova_cachemig.model import naming
 from nova_cachemig.model.headers import TOKEN
+from nova_cachemig.model.policy import Policy
 from nova_cachemig.model.service import Limits, SendProxy, Service, Tls, WriteMode
 
 # \Z, because $ allows a final newline, which would start another line in the engine's files.
@@ -199,6 +202,7 @@ def conflicts(services: list[tuple[str, Service]]) -> list[str]:
     return errors
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_listen(text: str) -> tuple[str, int]:
     """Parse ``192.0.2.1:80`` or ``[2001:db8::1]:80`` into address and port. Raises ValueError."""
     address, colon, port = text.rpartition(":")
@@ -256,8 +260,18 @@ def _service(entry: Mapping[str, Any]) -> Service:
         tls=_tls(entry),
         follow_links=entry.get("follow_links"),
         limits=_limits(entry),
-        policy=policy.policy(entry.get("policy", {}), presets.load()),
+        policy=_policy(json.dumps(entry.get("policy", {}))),
     )
+
+
+def restore(entry: Mapping[str, Any]) -> Service:
+    """Return the service of an entry that was valid before. Raises KeyError, TypeError, ValueError."""
+    return _service(entry)
+
+
+@functools.lru_cache(maxsize=1024)
+def _policy(text: str) -> Policy:
+    return policy.policy(json.loads(text), presets.load())
 
 
 def _networks(entry: Mapping[str, Any]) -> tuple[str, ...] | None:

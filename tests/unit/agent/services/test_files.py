@@ -55,7 +55,7 @@ class FilesTest(unittest.TestCase):
         self.assertEqual(("192.0.2.9", 4), (found["b"], cache.parsed))
         files.remove(self.directory, "b")
         self.assertEqual({"shop", "c"}, {s.name for s in files.read(self.directory, cache)})
-        self.assertEqual((4, {"shop.yaml", "c.yaml"}), (cache.parsed, set(cache.files)))
+        self.assertEqual((4, {"shop.yaml", "c.yaml"}), (cache.parsed, set(cache.files())))
 
     def test_a_file_with_mistakes_is_parsed_again_and_counts_in_the_total(self):
         cache = files.Cache()

@@ -76,6 +76,18 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(Target("10.0.0.5", 80), self.applied[-1][0].target)
         self.assertEqual(1, len(self.registry.routes_for(UUID)))
 
+    async def test_an_agent_that_starts_parses_only_what_has_changed(self):
+        copy = self.directory / "services.json"
+        for number in range(files._UNSAVED + 1):
+            files.add(self.directory, service(name=f"s{number}", hosts=[f"s{number}.example"]))
+        for parsed in (files._UNSAVED + 1, 0):
+            registry = ServiceRegistry(
+                self.directory, self.nova, self.apply, self.book, parsed=copy
+            )
+            await registry.refresh()
+            self.assertEqual(files._UNSAVED + 1, len(registry.routes()))
+            self.assertEqual(parsed, registry._files.parsed)
+
     async def test_without_a_change_the_routes_are_not_applied_again(self):
         files.add(self.directory, service())
         await self.registry.refresh()
