@@ -265,7 +265,7 @@ def _service(entry: Mapping[str, Any]) -> Service:
 
 
 def restore(entry: Mapping[str, Any]) -> Service:
-    """Return the service of an entry that was valid before. Raises KeyError, TypeError, ValueError."""
+    """Return the service of an entry that was valid before; if not, any error may be raised."""
     return _service(entry)
 
 

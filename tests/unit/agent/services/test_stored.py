@@ -35,6 +35,8 @@ FULL = services(
         tls={"certificates": ["/etc/x.pem"], "min_version": "1.3", "http2": False},
         follow_links=False,
         limits={"connections": 7},
+        accept_proxy=True,
+        send_proxy="v2",
         policy={"presets": ["wordpress"], "consent": ["stale"], "rules": [{"never": True}]},
     ),
     entry(name="given", listen="192.0.2.3:80", address="198.51.100.7"),
