@@ -118,10 +118,19 @@ _FETCHING = [
         "min_rate, slow_factor.",
     ),
     cfg.IntOpt(
+        "total_rate",
+        default=400,
+        min=1,
+        help="Limit of requests per second to all guests together. Guests that are warmed at the "
+        "same time share it equally, and the most needed pages of each come first. The agent's "
+        "process needs a core for about 400. Related: max_rate, total_concurrency.",
+    ),
+    cfg.IntOpt(
         "min_rate",
         default=4,
         min=1,
-        help="Requests per second that are sent even to the slowest guest. Related: max_rate.",
+        help="Requests per second that are sent even to the slowest guest, within its share of "
+        "total_rate. Related: max_rate.",
     ),
     cfg.IntOpt(
         "max_concurrency",
@@ -135,7 +144,8 @@ _FETCHING = [
         default=64,
         min=1,
         max=4096,
-        help="Limit of simultaneous requests to all guests together.",
+        help="Limit of simultaneous requests to all guests together. Guests that are warmed at the "
+        "same time share it equally.",
     ),
     cfg.FloatOpt(
         "slow_factor",

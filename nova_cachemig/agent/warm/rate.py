@@ -14,7 +14,9 @@ new baseline.
 from __future__ import annotations
 
 import collections
+import contextlib
 import statistics
+from collections.abc import Iterator
 from typing import Final
 
 _ROUND: Final = 8  # responses of one round
@@ -61,6 +63,34 @@ class _Latency:
         return False
 
 
+class Budget:
+    """The requests of all warmings together. Each running one has an equal share."""
+
+    def __init__(self, *, rate: float, concurrency: int) -> None:
+        """``rate``: requests per second; ``concurrency``: requests that may be open."""
+        self._rate, self._concurrency = rate, concurrency
+        self._running = 0
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """Take part in the budget meanwhile."""
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    @property
+    def rate(self) -> float:
+        """Requests per second of one warming."""
+        return self._rate / max(1, self._running)
+
+    @property
+    def concurrency(self) -> int:
+        """Open requests of one warming."""
+        return max(1, self._concurrency // max(1, self._running))
+
+
 class RateLimiter:
     """Learns from each response how many requests may be open, and when to send the next."""
 
@@ -72,8 +102,13 @@ class RateLimiter:
         max_concurrency: int,
         slow_factor: float,
         user_baseline: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        """Rates in requests per second; ``user_baseline``: median response time of users, in s."""
+        """Rates in requests per second; ``user_baseline``: median response time of users, in s.
+
+        ``budget``: further limits, which depend on the other warmings.
+        """
+        self._budget = budget or Budget(rate=max_rate, concurrency=max_concurrency)
         self._max_rate, self._min_rate = max_rate, min(min_rate, max_rate)
         self._max_concurrency, self._factor = max_concurrency, slow_factor
         self._floor = self._min_rate / max_rate
@@ -89,12 +124,13 @@ class RateLimiter:
     @property
     def concurrency(self) -> int:
         """The number of requests that may be open."""
-        return max(1, round(self.effort * self._max_concurrency))
+        own = max(1, round(self.effort * self._max_concurrency))
+        return min(own, self._budget.concurrency)
 
     @property
     def rate(self) -> float:
         """The present rate in requests per second."""
-        return max(self._min_rate, self.effort * self._max_rate)
+        return min(max(self._min_rate, self.effort * self._max_rate), self._budget.rate)
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next request may be sent."""

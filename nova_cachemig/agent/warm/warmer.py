@@ -16,7 +16,7 @@ from nova_cachemig.agent.ports import WarmCounts
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher, HeadersFor
 from nova_cachemig.agent.warm.job import FetchJob
-from nova_cachemig.agent.warm.rate import RateLimiter, UserLatency
+from nova_cachemig.agent.warm.rate import Budget, RateLimiter, UserLatency
 from nova_cachemig.model import terminator
 from nova_cachemig.model.access import AccessRecord, PageKey
 from nova_cachemig.model.policy import NO_POLICY, Policy
@@ -81,6 +81,7 @@ class CacheWarmer:
         self._client = CacheClient(
             cache_socket, self._conf.total_concurrency, self._conf.max_object_size
         )
+        self._budget = Budget(rate=self._conf.total_rate, concurrency=self._conf.total_concurrency)
         self._states: dict[str, _WarmState] = {}
         self._follow_links: dict[str, bool] = {}
         self._policies: dict[str, Policy] = {}
@@ -176,10 +177,11 @@ class CacheWarmer:
                 state.fetcher.links.set_ranking(ranked)
                 try:
                     state.warm_job = job
-                    while await job.run(to_the_last_change=False) and (
-                        linked := state.fetcher.links.issue(_LINK_BATCH)
-                    ):
-                        job.add(page for page in linked if page not in state.fetcher.stored)
+                    with self._budget.joined():
+                        while await job.run(to_the_last_change=False) and (
+                            linked := state.fetcher.links.issue(_LINK_BATCH)
+                        ):
+                            job.add(page for page in linked if page not in state.fetcher.stored)
                 finally:
                     state.warm_job = None
                     state.changed.update(dict.fromkeys(job.take_changed()))
@@ -231,6 +233,7 @@ class CacheWarmer:
             max_concurrency=concurrency,
             slow_factor=self._conf.slow_factor,
             user_baseline=user_baseline,
+            budget=self._budget,
         )
 
     def invalidated(self, service: str, url: str) -> None:
@@ -268,7 +271,8 @@ class CacheWarmer:
                 job.add(self._needed(service, state.fetcher, loop.time()))
                 try:
                     state.keep_job = job
-                    await job.run()
+                    with self._budget.joined():
+                        await job.run()
                 finally:
                     state.keep_job = None
             try:

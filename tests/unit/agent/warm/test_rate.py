@@ -1,8 +1,9 @@
 """The rate at which a guest is asked."""
 
+import contextlib
 import unittest
 
-from nova_cachemig.agent.warm.rate import RateLimiter, UserLatency
+from nova_cachemig.agent.warm.rate import Budget, RateLimiter, UserLatency
 
 
 def limiter(**more):
@@ -19,6 +20,29 @@ class Guest:
 
     def seconds(self, concurrency):
         return self.base * max(1.0, concurrency / self.able)
+
+
+class BudgetTest(unittest.TestCase):
+    def test_each_running_warming_has_an_equal_share(self):
+        budget = Budget(rate=400.0, concurrency=64)
+        with contextlib.ExitStack() as running:
+            for _ in range(200):
+                running.enter_context(budget.joined())
+            self.assertEqual((2.0, 1), (budget.rate, budget.concurrency))
+        with budget.joined():
+            self.assertEqual((400.0, 64), (budget.rate, budget.concurrency))
+
+    def test_a_share_bounds_the_own_rate_and_its_least(self):
+        budget = Budget(rate=10.0, concurrency=4)
+        subject = limiter(budget=budget)
+        for _ in range(64):
+            subject.record_response(0.003)
+        with budget.joined(), budget.joined():
+            self.assertEqual((5.0, 2), (subject.rate, subject.concurrency))
+            with budget.joined(), budget.joined():
+                self.assertEqual((2.5, 1), (subject.rate, subject.concurrency))
+                subject.record_sent(100.0)
+                self.assertAlmostEqual(0.3, subject.delay(100.0))
 
 
 class RateLimiterTest(unittest.TestCase):

@@ -96,6 +96,27 @@ class WarmTest(WarmerTest):
         left = {page.url for page in self.warmer.pages(SERVICE, 99)}
         self.assertEqual({"/ok", "/hit", "/broken", "/cut"}, left)
 
+    async def test_warmings_at_the_same_time_share_the_budget(self):
+        both, shares = asyncio.Barrier(2), []
+
+        async def respond(request):
+            if request.url == "/first":
+                await both.wait()
+            shares.append(self.warmer._budget.rate)
+            return Reply(b"x")
+
+        self.set(total_rate=90)
+        self.make()
+        self.cache.respond = respond
+        for name in ("s1", "s2"):
+            self.warmer.record_access(dataclasses.replace(access("/first"), service=name))
+        deadline = asyncio.get_running_loop().time() + 20
+        async with asyncio.TaskGroup() as tasks:
+            for name in ("s1", "s2"):
+                tasks.create_task(self.warmer.warm(name, deadline=deadline))
+        self.assertEqual(45.0, shares[0])
+        self.assertEqual(90.0, self.warmer._budget.rate)
+
     async def test_stops_at_the_deadline(self):
         async def never(request):
             await asyncio.Event().wait()
