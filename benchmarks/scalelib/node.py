@@ -104,16 +104,39 @@ class Node:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
+    def agent_rss_now(self) -> float:
+        """Return the agent's resident memory in MiB."""
+        status = Path(f"/proc/{self.agent_pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def agent_files(self) -> int:
+        """Return the number of the agent's open files."""
+        return len(list(Path(f"/proc/{self.agent_pid}/fd").iterdir()))
+
+    @property
+    def agent_pid(self) -> int:
+        """The pid of the agent."""
+        assert self._process is not None
+        return self._process.pid
+
     async def modes(self) -> dict[str, str]:
         """Return the mode of each service in a handover, as HAProxy knows it."""
+        rows = await self._map("state")
+        return {row[1]: row[2].partition(":")[0] for row in rows}
+
+    async def entries(self, name: str) -> int:
+        """Return the number of entries of a map in HAProxy."""
+        return len(await self._map(name))
+
+    async def _map(self, name: str) -> list[list[str]]:
         reader, writer = await asyncio.open_unix_connection(
             str(self.here / "run/admin.sock"), limit=1 << 24
         )
-        writer.write(f"show map {self.here}/run/state.map\n".encode())
+        writer.write(f"show map {self.here}/run/{name}.map\n".encode())
         text = (await reader.read()).decode()
         writer.close()
         rows = [line.split(" ") for line in text.splitlines() if line]
-        return {row[1]: row[2].partition(":")[0] for row in rows if len(row) == 3}
+        return [row for row in rows if len(row) == 3]
 
     def _pid(self, name: str) -> int:
         return int(json.loads((self.here / "run" / f"{name}.pid").read_text())["pid"])
