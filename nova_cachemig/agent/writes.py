@@ -99,7 +99,9 @@ class Writes:
         for name in await self.journal.unfinished():
             query = functools.partial(queries.waiting_barrier_keys, service=name, cipher=cipher)
             reads = await self.journal.read(query)
-            pending[name] = {key for _, _, url, client in reads for key in held_reads(url, client)}
+            pending[name] = {
+                key for _, _, url, client, also in reads for key in held_reads(url, client, also)
+            }
         try:
             await self._edge.replace_barrier(pending, self.recovered.ended)
         except ComponentError as exc:
@@ -160,9 +162,10 @@ class Writes:
         reads = await self.journal.read(lambda c: queries.waiting_barrier_keys(c, service, cipher))
         loop = asyncio.get_running_loop()
         held = []
-        for read in reads:
+        for position, host, url, client, also in reads:
             future: asyncio.Future[None] = loop.create_future()
-            barrier.hold(*read, functools.partial(future.set_result, None))
+            then = functools.partial(future.set_result, None)
+            barrier.hold(position, host, url, client, then, also)
             held.append(future)
         await asyncio.gather(*held)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from nova_cachemig.model import paths
 from nova_cachemig.model.write import GuestResponse, Headers
@@ -18,9 +19,12 @@ class EndedWrite:
     client: str
 
 
-def held_reads(url: str, client: str) -> tuple[str, str]:
-    """Return the keys of the reads that wait for a write: of its URL, and of its client."""
-    return f"url:{url}", f"client:{client}"
+def held_reads(url: str, client: str, also: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the keys of the reads that wait for a write.
+
+    These are reads of its URL, of its client, and of the other URLs that it changes.
+    """
+    return f"url:{url}", f"client:{client}", *(f"url:{other}" for other in also)
 
 
 def changed_urls(

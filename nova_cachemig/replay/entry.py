@@ -34,6 +34,7 @@ class Entry:
     conditional: bool = False  # applied once, it may fail its condition (412) the next time
     keep: bool = False  # the response may be asked for later: the client chose the key
     damaged: str | None = None  # why its record cannot be sent
+    also: tuple[Any, ...] = ()  # other pages that it changes, known from its head
 
     position: int = 0
     late: bool = False  # accepted beside writes that went to the guest directly

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from nova_cachemig.agent.ports import BarrierEngine
@@ -50,16 +50,24 @@ class ReadBarrier:
         self.failed = 0  # updates
 
     def hold(
-        self, name: object, host: str, url: str, client: str, then: Callable[[], None]
+        self,
+        name: object,
+        host: str,
+        url: str,
+        client: str,
+        then: Callable[[], None],
+        also: Sequence[str] = (),
     ) -> None:
         """A write begins. Call ``then`` when older responses to ``url`` are stale and reads held.
 
-        Held are reads of the URL and reads of the client. ``name`` is the write's.
+        Held are reads of the URL and of ``also``, which the write changes too, and reads of the
+        client. ``name`` is the write's.
         """
         if self._engine is None:
             then()
         else:
-            self._add(_Change(host, (url,), name, held_reads(url, client), then))
+            keys = held_reads(url, client, also)
+            self._add(_Change(host, (url, *also), name, keys, then))
 
     def rename(self, name: object, new: object) -> None:
         """Give a write another name, after its :meth:`hold`."""

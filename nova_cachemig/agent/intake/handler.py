@@ -28,6 +28,7 @@ from nova_cachemig.agent.intake.status_urls import StatusUrls
 from nova_cachemig.agent.intake.timeouts import AcceptanceTimeouts
 from nova_cachemig.agent.journal.errors import JournalError
 from nova_cachemig.agent.journal.store import Journal
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import (
@@ -233,6 +234,7 @@ class RequestHandler:
             prefers=respond_async,
             conditional=is_conditional(headers),
             keep=client_key is not None,
+            also=changed_urls(head.url, headers),
         )
 
     async def wait_for_response(self, held: HeldClient) -> Response:

@@ -26,9 +26,11 @@ class WriteReads:
         self.client_cookie = client_cookie
         self.renewals = Renewals()
 
-    def hold(self, name: object, url: str, client: str, then: Callable[[], None]) -> None:
+    def hold(
+        self, name: object, url: str, client: str, then: Callable[[], None], also: tuple[str, ...]
+    ) -> None:
         """Hold the reads, under all host names."""
-        self._barrier.hold(name, "", url, client, then)
+        self._barrier.hold(name, "", url, client, then, also)
 
     def rename(self, name: object, position: int) -> None:
         """The write has a position."""

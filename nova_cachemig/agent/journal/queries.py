@@ -236,8 +236,8 @@ def to_resend(
 
 def waiting_barrier_keys(
     connection: sa.Connection, service: str, cipher: Cipher = CLEAR
-) -> list[tuple[int, str, str, str]]:
-    """Return position, host, URL and client of each waiting write, for the read barrier."""
+) -> list[tuple[int, str, str, str, tuple[str, ...]]]:
+    """Return position, and the keys of the read barrier, of each waiting write."""
     columns = [column for column in WRITES.columns if "body" not in column.name]
     rows = connection.execute(
         sa.select(*columns).where(

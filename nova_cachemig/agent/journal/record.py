@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nova_cachemig.agent.journal.cipher import CLEAR, Cipher, DecryptionError
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse, Headers
 
 COLUMNS: Final = (
@@ -143,13 +144,15 @@ def _head(row: Mapping[str, Any], cipher: Cipher) -> tuple[str, Headers, str, st
     return url, tuple((name, value) for name, value in pairs), client, key, bytes.fromhex(hexed)
 
 
-def barrier_keys(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> tuple[str, str, str]:
-    """Return host, URL and client of a row: the reads to hold. It may lack its body.
+def barrier_keys(
+    row: Mapping[str, Any], cipher: Cipher = CLEAR
+) -> tuple[str, str, str, tuple[str, ...]]:
+    """Return host, URL, client and other URLs of a row: the reads to hold. It may lack its body.
 
     Raises ValueError.
     """
-    url, _, client, _, _ = _head(row, cipher)
-    return row["host"], url, client
+    url, headers, client, _, _ = _head(row, cipher)
+    return row["host"], url, client, changed_urls(url, headers)
 
 
 def read_headers(row: Mapping[str, Any], cipher: Cipher = CLEAR) -> Headers:

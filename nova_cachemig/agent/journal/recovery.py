@@ -135,7 +135,7 @@ def _sort(
     if response is not None:
         found.responded += 1
         with contextlib.suppress(ValueError, TypeError):  # damaged: its pages are not known
-            host, url, client = barrier_keys(dict(row), spool.cipher)
+            host, url, client, _ = barrier_keys(dict(row), spool.cipher)
             headers = read_headers(dict(row), spool.cipher)
             urls = (url, *changed_urls(url, headers, response))
             found.ended.append(EndedWrite(service, host, urls, client))

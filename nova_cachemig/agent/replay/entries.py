@@ -9,6 +9,7 @@ from collections.abc import Callable
 from oslo_config import cfg
 
 from nova_cachemig.agent.journal.queries import QueueState, UnreadableWrite
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.methods import IDEMPOTENT
 from nova_cachemig.model.service import Service, WriteMode
 from nova_cachemig.model.write import AcceptedWrite, is_conditional
@@ -104,6 +105,7 @@ def entry_of(write: AcceptedWrite | UnreadableWrite, service: Service) -> Entry:
         early=service.writes is WriteMode.ACCEPT or write.has_status_url,
         conditional=is_conditional(write.headers),
         keep=write.client_key,
+        also=changed_urls(write.url, write.headers),
     )
     entry.position, entry.late = write.position, write.late
     return entry

@@ -16,7 +16,9 @@ from nova_cachemig.replay.entry import Entry
 class Reads(Protocol):
     """The reads that must follow a write (``agent/intake``)."""
 
-    def hold(self, name: object, url: str, client: str, then: Callable[[], None]) -> None:
+    def hold(
+        self, name: object, url: str, client: str, then: Callable[[], None], also: tuple[str, ...]
+    ) -> None:
         """Hold them, under a name. Call ``then`` when the edge does."""
 
     def rename(self, name: object, position: int) -> None:
@@ -51,7 +53,7 @@ class ReadSteps:
     def _hold_reads(self, a: act.HoldReads) -> None:
         entry = a.entry
         then = functools.partial(self._reads_held, a.token, entry)
-        self._reads.hold(a.token, cast(str, entry.page), entry.client, then)
+        self._reads.hold(a.token, cast(str, entry.page), entry.client, then, entry.also)
 
     def _reads_held(self, token: Any, entry: Entry) -> None:
         if self._performer.stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from nova_cachemig.agent.engine import sockdiag
+from nova_cachemig.agent.engine import names, sockdiag
 from nova_cachemig.model.event import EventKind
 from tests.functional.armed.rig import ArmedCase
 from tests.functional.engine import blackout
@@ -61,6 +61,23 @@ class SilenceTest(ArmedCase):
         await until(lambda: len(self.guest.seen) == 2, 2)
         self.guest.gates["/poll"].set()
         self.assertEqual([200, 200], [(await poll).status, (await later).status])
+
+    async def test_reads_of_a_destination_wait_for_the_write(self) -> None:
+        await self.namespace.pause()
+        await self.shield()
+        headers = {"Destination": "http://shop.example/to"}
+        write = asyncio.create_task(self.get("/from", method="COPY", headers=headers))
+        await self.stored(1)
+        pending = [
+            self.engine._barrier.holds("shop", names.pending_key("shop", f"url:/{page}"))
+            for page in ("from", "to", "other")
+        ]
+        self.assertEqual([True, True, False], pending)
+        await self.namespace.resume()
+        await self.back()
+        self.assertEqual(200, (await write).status)
+        await self.ended(EventKind.CAUGHT_UP)
+        self.assertFalse(self.engine._barrier.holds("shop"))
 
     async def test_what_is_under_way_goes_on_after_the_silence(self) -> None:
         """A response that streams, an upload, and a write in the guest's hands."""

@@ -32,6 +32,7 @@ class ChangedUrlsTest(unittest.TestCase):
 class HeldReadsTest(unittest.TestCase):
     def test_of_the_page_and_of_the_client(self) -> None:
         self.assertEqual(("url:/cart/x", "client:c"), held_reads("/cart/x", "c"))
+        self.assertEqual(("url:/x", "client:c", "url:/to"), held_reads("/x", "c", ["/to"]))
 
 
 if __name__ == "__main__":

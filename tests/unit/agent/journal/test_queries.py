@@ -66,4 +66,4 @@ class WaitingTest(QueriesCase):
         self.append(write(1), write(2))
         self.set_state(1, WriteState.IN_DOUBT)
         found = queries.waiting_barrier_keys(self.connection, "shop")
-        self.assertEqual([(2, "h", "/2", "c2")], found)
+        self.assertEqual([(2, "h", "/2", "c2", ())], found)

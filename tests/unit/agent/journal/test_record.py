@@ -24,6 +24,7 @@ from nova_cachemig.agent.journal.record import (
     to_row,
 )
 from nova_cachemig.agent.journal.schema import WRITES
+from nova_cachemig.model.effects import changed_urls
 from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20)
@@ -76,7 +77,9 @@ class RecordTest(unittest.TestCase):
         row = to_row(write, cipher)
         self.assertEqual(COLUMNS, tuple(row))
         self.assertEqual(write, from_row(row, Cipher(KEYS)))
-        self.assertEqual((write.host, write.url, write.client), barrier_keys(row, Cipher(KEYS)))
+        also = changed_urls(write.url, write.headers)
+        found = barrier_keys(row, Cipher(KEYS))
+        self.assertEqual((write.host, write.url, write.client, also), found)
         self.assertEqual(write.headers, read_headers(row, Cipher(KEYS)))
 
     @given(WRITE)

@@ -30,7 +30,9 @@ class Reads:
     def __init__(self) -> None:
         self.held: set[object] = set()
 
-    def hold(self, name: object, _url: str, _client: str, then: Callable[[], None]) -> None:
+    def hold(
+        self, name: object, _url: str, _client: str, then: Callable[[], None], _also: object
+    ) -> None:
         self.held.add(name)
         then()
 
