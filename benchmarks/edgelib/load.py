@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.edgelib.rig import cpu_seconds
 
+_CURL = ("curl", "-sfo/dev/null", "-HUser-Agent:", "-HAccept:")  # as wrk asks
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -67,6 +68,11 @@ async def wrk(
     child = await asyncio.create_subprocess_exec(*argv, url, stdout=asyncio.subprocess.PIPE)
     out, _ = await child.communicate()
     return parse(out.decode(), cpu_seconds(pids) - before)
+
+
+async def get(url: str) -> None:
+    """Get a page. Raises CalledProcessError unless the status is 2xx."""
+    await asyncio.to_thread(subprocess.run, [*_CURL, url], check=True)
 
 
 def machine() -> dict[str, Any]:

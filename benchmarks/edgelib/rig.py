@@ -41,6 +41,23 @@ frontend guest
 """
 
 
+PROXY = """
+global
+    maxconn 5000
+    nbthread 1
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout http-keep-alive 60s
+listen proxy
+    bind 127.0.0.1:{port}
+    option forwardfor
+    server guest 127.0.0.1:{guest}
+"""
+
+
 def free_port() -> int:
     """Return a free port of the loopback interface."""
     with socket.socket() as sock:
@@ -80,6 +97,19 @@ class Rig:
     edge: str  # URLs
     guest: str
     guest_pid: int
+    proxy: str  # a plain HAProxy in front of the guest
+    proxy_pid: int
+    cache: str  # a plain Varnish in front of the guest
+    cache_pid: int
+
+    def way(self, case: str) -> tuple[str, list[int]]:
+        """Return the URL for a case, and the pids of the processes that are measured."""
+        ways = {
+            "guest": (self.guest, [self.guest_pid]),
+            "proxy": (self.proxy, [self.proxy_pid]),
+            "cache": (self.cache, family(self.cache_pid)),
+        }
+        return ways[case] if case in ways else (self.edge, self.engine_pids())
 
     def engine_pids(self) -> list[int]:
         """Return the pids of HAProxy's and Varnish's processes."""
@@ -113,6 +143,33 @@ def fixed_response(body: int) -> StartGuest:
 
 
 @contextlib.asynccontextmanager
+async def _process(*argv: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(*argv)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def _plain(root: Path, guest: int) -> AsyncIterator[tuple[str, int, str, int]]:
+    """Run HAProxy and Varnish with the least configuration; yield their URLs and pids."""
+    proxy, cache = free_port(), free_port()
+    (root / "proxy.cfg").write_text(PROXY.format(port=proxy, guest=guest))
+    varnish = ("varnishd", "-F", "-a", f"127.0.0.1:{cache}", "-b", f"127.0.0.1:{guest}")
+    varnish += ("-j", "none", "-n", str(root / "varnish"), "-s", "malloc,64M")
+    async with (
+        _process("haproxy", "-db", "-f", str(root / "proxy.cfg")) as first,
+        _process(*varnish) as second,
+    ):
+        for port in (proxy, cache):
+            await _wait_ready(port)
+        urls = f"http://127.0.0.1:{proxy}", f"http://127.0.0.1:{cache}"
+        yield urls[0], first.pid, urls[1], second.pid
+
+
+@contextlib.asynccontextmanager
 async def rig(*, services: int, threads: int, guest: StartGuest) -> AsyncIterator[Rig]:
     """Run the edge and the guest, with this number of services in the maps."""
     root = Path(tempfile.mkdtemp(prefix="edgebench"))
@@ -137,7 +194,8 @@ async def rig(*, services: int, threads: int, guest: StartGuest) -> AsyncIterato
             [Route(Service(n, "i", 80, listen, hosts=(host,)), target) for n, host in names]
         )
         urls = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{guest_port}"
-        yield Rig(engine, "bench", *urls, guest_process.pid)
+        async with _plain(root, guest_port) as plain:
+            yield Rig(engine, "bench", *urls, guest_process.pid, *plain)
     finally:
         pids = [pid for pid in engine.pids.values() if pid is not None]
         await engine.detach()

@@ -106,6 +106,15 @@ _CAPACITY = [
         "clients get 503 with Retry-After.",
     ),
     cfg.IntOpt(
+        "sample_from",
+        default=100,
+        min=0,
+        max=1000000,
+        help="Requests per second of a service from which on the edge logs only one in twenty of "
+        "its reads without a handover. The others take a shorter path, with two thirds of the CPU "
+        "time. The log shows the agent which pages are popular.",
+    ),
+    cfg.IntOpt(
         "access_rate",
         default=2000,
         min=1,

@@ -24,7 +24,7 @@ _LINE: Final = re.compile(
     r"^ *(\d+) : (.*? back=1 .*?lport=(\d+) .*? sv=(\w+)/(?:guest|proxy[12]) .*)$", re.M
 )
 _READS: Final = frozenset({"fetch", "fetch_first", "fetch_again"})
-_OTHERS: Final = frozenset({"guest", "guest_write", "guest_stream"})
+_OTHERS: Final = frozenset({"idle", "guest", "guest_write", "guest_stream"})
 _BUSY: Final = re.compile(r" h1s=| \.nbst=[1-9]")
 _NO_RESPONSE: Final = re.compile(r"\.res\.state=MSG_RPBEFORE\b")  # the mux has parsed nothing of it
 _HAS_MUX: Final = re.compile(r"/(?:guest|proxy[12]) mux=")

@@ -121,7 +121,10 @@ def target_of(value: str) -> Target:
 
 
 def route_keys(service: Service) -> list[str]:
-    """Return the service's keys in the map of routes: the bind alone, or with each host name."""
+    """Return the service's keys in the map of routes: the bind alone, or with each host name.
+
+    A client also names the port, unless it is 80.
+    """
     bind = bind_address(service.listen)
     if not service.hosts:
         return [bind]
@@ -129,12 +132,14 @@ def route_keys(service: Service) -> list[str]:
     for host in hosts:
         if not naming.is_host_name(host):
             raise ComponentError(f"service {service.name}: {host!r:.80} is not a host name")
-    return [f"{bind}|{host}" for host in hosts]
+    port = service.listen[1]
+    ports = [""] if port == 80 else ["", f":{port}"]
+    return [f"{host}{port}|{bind}" for host in hosts for port in ports]
 
 
 def nameless_key(service: Service) -> str:
     """Return the key in the map of routes for requests to the service's bind without a host."""
-    return f"{bind_address(service.listen)}|"
+    return f"|{bind_address(service.listen)}"
 
 
 def new_token() -> str:

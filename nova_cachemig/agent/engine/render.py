@@ -139,6 +139,7 @@ def _values(
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
         "store_interval": STORE_INTERVAL,
+        "sample_from": opts.sample_from,
         "replaced_for": REPLACED_FOR,
         "unstored_for": UNSTORED_FOR,
         "refresh_min_age": 30,  # seconds; the warmer refreshed popular pages until the pause

@@ -101,8 +101,12 @@ class Addresses(unittest.TestCase):
     def test_routes(self) -> None:
         self.assertEqual(["10.0.0.1:80"], names.route_keys(service()))
         self.assertEqual(
-            ["10.0.0.1:80|a.example", "10.0.0.1:80|b.example"],
+            ["a.example|10.0.0.1:80", "b.example|10.0.0.1:80"],
             names.route_keys(service(hosts=("A.example", "b.example"))),
+        )
+        self.assertEqual(
+            ["a.example|10.0.0.1:8080", "a.example:8080|10.0.0.1:8080"],
+            names.route_keys(service(hosts=("a.example",), listen=("10.0.0.1", 8080))),
         )
         for host in ("", "a b", "a|b", "a\nb", "a;b"):
             with self.assertRaises(ComponentError):

@@ -26,7 +26,7 @@ class RoutingTest(unittest.TestCase):
         )
         self.assertEqual({"10.0.0.1:80", "10.0.0.2:80"}, found.binds)
         self.assertEqual(
-            {"10.0.0.1:80|a.example": "a%20b", "10.0.0.1:80|c.example": "c", "10.0.0.2:80": "d"},
+            {"a.example|10.0.0.1:80": "a%20b", "c.example|10.0.0.1:80": "c", "10.0.0.2:80": "d"},
             found.routes,
         )
         self.assertEqual({"a%20b": "10.1.0.5|8080", "d": "10.1.0.5|8080"}, found.targets)
@@ -34,8 +34,8 @@ class RoutingTest(unittest.TestCase):
 
     def test_only_the_owner_of_an_address_needs_no_host(self) -> None:
         one, two = route("a", hosts=("a.example",)), route("b", hosts=("b.example",))
-        self.assertEqual("a", routing([one]).routes["10.0.0.1:80|"])
-        self.assertNotIn("10.0.0.1:80|", routing([one, two]).routes)
+        self.assertEqual("a", routing([one]).routes["|10.0.0.1:80"])
+        self.assertNotIn("|10.0.0.1:80", routing([one, two]).routes)
 
     def test_a_service_may_choose_whether_the_clients_address_is_sent(self) -> None:
         found = routing([route("a", forwarded_for=False)])
