@@ -101,7 +101,7 @@ class Fetcher:
         headers = prover.first_headers() if prover is not None else self._unproved_headers(page)
         if page in self.stored:
             headers["Cache-Control"] = "no-cache"  # a hit would not extend its lifetime
-        began = asyncio.get_running_loop().time()
+        began = time.monotonic()  # the loop's clock has too few digits to order this and a write
         try:
             response = await self._get(page, headers, self._body_limit)
             if response.refused:

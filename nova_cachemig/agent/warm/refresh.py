@@ -14,7 +14,7 @@ _MAX_WATCHED = 1000
 
 
 class RefreshQueue:
-    """The stored pages of one service in one handover. All times are loop time, in seconds."""
+    """The stored pages of one service in one handover. All times are monotonic, in seconds."""
 
     def __init__(self) -> None:
         self._refresh_at: dict[PageKey, float] = {}

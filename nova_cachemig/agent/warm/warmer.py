@@ -244,7 +244,7 @@ class CacheWarmer:
         state = self._states.get(service)
         if state is None or state.fetcher is None:
             return
-        pages = state.fetcher.stored.invalidate(url, asyncio.get_running_loop().time())
+        pages = state.fetcher.stored.invalidate(url, time.monotonic())
         running = state.warm_job or state.keep_job
         if running is not None:
             running.add_changed(pages)

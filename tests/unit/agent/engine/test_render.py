@@ -59,8 +59,8 @@ class Haproxy(unittest.TestCase):
 
     def test_the_first_rule_deletes_the_clients_headers(self) -> None:
         rules = re.findall(r"^    http-request (.*)$", section(self.text, "listen edge"), re.M)
-        after_the_short_path = rules.index("unset-var(txn.svc)") + 1
-        self.assertEqual("allow if short", rules[after_the_short_path - 2])
+        after_the_short_path = rules.index("unset-var(txn.to)") + 1
+        self.assertEqual("allow if short", rules[after_the_short_path - 3])
         self.assertEqual("del-header X-Cachemig- -m beg", rules[after_the_short_path])
 
     def test_a_write_is_never_sent_twice(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
+import time
 
 from nova_cachemig.agent.warm.client import CacheClient
 from nova_cachemig.agent.warm.fetcher import Fetcher
@@ -46,7 +47,7 @@ class FetcherTest(WarmerTest):
         )
 
     def now(self):
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
 
     async def test_a_stored_page_is_refreshed_without_a_hit(self):
         self.assertIs(Outcome.STORED, (await fetch(self.fetcher, page("/a"))).outcome)
