@@ -26,6 +26,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_TURN_WAIT = 500
 """Milliseconds that a read waits at most until the guest has fewer reads to respond to."""
 
+END_WITHIN = 100
+"""Milliseconds: a response without a length that ends by then may go to Varnish."""
+
 STORE_INTERVAL = 10
 """Seconds between two responses to users that are stored for a page while armed. Without an
 interval, each read would leave one more copy in the cache."""
@@ -139,6 +142,7 @@ def _values(
         "hard_stop": opts.hold_timeout + opts.connect_patience,
         "stream_from": 1 << 20,
         "store_interval": STORE_INTERVAL,
+        "end_within": END_WITHIN,
         "sample_from": opts.sample_from,
         "replaced_for": REPLACED_FOR,
         "unstored_for": UNSTORED_FOR,

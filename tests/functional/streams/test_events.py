@@ -108,7 +108,9 @@ class Events(StreamCase):
         for reader in readers:
             first = reader.seen[0]
             self.assertEqual(list(range(first, first + len(reader.seen))), reader.seen)
-        self.assertEqual((2, 1), (self.begun("/browser"), self.begun("/script")))
+        # A script's request does not say that it asks for a stream. The cache refuses the
+        # response, so the edge asks again.
+        self.assertEqual((2, 2), (self.begun("/browser"), self.begun("/script")))
 
     async def test_a_stream_begins_in_every_phase(self) -> None:
         for state in REACHABLE:
@@ -128,8 +130,8 @@ class Events(StreamCase):
                     await self.read("/left", headers).more(2)
                     await self.client.aclose()
                     self.client = before
-        await until(lambda: self.ended("/left") == 2 * len(REACHABLE), PATIENCE)
-        self.assertEqual(2 * len(REACHABLE), self.begun("/left"))
+        await until(lambda: self.ended("/left") >= 2 * len(REACHABLE), PATIENCE)
+        await until(lambda: self.ended("/left") == self.begun("/left"), PATIENCE)
 
     async def test_live_streams_take_no_turn_of_a_held_read(self) -> None:
         self.enterContext(mock.patch.object(render, "MAX_TURN_WAIT", 1000 * int(PATIENCE)))

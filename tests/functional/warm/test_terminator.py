@@ -55,7 +55,7 @@ class TerminatorTest(WarmCase):
         self.record_access("/a", "/moved", "/")
         await self.flip(EdgeState.ARMED)
         counts = await self.warm()
-        self.assertEqual((1, 2), (counts.fetched, counts.uncacheable))
+        self.assertEqual((1, 3), (counts.fetched, counts.uncacheable))  # also /new
         await self.get("/c", headers={"X-Forwarded-Host": "public.example"})
         await self.flip(EdgeState.SHIELDED)
         self.assertEqual(["/moved"], await self.hits("/a", "/moved", "/", "/c"))
