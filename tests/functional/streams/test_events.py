@@ -132,6 +132,7 @@ class Events(StreamCase):
                     self.client = before
         await until(lambda: self.ended("/left") >= 2 * len(REACHABLE), PATIENCE)
         await until(lambda: self.ended("/left") == self.begun("/left"), PATIENCE)
+        self.assertGreaterEqual(self.begun("/left"), 2 * len(REACHABLE))
 
     async def test_live_streams_take_no_turn_of_a_held_read(self) -> None:
         self.enterContext(mock.patch.object(render, "MAX_TURN_WAIT", 1000 * int(PATIENCE)))
