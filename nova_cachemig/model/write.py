@@ -67,7 +67,8 @@ NO_BODY: Final = Body()
 
 NOTE: Final = "cachemig-write"
 """The header field that says what became of a write, or of its response."""
-_LOST: Final = "responded; "  # the note of a response begins so if its body is lost
+LOST: Final = "responded; "
+"""The note of a response begins so if its body is lost."""
 
 
 class Tail(Protocol):
@@ -97,12 +98,12 @@ class GuestResponse:
     @property
     def body_is_lost(self) -> bool:
         """Whether the guest's response had a body that is not kept."""
-        return not self.body.length and (self.header(NOTE) or "").startswith(_LOST)
+        return not self.body.length and (self.header(NOTE) or "").startswith(LOST)
 
     def without_note(self) -> Headers:
         """Return the header fields without the note that the body is lost."""
         return tuple(
-            pair for pair in self.headers if pair[0] != NOTE or not pair[1].startswith(_LOST)
+            pair for pair in self.headers if pair[0] != NOTE or not pair[1].startswith(LOST)
         )
 
     def header(self, name: str) -> str | None:

@@ -11,14 +11,14 @@ from nova_cachemig.agent.intake.http import (
     problem_response,
 )
 from nova_cachemig.agent.intake.service import ServiceIntake
-from nova_cachemig.model.write import GuestResponse, WriteState
+from nova_cachemig.model.write import LOST, NOTE, GuestResponse, WriteState
 from nova_cachemig.replay.actions import Tell, Told
 
 
 def told(intake: ServiceIntake, tell: Tell, *, respond_async: bool, navigates: bool) -> Response:
     """Return the response that the machine has decided about."""
     if tell.told is Told.RESPONSE:
-        return guest_response(tell.response)
+        return _of_guest(tell.response)
     url = status.url_of(intake.secret, tell.position)
     if tell.told is Told.UNKNOWN:
         return unknown(intake, tell.position, tell.why)
@@ -30,6 +30,17 @@ def told(intake: ServiceIntake, tell: Tell, *, respond_async: bool, navigates: b
         return page.page_response(202, page.SAVED, url, ("location", url), *extra, refresh=True)
     facts = {"state": WriteState.ACCEPTED.value, "status": url}
     return json_response(202, facts, ("location", url), RETRY_AFTER, *extra)
+
+
+def _of_guest(response: GuestResponse) -> Response:
+    """Return the guest's response; 502 if its body is lost, and a client would not notice."""
+    lost = response.body_is_lost and response.tail is None
+    if not lost or not 200 <= response.status < 300:
+        return guest_response(response)
+    why = (response.header(NOTE) or "").removeprefix(LOST)
+    detail = f"The server responded to this write with {response.status}, but {why}."
+    kept = [pair for pair in response.headers if pair[0] in {"location", "set-cookie", NOTE}]
+    return problem_response(502, detail, *kept)
 
 
 def unknown(intake: ServiceIntake, position: int, why: str = "") -> Response:

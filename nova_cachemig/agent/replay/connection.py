@@ -181,9 +181,10 @@ class GuestConnection(asyncio.Protocol):
             self._reader.feed(data)
         except NotHttp as exc:
             LOG.warning("The guest at %s: %s", self.target.address, exc)
+            self._hand_over("its body is not HTTP", ended=True)  # then its status is known
             self._end_with(not_http_response())
         except TooLarge:
-            self._end_with(self._reader.cut("its body was too large to keep"))
+            self._end_with(self._reader.cut(self._reader.too_large))
         if self._reader.flush_due and self._wire.open:
             self._reader.flush_due = False
             self._keeper.flush(self._reader.upload, self._on_not_kept)
@@ -201,7 +202,7 @@ class GuestConnection(asyncio.Protocol):
     # --- a response whose client gets it before it is complete
 
     def _on_large(self) -> bool:
-        return self._hand_over("its body was too large to keep")
+        return self._hand_over(self._reader.too_large)
 
     def _hand_over(self, why: str, *, ended: bool = False) -> bool:
         """Report the present response without its body, which its client gets as it arrives.

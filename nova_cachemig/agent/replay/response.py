@@ -128,6 +128,11 @@ class ResponseReader:
         value = fields.get("content-length", "")
         return int(value) if value.isdecimal() and "transfer-encoding" not in fields else None
 
+    @property
+    def too_large(self) -> str:
+        """Why a body that exceeds the limit is not kept."""
+        return f"its body was too large to keep (more than {self._max_response} bytes)"
+
     def hand_over(self, live: LiveBody) -> tuple[Upload | None, bytes]:
         """Let ``live`` take the rest of the body. Return what has arrived of it."""
         upload, data = self.upload, b"".join(self._body)

@@ -19,7 +19,8 @@ CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n"
 
 Pieces = Callable[[], Iterable[bytes]]
 
-# The pieces that a guest sends without a pause, and the status that the client gets.
+# The pieces that a guest sends without a pause, and the status that the client gets: the guest's if
+# the head was complete.
 ENDLESS: dict[str, tuple[Pieces, int]] = {
     "fields": (lambda: itertools.chain([HEAD], itertools.repeat(b"x: y\r\n" * 1000)), 502),
     "large fields": (
@@ -30,15 +31,15 @@ ENDLESS: dict[str, tuple[Pieces, int]] = {
     "one name": (lambda: itertools.chain([HEAD], itertools.repeat(b"y" * 60000)), 502),
     "trailers": (
         lambda: itertools.chain([CHUNKED, b"0\r\n"], itertools.repeat(b"x: y\r\n" * 1000)),
-        502,
+        200,
     ),
     "one trailer": (
         lambda: itertools.chain([CHUNKED, b"0\r\nx: "], itertools.repeat(b"y" * 60000)),
-        502,
+        200,
     ),
     "a chunk's extension": (
         lambda: itertools.chain([CHUNKED, b"2;a="], itertools.repeat(b"y" * 60000)),
-        502,
+        200,
     ),
     "interim responses": (
         lambda: itertools.repeat(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),

@@ -13,12 +13,13 @@ import httpx
 
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
-from tests.functional.replay.path import client, conf_for, reached, service
+from tests.functional.replay.path import client, conf_for, keeps_connections, reached, service
 from tests.functional.replay.raw import OK, Connection, RawGuest
 
 LIMIT = 1 << 20  # [journal] max_response
 SIZE = 3 * LIMIT + 1
 FRAMINGS = ("length", "chunked", "close")
+OWNER = "X-Cachemig-Client"
 
 
 class StreamingTest(unittest.IsolatedAsyncioTestCase):
@@ -30,6 +31,7 @@ class StreamingTest(unittest.IsolatedAsyncioTestCase):
         self.framing = "length"
         self.first = SIZE  # bytes of the body that the guest sends before ``go_on``
         self.whole = True  # else the connection ends behind them
+        self.last = b"0\r\n\r\n"  # behind the chunks
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.sent = 0  # bytes of the body that the guest could send
@@ -43,8 +45,11 @@ class StreamingTest(unittest.IsolatedAsyncioTestCase):
         await writes.start()
         self.addAsyncCleanup(writes.stop)
         await writes.open(service(honours_keys=True))
-        await writes.send_to("shop", Target("127.0.0.1", self.guest.port))
+        await self.send_to(writes)
         return writes
+
+    async def send_to(self, writes: Writes) -> None:
+        await writes.send_to("shop", Target("127.0.0.1", self.guest.port))
 
     async def respond(self, request: Connection) -> bool:
         await request.body()
@@ -64,7 +69,7 @@ class StreamingTest(unittest.IsolatedAsyncioTestCase):
             self.ended.set()
             return False
         if self.framing == "chunked":
-            await request.send(b"0\r\n\r\n")
+            await request.send(self.last)
         return self.framing != "close"
 
     async def send(self, request: Connection, data: bytes) -> None:
@@ -197,15 +202,51 @@ class StreamingTest(unittest.IsolatedAsyncioTestCase):
         async with asyncio.timeout(30):
             for self.framing in ("length", "chunked"):
                 for self.first in (0, 10, 200_000, 2 * LIMIT):
-                    for method in ("PUT", "POST"):
+                    for method in ("PUT", "DELETE", "POST"):
                         with self.subTest(framing=self.framing, first=self.first, method=method):
                             await self.check_broken(writes, method)
         self.assertEqual(0, (await writes.counts("shop")).in_doubt)
         await self.settled(writes)
 
+    async def test_a_body_that_is_no_longer_http(self) -> None:
+        """As one that breaks off: the status was there before."""
+        writes = await self.begin()
+        self.framing = "chunked"
+        async with asyncio.timeout(30):
+            for self.last in (b"none\r\n", b"0\r\n" + b"x: y\r\n" * 200):
+                for size in (0, 10, 200_000, 2 * LIMIT):
+                    self.first, self.body = size, os.urandom(size)
+                    for method in ("PUT", "DELETE", "POST"):
+                        with self.subTest(last=self.last[:9], size=size, method=method):
+                            await self.check_broken(writes, method)
+        self.assertEqual(0, (await writes.counts("shop")).in_doubt)
+        await self.settled(writes)
+
+    async def test_a_lost_body_is_not_taken_for_an_empty_one(self) -> None:
+        """Other writes are in flight behind the one with the large body."""
+        writes = await self.begin()
+        keeps_connections(writes)
+        async with client(writes.intake_socket) as http, asyncio.timeout(30):
+            await http.put("/first")
+            await writes.hold("shop")
+            tasks = []
+            for number, url in enumerate(("/large", "/1", "/2")):
+                tasks.append(asyncio.create_task(http.put(url, headers={OWNER: url})))
+                await reached(writes, "waiting", number + 1)
+            await self.send_to(writes)
+            large, *others = await asyncio.gather(*tasks)
+        self.assertEqual([200, 200], [got.status_code for got in others])
+        self.assertEqual((502, "/7"), (large.status_code, large.headers["location"]))
+        self.assertIn(
+            f"with 201, but its body was too large to keep (more than {LIMIT} bytes)",
+            large.json()["detail"],
+        )
+        self.assertEqual(1, sum(b"/large" in head for head in self.guest.heads))
+        await self.settled(writes)
+
     async def check_broken(self, writes: Writes, method: str) -> None:
         before = self.guest.count(method)
-        key = {"idempotency-key": f'"{self.framing} {self.first}"'} if method == "POST" else {}
+        key = {"idempotency-key": f'"{len(self.guest.heads)}"'} if method == "POST" else {}
         got = b""
         async with client(writes.intake_socket) as http:
             async with http.stream(method, "/large", content=b"x", headers=key) as response:

@@ -59,6 +59,23 @@ class ResponsesTest(unittest.TestCase):
         self.assertEqual((409, "/7"), (found.status, dict(found.headers)["location"]))
         self.assertIn("with 201", self.detail(found))
 
+    def test_a_client_that_waited_is_told_why_the_body_is_missing(self) -> None:
+        lost = (("cachemig-write", "responded; its body was too large to keep"), ("location", "/7"))
+        for status, told in ((200, 502), (201, 502), (303, 303), (409, 409)):
+            found = responses.told(
+                self.intake,
+                Tell(1, Told.RESPONSE, 7, GuestResponse(status, lost)),
+                respond_async=False,
+                navigates=False,
+            )
+            with self.subTest(status):
+                headers = dict(found.headers)
+                self.assertEqual((told, "/7"), (found.status, headers["location"]))
+                self.assertIn("too large to keep", headers["cachemig-write"])
+                if told == 502:
+                    expected = f"with {status}, but its body was too large to keep."
+                    self.assertIn(expected, self.detail(found))
+
     def test_a_renewed_login(self) -> None:
         self.assertEqual(409, responses.renewed_login(SAME, SAME[:16] + OTHER[16:]).status)
         self.assertEqual(422, responses.renewed_login(SAME, OTHER).status)

@@ -166,6 +166,24 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(EOFError):
             await found.tail.read()
 
+    async def test_a_body_that_is_not_http(self) -> None:
+        """The status is known before. Its client gets the part that has arrived."""
+        made = self.make()
+        self.send(made, 1, 2)
+        await self.turn()
+        with self.assertLogs(connection.LOG):
+            made.data_received(b"HTTP/1.1 201 Made\r\ntransfer-encoding: chunked\r\n\r\n")
+            made.data_received(b"2\r\nal\r\nnone\r\n")
+        await self.turn()
+        ((number, found),) = self.outcomes
+        self.assertEqual((1, 201, True), (number, found.status, found.body_is_lost))
+        self.assertEqual((1, False), (self.ends[0].unanswered, self.ends[0].blame))
+        self.assertTrue(self.wire.closed)
+        assert found.tail is not None
+        self.assertEqual(b"al", await found.tail.read())
+        with self.assertRaises(EOFError):
+            await found.tail.read()
+
     async def test_an_interim_response_that_breaks_off(self) -> None:
         made = self.make()
         self.send(made, 1)
