@@ -18,6 +18,7 @@ from nova_cachemig.agent.journal.handovers import JournalHandoverStore
 from nova_cachemig.agent.journal.review import Review
 from nova_cachemig.agent.manager.components import Components, Guests, Timeouts
 from nova_cachemig.agent.manager.manager import HandoverManager
+from nova_cachemig.agent.metrics import AgentNumbers
 from nova_cachemig.agent.monitor import ReachMonitor
 from nova_cachemig.agent.noop import NoWarmer
 from nova_cachemig.agent.nova import NovaApi
@@ -93,6 +94,10 @@ class Agent:
             components, registry.protected_routes, registry.why_unprotected, self._instance_of
         )
         registry.watcher = self._manager
+        self._unreachable = 0
+        self._numbers = AgentNumbers(
+            self._manager, self._engine, self._writes, registry, lambda: self._unreachable
+        )
 
     def _route_of(self, service: str) -> Route | None:
         return self._registry.route(service)
@@ -130,6 +135,7 @@ class Agent:
                     tasks.create_task(self._registry.watch(self._conf.agent.reload_interval)),
                     tasks.create_task(self._monitor.watch(self._conf.agent.reload_interval)),
                     tasks.create_task(self._report(server)),
+                    tasks.create_task(self._serve_metrics(server)),
                 ]
                 self._systemd.ready()
                 LOG.info("the agent serves %d services", len(self._registry.routes()))
@@ -204,10 +210,22 @@ class Agent:
                 "listening" if server.listening else f"not listening: {server.why_not or 'not yet'}"
             )
             services, handovers = len(self._registry.routes()), len(self._manager.live())
-            unreachable = len(self._registry.unreachable())
+            unreachable = self._unreachable = len(self._registry.unreachable())
             of_these = f" ({unreachable} unreachable)" if unreachable else ""
             self._systemd.status(f"{services} services{of_these}, {handovers} handovers; {bus}")
             await asyncio.sleep(interval)
+
+    async def _serve_metrics(self, server: RpcServer) -> None:
+        """Serve the metrics until cancelled, if the operator wants them."""
+        address = self._conf.metrics.listen
+        if address is None:
+            return
+        listener = self._numbers.listener(address, asyncio.get_running_loop(), server)
+        listener.start()
+        try:
+            await self._numbers.lag.watch()
+        finally:
+            listener.stop()
 
     async def _learn(self) -> None:
         async for record in self._engine.accesses():

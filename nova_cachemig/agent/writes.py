@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from oslo_config import cfg
 
@@ -36,6 +37,14 @@ _STOP_TIMEOUT = 5.0  # seconds for the response to a write in flight when the ag
 _KEYED_WINDOW = 1024  # least window where a repeated write does no harm
 _KEEP_INTAKE = 300.0  # seconds for which a closed service keeps its intake
 _EXPIRY_INTERVAL = 60.0  # seconds between deletions of expired records
+
+
+class Queued(NamedTuple):
+    """Writes of all open services."""
+
+    waiting: int
+    waiting_bytes: int
+    in_flight: int
 
 
 class Writes:
@@ -219,6 +228,21 @@ class Writes:
     async def counts(self, service: str) -> WriteCounts:
         """Where the writes of this service are."""
         return self._replay(service).counts()
+
+    @property
+    def refused(self) -> int:
+        """Requests that were refused before their body arrived."""
+        return self._handler.refused
+
+    def queued(self) -> Queued:
+        """The writes in the journal, of all open services."""
+        waiting = waiting_bytes = in_flight = 0
+        for intake in self._intakes.values():
+            replay = intake.replay
+            waiting += replay.waiting
+            waiting_bytes += replay.waiting_bytes
+            in_flight += replay.in_flight
+        return Queued(waiting, waiting_bytes, in_flight)
 
     def _replay(self, service: str) -> ServiceReplay:
         try:

@@ -58,6 +58,11 @@ class Cache:
         self._supervisor: Supervisor | None = None
 
     @property
+    def restarts(self) -> int:
+        """How often Varnish has ended and was started again."""
+        return self._supervisor.restarts if self._supervisor else 0
+
+    @property
     def pid(self) -> int | None:
         """The pid of Varnish's manager process."""
         return self._process.pid if self._process else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from oslo_log import log
 
 from nova_cachemig.agent.engine import accesslog, admin
+from nova_cachemig.agent.engine.totals import EdgeTotals
 from nova_cachemig.agent.ports import EdgeCounts
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.policy import Rule
@@ -31,6 +32,7 @@ class ServiceCounters:
     """Counts the requests of each service whose counters were started."""
 
     def __init__(self) -> None:
+        self.totals = EdgeTotals()
         self._counts: dict[str, EdgeCounts] = {}
         self._reads: dict[str, ReadCounts] = {}
         self._ended: dict[str, None] = {}  # services in no handover, the oldest first
@@ -75,6 +77,11 @@ class ServiceCounters:
         hit = record.served in {"hit", "stale"}
         cache = record.served in {"hit", "stale", "stored", "pass"}
         failed = bool(record.error) and record.access.status >= 500
+        self.totals.read(hit=hit, miss=cache and not hit)
+        if record.held:
+            self.totals.hold(record.wait)
+        if failed:
+            self.totals.refuse(record.error)
         self._counts[service] = EdgeCounts(
             hits=old.hits + hit,
             misses=old.misses + (cache and not hit),

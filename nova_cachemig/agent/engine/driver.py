@@ -39,6 +39,7 @@ from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of, routing
+from nova_cachemig.agent.engine.totals import EdgeTotals
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.conf.engine import limits_of, max_object_bytes
 from nova_cachemig.model import methods
@@ -107,6 +108,16 @@ class HaproxyVarnish:
             self.on_write(access.service, access.url)
 
     @property
+    def totals(self) -> EdgeTotals:
+        """The counters of all services together."""
+        return self._counters.totals
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """By engine, the times that it ended and was started again."""
+        return {"haproxy": self._edge.restarts, "varnishd": self._cache.restarts}
+
+    @property
     def pids(self) -> dict[str, int | None]:
         """The pids of HAProxy's master process and Varnish's manager process."""
         return {"haproxy": self._edge.pid, "varnishd": self._cache.pid}
@@ -131,6 +142,7 @@ class HaproxyVarnish:
         if adopted:
             for name in self.services_in_handover():
                 self._count(name)
+                self.totals.opened += self.state(name) is EdgeState.PASS
             if self._edge.config_differs():
                 self._reload_needed = True
                 self._schedule_reload()
@@ -265,10 +277,12 @@ class HaproxyVarnish:
                     old = await self._edge.rebind(self._wanted_binds)
                 except ComponentError:
                     self._reload_needed = True
+                    self.totals.reloads["failed"] += 1
                     raise
                 finally:
                     if armed:
                         self._spawn(self._arm_again(old, armed), "arm after a reload")
+                self.totals.reloads["done"] += old is not None
                 self._reload_gate.reloaded()
                 for ring in self._rings:
                     await ring.restart()
@@ -378,6 +392,8 @@ class HaproxyVarnish:
         try:
             # HAProxy may have opened the service: then no stored page can be trusted.
             found = await states.look(encoded) or ""
+            if found.startswith(OPEN) and not states.entries.get(encoded, OPEN).startswith(OPEN):
+                self.totals.opened += 1
         except AdminError:
             self._want(encoded, state, OPEN)  # for its restart
             raise

@@ -79,6 +79,11 @@ class Edge:
         self._binds_file = paths.root / "binds.json"
 
     @property
+    def restarts(self) -> int:
+        """How often HAProxy has ended and was started again."""
+        return self._supervisor.restarts if self._supervisor else 0
+
+    @property
     def pid(self) -> int | None:
         """The pid of HAProxy's master process."""
         return self._process.pid if self._process else None

@@ -40,6 +40,7 @@ class Supervisor:
         self._ready = ready
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
+        self.restarts = 0
 
     async def start(self) -> None:
         """Start the engine; return when it responds. Raises ComponentError with its last output."""
@@ -92,6 +93,7 @@ class Supervisor:
             started = time.monotonic()
             await self._process.wait()
             LOG.error("%s ended: %s", self._process.name, self._process.log_tail())
+            self.restarts += 1
             if time.monotonic() - started > HEALTHY_AFTER:
                 pause = MIN_PAUSE
             while True:

@@ -35,6 +35,7 @@ from nova_cachemig.agent.journal.statements import (
     RecordResponse,
     SetState,
 )
+from nova_cachemig.agent.journal.totals import WriteTotals
 from nova_cachemig.agent.journal.writer import GroupCommit
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse, WriteState
 
@@ -49,6 +50,7 @@ class Journal(Reader):
         self.state_dir = Path(conf.agent.state_dir)
         super().__init__(self.state_dir)
         self.failpoints = failpoints or Failpoints()
+        self.totals = WriteTotals()
         self.space = FreeSpace(self.state_dir, conf.journal.min_free)
         self._kept = KeptResponses(conf.journal.max_kept)
         self._progress = ProgressLog(self.state_dir / "progress.log")

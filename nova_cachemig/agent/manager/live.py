@@ -56,6 +56,7 @@ class LiveHandover:
         ``is_served``: whether the operator still wants this service for this instance.
         """
         self._is_served = is_served
+        self.unprotected = False  # the journal could not be opened
         self._components = components
         # The record's times are of this host's clock, which may jump while the handover lasts.
         lasts = max(0.0, time.time() - record.started)
@@ -212,6 +213,7 @@ class LiveHandover:
         """The journal cannot be opened: the edge is unchanged, and Nova migrates without help."""
         decision = Decision(time.time(), Phase.RELEASED, f"not protected: {exc}")
         LOG.error("handover %s: %s", self.id, decision.sentence)
+        self.unprotected = True
         target.state = machine.Handover(Phase.RELEASED, outcome=OutcomeKind.ABANDONED)
         await target.finish()
         return decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -15,7 +16,7 @@ from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.handover.events import Event
 from nova_cachemig.model.event import EventKind
 from nova_cachemig.model.guest import GuestEvent
-from nova_cachemig.model.handover import HandoverId, HandoverRecord
+from nova_cachemig.model.handover import HandoverId, HandoverRecord, OutcomeKind
 from nova_cachemig.model.phase import EdgeState, Phase
 from nova_cachemig.model.service import Route
 
@@ -26,6 +27,9 @@ LATE = 300.0
 
 TRANSIT = 5.0
 """Seconds that an event may have spent on the way to this agent, beside those in its age."""
+
+UNKNOWN = "unknown"
+"""The outcome of a handover for which no event has reported one."""
 
 _LONGEST_WAIT = 10.0  # seconds for which other tenants' work is put off
 _WARNED = 1000  # instances that are remembered, so that each migration is warned of once
@@ -64,6 +68,10 @@ class HandoverManager:
         self._left: dict[str, Route] = {}  # shielded services with writes of an earlier agent
         self._work: set[asyncio.Task[None]] = set()
         self._waiting_since: dict[str, float] = {}  # by instance, in the loop's time
+        self.ended = collections.Counter(dict.fromkeys((*OutcomeKind, UNKNOWN), 0))
+        """Handovers that have ended, by outcome."""
+        self.fail_opens = collections.Counter(unreached=0, journal=0)
+        """Migrations without protection, by cause."""
 
     def live(self) -> list[HandoverRecord]:
         """Records of the live handovers."""
@@ -255,6 +263,7 @@ class HandoverManager:
         why = self._why_unprotected(handover.instance)
         if why and self._warned.get(handover.instance) != handover:
             self._warned[handover.instance] = handover
+            self.fail_opens["unreached"] += 1
             if len(self._warned) > _WARNED:
                 del self._warned[next(iter(self._warned))]
             LOG.warning("handover %s: not protected: %s", handover, why)
@@ -306,6 +315,7 @@ class HandoverManager:
     async def _run(self, live: LiveHandover) -> None:
         try:
             await live.run()
+            self._count(live)
         finally:
             if self._live.get(live.id.instance) is live:
                 del self._live[live.id.instance]
@@ -321,6 +331,11 @@ class HandoverManager:
         self._live.pop(instance, None)
         self._disarm(instance)
         await known.abandon(why)
+        self._count(known)
+
+    def _count(self, live: LiveHandover) -> None:
+        self.ended[live.record.outcome or UNKNOWN] += 1
+        self.fail_opens["journal"] += live.unprotected
 
     def _disarm(self, instance: str) -> None:
         self._polled.pop(instance, None)

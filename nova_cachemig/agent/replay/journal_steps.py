@@ -62,15 +62,19 @@ class JournalSteps:
         self, entry: Entry, request: Request, send_limit: int | None, error: _Error
     ) -> None:
         now, position = self._performer.now(), entry.position
+        totals = self._journal.totals
         if error is None:
+            totals.accepted += 1
             self._performer.perform(self._machine.appended(position, now, send_limit))
             request.resolve(True)
             if request.gone:
                 self._performer.perform(self._machine.gone(position))
         elif isinstance(error, AcceptanceUnknown):
+            totals.unknown += 1
             LOG.error("%s", error)
             self._performer.perform(self._machine.unknown(position))
         else:
+            totals.refused += 1
             LOG.error("%s", error)
             self._journal.remove_body(entry.write.body)
             self._performer.perform(
@@ -86,6 +90,7 @@ class JournalSteps:
 
         def done(error: _Error) -> None:
             if error is None:
+                self._journal.totals.accepted += 1
                 self._performer.perform(
                     self._machine.appended(entry.position, self._performer.now())
                 )
@@ -144,7 +149,9 @@ class JournalSteps:
                     self._machine.record_failed(position, self._performer.now())
                 )
                 return
-            self.longest_wait = max(self.longest_wait, time.time() - entry.write.accepted_at)
+            wait = max(0.0, time.time() - entry.write.accepted_at)
+            self.longest_wait = max(self.longest_wait, wait)
+            self._journal.totals.add_response(wait)
             state = self._machine.state
             if position in state.clients or position in state.departing:
                 entry.response = self._opened(entry.response)
@@ -184,6 +191,7 @@ class JournalSteps:
 
         def done(error: _Error) -> None:
             if error is None:
+                self._journal.totals.in_doubt += 1
                 self._performer.perform(self._machine.quarantined(position, self._performer.now()))
             else:
                 LOG.error("Cannot quarantine %s/%s: %s", self._service().name, position, error)
@@ -198,6 +206,7 @@ class JournalSteps:
 
         def done(error: _Error) -> None:
             if error is None:
+                self._journal.totals.in_doubt += self._machine.state.abandoned
                 self._performer.perform(self._machine.abandoned(self._performer.now()))
             else:
                 LOG.error("Cannot quarantine the writes of %s: %s", self._service().name, error)

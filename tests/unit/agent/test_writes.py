@@ -68,6 +68,7 @@ class WritesTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaisesRegex(ComponentError, "shop is not open"):
                 await call
         self.assertIn(b" 503 ", await self.send(writes))
+        self.assertEqual(1, writes.refused)
 
     async def test_an_idle_service_is_drained_and_can_be_closed(self) -> None:
         writes = await self.started()
@@ -84,6 +85,8 @@ class WritesTest(unittest.IsolatedAsyncioTestCase):
             await writes.close("shop")
         counts = await writes.counts("shop")
         self.assertEqual((1, 1), (counts.accepted, counts.waiting))
+        self.assertEqual((1, 1, 0), writes.queued())
+        self.assertEqual((1, 0), (writes.journal.totals.accepted, writes.refused))
         self.assertEqual({"shop": 1}, await writes.unfinished())
 
     async def test_a_waiting_write_survives_a_restart(self) -> None:

@@ -9,6 +9,7 @@ import unittest
 from oslo_config import cfg
 
 import nova_cachemig.conf
+from nova_cachemig.conf.metrics import Address
 
 MODULES = sorted(
     found.name
@@ -34,12 +35,14 @@ class RegisterTest(unittest.TestCase):
             option = next(
                 o
                 for o in options
-                if type(o) in {cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt}
+                if type(o) in {cfg.Opt, cfg.IntOpt, cfg.FloatOpt, cfg.StrOpt}
                 and not getattr(o.type, "choices", None)
             )
             name = str(group)
             before = one[name][option.dest]  # not from `other`: it would cache the value
             changed = "another" if isinstance(option, cfg.StrOpt) else (before or 0) + 1
+            if module == "metrics":
+                changed = Address("127.0.0.1", 1)
             with self.subTest(module):
                 one.set_override(option.dest, changed, group=name)
                 self.assertEqual(

@@ -41,6 +41,10 @@ class Counters(unittest.TestCase):
         )
         counters.start("shop")
         self.assertEqual(EdgeCounts(), counters.get("shop"))
+        totals = counters.totals  # these go on
+        self.assertEqual({"hit": 2, "miss": 2}, totals.reads)
+        self.assertEqual((1, 9.0), (totals.held_requests, totals.held.copy().total))
+        self.assertEqual((1, 0), (totals.refused["hold"], totals.refused["other"]))
 
     def test_the_reads_of_a_handover(self) -> None:
         counters = ServiceCounters()

@@ -37,6 +37,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         await self.engine.set_state("s", EdgeState.ARMED)
         armed = self.entry()
         await self.engine.set_state("s", EdgeState.SHIELDED)
+        self.assertEqual(0, self.engine.totals.opened)
         self.assertEqual(armed.replace("armed", "shielded"), self.entry())
         await self.engine.set_state("s", EdgeState.PASS)
         self.assertEqual(("", EdgeState.PASS), (self.entry(), self.engine.state("s")))
@@ -51,6 +52,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         mode, _, now = self.entry().partition(":")
         self.assertEqual("shielded", mode)
         self.assertNotEqual(generation, now)
+        self.assertEqual(1, self.engine.totals.opened)
 
     async def test_a_state_that_haproxy_misses_is_kept_for_its_restart(self) -> None:
         self.admins["state"].failing = True

@@ -38,7 +38,7 @@ class Supervision(ProcessCase):
             while process.pid == first or self.prepared < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         await supervisor.unwatch()
-        self.assertEqual(2, self.prepared)
+        self.assertEqual((2, 1), (self.prepared, supervisor.restarts))
 
     async def test_an_early_end_is_an_error_with_the_output(self) -> None:
         process = self.process(SHELL, "-c", "echo 'bad option'; exit 1")

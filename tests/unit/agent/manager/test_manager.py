@@ -24,6 +24,7 @@ class ManagerTest(ManagerCase):
             await manager.begin(ID, "a", "b", time.time())
             response = await manager.wait_warm(ID, LIMIT)
         self.assertEqual(1, len(logs.output))
+        self.assertEqual({"unreached": 1, "journal": 0}, manager.fail_opens)
         self.assertIn("not protected: service shop: not reached", logs.output[0])
         self.assertEqual(
             (True, "not protected: service shop: not reached"),
@@ -48,6 +49,8 @@ class ManagerTest(ManagerCase):
         await self.until(lambda: not manager.live())
         record = self.last()
         self.assertIs(record.outcome, OutcomeKind.COMPLETED)
+        self.assertEqual((1, 1), (manager.ended["completed"], manager.ended.total()))
+        self.assertEqual(0, manager.fail_opens.total())
         self.assertEqual(7, record.counts["hits"])
         self.assertEqual(5, record.counts["replayed"])
         self.assertEqual(0.5, record.longest_wait)
@@ -98,6 +101,7 @@ class ManagerTest(ManagerCase):
         await self.until(lambda: self.fake.saved and not manager.live())
         self.assertNotIn("edge armed", self.fake.log)
         self.assertIn("not protected: the disk is full", self.last().decisions[-1].sentence)
+        self.assertEqual((1, 1), (manager.fail_opens["journal"], manager.ended["abandoned"]))
 
     async def unannounced(self):
         manager = self.manager()
@@ -197,6 +201,7 @@ class ManagerTest(ManagerCase):
         self.assertEqual("req-2", manager.live()[0].id.request)
         ended = [r for r in self.fake.saved if r.ended]
         self.assertEqual(["req-1"], [r.id.request for r in ended])
+        self.assertEqual((1, 1), (manager.ended["abandoned"], manager.ended.total()))
 
     async def test_recovery_shields_and_ends_with_novas_outcome(self):
         manager = self.manager()

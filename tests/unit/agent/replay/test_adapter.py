@@ -123,6 +123,9 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
         counts = self.replay.counts()
         self.assertEqual((1, 0, 0, 1), (counts.accepted, counts.waiting, counts.in_flight,
                                         counts.responded))  # fmt: skip
+        totals = self.journal.totals
+        self.assertEqual((1, 1, 0), (totals.accepted, totals.responded, totals.in_doubt))
+        self.assertEqual(1, sum(totals.waits.copy().counts))
 
     async def test_the_guest_has_the_next_write_before_the_response_is_recorded(self) -> None:
         for url in ("/a", "/b"):
@@ -176,6 +179,8 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
 
             with mock.patch.object(self.journal, "append", append):
                 self.assertIs(expected, await self.told(self.submit()))
+        totals = self.journal.totals
+        self.assertEqual((0, 1, 1), (totals.accepted, totals.refused, totals.unknown))
         self.assertFalse(self.replay.idle)  # it may be there
         self.withdrawn()
         self.assertTrue(self.replay.idle)
@@ -228,6 +233,7 @@ class ServiceReplayTest(unittest.IsolatedAsyncioTestCase):
             assert found is not None
             self.assertIs(WriteState.IN_DOUBT, found.state)
         self.assertEqual((True, 3), (self.replay.sealed, self.replay.counts().in_doubt))
+        self.assertEqual((3, 3), (self.journal.totals.accepted, self.journal.totals.in_doubt))
 
     async def test_nothing_is_sent_if_the_progress_cannot_be_logged(self) -> None:
         await self.submit().accepted

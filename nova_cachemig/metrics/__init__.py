@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: their names, their listener. The daemons provide the numbers."""
