@@ -43,6 +43,9 @@ UNSTORED_FOR = 3600
 PASSED_ON = 64 << 10
 """Bytes of the largest response that passes through Varnish although it may not be stored."""
 
+MAX_PREFLIGHT = 8192
+"""Bytes of the largest response to a preflight of CORS that the edge keeps."""
+
 MAX_HEAD = 36864
 """Bytes of a request's URL and header fields. HAProxy refuses more than 45,056 with 400."""
 
@@ -100,7 +103,10 @@ class Paths:
         return self.root / f"{name}.sock"
 
 
-_SCRIPTS = ("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua", "bound.lua")
+_SCRIPTS = (
+    *("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua", "bound.lua"),
+    "preflight.lua",
+)
 _SOCKETS = ("admin", "held", "again", "late", "guest", "fill", "cache", "varnish")
 
 
@@ -128,6 +134,7 @@ def _values(
         "files": {"lua": str(paths.lua)},
         "logout": LOGOUT,
         "max_head": MAX_HEAD,
+        "max_preflight": MAX_PREFLIGHT,
         "max_headers": MAX_HEADERS,
         "max_streams": MAX_STREAMS,
         "safe_methods": " ".join(methods.SAFE),
@@ -185,6 +192,7 @@ def lua(conf: cfg.ConfigOpts, paths: Paths) -> str:
         f"local MAX_FETCHES = {conf.engine.fetches_on_return}",
         f"local MAX_TURN_MILLISECONDS = {MAX_TURN_WAIT}",
         f"local STORE_MILLISECONDS = {STORE_INTERVAL * 1000}",
+        f"local MAX_PREFLIGHT = {MAX_PREFLIGHT}",
         f"local MAX_EPOCHS = {names.MAX_EPOCHS}",
         f'local NEUTRAL_HEADERS = "{" ".join(sharing.NEUTRAL)}"',
         f'local IDENTIFYING_HEADERS = "{" ".join(sharing.IDENTIFYING)}"',

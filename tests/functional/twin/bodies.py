@@ -44,6 +44,17 @@ def methods() -> Iterator[Case]:
     yield case("method: OPTIONS with a body", write(b"OPTIONS"))
     asked = ((b"Origin", b"https://a.example"), (b"Access-Control-Request-Method", b"PUT"))
     yield case("method: a preflight", request(method=b"OPTIONS", headers=asked))
+    permission = (
+        (b"Access-Control-Allow-Origin", b"https://a.example"),
+        (b"Access-Control-Allow-Methods", b"GET, PUT"),
+        (b"Vary", b"Origin"),
+    )
+    for status, body in ((b"200 OK", b""), (b"200 OK", b"GET, PUT"), (b"204 No Content", b"")):
+        yield case(
+            f"method: a preflight that gets {status.decode()} {len(body)}",
+            request(method=b"OPTIONS", headers=asked),
+            answer=answer(status, body, permission, length=status[:3] == b"200"),
+        )
 
 
 def bodies() -> Iterator[Case]:

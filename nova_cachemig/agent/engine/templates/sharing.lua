@@ -109,6 +109,12 @@ local function apply(txn)
     local method = txn.f:method()
     if txn:get_var("txn.own") == nil and (method == "GET" or method == "HEAD") then
         share(txn, found)
+    elseif txn:get_var("txn.preflight") then
+        share(txn, found)
+        txn:unset_var("txn.plain")
+        if txn:get_var("txn.never") or txn:get_var("txn.shared") == nil then
+            txn:unset_var("txn.preflight")
+        end
     end
     limit_rules(txn)
     name_rules(txn, found)
