@@ -1,4 +1,4 @@
-"""Preflights of CORS: in the silence, the response is the guest's last one to the same preflight."""
+"""Preflights: in the silence, the response is the guest's last one to the same preflight."""
 
 from __future__ import annotations
 
