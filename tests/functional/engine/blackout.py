@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import itertools
 import os
+import random
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 
-_numbers = itertools.count(1)
+_PREFIX = "cmeng"
+_NUMBERS = 16384  # subnets of four addresses from 10.210.0.0 on
 
 
 def _run(*argv: str, stdin: str | None = None) -> None:
@@ -27,16 +29,20 @@ class Namespace:
     """A namespace that a veth pair connects to this one; ``address`` is the guest's."""
 
     def __init__(self) -> None:
-        number = (os.getpid() * 8 + next(_numbers)) % 16384
-        self.name = f"cmeng{number}"
+        self._take(random.randrange(_NUMBERS))
+
+    def _take(self, number: int) -> None:
+        self.name = f"{_PREFIX}{number}"
         self._link = f"cme{number}"
         high, low = divmod(number * 4, 256)
         self._near = f"10.{210 + high // 256}.{high % 256}.{low + 1}"
         self.address = f"10.{210 + high // 256}.{high % 256}.{low + 2}"
 
     def create(self) -> None:
+        """Make the namespace. Another test may have its number: then this one takes the next."""
+        while not self._added():
+            self._take((int(self.name.removeprefix(_PREFIX)) + 1) % _NUMBERS)
         inside = ("ip", "-n", self.name)
-        _run("ip", "netns", "add", self.name)
         _run("ip", "link", "add", self._link, "type", "veth", "peer", "eth0", "netns", self.name)
         _run("ip", "addr", "add", f"{self._near}/30", "dev", self._link)
         _run("ip", "link", "set", self._link, "up")
@@ -44,6 +50,15 @@ class Namespace:
         _run(*inside, "link", "set", "eth0", "up")
         _run(*inside, "link", "set", "lo", "up")
         self._nft("add table inet pause")
+
+    def _added(self) -> bool:
+        try:
+            _run("ip", "netns", "add", self.name)
+        except subprocess.CalledProcessError:
+            if Path("/run/netns", self.name).exists():
+                return False
+            raise
+        return True
 
     def delete(self) -> None:
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
