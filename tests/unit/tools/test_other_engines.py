@@ -1,4 +1,4 @@
-"""What the variable for other engines sets."""
+"""The variables that CACHEMIG_ENGINES sets."""
 
 from __future__ import annotations
 
