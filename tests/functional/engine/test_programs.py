@@ -16,8 +16,12 @@ def named(name: str) -> Path:
     return program if program.exists() else Path(shutil.which(name) or name)
 
 
+def is_same(program: Path, pid: int | None) -> bool:
+    return program.samefile(f"/proc/{pid}/exe")
+
+
 class ProgramsTest(EngineCase):
     async def test_the_running_programs_are_those_of_the_directory(self) -> None:
         for name, pid in self.engine.pids.items():
             with self.subTest(name):
-                self.assertTrue(os.path.samefile(named(name), f"/proc/{pid}/exe"))  # noqa: ASYNC240
+                self.assertTrue(is_same(named(name), pid))
