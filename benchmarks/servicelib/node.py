@@ -19,6 +19,7 @@ from oslo_config import cfg
 
 from benchmarks.edgelib.rig import cpu_seconds, free_port
 from benchmarks.servicelib.nova import Cloud, address_of, instance_of
+from nova_cachemig.agent.services import files, stored
 from nova_cachemig.rpc.agent_client import AgentClient
 from tests.functional.rpc.broker import Broker
 
@@ -44,7 +45,10 @@ class Node:
     """``by``: name (all services share a front address) or address (each has its own)."""
 
     def __init__(self, services: int, by: str, cloud: Cloud, *, known: bool) -> None:
-        """``known``: the agent was running before, so it has the guests' addresses."""
+        """``known``: the agent was running before.
+
+        So it has the guests' addresses and the parsed files.
+        """
         self.here = Path(tempfile.mkdtemp(prefix="cmmany"))
         self._by, self.port = by, free_port()
         self._broker = Broker()
@@ -61,6 +65,9 @@ class Node:
                 for n in range(services)
             }
             (self.here / "state/addresses.json").write_text(json.dumps(book))
+            cache = files.Cache(self.here / "state" / stored.NAME)
+            files.read(self.here / "services.d", cache)
+            cache.save()
 
     def entry(self, number: int) -> dict[str, object]:
         """Return a service as in a services file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from oslo_log import log
@@ -34,7 +34,6 @@ class ReachMonitor:
         self._routes = routes
         self._tester = tester
         self._table = table
-        self._gate = asyncio.Semaphore(_PARALLEL)
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -54,15 +53,22 @@ class ReachMonitor:
         """Try each guest once that was not reached yet."""
         routes = self._routes()
         self._table.keep(routes)
-        await asyncio.gather(*(self._try(route) for route in self._table.to_try(routes)))
+        untried = self._table.to_try(routes)
+        left = iter(untried)
+        tasks = min(_PARALLEL, len(untried))
+        await asyncio.gather(*(self._try_each(left) for _ in range(tasks)))
+
+    async def _try_each(self, left: Iterator[Route]) -> None:
+        """Try guests one after the other. Others take from the same iterator."""
+        for route in left:
+            await self._try(route)
 
     async def _try(self, route: Route) -> None:
         assert route.target is not None, "only known guests are tried"
-        async with self._gate:
-            try:
-                attempt = await self._tester.try_guest(route.target, timeout=CONNECT_TIMEOUT)
-            except ComponentError as exc:
-                attempt = Attempt(Reach.OTHER, detail=str(exc))
+        try:
+            attempt = await self._tester.try_guest(route.target, timeout=CONNECT_TIMEOUT)
+        except ComponentError as exc:
+            attempt = Attempt(Reach.OTHER, detail=str(exc))
         name = route.service.name
         match self._table.record(route, attempt):
             case Change.UNREACHABLE:

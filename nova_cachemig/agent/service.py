@@ -168,13 +168,13 @@ class Agent:
         names |= set(await self._writes.unfinished())  # they came through the guest's handover
         routes = self._registry.routes()
         self._registry.reach.assume_reached(r for r in routes if r.service.name in names)
-        with contextlib.suppress(TimeoutError):  # the others are tried later
-            async with asyncio.timeout(_FIRST_TRIES):
-                await self._monitor.check()
         await self._manager.recover()
         for name in set(self._engine.services_in_handover()) - self._manager.migrating():
             LOG.warning("service %s: its handover has ended, but the edge had not left it", name)
             await self._engine.set_state(name, EdgeState.PASS)
+        with contextlib.suppress(TimeoutError):  # the others are tried later
+            async with asyncio.timeout(_FIRST_TRIES):
+                await self._monitor.check()
 
     def _server(self) -> RpcServer:
         loop = asyncio.get_running_loop()

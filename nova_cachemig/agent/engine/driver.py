@@ -21,7 +21,6 @@ from oslo_log import log
 from nova_cachemig.agent.engine import (
     fronts,
     names,
-    policies,
     process,
     render,
     shares,
@@ -38,7 +37,8 @@ from nova_cachemig.agent.engine.idle import IdleConnections
 from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
-from nova_cachemig.agent.engine.routing import binds_of, routing
+from nova_cachemig.agent.engine.routing import binds_of
+from nova_cachemig.agent.engine.serving import Defaults, serving
 from nova_cachemig.agent.engine.totals import EdgeTotals
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
 from nova_cachemig.conf.engine import limits_of, max_object_bytes
@@ -83,7 +83,7 @@ class HaproxyVarnish:
         maps = self._edge.maps
         self._barrier = BarrierMaps(maps["state"], maps["pending"], maps["epochs"])
         self._wanted_binds: frozenset[str] = frozenset()
-        self._served: dict[str, Route] = {}
+        self._served: Mapping[str, Route] = {}
         self._certificates = Certificates(self._paths.root / "tls")
         self._reload_needed = False
         self._reload_lock = asyncio.Lock()
@@ -183,33 +183,48 @@ class HaproxyVarnish:
         handovers (:class:`ReloadGate`). Raises ComponentError where HAProxy does not take the
         changes.
         """
-        await self._no_reload()
         ready = await self._prepare_certificates(routes)
+        await self._no_reload()
         unusable = self._edge.unusable(binds_of(routes))
-        wanted = routing(routes, unusable, self._served, ready.missing)
-        maps = self._edge.maps
-        await maps["targets"].replace(wanted.targets)
-        await maps["cookies"].replace(wanted.cookies)
-        proxies, limits = self._conf.engine.trusted_proxies, limits_of(self._conf)
-        await maps["fronts"].replace(fronts.entries(wanted.served.values(), proxies, limits))
-        await maps["policies"].replace(policies.entries(wanted.policies))
-        await maps["routes"].replace(wanted.routes)
+        defaults = Defaults(self._conf.engine.trusted_proxies, limits_of(self._conf))
+        wanted = await asyncio.to_thread(
+            serving, routes, unusable, self._served, ready.missing, defaults
+        )
+        await self._no_reload()
         self._served = wanted.served
+        self._want_binds()
+        loaded = await self._load(wanted.maps)
+        if not loaded:
+            await self._edge.replace(wanted.maps)
         in_handover = self.services_in_handover()
         self._counters.keep_only({*wanted.served, *in_handover})
         for name in in_handover:
             if name in wanted.served:
                 rules = wanted.served[name].service.policy.rules()
                 self._counters.read_counts(name).replace_rules(rules)
-        self._want_binds()
-        if self._reload_needed:
+        if self._reload_needed and not loaded:
             if blocking := self._reload_waits_for():
                 waits = "new front addresses wait for the end of a handover: %s"
                 LOG.warning(waits, ", ".join(blocking[:5]))
                 self._schedule_reload()
             else:
                 await self._reload()
-        return ready.kept | wanted.refused
+        return {**ready.kept, **wanted.refused}
+
+    async def _load(self, maps: Mapping[str, Mapping[str, str]]) -> bool:
+        """Let a reload that is due read many entries from the files; return whether it did.
+
+        If the reload fails, they are sent: some may concern guests that have lost their addresses.
+        """
+        if not self._reload_needed or self._reload_waits_for() or not self._edge.many(maps):
+            return False
+        self._edge.start_with(maps)
+        try:
+            await self._reload()
+        except ComponentError:
+            await self._edge.replace(maps)
+            raise
+        return not self._reload_needed
 
     async def _prepare_certificates(self, routes: Iterable[Route]) -> Prepared:
         services = [route.service for route in routes if route.service.tls is not None]

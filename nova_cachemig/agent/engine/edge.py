@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from oslo_config import cfg
@@ -34,6 +34,9 @@ _LOADING_FAILED = "Loading failure!"
 
 _SHARED = frozenset({"state", "epochs"})
 """Maps that HAProxy edits itself."""
+
+_MANY = 500
+"""Edits from which on a reload that is due reads them from the files."""
 
 _POLL = 0.01
 """Seconds between two looks at one table, for all tasks together."""
@@ -150,6 +153,20 @@ class Edge:
             )
 
         return await files.install(self._paths.haproxy_cfg, text, validate)
+
+    def many(self, maps: Mapping[str, Mapping[str, str]]) -> bool:
+        """Return whether to send these maps would take many edits."""
+        return sum(self.maps[name].edits(entries) for name, entries in maps.items()) >= _MANY
+
+    def start_with(self, maps: Mapping[str, Mapping[str, str]]) -> None:
+        """Want these maps from the next reload on."""
+        for name, entries in maps.items():
+            self.maps[name].start_with(entries)
+
+    async def replace(self, maps: Mapping[str, Mapping[str, str]]) -> None:
+        """Send what differs, in the order of ``maps``. Raises AdminError."""
+        for name, entries in maps.items():
+            await self.maps[name].replace(entries)
 
     def config_differs(self) -> bool:
         """Return whether HAProxy's configuration differs from the one of this agent."""

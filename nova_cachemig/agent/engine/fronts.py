@@ -22,11 +22,14 @@ def entries(
     """
     found: dict[str, str] = {}
     connections: dict[str, list[int]] = {}
+    known: dict[Limits, Limits] = {}
     for route in routes:
         service = route.service
         own = service.trusted_proxies
         networks = "+".join(trusted_proxies if own is None else own)
-        limits = service.limits.over(defaults)
+        limits = known.get(service.limits)
+        if limits is None:
+            limits = known[service.limits] = service.limits.over(defaults)
         bind = names.bind_address(service.listen)
         connections.setdefault(bind, []).append(limits.connections or 0)
         numbers = f"{limits.requests or 0}|{limits.held or 0}|{limits.rate or 0}"

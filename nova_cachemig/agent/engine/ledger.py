@@ -97,6 +97,17 @@ class MapLedger:
         verb = "add" if present is None and (absent or not self.shared) else "set"
         return command(verb, "map", self.path, key, value), value
 
+    def differing(self, former: Iterable[str]) -> list[str]:
+        """Return the keys whose entry HAProxy does not have as wanted.
+
+        ``former``: keys that were wanted before. Where HAProxy's entries are not known, all count.
+        """
+        known = self._known
+        if known is None:
+            return list(dict.fromkeys((*self.wanted, *former)))
+        changed = [key for key, value in self.wanted.items() if known.get(key) != value]
+        return changed + [key for key in known if key not in self.wanted]
+
     def done(self, key: str, value: str | None) -> None:
         """HAProxy has made this edit."""
         if self._known is None:

@@ -45,7 +45,11 @@ class EdgeMap:
         self._ledger.forget()
 
     def start_with(self, entries: Mapping[str, str]) -> None:
-        """Want these entries of a HAProxy that does not run yet, or that is reloaded next."""
+        """Want these entries of a HAProxy that does not run yet, or that is reloaded next.
+
+        If the reload fails, :meth:`replace` edits what differs.
+        """
+        ledger.check(entries)
         self._ledger.wanted = dict(entries)
 
     def was_read(self) -> None:
@@ -112,5 +116,11 @@ class EdgeMap:
         before, self._ledger.wanted = self._ledger.wanted, dict(wanted)
         self.save()
         if not self.absent:
-            keys = [k for k in {**before, **wanted} if before.get(k) != wanted.get(k)]
+            keys = self._ledger.differing(before)
             await self._writer.want(self._ledger, keys, Priority.ROUTE)
+
+    def edits(self, wanted: Mapping[str, str]) -> int:
+        """Return how many entries :meth:`replace` would edit, at most."""
+        present = self.entries
+        changed = sum(present.get(key) != value for key, value in wanted.items())
+        return changed + sum(key not in wanted for key in present)

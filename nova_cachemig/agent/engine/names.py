@@ -6,6 +6,7 @@ in a map, a log line or a command on the admin socket.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import time
@@ -80,6 +81,7 @@ def _port(port: int) -> int:
     return port
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def bind_address(listen: tuple[str, int]) -> str:
     """Return a front address in the form of HAProxy's ``bind``, which is also the bind's name."""
     address = _address(listen[0])

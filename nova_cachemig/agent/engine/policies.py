@@ -25,21 +25,27 @@ def entries(policies: Mapping[str, Policy]) -> dict[str, str]:
 
     A service without rules has none. The parts come before the services that use them.
     """
-    texts: dict[tuple[tuple[Rule, ...], tuple[Rule, ...]], list[str]] = {}
+    known: dict[Policy, tuple[str, list[str]]] = {}
     heads = {}
     parts: dict[str, str] = {}
     for service, policy in policies.items():
-        rules = policy.effective()
-        if not rules:
-            continue
-        named = policy.rules() if Consent.PRIVATE in policy.consent else ()
-        if (rules, named) not in texts:
-            texts[rules, named] = _chunks(rules, named)
-        chunks = texts[rules, named]
-        name = hashlib.sha256("".join(chunks).encode()).hexdigest()[:32]
-        parts |= {f"{name}:{number}": chunk for number, chunk in enumerate(chunks, start=1)}
-        heads[service] = f"{name}:{len(chunks)}"
+        if policy not in known:
+            known[policy] = _text(policy)
+            name, chunks = known[policy]
+            parts |= {f"{name}:{number}": chunk for number, chunk in enumerate(chunks, start=1)}
+        name, chunks = known[policy]
+        if chunks:
+            heads[service] = f"{name}:{len(chunks)}"
     return parts | heads
+
+
+def _text(policy: Policy) -> tuple[str, list[str]]:
+    """Return the name of a policy, and its parts; none if it has no rules."""
+    rules = policy.effective()
+    if not rules:
+        return "", []
+    chunks = _chunks(rules, policy.rules() if Consent.PRIVATE in policy.consent else ())
+    return hashlib.sha256("".join(chunks).encode()).hexdigest()[:32], chunks
 
 
 def _chunks(rules: tuple[Rule, ...], named: tuple[Rule, ...]) -> list[str]:

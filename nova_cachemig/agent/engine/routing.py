@@ -21,6 +21,7 @@ class Routing:
     """HAProxy's binds and maps for a set of routes.
 
     ``served``: service → its route in the maps; ``refused``: service → why it is not served.
+    ``first``: bind → the first service on it; the others share its settings of the bind.
     """
 
     binds: set[str] = dataclasses.field(default_factory=set)
@@ -30,6 +31,7 @@ class Routing:
     policies: dict[str, Policy] = dataclasses.field(default_factory=dict)
     served: dict[str, Route] = dataclasses.field(default_factory=dict)
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
+    first: dict[str, Service] = dataclasses.field(default_factory=dict)
 
 
 def binds_of(routes: Sequence[Route]) -> set[str]:
@@ -100,6 +102,7 @@ def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
         raise ComponentError(f"service {service.name}: {unusable[bind]}")
     _check_conflicts(found, service, keys, bind)
     found.binds.add(bind)
+    found.first.setdefault(bind, service)
     found.routes |= dict.fromkeys(keys, encoded)
     if target is not None:
         found.targets[encoded] = target
@@ -112,18 +115,15 @@ def _add(found: Routing, route: Route, unusable: Mapping[str, str]) -> None:
 def _check_conflicts(found: Routing, service: Service, keys: list[str], bind: str) -> None:
     for key in keys:
         if key in found.routes:
-            other = names.decode_service(found.routes[key])
-            raise ComponentError(f"services {other} and {service.name} both claim {key}")
-    for other_route in found.served.values():
-        other_service = other_route.service
-        if other_service.listen == service.listen and bool(other_service.tls) != bool(service.tls):
-            both = f"services {other_service.name} and {service.name}"
-            raise ComponentError(f"{both} share {bind}: either both have tls, or none")
-        if other_service.listen == service.listen and (
-            other_service.accept_proxy != service.accept_proxy
-        ):
-            both = f"services {other_service.name} and {service.name}"
-            raise ComponentError(f"{both} share {bind}: either both have accept_proxy, or none")
+            owner = names.decode_service(found.routes[key])
+            raise ComponentError(f"services {owner} and {service.name} both claim {key}")
+    other = found.first.get(bind)
+    if other is not None and bool(other.tls) != bool(service.tls):
+        both = f"services {other.name} and {service.name}"
+        raise ComponentError(f"{both} share {bind}: either both have tls, or none")
+    if other is not None and other.accept_proxy != service.accept_proxy:
+        both = f"services {other.name} and {service.name}"
+        raise ComponentError(f"{both} share {bind}: either both have accept_proxy, or none")
     if bind in found.binds and (bind in found.routes or not service.hosts):
         without = service.name if not service.hosts else names.decode_service(found.routes[bind])
         raise ComponentError(f"service {without} has no host names but shares {bind} with others")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from oslo_log import log
@@ -24,6 +25,17 @@ class AddressBook:
         self._path = path
         self._book: dict[str, object] = {}
         self._stamp: _Stamp | None = None  # inode, size, time (ns) of the file in ``_book``
+        self._fixed = False
+
+    @contextlib.contextmanager
+    def fixed(self) -> Iterator[None]:
+        """Look at the file once, for many questions in a row."""
+        self._read()
+        self._fixed = True
+        try:
+            yield
+        finally:
+            self._fixed = False
 
     def find(self, service: Service) -> str | None:
         """Return the last known address of the service's guest; None if there is none."""
@@ -73,6 +85,8 @@ class AddressBook:
 
     def _read(self) -> dict[str, object]:
         """Return the file's content; it is parsed once after each change."""
+        if self._fixed:
+            return self._book
         try:
             status = self._path.stat()
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -144,6 +144,10 @@ class GuestLookup:
 
     def recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
         """Return the routes with the guests that are known without Nova."""
+        with self._address_book.fixed():
+            return self._recall(routes)
+
+    def _recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
         found: dict[str, Route] = {}
         for name, route in routes.items():
             service = route.service

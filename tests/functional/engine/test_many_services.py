@@ -10,6 +10,9 @@ from nova_cachemig.model.service import Route
 from tests.functional.engine.rig import EngineCase
 from tests.functional.engine.servers import Response, fetch
 
+ALL = 3000
+"""Services of a node without handovers."""
+
 SERVICES = 40
 EACH = 20
 MOST = 35_000
@@ -53,3 +56,25 @@ class ManyServices(EngineCase):
         self.assertEqual({200}, {one.status for one in await asyncio.gather(*tasks)})
         self.assertLess(rate, MOST)
         print(f"{SERVICES * EACH} held requests of {SERVICES} services: {rate:.0f} turns/s")
+
+
+class ManyRoutes(EngineCase):
+    async def test_the_edge_reads_all_at_its_reload_and_gets_one_change_alone(self) -> None:
+        front = ("127.0.0.77", self.edge[1])
+        services = [
+            self.a_service(f"s{n}", listen=front, hosts=(f"s{n}.example",)) for n in range(ALL)
+        ]
+        routes = [Route(one, self.guest.target) for one in services]
+        writer, began = self.engine._edge.writer, time.monotonic()
+        before = writer.exchanges
+        self.assertEqual({}, await self.engine.apply(routes))
+        self.assertEqual(before, writer.exchanges)
+        applied, began = time.monotonic() - began, time.monotonic()
+        one = self.a_service("one", listen=front, hosts=("one.example",))
+        await self.engine.apply([*routes[1:], Route(one, self.guest.target)])
+        self.assertLess(writer.exchanges - before, 10)
+        changed = time.monotonic() - began
+        for host, status in (("s1", 200), (f"s{ALL - 1}", 200), ("one", 200), ("s0", 421)):
+            response = await fetch(front, "/", headers={"Host": f"{host}.example"})
+            self.assertEqual(status, response.status, host)
+        print(f"{ALL} services: applied in {applied:.2f} s, one changed in {changed:.2f} s")

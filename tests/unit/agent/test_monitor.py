@@ -54,6 +54,27 @@ class MonitorTest(unittest.IsolatedAsyncioTestCase):
             await self.monitor.check()
         self.assertIn("the connection failed (not an IP address)", logs.output[0])
 
+    async def test_thousands_of_guests_take_few_tasks(self) -> None:
+        most = 0
+        routes = tuple(
+            Route(Service(f"s{n}", f"u{n}", n, ("192.0.2.1", 80)), Target("10.0.0.5", n))
+            for n in range(1, 3000)
+        )
+
+        class Counting(Tester):
+            async def try_guest(self, target: Target, *, timeout: float) -> Attempt:
+                nonlocal most
+                most = max(most, len(asyncio.all_tasks()))
+                await asyncio.sleep(0)
+                return await super().try_guest(target, timeout=timeout)
+
+        tester = Counting()
+        tester.reach = Reach.REACHABLE
+        await ReachMonitor(lambda: routes, tester, self.table).check()
+        self.assertEqual(len(routes), tester.tried)
+        self.assertTrue(all(self.table.reached(one) for one in routes))
+        self.assertLess(most, 300)
+
     async def test_new_routes_are_tried_at_once(self) -> None:
         self.tester.reach = Reach.REACHABLE
         task = asyncio.create_task(self.monitor.watch(3600.0))

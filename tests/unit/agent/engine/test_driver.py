@@ -12,6 +12,7 @@ from nova_cachemig.agent.engine import process, reload
 from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.driver import HaproxyVarnish
 from nova_cachemig.agent.engine.writer import MapWriter
+from nova_cachemig.agent.ports import ComponentError
 from nova_cachemig.model.phase import EdgeState
 from tests.unit.agent.engine.test_maps import FakeAdmin
 from tests.unit.agent.engine.test_render import config
@@ -120,6 +121,35 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
             replaced.start()
             self.addCleanup(replaced.stop)
         return found
+
+    async def test_a_reload_that_is_due_reads_many_entries_from_the_files(self) -> None:
+        self.rebind()
+        routes = [
+            route(f"s{n}", listen=("127.0.0.1", 0x7FFF), hosts=(f"s{n}.example",))
+            for n in range(400)
+        ]
+        await self.engine.apply(routes)
+        self.assertEqual([], self.admins["routes"].rows)  # none was sent
+        entries = self.engine._edge.maps["routes"].entries
+        self.assertEqual("s7", entries["s7.example|127.0.0.1:32767"])
+        self.assertIn("s7", self.engine._edge.maps["targets"].entries)
+
+    async def test_if_the_reload_fails_the_entries_are_sent(self) -> None:
+        self.rebind()
+        routes = [
+            route(f"s{n}", listen=("127.0.0.1", 0x7FFF), hosts=(f"s{n}.example",))
+            for n in range(400)
+        ]
+        failed = mock.AsyncMock(side_effect=ComponentError("HAProxy refused to reload"))
+        with (
+            mock.patch.object(self.engine._edge, "rebind", failed),
+            self.assertRaisesRegex(ComponentError, "refused to reload"),
+        ):
+            await self.engine.apply(routes)
+        self.assertEqual(1, failed.await_count)
+        self.assertEqual(400, len(self.admins["targets"].rows))
+        self.assertEqual(800, len(self.admins["routes"].rows))
+        self.assertTrue(self.engine._reload_needed)
 
     async def test_a_handover_of_a_removed_service_delays_no_new_address(self) -> None:
         binds = self.rebind()

@@ -132,6 +132,17 @@ class Edits(unittest.TestCase):
         asyncio.run(steps())
         self.assertEqual([("a", "1"), ("b", "2"), ("c", "3")], self.admin.rows)
 
+    def test_after_a_reload_that_failed_replace_sends_what_differs(self) -> None:
+        async def steps() -> None:
+            await self.map.replace({"a": "1", "b": "1"})
+            wanted = {"a": "2", "c": "1"}
+            self.assertEqual((3, 0), (self.map.edits(wanted), self.map.edits({"a": "1", "b": "1"})))
+            self.map.start_with(wanted)
+            await self.map.replace(wanted)
+
+        asyncio.run(steps())
+        self.assertEqual({"a": "2", "c": "1"}, dict(self.admin.rows))
+
     def test_load(self) -> None:
         self.admin.rows = [("a", "1"), ("b", "2")]
         asyncio.run(self.map.load())

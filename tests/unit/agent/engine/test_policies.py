@@ -2,6 +2,7 @@
 
 import re
 import unittest
+from unittest import mock
 from urllib.parse import unquote
 
 from nova_cachemig.agent.engine import policies
@@ -53,6 +54,12 @@ class EntriesTest(unittest.TestCase):
         entries = policies.entries({"a": policy, "b": policy, "none": Policy()})
         self.assertEqual(3, len(entries))
         self.assertEqual(entries["a"], entries["b"])
+
+    def test_an_equal_policy_is_computed_once(self):
+        equal = [Policy(own=(Rule(paths=("/a/*",)),)) for _ in range(5)]
+        with mock.patch.object(Policy, "effective", autospec=True, return_value=()) as effective:
+            policies.entries({str(number): one for number, one in enumerate(equal)})
+        self.assertEqual(1, effective.call_count)
 
     def test_a_large_policy_has_several_parts_before_its_service(self):
         rule = Rule(paths=tuple(f"/{'%C3%A9' * 20}/{n}" for n in range(64)), never=True)

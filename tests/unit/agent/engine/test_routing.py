@@ -15,6 +15,17 @@ def route(name: str, target: Target | None = GUEST, **fields: object) -> Route:
     return Route(Service(name=name, **values), target)  # type: ignore[arg-type]
 
 
+class Counted(str):
+    """An address that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
 class RoutingTest(unittest.TestCase):
     def test_maps_and_binds(self) -> None:
         found = routing(
@@ -31,6 +42,15 @@ class RoutingTest(unittest.TestCase):
         )
         self.assertEqual({"a%20b": "10.1.0.5|8080", "d": "10.1.0.5|8080"}, found.targets)
         self.assertEqual({"a%20b": "sid"}, found.cookies)
+
+    def test_the_cost_grows_with_the_services_not_with_their_square(self) -> None:
+        routes = [
+            route(f"s{n}", listen=(Counted("10.0.0.1"), 80), hosts=(f"s{n}.example",))
+            for n in range(300)
+        ]
+        Counted.compared = 0
+        self.assertEqual(300, len(routing(routes).served))
+        self.assertLess(Counted.compared, 20 * len(routes))
 
     def test_only_the_owner_of_an_address_needs_no_host(self) -> None:
         one, two = route("a", hosts=("a.example",)), route("b", hosts=("b.example",))

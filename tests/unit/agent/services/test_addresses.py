@@ -1,6 +1,7 @@
 """The address book on disk."""
 
 import json
+import os
 import pathlib
 import tempfile
 import unittest
@@ -54,6 +55,16 @@ class AddressBookTest(unittest.TestCase):
             self.assertEqual(1, loads.call_count)
             self.book.save([Route(service(), Target("10.0.0.66", 80))])
             self.assertEqual("10.0.0.66", self.book.find(service()))
+
+    def test_many_questions_in_a_row_look_at_the_file_once(self):
+        self.book.save([Route(service(), Target("10.0.0.5", 80))])
+        with mock.patch.object(pathlib.Path, "stat", autospec=True, side_effect=os.stat) as looks:
+            with self.book.fixed():
+                for _ in range(3):
+                    self.assertEqual("10.0.0.5", self.book.find(service()))
+            self.assertEqual(1, looks.call_count)
+        self.book.save([Route(service(), Target("10.0.0.66", 80))])
+        self.assertEqual("10.0.0.66", self.book.find(service()))
 
     def test_an_entry_of_an_earlier_version_is_used(self):
         self.path.write_text(f'{{"shop": {{"instance": "{UUID}", "address": "10.0.0.5"}}}}')
