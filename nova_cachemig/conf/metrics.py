@@ -64,6 +64,13 @@ OPTS = [
         "an address with a port. Unset: nowhere. The listener has no authentication and no TLS. So "
         "if Prometheus is on another node, use an address of the management network.",
     ),
+    cfg.Opt(
+        "forecaster_listen",
+        type=Listen(),
+        sample_default=9107,
+        help="Address on which the forecaster serves its metrics, as listen is for the agent. They "
+        "need different ports on one node. Unset: nowhere.",
+    ),
 ]
 
 

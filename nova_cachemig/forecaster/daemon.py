@@ -18,6 +18,7 @@ from oslo_config import cfg
 from oslo_log import log
 from stevedore import driver, exception
 
+from nova_cachemig.forecast.score import Judge
 from nova_cachemig.model.load import Forecast, LoadMatrix
 from nova_cachemig.model.snapshot import HostLoad, Snapshot
 from nova_cachemig.rpc.faults import Faults
@@ -76,6 +77,7 @@ class Daemon:
         self._saved_at = clock()
         self._over = threading.Event()
         self.latest: Round | None = None
+        self.judge = Judge()
 
     def start(self) -> None:
         """Load the history and start the sources."""
@@ -132,12 +134,14 @@ class Daemon:
     def forecast(self) -> Round | None:
         """Forecast, send the snapshot to the schedulers, save if due. Never raises."""
         try:
-            self.latest = latest = self._make_round()
-            self._schedulers.send(latest.wire)
+            made = self.latest = latest = self._make_round()
+            self._schedulers.send(made.wire)
             self.faults.recovered("no forecast could be made")
         except Exception as exc:  # later samples may be fine; the snapshot gets stale meanwhile
             self.faults.note("no forecast could be made", exc, trace=True)
             latest = None
+        else:
+            self._judge(made)
         if self.clock() - self._saved_at >= self.conf.telemetry.save_interval:
             self.save()
         return latest
@@ -160,6 +164,14 @@ class Daemon:
         """Return the number of snapshots sent, and dropped in favour of newer ones."""
         counts = self._schedulers.counts()
         return {"sent": counts.sent, "dropped": counts.dropped}
+
+    def _judge(self, latest: Round) -> None:
+        """Score an earlier forecast; never raises: the score is for the operator only."""
+        try:
+            self.judge.judge(latest.matrix)
+            self.judge.keep(latest.forecast)
+        except Exception as exc:
+            self.faults.note("the forecasts could not be judged", exc, trace=True)
 
     def _poll_on(self, name: str) -> None:
         while not self._over.is_set():

@@ -10,9 +10,10 @@ from typing import Final
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.conf import forecaster, gnocchi, setup, telemetry
+from nova_cachemig.conf import forecaster, gnocchi, metrics, setup, telemetry
 from nova_cachemig.forecaster.daemon import ConfigError, Daemon
 from nova_cachemig.forecaster.endpoint import Endpoint
+from nova_cachemig.forecaster.metrics import listener
 from nova_cachemig.rpc import bus
 from nova_cachemig.rpc import forecaster as contract
 from nova_cachemig.systemd import Notifier
@@ -43,6 +44,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     telemetry.register(conf)
     gnocchi.register(conf)
     forecaster.register(conf)
+    metrics.register(conf)
 
 
 def run(args: Sequence[str]) -> int:
@@ -60,8 +62,12 @@ def run(args: Sequence[str]) -> int:
         conf, options.topic, options.host, options.transport_url, Endpoint(daemon)
     )
     systemd = Notifier()
+    address = conf.metrics.forecaster_listen
+    served = None if address is None else listener(address, daemon, server)
     daemon.start()
     server.start()
+    if served is not None:
+        served.start()
     systemd.ready()
     LOG.info("forecasting %s every %d s", options.metric, options.interval)
 
@@ -73,5 +79,7 @@ def run(args: Sequence[str]) -> int:
     report()
     daemon.run(report)
     systemd.stopping()
+    if served is not None:
+        served.stop()
     server.stop()
     return 0

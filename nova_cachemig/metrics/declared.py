@@ -1,4 +1,4 @@
-"""Every metric of the agent: its name, its kind, its labels.
+"""Every metric of the agent and the forecaster: its name, its kind, its labels.
 
 No label has the name of a service, a guest or a client: their number has no bound. Each label has
 the few values that its help text lists.
@@ -40,8 +40,15 @@ BUILD: Final = Metric(
     ("component", "version", "python"),
 )
 
+BUS: Final = Metric(
+    "nova_cachemig_bus_listening",
+    _GAUGE,
+    "Whether the daemon listens on the message bus. If not, the agent learns of no migration.",
+)
+
 AGENT: Final = (
     BUILD,
+    BUS,
     Metric(
         RESPONDS,
         _GAUGE,
@@ -154,13 +161,65 @@ AGENT: Final = (
         ("engine",),
     ),
     Metric(
-        "nova_cachemig_bus_listening",
-        _GAUGE,
-        "Whether the agent listens on the message bus. If not, it learns of no migration.",
-    ),
-    Metric(
         "nova_cachemig_bus_faults_total",
         _COUNTER,
         "Faults of the RPC server. The log names their causes.",
+    ),
+)
+
+FORECASTER: Final = (
+    BUILD,
+    BUS,
+    Metric(
+        "nova_cachemig_forecast_hosts",
+        _GAUGE,
+        "Hosts. state is forecast (in the newest forecast) or silent (known, without a recent "
+        "sample).",
+        ("state",),
+    ),
+    Metric(
+        "nova_cachemig_newest_sample_age_seconds",
+        _GAUGE,
+        "Age of the newest sample of any host. Missing before the first one.",
+    ),
+    Metric(
+        "nova_cachemig_forecast_age_seconds",
+        _GAUGE,
+        "Age of the newest forecast. Missing before the first one.",
+    ),
+    Metric(
+        "nova_cachemig_forecast_round_seconds",
+        _GAUGE,
+        "Seconds that the newest forecast took.",
+    ),
+    Metric(
+        "nova_cachemig_forecast_error",
+        _GAUGE,
+        "Mean absolute error of the newest forecast whose horizon is over, in the unit of the "
+        "metric. Missing before. of is forecast or last_value: the error if the loads had stayed.",
+        ("of",),
+    ),
+    Metric(
+        "nova_cachemig_forecast_covered_ratio",
+        _GAUGE,
+        "Part of the hosts whose mean load was between the outer quantiles of that forecast. "
+        "0.94 is expected.",
+    ),
+    Metric(
+        "nova_cachemig_samples_total",
+        _COUNTER,
+        "Samples. result is taken, or the reason for which they were rejected.",
+        ("result",),
+    ),
+    Metric(
+        "nova_cachemig_source_problems",
+        _GAUGE,
+        "Reasons why samples are missing now. forecast show prints them.",
+    ),
+    Metric(
+        "nova_cachemig_snapshots_total",
+        _COUNTER,
+        "Snapshots for the schedulers. result is sent, or dropped in favour of a newer one.",
+        ("result",),
     ),
 )

@@ -31,5 +31,6 @@ class ListenTest(unittest.TestCase):
         metrics.register(conf)
         conf([], default_config_files=[], default_config_dirs=[])
         self.assertIsNone(conf.metrics.listen)
+        self.assertIsNone(conf.metrics.forecaster_listen)
         self.assertEqual(Listen(), Listen())
         self.assertEqual(1, len({Listen(), Listen()}))
