@@ -16,7 +16,7 @@ from nova_cachemig.agent.replay import connector, proxyline, sockets
 from nova_cachemig.agent.replay.bodies import ResponseBodies
 from nova_cachemig.agent.replay.connection import GuestConnection
 from nova_cachemig.agent.replay.reports import End
-from nova_cachemig.agent.replay.request import head
+from nova_cachemig.agent.replay.request import ends_connection, head
 from nova_cachemig.model.service import SendProxy, Target
 from nova_cachemig.model.write import AcceptedWrite, GuestResponse
 
@@ -133,9 +133,11 @@ class Links:
         connection = self._open.get(name)
         if connection is None:
             return
-        on_response = functools.partial(self._on_response, name, connection)
+        version = self._send_proxy()
+        once = version is not None or ends_connection(write)
+        on_response = functools.partial(self._on_response, name, connection, once)
         request = head(write) + write.body.data
-        if (version := self._send_proxy()) is not None:
+        if version is not None:
             request = proxyline.header(version, write, connection.target) + request
         if write.body.spool is None:
             connection.queue(request, on_response)
@@ -171,12 +173,14 @@ class Links:
             LOG.error("Cannot send the body of %s: %s", write.name, error)
             connection.close(f"the body could not be read: {error}")
 
-    def _on_response(self, name: int, connection: GuestConnection, response: GuestResponse) -> None:
+    def _on_response(
+        self, name: int, connection: GuestConnection, once: bool, response: GuestResponse
+    ) -> None:
         if name in self._open:
             self._events.on_response(
                 name,
                 response,
-                keep_alive=connection.open and self._send_proxy() is None,
+                keep_alive=connection.open and not once,
                 idle_timeout=connection.idle_timeout,
             )
 

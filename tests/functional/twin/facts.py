@@ -87,7 +87,6 @@ HOPS = (
     Rule("guest.*.target", "http://*:80/*", "http://*/*", "RFC 9110, 4.2.3: the same URL"),
     Rule("guest.*.field.host", "SHOP.Example", "shop.example", "RFC 9110, 4.2.3: the same host"),
     Rule("guest.*.field.host", "*:80", "shop.example", "RFC 9110, 4.2.3: the default port"),
-    Rule("guest.*.field.host", NONE, "", "RFC 9112, 3.2: HTTP/1.1 needs one"),
 )
 
 BY_THE_EDGE = (

@@ -21,9 +21,9 @@ from nova_cachemig.model.write import AcceptedWrite, Body, GuestResponse
 HERE = Target("192.0.2.1", 80)
 
 
-def write(body: bytes = b"abc", spool: str | None = None) -> AcceptedWrite:
+def write(body: bytes = b"abc", spool: str | None = None, host: str = "h") -> AcceptedWrite:
     body_ = Body(data=body, spool=spool, length=len(body))
-    return AcceptedWrite("shop", 1, 0.0, "PUT", "/", "h", (), body_, "c")
+    return AcceptedWrite("shop", 1, 0.0, "PUT", "/", host, (), body_, "c")
 
 
 class Connection:
@@ -80,6 +80,15 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         connection.on_response(mock.Mock())
         (call,) = self.events.on_response.call_args_list
         self.assertIs(False, call.kwargs["keep_alive"])
+
+    async def test_a_connection_is_not_used_after_a_request_without_a_host(self) -> None:
+        """HTTP/1.0 ends it, even if the guest does not say so."""
+        connection = await self.connect()
+        for host in ("", "h"):
+            self.links.send(1, write(host=host))
+            connection.on_response(mock.Mock())
+        calls = self.events.on_response.call_args_list
+        self.assertEqual([False, True], [call.kwargs["keep_alive"] for call in calls])
 
     async def connect(self, connection: Connection | None = None) -> Connection:
         made = connection or Connection()
