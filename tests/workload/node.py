@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -32,6 +33,7 @@ from tests.functional.rpc.broker import Broker
 from tests.workload.disk import Disk
 from tests.workload.freshness import HELD_AT_MOST
 
+_TRACEBACK = "Traceback (most recent call last)"
 _DECIDED_BY_OPERATOR = ("in_doubt", "damaged", "resend")
 _CONF = """
 [DEFAULT]
@@ -166,6 +168,11 @@ class Node:
     def log(self) -> str:
         """The agent's log."""
         return (self.here / "agent.log").read_text(errors="replace")
+
+    def tracebacks(self) -> list[str]:
+        """The lines of the log before each traceback: it shows a bug of the agent."""
+        lines = itertools.pairwise(self.log().splitlines())
+        return [before[:300] for before, line in lines if _TRACEBACK in line]
 
     def waiting(self) -> int:
         """Return the number of writes on disk without a response."""

@@ -228,6 +228,7 @@ class Run:
         if self.node.waiting():
             verdict["unresolved"].append(f"{self.node.waiting()} writes wait at the end")
         verdict["endless"] = self._endless
+        verdict["tracebacks"] = self.node.tracebacks()
         return verdict
 
     def _figures(self, verdict: dict[str, list[str]], memory: int) -> dict[str, Any]:
@@ -259,7 +260,8 @@ def execute(plan: Plan, directory: Path) -> dict[str, Any]:
 
 def faults(figures: dict[str, Any]) -> dict[str, int]:
     """Return the counts that must be zero and are not."""
-    return {name: figures[name] for name in (*FAULTS, "endless") if figures[name]}
+    names = (*FAULTS, "endless", "tracebacks")
+    return {name: figures[name] for name in names if figures[name]}
 
 
 def _parser() -> argparse.ArgumentParser:
