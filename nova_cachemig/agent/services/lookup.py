@@ -116,12 +116,14 @@ class GuestLookup:
         """Write the addresses and the doubts into the address book."""
         self._address_book.save(routes, self._in_doubt)
 
-    async def check(self, instance: str, routes: Mapping[str, Route]) -> dict[str, Route]:
+    async def check(
+        self, instance: str, own: Mapping[str, Route], routes: Mapping[str, Route]
+    ) -> dict[str, Route]:
         """Ask Nova about one instance now; return its routes that Nova says are others.
 
-        Raises NovaUnreachableError: nothing is known then, and nothing changes.
+        ``own``: the instance's routes, of all ``routes``. Raises NovaUnreachableError: nothing is
+        known then, and nothing changes.
         """
-        own = {name: r for name, r in routes.items() if r.service.instance == instance}
         try:
             shown = await self._nova.instance(instance)
         except NovaUnreachableError:
@@ -135,19 +137,27 @@ class GuestLookup:
                 self.doubt(lost)
             return {name: Route(own[name].service, None) for name in lost}
         changed = {name: new for name, r in own.items() if (new := _checked(r, shown)) != r}
-        known_others = [r for name, r in routes.items() if name not in changed and r.target]
         found = {name: route for name, route in changed.items() if route.target is not None}
+        addresses = {route.target.address for route in found.values() if route.target}
+        known_others = [
+            route
+            for name, route in routes.items()
+            if route.target and route.target.address in addresses and name not in changed
+        ]
         for name in resolve.equal_addresses(known_others, found, self._address_book.find):
             changed[name] = Route(changed[name].service, None)
         self._in_doubt.difference_update(n for n, route in changed.items() if route.target)
         return changed
 
-    def recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
-        """Return the routes with the guests that are known without Nova."""
-        with self._address_book.fixed():
-            return self._recall(routes)
+    def recall(self, routes: Mapping[str, Route], known: Iterable[Route] = ()) -> dict[str, Route]:
+        """Return the routes with the guests that are known without Nova.
 
-    def _recall(self, routes: Mapping[str, Route]) -> dict[str, Route]:
+        ``known``: routes that are served already.
+        """
+        with self._address_book.fixed():
+            return self._recall(routes, known)
+
+    def _recall(self, routes: Mapping[str, Route], known: Iterable[Route]) -> dict[str, Route]:
         found: dict[str, Route] = {}
         for name, route in routes.items():
             service = route.service
@@ -158,7 +168,7 @@ class GuestLookup:
             if address is not None:
                 mac = self._address_book.mac(service)
                 found[name] = Route(service, Target(address, service.port), mac)
-        for name in resolve.equal_addresses([], found, self._address_book.find):
+        for name in resolve.equal_addresses(known, found, self._address_book.find):
             del found[name]
         return found
 

@@ -59,6 +59,7 @@ class ServiceRegistry:
         self._files = files.Cache(parsed)
         self._services: tuple[Service, ...] = ()
         self._routes: dict[str, Route] = {}
+        self._names: Mapping[str, list[str]] = {}  # instance → names of its services
         self._published: Mapping[str, Route] = {}  # the routes that the watcher knows
         self._recalled: set[str] = set()  # services whose guest's address Nova has not confirmed
         self._notices: dict[str, int] = {}  # instance → number of Nova's notices of a change
@@ -78,9 +79,11 @@ class ServiceRegistry:
 
     def routes_for(self, instance: str) -> tuple[Route, ...]:
         """Return the routes of one instance's services with a known guest."""
-        return tuple(
-            r for r in self._routes.values() if r.service.instance == instance and r.target
-        )
+        return tuple(route for route in self._own(instance).values() if route.target)
+
+    def _own(self, instance: str) -> dict[str, Route]:
+        """Return the routes of one instance's services, without a look at all others."""
+        return {name: self._routes[name] for name in self._names.get(instance, ())}
 
     def protected_routes(self, instance: str) -> tuple[Route, ...]:
         """Return the routes of one instance whose guest the agent has reached."""
@@ -128,7 +131,7 @@ class ServiceRegistry:
         ``force`` reads the files also if they did not change.
         """
         async with self._lock:
-            changed = await self._read(force)
+            changed = await self._read(force) and not await self._publish_known()
             await self._forget_moved_guests()
             await self._look_up_guests()
             self._lookup.keep(self._routes)
@@ -137,12 +140,32 @@ class ServiceRegistry:
             own = [*self._errors.values(), *self._refused.values()]
             return [*self.file_errors, *own, *applying]
 
+    async def _publish_known(self) -> bool:
+        """Put a change of the files in force before Nova is asked, which may be slow or down.
+
+        Return False, and do nothing, if there is nothing but new services whose guests are unknown,
+        or if a guest that is served would be without an address meanwhile.
+        """
+        unknown = {name: route for name, route in self._routes.items() if route.target is None}
+        recalled = self._lookup.recall(unknown, [r for r in self._routes.values() if r.target])
+        self._routes |= recalled
+        self._recalled |= recalled.keys()
+        before = self._published
+        left = unknown.keys() - recalled.keys()
+        if any(before[name].target for name in left & before.keys()):
+            return False
+        new = left - before.keys()
+        if before == {name: route for name, route in self._routes.items() if name not in new}:
+            return False
+        await self._publish(force=True)
+        return True
+
     async def instance_changed(self, instance: str, change: InstanceChange) -> None:
         """Nova has changed the instance: look its addresses up again, first now.
 
         If it may have lost them, nothing is sent to its guests until Nova has confirmed them.
         """
-        own = {name: r for name, r in self._routes.items() if r.service.instance == instance}
+        own = self._own(instance)
         if not own:
             return
         self._notices[instance] = self._notices.get(instance, 0) + 1
@@ -182,7 +205,7 @@ class ServiceRegistry:
     async def _ask_for(self, instance: str) -> None:
         notices = self._notices.get(instance, 0)
         try:
-            found = await self._lookup.check(instance, self._routes)
+            found = await self._lookup.check(instance, self._own(instance), self._routes)
         except NovaUnreachableError as exc:
             LOG.warning("instance %s: its addresses are not confirmed: %s", instance, exc)
             return
@@ -212,7 +235,7 @@ class ServiceRegistry:
             watcher.targets_lost(lost)
         if watcher is not None and found:
             await watcher.prepare(found)
-        if force or before != now:
+        if force or lost or found:
             await self._apply_routes()
         if watcher is not None and found:
             watcher.targets_found(found)
@@ -260,8 +283,11 @@ class ServiceRegistry:
         self._services = services
         self._errors = {}
         self._routes = {s.name: changes.updated(s, before.get(s.name)) for s in services}
-        instances = {service.instance for service in services}
-        self._notices = {i: number for i, number in self._notices.items() if i in instances}
+        names: dict[str, list[str]] = {}
+        for service in services:
+            names.setdefault(service.instance, []).append(service.name)
+        self._names = names
+        self._notices = {i: number for i, number in self._notices.items() if i in names}
         return True
 
     def _report_files(self, errors: list[str]) -> None:

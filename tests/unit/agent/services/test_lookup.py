@@ -231,7 +231,7 @@ class CheckTest(Case):
 
     async def check(self, *routes: Route) -> dict[str, Route]:
         named = {route.service.name: route for route in routes or (KNOWN,)}
-        return await self.lookup.check("u1", named)
+        return await self.lookup.check("u1", named, named)
 
     async def test_an_address_that_is_confirmed_stays_and_its_port_is_noted(self) -> None:
         noted = Route(KNOWN.service, KNOWN.target, Instance.mac)

@@ -94,6 +94,62 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         await self.registry.refresh()
         self.assertEqual(1, len(self.applied))
 
+    async def test_a_change_is_in_force_before_nova_is_asked(self):
+        files.add(self.directory, service(hosts=["shop.example"]))
+        files.add(self.directory, service(name="b", hosts=["b.example"]))
+        await self.registry.refresh()
+        asked = asyncio.Event()
+
+        async def wait(uuid):
+            asked.set()
+            await asyncio.Event().wait()
+
+        files.remove(self.directory, "b")
+        files.add(self.directory, service(name="new", hosts=["new.example"], instance=OTHER))
+        with mock.patch.object(self.nova, "instance", wait):
+            refresh = asyncio.create_task(self.registry.refresh())
+            async with asyncio.timeout(5):
+                await asked.wait()
+            self.assertEqual(["new", "shop"], [r.service.name for r in self.applied[-1]])
+            self.assertEqual(Target("10.0.0.5", 80), self.applied[-1][1].target)
+            refresh.cancel()
+
+    async def test_a_served_guest_keeps_its_address_until_nova_names_another(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        self.nova.known[OTHER] = "10.0.0.5"
+        files.remove(self.directory, "shop")
+        files.add(self.directory, service(instance=OTHER))
+        await self.registry.refresh()
+        self.assertEqual([UUID, OTHER], [one[0].service.instance for one in self.applied])
+        self.assertTrue(all(one[0].target for one in self.applied))
+
+    async def test_a_port_that_nova_adds_changes_nothing_at_the_edge(self):
+        files.add(self.directory, service())
+        self.nova.mac = ""
+        await self.registry.refresh()
+        self.nova.mac = "fa:16:3e:00:00:01"
+        await self.registry.confirm(UUID)
+        self.assertEqual(self.nova.mac, self.registry.route("shop").mac)
+        self.assertEqual(1, len(self.applied))
+
+    async def test_a_question_for_one_instance_does_not_look_at_all_services(self):
+        for number in range(50):
+            files.add(self.directory, service(name=f"s{number}", hosts=[f"s{number}.example"]))
+        files.add(self.directory, service(name="other", hosts=["o.example"], instance=OTHER))
+        await self.registry.refresh()
+        looked = []
+
+        class Routes(dict):
+            def values(self):
+                looked.append(1)
+                return super().values()
+
+        self.registry._routes = Routes(self.registry._routes)
+        self.assertEqual((), self.registry.routes_for("unknown"))
+        self.assertEqual(50, len(self.registry.routes_for(UUID)))
+        self.assertEqual([], looked)
+
     async def test_an_invalid_file_is_reported_and_the_services_stay(self):
         files.add(self.directory, service())
         await self.registry.refresh()
