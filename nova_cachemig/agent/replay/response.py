@@ -19,7 +19,7 @@ from nova_cachemig.model.write import Body, GuestResponse
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout=(\d+)")
 # A guest that exceeds these has responded, but not with HTTP: the client gets 502.
 _MAX_HEAD: Final = 65536  # bytes of a head, of the trailers, or of the lines between two chunks
-_MAX_FIELDS: Final = 128  # of a head, and of the trailers
+_MAX_FIELDS: Final = 288  # as many as in the edge
 _MAX_INTERIM: Final = 16  # responses 1xx to one request
 _SLICE: Final = 16384  # bytes parsed at a time: the parser keeps an incomplete field
 

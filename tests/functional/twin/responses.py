@@ -106,6 +106,7 @@ _FIELDS = {
     "a field of 8 kB": ((b"X-Large", b"x" * 8000),),
     "a field of 14 kB": ((b"X-Large", b"x" * 14_000),),
     "100 fields": tuple((b"X-%d" % number, b"1") for number in range(100)),
+    "250 fields": tuple((b"X-%d" % number, b"1") for number in range(250)),
 }
 
 _CHUNKED = (*STORABLE, (b"Transfer-Encoding", b"chunked"))
@@ -129,7 +130,8 @@ def fields() -> Iterator[Case]:
     """Yield odd fields."""
     for name, several in _FIELDS.items():
         yield case(f"answer: {name}", request(), answer=answer(headers=several))
-    for name in ("two Set-Cookie", "no-store", "Latin-1", "two Link", "100 fields", "Via"):
+    written = ("two Set-Cookie", "no-store", "Latin-1", "two Link", "100 fields", "Via")
+    for name in (*written, "250 fields", "a field of 14 kB"):
         reply = answer(headers=_FIELDS[name])
         yield case(f"answer: {name}, written", write(), answer=reply)
         yield case(f"answer: {name}, HEAD", request(method=b"HEAD"), answer=reply)
