@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -366,7 +365,7 @@ class ServiceRegistry:
             {
                 **schema.to_entry(route.service),
                 "hosts": list(route.service.hosts),
-                "limits": dataclasses.asdict(route.service.limits.over(self._limits)),
+                "limits": route.service.limits.over(self._limits).by_name(),
                 "address": route.target.address if route.target else None,
                 "address_from": resolve.way(route.service),
                 "phase": phase(route.service.name),

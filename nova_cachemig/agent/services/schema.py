@@ -316,7 +316,7 @@ def to_entry(service: Service) -> dict[str, Any]:
         "writes": service.writes.value,
     }
     proxies, tls = service.trusted_proxies, service.tls
-    limits = {k: v for k, v in dataclasses.asdict(service.limits).items() if v is not None}
+    limits = {k: v for k, v in service.limits.by_name().items() if v is not None}
     optional = {
         "hosts": list(service.hosts) or None,
         "network": service.network,
