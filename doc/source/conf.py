@@ -11,9 +11,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.graphviz",
     "oslo_config.sphinxext",
+    "oslo_policy.sphinxext",
     "reno.sphinxext",
 ]
-exclude_patterns = []
+exclude_patterns = ["api/calls.txt"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Live migration unnoticed", "page_width": "70em"}
 graphviz_output_format = "svg"
@@ -23,3 +24,10 @@ from nova_cachemig.handover.diagram import graphviz  # noqa: E402
 
 _generated = pathlib.Path(__file__).parent / "contributor" / "phases.dot"
 _generated.write_text(graphviz())
+
+# The API reference is written from the calls that the API declares.
+from nova_cachemig.api import reference  # noqa: E402
+from nova_cachemig.api.calls import CALLS  # noqa: E402
+
+_calls = pathlib.Path(__file__).parent / "api" / "calls.txt"
+_calls.write_text(reference.text(CALLS))

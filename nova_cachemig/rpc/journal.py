@@ -75,15 +75,19 @@ class JournalClient:
         self._rpc = RpcClient(conf, target, peer="agent", url=None, timeout=timeout)
 
     def writes(
-        self, states: Sequence[WriteState], service: str | None = None, *, content: bool = False
+        self,
+        states: Sequence[WriteState],
+        service: str | None = None,
+        *,
+        content: bool = False,
+        after: str | None = None,
     ) -> Iterator[Wire]:
-        """Every write in these states, page by page. Since 1.0."""
+        """Every write in these states, page by page, behind the write ``after``. Since 1.0."""
         arguments: Wire = {
             "states": [state.value for state in states],
             "service": service,
             "content": content,
         }
-        after = None
         while True:
             page = self._rpc.call("writes", arguments | {"after": after})
             yield from page["writes"]

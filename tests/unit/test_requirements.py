@@ -20,6 +20,8 @@ COMPONENTS = {
     "nova_cachemig.scheduler": frozenset({"scheduler"}),
     "nova_cachemig.agent": frozenset({"agent", "castellan"}),
     "nova_cachemig.cmd.agent": frozenset({"agent", "castellan"}),
+    "nova_cachemig.api": frozenset({"api"}),
+    "nova_cachemig.cmd.api": frozenset({"api"}),
     "nova_cachemig.forecaster": frozenset({"forecaster", "plot"}),
     "nova_cachemig.cmd.forecaster": frozenset({"forecaster", "plot"}),
     "nova_cachemig.telemetry": frozenset({"forecaster"}),

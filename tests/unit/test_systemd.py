@@ -76,7 +76,7 @@ class NotifierTest(unittest.TestCase):
 
 class UnitsTest(unittest.TestCase):
     def test_a_failed_daemon_is_restarted_but_not_if_its_configuration_is_wrong(self) -> None:
-        for program in ("agent", "forecaster"):
+        for program in ("agent", "forecaster", "api"):
             unit = configparser.ConfigParser(strict=False, interpolation=None)
             unit.read(UNITS / f"nova-cachemig-{program}.service")
             service = unit["Service"]
