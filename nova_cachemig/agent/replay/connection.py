@@ -177,12 +177,12 @@ class GuestConnection(asyncio.Protocol):
         self._wire.attach(cast(asyncio.Transport, transport))
 
     def data_received(self, data: bytes) -> None:
+        before = len(self._waiting)
         try:
             self._reader.feed(data)
         except NotHttp as exc:
             LOG.warning("The guest at %s: %s", self.target.address, exc)
-            self._hand_over("its body is not HTTP", ended=True)  # then its status is known
-            self._end_with(not_http_response())
+            self._on_not_http(responded=len(self._waiting) < before)
         except TooLarge:
             self._end_with(self._reader.cut(self._reader.too_large))
         if self._reader.flush_due and self._wire.open:
@@ -193,6 +193,18 @@ class GuestConnection(asyncio.Protocol):
             self._on_part()
         elif not self._keep_alive and not self._waiting and self._reports.empty:
             self.close("the guest ended it")
+
+    def _on_not_http(self, *, responded: bool) -> None:
+        """End the connection. ``responded``: a response ended in the same bytes.
+
+        Then they were perhaps its own: some guests state a length that is too small.
+        """
+        if responded and not self._reader.in_body:
+            self._fail_requests("the guest sent more than its response", blame=False)
+            self.close()
+            return
+        self._hand_over("its body is not HTTP", ended=True)  # then its status is known
+        self._end_with(not_http_response())
 
     def _on_not_kept(self, upload: Upload) -> None:
         why = "its body could not be kept"

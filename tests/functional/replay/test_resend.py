@@ -9,7 +9,7 @@ from typing import Any
 
 from nova_cachemig.agent.writes import Writes
 from nova_cachemig.model.service import Target
-from tests.functional.replay.path import client, conf_for, reached, service
+from tests.functional.replay.path import client, conf_for, keeps_connections, reached, service
 from tests.functional.replay.raw import OK, Connection, RawGuest, Responder
 
 NOT_HTTP = {
@@ -92,6 +92,32 @@ class ResendTest(unittest.IsolatedAsyncioTestCase):
             async with asyncio.timeout(20):
                 got = await asyncio.gather(*tasks)
         self.assertEqual([502, 200, 200, 200], [response.status_code for response in got])
+
+    async def test_a_length_that_is_too_small_does_no_harm_to_other_writes(self) -> None:
+        """Some guests count characters, not bytes."""
+        applied: list[bytes] = []
+
+        async def respond(request: Connection) -> bool:
+            applied.append(request.head.split(b" ")[1])
+            short = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ncaf\xc3\xa9"
+            await request.send(OK if applied[-1] == b"/first" else short)
+            return True
+
+        writes = await self.begin(respond)
+        keeps_connections(writes)
+        async with client(writes.intake_socket) as http:
+            await http.put("/first")
+            await writes.hold("shop")
+            tasks = []
+            for number in range(4):
+                tasks.append(asyncio.create_task(http.put(f"/{number}")))
+                await reached(writes, "waiting", number + 1)
+            await self.send_to(writes)
+            async with asyncio.timeout(20):
+                got = await asyncio.gather(*tasks)
+        self.assertEqual([200] * 4, [response.status_code for response in got])
+        self.assertEqual([b"/0", b"/1", b"/2", b"/3"], list(dict.fromkeys(applied[1:])))
+        self.assertEqual(0, (await writes.counts("shop")).in_doubt)
 
     async def test_a_pause_of_the_guest_is_no_try(self) -> None:
         dies = True

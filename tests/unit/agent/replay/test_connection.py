@@ -239,6 +239,18 @@ class GuestConnectionTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([End("the guest's response was cut", 1, blame=False)], self.ends)
         self.assertTrue(self.wire.closed)
 
+    async def test_bytes_behind_a_response_are_not_the_next_one(self) -> None:
+        """Some guests state a length that is too small."""
+        made = self.make()
+        self.send(made, 1, 2, 3)
+        await self.turn()
+        with self.assertLogs(connection.LOG):
+            made.data_received(response(b"caf") + b"\xc3\xa9")
+        await self.turn()
+        self.assertEqual([(1, b"caf")], self.bodies())
+        self.assertEqual([(2, False)], [(end.unanswered, end.blame) for end in self.ends])
+        self.assertTrue(self.wire.closed)
+
     async def test_an_unsolicited_response_closes_the_connection_for_requests(self) -> None:
         made = self.make()
         made.data_received(response(b"surprise"))
