@@ -143,18 +143,21 @@ class ServiceRegistry:
         """Put a change of the files in force before Nova is asked, which may be slow or down.
 
         Return False, and do nothing, if there is nothing but new services whose guests are unknown,
-        or if a guest that is served would be without an address meanwhile.
+        or if a guest that is served would be without an address meanwhile. Only served guests are
+        recalled: Nova may have denied the address of another.
         """
-        unknown = {name: route for name, route in self._routes.items() if route.target is None}
-        recalled = self._lookup.recall(unknown, [r for r in self._routes.values() if r.target])
-        self._routes |= recalled
-        self._recalled |= recalled.keys()
-        before = self._published
-        left = unknown.keys() - recalled.keys()
-        if any(before[name].target for name in left & before.keys()):
+        before, now = self._published, self._routes
+        left = {
+            name: route
+            for name, route in now.items()
+            if route.target is None and name in before and before[name].target
+        }
+        recalled = self._lookup.recall(left, [route for route in now.values() if route.target])
+        if left.keys() != recalled.keys():
             return False
-        new = left - before.keys()
-        if before == {name: route for name, route in self._routes.items() if name not in new}:
+        now |= recalled
+        self._recalled |= recalled.keys()
+        if before == {name: r for name, r in now.items() if r.target or name in before}:
             return False
         await self._publish(force=True)
         return True

@@ -12,7 +12,7 @@ from nova_cachemig.agent.services.addresses import AddressBook
 from nova_cachemig.agent.services.registry import ServiceRegistry
 from nova_cachemig.model.change import InstanceChange
 from nova_cachemig.model.reach import Attempt, Reach
-from nova_cachemig.model.service import Limits, Target
+from nova_cachemig.model.service import Limits, Route, Target
 from tests.unit.agent.services.test_files import service
 from tests.unit.agent.services.test_schema import UUID
 
@@ -123,6 +123,31 @@ class RegistryTest(unittest.IsolatedAsyncioTestCase):
         await self.registry.refresh()
         self.assertEqual([UUID, OTHER], [one[0].service.instance for one in self.applied])
         self.assertTrue(all(one[0].target for one in self.applied))
+
+    async def test_a_guest_that_nova_has_denied_is_not_recalled_by_a_change(self):
+        files.add(self.directory, service())
+        self.book.save([Route(service(), Target("10.0.0.66", 80))])
+        await self.registry.load()
+        self.nova.known = {}
+        await self.registry.refresh()
+        self.assertIsNone(self.applied[-1][0].target)
+        files.remove(self.directory, "shop")
+        files.add(self.directory, service(port=81))
+        before = len(self.applied)
+        await self.registry.refresh()
+        self.assertTrue(all(one[0].target is None for one in self.applied[before:]))
+
+    async def test_another_port_of_a_guest_is_served_at_its_address_at_once(self):
+        files.add(self.directory, service())
+        await self.registry.refresh()
+        files.remove(self.directory, "shop")
+        files.add(self.directory, service(port=81))
+        self.nova.known = None
+        await self.registry.refresh()
+        self.assertEqual(
+            [Target("10.0.0.5", 80), Target("10.0.0.5", 81)],
+            [one[0].target for one in self.applied],
+        )
 
     async def test_a_port_that_nova_adds_changes_nothing_at_the_edge(self):
         files.add(self.directory, service())
