@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from oslo_log import log
 
@@ -25,6 +25,16 @@ _KEEPALIVE: Final = (5, 3)
 """Seconds between keepalive requests; missing responses after which libvirtd counts as hung."""
 
 
+class Listener(Protocol):
+    """Gets all lifecycle events, after ``on_event``. It must neither wait nor raise."""
+
+    def lifecycle(self, domain: Any, event: int, detail: int, at: float) -> None:
+        """Handle one event, at this time in UNIX seconds."""
+
+    def lost(self) -> None:
+        """Handle the end of the connection: events may be missed."""
+
+
 class LibvirtWatch:
     """Keeps one connection to libvirt open and runs libvirt's event loop.
 
@@ -41,12 +51,14 @@ class LibvirtWatch:
         on_event: Callable[[GuestEvent], object],
         on_arrival: Callable[[], object],
         faults: Faults,
+        listener: Listener | None = None,
     ) -> None:
         self._libvirt = libvirt
         self._uri = uri
         self._on_event = on_event
         self._on_arrival = on_arrival
         self._faults = faults
+        self._listener = listener
         self._tracker = Tracker(host)
         self._connection: Any = None
         self._lost = False
@@ -117,6 +129,8 @@ class LibvirtWatch:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        if self._listener is not None:
+            self._listener.lost()
         try:
             connection.close()
         except self._libvirt.libvirtError as exc:
@@ -131,6 +145,8 @@ class LibvirtWatch:
     ) -> None:
         at = time.time()
         self._report(self._tracker.lifecycle(domain.UUIDString(), event, detail, at))
+        if self._listener is not None:
+            self._listener.lifecycle(domain, event, detail, at)
         if event == Lifecycle.STARTED and detail == Started.MIGRATED:
             self._on_arrival()
 

@@ -17,8 +17,8 @@ from oslo_messaging.notify import notifier
 
 from nova_cachemig.compute import agent_link, change, metrics, notification, watcher
 from nova_cachemig.compute.hook import MigrationHook
+from nova_cachemig.conf import announce, values
 from nova_cachemig.conf import compute as options
-from nova_cachemig.conf import values
 from nova_cachemig.rpc.faults import Faults
 from nova_cachemig.rpc.samples import SamplesClient
 
@@ -42,8 +42,9 @@ class CachemigDriver(notifier.Driver):
         self._replaced: list[str] = []
         """Sentences on options that are not valid, to be logged once logging works."""
         try:
-            options.register(conf)
-            self._replaced = values.use_defaults(conf, options.GROUP.name)
+            for group in (options, announce):
+                group.register(conf)
+                self._replaced += values.use_defaults(conf, group.GROUP.name)
             watcher.start_once(conf, self._ready)
         except Exception:
             self._faults.note("guests are not watched", "starting failed", trace=True)

@@ -25,6 +25,8 @@ from typing import Any, Final
 
 from oslo_config import cfg
 
+from nova_cachemig.compute.announce import service
+from nova_cachemig.compute.announce.announcer import Announcer
 from nova_cachemig.compute.libvirt_watch import LibvirtWatch
 from nova_cachemig.rpc.agent_client import AgentClient
 
@@ -32,6 +34,8 @@ NO_LIBVIRT: Final = 3
 """Exit status: libvirt-python is missing, so a restart is of no use."""
 _LINES: Final = 1000
 """Log records that wait for nova-compute to read them; more are dropped."""
+_END_LIMIT: Final = 2.0
+"""Seconds for which the end may wait for devices to be removed."""
 _SWITCH: Final = 0.0005
 """Seconds that another thread may keep the sending thread from running."""
 
@@ -63,15 +67,26 @@ def _log_to_stdout() -> logging.handlers.QueueListener:
     return listener
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(announcer: Announcer | None) -> None:
     sys.stdin.read()
-    os._exit(0)  # nothing needs to be closed, and libvirt's loop would take up to a second
+    if announcer is not None:
+        closing = threading.Thread(target=announcer.close, daemon=True)
+        closing.start()
+        closing.join(_END_LIMIT)
+    os._exit(0)  # nothing else needs to be closed, and libvirt's loop would take up to a second
 
 
-def _client(settings: dict[str, Any], arguments: list[str]) -> AgentClient:
+def _conf(arguments: list[str]) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     conf(arguments, project="nova", default_config_files=[], default_config_dirs=[])
-    return AgentClient(conf, settings["topic"], transport_url=settings["transport_url"])
+    return conf
+
+
+def _announcer(conf: cfg.ConfigOpts, settings: dict[str, Any]) -> Announcer | None:
+    topic = settings.get("announce_topic")
+    if topic is None:
+        return None
+    return service.start(conf, topic, settings["host"], settings["transport_url"])
 
 
 def main() -> int:
@@ -85,9 +100,11 @@ def main() -> int:
         logging.getLogger(__name__).error("cachemig: guests are not watched: %s", exc)
         listener.stop()
         return NO_LIBVIRT
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    client = _client(settings, sys.argv[1:])
+    conf = _conf(sys.argv[1:])
+    client = AgentClient(conf, settings["topic"], transport_url=settings["transport_url"])
     client.warm_up()
+    announcer = _announcer(conf, settings)
+    threading.Thread(target=_end_with_parent, args=(announcer,), daemon=True).start()
     watch = LibvirtWatch(
         libvirt,
         settings["uri"],
@@ -95,6 +112,7 @@ def main() -> int:
         lambda event: client.guest_event({}, event),
         client.warm_up,
         client.faults,
+        announcer,
     )
     watch.run()
     return 0

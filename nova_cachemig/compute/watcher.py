@@ -45,6 +45,7 @@ class WatchSettings:
     uri: str
     topic: str
     transport_url: str | None
+    announce_topic: str | None = None  # None: announce no guests
 
 
 def logging_works() -> bool:
@@ -82,11 +83,13 @@ def start_once(conf: cfg.ConfigOpts, ready: Callable[[], object]) -> bool:
 
 
 def _settings(conf: cfg.ConfigOpts) -> WatchSettings:
+    announce = conf.cachemig_announce
     return WatchSettings(
         host=conf.host,
         uri=libvirt_uri(conf),
         topic=conf.cachemig.topic,
         transport_url=conf.cachemig.transport_url or conf.transport_url,
+        announce_topic=announce.topic if announce.enabled else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import nova_cachemig.conf
 
-IN_NOVA = frozenset({"compute", "scheduler"})
+IN_NOVA = frozenset({"announce", "compute", "scheduler"})
 """Modules whose group belongs in nova.conf, not in nova-cachemig.conf."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from nova_cachemig.conf import compute, scheduler, setup, values
+from nova_cachemig.conf import announce, compute, scheduler, setup, values
 
 _NOVA_OPTS = {
     "DEFAULT": [
@@ -59,6 +59,7 @@ def read_nova(files: Sequence[str]) -> cfg.ConfigOpts:
     for group, options in _NOVA_OPTS.items():
         conf.register_opts(options, group=None if group == "DEFAULT" else group)
     compute.register(conf)
+    announce.register(conf)
     scheduler.register(conf)
     conf([], project="nova", default_config_files=list(files), default_config_dirs=[])
     values.check(conf, in_nova=True)

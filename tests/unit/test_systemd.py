@@ -9,6 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from nova_cachemig.compute.announce import tap
 from nova_cachemig.conf import setup
 from nova_cachemig.systemd import Notifier
 
@@ -75,6 +76,13 @@ class NotifierTest(unittest.TestCase):
 
 
 class UnitsTest(unittest.TestCase):
+    def test_nova_compute_gets_what_an_early_announcement_needs_and_loses_nothing(self) -> None:
+        unit = configparser.ConfigParser(interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment]  # as mypy knows it, a method
+        unit.read(UNITS / "nova-compute-cachemig.conf")
+        needed = " ".join(tap._CAPABILITIES)
+        self.assertEqual({"AmbientCapabilities": needed}, dict(unit["Service"]))
+
     def test_a_failed_daemon_is_restarted_but_not_if_its_configuration_is_wrong(self) -> None:
         for program in ("agent", "forecaster", "api"):
             unit = configparser.ConfigParser(strict=False, interpolation=None)

@@ -162,6 +162,19 @@ class LibvirtWatchTest(unittest.TestCase):
         )
         self.assertEqual([EventKind.RESUMED], self.kinds())
 
+    def test_a_listener_gets_every_event_and_the_end_of_the_connection(self) -> None:
+        listener = mock.Mock()
+        self.watch._listener = listener
+        self.play(
+            lambda: self.now_connection().lifecycle("uuid-1", Lifecycle.STARTED, Started.MIGRATED),
+            lambda: self.now_connection().lifecycle("uuid-1", Lifecycle.STOPPED, 3),
+            self._lose,
+            self._pass(1),
+        )
+        events = [call.args[1:3] for call in listener.lifecycle.call_args_list]
+        self.assertEqual([(Lifecycle.STARTED, Started.MIGRATED), (Lifecycle.STOPPED, 3)], events)
+        self.assertEqual(2, listener.lost.call_count)  # and when the watch ends
+
     def _lose(self) -> None:
         self.now_connection().on_close(self.now_connection(), 1, None)
 

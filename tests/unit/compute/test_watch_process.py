@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 
 from nova_cachemig.compute import watch_process
 
@@ -41,6 +42,23 @@ class Process(unittest.TestCase):
             self.assertEqual("cachemig: listening to libvirt at test:///default", said["message"])
             process.stdin.close()
             self.assertEqual(0, process.wait(10))
+
+    def test_it_says_whether_guests_are_announced(self) -> None:
+        said = self._says(SETTINGS | {"announce_topic": "announce"}, "announced early")
+        self.assertEqual("nova_cachemig.compute.announce.service", said["logger"])
+
+    def _says(self, settings: dict[str, str], text: str) -> Any:
+        with spawn() as process:
+            self.addCleanup(process.kill)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(settings).encode() + b"\n")
+            process.stdin.flush()
+            lines = map(json.loads, process.stdout)
+            found = next(line for line in lines if text in line["message"])
+            process.stdin.close()
+            self.assertEqual(0, process.wait(10))
+        return found
 
     def test_without_libvirt_it_says_so_and_is_over(self) -> None:
         with tempfile.TemporaryDirectory() as directory:

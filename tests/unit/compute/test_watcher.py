@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from nova_cachemig.compute import watcher
 from nova_cachemig.compute.watch_process import NO_LIBVIRT
+from nova_cachemig.conf import announce
 from nova_cachemig.conf import compute as options
 
 LOGGER = "nova_cachemig.compute.watcher"
@@ -41,6 +42,7 @@ def nova_conf(prog: str = "nova-compute", driver: str = "libvirt.LibvirtDriver")
     libvirt = [cfg.StrOpt("connection_uri", default=""), cfg.StrOpt("virt_type", default="kvm")]
     conf.register_opts(libvirt, group="libvirt")
     options.register(conf)
+    announce.register(conf)
     return conf
 
 
@@ -66,7 +68,11 @@ class Starting(unittest.TestCase):
         [settings] = self.made
         self.assertEqual(
             watcher.WatchSettings(
-                "host-a", "qemu:///system", "nova-cachemig-agent", "rabbit://nova/"
+                "host-a",
+                "qemu:///system",
+                "nova-cachemig-agent",
+                "rabbit://nova/",
+                "nova-cachemig-announce",
             ),
             settings,
         )
@@ -92,6 +98,11 @@ class Starting(unittest.TestCase):
         watcher.start_once(conf, lambda: None)
         self.assertEqual("qemu+unix:///session", self.made[0].uri)
         self.assertEqual("rabbit://ours/", self.made[0].transport_url)
+
+    def test_guests_are_not_announced_if_that_is_switched_off(self) -> None:
+        conf = nova_conf()
+        conf.set_override("enabled", False, group="cachemig_announce")
+        self.assertIsNone(watcher._settings(conf).announce_topic)
 
     def test_without_a_uri_it_is_the_one_that_nova_itself_uses(self) -> None:
         for kind, uri in (

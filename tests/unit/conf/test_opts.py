@@ -11,7 +11,7 @@ class OptsTest(unittest.TestCase):
     def test_each_group_belongs_to_one_file(self) -> None:
         agent = [str(group) for group, _ in opts.list_agent_opts()]
         in_nova = [str(group) for group, _ in opts.list_nova_opts()]
-        self.assertEqual(["cachemig", "cachemig_scheduler"], sorted(in_nova))
+        self.assertEqual(["cachemig", "cachemig_announce", "cachemig_scheduler"], sorted(in_nova))
         self.assertEqual(sorted(set(agent)), sorted(agent))
         self.assertEqual(set(), set(agent) & set(in_nova))
 
