@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import keystoneauth1.exceptions
-from keystoneauth1 import loading
+from keystoneauth1 import adapter, loading
 from oslo_config import cfg
 from oslo_log import log
 
@@ -29,6 +29,21 @@ all pages may be read again. Most of these instances are deleted, and remain so.
 _MOST: Final = 200_000
 """Owners to keep: many more than one cache node can have instances."""
 _TIMEOUT: Final = 5.0
+_ENDPOINT: Final = (
+    "service_type",
+    "service_name",
+    "region_name",
+    "endpoint_override",
+    "version",
+    "min_version",
+    "max_version",
+    "connect_retries",
+    "connect_retry_delay",
+    "status_code_retries",
+    "status_code_retry_delay",
+    "retriable_status_codes",
+)
+"""Options of [nova] that keystoneauth1's adapter accepts."""
 
 
 class NovaError(Exception):
@@ -132,7 +147,15 @@ class NovaOwners:
             session = loading.load_session_from_conf_options(self._conf, GROUP.name, auth=auth)
             if session.timeout is None:
                 session.timeout = _TIMEOUT
-            self._adapter = loading.load_adapter_from_conf_options(
-                self._conf, GROUP.name, session=session, auth=auth
-            )
+            self._adapter = self._endpoint(session, auth)
         return self._adapter
+
+    def _endpoint(self, session: Any, auth: Any) -> Any:
+        # keystoneauth1's own loader does not accept the default that [nova] valid_interfaces has.
+        options = self._conf[GROUP.name]
+        return adapter.Adapter(
+            session,
+            auth=auth,
+            interface=options.valid_interfaces,
+            **{name: options[name] for name in _ENDPOINT},
+        )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import keystoneauth1.exceptions
 import webob
 import webob.dec
 from keystonemiddleware import auth_token
@@ -99,7 +100,10 @@ class UniformErrors:
             response = request.get_response(self._application)
         except ApiError as exc:
             return failure(request, exc)
-        except Exception:  # of a middleware, for instance without Keystone's address
+        except keystoneauth1.exceptions.ClientException as exc:
+            LOG.warning("Keystone cannot be asked about a token: %s", exc)
+            return failure(request, ApiError(503, _DETAILS[503]))
+        except Exception:  # of a middleware
             LOG.exception("%s %s failed", request.method, request.environ.get("PATH_INFO"))
             return failure(request, ApiError(500, "the request failed; see the API's log"))
         if response.status_int < 400 or request.environ.get(DISPATCHED):

@@ -132,6 +132,18 @@ class OwnersTest(unittest.TestCase):
         self.of("a", needed=False)
         self.assertEqual(2, len(self.nova.asked))
 
+    def test_the_options_of_the_endpoint(self) -> None:
+        conf = new_conf()
+        conf.set_override("auth_type", "none", "nova")
+        conf.set_override("region_name", "RegionTwo", "nova")
+        conf.set_override("endpoint_override", "http://nova.example.org/v2.1", "nova")
+        mock.patch.stopall()
+        made = owners.NovaOwners(conf)._nova()
+        self.assertEqual(["internal", "public"], made.interface)
+        self.assertEqual(("compute", "RegionTwo"), (made.service_type, made.region_name))
+        self.assertEqual("http://nova.example.org/v2.1", made.endpoint_override)
+        self.assertEqual(5.0, made.session.timeout)
+
     def test_the_number_of_kept_owners_is_bounded(self) -> None:
         self.nova.servers = {"a": RED, "b": RED}
         with mock.patch.object(owners, "_MOST", 0):

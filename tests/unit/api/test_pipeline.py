@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import jsonschema
+import keystoneauth1.exceptions
+from keystonemiddleware import auth_token
 
 from nova_cachemig.api.errors import ERRORS_SCHEMA
 from tests.unit.api.case import ApiCase
@@ -27,6 +31,11 @@ class PipelineTest(ApiCase):
                 self.assertEqual("cachemig.unauthorized", error["code"])
         self.assertIn("WWW-Authenticate", self.ask("/v1/services", None).headers)
         self.fails(401, "/v1/services", "unknown-token")
+
+    def test_a_keystone_that_cannot_be_asked_is_not_an_error_of_the_api(self) -> None:
+        fault = keystoneauth1.exceptions.EndpointNotFound()
+        with mock.patch.object(auth_token.AuthProtocol, "fetch_token", side_effect=fault):
+            self.assertEqual("cachemig.unavailable", self.fails(503, "/v1/services")["code"])
 
     def test_every_error_has_the_form_and_the_id_of_the_request(self) -> None:
         for path, persona, method, body in (
