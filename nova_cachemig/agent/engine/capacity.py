@@ -73,7 +73,8 @@ def for_clients(max_clients: int, open_files: int, binds: int = 0) -> Capacity:
         )
     clients, reserved = _divide(max_clients, possible, binds)
     refused = _refused(clients)
-    # A client can have one connection at the edge, one at "held" or "late", and one at "inner".
+    # A client can have one connection at the edge, one at "held" or "late", and one at "inner" or
+    # "journal".
     connections = 3 * (clients + reserved) + refused + 100
     share = max(clients // max(binds, 1), LEAST_SHARE)
     return Capacity(clients, reserved, share, refused, connections)

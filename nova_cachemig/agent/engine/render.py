@@ -99,7 +99,7 @@ class Paths:
         return self.root / f"{name}.map"
 
     def socket(self, name: str) -> Path:
-        """Return a unix socket: admin, held, again, late, guest, fill, cache or varnish."""
+        """Return a unix socket, one of _SOCKETS."""
         return self.root / f"{name}.sock"
 
 
@@ -107,7 +107,7 @@ _SCRIPTS = (
     *("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua", "bound.lua"),
     "preflight.lua",
 )
-_SOCKETS = ("admin", "held", "again", "late", "guest", "fill", "cache", "varnish")
+_SOCKETS = ("admin", "held", "again", "late", "journal", "guest", "fill", "cache", "varnish")
 
 
 def _environment() -> jinja2.Environment:

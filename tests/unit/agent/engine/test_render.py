@@ -64,7 +64,7 @@ class Haproxy(unittest.TestCase):
         self.assertEqual("del-header X-Cachemig- -m beg", rules[after_the_short_path])
 
     def test_a_write_is_never_sent_twice(self) -> None:
-        for name in ("backend guest_write", "backend intake"):
+        for name in ("backend guest_write", "backend intake", "listen journal"):
             text = section(self.text, name)
             self.assertIn("http-reuse never", text)
             self.assertEqual(["conn-failure"], re.findall(r"retry-on (.*)", text))
@@ -87,7 +87,7 @@ class Haproxy(unittest.TestCase):
         for bind in re.findall(r"^    bind (\S+)", self.text, re.M):
             self.assertTrue(bind.startswith(("10.0.0.", "unix@/run/x/")), bind)
         self.assertNotIn("stats enable", self.text)
-        self.assertEqual(6, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
+        self.assertEqual(7, len(re.findall(r"^    bind unix@\S+ mode 600$", self.text, re.M)))
 
     def test_the_patience_is_a_number_of_retries(self) -> None:
         text = render.haproxy(
