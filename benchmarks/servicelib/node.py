@@ -91,6 +91,16 @@ class Node:
         self.client = AgentClient(
             own, "nova-cachemig-agent", transport_url=self._broker.url, rpc_timeout=2.0
         )
+        return self._run(limit)
+
+    def restart(self, limit: float) -> float:
+        """Stop the agent and start it again, beside the running engines; return the seconds."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(30)
+        return self._run(limit)
+
+    def _run(self, limit: float) -> float:
         began = time.monotonic()
         with (self.here / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
