@@ -20,6 +20,7 @@ CLIENTS: Final = 4
 """Requests at the same time; the connections of others are closed."""
 
 _TIMEOUT: Final = 5.0  # seconds for which a client may be silent
+_POLL: Final = 0.2  # seconds between two looks for the end
 _RETRY: Final = 10.0  # seconds between two attempts to listen
 
 
@@ -52,8 +53,6 @@ class Listener:
     def stop(self) -> None:
         """Close the listener. Safe before it has started."""
         self._over.set()
-        if self._server is not None:
-            self._server.shutdown()
         if self._thread.is_alive():
             self._thread.join(_TIMEOUT)
 
@@ -73,9 +72,9 @@ class Listener:
                 self._server = server
                 self.listening.set()
                 LOG.info("metrics: http://%s/metrics", self._address)
-                if not self._over.is_set():
-                    server.serve_forever(poll_interval=0.2)
-            return
+                # Not serve_forever(): a shutdown() before it begins would wait for ever.
+                while not self._over.is_set():
+                    server.handle_request()
 
 
 class _Handler(simple_server.WSGIRequestHandler):
@@ -89,6 +88,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
     """One thread for each request, of which there are few."""
 
     daemon_threads = True
+    timeout = _POLL
     request_queue_size = CLIENTS
 
     def __init__(self, address: Address) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
 import unittest
 import urllib.request
 from collections.abc import Iterator
+from unittest import mock
 
 from prometheus_client import core
 from prometheus_client.registry import Collector
 
 from nova_cachemig.conf.metrics import Address
-from nova_cachemig.metrics.listener import CLIENTS, Listener
+from nova_cachemig.metrics import listener as listener_module
+from nova_cachemig.metrics.listener import CLIENTS, Listener, _Server
 
 
 class One(Collector):
@@ -67,6 +70,25 @@ class ListenerTest(unittest.TestCase):
             self.assertIn(f"no metrics: cannot listen on 127.0.0.1:{port}", logs.output[0])
         self.assertTrue(listener.listening.wait(10))
         self.assertIn("nova_cachemig_y", self.scrape(port))
+
+    def test_a_stop_at_any_time_ends_it(self) -> None:
+        listener = Listener(ANY_PORT, One())
+
+        def stopped_meanwhile(address: Address) -> _Server:
+            listener._over.set()
+            return _Server(address)
+
+        with mock.patch.object(listener_module, "_Server", stopped_meanwhile):
+            listener.start()
+            listener._thread.join(10)
+        stopping = threading.Thread(target=listener.stop, daemon=True)
+        stopping.start()
+        stopping.join(10)
+        self.assertFalse(stopping.is_alive() or listener._thread.is_alive())
+        for _ in range(5):
+            listener = self.started()
+            listener.stop()
+            self.assertFalse(listener._thread.is_alive())
 
     def test_a_stop_before_it_could_listen(self) -> None:
         with socket.socket() as other:
