@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -190,19 +191,21 @@ class GuestLookup:
         unknown = self._unknown(routes.values())
         shown = await self._shown(unknown, end)
         recalled = 0
-        for service in unknown:
-            name, instance = service.name, shown.get(service.instance)
-            by_nova = self._needs_nova(service)
-            if by_nova and instance is None and not self._unreachable and self._clock() >= end:
-                self.unasked.add(name)
-                continue
-            try:
-                found[name] = await self._ask(service, instance)
-                recalled += by_nova and bool(self._unreachable) and instance is None
-            except ComponentError as exc:
-                errors[name] = exc
-                if not self._unreachable:
-                    self._failed_in[name] = self._round
+        # Without Nova nothing suspends this loop, so the address book stays as it is.
+        with self._address_book.fixed() if self._unreachable else contextlib.nullcontext():
+            for service in unknown:
+                name, instance = service.name, shown.get(service.instance)
+                by_nova = self._needs_nova(service)
+                if by_nova and instance is None and not self._unreachable and self._clock() >= end:
+                    self.unasked.add(name)
+                    continue
+                try:
+                    found[name] = await self._ask(service, instance)
+                    recalled += by_nova and bool(self._unreachable) and instance is None
+                except ComponentError as exc:
+                    errors[name] = exc
+                    if not self._unreachable:
+                        self._failed_in[name] = self._round
         if recalled:
             why = "%s; using the last known addresses of %d guests"
             LOG.warning(why, self._unreachable, recalled)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import unittest
 from collections.abc import Collection
 from pathlib import Path
+from unittest import mock
 
 from nova_cachemig.agent import ports
 from nova_cachemig.agent.services.addresses import AddressBook
@@ -116,6 +118,16 @@ class ManyTest(Case):
         self.assertEqual(([None, "1", "2"], 10), (self.nova.asked_pages, self.nova.asked))
         self.assertEqual(Target("10.1.0.89", 80), found["s89"].target)
         self.assertEqual({}, {n: e for n, e in errors.items() if int(n[1:]) < 90})
+
+    async def test_without_nova_the_address_book_is_looked_at_once_for_all(self) -> None:
+        routes = self.routes.values()
+        self.book.save(Route(r.service, Target(f"10.0.0.{n}", 80)) for n, r in enumerate(routes))
+        self.nova.error = ports.NovaUnreachableError("Nova could not be asked")
+        looks = mock.patch.object(Path, "stat", autospec=True, side_effect=os.stat)
+        with looks as counted, self.assertLogs("nova_cachemig.agent.services.lookup", "WARNING"):
+            found, _ = await self.lookup.find(self.routes)
+        self.assertEqual(Target("10.0.0.99", 80), found["s99"].target)
+        self.assertLess(counted.call_count, len(routes))
 
     async def test_a_nova_that_is_down_is_asked_once(self) -> None:
         self.nova.error = ports.NovaUnreachableError("down")
