@@ -37,7 +37,7 @@ cache_size = 256m
 auth_type = none
 endpoint_override = http://{nova}:{nova_port}
 """
-_PROGRAM = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
+_PROGRAM = "import sys; from nova_cachemig.cmd.start import agent; sys.exit(agent())"
 
 
 class Node:

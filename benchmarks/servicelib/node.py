@@ -37,8 +37,8 @@ start_timeout = 120
 auth_type = none
 endpoint_override = http://127.0.0.1:{nova}
 """
-_AGENT = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
-_MANAGE = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+_AGENT = "import sys; from nova_cachemig.cmd.start import agent; sys.exit(agent())"
+_MANAGE = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
 
 
 class Node:

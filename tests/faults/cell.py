@@ -133,7 +133,7 @@ class Cell(unittest.TestCase):
             f"[DEFAULT]\ntransport_url = {self.url()}\n"
             f"[telemetry]\nhistory_file = {self.home}/h.npz\n"
         )
-        main = "import sys; from nova_cachemig.cmd.forecaster import main; sys.exit(main())"
+        main = "import sys; from nova_cachemig.cmd.start import forecaster; sys.exit(forecaster())"
         with (self.home / "forecaster.out").open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-c", main, "--config-file", str(path)],
@@ -185,7 +185,7 @@ class Cell(unittest.TestCase):
 
     def doctor(self) -> dict[str, str]:
         """Run the doctor for Nova's files; return its finding for each check that failed."""
-        manage = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+        manage = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
         done = subprocess.run(
             [
                 *(sys.executable, "-W", "ignore", "-c", manage, "doctor", "-f", "json"),

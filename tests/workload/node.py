@@ -114,7 +114,7 @@ class Node:
 
     def run(self) -> None:
         """Start the agent's process."""
-        program = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
+        program = "import sys; from nova_cachemig.cmd.start import agent; sys.exit(agent())"
         with (self.here / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program, "--config-file", str(self._config)],

@@ -23,7 +23,7 @@ from tests.functional.rpc.broker import Broker
 from tests.unit.api.case import BLUE, BLUE_VM, RED, RED_VM, ROLES, record, service, write
 from tests.unit.rpc.endpoints import CannedReview, RecordingEndpoint, new_conf
 
-MAIN = "import sys; from nova_cachemig.cmd.api import main; sys.exit(main())"
+MAIN = "import sys; from nova_cachemig.cmd.start import api; sys.exit(api())"
 _CONFIG = """
 [DEFAULT]
 transport_url = {bus}

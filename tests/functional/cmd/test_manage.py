@@ -16,7 +16,7 @@ from nova_cachemig.model.guest import GuestEvent
 from tests.functional.drain.rig import INSTANCE, ROOT, SERVICE, WholeAgent, until
 from tests.functional.probe.paused import PausedGuest
 
-PROGRAM = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+PROGRAM = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
 
 
 class ManageTest(PausedGuest):

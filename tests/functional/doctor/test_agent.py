@@ -10,7 +10,7 @@ import unittest
 from tests.functional.drain.rig import ROOT, WholeAgent, until
 from tests.functional.probe.paused import PausedGuest
 
-PROGRAM = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+PROGRAM = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
 ABOUT_NOVA = {"nova", "clock"}  # Nova is away in these tests
 
 

@@ -223,7 +223,7 @@ class BusTest(unittest.TestCase):
             f"transport_url = {self.url()}\n[oslo_messaging_notifications]\ndriver = messagingv2\n"
             "driver = cachemig\n"
         )
-        program = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+        program = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
         command = [sys.executable, "-W", "ignore", "-c", program, "doctor", "-f", "json"]
         with self.agent():
             done = subprocess.run(

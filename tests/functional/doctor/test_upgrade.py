@@ -14,7 +14,7 @@ import amqp
 from tests.functional.rpc.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = "import sys; from nova_cachemig.cmd.status import main; sys.exit(main())"
+PROGRAM = "import sys; from nova_cachemig.cmd.start import status; sys.exit(status())"
 
 
 class UpgradeTest(unittest.TestCase):

@@ -130,7 +130,7 @@ class WholeAgent:
 
     def run(self) -> None:
         """Start the agent's process, after a :meth:`stop` beside the running engines."""
-        program = "import sys; from nova_cachemig.cmd.agent import main; sys.exit(main())"
+        program = "import sys; from nova_cachemig.cmd.start import agent; sys.exit(agent())"
         with (self.here / "agent.log").open("ab") as log:
             agent = subprocess.Popen(
                 [sys.executable, "-c", program, "--config-file", str(self.config)],

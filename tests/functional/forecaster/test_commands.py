@@ -16,8 +16,8 @@ from nova_cachemig.telemetry.collector import Collector
 from tests.functional.rpc.broker import Broker
 from tests.unit.telemetry.config import conf
 
-FORECASTER = "import sys; from nova_cachemig.cmd.forecaster import main; sys.exit(main())"
-MANAGE = "import sys; from nova_cachemig.cmd.manage.app import main; sys.exit(main())"
+FORECASTER = "import sys; from nova_cachemig.cmd.start import forecaster; sys.exit(forecaster())"
+MANAGE = "import sys; from nova_cachemig.cmd.start import manage; sys.exit(manage())"
 UUID = "8d6b1f6e-0000-4000-8000-000000000001"
 HOSTS = {"cmp1": 40.0, "cmp2": 20.0, "cmp3": 60.0}
 

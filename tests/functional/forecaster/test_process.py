@@ -10,7 +10,7 @@ import threading
 import unittest
 from pathlib import Path
 
-MAIN = "import sys; from nova_cachemig.cmd.forecaster import main; sys.exit(main())"
+MAIN = "import sys; from nova_cachemig.cmd.start import forecaster; sys.exit(forecaster())"
 
 
 class Process(unittest.TestCase):
