@@ -56,5 +56,5 @@ KNOWN = (
     Known("framing: with trailers*", "s*", "client.0.*", _READ_BY_VARNISH),
     Known("framing: behind 10*, written", "s*", "client.0.interim: * → ", "the journal drops it"),
     Known("framing: behind 10*, written", "s*", "*", "a write is in doubt at times", always=False),
-    Known("half-close: *", "*", "*", "a client that has half-closed counts as gone", always=False),
+    Known("half-close: * later", "s*", "*", "who half-closes later counts as gone", always=False),
 )

@@ -220,6 +220,17 @@ core.register_action("cachemig_hold", {"http-req"}, function(txn)
     txn:unset_var("txn.holding")
 end, 0)
 
+-- Unsets txn.half if the client has not ended its side of the connection. The end arrives shortly after
+-- the request. If it arrives in the pause, HAProxy ends this action there.
+core.register_action("cachemig_half", {"http-req"}, function(txn)
+    if txn.req:may_recv() then
+        core.msleep(1)
+        if txn.req:may_recv() then
+            txn:unset_var("txn.half")
+        end
+    end
+end, 0)
+
 -- When the guest returns, all held reads become due. A few at a time take no longer in total and need
 -- fewer connections. If the guest is slow, the others stop waiting after MAX_TURN_MILLISECONDS.
 core.register_action("cachemig_turn", {"http-req"}, function(txn)

@@ -72,8 +72,13 @@ class Haproxy(unittest.TestCase):
     def test_only_reads_retry_more_than_connections(self) -> None:
         found = re.findall(r"^    retry-on (.*)$", self.text, re.M)
         more = [f for f in found if f != "conn-failure"]
-        self.assertEqual(3, len(more))
-        for name in ("backend cache", "backend direct", "backend direct_again"):
+        self.assertEqual(4, len(more))
+        for name in (
+            "backend cache",
+            "backend cache_patient",
+            "backend direct",
+            "backend direct_again",
+        ):
             self.assertIn("retry-on conn-failure empty-response 425", section(self.text, name))
         self.assertIn("retries 0\n", section(self.text, "backend fetch_first"))
 
