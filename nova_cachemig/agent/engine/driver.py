@@ -218,7 +218,7 @@ class HaproxyVarnish:
         """
         if not self._reload_needed or self._reload_waits_for() or not self._edge.many(maps):
             return False
-        self._edge.start_with(maps)
+        await self._edge.start_with(maps)
         try:
             await self._reload()
         except ComponentError:

@@ -17,6 +17,7 @@ from nova_cachemig.agent.engine import capacity, files, names, render
 from nova_cachemig.agent.engine.admin import Admin, AdminError, command
 from nova_cachemig.agent.engine.descriptors import Descriptors
 from nova_cachemig.agent.engine.guests import GuestConnections
+from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.maps import EdgeMap
 from nova_cachemig.agent.engine.process import REPEAT_SIGNAL, Process, find_program, run_to_end
 from nova_cachemig.agent.engine.shared import Shared
@@ -158,8 +159,16 @@ class Edge:
         """Return whether to send these maps would take many edits."""
         return sum(self.maps[name].edits(entries) for name, entries in maps.items()) >= _MANY
 
-    def start_with(self, maps: Mapping[str, Mapping[str, str]]) -> None:
-        """Want these maps from the next reload on."""
+    async def start_with(self, maps: Mapping[str, Mapping[str, str]]) -> None:
+        """Want these maps from the next reload on. Raises AdminError.
+
+        Former addresses of guests do not wait for the reload: other guests may have them by now.
+        """
+        wanted = maps["targets"]
+        former = {
+            k: wanted.get(k) for k, v in self.maps["targets"].entries.items() if wanted.get(k) != v
+        }
+        await self.maps["targets"].update(former, Priority.ROUTE)
         for name, entries in maps.items():
             self.maps[name].start_with(entries)
 

@@ -134,6 +134,21 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual("s7", entries["s7.example|127.0.0.1:32767"])
         self.assertIn("s7", self.engine._edge.maps["targets"].entries)
 
+    async def test_a_former_address_of_a_guest_does_not_wait_for_the_reload(self) -> None:
+        self.rebind()
+        await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
+        targets = self.admins["targets"]
+        self.assertEqual([("a", "10.1.0.5|8080")], targets.rows)
+        routes = [
+            route(f"s{n}", listen=("127.0.0.1", 0x7FFF), hosts=(f"s{n}.example",))
+            for n in range(400)
+        ]
+        seen: list[list[tuple[str, str]]] = []
+        rebind = mock.AsyncMock(side_effect=lambda _binds: seen.append(list(targets.rows)))
+        with mock.patch.object(self.engine._edge, "rebind", rebind):
+            await self.engine.apply([route("a", None, listen=("127.0.0.1", 0x7FFE)), *routes])
+        self.assertEqual([[]], seen)
+
     async def test_if_the_reload_fails_the_entries_are_sent(self) -> None:
         self.rebind()
         routes = [
