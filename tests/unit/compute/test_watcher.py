@@ -63,6 +63,7 @@ class Starting(unittest.TestCase):
 
     def test_one_a_process_however_many_drivers_there_are(self) -> None:
         conf = nova_conf()
+        conf.set_override("enabled", True, group="cachemig_announce")
         self.assertTrue(watcher.start_once(conf, lambda: None))
         self.assertFalse(watcher.start_once(conf, lambda: None))
         [settings] = self.made
@@ -99,9 +100,8 @@ class Starting(unittest.TestCase):
         self.assertEqual("qemu+unix:///session", self.made[0].uri)
         self.assertEqual("rabbit://ours/", self.made[0].transport_url)
 
-    def test_guests_are_not_announced_if_that_is_switched_off(self) -> None:
+    def test_guests_are_not_announced_unless_that_is_switched_on(self) -> None:
         conf = nova_conf()
-        conf.set_override("enabled", False, group="cachemig_announce")
         self.assertIsNone(watcher._settings(conf).announce_topic)
 
     def test_without_a_uri_it_is_the_one_that_nova_itself_uses(self) -> None:
