@@ -68,7 +68,7 @@ class ManyRoutes(EngineCase):
         writer, began = self.engine._edge.writer, time.monotonic()
         before = writer.exchanges
         self.assertEqual({}, await self.engine.apply(routes))
-        self.assertEqual(before, writer.exchanges)
+        self.assertLess(writer.exchanges - before, 3)  # the rig's own service is removed
         applied, began = time.monotonic() - began, time.monotonic()
         one = self.a_service("one", listen=front, hosts=("one.example",))
         await self.engine.apply([*routes[1:], Route(one, self.guest.target)])
