@@ -13,10 +13,11 @@ OPTS = [
         "enabled",
         default=False,
         help="Whether the network learns at a guest's pause that the guest is on the destination, "
-        "and after a rollback that it is on the source. This is done for every live migration, "
-        "whether or not a service of the instance is defined. Off by default, because a rollback after the pause is slower for "
-        "clients with it. It needs [cachemig] watch_guests, "
-        "and on both hosts the capabilities CAP_NET_ADMIN and CAP_NET_RAW for nova-compute.",
+        "and after a rollback that it is on the source. This is done for every live "
+        "migration, whether or not a service of the instance is defined. Off by default, "
+        "because a rollback after the pause is slower for clients with it. It needs "
+        "[cachemig] watch_guests, and on both hosts the capabilities CAP_NET_ADMIN and "
+        "CAP_NET_RAW for nova-compute.",
     ),
     cfg.StrOpt(
         "topic",
