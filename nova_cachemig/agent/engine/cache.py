@@ -70,6 +70,7 @@ class Cache:
     def _argv(self) -> list[str]:
         opts = self._conf.engine
         argv = [find_program(opts.varnishd, "varnishd"), *opts.varnishd_args, "-F"]
+        argv += ["-i", render.IDENTITY]
         argv += ["-n", str(self._paths.varnish_dir), "-f", str(self._paths.vcl)]
         argv += ["-a", f"edge={self._paths.socket('varnish')},HTTP,mode=600"]
         argv += [*_storage_args(opts.cache_size), "-T", "none"]

@@ -107,6 +107,9 @@ _SCRIPTS = (
     *("edge.lua", "writers.lua", "front.lua", "policy.lua", "sharing.lua", "bound.lua"),
     "preflight.lua",
 )
+IDENTITY = "cachemig"
+"""The name of Varnish in Via."""
+
 _SOCKETS = ("admin", "held", "again", "late", "journal", "guest", "fill", "cache", "varnish")
 
 
@@ -132,6 +135,7 @@ def _values(
         "sockets": {**sockets, "intake": intake_socket, "alive": alive_socket(intake_socket)},
         "maps": {name: str(paths.map(name)) for name in MAPS},
         "files": {"lua": str(paths.lua)},
+        "identity": IDENTITY,
         "logout": LOGOUT,
         "max_head": MAX_HEAD,
         "max_preflight": MAX_PREFLIGHT,

@@ -30,6 +30,7 @@ class Known:
 
 _READ_BY_VARNISH = "this read passes through Varnish"
 _TWICE = "Varnish refuses the response, so the edge asks again"
+_EMPTY = "Varnish 7.7 does not pass Content-Length: 0 of a read"
 _UTF8 = "HAProxy refuses raw bytes above 127 in a URL"
 
 KNOWN = (
@@ -54,6 +55,7 @@ KNOWN = (
     Known("framing: behind 10*, HEAD", "s*", "client.0.status: 200 → 500", _READ_BY_VARNISH, False),
     # Varnish fails at the trailers: at times after it has sent the head.
     Known("framing: with trailers*", "s*", "client.0.*", _READ_BY_VARNISH),
+    Known("method: GET with an empty *", "s*", "guest.0.f*: * → *", _EMPTY, always=False),
     Known("framing: behind 10*, written", "s*", "client.0.interim: * → ", "the journal drops it"),
     Known("framing: behind 10*, written", "s*", "*", "a write is in doubt at times", always=False),
     Known("half-close: * later", "s*", "*", "who half-closes later counts as gone", always=False),
