@@ -18,30 +18,22 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from nova_cachemig.agent.engine import (
-    fronts,
-    names,
-    process,
-    render,
-    shares,
-    sockdiag,
-)
+from nova_cachemig.agent.engine import fronts, names, process, reads, render
 from nova_cachemig.agent.engine.accesslog import EdgeRecord
-from nova_cachemig.agent.engine.admin import AdminError
 from nova_cachemig.agent.engine.barrier import BarrierMaps
 from nova_cachemig.agent.engine.cache import Cache
 from nova_cachemig.agent.engine.certificates import Certificates, Prepared, replace
 from nova_cachemig.agent.engine.counters import PAUSE_POLL, AccessLog, RingReader, ServiceCounters
 from nova_cachemig.agent.engine.edge import Edge
 from nova_cachemig.agent.engine.idle import IdleConnections
-from nova_cachemig.agent.engine.ledger import Priority
 from nova_cachemig.agent.engine.lost import LostWrites
 from nova_cachemig.agent.engine.reload import ReloadGate
 from nova_cachemig.agent.engine.routing import binds_of
 from nova_cachemig.agent.engine.serving import Defaults, serving
+from nova_cachemig.agent.engine.states import States
 from nova_cachemig.agent.engine.totals import EdgeTotals
 from nova_cachemig.agent.ports import ComponentError, EdgeCounts
-from nova_cachemig.conf.engine import limits_of, max_object_bytes
+from nova_cachemig.conf.engine import limits_of
 from nova_cachemig.model import methods
 from nova_cachemig.model.access import AccessRecord
 from nova_cachemig.model.effects import EndedWrite
@@ -57,17 +49,8 @@ LOG_PAUSE = 0.3
 RELOAD_POLL = 5.0
 """Seconds between two checks whether a reload still has to wait for handovers."""
 
-_PRIORITIES = {
-    EdgeState.SHIELDED: Priority.FLIP,
-    EdgeState.REPLAY: Priority.FLIP,
-    EdgeState.DRAIN: Priority.RELEASE,
-}
-
 CERTIFICATES_POLL = 10.0
 """Seconds between two looks for renewed certificates."""
-
-OPEN = "open"
-"""The mode that HAProxy itself sets for a service whose write it sent without the agent."""
 
 
 class HaproxyVarnish:
@@ -91,6 +74,7 @@ class HaproxyVarnish:
         self._reload_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters = ServiceCounters()
+        self._states = States(conf, maps["state"], self._counters.totals)
         self.on_write: Callable[[str, str], None] = lambda _service, _url: None
         """Called with service and URL after each write that passed in ``armed``."""
         self._access_log = AccessLog()
@@ -268,7 +252,7 @@ class HaproxyVarnish:
 
     def services_in_handover(self) -> list[str]:
         """Return the services that are not in ``pass``, also those of an earlier agent."""
-        return [names.decode_service(encoded) for encoded in self._edge.maps["state"].entries]
+        return self._states.services()
 
     def _reload_waits_for(self) -> list[str]:
         states = {name: self.state(name) for name in self.services_in_handover()}
@@ -288,7 +272,7 @@ class HaproxyVarnish:
                 armed: dict[str, str] = {}
                 old = None
                 try:
-                    armed = self._renew_generations()
+                    armed = self._states.renew_generations()
                     old = await self._edge.rebind(self._wanted_binds)
                 except ComponentError:
                     self._reload_needed = True
@@ -302,40 +286,11 @@ class HaproxyVarnish:
                 for ring in self._rings:
                     await ring.restart()
 
-    def _renew_generations(self) -> dict[str, str]:
-        """The old worker's last changes are lost: let the new one find no stored page.
-
-        Nor does the new one see the ends of the writes that the old one has sent to the guests. So
-        it stores no page of an armed service until :meth:`_arm_again`: return these, each with its
-        entry.
-        """
-        states = self._edge.maps["state"]
-        if not states.entries:
-            return {}
-        LOG.warning("the edge is reloaded although services are in a handover: clearing the cache")
-        armed, renewed = {}, {}
-        for encoded, entry in states.entries.items():
-            mode = entry.partition(":")[0]
-            stores = mode == EdgeState.ARMED
-            renewed[encoded] = names.renewed(entry, OPEN if stores else mode)
-            if stores:
-                armed[encoded] = renewed[encoded]
-        states.start_with(renewed)
-        return armed
-
     async def _arm_again(self, old_worker: int | None, armed: Mapping[str, str]) -> None:
-        """Store pages again once the old worker has ended: then the new one sees all writes."""
+        """Store pages again once the old worker has ended."""
         if old_worker is not None:
             await process.ended(old_worker)
-        states = self._edge.maps["state"]
-        for encoded, entry in armed.items():
-            if states.entries.get(encoded) != entry:
-                continue  # a new state meanwhile
-            try:
-                again = names.renewed(entry, EdgeState.ARMED.value)
-                await states.set(encoded, again, Priority.ARM)
-            except AdminError as exc:
-                LOG.warning("HAProxy takes the state of %s at its restart: %s", encoded, exc)
+        await self._states.arm_again(armed)
 
     def _schedule_reload(self) -> None:
         if self._reload_timer is not None:
@@ -362,14 +317,10 @@ class HaproxyVarnish:
 
     def state(self, service: str) -> EdgeState:
         """Return the service's present state."""
-        entry = self._edge.maps["state"].entries.get(names.encode_service(service))
-        mode = entry.partition(":")[0] if entry else OPEN
-        return EdgeState.PASS if mode == OPEN else EdgeState(mode)
+        return self._states.state(service)
 
     async def set_state(self, service: str, state: EdgeState) -> None:
         """Change the state of one service. A new handover finds no page stored before it."""
-        encoded = names.encode_service(service)
-        states = self._edge.maps["state"]
         self._reload_gate.record(service, state, asyncio.get_running_loop().time())
         await self._no_reload()
         target = self._target(service)
@@ -380,18 +331,19 @@ class HaproxyVarnish:
             if self.state(service) is EdgeState.SHIELDED:
                 await self._idle.closed(service, target)
         if state is EdgeState.PASS:
-            await states.remove(encoded, priority=Priority.RELEASE)
+            await self._states.remove(service)
             await self._barrier.end(service)
             self._lost.forget(service)
             self._counters.end(service)
             self._schedule_reload()
             return
-        if encoded not in states.entries:
+        if not self._states.has(service):
             self._count(service)
-        await self._flip(encoded, state)
+        await self._states.flip(service, state)
         if state is EdgeState.SHIELDED and target is not None:
             self._idle.close(service, target)
-            self._spawn(self._ask_cache(service, target), "reads at the pause")
+            work = reads.cut_waiting(self._edge.guests, service, target)
+            self._spawn(work, "reads at the pause")
         if state is EdgeState.REPLAY:
             # All held requests end now. Counting them costs a third of the agent's time.
             for ring in self._rings:
@@ -400,41 +352,6 @@ class HaproxyVarnish:
     def _count(self, service: str) -> None:
         route = self._served.get(service)
         self._counters.start(service, route.service.policy.rules() if route is not None else ())
-
-    async def _flip(self, encoded: str, state: EdgeState) -> None:
-        """Give HAProxy the state. A new one, or one that HAProxy has opened, gets a generation."""
-        states = self._edge.maps["state"]
-        try:
-            # HAProxy may have opened the service: then no stored page can be trusted.
-            found = await states.look(encoded) or ""
-            if found.startswith(OPEN) and not states.entries.get(encoded, OPEN).startswith(OPEN):
-                self.totals.opened += 1
-        except AdminError:
-            self._want(encoded, state, OPEN)  # for its restart
-            raise
-        await self._want(encoded, state, found)
-
-    def _want(self, encoded: str, state: EdgeState, found: str) -> asyncio.Future[None]:
-        """``found``: HAProxy's own entry."""
-        states = self._edge.maps["state"]
-        present = states.entries.get(encoded, "")
-        mode, _, generation = present.partition(":")
-        entry = f"{state.value}:{generation}"
-        if names.share_of(present) is None:
-            entry = self._new_entry(state)
-        elif OPEN in {mode, found.partition(":")[0]}:
-            entry = names.renewed(present, state.value)
-        least = Priority.RELEASE if mode == EdgeState.DRAIN else Priority.ARM
-        priority = _PRIORITIES.get(state, least)
-        return states.want({encoded: entry}, priority, encoded)
-
-    def _new_entry(self, state: EdgeState) -> str:
-        all_shares = shares.shares(self._conf.engine.cache_size)
-        entries = self._edge.maps["state"].entries.values()
-        taken = (share for share in map(names.share_of, entries) if share is not None)
-        number = shares.choose(taken, len(all_shares))
-        largest = shares.largest_page(all_shares[number], max_object_bytes(self._conf))
-        return names.state_entry(state.value, number, largest)
 
     async def update_barrier(
         self, service: str, stale: Mapping[str, Sequence[str]], pending: Mapping[str, bool]
@@ -460,28 +377,7 @@ class HaproxyVarnish:
         if target is None:
             return
         self._lost.resend(service, target)
-        guests = self._edge.guests
-        if stuck := [one for one in await guests.to(target) if one.stuck]:
-            ours = await guests.descriptors()
-            self._cut(service, ours.select(stuck, ours.reads))
-
-    async def _ask_cache(self, service: str, target: Target) -> None:
-        """Cut the reads that the guest has not begun to respond to: the edge looks for a page."""
-        guests = self._edge.guests
-        try:
-            if found := await guests.to(target):
-                ours = await guests.descriptors()
-                self._cut(service, ours.select(found, ours.waiting))
-        except (ComponentError, AdminError) as exc:
-            LOG.warning("service %s: reads cannot be asked again: %s", service, exc)
-
-    def _cut(self, service: str, reads: Iterable[sockdiag.Connection]) -> None:
-        """Cut reads. They were listed before HAProxy's descriptors.
-
-        So a port that is used again meanwhile does not belong to one of these connections.
-        """
-        cut = sum(map(sockdiag.destroy, reads))
-        LOG.info("service %s: cut %d lost reads; the edge asks again", service, cut)
+        await reads.cut_stuck(self._edge.guests, service, target)
 
     async def overtaken(self, service: str) -> int:
         """Return the pages with a write in flight to the guest, and a write in the journal."""

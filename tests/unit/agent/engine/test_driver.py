@@ -171,7 +171,7 @@ class DriverTest(unittest.IsolatedAsyncioTestCase):
         await self.engine.apply([route("a", listen=("127.0.0.1", 0x7FFE))])
         await self.engine.set_state("a", EdgeState.SHIELDED)
         generation = dict(self.admins["state"].rows)["a"]
-        with self.assertLogs("nova_cachemig.agent.engine.driver", "WARNING") as logs:
+        with self.assertLogs("nova_cachemig.agent.engine.states", "WARNING") as logs:
             await self.engine.apply([route("b", listen=("127.0.0.1", 0x7FFF))])
         self.assertEqual({"127.0.0.1:32767"}, binds[-1])
         self.assertIn("clearing the cache", logs.output[0])
