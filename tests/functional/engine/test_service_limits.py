@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
@@ -145,6 +146,21 @@ class HeldRequests(TwoServices):
         await self.flip(EdgeState.PASS)
         self.assertEqual({200}, {one.status for one in await asyncio.gather(*tasks)})
         self.assertEqual(0, self.guest.count("/more"))
+
+    async def test_clients_that_half_close_are_counted(self) -> None:
+        await self.flip(EdgeState.SHIELDED)
+        with contextlib.ExitStack() as stack:
+            for number in range(6):
+                sock = stack.enter_context(socket.create_connection(self.edge))
+                sock.sendall(f"OPTIONS /{number} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
+                sock.shutdown(socket.SHUT_WR)
+            await self.holding(6)
+            self.assertEqual(503, (await self.get("/more", method="OPTIONS")).status)
+            sock = stack.enter_context(socket.create_connection(self.edge))
+            sock.sendall(b"OPTIONS /more HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            sock.shutdown(socket.SHUT_WR)
+            response = await asyncio.to_thread(sock.recv, 64)
+            self.assertIn(b" 503 ", response)
 
 
 class Rate(TwoServices):
