@@ -23,7 +23,7 @@ RATE = 150  # requests/s, of users who go on
 LOAD = (
     *("--rate", str(RATE), "--writes", "0.75", "--item-reads", "0.02", "--items", "500"),
     *("--clients", "600", "--writers", "400", "--source-addresses", "127.1.0.1-127.1.2.88"),
-    *("--respond-async", "--surge", "11000", "--surge-rate", "1800", "--duration", "900"),
+    *("--respond-async", "--surge", "8600", "--surge-rate", "600", "--duration", "900"),
 )
 
 
